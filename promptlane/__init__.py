@@ -1,0 +1,1 @@
+"""Promptlane: releases prompts with the discipline of releasing code."""
