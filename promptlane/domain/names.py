@@ -1,0 +1,125 @@
+"""Names that several parts must agree on: metrics, dimensions, tracks, events, alarms, release ids."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+from .errors import InvalidInput
+
+NAMESPACE: Final = "Promptlane"
+FULL: Final = 10_000
+"""A weight of 100 %, in basis points; also the number of buckets of the split."""
+
+
+class Track(StrEnum):
+    """What a request was served as. `holdback`: units that stay on `previous` while a promotion is watched."""
+
+    STABLE = "stable"
+    CANARY = "canary"
+    HOLDBACK = "holdback"
+
+
+class Phase(StrEnum):
+    """Where a route stands."""
+
+    STEADY = "steady"
+    CANARY = "canary"
+    WATCH = "watch"
+
+
+class GuardName(StrEnum):
+    """Guard metrics: rates of bad events per eligible request. The value is the CloudWatch metric name."""
+
+    ERROR = "Error"
+    REFUSAL = "Refusal"
+    GUARDRAIL = "Guardrail"
+    TRUNCATION = "Truncation"
+    SLOW = "Slow"
+    NEGATIVE_FEEDBACK = "NegativeFeedback"
+
+
+ASSIGNED: Final = "Assigned"
+SHIELDED: Final = "Shielded"
+LATENCY: Final = "Latency"
+TIME_TO_FIRST_TOKEN: Final = "TimeToFirstToken"
+INPUT_TOKENS: Final = "InputTokens"
+OUTPUT_TOKENS: Final = "OutputTokens"
+
+
+class Outcome(StrEnum):
+    """How a release ended. Every release ends in exactly one."""
+
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+
+
+class Event(StrEnum):
+    """What a timeline entry records; also the detail-type on the event bus."""
+
+    STARTED = "Release Started"
+    ADMITTED = "Admitted"
+    TESTS_PLANNED = "Tests Planned"
+    TESTS_FINISHED = "Tests Finished"
+    REVIEW_REQUESTED = "Review Requested"
+    REVIEW_VIEWED = "Review Viewed"
+    REVIEW_LINK_REFUSED = "Review Link Refused"
+    REVIEWER_DECIDED = "Reviewer Decided"
+    REVIEW_REMINDED = "Review Reminded"
+    REVIEW_DECIDED = "Review Decided"
+    CANARY_WAITING = "Canary Waiting"
+    CANARY_SHIFTED = "Canary Shifted"
+    CANARY_JUDGED = "Canary Judged"
+    CANARY_PAUSED = "Canary Paused"
+    CANARY_RESUMED = "Canary Resumed"
+    CANARY_ADVANCED = "Canary Advanced"
+    PROMOTED = "Release Promoted"
+    ROLLED_BACK = "Release Rolled Back"
+    ROLLBACK_IMPOSSIBLE = "Rollback Impossible"
+    ENDED = "Release Ended"
+
+
+_RELEASE_ID = re.compile(r"^(?P<prompt_id>[0-9A-Za-z]{10})-(?P<version>[1-9][0-9]{0,4})-(?P<attempt>[1-9][0-9]{0,2})$")
+_ALARM_ARN = re.compile(
+    r"^arn:(?P<partition>aws[a-z-]*):cloudwatch:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):alarm:"
+    r"(?P<deployment>[^/]+)/(?P<prompt>[^/]+)/(?P<track>[^/]+)/(?P<metric>[^/]+)$"
+)
+
+
+def release_id(prompt_id: str, version: int, attempt: int = 1) -> str:
+    """The id of a release, which is also its Step Functions execution name (at most 80 characters)."""
+    return f"{prompt_id}-{version}-{attempt}"
+
+
+def parse_release_id(value: str) -> tuple[str, int, int]:
+    """(prompt id, version, attempt) of a release id; InvalidInput when it is not one."""
+    match = _RELEASE_ID.match(value)
+    if match is None:
+        raise InvalidInput(
+            f"{value!r} is not a release id; one looks like PROMPTID123-4-1 (<prompt id>-<version>-<attempt>). "
+            "`promptlane history <prompt>` lists them."
+        )
+    return match["prompt_id"], int(match["version"]), int(match["attempt"])
+
+
+def alarm_name(deployment: str, prompt: str, track: Track, metric: str) -> str:
+    """The physical name of a fuse alarm. Prompt names hold no slash, so it can be parsed back."""
+    return f"{deployment}/{prompt}/{track}/{metric}"
+
+
+def parse_alarm_arn(arn: str, *, deployment: str, account: str, region: str) -> tuple[str, Track, str]:
+    """(prompt, track, metric) of one of our fuse alarms; InvalidInput when the ARN is not one of this deployment's."""
+    match = _ALARM_ARN.match(arn)
+    if match is None or match["deployment"] != deployment:
+        raise InvalidInput(f"{arn!r} is not a fuse alarm of deployment {deployment!r}; ignored.")
+    if (match["account"], match["region"]) != (account, region):
+        raise InvalidInput(f"{arn!r} belongs to another account or Region than {account}/{region}; ignored.")
+    try:
+        return match["prompt"], Track(match["track"]), match["metric"]
+    except ValueError:
+        raise InvalidInput(f"{arn!r} names no track of Promptlane; ignored.") from None
