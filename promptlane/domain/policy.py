@@ -254,6 +254,13 @@ def _probability(value: Json) -> float:
     return number
 
 
+def _excess(value: Json) -> float:
+    number = fraction(value)
+    if not 0 < number < 1:
+        raise ValueError(f"{value!r} must lie between 0 and 1, both excluded, for example 10%")
+    return number
+
+
 def _positive(value: Json) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
         raise ValueError(f"{value!r} must be a number above 0")
@@ -459,11 +466,17 @@ class _Reader:
             self.problem("canary.guard_metrics", "at least one metric must be required, or nothing could ever advance")
         return tuple(guards)
 
-    def build(self, cls: type[T], path: str, data: Json, spec: Mapping[str, Convert[Json]],
-              extra_keys: Sequence[str] = (), **given: Json) -> T | None:  # fmt: skip
-        before = len(self.problems)
-        found = self.section(path, {} if data is None else data, spec, also=extra_keys)
-        return cls(**found, **given)
+    def build(
+        self,
+        cls: Callable[..., T],
+        path: str,
+        data: Json,
+        spec: Mapping[str, Convert[Json]],
+        extra_keys: Sequence[str] = (),
+        **given: Json,
+    ) -> T:
+        """The dataclass of a section. A field with a problem keeps its default; the problem is on record."""
+        return cls(**self.section(path, {} if data is None else data, spec, also=extra_keys), **given)
 
     def section(self, path: str, data: Json, spec: Mapping[str, Convert[Json]], *, required: Iterable[str] = (),
                 also: Sequence[str] = ()) -> dict[str, Json]:  # fmt: skip
@@ -536,9 +549,9 @@ _CANARY: Final = {
 _WATCH: Final = {"for": duration, "duration": duration, "holdback": share}
 _FIELD: Final = {"for": "duration"}  # `for` reads better in YAML and is a keyword in Python
 _FUSE: Final = {
-    "error": fraction,
-    "refusal": fraction,
-    "shielded": fraction,
+    "error": _excess,
+    "refusal": _excess,
+    "shielded": _excess,
     "min_requests": _count(1, 1_000_000),
     "periods": _count(1, 10),
 }

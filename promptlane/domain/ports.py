@@ -1,0 +1,136 @@
+"""What the domain's users need from the outside world. Adapters are in `promptlane.aws`, fakes in `promptlane.fakes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from .policy import Policy
+from .prompt import PromptVersion
+from .release import Release, Waiting
+from .route import Route
+from .timeline import TimelineEntry
+
+Clock = Callable[[], float]
+"""Epoch seconds."""
+
+
+class RouteStore(Protocol):
+    """The route table: one item per prompt."""
+
+    def get(self, prompt: str) -> Route | None:
+        """The route, read consistently; None for a prompt that was never promoted. Raises Unavailable."""
+
+    def put(self, route: Route, *, expected: Route | None) -> None:
+        """Write `route` if the stored one still has the revision and release id of `expected` (None: none is stored).
+
+        Raises Conflict when it moved, Unavailable when the table does not answer.
+        """
+
+
+class ReleaseStore(Protocol):
+    """The release table: records, locks, waiting versions, timelines."""
+
+    def start(self, release: Release, entry: TimelineEntry) -> None:
+        """Take the prompt's lock, put the new record and its first entry, all or nothing.
+
+        Raises AlreadyExists when the record exists, Conflict when another release holds the lock.
+        """
+
+    def get(self, release_id: str) -> Release:
+        """The record; NotFound when there is none."""
+
+    def find(self, release_id: str) -> Release | None:
+        """The record, or None."""
+
+    def update(self, release: Release, *entries: TimelineEntry) -> Release:
+        """Write the record with the next revision and append the entries, all or nothing; returns what was written.
+
+        `release.revision` must be the stored one, else Conflict.
+        """
+
+    def append(self, entry: TimelineEntry) -> bool:
+        """Append to the release's timeline; False when an entry with this id is there already."""
+
+    def timeline(self, release_id: str) -> list[TimelineEntry]:
+        """All entries in order."""
+
+    def of_prompt(self, prompt_id: str) -> list[Release]:
+        """All releases of a prompt, oldest version and attempt first."""
+
+    def holder(self, prompt_id: str) -> str | None:
+        """The release that holds the prompt's lock."""
+
+    def unlock(self, prompt_id: str, release_id: str) -> None:
+        """Free the lock if this release holds it; else nothing happens."""
+
+    def wait(self, waiting: Waiting) -> bool:
+        """Record a version as waiting; False when it waits already."""
+
+    def waiting(self, prompt_id: str) -> list[Waiting]:
+        """The waiting versions, oldest version first."""
+
+    def stop_waiting(self, prompt_id: str, version: int) -> None:
+        """Forget a waiting version."""
+
+    def enrolled_since(self, prompt_id: str, now: float) -> float:
+        """When this prompt was first seen as enrolled; `now` is recorded the first time."""
+
+
+class PromptStore(Protocol):
+    """Bedrock Prompt Management, for reading."""
+
+    def version(self, prompt_id: str, version: int) -> PromptVersion:
+        """One immutable version; NotFound when it does not exist."""
+
+    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
+        """(number, created at in epoch seconds) of every numbered version, oldest first."""
+
+    def find(self, name_or_id: str) -> tuple[str, str] | None:
+        """(prompt id, name) of a prompt given by name, id or ARN; None when there is none."""
+
+
+class Enrolments(Protocol):
+    """The prompts that have a release.yaml, with their deployed policy and suite."""
+
+    def names(self) -> Sequence[str]:
+        """Names of all enrolled prompts."""
+
+    def enrolled(self, prompt: str) -> bool:
+        """Whether this prompt is enrolled."""
+
+    def capture(self, prompt: str) -> tuple[str, str]:
+        """Copy the deployed policy and suite to where no later deployment changes them; their SHA-256s."""
+
+    def policy(self, sha256: str) -> Policy:
+        """A captured policy."""
+
+    def suite(self, sha256: str) -> dict[str, object]:
+        """A captured suite, as plain data."""
+
+
+class Workflow(Protocol):
+    """Step Functions executions of releases, which are named by release id."""
+
+    def start(self, release_id: str, payload: dict[str, object]) -> str:
+        """Start the execution and return its ARN; one that exists already counts as started."""
+
+    def status(self, release_id: str) -> str | None:
+        """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; None when there is no such execution."""
+
+    def stop(self, release_id: str, reason: str) -> None:
+        """Stop the execution if it runs."""
+
+
+class IntakeQueue(Protocol):
+    """The queue before `intake`."""
+
+    def request(self, prompt: str, version: int, *, requested_by: str, explicit: bool) -> None:
+        """Ask for a release."""
+
+
+class Notices(Protocol):
+    """Messages to people."""
+
+    def publish(self, subject: str, body: str) -> None:
+        """Send an email to everybody who subscribed to the deployment's notices."""
