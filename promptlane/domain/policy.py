@@ -54,13 +54,15 @@ class TestPolicy:
     """What the regression tests must show.
 
     `margin`: the largest drop of the pass rate that is acceptable (fraction). `alpha`: one-sided error of the interval
-    and of FAIL. `inconclusive`: whether such a verdict blocks, or is put to the reviewers. `max_cost_usd` caps a run's
-    estimated cost. `fresh_for`: how long the stable version's results may be reused, seconds.
+    and of FAIL. `min_pass_rate`: what a first version, which has no stable to compare with, must show. `inconclusive`:
+    whether such a verdict blocks, or is put to the reviewers. `max_cost_usd` caps a run's estimated cost. `fresh_for`:
+    how long the stable version's results may be reused, seconds.
     """
 
     margin: float = 0.05
     alpha: float = 0.05
     power: float = 0.8
+    min_pass_rate: float = 0.8
     repeats: int = 1
     must_pass: tuple[str, ...] = ()
     inconclusive: Inconclusive = "review"
@@ -520,6 +522,7 @@ _TESTS: Final = {
     "margin": _probability,
     "alpha": _probability,
     "power": fraction,
+    "min_pass_rate": _probability,
     "repeats": _count(1, 20),
     "must_pass": _texts,
     "inconclusive": _one_of("block", "review"),

@@ -1,4 +1,4 @@
-"""What the domain's users need from the outside world. Adapters are in `promptlane.aws`, fakes in `promptlane.fakes`."""
+"""What the domain needs from the outside world. Adapters are in `promptlane.aws`, fakes in `promptlane.fakes`."""
 
 from __future__ import annotations
 

@@ -194,8 +194,9 @@ def _may_start(route: Route, *, candidate: VersionRef, tested_against: str, expl
         )
     if candidate.fingerprint in route.quarantined and not explicit:
         raise Quarantined(
-            f"version {candidate.version} of {route.prompt} was rolled back by release "
-            f"{route.quarantined[candidate.fingerprint].get('release_id')}; ask for it explicitly with `promptlane release`"
+            f"version {candidate.version} of {route.prompt} has a content that was rolled back in release "
+            f"{route.quarantined[candidate.fingerprint].get('release_id')}; "
+            "ask for it explicitly with `promptlane release`"
         )
 
 
@@ -205,7 +206,7 @@ def promote(
 ) -> Route:  # fmt: skip
     """Make the candidate stable and watch it; the same route when this release did so before.
 
-    Raises Gone when the route no longer belongs to the release, StableChanged when stable is not what was compared with.
+    Raises Gone when the route no longer belongs to the release, StableChanged when stable was not compared with.
     """
     if route.release_id == release_id and route.stable == candidate and not route.rolled_back(release_id):
         return route

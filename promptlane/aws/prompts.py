@@ -1,0 +1,111 @@
+"""Bedrock Prompt Management: reading versions, and writing drafts and versions for authors."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.prompt import PromptDraft, PromptVersion
+
+from .errors import translated
+
+Json = Any
+
+
+class BedrockPrompts:
+    """`PromptStore`, and what `promptlane publish` needs. `agent` is the boto3 client `bedrock-agent`."""
+
+    def __init__(self, agent: Any) -> None:
+        self._agent = agent
+
+    def version(self, prompt_id: str, version: int) -> PromptVersion:
+        with translated(f"reading version {version} of prompt {prompt_id}"):
+            try:
+                answer = self._agent.get_prompt(promptIdentifier=prompt_id, promptVersion=str(version))
+            except self._agent.exceptions.ResourceNotFoundException:
+                raise NotFound(
+                    f"prompt {prompt_id} has no version {version}; `promptlane status <prompt>` shows what exists"
+                ) from None
+        return _snapshot(answer)
+
+    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
+        found: list[tuple[int, float]] = []
+        with translated(f"listing the versions of prompt {prompt_id}"):
+            for page in self._agent.get_paginator("list_prompts").paginate(promptIdentifier=prompt_id):
+                for summary in page["promptSummaries"]:
+                    if str(summary["version"]).isdigit():
+                        found.append((int(summary["version"]), _epoch(summary["createdAt"])))
+        return sorted(found)
+
+    def find(self, name_or_id: str) -> tuple[str, str] | None:
+        wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
+        with translated("listing prompts"):
+            for page in self._agent.get_paginator("list_prompts").paginate():
+                for summary in page["promptSummaries"]:
+                    if wanted in (summary["id"], summary["name"]):
+                        return str(summary["id"]), str(summary["name"])
+        return None
+
+    def draft_variants(self, prompt_id: str) -> list[Mapping[str, Json]]:
+        """The variants that DRAFT holds now."""
+        with translated(f"reading the draft of prompt {prompt_id}"):
+            return list(self._agent.get_prompt(promptIdentifier=prompt_id).get("variants", []))
+
+    def write_draft(self, draft: PromptDraft) -> str:
+        """Create the prompt or replace its draft; returns the prompt id. Other fields of a prompt are kept."""
+        body: dict[str, Json] = {
+            "name": draft.name,
+            "variants": draft.variants(),
+            "defaultVariant": "default",
+        }
+        if draft.description:
+            body["description"] = draft.description
+        found = self.find(draft.name)
+        with translated(f"writing the draft of {draft.name}"):
+            if found is None:
+                return str(self._agent.create_prompt(clientToken=str(uuid.uuid4()), **body)["id"])
+            current = self._agent.get_prompt(promptIdentifier=found[0])
+            if current.get("customerEncryptionKeyArn"):
+                body["customerEncryptionKeyArn"] = current["customerEncryptionKeyArn"]
+            self._agent.update_prompt(promptIdentifier=found[0], **body)
+            return found[0]
+
+    def publish(self, prompt_id: str, *, description: str) -> PromptVersion:
+        """Snapshot the draft as the next version. `description` (at most 200 characters) says why."""
+        if len(description) > 200:
+            raise InvalidInput(f"the description has {len(description)} characters; Bedrock allows 200; shorten it")
+        with translated(f"publishing a version of {prompt_id}"):
+            arguments = {"description": description} if description else {}
+            answer = self._agent.create_prompt_version(
+                promptIdentifier=prompt_id, clientToken=str(uuid.uuid4()), **arguments
+            )
+        return _snapshot(answer)
+
+
+def _snapshot(answer: Mapping[str, Json]) -> PromptVersion:
+    version = str(answer["version"])
+    if not version.isdigit():
+        raise NotFound(f"prompt {answer.get('name')!r} answered with {version}, which is not a numbered version")
+    return PromptVersion(
+        prompt_id=str(answer["id"]),
+        name=str(answer["name"]),
+        version=int(version),
+        arn=_versioned(str(answer["arn"]), version),
+        variants=tuple(answer.get("variants") or ()),
+        description=str(answer.get("description") or ""),
+        created_at=_epoch(answer.get("createdAt")),
+        default_variant=str(answer.get("defaultVariant") or ""),
+    )
+
+
+def _versioned(arn: str, version: str) -> str:
+    """The ARN with its version, whether the service wrote it or not: never an ARN that would mean DRAFT."""
+    return arn if arn.endswith(f":{version}") and "prompt/" in arn.rsplit(":", 1)[0] else f"{arn}:{version}"
+
+
+def _epoch(value: Json) -> float:
+    return value.timestamp() if isinstance(value, datetime) else float(value or time.time())

@@ -1,0 +1,235 @@
+"""The release table in DynamoDB. Keys are listed in docs/architecture.md.
+
+A timeline entry is stored as one canonical JSON text, so that its hash covers exactly what is stored. The chain's head
+is an item of its own: appends race only with appends.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import replace
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
+from promptlane.domain.names import parse_release_id
+from promptlane.domain.prompt import canonical_json
+from promptlane.domain.release import Release, Waiting
+from promptlane.domain.timeline import GENESIS, TimelineEntry
+
+from .errors import cancellation_reasons, domain_error, translated
+from .plain import from_store, to_store
+
+_ATTEMPTS: Final = 10
+Action = dict[str, Any]
+
+
+class DynamoReleases:
+    """`ReleaseStore` on a DynamoDB table with keys `pk` and `sk`. `table` is a boto3 Table resource."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def start(self, release: Release, entry: TimelineEntry) -> None:
+        lock = {
+            "pk": f"prompt#{release.prompt_id}",
+            "sk": "lock",
+            "release_id": release.release_id,
+            "since": release.started_at,
+        }
+        changes = [
+            self._put(lock, "attribute_not_exists(pk)"),
+            self._put(_record(release), "attribute_not_exists(pk)"),
+        ]
+        refused = self._write(changes, [entry])
+        if 1 in refused:
+            raise AlreadyExists(f"release {release.release_id} exists already")
+        if 0 in refused:
+            raise Conflict(f"another release of {release.prompt} is in flight")
+
+    def get(self, release_id: str) -> Release:
+        found = self.find(release_id)
+        if found is None:
+            raise NotFound(f"there is no release {release_id!r}; `promptlane history <prompt>` lists them")
+        return found
+
+    def find(self, release_id: str) -> Release | None:
+        item = self._get(*_release_key(release_id))
+        return None if item is None else Release.from_item(item)
+
+    def update(self, release: Release, *entries: TimelineEntry) -> Release:
+        written = replace(release, revision=release.revision + 1)
+        change = self._put(_record(written), "revision = :revision", {":revision": release.revision})
+        if self._write([change], list(entries)):
+            raise Conflict(f"release {release.release_id} was changed meanwhile")
+        return written
+
+    def append(self, entry: TimelineEntry) -> bool:
+        if self._get(f"chain#{entry.release_id}", f"entry#{entry.id}") is not None:
+            return False
+        return self._write([], [entry]) == set()
+
+    def timeline(self, release_id: str) -> list[TimelineEntry]:
+        items = self._query(f"timeline#{release_id}", "")
+        return [TimelineEntry.from_dict(json.loads(item["body"])) for item in items]
+
+    def of_prompt(self, prompt_id: str) -> list[Release]:
+        return [Release.from_item(item) for item in self._query(f"prompt#{prompt_id}", "release#")]
+
+    def holder(self, prompt_id: str) -> str | None:
+        item = self._get(f"prompt#{prompt_id}", "lock")
+        return None if item is None else str(item["release_id"])
+
+    def unlock(self, prompt_id: str, release_id: str) -> None:
+        try:
+            self._table.delete_item(
+                Key={"pk": f"prompt#{prompt_id}", "sk": "lock"},
+                ConditionExpression="release_id = :me",
+                ExpressionAttributeValues={":me": release_id},
+            )
+        except ClientError as error:
+            if not isinstance(domain_error(error, ""), Conflict):
+                raise domain_error(error, f"freeing the lock of {prompt_id}") from error
+        except BotoCoreError as error:
+            raise domain_error(error, f"freeing the lock of {prompt_id}") from error
+
+    def wait(self, waiting: Waiting) -> bool:
+        item = {
+            "pk": f"prompt#{waiting.prompt_id}",
+            "sk": f"waiting#{waiting.version:05d}",
+            "prompt": waiting.prompt,
+            "version": waiting.version,
+            "since": waiting.since,
+            "requested_by": waiting.requested_by,
+            "explicit": waiting.explicit,
+        }
+        try:
+            self._table.put_item(Item=to_store(item), ConditionExpression="attribute_not_exists(pk)")
+        except (ClientError, BotoCoreError) as error:
+            failure = domain_error(error, f"recording version {waiting.version} of {waiting.prompt} as waiting")
+            if isinstance(failure, Conflict):
+                return False
+            raise failure from error
+        return True
+
+    def waiting(self, prompt_id: str) -> list[Waiting]:
+        return [
+            Waiting(
+                prompt=item["prompt"],
+                prompt_id=prompt_id,
+                version=item["version"],
+                since=float(item["since"]),
+                requested_by=item["requested_by"],
+                explicit=item["explicit"],
+            )
+            for item in self._query(f"prompt#{prompt_id}", "waiting#")
+        ]
+
+    def stop_waiting(self, prompt_id: str, version: int) -> None:
+        with translated(f"forgetting the waiting version {version} of {prompt_id}"):
+            self._table.delete_item(Key={"pk": f"prompt#{prompt_id}", "sk": f"waiting#{version:05d}"})
+
+    def enrolled_since(self, prompt_id: str, now: float) -> float:
+        key = (f"prompt#{prompt_id}", "enrolment")
+        try:
+            self._table.put_item(
+                Item=to_store({"pk": key[0], "sk": key[1], "since": now}),
+                ConditionExpression="attribute_not_exists(pk)",
+            )
+        except (ClientError, BotoCoreError) as error:
+            failure = domain_error(error, f"recording the enrolment of {prompt_id}")
+            if not isinstance(failure, Conflict):
+                raise failure from error
+            found = self._get(*key)
+            return float(found["since"]) if found else now
+        return now
+
+    def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        with translated(f"reading {pk} {sk}"):
+            item = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
+        return None if item is None else from_store(item)
+
+    def _query(self, pk: str, prefix: str) -> list[dict[str, Any]]:
+        query: dict[str, Any] = {
+            "KeyConditionExpression": "pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else ""),
+            "ExpressionAttributeValues": {":pk": pk, **({":prefix": prefix} if prefix else {})},
+            "ConsistentRead": True,
+        }
+        items: list[dict[str, Any]] = []
+        with translated(f"reading {pk} {prefix}"):
+            while True:
+                page = self._table.query(**query)
+                items += page["Items"]
+                if "LastEvaluatedKey" not in page:
+                    return [from_store(item) for item in items]
+                query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _put(self, item: dict[str, Any], condition: str, values: dict[str, Any] | None = None) -> Action:
+        put: Action = {"TableName": self._table.name, "Item": to_store(item), "ConditionExpression": condition}
+        if values:
+            put["ExpressionAttributeValues"] = values
+        return {"Put": put}
+
+    def _write(self, changes: list[Action], entries: list[TimelineEntry]) -> set[int]:
+        """Write the changes and append the entries in one transaction.
+
+        Returns the indexes of the changes whose condition failed, or {-1} when an entry is there already; empty when
+        all was written. Lost races for the chain's head, and conflicts with other transactions, are tried again.
+        """
+        for attempt in range(_ATTEMPTS):
+            actions = changes + self._appends(entries)
+            try:
+                self._table.meta.client.transact_write_items(TransactItems=actions)
+            except (ClientError, BotoCoreError) as error:
+                reasons = cancellation_reasons(error) if isinstance(error, ClientError) else []
+                failed = {i for i, r in enumerate(reasons) if r.get("Code") == "ConditionalCheckFailed"}
+                own = {i for i in failed if i < len(changes)}
+                if own:
+                    return own
+                marks = range(len(changes) + 1, len(changes) + 2 * len(entries), 2)
+                if failed & set(marks):
+                    return {-1}
+                lost_race = failed or any(r.get("Code") == "TransactionConflict" for r in reasons)
+                if not lost_race:
+                    raise domain_error(error, "writing the release table") from error
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+            else:
+                return set()
+        raise Conflict("the release table kept changing; try again")
+
+    def _appends(self, entries: list[TimelineEntry]) -> list[Action]:
+        """For each entry two puts, itself and the mark of its id; then the chain's new head."""
+        if not entries:
+            return []
+        release_id = entries[0].release_id
+        head = self._get(f"chain#{release_id}", "head")
+        seq, last = (int(head["seq"]), str(head["hash"])) if head else (0, GENESIS)
+        actions: list[Action] = []
+        for i, entry in enumerate(entries):
+            chained = entry.chained(seq + 1 + i, last)
+            last = chained.hash
+            body = {
+                "pk": f"timeline#{release_id}",
+                "sk": f"{chained.seq:06d}",
+                "event": str(chained.event),
+                "body": canonical_json(chained.to_dict()),
+            }
+            actions.append(self._put(body, "attribute_not_exists(pk)"))
+            mark = {"pk": f"chain#{release_id}", "sk": f"entry#{entry.id}", "seq": chained.seq}
+            actions.append(self._put(mark, "attribute_not_exists(pk)"))
+        new_head = {"pk": f"chain#{release_id}", "sk": "head", "seq": seq + len(entries), "hash": last}
+        condition = ("seq = :seq", {":seq": seq}) if head else ("attribute_not_exists(pk)", None)
+        return [*actions, self._put(new_head, *condition)]
+
+
+def _release_key(release_id: str) -> tuple[str, str]:
+    prompt_id, version, attempt = parse_release_id(release_id)
+    return f"prompt#{prompt_id}", f"release#{version:05d}#{attempt:03d}"
+
+
+def _record(release: Release) -> dict[str, Any]:
+    pk, sk = _release_key(release.release_id)
+    return {"pk": pk, "sk": sk, **release.to_item()}

@@ -1,0 +1,42 @@
+"""The route table in DynamoDB: single-item conditional writes, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from promptlane.domain.errors import Conflict
+from promptlane.domain.route import Route
+
+from .errors import code_of, domain_error, translated
+from .plain import from_store, to_store
+
+
+class DynamoRoutes:
+    """`RouteStore` on a DynamoDB table with key `prompt`. `table` is a boto3 Table resource."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def get(self, prompt: str) -> Route | None:
+        with translated(f"reading the route of {prompt}"):
+            item = self._table.get_item(Key={"prompt": prompt}, ConsistentRead=True).get("Item")
+        return None if item is None else Route.from_item(from_store(item))
+
+    def put(self, route: Route, *, expected: Route | None) -> None:
+        if expected is None:
+            condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(prompt)"}
+        else:
+            condition = {
+                "ConditionExpression": "revision = :revision AND release_id = :release",
+                "ExpressionAttributeValues": {":revision": expected.revision, ":release": expected.release_id},
+            }
+        try:
+            self._table.put_item(Item=to_store(route.to_item()), **condition)
+        except ClientError as error:
+            if code_of(error) == "ConditionalCheckFailedException":
+                raise Conflict(f"the route of {route.prompt} moved since it was read") from error
+            raise domain_error(error, f"writing the route of {route.prompt}") from error
+        except BotoCoreError as error:
+            raise domain_error(error, f"writing the route of {route.prompt}") from error

@@ -1,0 +1,171 @@
+"""Evidence of harm, of harmlessness, and of a broken split, as e-processes: bankrolls that cannot grow by chance.
+
+Block e-variables for two streams of Bernoulli data after Turner, Ly and Grünwald (JSPI 2024), bet against a half-plane
+of null points; Ville's inequality bounds the chance that a bankroll ever reaches 1/alpha by alpha, however often and
+whenever one looks. Only each block's average rates must satisfy the null, so rates may drift with both arms, sizes may
+vary, and weights may change.
+
+Given q0 (the control's rate, from earlier blocks only), a bet q1 on the trial's rate, and the nearest null point
+(s0, s1), a block with (n0, y0) and (n1, y1) multiplies the bankroll by the likelihood ratio of (q0, q1) to (s0, s1).
+(s0, s1) minimises n0 KL(q0|s0) + n1 KL(q1|s1) over the null, which makes the expectation at most 1 for every null point.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from .blocks import Block
+
+HARM_BETS: Final = (
+    (1.25, 0.15), (1.5, 0.15), (2.0, 0.20), (3.0, 0.15), (5.0, 0.15), (10.0, 0.10), (30.0, 0.05), (100.0, 0.05),
+)  # fmt: skip
+"""(odds multiple of the trial over the control, weight)."""
+ADVANCE_BETS: Final = ((0.0, 0.75), (0.4, 0.25))
+"""(how far into the margin the trial is taken to lie, weight)."""
+SPLIT_BETS: Final = (0.5, 0.8, 0.9, 0.95, 1.05, 1.1, 1.25, 2.0)
+"""Multiples of the declared odds, equally weighted."""
+
+FIRST_START: Final = 0.75
+"""Weight of the bet opened at the beginning; the rest goes to starts opened each hour after, for late harm."""
+START_EVERY: Final = 3600.0
+_CAP: Final = 50.0
+_TINY: Final = 1e-9
+
+
+class Learner:
+    """The control's rate as known before a block: a beta prior and the control's counts so far.
+
+    With `history` (requests, bad) of the control before the phase it starts from that rate, worth at most 500 requests;
+    else from 1 % worth 50. A bad prior slows the bets and cannot make them invalid.
+    """
+
+    def __init__(self, history: tuple[int, int] | None = None, rate: float | None = None) -> None:
+        n, bad = history or (0, 0)
+        self._n = 50.0
+        self._bad = 50.0 * (0.01 if rate is None else rate)
+        if n > 0:
+            weight = min(n, 450) / n
+            self._n += n * weight
+            self._bad += bad * weight
+
+    @property
+    def rate(self) -> float:
+        return min(max(self._bad / self._n, 1e-6), 0.95)
+
+    def learn(self, block: Block) -> None:
+        self._n += block.control.n
+        self._bad += block.control.bad
+
+
+def gain(block: Block, q0: float, q1: float, s0: float, s1: float) -> float:
+    """ln of the likelihood ratio of (q0, q1) to (s0, s1)."""
+    c, t = block.control, block.trial
+    return (
+        c.bad * math.log(q0 / s0)
+        + (c.n - c.bad) * math.log((1 - q0) / (1 - s0))
+        + t.bad * math.log(q1 / s1)
+        + (t.n - t.bad) * math.log((1 - q1) / (1 - s1))
+    )
+
+
+def harm_gain(block: Block, q0: float, odds: float, tolerance: float = 0.0) -> float:
+    """ln gain of betting that the trial's odds are `odds` times the worst harmless ones, against p1 <= p0 + tolerance."""
+    n0, n1 = block.control.n, block.trial.n
+    base = q0 + tolerance
+    if not n0 or not n1 or base >= 1:
+        return 0.0
+    q1 = odds * base / (1 - base + odds * base)
+    if tolerance <= 0:
+        s = (n0 * q0 + n1 * q1) / (n0 + n1)
+        return gain(block, q0, q1, s, s)
+    if q1 >= 1 - _TINY:
+        return 0.0
+    s0 = _nearest(n0, n1, q0, q1, 1.0, tolerance, q0, q1 - tolerance)
+    return gain(block, q0, q1, s0, s0 + tolerance)
+
+
+def advance_gain(block: Block, q0: float, depth: float, margin_abs: float, margin_rel: float) -> float:
+    """ln gain of betting that the trial lies `depth` of the way into the margin, against p1 >= p0 + margin.
+
+    The margin is the larger of the two; the null it describes lies inside both half-planes, so the block uses the line
+    that is nearer at q0.
+    """
+    n0, n1 = block.control.n, block.trial.n
+    c, d = (1 + margin_rel, 0.0) if margin_rel * q0 > margin_abs else (1.0, margin_abs)
+    line = c * q0 + d
+    if not n0 or not n1 or line >= 1:
+        return 0.0
+    q1 = q0 + depth * (line - q0)
+    s0 = _nearest(n0, n1, q0, q1, c, d, max((q1 - d) / c, _TINY), q0)
+    return gain(block, q0, q1, s0, c * s0 + d)
+
+
+def _nearest(n0: int, n1: int, q0: float, q1: float, c: float, d: float, low: float, high: float) -> float:
+    """s0 of the point (s0, c s0 + d) that is nearest to (q0, q1) in weighted KL divergence, by bisection."""
+    for _ in range(50):
+        s0 = (low + high) / 2
+        s1 = c * s0 + d
+        slope = n0 * (s0 - q0) / (s0 * (1 - s0)) + c * n1 * (s1 - q1) / (s1 * (1 - s1)) if s1 < 1 else 1.0
+        if slope > 0:
+            high = s0
+        else:
+            low = s0
+    return (low + high) / 2
+
+
+def harm(blocks: Sequence[Block], learner: Learner, *, tolerance: float = 0.0, inflation: float = 1.0) -> float:
+    """Evidence that the trial is worse than the control by more than `tolerance`; 1 without data.
+
+    A new bet opens each hour, so that a long healthy time does not hide harm that begins late; what is not yet opened
+    stays as cash.
+    """
+    sums = [0.0] * len(HARM_BETS)
+    starts: list[list[float]] = []
+    for block in blocks:
+        while len(starts) * START_EVERY <= block.start - blocks[0].start:
+            starts.append(list(sums))
+        q0 = learner.rate
+        for k, (odds, _) in enumerate(HARM_BETS):
+            sums[k] += harm_gain(block, q0, odds, tolerance)
+        learner.learn(block)
+    if not starts:
+        return 1.0
+    later = len(starts) - 1
+    evidence = (1 - FIRST_START) / (later + 1)
+    for i, opened in enumerate(starts):
+        weight = FIRST_START if i == 0 else (1 - FIRST_START) / (i * (i + 1))
+        evidence += weight * _mix(((w, s - o) for (_, w), s, o in zip(HARM_BETS, sums, opened, strict=True)), inflation)
+    return evidence
+
+
+def advance(
+    blocks: Sequence[Block], learner: Learner, *, since: float, margin_abs: float, margin_rel: float,
+    inflation: float = 1.0,
+) -> float:  # fmt: skip
+    """Evidence from blocks since `since` that the trial is within the margin; earlier blocks only teach the rate."""
+    sums = [0.0] * len(ADVANCE_BETS)
+    for block in blocks:
+        if block.start >= since:
+            q0 = learner.rate
+            for k, (depth, _) in enumerate(ADVANCE_BETS):
+                sums[k] += advance_gain(block, q0, depth, margin_abs, margin_rel)
+        learner.learn(block)
+    return _mix(((w, s) for (_, w), s in zip(ADVANCE_BETS, sums, strict=True)), inflation)
+
+
+def split(blocks: Sequence[Block], *, inflation: float = 1.0) -> float:
+    """Evidence that the trial does not get the share it was given. Counts assignment decisions."""
+    sums = [0.0] * len(SPLIT_BETS)
+    for block in blocks:
+        share = block.share
+        if not 0 < share < 1 or not block.n:
+            continue
+        for k, odds in enumerate(SPLIT_BETS):
+            sums[k] += block.trial.n * math.log(odds) - block.n * math.log(1 - share + odds * share)
+    return _mix(((1 / len(SPLIT_BETS), s) for s in sums), inflation)
+
+
+def _mix(weighted: object, inflation: float) -> float:
+    return sum(w * math.exp(min(s / inflation, _CAP)) for w, s in weighted)  # type: ignore[attr-defined]

@@ -1,0 +1,128 @@
+"""The two tables, in memory and thread safe."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
+from promptlane.domain.release import Release, Waiting
+from promptlane.domain.route import Route
+from promptlane.domain.timeline import GENESIS, TimelineEntry
+
+
+class InMemoryRoutes:
+    """`RouteStore` in memory. `history` keeps every route that was ever written, for tests of invariants."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._routes: dict[str, Route] = {}
+        self.history: list[Route] = []
+
+    def get(self, prompt: str) -> Route | None:
+        with self._lock:
+            return self._routes.get(prompt)
+
+    def put(self, route: Route, *, expected: Route | None) -> None:
+        with self._lock:
+            stored = self._routes.get(route.prompt)
+            if _key(stored) != _key(expected):
+                raise Conflict(f"the route of {route.prompt} moved to {_key(stored)} since {_key(expected)} was read")
+            # Through the stored form, so that what cannot be stored cannot pass a test.
+            self._routes[route.prompt] = Route.from_item(route.to_item())
+            self.history.append(route)
+
+
+def _key(route: Route | None) -> tuple[int, str] | None:
+    return None if route is None else (route.revision, route.release_id)
+
+
+class InMemoryReleases:
+    """`ReleaseStore` in memory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._releases: dict[str, Release] = {}
+        self._locks: dict[str, str] = {}
+        self._waiting: dict[tuple[str, int], Waiting] = {}
+        self._timelines: dict[str, list[TimelineEntry]] = {}
+        self._since: dict[str, float] = {}
+
+    def start(self, release: Release, entry: TimelineEntry) -> None:
+        with self._lock:
+            if release.release_id in self._releases:
+                raise AlreadyExists(f"release {release.release_id} exists already")
+            holder = self._locks.get(release.prompt_id)
+            if holder is not None:
+                raise Conflict(f"release {holder} of {release.prompt} is in flight")
+            self._locks[release.prompt_id] = release.release_id
+            self._releases[release.release_id] = Release.from_item(release.to_item())
+            self.append(entry)
+
+    def get(self, release_id: str) -> Release:
+        found = self.find(release_id)
+        if found is None:
+            raise NotFound(f"there is no release {release_id!r}; `promptlane history <prompt>` lists them")
+        return found
+
+    def find(self, release_id: str) -> Release | None:
+        with self._lock:
+            return self._releases.get(release_id)
+
+    def update(self, release: Release, *entries: TimelineEntry) -> Release:
+        with self._lock:
+            stored = self._releases.get(release.release_id)
+            if stored is None or stored.revision != release.revision:
+                raise Conflict(f"release {release.release_id} was changed meanwhile")
+            written = replace(release, revision=release.revision + 1)
+            self._releases[release.release_id] = Release.from_item(written.to_item())
+            for entry in entries:
+                self.append(entry)
+            return written
+
+    def append(self, entry: TimelineEntry) -> bool:
+        with self._lock:
+            entries = self._timelines.setdefault(entry.release_id, [])
+            if any(e.id == entry.id for e in entries):
+                return False
+            last = entries[-1].hash if entries else GENESIS
+            entries.append(TimelineEntry.from_dict(entry.chained(len(entries) + 1, last).to_dict()))
+            return True
+
+    def timeline(self, release_id: str) -> list[TimelineEntry]:
+        with self._lock:
+            return list(self._timelines.get(release_id, []))
+
+    def of_prompt(self, prompt_id: str) -> list[Release]:
+        with self._lock:
+            mine = [r for r in self._releases.values() if r.prompt_id == prompt_id]
+        return sorted(mine, key=lambda r: (r.version, r.attempt))
+
+    def holder(self, prompt_id: str) -> str | None:
+        with self._lock:
+            return self._locks.get(prompt_id)
+
+    def unlock(self, prompt_id: str, release_id: str) -> None:
+        with self._lock:
+            if self._locks.get(prompt_id) == release_id:
+                del self._locks[prompt_id]
+
+    def wait(self, waiting: Waiting) -> bool:
+        with self._lock:
+            key = (waiting.prompt_id, waiting.version)
+            if key in self._waiting:
+                return False
+            self._waiting[key] = waiting
+            return True
+
+    def waiting(self, prompt_id: str) -> list[Waiting]:
+        with self._lock:
+            return sorted((w for w in self._waiting.values() if w.prompt_id == prompt_id), key=lambda w: w.version)
+
+    def stop_waiting(self, prompt_id: str, version: int) -> None:
+        with self._lock:
+            self._waiting.pop((prompt_id, version), None)
+
+    def enrolled_since(self, prompt_id: str, now: float) -> float:
+        with self._lock:
+            return self._since.setdefault(prompt_id, now)
