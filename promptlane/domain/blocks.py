@@ -3,7 +3,7 @@
 A block holds the requests that *started* in it. It is read once, after everything that belongs to it must have arrived,
 and stored; the judge is a function of stored blocks, so that every look can be repeated later.
 
-The *control* arm is what everybody gets (in watch: the holdback on `previous`); the *trial* arm is the version on trial.
+The *control* arm is what everybody gets (in watch: the holdback on `previous`), the *trial* arm the version on trial.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ vary, and weights may change.
 
 Given q0 (the control's rate, from earlier blocks only), a bet q1 on the trial's rate, and the nearest null point
 (s0, s1), a block with (n0, y0) and (n1, y1) multiplies the bankroll by the likelihood ratio of (q0, q1) to (s0, s1).
-(s0, s1) minimises n0 KL(q0|s0) + n1 KL(q1|s1) over the null, which makes the expectation at most 1 for every null point.
+(s0, s1) minimises n0 KL(q0|s0) + n1 KL(q1|s1) over the null: then the expectation is at most 1 for every null point.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .blocks import Block
@@ -71,7 +71,7 @@ def gain(block: Block, q0: float, q1: float, s0: float, s1: float) -> float:
 
 
 def harm_gain(block: Block, q0: float, odds: float, tolerance: float = 0.0) -> float:
-    """ln gain of betting that the trial's odds are `odds` times the worst harmless ones, against p1 <= p0 + tolerance."""
+    """ln gain, against p1 <= p0 + tolerance, of betting on `odds` times the odds of the worst harmless rate."""
     n0, n1 = block.control.n, block.trial.n
     base = q0 + tolerance
     if not n0 or not n1 or base >= 1:
@@ -167,5 +167,5 @@ def split(blocks: Sequence[Block], *, inflation: float = 1.0) -> float:
     return _mix(((1 / len(SPLIT_BETS), s) for s in sums), inflation)
 
 
-def _mix(weighted: object, inflation: float) -> float:
-    return sum(w * math.exp(min(s / inflation, _CAP)) for w, s in weighted)  # type: ignore[attr-defined]
+def _mix(weighted: Iterable[tuple[float, float]], inflation: float) -> float:
+    return sum(w * math.exp(min(s / inflation, _CAP)) for w, s in weighted)

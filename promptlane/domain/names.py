@@ -41,6 +41,10 @@ class GuardName(StrEnum):
 
 
 ASSIGNED: Final = "Assigned"
+GROUP: Final = "Group"
+"""Dimension of the judge's metrics while a release is in canary or in watch: the unit's group, "0" to "7"."""
+UNIT_GROUPS: Final = 8
+"""Groups of units by hash, from which the correlation of requests of one unit is estimated."""
 SHIELDED: Final = "Shielded"
 LATENCY: Final = "Latency"
 TIME_TO_FIRST_TOKEN: Final = "TimeToFirstToken"
