@@ -16,9 +16,9 @@ A critical case that newly fails decides alone. What a suite of this size can sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import ceil, isfinite, sqrt
+from math import ceil, isfinite, lcm, sqrt
 from statistics import NormalDist
 from typing import Final
 
@@ -172,8 +172,8 @@ def sign_flip_p(units: Iterable[int]) -> float:
 
     P(S < s) + P(S = s) / 2 with S = sum of +-|u_i| and s = sum of u_i; exact by convolution. 0.5 where nothing differs.
     """
-    sizes = [abs(u) for u in (units := list(units)) if u]
-    observed = sum(units)
+    signed = [u for u in units if u]
+    sizes, observed = [abs(u) for u in signed], sum(signed)
     if not sizes:
         return 0.5
     if len(sizes) > EXACT_UP_TO:
@@ -201,7 +201,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def provable_margin(n: int, alpha: float) -> float:
-    """The smallest margin that n cases prove when not one of them differs: z sqrt(2) / (n + 2), 2.33 / (n + 2) at 5 %."""
+    """The smallest margin that n cases prove when not one of them differs: z sqrt(2) / (n + 2)."""
     return z_value(alpha) * sqrt(2) / (n + 2)
 
 
@@ -388,8 +388,6 @@ def _slices(tallies: Sequence[CaseTally], rules: Rules, *, absolute: bool) -> li
 def _with(
     comparison: Comparison, *, vetoes: bool, p_value: float | None = None, finding: Finding | None = None
 ) -> Comparison:
-    from dataclasses import replace
-
     return replace(comparison, vetoes=vetoes, p_value=p_value, finding=finding or comparison.finding)
 
 
@@ -444,7 +442,8 @@ def _sentence(c: Comparison, rules: Rules, *, absolute: bool) -> str:
     else:
         text += f" A drop of more than {100 * rules.margin:g} points is not ruled out."
         if c.too_small:
-            text += f" {c.n} cases are too few: even without a single difference they rule out no less than {100 * c.provable:.1f} points."
+            least = f"{100 * c.provable:.1f} points"
+            text += f" {c.n} cases are too few: even without a single difference they rule out no less than {least}."
         if c.cases_needed > c.n:
             text += f" About {c.cases_needed} cases would do ({c.cases_needed - c.n} more)."
     return text + gaps
@@ -468,8 +467,6 @@ def _check(tallies: Sequence[CaseTally], *, absolute: bool) -> None:
 
 def _units(complete: Sequence[CaseTally]) -> list[int]:
     """b_i - a_i on one scale: where cases ran a different number of times, in units of the common multiple."""
-    from math import lcm
-
     scale = lcm(*{t.runs for t in complete}) if complete else 1
     return [((t.candidate or 0) - (t.stable or 0)) * (scale // t.runs) for t in complete]
 
