@@ -1,4 +1,4 @@
-"""Which prompts are enrolled, and with what policy and suite: SSM parameters that point at content-hashed S3 objects."""
+"""Which prompts are enrolled, with which policy and suite: SSM parameters pointing at content-hashed S3 objects."""
 
 from __future__ import annotations
 

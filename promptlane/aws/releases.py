@@ -50,6 +50,10 @@ class DynamoReleases:
         if 0 in refused:
             raise Conflict(f"another release of {release.prompt} is in flight")
 
+    def record_ended(self, release: Release, *entries: TimelineEntry) -> None:
+        if self._write([self._put(_record(release), "attribute_not_exists(pk)")], list(entries)):
+            raise AlreadyExists(f"release {release.release_id} exists already")
+
     def get(self, release_id: str) -> Release:
         found = self.find(release_id)
         if found is None:

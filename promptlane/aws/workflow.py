@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from promptlane.domain.errors import NotFound
@@ -59,6 +60,7 @@ class SqsIntakeQueue:
             "version": str(version),
             "requested_by": requested_by,
             "explicit": explicit,
+            "request_id": str(uuid.uuid4()),
         }
         with translated(f"asking for a release of {prompt} {version}"):
             self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps(body))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
-from .prompt import canonical_variants
+from .prompt import canonical_variants, fingerprint
 from .text import visible
 
 Json = Any
@@ -88,11 +88,10 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
     chat = config.pop("chat", None)
     if isinstance(chat, dict):
         for i, block in enumerate(chat.pop("system", None) or []):
-            yield _numbered("system", i), _block(block)
+            yield f"system {i + 1}" if i else "system", _block(block)
         for i, message in enumerate(chat.pop("messages", None) or []):
             yield f"message {i + 1}", _message(message)
-        tools = chat.pop("toolConfiguration", None)
-        rest |= {"tools": tools, "template settings": chat}
+        rest |= {"tools": chat.pop("toolConfiguration", None), "template settings": chat}
     model = variant.pop("modelId", None)
     inference = variant.pop("inferenceConfiguration", None)
     fields = variant.pop("additionalModelRequestFields", None)
@@ -101,10 +100,6 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
     for title, value in parts.items():
         if value not in (None, {}, []):
             yield title, _json(value)
-
-
-def _numbered(title: str, index: int) -> str:
-    return title if index == 0 else f"{title} {index + 1}"
 
 
 def _message(message: Json) -> list[str]:
@@ -142,7 +137,13 @@ def compare(old: Sequence[Mapping[str, Json]], new: Sequence[Mapping[str, Json]]
     titles = [*left, *(title for title in right if title not in left)]
     order = {title: i for i, title in enumerate(right)}
     titles.sort(key=lambda title: order.get(title, len(order)))
-    return tuple(Section(title, tuple(_rows(left.get(title, []), right.get(title, [])))) for title in titles)
+    sections = [Section(title, tuple(_rows(left.get(title, []), right.get(title, [])))) for title in titles]
+    if fingerprint(old) != fingerprint(new) and not any(section.changed for section in sections):
+        # The layout leaves out empty shapes; what is hashed never goes unshown.
+        sections.append(
+            Section("as hashed", tuple(_rows(_json(canonical_variants(old)), _json(canonical_variants(new)))))
+        )
+    return tuple(sections)
 
 
 def _rows(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:

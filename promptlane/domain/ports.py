@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from .names import Track
 from .policy import Policy
 from .prompt import PromptVersion
 from .release import Release, Waiting
@@ -42,6 +44,9 @@ class ReleaseStore(Protocol):
 
     def find(self, release_id: str) -> Release | None:
         """The record, or None."""
+
+    def record_ended(self, release: Release, *entries: TimelineEntry) -> None:
+        """Put the record of a release that ended before it could take the lock; AlreadyExists when there is one."""
 
     def update(self, release: Release, *entries: TimelineEntry) -> Release:
         """Write the record with the next revision and append the entries, all or nothing; returns what was written.
@@ -109,6 +114,22 @@ class Enrolments(Protocol):
         """A captured suite, as plain data."""
 
 
+@dataclass(frozen=True, slots=True)
+class RedAlarm:
+    """A fuse alarm that stands in ALARM; `since` is when it changed to that, epoch seconds."""
+
+    track: Track
+    metric: str
+    since: float
+
+
+class FuseAlarms(Protocol):
+    """The state of a prompt's fuse alarms."""
+
+    def red(self, prompt: str) -> list[RedAlarm]:
+        """The prompt's alarms that are in ALARM now. Raises Unavailable."""
+
+
 class Workflow(Protocol):
     """Step Functions executions of releases, which are named by release id."""
 
@@ -126,7 +147,7 @@ class IntakeQueue(Protocol):
     """The queue before `intake`."""
 
     def request(self, prompt: str, version: int, *, requested_by: str, explicit: bool) -> None:
-        """Ask for a release."""
+        """Ask for a release. `explicit` allows another attempt; without it only a first attempt is started."""
 
 
 class Notices(Protocol):

@@ -24,18 +24,27 @@ class VersionRef:
     """What a route names: one version of a prompt, bound to its content.
 
     `version` is the Bedrock version number, `fingerprint` 64 hex digits, `arn` the version ARN that Converse takes.
+    `variables`, when known, are the declared ones, so that a client can refuse a wrong call before it is made.
     """
 
     version: int
     fingerprint: str
     arn: str
+    variables: tuple[str, ...] | None = field(default=None, compare=False)
 
     def to_item(self) -> dict[str, Json]:
-        return {"version": self.version, "fingerprint": self.fingerprint, "arn": self.arn}
+        known = {} if self.variables is None else {"variables": list(self.variables)}
+        return {"version": self.version, "fingerprint": self.fingerprint, "arn": self.arn, **known}
 
     @classmethod
     def from_item(cls, item: Mapping[str, Json]) -> VersionRef:
-        return cls(version=int(item["version"]), fingerprint=str(item["fingerprint"]), arn=str(item["arn"]))
+        names = item.get("variables")
+        return cls(
+            version=int(item["version"]),
+            fingerprint=str(item["fingerprint"]),
+            arn=str(item["arn"]),
+            variables=None if names is None else tuple(str(name) for name in names),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,12 @@ class PromptVersion:
 
     @property
     def ref(self) -> VersionRef:
-        return VersionRef(version=self.version, fingerprint=self.fingerprint, arn=self.arn)
+        return VersionRef(
+            version=self.version,
+            fingerprint=self.fingerprint,
+            arn=self.arn,
+            variables=tuple(sorted(self.declared_variables)),
+        )
 
     @property
     def variant(self) -> Mapping[str, Json]:
@@ -110,7 +124,12 @@ def fingerprint(variants: Sequence[Mapping[str, Json]]) -> str:
     Covers template, model, inference settings and tools; leaves out what does not change an answer: metadata, and
     the order of declared variables. Numbers that are equal are written alike (0.2 and Decimal('0.2'), 1 and 1.0).
     """
-    return hashlib.sha256(canonical_json([_canonical_variant(v) for v in variants]).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(canonical_variants(variants)).encode()).hexdigest()
+
+
+def canonical_variants(variants: Sequence[Mapping[str, Json]]) -> list[Json]:
+    """The very value that is hashed; what a reviewer is shown is made of it."""
+    return [_canonical_variant(v) for v in variants]
 
 
 def _canonical_variant(variant: Mapping[str, Json]) -> Json:

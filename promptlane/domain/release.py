@@ -21,7 +21,8 @@ class Release:
     """One release. Times are epoch seconds.
 
     `policy_sha256` and `suite_sha256` name the captured copies in the report bucket. `verdict` and `approval` bind the
-    fingerprints they were made for: {"candidate", "stable" (or None), ...}. `paused` and `advance` are an operator's
+    fingerprints they were made for: {"candidate", "stable" (or None), ...}. `request_id` tells a repeated request
+    from a new one. `paused` and `advance` are an operator's
     {by, reason, at[, step]}. `round` counts how often tests and review ran. `revision` guards every update.
     """
 
@@ -45,7 +46,7 @@ class Release:
     step: int = 0
     paused: Mapping[str, Json] | None = None
     advance: Mapping[str, Json] | None = None
-    execution_arn: str = ""
+    request_id: str = ""
     revision: int = 1
 
     @property

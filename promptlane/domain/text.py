@@ -14,17 +14,16 @@ def visible(text: str) -> str:
     """The same text with every control, format (bidirectional override, zero-width) and private character spelled out.
 
     A reviewer decides on what the screen shows: an override that reorders a line, or a zero-width word, would hide a
-    change. `\\r\\n` becomes a marked carriage return too, since a model sees it. Newline and tab are kept.
+    change. Carriage returns are marked too, since a model sees them. Newline and tab are kept. The opening mark itself is
+    spelled out, so that two different texts never look alike.
     """
-    if text.isascii() and (text.isprintable() or all(c in _KEPT or c.isprintable() for c in text)):
-        return text
     return "".join(c if _shown(c) else f"⟦U+{ord(c):04X}⟧" for c in text)
 
 
 def _shown(char: str) -> bool:
     if char in _KEPT or char.isascii():
         return char in _KEPT or char.isprintable()
-    if char in _LOOKS_EMPTY:
+    if char in _LOOKS_EMPTY or char == "⟦":
         return False
     category = unicodedata.category(char)
     # Zs is kept but for its odd members: a no-break space reads as a space to people and as another token to a model.

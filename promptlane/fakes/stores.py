@@ -59,6 +59,14 @@ class InMemoryReleases:
             self._releases[release.release_id] = Release.from_item(release.to_item())
             self.append(entry)
 
+    def record_ended(self, release: Release, *entries: TimelineEntry) -> None:
+        with self._lock:
+            if release.release_id in self._releases:
+                raise AlreadyExists(f"release {release.release_id} exists already")
+            self._releases[release.release_id] = Release.from_item(release.to_item())
+            for entry in entries:
+                self.append(entry)
+
     def get(self, release_id: str) -> Release:
         found = self.find(release_id)
         if found is None:

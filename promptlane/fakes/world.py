@@ -8,6 +8,7 @@ from typing import Any
 
 from promptlane.domain.errors import NotFound
 from promptlane.domain.policy import Policy
+from promptlane.domain.ports import RedAlarm
 from promptlane.domain.prompt import PromptDraft, PromptVersion, canonical_json
 
 Json = Any
@@ -78,6 +79,16 @@ class FakeEnrolments:
 
     def suite(self, sha256: str) -> dict[str, object]:
         return dict(self._captured[sha256])
+
+
+class FakeAlarms:
+    """`FuseAlarms` in memory."""
+
+    def __init__(self) -> None:
+        self.standing: dict[str, list[RedAlarm]] = {}
+
+    def red(self, prompt: str) -> list[RedAlarm]:
+        return list(self.standing.get(prompt, []))
 
 
 class FakeWorkflow:

@@ -1,0 +1,158 @@
+"""Puts the safe version back. Alarms (SNS), the workflow, the operations API and the console all come here.
+
+The safe route needs the route table alone: one read, one conditional write. Everything else follows after it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from promptlane.aws.clients import client, resource
+from promptlane.aws.observability import logger
+from promptlane.aws.releases import DynamoReleases
+from promptlane.aws.routes import DynamoRoutes
+from promptlane.aws.settings import read
+from promptlane.aws.workflow import SnsNotices, StepFunctionsWorkflow
+from promptlane.domain.errors import InvalidInput, PromptlaneError
+from promptlane.domain.names import parse_alarm_arn
+from promptlane.domain.route import Route, alarm_applies
+from promptlane.lifecycle.rollback import RolledBack, read_alarm, restore_safe_route, tell
+
+log = logger("roll_back")
+
+
+@dataclass(frozen=True)
+class Settings:
+    route_table: str
+    release_table: str
+    notices_topic: str
+    state_machine_arn: str
+    deployment: str
+
+
+@cache
+def wire() -> tuple[DynamoRoutes, str]:
+    """All that the safe route needs."""
+    s = read(Settings)
+    return DynamoRoutes(resource("dynamodb").Table(s.route_table)), s.deployment
+
+
+@cache
+def wire_aftermath() -> dict[str, Any]:
+    s = read(Settings)
+    return {
+        "releases": DynamoReleases(resource("dynamodb").Table(s.release_table)),
+        "workflow": StepFunctionsWorkflow(client("stepfunctions"), s.state_machine_arn),
+        "notices": SnsNotices(client("sns"), s.notices_topic),
+    }
+
+
+def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    if "Records" in event:
+        return {"results": [_from_alarm(record, context) for record in event["Records"]]}
+    if "requestContext" in event:
+        return _from_api(event, context)
+    return _answer(_from_request(event, context))
+
+
+def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
+    """One SNS record. What is not an alarm of ours is logged and ignored; what cannot be written is raised, and retried."""
+    routes, deployment = wire()
+    _, _, _, region, account, *_ = str(context.invoked_function_arn).split(":")
+    try:
+        arn, changed_at, reason = read_alarm(_json(record["Sns"]["Message"]))
+        prompt, track, metric = parse_alarm_arn(arn, deployment=deployment, account=account, region=region)
+    except InvalidInput as error:
+        log.info("ignored", extra={"why": str(error)})
+        return {"result": "not_applicable", "reason": str(error)}
+
+    def applies(route: Route) -> None:
+        alarm_applies(route, track=track, changed_at=changed_at)
+
+    done = restore_safe_route(
+        routes, prompt, cause="alarm", reason=f"alarm {metric} on track {track}: {reason}", by=arn, clock=time.time,
+        keep_trying=_patience(context), applies=applies, evidence={"alarm": arn, "changed_at": changed_at},
+    )  # fmt: skip
+    _after(done, stop_execution=True)
+    return _answer(done)
+
+
+def _from_request(event: dict[str, Any], context: Any) -> RolledBack:
+    """The workflow (`release_id`, `cause`) or somebody at the console (`prompt`, `reason`)."""
+    cause = event.get("cause", "operator")
+    if cause not in ("judge", "operator", "undecided"):
+        raise InvalidInput(f"cause {cause!r} is not one of judge, operator, undecided")
+    prompt, reason = event.get("prompt"), str(event.get("reason") or "").strip()
+    if not isinstance(prompt, str) or not prompt or not reason:
+        raise InvalidInput('a rollback names the prompt and says why: {"prompt": "...", "reason": "..."}')
+    done = restore_safe_route(
+        wire()[0], prompt, cause=cause, reason=reason[:2000], by=str(event.get("by") or "promptlane"), clock=time.time,
+        keep_trying=_patience(context), release_id=event.get("release_id"), evidence=event.get("evidence"),
+    )  # fmt: skip
+    # The workflow ends its own execution; anybody else has it stopped.
+    _after(done, stop_execution="release_id" not in event or cause == "operator")
+    return done
+
+
+def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    caller = event["requestContext"].get("authorizer", {}).get("iam", {}).get("userArn")
+    if not caller:
+        return _response(403, {"title": "sign the request with an IAM identity"})
+    try:
+        body = _json(event.get("body") or "{}")
+        request = {
+            "prompt": event["pathParameters"]["prompt"],
+            "reason": body.get("reason") if isinstance(body, dict) else None,
+            "by": caller,
+        }
+        done = _from_request(request, context)
+    except InvalidInput as error:
+        return _response(400, {"title": str(error)})
+    except PromptlaneError as error:
+        return _response(503, {"title": f"the route could not be written: {error}; try again"})
+    return _response(200 if done.result in ("rolled_back", "already") else 409, _answer(done))
+
+
+def _after(done: RolledBack, *, stop_execution: bool) -> None:
+    log.info(done.result, extra={"prompt": done.prompt, "release_id": done.release_id, "why": done.reason})
+    if done.result in ("rolled_back", "nothing_to_go_back_to"):
+        tell(done, clock=time.time, stop_execution=stop_execution, log=log.error, **wire_aftermath())
+
+
+def _patience(context: Any) -> Any:
+    """Try until two seconds before the function's end, a little longer between tries each time."""
+
+    def keep_trying(attempt: int) -> bool:
+        if context.get_remaining_time_in_millis() < 2000:
+            return False
+        time.sleep(random.uniform(0, min(0.5, 0.01 * 2 ** min(attempt, 6))))
+        return True
+
+    return keep_trying
+
+
+def _answer(done: RolledBack) -> dict[str, Any]:
+    return {
+        "result": done.result,
+        "reason": done.reason,
+        "prompt": done.prompt,
+        "release_id": done.release_id,
+        "stable": done.route.stable.version if done.route else None,
+    }
+
+
+def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    kind = "application/json" if status < 400 else "application/problem+json"
+    return {"statusCode": status, "headers": {"content-type": kind}, "body": json.dumps(body)}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(f"not JSON: {error}") from error

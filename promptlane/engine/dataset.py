@@ -1,0 +1,225 @@
+"""Cases from CSV, JSONL, JSON and YAML files, as the plain test mappings that a suite would hold inline.
+
+CSV follows promptfoo: a column for each variable; `__expected`, `__expected1`, … hold assertions written as
+`type:value` or `type(threshold):value` (a bare text means equals); `__description`, `__threshold`, `__metadata:<key>`.
+Ours besides: `__id`, `__tags` (separated by `;`), `__critical`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from .kinds import ALIASES, KINDS, REFUSED, split_negation
+from .suite import MAX_CASES, Read
+
+Json = Any
+Row = tuple[str, Json]
+"""Where it stands (`cases.csv line 17`) and the test mapping."""
+MAX_BYTES: Final = 64 * 1024 * 1024
+_EXPECTED: Final = re.compile(
+    r"^\s*(?P<type>[a-z][a-z0-9-]*)\s*(?:\((?P<threshold>[^)]*)\))?\s*(?::(?P<value>.*))?$", re.S
+)
+_SPLIT: Final = re.compile(r"\s*[;,]\s*")
+
+
+class DatasetInvalid(ValueError):
+    """A file of cases cannot be used; the message says where."""
+
+
+def load_rows(name: str, read: Read) -> Iterator[Row]:
+    """The tests of one file. Raises DatasetInvalid for what cannot be read, naming file and line."""
+    path = name.removeprefix("file://")
+    try:
+        raw = read(path)
+    except OSError as error:
+        raise DatasetInvalid(
+            f"{path}: cannot be read ({error.strerror or error}); paths are relative to the suite"
+        ) from None
+    if len(raw) > MAX_BYTES:
+        raise DatasetInvalid(f"{path}: {len(raw):,} bytes; at most {MAX_BYTES:,} are read. Sample the cases")
+    text = decode(raw, path)
+    suffix = path.rsplit(".", 1)[-1].lower()
+    if suffix == "csv":
+        return _csv(path, text)
+    if suffix == "jsonl":
+        return _jsonl(path, text)
+    if suffix in ("json", "yaml", "yml"):
+        return _document(path, text, suffix)
+    raise DatasetInvalid(f"{path}: cases are read from .csv, .jsonl, .json and .yaml files, not from .{suffix}")
+
+
+def decode(raw: bytes, path: str) -> str:
+    """UTF-8, with or without a byte order mark."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DatasetInvalid(
+            f"{path} line {line}: byte 0x{raw[error.start]:02x} is not valid UTF-8; save the file as UTF-8"
+        ) from None
+
+
+def _csv(path: str, text: str) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    csv.field_size_limit(MAX_BYTES)
+    try:
+        header = next(reader, None)
+        if not header or not any(h.strip() for h in header):
+            raise DatasetInvalid(f"{path} line 1: is empty; the first line must name the columns")
+        header = [h.strip() for h in header]
+        doubled = sorted({h for h in header if header.count(h) > 1})
+        if doubled or "" in header:
+            what = f"column {doubled[0]!r} appears twice" if doubled and doubled[0] else "a column has no name"
+            raise DatasetInvalid(f"{path} line 1: {what}")
+        for column in header:
+            _check_column(path, column)
+        count = 0
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            where = f"{path} line {reader.line_num}"
+            if len(row) != len(header):
+                gone = f"column {header[len(row)]!r} is missing" if len(row) < len(header) else "too many columns"
+                raise DatasetInvalid(
+                    f"{where}: {len(row)} columns where the header names {len(header)} ({gone}); "
+                    "quote values that hold commas or line breaks"
+                )
+            count += 1
+            _check_count(path, count)
+            yield where, _test_of(dict(zip(header, row, strict=True)), where)
+    except csv.Error as error:
+        raise DatasetInvalid(f"{path} line {reader.line_num}: is not valid CSV ({error})") from None
+
+
+def _check_column(path: str, column: str) -> None:
+    known = ("__description", "__threshold", "__id", "__tags", "__critical", "__metric")
+    fits = column in known or column.startswith("__metadata:") or re.fullmatch(r"__expected\d*", column)
+    if column.startswith("__") and not fits:
+        raise DatasetInvalid(
+            f"{path} line 1: special column {column!r} is not supported; "
+            f"known are __expected, __metadata:<key>, {', '.join(known)}"
+        )
+
+
+def _test_of(row: dict[str, str], where: str) -> dict[str, Json]:
+    test: dict[str, Json] = {"vars": {k: v for k, v in row.items() if not k.startswith("__")}}
+    metadata: dict[str, Json] = {}
+    asserts = []
+    for column, raw in row.items():
+        cell = raw.strip()
+        if not cell or not column.startswith("__"):
+            continue
+        if column.startswith("__expected"):
+            asserts.append(expected(raw))
+        elif column.startswith("__metadata:"):
+            key = column.removeprefix("__metadata:")
+            metadata[key.removesuffix("[]")] = _SPLIT.split(cell) if key.endswith("[]") else cell
+        elif column == "__tags":
+            test["tags"] = [t for t in _SPLIT.split(cell) if t]
+        elif column == "__critical":
+            test["critical"] = _flag(cell, where)
+        elif column == "__threshold":
+            test["threshold"] = number(cell, f"{where}: __threshold")
+        elif column != "__metric":
+            test[column.removeprefix("__")] = cell
+    for assertion in asserts:
+        if row.get("__metric"):
+            assertion["metric"] = row["__metric"].strip()
+    if asserts:
+        test["assert"] = asserts
+    if metadata:
+        test["metadata"] = metadata
+    return test
+
+
+def expected(cell: str) -> dict[str, Json]:
+    """An `__expected` cell as an assertion: `contains:refund`, `similar(0.8):text`, or a bare text for equals."""
+    match = _EXPECTED.match(cell)
+    if match is not None:
+        name = {"grade": "llm-rubric"}.get(match["type"], match["type"])
+        bare = split_negation(name)[0]
+        known = bare in KINDS or bare in REFUSED or name in ALIASES
+        if known and (
+            match["value"] is not None or KINDS.get(bare, KINDS["equals"]).value in ("nothing", "schema", "names")
+        ):
+            assertion: dict[str, Json] = {"type": name}
+            if match["value"] is not None and match["value"].strip():
+                assertion["value"] = _listed(bare, match["value"].strip())
+            if match["threshold"] is not None:
+                assertion["threshold"] = number(match["threshold"], f"__expected {cell[:60]!r}")
+            return assertion
+    return {"type": "equals", "value": cell}
+
+
+def _listed(kind: str, value: str) -> Json:
+    if kind in ("contains-any", "contains-all", "icontains-any", "icontains-all"):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if kind in ("is-json", "contains-json"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def number(cell: str, where: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise DatasetInvalid(f"{where}: {cell!r} is not a number") from None
+
+
+def _flag(cell: str, where: str) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if cell.lower() not in known:
+        raise DatasetInvalid(f"{where}: __critical is {cell!r}; write true or false")
+    return known[cell.lower()]
+
+
+def _jsonl(path: str, text: str) -> Iterator[Row]:
+    count = 0
+    for i, line in enumerate(io.StringIO(text), start=1):
+        if not line.strip():
+            continue
+        count += 1
+        _check_count(path, count)
+        try:
+            yield f"{path} line {i}", json.loads(line)
+        except ValueError as error:
+            raise DatasetInvalid(f"{path} line {i}: is not valid JSON ({error})") from None
+
+
+def _document(path: str, text: str, suffix: str) -> Iterator[Row]:
+    try:
+        if suffix == "json":
+            data = json.loads(text)
+        else:
+            import yaml
+
+            data = yaml.safe_load(text)
+    except ValueError as error:
+        raise DatasetInvalid(f"{path}: is not valid JSON ({error})") from None
+    except ImportError:
+        raise DatasetInvalid(f"{path}: reading YAML needs PyYAML; install promptlane[cli]") from None
+    except Exception as error:  # yaml.YAMLError, whose type is not known where PyYAML is missing
+        if type(error).__module__.startswith("yaml"):
+            raise DatasetInvalid(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
+        raise
+    if not isinstance(data, list):
+        raise DatasetInvalid(f"{path}: must hold a list of tests")
+    _check_count(path, len(data))
+    for i, item in enumerate(data, start=1):
+        yield f"{path} item {i}", item
+
+
+def _check_count(path: str, count: int) -> None:
+    if count > MAX_CASES:
+        raise DatasetInvalid(
+            f"{path}: holds more than {MAX_CASES:,} cases, which is the most a suite takes; draw a sample. "
+            "A few hundred cases already show drops of a few points"
+        )

@@ -1,0 +1,129 @@
+"""The assertion types that a suite may use: what each needs, and which of promptfoo's we refuse, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final, Literal
+
+Needs = Literal["text", "texts", "any", "schema", "names", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One assertion type.
+
+    `value`: what `value` must hold (`schema` and `names` are optional). `threshold`: whether it is `refused`, `optional`
+    (with `default`) or `required`; `most` is its largest sensible value, `least` the smallest allowed, exclusive where
+    zero would always pass. `asks_model`: grading it calls a model, so results may be kept with the answer.
+    """
+
+    name: str
+    value: Needs
+    threshold: Literal["refused", "optional", "required"] = "refused"
+    default: float | None = None
+    most: float | None = None
+    zero_allowed: bool = False
+    asks_model: bool = False
+    unit: str = ""
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    k.name: k
+    for k in (
+        Kind("equals", "any"),
+        Kind("contains", "text"),
+        Kind("icontains", "text"),
+        Kind("contains-any", "texts"),
+        Kind("contains-all", "texts"),
+        Kind("icontains-any", "texts"),
+        Kind("icontains-all", "texts"),
+        Kind("starts-with", "text"),
+        Kind("regex", "text"),
+        Kind("is-json", "schema"),
+        Kind("contains-json", "schema"),
+        Kind("is-refusal", "nothing"),
+        Kind("similar", "texts", "optional", 0.75, 1.0, asks_model=True),
+        Kind("levenshtein", "text", "optional", 5, zero_allowed=True, unit="edits"),
+        Kind("rouge-n", "text", "optional", 0.75, 1.0),
+        Kind("bleu", "texts", "optional", 0.5, 1.0),
+        Kind("latency", "nothing", "required", unit="milliseconds"),
+        Kind("cost", "nothing", "required", unit="USD"),
+        Kind("output-tokens", "nothing", "required", unit="tokens"),
+        Kind("is-valid-tool-call", "names"),
+        Kind("guardrail-intervened", "nothing"),
+        Kind("llm-rubric", "text", "optional", None, 1.0, asks_model=True),
+        Kind("select-best", "text", asks_model=True),
+        Kind("python", "text"),
+        Kind("assert-set", "nothing", "optional", None, 1.0),
+    )
+}
+
+ALIASES: Final[Mapping[str, str]] = {
+    "guardrails": "not-guardrail-intervened",
+    "not-guardrails": "guardrail-intervened",
+    "is-valid-openai-tools-call": "is-valid-tool-call",
+    "is-valid-function-call": "is-valid-tool-call",
+    "is-valid-openai-function-call": "is-valid-tool-call",
+}
+"""promptfoo's names for the same thing."""
+
+_CODE: Final = "suites are data: code is never taken from them; register a check in promptlane_checks and use `python`"
+_JUDGED: Final = "write it as an `llm-rubric` with the criterion in words"
+REFUSED: Final[Mapping[str, str]] = {
+    "javascript": _CODE,
+    "ruby": _CODE,
+    "webhook": "a case must not call out; compute it in a registered `python` check",
+    "model-graded-closedqa": _JUDGED,
+    "model-graded-factuality": _JUDGED,
+    "factuality": _JUDGED,
+    "answer-relevance": _JUDGED,
+    "context-faithfulness": _JUDGED,
+    "context-recall": _JUDGED,
+    "context-relevance": _JUDGED,
+    "conversation-relevance": _JUDGED,
+    "g-eval": _JUDGED,
+    "pi": _JUDGED,
+    "max-score": "use `select-best`, which compares candidate and stable",
+    "human": "people decide in the review step",
+    "classifier": "there is no classifier model on Bedrock; use `llm-rubric`",
+    "moderation": "use a Bedrock guardrail with `guardrail-intervened`, or `llm-rubric`",
+    "perplexity": "Converse returns no log probabilities",
+    "perplexity-score": "Converse returns no log probabilities",
+    "meteor": "use `rouge-n`, `bleu` or `similar`",
+    "gleu": "use `bleu`",
+    "f-score": "use a registered `python` check",
+    "is-xml": "use `regex` or a registered `python` check",
+    "contains-xml": "use `regex` or a registered `python` check",
+    "is-html": "use `regex` or a registered `python` check",
+    "contains-html": "use `regex` or a registered `python` check",
+    "is-sql": "use a registered `python` check",
+    "contains-sql": "use a registered `python` check",
+    "word-count": "use `output-tokens` or a registered `python` check",
+    "finish-reason": "truncated and refused answers are guard metrics of the canary; use `output-tokens`",
+    "tool-call-f1": "use `is-valid-tool-call` with the tool names",
+}
+"""promptfoo's types that are not supported, with what to write instead."""
+
+
+def split_negation(name: str) -> tuple[str, bool]:
+    """(type without `not-`, negated), with promptfoo's other names resolved."""
+    name = ALIASES.get(name, name)
+    return (name[4:], True) if name.startswith("not-") else (name, False)
+
+
+def unknown_type(name: str) -> str:
+    """What to tell somebody who wrote an assertion type that is not ours."""
+    bare = name[4:] if name.startswith("not-") else name
+    if bare in REFUSED or bare.startswith(("trace-", "trajectory:")):
+        return f"promptfoo's assertion type {name!r} is not supported: {REFUSED.get(bare, 'answers carry no trace')}"
+    return (
+        f"unknown assertion type {name!r}{did_you_mean(bare, KINDS)}; known are {', '.join(KINDS)}, each also with not-"
+    )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` when something close is known, else nothing."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]!r}?" if close else ""

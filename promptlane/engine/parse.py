@@ -1,0 +1,454 @@
+"""Reads a suite from plain data; collects every problem, each with the path of its field."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import jsonschema
+import regex
+
+from promptlane.domain.errors import SuiteInvalid
+
+from . import promptfoo
+from .dataset import DatasetInvalid, decode, load_rows
+from .kinds import KINDS, Kind, split_negation, unknown_type
+from .suite import MAX_CASES, Assertion, Case, Read, Suite, references
+
+Json = Any
+MAX_PROBLEMS: Final = 100
+MAX_COMBINATIONS: Final = 1_000
+_ID: Final = re.compile(r"[^a-z0-9]+")
+
+
+def parse(data: Json, read: Read | None) -> Suite:
+    """The suite that `data` describes. Raises SuiteInvalid with all problems (the first hundred)."""
+    reader = _Reader(read)
+    suite = reader.suite(data)
+    if reader.problems or suite is None:
+        raise SuiteInvalid(reader.problems)
+    return suite
+
+
+class _Enough(Exception):
+    """So many problems that more would not help."""
+
+
+class _Reader:
+    def __init__(self, read: Read | None) -> None:
+        self.read = read
+        self.problems: list[tuple[str, str]] = []
+        self.templates: Mapping[str, Json] = {}
+        self.place = ""
+        """Prefix of messages about a case that stands in another file (`cases.csv line 3: `)."""
+
+    def problem(self, path: str, message: str) -> None:
+        self.problems.append((path, self.place + message))
+        if len(self.problems) >= MAX_PROBLEMS:
+            self.problems.append(("", f"stopped after {MAX_PROBLEMS} problems"))
+            raise _Enough
+
+    def suite(self, data: Json) -> Suite | None:
+        try:
+            return self._suite(data)
+        except _Enough:
+            return None
+
+    def _suite(self, data: Json) -> Suite | None:
+        if not isinstance(data, Mapping):
+            self.problem("", "a suite is a mapping with `tests`, a list of cases")
+            return None
+        found, notes = promptfoo.top_level(data)
+        for path, message in found:
+            self.problem(path, message)
+        templates = data.get("assertionTemplates") or {}
+        if isinstance(templates, Mapping):
+            self.templates = templates
+        else:
+            self.problem("assertionTemplates", "must be a mapping of names to assertions")
+        default = self.default_test(data.get("defaultTest"))
+        cases = self.cases(data.get("tests"), default)
+        description = data.get("description") or ""
+        return Suite(tuple(cases), str(description), self.repeats(data), tuple(notes))
+
+    def repeats(self, data: Mapping[str, Json]) -> int | None:
+        path, value = promptfoo.repeats(data)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 20:
+            self.problem(path, f"is {value!r}; it must be a whole number from 1 to 20")
+            return None
+        return value
+
+    def default_test(self, default: Json) -> Mapping[str, Json]:
+        if default is None:
+            return {}
+        if not isinstance(default, Mapping):
+            self.problem("defaultTest", "must be a mapping with `vars`, `assert`, `threshold` or `metadata`")
+            return {}
+        for path, message in promptfoo.test_keys(default, "defaultTest"):
+            self.problem(path, message)
+        return default
+
+    def cases(self, tests: Json, default: Mapping[str, Json]) -> list[Case]:
+        before = len(self.problems)
+        cases: list[Case] = []
+        taken: dict[str, str] = {}
+        for path, place, test in self.rows(tests):
+            self.place = place
+            for case in self.expand(test, path, default, len(cases)):
+                if case.id in taken:
+                    self.problem(
+                        f"{path}.id", f"case id {case.id!r} is used twice (also by {taken[case.id]}); ids are unique"
+                    )
+                taken.setdefault(case.id, f"{place.removesuffix(': ') or path}")
+                cases.append(case)
+                if len(cases) > MAX_CASES:
+                    self.place = ""
+                    self.problem(
+                        "tests", f"more than {MAX_CASES:,} cases; a suite takes at most so many, draw a sample"
+                    )
+                    return cases
+            self.place = ""
+        if not cases and len(self.problems) == before:
+            self.problem("tests", "holds no case; a suite without cases can show nothing")
+        return cases
+
+    def rows(self, tests: Json) -> Iterator[tuple[str, str, Json]]:
+        """(path, message prefix, test) of every test, from the suite and from the files that it names."""
+        if isinstance(tests, str):
+            yield from self.file_rows("tests", tests)
+        elif isinstance(tests, list):
+            for i, test in enumerate(tests):
+                if isinstance(test, str):
+                    yield from self.file_rows(f"tests[{i}]", test)
+                else:
+                    yield f"tests[{i}]", "", test
+        elif tests is None:
+            self.problem("tests", "is required: a list of cases, or the path of a .csv or .jsonl file")
+        else:
+            self.problem("tests", "must be a list of cases, or the path of a .csv or .jsonl file")
+
+    def file_rows(self, path: str, name: str) -> Iterator[tuple[str, str, Json]]:
+        if self.read is None:
+            self.problem(path, f"names the file {name!r}, but no files can be read here")
+            return
+        count = 0
+        try:
+            for where, test in load_rows(name, self.read):
+                count += 1
+                yield path, f"{where}: ", test
+        except DatasetInvalid as error:
+            self.place = ""
+            self.problem(path, str(error))
+            return
+        if not count:
+            self.problem(path, f"{name} holds no case")
+
+    def expand(self, test: Json, path: str, default: Mapping[str, Json], number: int) -> Iterator[Case]:
+        """The case, or one for every combination where variables hold lists of values."""
+        if not isinstance(test, Mapping):
+            self.problem(path, "must be a mapping with `vars` and `assert`")
+            return
+        for where, message in promptfoo.test_keys(test, path):
+            self.problem(where, message)
+        before = len(self.problems)
+        options = {**_mapping(default.get("options")), **_mapping(test.get("options"))}
+        variables = {
+            **self.variables(default.get("vars"), "defaultTest.vars"),
+            **self.variables(test.get("vars"), f"{path}.vars"),
+        }
+        asserts = self.asserts(test.get("assert"), f"{path}.assert")
+        if not options.get("disableDefaultAsserts"):
+            asserts += self.asserts(default.get("assert"), "defaultTest.assert")
+        metadata = {**_mapping(default.get("metadata")), **self.mapping(test.get("metadata"), f"{path}.metadata")}
+        tags = self.tags(default, "defaultTest") + self.tags(test, path)
+        critical = self.critical(test, default, metadata, path)
+        threshold = self.threshold(test.get("threshold", default.get("threshold")), f"{path}.threshold")
+        case_id = self.case_id(test, metadata, path, number)
+        if not asserts and len(self.problems) == before:
+            self.problem(path, "has no assertion and would always pass; add `assert`, here or in defaultTest")
+        for suffix, chosen in self.combinations(variables, path, bool(options.get("disableVarExpansion"))):
+            self.check_references(asserts, chosen, path)
+            yield Case(
+                id=case_id + suffix,
+                vars=chosen,
+                asserts=tuple(asserts),
+                description=str(test.get("description") or ""),
+                threshold=threshold,
+                tags=tuple(dict.fromkeys(tags)),
+                critical=critical,
+                metadata={k: v for k, v in metadata.items() if k not in ("tags", "critical", "id")},
+            )
+
+    def case_id(self, test: Mapping[str, Json], metadata: Mapping[str, Json], path: str, number: int) -> str:
+        given = test.get("id", metadata.get("id"))
+        if given is None:
+            slug = _ID.sub("-", str(test.get("description") or "").lower()).strip("-")[:60]
+            return f"{number + 1}-{slug}" if slug else f"case-{number + 1}"
+        if isinstance(given, int) and not isinstance(given, bool):
+            given = str(given)
+        if not isinstance(given, str) or not given.strip() or len(given) > 120:
+            self.problem(f"{path}.id", f"is {given!r}; an id is a text of 1 to 120 characters")
+            return f"case-{number + 1}"
+        return given.strip()
+
+    def tags(self, test: Mapping[str, Json], path: str) -> list[str]:
+        metadata = _mapping(test.get("metadata"))
+        tags: list[str] = []
+        for where, value in ((f"{path}.tags", test.get("tags")), (f"{path}.metadata.tags", metadata.get("tags"))):
+            listed = [value] if isinstance(value, str) else value or []
+            if not isinstance(listed, list) or not all(isinstance(t, str) and t.strip() for t in listed):
+                self.problem(where, f"is {value!r}; tags are a list of names")
+            else:
+                tags += [t.strip() for t in listed]
+        return tags
+
+    def critical(
+        self, test: Mapping[str, Json], default: Mapping[str, Json], metadata: Mapping[str, Json], path: str
+    ) -> bool:
+        value = test.get("critical", default.get("critical", metadata.get("critical", False)))
+        if not isinstance(value, bool):
+            self.problem(f"{path}.critical", f"is {value!r}; write true or false")
+            return False
+        return value
+
+    def mapping(self, value: Json, path: str) -> dict[str, Json]:
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            self.problem(path, "must be a mapping")
+            return {}
+        return dict(value)
+
+    def variables(self, value: Json, path: str) -> dict[str, Json]:
+        if isinstance(value, str):
+            self.problem(path, "must be a mapping of names to values; variables from files are named one by one")
+            return {}
+        found = self.mapping(value, path)
+        for name, content in found.items():
+            if isinstance(content, str) and content.startswith("file://"):
+                found[name] = self.file_text(content, f"{path}.{name}")
+        return found
+
+    def file_text(self, name: str, path: str) -> str:
+        """Text of a file that a value names."""
+        relative = name.removeprefix("file://")
+        if self.read is None:
+            self.problem(path, f"names the file {relative!r}, but no files can be read here")
+            return ""
+        if relative.rsplit(".", 1)[-1].lower() in ("js", "cjs", "mjs", "ts", "py"):
+            self.problem(path, f"{relative!r} is code; suites are data, code is never taken from them")
+            return ""
+        try:
+            return decode(self.read(relative), relative)
+        except OSError as error:
+            self.problem(
+                path, f"{relative!r} cannot be read ({error.strerror or error}); paths are relative to the suite"
+            )
+        except DatasetInvalid as error:
+            self.problem(path, str(error))
+        return ""
+
+    def combinations(
+        self, variables: Mapping[str, Json], path: str, keep_lists: bool
+    ) -> Iterator[tuple[str, dict[str, str]]]:
+        lists = {k: v for k, v in variables.items() if isinstance(v, list)} if not keep_lists else {}
+        count = math.prod(len(v) for v in lists.values())
+        if count > MAX_COMBINATIONS or count == 0:
+            what = f"multiply out to {count:,} cases" if count else "include an empty list, which makes no case at all"
+            self.problem(f"{path}.vars", f"lists of values {what}; 1 to {MAX_COMBINATIONS:,} are allowed")
+            return
+        for chosen in itertools.product(*lists.values()):
+            picked = dict(zip(lists, chosen, strict=True))
+            suffix = "[" + ", ".join(f"{k}={text_of(v)[:30]}" for k, v in picked.items()) + "]" if picked else ""
+            yield suffix, {str(k): text_of(v) for k, v in {**variables, **picked}.items()}
+
+    def check_references(self, asserts: list[Assertion], variables: Mapping[str, str], path: str) -> None:
+        for assertion in asserts:
+            for name in sorted(references(assertion.value) - variables.keys()):
+                self.problem(
+                    f"{path}.assert", f"{assertion.type} refers to {{{{{name}}}}}, which is not among the case's vars"
+                )
+
+    def asserts(self, value: Json, path: str) -> list[Assertion]:
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.problem(path, "must be a list of assertions, each a mapping with `type`")
+            return []
+        found = [self.assertion(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return [a for a in found if a is not None]
+
+    def assertion(self, data: Json, path: str) -> Assertion | None:
+        if isinstance(data, Mapping) and "$ref" in data:
+            data = self.resolved(data, path)
+        if not isinstance(data, Mapping) or not isinstance(data.get("type"), str):
+            self.problem(path, "must be a mapping with `type` (and `value`, `threshold`, `weight`)")
+            return None
+        for where, message in promptfoo.assert_keys(data, path):
+            self.problem(where, message)
+        name, negated = split_negation(data["type"])
+        kind = KINDS.get(name)
+        if kind is None:
+            self.problem(f"{path}.type", unknown_type(data["type"]))
+            return None
+        children: tuple[Assertion, ...] = ()
+        if name == "assert-set":
+            children = tuple(self.asserts(data.get("assert"), f"{path}.assert"))
+            if not children:
+                self.problem(f"{path}.assert", "an assert-set needs assertions; without any it would always pass")
+        elif "assert" in data:
+            self.problem(f"{path}.assert", f"only an assert-set holds assertions, not {name}")
+        return Assertion(
+            kind=name,
+            negated=negated,
+            value=self.value(kind, data.get("value"), f"{path}.value"),
+            threshold=self.kind_threshold(kind, data.get("threshold"), f"{path}.threshold"),
+            weight=self.weight(data.get("weight", 1), f"{path}.weight"),
+            metric=str(data.get("metric") or ""),
+            children=children,
+        )
+
+    def resolved(self, data: Mapping[str, Json], path: str) -> Json:
+        name = str(data["$ref"]).removeprefix("#/assertionTemplates/")
+        template = self.templates.get(name)
+        if not isinstance(template, Mapping):
+            self.problem(f"{path}.$ref", f"assertionTemplates holds no {name!r}")
+            return {}
+        return {**template, **{k: v for k, v in data.items() if k != "$ref"}}
+
+    def value(self, kind: Kind, value: Json, path: str) -> Json:
+        if isinstance(value, str) and value.startswith("file://"):
+            value = self.file_text(value, path)
+            if kind.value in ("schema", "any") and value:
+                value = self.json_text(value, path)
+        if kind.value == "nothing":
+            if value is not None and kind.name not in ("latency", "cost", "guardrail-intervened"):
+                self.problem(path, f"{kind.name} takes no value")
+            return None
+        if value is None or (isinstance(value, str | list) and not value):
+            if kind.value not in ("schema", "names"):
+                self.problem(path, f"{kind.name} needs a value; without one it would prove nothing")
+            return None
+        return getattr(self, f"value_{kind.value}")(kind, value, path)
+
+    def json_text(self, text: str, path: str) -> Json:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    def value_any(self, kind: Kind, value: Json, path: str) -> Json:
+        return value if isinstance(value, str | list | Mapping) else text_of(value)
+
+    def value_text(self, kind: Kind, value: Json, path: str) -> Json:
+        if isinstance(value, bool | int | float):
+            value = text_of(value)
+        if not isinstance(value, str):
+            self.problem(path, f"{kind.name} takes a text, not {type(value).__name__}")
+            return None
+        if kind.name == "regex" and not references(value):
+            try:
+                regex.compile(value)
+            except regex.error as error:
+                self.problem(path, f"{value!r} is not a valid regular expression: {error}")
+        return value
+
+    def value_texts(self, kind: Kind, value: Json, path: str) -> Json:
+        if isinstance(value, str) and kind.name.endswith(("-any", "-all")):
+            value = [part.strip() for part in value.split(",") if part.strip()]  # promptfoo's short form
+        listed = value if isinstance(value, list) else [value]
+        if not listed or not all(isinstance(v, str | int | float) and str(v) for v in listed):
+            self.problem(path, f"{kind.name} takes a text or a list of texts, none of them empty")
+            return None
+        return [text_of(v) for v in listed]
+
+    def value_schema(self, kind: Kind, value: Json, path: str) -> Json:
+        if isinstance(value, str):
+            value = self.json_text(value, path)
+        if not isinstance(value, Mapping | bool):
+            self.problem(path, f"{kind.name} takes a JSON Schema (a mapping), not {type(value).__name__}")
+            return None
+        try:
+            jsonschema.validators.validator_for(value, jsonschema.Draft202012Validator).check_schema(value)
+        except jsonschema.SchemaError as error:
+            at = "/".join(str(p) for p in error.absolute_path)
+            self.problem(path, f"is not a valid JSON Schema: {error.message}" + (f" (at {at})" if at else ""))
+        for reference in _schema_references(value):
+            if not reference.startswith("#"):
+                self.problem(path, f"$ref {reference!r} points outside the schema; nothing is fetched, write it out")
+        return value
+
+    def value_names(self, kind: Kind, value: Json, path: str) -> Json:
+        listed = value if isinstance(value, list) else [value]
+        if not all(isinstance(v, str) and v for v in listed):
+            self.problem(path, f"{kind.name} takes the name of a tool or a list of names")
+            return None
+        return listed
+
+    def kind_threshold(self, kind: Kind, value: Json, path: str) -> float | None:
+        if value is None:
+            if kind.threshold == "required":
+                self.problem(path, f"{kind.name} needs a threshold, in {kind.unit}")
+            return None
+        if kind.threshold == "refused":
+            self.problem(path, f"{kind.name} takes no threshold; it holds or it does not")
+            return None
+        if not _is_number(value):
+            self.problem(path, f"is {value!r}; a threshold is a number")
+            return None
+        if value < 0 or (value == 0 and not kind.zero_allowed):
+            self.problem(path, f"is {value:g}, with which {kind.name} would mean nothing; give one above 0")
+        elif kind.most is not None and value > kind.most:
+            self.problem(path, f"is {value:g}; scores of {kind.name} end at {kind.most:g}")
+        return float(value)
+
+    def threshold(self, value: Json, path: str) -> float | None:
+        if value is None:
+            return None
+        if not _is_number(value) or not 0 < value <= 1:
+            self.problem(
+                path, f"is {value!r}; a case's threshold lies above 0 (which would always pass) and at most at 1"
+            )
+            return None
+        return float(value)
+
+    def weight(self, value: Json, path: str) -> float:
+        if not _is_number(value) or value <= 0:
+            self.problem(
+                path, f"is {value!r}; a weight lies above 0: with 0 the assertion would always pass. Remove it instead"
+            )
+            return 1.0
+        return float(value)
+
+
+def text_of(value: Json) -> str:
+    """A variable's value as Bedrock takes it: texts as they are, everything else as JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _mapping(value: Json) -> dict[str, Json]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _schema_references(schema: Json) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        for key, value in schema.items():
+            if key == "$ref" and isinstance(value, str):
+                yield value
+            else:
+                yield from _schema_references(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from _schema_references(item)

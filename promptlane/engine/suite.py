@@ -1,0 +1,191 @@
+"""Suites: the regression tests of a prompt, in promptfoo's vocabulary, fully written out.
+
+`Suite.from_dict` reads suite.yaml (or a promptfoo config, or the canonical form); datasets are read through the `read`
+that is passed in, defaults and lists of values are multiplied out, so that a Suite holds nothing but cases.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from promptlane.domain.prompt import VARIABLE, canonical_json
+
+Json = Any
+Read = Callable[[str], bytes]
+"""Content of a file that the suite names, by its path relative to the suite. Raises OSError."""
+
+MAX_CASES: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """One thing that must hold of an answer. `kind` is a key of `kinds.KINDS`; `negated`: written with `not-`.
+
+    `value` and `threshold` are as written (threshold None: the kind's default). An `assert-set` has `children`.
+    """
+
+    kind: str
+    negated: bool = False
+    value: Json = None
+    threshold: float | None = None
+    weight: float = 1.0
+    metric: str = ""
+    children: tuple[Assertion, ...] = ()
+
+    @property
+    def type(self) -> str:
+        return f"not-{self.kind}" if self.negated else self.kind
+
+    def to_dict(self) -> dict[str, Json]:
+        """As it would be written in a suite."""
+        data: dict[str, Json] = {"type": self.type}
+        if self.value is not None:
+            data["value"] = self.value
+        if self.threshold is not None:
+            data["threshold"] = self.threshold
+        if self.weight != 1:
+            data["weight"] = self.weight
+        if self.metric:
+            data["metric"] = self.metric
+        if self.children:
+            data["assert"] = [c.to_dict() for c in self.children]
+        return data
+
+    @property
+    def digest(self) -> str:
+        """Names this assertion by its content, so that a model's grade of an answer can be kept with the answer."""
+        return hashlib.sha256(canonical_json(self.to_dict()).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test: the variables to fill in, and what must hold of the answer.
+
+    Passes when every assertion does; with `threshold`, when the weighted mean of their scores reaches it. `tags` name
+    the slices it belongs to. A `critical` case that newly fails decides the verdict alone.
+    """
+
+    id: str
+    vars: Mapping[str, str]
+    asserts: tuple[Assertion, ...]
+    description: str = ""
+    threshold: float | None = None
+    tags: tuple[str, ...] = ()
+    critical: bool = False
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Json]:
+        """Canonical form, without what is empty."""
+        data: dict[str, Json] = {
+            "id": self.id,
+            "description": self.description,
+            "vars": dict(self.vars),
+            "assert": [a.to_dict() for a in self.asserts],
+            "threshold": self.threshold,
+            "tags": list(self.tags),
+            "critical": self.critical,
+            "metadata": dict(self.metadata),
+        }
+        return {k: v for k, v in data.items() if v not in (None, "", [], {}, False)}
+
+    def inputs(self, variables: Iterable[str]) -> dict[str, str]:
+        """The variables that the template takes; others serve the assertions only, and Bedrock would refuse them."""
+        wanted = frozenset(variables)
+        return {k: v for k, v in self.vars.items() if k in wanted}
+
+    def digest(self, variables: Iterable[str]) -> str:
+        """Names what the model is asked, so that an answer can be used again when only assertions changed."""
+        return hashlib.sha256(canonical_json(self.inputs(variables)).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """All cases of a prompt. `repeats` overrides the policy's. `notes`: what of a promptfoo file was left out."""
+
+    cases: tuple[Case, ...]
+    description: str = ""
+    repeats: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Json, *, read: Read | None = None) -> Suite:
+        """Read suite.yaml's content; SuiteInvalid lists every problem as (path, message)."""
+        from .parse import parse
+
+        return parse(data, read)
+
+    def to_dict(self) -> dict[str, Json]:
+        """Canonical form, with every case written out; `from_dict` reads it back to an equal suite."""
+        data: dict[str, Json] = {
+            "description": self.description,
+            "repeats": self.repeats,
+            "tests": [c.to_dict() for c in self.cases],
+        }
+        return {k: v for k, v in data.items() if v not in (None, "")}
+
+    @property
+    def tags(self) -> list[str]:
+        """All slices, in order of appearance."""
+        return list(dict.fromkeys(tag for case in self.cases for tag in case.tags))
+
+    @property
+    def checks(self) -> set[str]:
+        """Names of the registered Python checks that the cases use."""
+        return {str(a.value) for case in self.cases for a in flat(case.asserts) if a.kind == "python"}
+
+    @property
+    def kinds(self) -> set[str]:
+        """Every assertion kind in use."""
+        return {a.kind for case in self.cases for a in flat(case.asserts)}
+
+
+def flat(assertions: Iterable[Assertion]) -> Iterable[Assertion]:
+    """The assertions and those within sets."""
+    for assertion in assertions:
+        yield assertion
+        yield from flat(assertion.children)
+
+
+def references(value: Json) -> set[str]:
+    """Names of `{{variables}}` in an assertion's value."""
+    if isinstance(value, str):
+        return set(VARIABLE.findall(value))
+    if isinstance(value, Mapping):
+        return {name for v in value.values() for name in references(v)}
+    if isinstance(value, list | tuple):
+        return {name for v in value for name in references(v)}
+    return set()
+
+
+def problems(suite: Suite, variables: Iterable[str]) -> list[str]:
+    """Where suite and template disagree: variables that no template takes, and template variables that are not given.
+
+    A variable that only assertions refer to is fine. Each sentence names the cases and the remedy.
+    """
+    declared = set(variables)
+    unknown: dict[str, list[str]] = {}
+    absent: dict[str, list[str]] = {}
+    for case in suite.cases:
+        used = {name for a in flat(case.asserts) for name in references(a.value)}
+        for name in case.vars.keys() - declared - used:
+            unknown.setdefault(name, []).append(case.id)
+        for name in declared - case.vars.keys():
+            absent.setdefault(name, []).append(case.id)
+    known = ", ".join(sorted(declared)) or "none"
+    found = [
+        f"variable {name!r} of {_some(ids)} is not in the template (which has {known}); rename or remove it"
+        for name, ids in sorted(unknown.items())
+    ]
+    return found + [
+        f"{_some(ids)} gives no value for template variable {name!r}; add it to `vars` or to defaultTest.vars"
+        for name, ids in sorted(absent.items())
+    ]
+
+
+def _some(ids: list[str]) -> str:
+    shown = ", ".join(repr(i) for i in ids[:3])
+    rest = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+    return f"case {shown}" if len(ids) == 1 else f"cases {shown}{rest}"

@@ -1,0 +1,79 @@
+"""The first step of a release: what exactly is released, under which policy, and whether it can be at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from promptlane.domain.errors import AdmissionRefused, NotFound
+from promptlane.domain.names import Event
+from promptlane.domain.ports import Clock, Enrolments, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.prompt import PromptVersion, static_problems
+from promptlane.domain.release import Release
+from promptlane.domain.route import Route
+from promptlane.domain.timeline import TimelineEntry
+
+SuiteCheck = Callable[[dict[str, object], frozenset[str]], list[str]]
+"""(suite as plain data, the template's variables) -> what does not fit."""
+
+
+def admit(
+    release_id: str, *, prompts: PromptStore, enrolments: Enrolments, routes: RouteStore, releases: ReleaseStore,
+    check_suite: SuiteCheck, clock: Clock,
+) -> Release:  # fmt: skip
+    """Capture policy and suite, bind the fingerprints of candidate and stable, run the static checks.
+
+    Raises AdmissionRefused with every problem. Run twice, it returns what the first run bound.
+    """
+    release = releases.get(release_id)
+    if release.state != "started":
+        return release
+    try:
+        version = prompts.version(release.prompt_id, release.version)
+    except NotFound as error:
+        raise AdmissionRefused([("version", str(error))]) from error
+    route = routes.get(release.prompt)
+    policy_sha256, suite_sha256 = enrolments.capture(release.prompt)
+    policy = enrolments.policy(policy_sha256)
+    problems = [("version", p) for p in static_problems(version, allowed_models=policy.allowed_models)]
+    problems += [("suite", p) for p in check_suite(enrolments.suite(suite_sha256), version.declared_variables)]
+    problems += [("version", p) for p in _route_problems(release, version, route)]
+    if problems:
+        raise AdmissionRefused(problems)
+    stable = route.stable if route else None
+    admitted = replace(
+        release,
+        state="admitted",
+        description=version.description,
+        candidate=version.ref,
+        stable=stable,
+        policy_sha256=policy_sha256,
+        suite_sha256=suite_sha256,
+    )
+    detail = {
+        "version": version.version,
+        "fingerprint": version.fingerprint,
+        "description": version.description,
+        "stable": stable.version if stable else None,
+        "stable_fingerprint": stable.fingerprint if stable else None,
+        "policy": policy_sha256,
+        "suite": suite_sha256,
+    }
+    entry = TimelineEntry(f"{release_id}/admitted", release_id, clock(), Event.ADMITTED, detail=detail)
+    return releases.update(admitted, entry)
+
+
+def _route_problems(release: Release, version: PromptVersion, route: Route | None) -> list[str]:
+    if route is None:
+        return []
+    if route.stable.fingerprint == version.fingerprint:
+        return [
+            f"its content is what stable version {route.stable.version} serves already; there is nothing to release"
+        ]
+    quarantine = route.quarantined.get(version.fingerprint)
+    if quarantine and not release.explicit:
+        return [
+            f"its content was rolled back in release {quarantine.get('release_id')}; "
+            f"if it shall be tried again, say so: promptlane release {release.prompt} {release.version}"
+        ]
+    return []

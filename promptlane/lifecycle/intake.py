@@ -1,0 +1,137 @@
+"""From a wish to a started release: the prompt's lock, the record, the execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from promptlane.domain.errors import AlreadyExists, Conflict, NotApplicable, NotFound
+from promptlane.domain.names import Event, Outcome, release_id
+from promptlane.domain.ports import Clock, Enrolments, PromptStore, ReleaseStore, RouteStore, Workflow
+from promptlane.domain.release import Release, Waiting
+from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.trigger import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a request, with the sentence for the log."""
+
+    result: Literal["started", "waiting", "duplicate", "dropped"]
+    reason: str
+    release_id: str = ""
+
+
+def take(
+    request: Request, *, prompts: PromptStore, enrolments: Enrolments, routes: RouteStore, releases: ReleaseStore,
+    workflow: Workflow, clock: Clock,
+) -> Taken:  # fmt: skip
+    """Start the release that is asked for, or record its version as waiting while another is in flight.
+
+    An event means the first attempt and is worth nothing twice; an explicit request makes another attempt.
+    """
+    found = prompts.find(request.prompt)
+    if found is None:
+        return Taken("dropped", f"prompt {request.prompt!r} does not exist (any more)")
+    prompt_id, prompt = found
+    if not enrolments.enrolled(prompt):
+        return Taken("dropped", f"prompt {prompt!r} is not enrolled: there is no prompts/{prompt}/release.yaml")
+    records = releases.of_prompt(prompt_id)
+    version = request.version or _newest_unreleased(prompts, prompt_id, records)
+    if version is None:
+        return Taken("duplicate", f"every version of {prompt} has a release record")
+    try:
+        prompts.version(prompt_id, version)
+    except NotFound as error:
+        return Taken("dropped", str(error))
+    mine = [r for r in records if r.version == version]
+    try:
+        attempt = _attempt(request, mine, records, routes, prompt, version)
+    except NotApplicable as error:
+        return Taken("duplicate", str(error))
+    name = release_id(prompt_id, version, attempt)
+    release = Release(
+        release_id=name,
+        prompt=prompt,
+        started_at=clock(),
+        requested_by=request.requested_by,
+        explicit=request.explicit,
+        request_id=request.request_id,
+    )
+    detail = {"prompt": prompt, "version": version, "attempt": attempt, "explicit": request.explicit}
+    entry = TimelineEntry(f"{name}/started", name, release.started_at, Event.STARTED, request.requested_by, detail)
+    try:
+        releases.start(release, entry)
+    except AlreadyExists:
+        # Cut off between record and execution: starting again is harmless, the execution's name is taken once.
+        if releases.get(name).ended:
+            return Taken("duplicate", f"release {name} has ended already", name)
+    except Conflict:
+        holder = releases.holder(prompt_id)
+        releases.wait(Waiting(prompt, prompt_id, version, release.started_at, request.requested_by, request.explicit))
+        return Taken("waiting", f"release {holder} of {prompt} is in flight; version {version} waits for its end")
+    workflow.start(name, {"release_id": name, "prompt": prompt, "prompt_id": prompt_id, "version": version})
+    supersede(releases, prompt_id, by=version, now=clock())
+    releases.stop_waiting(prompt_id, version)
+    return Taken("started", f"release {name} of {prompt} started", name)
+
+
+def _newest_unreleased(prompts: PromptStore, prompt_id: str, records: list[Release]) -> int | None:
+    known = {r.version for r in records}
+    fresh = [v for v, _ in prompts.versions(prompt_id) if v not in known and v > max(known, default=0)]
+    return max(fresh, default=None)
+
+
+def _attempt(
+    request: Request, mine: list[Release], records: list[Release], routes: RouteStore, prompt: str, version: int
+) -> int:
+    """Which attempt a request means. NotApplicable when it is a duplicate or there is nothing to release."""
+    unfinished = [r for r in mine if not r.ended]
+    if unfinished:
+        return unfinished[-1].attempt
+    if not request.explicit:
+        if mine:
+            raise NotApplicable(
+                f"version {version} of {prompt} has release records; only an explicit request repeats it"
+            )
+        newest = max((r.version for r in records), default=0)
+        if version < newest:
+            raise NotApplicable(f"version {version} of {prompt} is older than version {newest}, which has a release")
+        return 1
+    if request.request_id and any(r.request_id == request.request_id for r in mine):
+        raise NotApplicable("this very request was taken already")
+    route = routes.get(prompt)
+    if route is not None and route.stable.version == version:
+        raise NotApplicable(f"version {version} of {prompt} is stable already")
+    return max((r.attempt for r in mine), default=0) + 1
+
+
+def supersede(releases: ReleaseStore, prompt_id: str, *, by: int, now: float) -> list[str]:
+    """End the waiting versions that are older than `by`: each gets a record that says so. Returns their release ids."""
+    ended: list[str] = []
+    for waiting in releases.waiting(prompt_id):
+        if waiting.version >= by:
+            continue
+        attempts = [r.attempt for r in releases.of_prompt(prompt_id) if r.version == waiting.version]
+        name = release_id(prompt_id, waiting.version, max(attempts, default=0) + 1)
+        reason = f"version {by} was published while this one waited"
+        record = Release(
+            release_id=name,
+            prompt=waiting.prompt,
+            started_at=waiting.since,
+            requested_by=waiting.requested_by,
+            explicit=waiting.explicit,
+            state="ended",
+            outcome=Outcome.SUPERSEDED,
+            reason=reason,
+            ended_at=now,
+        )
+        detail = {"outcome": Outcome.SUPERSEDED.value, "reason": reason, "by_version": by}
+        try:
+            releases.record_ended(record, TimelineEntry(f"{name}/ended", name, now, Event.ENDED, detail=detail))
+        except AlreadyExists:
+            continue
+        finally:
+            releases.stop_waiting(prompt_id, waiting.version)
+        ended.append(name)
+    return ended

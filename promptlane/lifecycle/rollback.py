@@ -1,0 +1,142 @@
+"""Rollback: the safe route first, in one conditional write; everything else after it, as far as it can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
+from promptlane.domain.names import Event, Phase
+from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
+from promptlane.domain.route import Cause, NothingToGoBackTo, Route, roll_back
+from promptlane.domain.timeline import TimelineEntry, from_iso
+
+Json = Any
+Check = Callable[[Route], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What a request for a rollback came to."""
+
+    result: Literal["rolled_back", "already", "not_applicable", "nothing_to_go_back_to"]
+    reason: str
+    prompt: str
+    release_id: str = ""
+    route: Route | None = None
+
+
+def restore_safe_route(
+    routes: RouteStore, prompt: str, *, cause: Cause, reason: str, by: str, clock: Clock,
+    keep_trying: Callable[[int], bool], release_id: str | None = None, applies: Check | None = None,
+    evidence: Mapping[str, Json] | None = None,
+) -> RolledBack:  # fmt: skip
+    """Roll the route back, with nothing but the route table: one read and one conditional write.
+
+    A moved revision, a conflict or a table that does not answer is tried again, reading anew each time, until the route
+    is safe, the request no longer applies, or `keep_trying(attempt)` says no (then the last error is raised).
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return _try(routes, prompt, cause, reason, by, clock, release_id, applies, evidence)
+        except (Conflict, Unavailable):
+            if not keep_trying(attempt):
+                raise
+
+
+def _try(
+    routes: RouteStore, prompt: str, cause: Cause, reason: str, by: str, clock: Clock, release_id: str | None,
+    applies: Check | None, evidence: Mapping[str, Json] | None,
+) -> RolledBack:  # fmt: skip
+    route = routes.get(prompt)
+    if route is None:
+        return RolledBack("not_applicable", f"prompt {prompt!r} has no route: nothing of it is served", prompt)
+    if release_id is not None and route.rolled_back(release_id):
+        return RolledBack("already", f"release {release_id} was rolled back already", prompt, release_id, route)
+    try:
+        if applies is not None:
+            applies(route)
+        safe = roll_back(
+            route, cause=cause, reason=reason, now=clock(), by=by, release_id=release_id, evidence=evidence
+        )
+    except NothingToGoBackTo as error:
+        return RolledBack("nothing_to_go_back_to", str(error), prompt, route.release_id, route)
+    except NotApplicable as error:
+        already = route.phase is Phase.STEADY and bool(route.release_id) and route.rolled_back(route.release_id)
+        return RolledBack("already" if already else "not_applicable", str(error), prompt, route.release_id, route)
+    routes.put(safe, expected=route)
+    return RolledBack("rolled_back", reason, prompt, route.release_id, safe)
+
+
+def tell(
+    done: RolledBack, *, releases: ReleaseStore, workflow: Workflow, notices: Notices, clock: Clock,
+    stop_execution: bool, log: Callable[[str], None],
+) -> None:  # fmt: skip
+    """After the route is safe: timeline, the release's execution, people. One that fails does not stop the others."""
+    steps: list[Callable[[], object]] = []
+    if done.result == "rolled_back" and done.route is not None:
+        route = done.route
+        steps += [lambda: [releases.append(entry) for entry in route.pending]]
+        if stop_execution:
+            steps.append(lambda: workflow.stop(done.release_id, done.reason))
+        steps.append(lambda: notices.publish(*_notice(done, route)))
+    elif done.result == "nothing_to_go_back_to":
+        entry = TimelineEntry(
+            f"{done.release_id}/impossible/{done.route.revision if done.route else 0}", done.release_id, clock(),
+            Event.ROLLBACK_IMPOSSIBLE, detail={"reason": done.reason},
+        )  # fmt: skip
+        steps += [lambda: releases.append(entry)]
+        steps.append(
+            lambda: notices.publish(
+                f"[Promptlane] {done.prompt}: rollback impossible",
+                f"A rollback of {done.prompt} was asked for, and there is nothing to go back to.\n\n{done.reason}\n\n"
+                "Publish a version that is known to be good and release it.",
+            )
+        )
+    for step in steps:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the route is safe; what is left is told by reconcile and wind_up
+            log(f"after the rollback of {done.prompt}: {error}")
+
+
+def _notice(done: RolledBack, route: Route) -> tuple[str, str]:
+    last = next((e for e in reversed(route.pending) if e.event is Event.ROLLED_BACK), None)
+    detail = dict(last.detail) if last else {}
+    lines = [
+        f"Prompt {done.prompt}: version {detail.get('version')} was rolled back.",
+        f"Version {route.stable.version} serves everybody.",
+        "",
+        f"Why:      {done.reason}",
+        f"Cause:    {detail.get('cause')} ({last.by if last else 'unknown'})",
+        f"Release:  {done.release_id}",
+        f"Phase:    {detail.get('phase')}",
+    ]
+    evidence = detail.get("evidence")
+    if isinstance(evidence, Mapping):
+        lines += ["", "Evidence:", *[f"  {k}: {v}" for k, v in evidence.items()]]
+    lines += [
+        "",
+        "Its content is quarantined: it gets no traffic again without a new, explicit, reviewed release.",
+        f"What happened:  promptlane history {done.prompt}",
+    ]
+    return f"[Promptlane] {done.prompt}: version {detail.get('version')} rolled back", "\n".join(lines)
+
+
+def read_alarm(message: Json) -> tuple[str, float, str]:
+    """(alarm ARN, changed at in epoch seconds, reason) of a CloudWatch alarm notification that says ALARM.
+
+    Raises InvalidInput for anything else.
+    """
+    if not isinstance(message, Mapping) or "AlarmArn" not in message or "NewStateValue" not in message:
+        raise InvalidInput("the SNS message is not a CloudWatch alarm notification; ignored")
+    if message["NewStateValue"] != "ALARM":
+        raise InvalidInput(f"the alarm is {message['NewStateValue']}, not ALARM; nothing to do")
+    try:
+        changed = from_iso(str(message["StateChangeTime"]).replace("+0000", "+00:00"))
+    except (KeyError, ValueError):
+        raise InvalidInput("the alarm notification has no readable StateChangeTime; ignored") from None
+    return str(message["AlarmArn"]), changed, str(message.get("NewStateReason") or "")[:1000]

@@ -1,0 +1,95 @@
+"""The end of every release: a safe route, one terminal state, a free lock, the next waiting version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from promptlane.domain.errors import Conflict, NotFound
+from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.ports import Clock, IntakeQueue, Notices, ReleaseStore, RouteStore
+from promptlane.domain.release import Release
+from promptlane.domain.route import Route, settle
+from promptlane.domain.timeline import TimelineEntry
+
+from .routing import change, move_pending, without_moved
+
+
+def wind_up(
+    release_id: str, *, claimed: Outcome, reason: str, routes: RouteStore, releases: ReleaseStore, queue: IntakeQueue,
+    notices: Notices, clock: Clock, log: Callable[[str], None],
+) -> Release:  # fmt: skip
+    """End a release: the route is what decides how it ended, `claimed` is what the caller believes.
+
+    Safe to call for an ended release and at any moment of a running one: what it leaves is always a safe route.
+    """
+    release = releases.get(release_id)
+    route = _settled(release, routes, releases, clock)
+    outcome = _outcome(release, route, claimed)
+    why = reason if outcome is claimed else f"{reason} (found {outcome} on the route)" if reason else ""
+    while not release.ended:
+        now = clock()
+        detail = {"outcome": outcome.value, "reason": why}
+        entry = TimelineEntry(f"{release_id}/ended", release_id, now, Event.ENDED, detail=detail)
+        ended = replace(release, state="ended", outcome=outcome, reason=why, ended_at=now, paused=None, advance=None)
+        try:
+            release = releases.update(ended, entry)
+        except Conflict:
+            release = releases.get(release_id)
+            continue
+        _tell(release, notices, log)
+    releases.unlock(release.prompt_id, release_id)
+    _start_next(release, releases, queue)
+    return release
+
+
+def _settled(release: Release, routes: RouteStore, releases: ReleaseStore, clock: Clock) -> Route | None:
+    def safe(route: Route) -> Route:
+        if not route.in_flight(release.release_id):
+            move_pending(releases, route)
+            return route
+        return settle(without_moved(releases, route), release_id=release.release_id, now=clock())
+
+    try:
+        route = change(routes, release.prompt, safe)
+    except NotFound:
+        return None
+    move_pending(releases, route)
+    return route
+
+
+def _outcome(release: Release, route: Route | None, claimed: Outcome) -> Outcome:
+    """How the release ended, as the route tells it; what the caller claims only where the route cannot know."""
+    if route is not None and route.rolled_back(release.release_id):
+        return Outcome.ROLLED_BACK
+    promoted_now = (
+        route is not None
+        and route.release_id == release.release_id
+        and route.stable == release.candidate
+        and route.phase is not Phase.CANARY
+    )
+    if promoted_now or release.state == "watch":
+        return Outcome.PROMOTED
+    # Nobody but the route can say that a version was promoted or rolled back.
+    return Outcome.FAILED if claimed in (Outcome.PROMOTED, Outcome.ROLLED_BACK) else claimed
+
+
+def _start_next(release: Release, releases: ReleaseStore, queue: IntakeQueue) -> None:
+    waiting = releases.waiting(release.prompt_id)
+    if waiting and releases.holder(release.prompt_id) is None:
+        newest = waiting[-1]
+        queue.request(newest.prompt, newest.version, requested_by=newest.requested_by, explicit=newest.explicit)
+
+
+def _tell(release: Release, notices: Notices, log: Callable[[str], None]) -> None:
+    if release.outcome is Outcome.ROLLED_BACK:
+        return  # the rollback told people already, with its evidence
+    body = (
+        f"Release {release.release_id} of prompt {release.prompt}, version {release.version}: {release.outcome}.\n\n"
+        f"{release.reason or 'It went its whole way.'}\n\n"
+        f"What happened:  promptlane history {release.release_id}\n"
+    )
+    try:
+        notices.publish(f"[Promptlane] {release.prompt}: version {release.version} {release.outcome}", body)
+    except Exception as error:  # noqa: BLE001 - an email that cannot be sent must not keep the release from ending
+        log(f"telling people that {release.release_id} ended: {error}")

@@ -1,0 +1,16 @@
+"""Prompts as code: reads `prompts/<name>/` into domain objects, with file, line and column for every problem."""
+
+from .document import Document, read_document
+from .load import ProjectInvalid, PromptProject, load, load_draft, load_one, load_policy, load_suite
+
+__all__ = [
+    "Document",
+    "ProjectInvalid",
+    "PromptProject",
+    "load",
+    "load_draft",
+    "load_one",
+    "load_policy",
+    "load_suite",
+    "read_document",
+]
