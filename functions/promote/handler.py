@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from promptlane.aws.alarms import CloudWatchAlarms
 from promptlane.aws.clients import client, resource
 from promptlane.aws.enrolment import SsmEnrolments
-from promptlane.aws.metrics import CloudWatchAlarms
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes

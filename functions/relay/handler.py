@@ -60,7 +60,7 @@ def _put(wired: Wired, entry: dict[str, Any]) -> None:
     prompt, version = _prompt_and_version(entry["release_id"])
     detail = json.dumps({"schema": 1, "prompt": prompt, "version": version, **entry})
     if len(detail.encode()) > 200_000:  # EventBridge takes 256 KiB an event; the whole entry is in the table
-        detail = json.dumps({"schema": 1, "prompt": prompt, "version": version, **{**entry, "detail": {"cut": True}}})
+        detail = json.dumps({"schema": 1, "prompt": prompt, "version": version, **entry, "detail": {"cut": True}})
     with translated("putting an event on the bus"):
         answer = wired.events.put_events(
             Entries=[

@@ -61,7 +61,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
-    """One SNS record. What is not an alarm of ours is logged and ignored; what cannot be written is raised, and retried."""
+    """One SNS record. What is no alarm of ours is logged and ignored; what cannot be written is raised, and retried."""
     routes, deployment = wire()
     _, _, _, region, account, *_ = str(context.invoked_function_arn).split(":")
     try:
