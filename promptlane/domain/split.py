@@ -15,7 +15,6 @@ from hashlib import blake2s
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from hashlib import _BlakeObject
     from typing import Final
 
 BUCKETS: Final = 10_000
@@ -25,7 +24,7 @@ MAX_UNIT_BYTES: Final = 1024
 _EVERY = b"\xff" * 33  # above every digest of 32 bytes
 
 
-def hasher(salt: str) -> Callable[[], _BlakeObject]:
+def hasher(salt: str) -> Callable[[], blake2s]:
     """A factory of hash objects that have taken in the salt already: the cheapest start for one unit's digest."""
     return blake2s(salt.encode() + b"\0").copy
 
