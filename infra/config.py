@@ -1,0 +1,193 @@
+"""The deployment's settings, read from CDK context (`-c promptlane:<field>=<value>` or cdk.json).
+
+Every wrong value is reported at once, each with its name, what was found and what to write instead.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from aws_cdk import aws_logs as logs
+
+PREFIX = "promptlane:"
+
+LambdaTarget = Literal["aws", "host"]
+InvocationLogging = Literal["off", "on"]
+
+
+class ConfigError(Exception):
+    """One or more context values cannot be used; the message lists each with its remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentConfig:
+    """What differs between two deployments of Promptlane.
+
+    name: prefix of stacks, SSM parameters, alarms and the state machine.
+    prompts_dir: folder with one `prompts/<name>/` per enrolled prompt.
+    existing_trail: the account already has a trail of management events, so none is made.
+    lambda_target: `aws` packages for arm64 Linux and Python 3.13, `host` for this machine's interpreter.
+    resolution_seconds: period of metrics and alarms; 10 makes the alarms high-resolution (dearer).
+    time_scale: factor on every duration of the policies; below 1 for drills.
+    log_retention_days: for every log group.
+    roll_back_concurrency: reserved for `roll_back`; 0 reserves nothing (accounts with a small Lambda quota).
+    reconcile_minutes: how often missed events and dead executions are looked for.
+    retain: keep tables, buckets and keys when a stack is deleted.
+    budget_usd_per_prompt: what the fuse alarms of one prompt may cost a month before synth fails.
+    invocation_logging: `on` lets the Audit stack set up Bedrock's model invocation logging.
+    mask_personal_data: mask e-mail addresses, phone and card numbers in the invocation log.
+    audit_retention_days: Object Lock of the audit bucket.
+    """
+
+    name: str = "promptlane"
+    prompts_dir: Path = Path("prompts")
+    existing_trail: bool = False
+    lambda_target: LambdaTarget = "aws"
+    resolution_seconds: int = 60
+    time_scale: float = 1.0
+    log_retention_days: int = 90
+    roll_back_concurrency: int = 5
+    reconcile_minutes: int = 15
+    retain: bool = True
+    budget_usd_per_prompt: float = 10.0
+    invocation_logging: InvocationLogging = "on"
+    mask_personal_data: bool = False
+    audit_retention_days: int = 365
+
+    @property
+    def state_machine_name(self) -> str:
+        """Fixed by us, so that the functions' permissions need no reference to the machine that calls them."""
+        return f"{self.name}-release"
+
+    @property
+    def parameter_prefix(self) -> str:
+        return f"/{self.name}"
+
+    @property
+    def log_retention(self) -> logs.RetentionDays:
+        return _RETENTION[self.log_retention_days]
+
+
+_RETENTION = {
+    1: logs.RetentionDays.ONE_DAY,
+    7: logs.RetentionDays.ONE_WEEK,
+    14: logs.RetentionDays.TWO_WEEKS,
+    30: logs.RetentionDays.ONE_MONTH,
+    90: logs.RetentionDays.THREE_MONTHS,
+    180: logs.RetentionDays.SIX_MONTHS,
+    365: logs.RetentionDays.ONE_YEAR,
+    731: logs.RetentionDays.TWO_YEARS,
+    1827: logs.RetentionDays.FIVE_YEARS,
+    3653: logs.RetentionDays.TEN_YEARS,
+}
+
+
+def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
+    """The deployment described by the `promptlane:` keys of a CDK context.
+
+    Relative `prompts_dir` is taken from root. Raises ConfigError naming every wrong key at once.
+    """
+    given = {key.removeprefix(PREFIX): value for key, value in context.items() if key.startswith(PREFIX)}
+    wrong = [
+        f"{PREFIX}{key}: no such setting; the settings are {', '.join(sorted(_READERS))}"
+        for key in sorted(given.keys() - _READERS.keys())
+    ]
+    values: dict[str, Any] = {}
+    for key, read in _READERS.items():
+        if key not in given:
+            continue
+        try:
+            values[key] = read(given[key])
+        except ValueError as error:
+            wrong.append(f"{PREFIX}{key} is {given[key]!r}: {error}")
+    prompts_dir = root / values.get("prompts_dir", DeploymentConfig.prompts_dir)
+    if not prompts_dir.is_dir():
+        wrong.append(
+            f"{PREFIX}prompts_dir: there is no folder {prompts_dir}; write the folder that holds <prompt>/release.yaml"
+        )
+    if wrong:
+        raise ConfigError("the deployment's settings cannot be used:\n  " + "\n  ".join(wrong))
+    return DeploymentConfig(**{**values, "prompts_dir": prompts_dir})
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9-]{0,22}[a-z0-9]", value):
+        raise ValueError("write 2 to 24 lower-case letters, digits and hyphens, beginning with a letter")
+    return value
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError("write a folder, absolute or relative to cdk.json")
+    return Path(value)
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return bool(value == "true")
+    raise ValueError("write true or false")
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"write one of {', '.join(allowed)}")
+        return str(value)
+
+    return read
+
+
+def _whole(*, low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        number = int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value) else value
+        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
+            raise ValueError(f"write a whole number from {low} to {high}")
+        return number
+
+    return read
+
+
+def _whole_of(*allowed: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if str(value) not in {str(number) for number in allowed}:
+            raise ValueError(f"write one of {', '.join(str(number) for number in allowed)}")
+        return int(value)
+
+    return read
+
+
+def _number(*, above: float, up_to: float) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if isinstance(value, bool) or not above < number <= up_to:
+            raise ValueError(f"write a number above {above:g} and at most {up_to:g}")
+        return number
+
+    return read
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "name": _name,
+    "prompts_dir": _path,
+    "existing_trail": _flag,
+    "lambda_target": _one_of("aws", "host"),
+    "resolution_seconds": _whole_of(60, 10),
+    "time_scale": _number(above=0, up_to=1),
+    "log_retention_days": _whole_of(*_RETENTION),
+    "roll_back_concurrency": _whole(low=0, high=100),
+    "reconcile_minutes": _whole(low=1, high=60),
+    "retain": _flag,
+    "budget_usd_per_prompt": _number(above=0, up_to=1000),
+    "invocation_logging": _one_of("off", "on"),
+    "mask_personal_data": _flag,
+    "audit_retention_days": _whole(low=1, high=36500),
+}
+
+assert _READERS.keys() == {field.name for field in fields(DeploymentConfig)}  # noqa: S101 - one reader per setting

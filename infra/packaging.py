@@ -1,0 +1,139 @@
+"""What Lambda runs, built with plain pip and file copies: no Docker, no CDK bundling.
+
+Folders are named by the hash of what they are made of and appear in one rename, so that parallel synths may share them
+and an unchanged input is never built twice. The same input gives the same bytes on every run.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / ".build"
+
+_RECIPE = "3"  # raise it when the way of building changes
+_PYTHON = "3.13"
+# Lambda's python3.13 runs on Amazon Linux 2023 (glibc 2.34): wheels for any older glibc will do.
+_PLATFORMS = tuple(f"manylinux_2_{glibc}_aarch64" for glibc in (17, 24, 26, 27, 28, 31, 34)) + ("manylinux2014_aarch64",)
+# Parts of the package that no Lambda imports.
+_DESK_ONLY = ("cli", "project.py", "project", "fakes", "py.typed")
+_CLIENT_PARTS = ("__init__.py", "py.typed", "client", "domain")
+
+
+class PackagingError(Exception):
+    """An asset cannot be built; the message says which and what to do."""
+
+
+def layer(*, target: Literal["aws", "host"], root: Path = ROOT, build: Path = BUILD) -> Path:
+    """Folder with `python/`: the packages of requirements-layer.txt for Lambda's or for this machine's Python."""
+    requirements = root / "requirements-layer.txt"
+    interpreter = _PYTHON if target == "aws" else f"{sys.version_info.major}.{sys.version_info.minor}-{sys.platform}"
+    key = _digest([target, interpreter, *(_PLATFORMS if target == "aws" else ())], [(requirements, "requirements")])
+
+    def install(folder: Path) -> None:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        command += ["--no-input", "--requirement", str(requirements), "--target", str(folder / "python")]
+        if target == "aws":
+            command += ["--implementation", "cp", "--python-version", _PYTHON, "--only-binary=:all:"]
+            command += [part for platform in _PLATFORMS for part in ("--platform", platform)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise PackagingError(
+                f"pip could not install {requirements.name} for the Lambda layer (target {target}). Check the package "
+                f"index and the pins, then try again:\n{done.stderr.strip()[-2000:]}"
+            )
+        _make_reproducible(folder)
+
+    return _built(build / f"layer-{target}-{key}", install)
+
+
+def function_code(verb: str, *, root: Path = ROOT, build: Path = BUILD) -> Path:
+    """Folder with `promptlane/` and `functions/<verb>/`; the handler is `functions.<verb>.handler.handle`."""
+    source = root / "functions" / verb
+    if not (source / "handler.py").is_file():
+        raise PackagingError(f"there is no function {verb}: expected functions/{verb}/handler.py")
+    files = [*_sources(root / "promptlane", "promptlane", without=_DESK_ONLY), *_sources(source, f"functions/{verb}")]
+    files.append((root / "functions" / "__init__.py", "functions/__init__.py"))
+    return _copied(build / f"function-{verb}-{_digest([], files)}", files)
+
+
+def client_layer(*, root: Path = ROOT, build: Path = BUILD) -> Path:
+    """Folder with `python/promptlane/` as applications import it: client and domain only."""
+    package = root / "promptlane"
+    parts = [path for name in _CLIENT_PARTS if (path := package / name).exists()]
+    files: list[tuple[Path, str]] = []
+    for part in parts:
+        name = f"python/promptlane/{part.name}"
+        files += _sources(part, name) if part.is_dir() else [(part, name)]
+    return _copied(build / f"client-{_digest([], files)}", files)
+
+
+def document(name: str, content: bytes, *, build: Path = BUILD) -> Path:
+    """A file with this content, for an S3 asset."""
+    folder = build / "documents" / hashlib.sha256(content).hexdigest()[:16]
+
+    def write(target: Path) -> None:
+        (target / name).write_bytes(content)
+
+    return _built(folder, write) / name
+
+
+def _sources(folder: Path, prefix: str, *, without: Iterable[str] = ()) -> list[tuple[Path, str]]:
+    skipped = {*without, "__pycache__"}
+    found = []
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and path.suffix != ".pyc" and relative.parts[0] not in skipped and "__pycache__" not in path.parts:
+            found.append((path, f"{prefix}/{relative.as_posix()}"))
+    return found
+
+
+def _digest(words: Iterable[str], files: Iterable[tuple[Path, str]]) -> str:
+    digest = hashlib.sha256("\0".join([_RECIPE, *words]).encode())
+    for path, name in sorted(files, key=lambda pair: pair[1]):
+        digest.update(f"\0{name}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _copied(target: Path, files: Iterable[tuple[Path, str]]) -> Path:
+    def copy(folder: Path) -> None:
+        for path, name in files:
+            destination = folder / name
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, destination)
+
+    return _built(target, copy)
+
+
+def _built(target: Path, make: Callable[[Path], None]) -> Path:
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        make(scratch)
+        scratch.chmod(0o755)
+        try:
+            os.rename(scratch, target)
+        except OSError:
+            if not target.is_dir():  # somebody else built the same meanwhile: take theirs
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _make_reproducible(folder: Path) -> None:
+    """Drop what names this machine or this run: scripts, RECORD, INSTALLER, direct_url, byte code."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and (path.name == "__pycache__" or path == folder / "python" / "bin"):
+            shutil.rmtree(path)
+        elif path.parent.suffix == ".dist-info" and path.name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
+            path.unlink()
