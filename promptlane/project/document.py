@@ -68,7 +68,9 @@ def read_document(path: Path, *, shown_as: str = "") -> Document:
     except OSError as error:
         return _unreadable(file, f"cannot be read: {error.strerror}; check the path and its permissions")
     if len(raw) > MAX_BYTES:
-        return _unreadable(file, f"has {len(raw):,} bytes; at most {MAX_BYTES:,} are read. Move cases to a CSV or JSONL file")
+        return _unreadable(
+            file, f"has {len(raw):,} bytes; at most {MAX_BYTES:,} are read. Move cases to a CSV or JSONL file"
+        )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from promptlane.domain.errors import DraftInvalid, InvalidInput, PolicyInvalid, SuiteInvalid
 from promptlane.domain.policy import Policy
 from promptlane.domain.prompt import VARIABLE, PromptDraft, template_texts
-from promptlane.engine.suite import Suite
+from promptlane.engine.suite import Read, Suite
+from promptlane.engine.suite import problems as suite_problems
 
 from .document import Document, Problem, read_document
 
@@ -75,7 +78,7 @@ def load_one(directory: Path | str) -> PromptProject:
     if draft is not None:
         problems += [draft_document.problem(path, text) for path, text in _draft_problems(draft)]
         if suite is not None:
-            problems += [suite_document.problem(path, text) for path, text in _suite_problems(draft, suite)]
+            problems += [suite_document.problem("tests", text) for text in suite_problems(suite, draft.variables)]
     if draft is None or policy is None or suite is None or problems:
         raise ProjectInvalid(problems)
     return PromptProject(folder, draft, policy, suite)
@@ -111,7 +114,19 @@ def _folder(directory: Path | str) -> Path:
 
 
 def _suite_reader(folder: Path) -> Callable[[Any], Suite]:
-    return Suite.from_dict
+    return partial(Suite.from_dict, read=_inside(folder))
+
+
+def _inside(folder: Path) -> Read:
+    """Reads the case files that a suite names; what lies outside the prompt's folder would not be deployed with it."""
+
+    def read(relative: str) -> bytes:
+        path = (folder / relative).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise OSError(errno.EACCES, f"lies outside {folder}; move it there", relative)
+        return path.read_bytes()
+
+    return read
 
 
 def _one(path: Path, parse: Callable[[Any], T], refusal: type[_Refusal]) -> T:
@@ -124,9 +139,7 @@ def _one(path: Path, parse: Callable[[Any], T], refusal: type[_Refusal]) -> T:
 _Refusal = DraftInvalid | PolicyInvalid | SuiteInvalid
 
 
-def _read(
-    path: Path, parse: Callable[[Any], T], refusal: type[_Refusal]
-) -> tuple[T | None, Document, list[Problem]]:
+def _read(path: Path, parse: Callable[[Any], T], refusal: type[_Refusal]) -> tuple[T | None, Document, list[Problem]]:
     document = read_document(path)
     if document.problems:
         return None, document, list(document.problems)
@@ -150,10 +163,6 @@ def _draft_problems(draft: PromptDraft) -> list[tuple[str, str]]:
         for name in sorted(declared - used)
     ]
     return problems
-
-
-def _suite_problems(draft: PromptDraft, suite: Suite) -> list[tuple[str, str]]:
-    return []
 
 
 def _shared_names(projects: Sequence[PromptProject]) -> list[Problem]:
