@@ -1,15 +1,18 @@
 """In-memory stores for `promptlane.domain.ports`; one suite tests that they keep the promises of the AWS adapters."""
 
+from .counts import FakeCounts, InMemoryBlocks
 from .stores import InMemoryReleases, InMemoryRoutes
 from .world import FakeAlarms, FakeEnrolments, FakeNotices, FakePrompts, FakeQueue, FakeWorkflow
 
 __all__ = [
     "FakeAlarms",
+    "FakeCounts",
     "FakeEnrolments",
     "FakeNotices",
     "FakePrompts",
     "FakeQueue",
     "FakeWorkflow",
+    "InMemoryBlocks",
     "InMemoryReleases",
     "InMemoryRoutes",
 ]

@@ -1,0 +1,157 @@
+"""CloudWatch: the judge's counts and the fuse alarms' states.
+
+What one read costs: a query per version, metric, statistic and (unit group or total). Two versions, six guard metrics
+with Sum and SampleCount, and assignments with Sum, over eight groups and the total, are 234 queries: one GetMetricData
+call (500 queries at most) of 0.00234 USD at 0.01 USD per 1,000 metrics, and more pages only after a long pause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from promptlane.domain.blocks import Arm, Pair
+from promptlane.domain.counts import Windows
+from promptlane.domain.errors import InvalidInput, Unavailable
+from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, UNIT_GROUPS, Track
+from promptlane.domain.ports import RedAlarm
+
+from .errors import translated
+
+QUERIES_PER_CALL: Final = 500
+USD_PER_QUERY: Final = 0.01 / 1000
+_HOUR: Final = 3600.0
+
+
+class _Series(NamedTuple):
+    """What one query asks for: which version's metric, of which group ("" for all), which statistic."""
+
+    version: int
+    metric: str
+    group: str
+    stat: str
+
+
+class CloudWatchCounts:
+    """`CountReader` on GetMetricData. `client` is a boto3 CloudWatch client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def windows(
+        self, prompt: str, *, control: int, trial: int, metrics: Sequence[str], start: float, end: float, period: float
+    ) -> Windows:
+        series = [
+            _Series(version, metric, group, stat)
+            for version in (control, trial)
+            for metric in metrics
+            for group in ("", *map(str, range(UNIT_GROUPS)))
+            for stat in _stats(metric)
+        ]
+        values = self._read(prompt, series, start, end, int(period))
+        found: dict[str, dict[float, tuple[Arm, Arm]]] = {}
+        for metric in metrics:
+            moments = {at for one, points in values.items() if one.metric == metric for at in points}
+            found[metric] = {
+                at: (_arm(values, control, metric, at), _arm(values, trial, metric, at)) for at in sorted(moments)
+            }
+        return found
+
+    def history(
+        self, prompt: str, *, version: int, metrics: Sequence[str], start: float, end: float
+    ) -> dict[str, Pair]:
+        series = [_Series(version, metric, "", stat) for metric in metrics for stat in _stats(metric)]
+        hour = start - start % _HOUR
+        values = self._read(prompt, series, hour, end - end % _HOUR, int(_HOUR))
+        sums = {one: _count(sum(points.values())) for one, points in values.items()}
+        past = {
+            m: (sums.get(_Series(version, m, "", "SampleCount"), 0), sums.get(_Series(version, m, "", "Sum"), 0))
+            for m in metrics
+        }
+        return {metric: pair for metric, pair in past.items() if pair[0] > 0}
+
+    def _read(
+        self, prompt: str, series: Sequence[_Series], start: float, end: float, period: int
+    ) -> dict[_Series, dict[float, float]]:
+        """Values by series and period start. A failed or partial answer raises: half a sum is worse than none."""
+        values: dict[_Series, dict[float, float]] = {}
+        if end <= start:
+            return values
+        for first in range(0, len(series), QUERIES_PER_CALL):
+            asked = {f"q{i}": one for i, one in enumerate(series[first : first + QUERIES_PER_CALL])}
+            request: dict[str, Any] = {
+                "MetricDataQueries": [_query(name, prompt, one, period) for name, one in asked.items()],
+                "StartTime": datetime.fromtimestamp(start, UTC),
+                "EndTime": datetime.fromtimestamp(end, UTC),
+                "ScanBy": "TimestampAscending",
+            }
+            with translated(f"reading the counts of {prompt}"):
+                pages = self._client.get_paginator("get_metric_data").paginate(**request)
+                for page in pages:
+                    _add(values, asked, page)
+        return values
+
+
+def _add(values: dict[_Series, dict[float, float]], asked: Mapping[str, _Series], page: Mapping[str, Any]) -> None:
+    for result in page["MetricDataResults"]:
+        if result.get("StatusCode") in ("InternalError", "Forbidden"):
+            raise Unavailable(f"CloudWatch gave no data for {asked[result['Id']].metric}: {result['StatusCode']}")
+        points = values.setdefault(asked[result["Id"]], {})
+        for at, value in zip(result["Timestamps"], result["Values"], strict=True):
+            points[at.timestamp()] = float(value)
+
+
+def _stats(metric: str) -> tuple[str, ...]:
+    return ("Sum",) if metric == ASSIGNED else ("Sum", "SampleCount")
+
+
+def _query(name: str, prompt: str, one: _Series, period: int) -> dict[str, Any]:
+    dimensions = [{"Name": "Prompt", "Value": prompt}, {"Name": "Version", "Value": str(one.version)}]
+    if one.group:
+        dimensions.append({"Name": GROUP, "Value": one.group})
+    metric = {"Namespace": NAMESPACE, "MetricName": one.metric, "Dimensions": dimensions}
+    return {"Id": name, "MetricStat": {"Metric": metric, "Period": period, "Stat": one.stat}, "ReturnData": True}
+
+
+def _arm(values: Mapping[_Series, Mapping[float, float]], version: int, metric: str, at: float) -> Arm:
+    def pair(group: str) -> Pair:
+        total = values.get(_Series(version, metric, group, "Sum"), {}).get(at, 0.0)
+        if metric == ASSIGNED:
+            return _count(total), 0
+        return _count(values.get(_Series(version, metric, group, "SampleCount"), {}).get(at, 0.0)), _count(total)
+
+    n, bad = pair("")
+    groups = tuple(pair(str(g)) for g in range(UNIT_GROUPS))
+    # Clients that send no groups make the sum over groups fall short: then the groups are not known.
+    return Arm(n, bad, groups if sum(g for g, _ in groups) == n else ())
+
+
+def _count(value: float) -> int:
+    """A count as CloudWatch gives it; NaN and infinity become -1, which no block survives."""
+    return round(value) if abs(value) < 1e15 else -1
+
+
+class CloudWatchAlarms:
+    """`FuseAlarms` on DescribeAlarms: one call per look (the alarms of a prompt share a name prefix)."""
+
+    def __init__(self, client: Any, deployment: str) -> None:
+        self._client, self._deployment = client, deployment
+
+    def red(self, prompt: str) -> list[RedAlarm]:
+        prefix = f"{self._deployment}/{prompt}/"
+        with translated(f"reading the alarms of {prompt}"):
+            pages = self._client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix, StateValue="ALARM")
+            alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
+        return list(_red(alarms, prefix))
+
+
+def _red(alarms: Iterable[Mapping[str, Any]], prefix: str) -> Iterable[RedAlarm]:
+    for alarm in alarms:
+        track, _, metric = str(alarm["AlarmName"]).removeprefix(prefix).partition("/")
+        if alarm.get("StateValue") != "ALARM" or track not in tuple(Track):
+            continue  # somebody else's alarm under our prefix says nothing about a release
+        since = alarm.get("StateTransitionedTimestamp") or alarm.get("StateUpdatedTimestamp")
+        if since is None:
+            raise InvalidInput(f"alarm {alarm['AlarmName']} has no time of its last change")
+        yield RedAlarm(Track(track), metric, since.timestamp())

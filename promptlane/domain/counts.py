@@ -1,0 +1,35 @@
+"""What the judge needs from outside: counts per window, and a store that keeps what it used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from .blocks import Arm, Chunk, Pair
+
+Windows = Mapping[str, Mapping[float, tuple[Arm, Arm]]]
+"""By metric name, then by window start: (control, trial). A window without data is absent."""
+
+
+class CountReader(Protocol):
+    """The judge's metrics, counted by request start."""
+
+    def windows(
+        self, prompt: str, *, control: int, trial: int, metrics: Sequence[str], start: float, end: float, period: float
+    ) -> Windows:
+        """Counts of two versions over [start, end), one entry per `period` seconds. Raises Unavailable."""
+
+    def history(
+        self, prompt: str, *, version: int, metrics: Sequence[str], start: float, end: float
+    ) -> dict[str, Pair]:
+        """(requests, bad) of one version over [start, end) by metric; a metric without data is absent."""
+
+
+class BlockStore(Protocol):
+    """Chunks of blocks that looks used. Put once, never changed."""
+
+    def load(self, release_id: str, phase: str) -> list[Chunk]:
+        """All chunks of a phase. Raises Unavailable."""
+
+    def put_once(self, release_id: str, chunk: Chunk) -> bool:
+        """Store a chunk; False when one of its phase, metric and start is there already, which then stands."""
