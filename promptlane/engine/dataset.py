@@ -108,33 +108,26 @@ def _check_column(path: str, column: str) -> None:
 
 def _test_of(row: dict[str, str], where: str) -> dict[str, Json]:
     test: dict[str, Json] = {"vars": {k: v for k, v in row.items() if not k.startswith("__")}}
+    special = {k: v.strip() for k, v in row.items() if k.startswith("__") and v.strip()}
+    asserts = [expected(row[column]) for column in special if column.startswith("__expected")]
+    for assertion in asserts:
+        if "__metric" in special:
+            assertion["metric"] = special["__metric"]
     metadata: dict[str, Json] = {}
-    asserts = []
-    for column, raw in row.items():
-        cell = raw.strip()
-        if not cell or not column.startswith("__"):
-            continue
-        if column.startswith("__expected"):
-            asserts.append(expected(raw))
-        elif column.startswith("__metadata:"):
+    for column, cell in special.items():
+        if column.startswith("__metadata:"):
             key = column.removeprefix("__metadata:")
             metadata[key.removesuffix("[]")] = _SPLIT.split(cell) if key.endswith("[]") else cell
-        elif column == "__tags":
-            test["tags"] = [t for t in _SPLIT.split(cell) if t]
-        elif column == "__critical":
-            test["critical"] = _flag(cell, where)
-        elif column == "__threshold":
-            test["threshold"] = number(cell, f"{where}: __threshold")
-        elif column != "__metric":
-            test[column.removeprefix("__")] = cell
-    for assertion in asserts:
-        if row.get("__metric"):
-            assertion["metric"] = row["__metric"].strip()
-    if asserts:
-        test["assert"] = asserts
-    if metadata:
-        test["metadata"] = metadata
-    return test
+    given: dict[str, Json] = {
+        "id": special.get("__id"),
+        "description": special.get("__description"),
+        "tags": [t for t in _SPLIT.split(special.get("__tags", "")) if t],
+        "critical": _flag(special["__critical"], where) if "__critical" in special else None,
+        "threshold": number(special["__threshold"], f"{where}: __threshold") if "__threshold" in special else None,
+        "assert": asserts,
+        "metadata": metadata,
+    }
+    return test | {k: v for k, v in given.items() if v not in (None, [], {})}
 
 
 def expected(cell: str) -> dict[str, Json]:

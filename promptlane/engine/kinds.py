@@ -14,9 +14,9 @@ Needs = Literal["text", "texts", "any", "schema", "names", "nothing"]
 class Kind:
     """One assertion type.
 
-    `value`: what `value` must hold (`schema` and `names` are optional). `threshold`: whether it is `refused`, `optional`
-    (with `default`) or `required`; `most` is its largest sensible value, `least` the smallest allowed, exclusive where
-    zero would always pass. `asks_model`: grading it calls a model, so results may be kept with the answer.
+    `value`: what `value` must hold (`schema` and `names` are optional). `threshold`: whether it is `refused`,
+    `optional` (with `default`) or `required`; `most` is its largest sensible value, and zero is refused where it would
+    always pass. `asks_model`: grading it calls a model, so the grade is kept with the answer.
     """
 
     name: str

@@ -43,6 +43,8 @@ class _Reader:
         self.read = read
         self.problems: list[tuple[str, str]] = []
         self.templates: Mapping[str, Json] = {}
+        self.default_vars: dict[str, Json] = {}
+        self.default_asserts: list[Assertion] = []
         self.place = ""
         """Prefix of messages about a case that stands in another file (`cases.csv line 3: `)."""
 
@@ -92,6 +94,8 @@ class _Reader:
             return {}
         for path, message in promptfoo.test_keys(default, "defaultTest"):
             self.problem(path, message)
+        self.default_vars = self.variables(default.get("vars"), "defaultTest.vars")
+        self.default_asserts = self.asserts(default.get("assert"), "defaultTest.assert")
         return default
 
     def cases(self, tests: Json, default: Mapping[str, Json]) -> list[Case]:
@@ -158,13 +162,10 @@ class _Reader:
             self.problem(where, message)
         before = len(self.problems)
         options = {**_mapping(default.get("options")), **_mapping(test.get("options"))}
-        variables = {
-            **self.variables(default.get("vars"), "defaultTest.vars"),
-            **self.variables(test.get("vars"), f"{path}.vars"),
-        }
+        variables = {**self.default_vars, **self.variables(test.get("vars"), f"{path}.vars")}
         asserts = self.asserts(test.get("assert"), f"{path}.assert")
         if not options.get("disableDefaultAsserts"):
-            asserts += self.asserts(default.get("assert"), "defaultTest.assert")
+            asserts += self.default_asserts
         metadata = {**_mapping(default.get("metadata")), **self.mapping(test.get("metadata"), f"{path}.metadata")}
         tags = self.tags(default, "defaultTest") + self.tags(test, path)
         critical = self.critical(test, default, metadata, path)

@@ -53,7 +53,7 @@ _ASSERT_REFUSED: Final[Mapping[str, str]] = {
     "provider": "the policy's judge_model and embedding_model grade",
     "transform": "suites are data: code is never taken from them",
     "contextTransform": "suites are data: code is never taken from them",
-    "rubricPrompt": "the judge's instructions are fixed, so that its answers can be trusted; put the criterion in `value`",
+    "rubricPrompt": "the judge's instructions are fixed; put the criterion in `value`",
     "config": "registered checks take no configuration",
 }
 ASSERT_KEYS: Final = ("type", "value", "threshold", "weight", "metric", "assert", "$ref")

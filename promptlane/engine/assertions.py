@@ -1,0 +1,409 @@
+"""Whether an answer is right: every assertion kind, and how a case's assertions add up.
+
+Texts are compared as they are; JSON Schema, edit distance, ROUGE and BLEU are libraries' work. What cannot be evaluated
+raises Ungradable, also under `not-`: the negation of nothing is not a pass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import sqrt
+from typing import Any, Final
+
+import jsonschema
+import regex
+from rapidfuzz.distance import Levenshtein
+
+from promptlane.domain.errors import Unavailable
+from promptlane.domain.prompt import VARIABLE, canonical_json
+from promptlane.domain.refusal import is_refusal
+
+from . import rubric
+from .answers import GUARDRAIL, Answer, CallRefused, Embedder, Judge, Ungradable
+from .checks import Check
+from .kinds import KINDS
+from .suite import Assertion, Case
+
+Json = Any
+REGEX_SECONDS: Final = 2.0
+_MAX_JSON_STARTS: Final = 2_000
+_MAX_EMBEDDED: Final = 20_000
+_SHOWN: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """One assertion's result; `score` from 0 to 1."""
+
+    type: str
+    passed: bool
+    score: float
+    reason: str
+    metric: str = ""
+
+    def to_dict(self) -> dict[str, Json]:
+        data: dict[str, Json] = {"type": self.type, "passed": self.passed, "score": round(self.score, 4)}
+        return (
+            data | ({"reason": self.reason} if self.reason else {}) | ({"metric": self.metric} if self.metric else {})
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CaseGrade:
+    """A run's result: all assertions, or their weighted mean against the case's threshold."""
+
+    passed: bool
+    score: float
+    grades: tuple[Grade, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """What grading may use. `tools`: input schemas by tool name of the version that answered.
+
+    `other`: the answer of the version it is compared with, and whether this one is the candidate; None where there is
+    none. `kept`: grades of models given earlier to this very answer, by assertion digest; new ones are added to it.
+    """
+
+    tools: Mapping[str, Json] = field(default_factory=dict)
+    judge: Judge | None = None
+    embedder: Embedder | None = None
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    other: Answer | None = None
+    is_candidate: bool = True
+    preferences: dict[str, tuple[int, str]] = field(default_factory=dict)
+    kept: dict[str, list[Json]] = field(default_factory=dict)
+
+    def case(self, case: Case, answer: Answer) -> CaseGrade:
+        """Grade one answer. Raises Ungradable."""
+        comparable = [a for a in case.asserts if a.kind != "select-best" or self.other is not None]
+        if not comparable:
+            raise Ungradable("select-best compares with the stable version, and there is no answer of it")
+        grades = tuple(self.assertion(a, case, answer) for a in comparable)
+        score = _weighted(comparable, grades)
+        passed = all(g.passed for g in grades) if case.threshold is None else score >= case.threshold - 1e-9
+        return CaseGrade(passed, score, grades)
+
+    def assertion(self, assertion: Assertion, case: Case, answer: Answer) -> Grade:
+        """Grade one assertion, negated if it says so."""
+        if assertion.kind == "assert-set":
+            passed, score, reason = self._set(assertion, case, answer)
+        elif KINDS[assertion.kind].asks_model:
+            passed, score, reason = self._asked(assertion, case, answer)
+        else:
+            passed, score, reason = _KINDS[assertion.kind](self, filled(assertion, case), case, answer)
+        if assertion.negated:
+            passed, score = not passed, 1 - score
+            reason = reason or f"{assertion.kind} holds"
+        return Grade(assertion.type, passed, score, "" if passed else reason, assertion.metric)
+
+    def _set(self, assertion: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
+        grades = tuple(self.assertion(child, case, answer) for child in assertion.children)
+        score = _weighted(assertion.children, grades)
+        failed = "; ".join(f"{g.type}: {g.reason}" for g in grades if not g.passed)
+        if assertion.threshold is None:
+            return all(g.passed for g in grades), score, failed
+        return score >= assertion.threshold - 1e-9, score, f"score {score:.2f} of {assertion.threshold:g}; {failed}"
+
+    def _asked(self, assertion: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
+        """A model's grade; kept with the answer, unless it depends on another answer too."""
+        if assertion.kind == "select-best":
+            return self._select(assertion, case, answer)
+        digest = assertion.digest
+        if digest in self.kept:
+            passed, score, reason = self.kept[digest]
+            return bool(passed), float(score), str(reason)
+        found = _KINDS[assertion.kind](self, filled(assertion, case), case, answer)
+        self.kept[digest] = list(found)
+        return found
+
+    def _select(self, assertion: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
+        if self.other is None:
+            raise Ungradable("select-best compares with the stable version, and there is no answer of it")
+        if self.judge is None:
+            raise Ungradable("no judge model is configured")
+        if assertion.digest not in self.preferences:
+            pair = (answer, self.other) if self.is_candidate else (self.other, answer)
+            criterion = str(filled(assertion, case).value)
+            self.preferences[assertion.digest] = rubric.prefer(
+                self.judge, criterion, question_of(case), pair[0].text, pair[1].text
+            )
+        preference, reason = self.preferences[assertion.digest]
+        mine = preference if self.is_candidate else -preference
+        return mine >= 0, (mine + 1) / 2, f"the other version's answer is better: {reason}"
+
+
+Evaluate = Callable[[Grader, Assertion, Case, Answer], tuple[bool, float, str]]
+
+
+def filled(assertion: Assertion, case: Case) -> Assertion:
+    """The assertion with `{{variables}}` in its value filled in."""
+    value = _fill(assertion.value, case.vars)
+    if value is assertion.value:
+        return assertion
+    return Assertion(assertion.kind, assertion.negated, value, assertion.threshold, assertion.weight, assertion.metric)
+
+
+def question_of(case: Case) -> str:
+    """What a judge is shown as the input."""
+    return "\n\n".join(f"{name}:\n{value}" for name, value in case.vars.items())
+
+
+def _fill(value: Json, variables: Mapping[str, str]) -> Json:
+    if isinstance(value, str):
+        return VARIABLE.sub(lambda m: variables.get(m[1], m[0]), value) if "{{" in value else value
+    if isinstance(value, list):
+        return [_fill(v, variables) for v in value]
+    return value
+
+
+def _weighted(assertions: Any, grades: tuple[Grade, ...]) -> float:
+    total = sum(a.weight for a in assertions)
+    return float(sum(a.weight * g.score for a, g in zip(assertions, grades, strict=True)) / total)
+
+
+def _shown(value: Json) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+
+
+def _plainly(holds: bool, reason: str) -> tuple[bool, float, str]:
+    return holds, 1.0 if holds else 0.0, "" if holds else reason
+
+
+def _equals(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    if isinstance(a.value, str):
+        return _plainly(answer.text.strip() == a.value.strip(), f"the output is not {_shown(a.value)}")
+    try:
+        holds = json.loads(answer.text) == a.value
+    except (ValueError, RecursionError):
+        holds = False
+    return _plainly(holds, f"the output is not the JSON value {_shown(a.value)}")
+
+
+def _contains(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    return _plainly(a.value in answer.text, f"the output does not contain {_shown(a.value)}")
+
+
+def _icontains(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    holds = a.value.casefold() in answer.text.casefold()
+    return _plainly(holds, f"the output does not contain {_shown(a.value)} in any case")
+
+
+def _listed(fold: bool, every: bool) -> Evaluate:
+    def evaluate(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+        text = answer.text.casefold() if fold else answer.text
+        absent = [v for v in a.value if (v.casefold() if fold else v) not in text]
+        found = len(a.value) - len(absent)
+        if every:
+            return not absent, found / len(a.value), f"the output does not contain {_shown(absent)}" if absent else ""
+        return _plainly(found > 0, f"the output contains none of {_shown(a.value)}")
+
+    return evaluate
+
+
+def _starts_with(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    return _plainly(answer.text.startswith(a.value), f"the output does not start with {_shown(a.value)}")
+
+
+def _regex(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    try:
+        holds = regex.search(a.value, answer.text, timeout=REGEX_SECONDS) is not None
+    except TimeoutError:
+        raise Ungradable(f"regular expression {_shown(a.value)} took longer than {REGEX_SECONDS:g} s") from None
+    except regex.error as error:
+        raise Ungradable(f"regular expression {_shown(a.value)} is not valid: {error}") from None
+    return _plainly(holds, f"the output does not match {_shown(a.value)}")
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: str) -> Any:
+    data = json.loads(schema)
+    return jsonschema.validators.validator_for(data, jsonschema.Draft202012Validator)(data)
+
+
+def _fits(value: Json, schema: Json) -> str:
+    """Why a value does not fit a schema; empty when it does."""
+    if schema is None:
+        return ""
+    error = jsonschema.exceptions.best_match(_validator(canonical_json(schema)).iter_errors(value))
+    return "" if error is None else f"{error.message[:300]} (at {error.json_path})"
+
+
+def _is_json(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    try:
+        value = json.loads(answer.text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        return _plainly(False, f"the output is not JSON: {error}")
+    complaint = _fits(value, a.value)
+    return _plainly(not complaint, f"the JSON does not fit the schema: {complaint}")
+
+
+def _contains_json(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    decoder = json.JSONDecoder(parse_constant=_no_constant)
+    complaint, position, text = "the output contains no JSON", 0, answer.text
+    for _attempt in range(_MAX_JSON_STARTS):
+        starts = [i for i in (text.find("{", position), text.find("[", position)) if i >= 0]
+        if not starts:
+            break
+        try:
+            value, position = decoder.raw_decode(text, min(starts))
+        except (ValueError, RecursionError):
+            position = min(starts) + 1
+            continue
+        misfit = _fits(value, a.value)
+        if not misfit:
+            return _plainly(True, "")
+        complaint = f"the JSON in the output does not fit the schema: {misfit}"
+    return _plainly(False, complaint)
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_refusal(_: Grader, __: Assertion, ___: Case, answer: Answer) -> tuple[bool, float, str]:
+    return _plainly(is_refusal(answer.text), "the output is not a refusal")
+
+
+def _similar(grader: Grader, a: Assertion, _: Case, answer: Answer) -> tuple[bool, float, str]:
+    if grader.embedder is None:
+        raise Ungradable("no embedding model is configured")
+    if not answer.text.strip():
+        return _plainly(False, "the output is empty")
+    try:
+        mine = grader.embedder.embed(answer.text[:_MAX_EMBEDDED])
+        best = max(_cosine(mine, grader.embedder.embed(text)) for text in a.value)
+    except (CallRefused, Unavailable) as error:
+        raise Ungradable(f"the embedding model could not be asked: {error}") from error
+    least = _threshold(a)
+    return best >= least, min(1.0, max(0.0, best)), f"similarity {best:.3f} is below {least:g}"
+
+
+def _cosine(a: Any, b: Any) -> float:
+    if len(a) != len(b) or not len(a):
+        raise Ungradable("the embedding model returned vectors of different lengths")
+    norm = sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return float(sum(x * y for x, y in zip(a, b, strict=True)) / norm) if norm else 0.0
+
+
+def _levenshtein(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    most = int(_threshold(a))
+    distance = Levenshtein.distance(answer.text, a.value, score_cutoff=most)
+    far = f"more than {most}" if distance > most else str(distance)
+    return _plainly(distance <= most, f"edit distance is {far}, at most {most} is allowed")
+
+
+def _rouge(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    from rouge import Rouge
+
+    score = 0.0
+    if answer.text.strip(" .\n\t"):  # the library refuses to score nothing
+        score = float(Rouge(metrics=["rouge-1"]).get_scores(answer.text, a.value)[0]["rouge-1"]["f"])
+    least = _threshold(a)
+    return score >= least - 1e-6, score, f"ROUGE-1 F is {score:.3f}, below {least:g}"
+
+
+def _bleu(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+
+    words = answer.text.split()
+    score = 0.0
+    if words:
+        smoothing = SmoothingFunction().method1  # without it any answer of under four words scores 0
+        score = float(sentence_bleu([v.split() for v in a.value], words, smoothing_function=smoothing))
+    least = _threshold(a)
+    return score >= least - 1e-9, score, f"BLEU is {score:.3f}, below {least:g}"
+
+
+def _threshold(a: Assertion) -> float:
+    default = KINDS[a.kind].default
+    return a.threshold if a.threshold is not None else float(default or 0)
+
+
+def _latency(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    holds = answer.latency_ms <= _threshold(a)
+    return _plainly(holds, f"the answer took {answer.latency_ms:.0f} ms, more than {_threshold(a):g} ms")
+
+
+def _cost(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    if answer.cost_usd is None:
+        raise Ungradable("no price is known for the model; add it to tests.prices in release.yaml")
+    holds = answer.cost_usd <= _threshold(a)
+    return _plainly(holds, f"the answer cost {answer.cost_usd:.6f} USD, more than {_threshold(a):g} USD")
+
+
+def _output_tokens(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    holds = answer.output_tokens <= _threshold(a)
+    return _plainly(holds, f"{answer.output_tokens} output tokens, more than {_threshold(a):g}")
+
+
+def _tool_call(grader: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    if not answer.tool_calls:
+        return _plainly(False, "no tool was called")
+    for call in answer.tool_calls:
+        if call.name not in grader.tools:
+            return _plainly(False, f"tool {call.name!r} is not among the version's tools")
+        complaint = _fits(call.input, grader.tools[call.name])
+        if complaint:
+            return _plainly(False, f"the input of tool {call.name!r} does not fit its schema: {complaint}")
+    absent = set(a.value or ()) - {call.name for call in answer.tool_calls}
+    return _plainly(not absent, f"tool {', '.join(sorted(absent))} was not called")
+
+
+def _guardrail(_: Grader, __: Assertion, ___: Case, answer: Answer) -> tuple[bool, float, str]:
+    return _plainly(answer.stop_reason == GUARDRAIL, "no guardrail intervened")
+
+
+def _llm_rubric(grader: Grader, a: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
+    if grader.judge is None:
+        raise Ungradable("no judge model is configured")
+    passed, score, reason = rubric.grade(grader.judge, str(a.value), question_of(case), answer.text)
+    if a.threshold is not None:
+        passed = passed and score >= a.threshold
+    return passed, score, reason
+
+
+def _python(grader: Grader, a: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
+    check = grader.checks.get(str(a.value))
+    if check is None:
+        raise Ungradable(f"python check {a.value!r} is not registered")
+    try:
+        found = check(answer.text, case.vars)
+    except Exception as error:  # whatever a deployed check raises: the run is missing, the others go on
+        raise Ungradable(f"python check {a.value!r} failed: {type(error).__name__}: {error}") from error
+    if isinstance(found, bool):
+        return _plainly(found, f"python check {a.value!r} says no")
+    if isinstance(found, int | float) and 0 <= found <= 1:
+        return found >= 0.5, float(found), f"python check {a.value!r} scores {found:.2f}"
+    raise Ungradable(f"python check {a.value!r} returned {found!r}; it must return a bool or a score from 0 to 1")
+
+
+_KINDS: Final[Mapping[str, Evaluate]] = {
+    "equals": _equals,
+    "contains": _contains,
+    "icontains": _icontains,
+    "contains-any": _listed(fold=False, every=False),
+    "contains-all": _listed(fold=False, every=True),
+    "icontains-any": _listed(fold=True, every=False),
+    "icontains-all": _listed(fold=True, every=True),
+    "starts-with": _starts_with,
+    "regex": _regex,
+    "is-json": _is_json,
+    "contains-json": _contains_json,
+    "is-refusal": _is_refusal,
+    "similar": _similar,
+    "levenshtein": _levenshtein,
+    "rouge-n": _rouge,
+    "bleu": _bleu,
+    "latency": _latency,
+    "cost": _cost,
+    "output-tokens": _output_tokens,
+    "is-valid-tool-call": _tool_call,
+    "guardrail-intervened": _guardrail,
+    "llm-rubric": _llm_rubric,
+    "python": _python,
+}

@@ -1,0 +1,56 @@
+"""What a call costs: USD per million input and output tokens, on demand, us-east-1.
+
+The table serves estimates and caps; invoices are AWS's. `tests.prices` of release.yaml adds to it and overrides it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+AS_OF: Final = "2026-05"
+TABLE: Final[Mapping[str, tuple[float, float]]] = {
+    "amazon.nova-micro-v1": (0.035, 0.14),
+    "amazon.nova-lite-v1": (0.06, 0.24),
+    "amazon.nova-pro-v1": (0.8, 3.2),
+    "amazon.nova-premier-v1": (2.5, 12.5),
+    "amazon.titan-embed-text-v2": (0.02, 0.0),
+    "amazon.titan-text-lite-v1": (0.15, 0.2),
+    "amazon.titan-text-express-v1": (0.2, 0.6),
+    "anthropic.claude-3-haiku-20240307-v1": (0.25, 1.25),
+    "anthropic.claude-3-5-haiku-20241022-v1": (0.8, 4.0),
+    "anthropic.claude-3-5-sonnet-20240620-v1": (3.0, 15.0),
+    "anthropic.claude-3-5-sonnet-20241022-v2": (3.0, 15.0),
+    "anthropic.claude-3-7-sonnet-20250219-v1": (3.0, 15.0),
+    "anthropic.claude-sonnet-4-20250514-v1": (3.0, 15.0),
+    "anthropic.claude-sonnet-4-5-20250929-v1": (3.0, 15.0),
+    "anthropic.claude-haiku-4-5-20251001-v1": (1.0, 5.0),
+    "anthropic.claude-opus-4-20250514-v1": (15.0, 75.0),
+    "meta.llama3-1-8b-instruct-v1": (0.22, 0.22),
+    "meta.llama3-1-70b-instruct-v1": (0.72, 0.72),
+    "mistral.mistral-7b-instruct-v0": (0.15, 0.2),
+    "mistral.mistral-large-2402-v1": (4.0, 12.0),
+}
+_PROFILE: Final = re.compile(r"^(?:[a-z]{2,6}|us-gov)\.(?=[a-z0-9-]+\.)")
+_VERSION: Final = re.compile(r"(?::\d+)+(?::\d+k)?$")
+
+
+def price_of(model: str, own: Mapping[str, tuple[float, float]]) -> tuple[float, float] | None:
+    """(input, output) USD per million tokens; None where neither table knows the model.
+
+    Takes model ids, cross-region profile ids (`us.` …) and their ARNs.
+    """
+    name = model.rsplit("/", 1)[-1]
+    for known in (model, name):
+        if known in own:
+            return own[known][0], own[known][1]
+    plain = _VERSION.sub("", _PROFILE.sub("", name))
+    return own.get(plain) or TABLE.get(plain)
+
+
+def cost(price: tuple[float, float] | None, input_tokens: float, output_tokens: float) -> float | None:
+    """USD; None where the price is not known."""
+    if price is None:
+        return None
+    return (price[0] * input_tokens + price[1] * output_tokens) / 1_000_000
