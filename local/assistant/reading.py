@@ -101,11 +101,12 @@ def sentences(text: str) -> list[str]:
 _STOP = frozenset(
     re.findall(
         r"\S+",
-        "a about after all also am an and any are as at be been before but by can can't cannot could d did do does"
-        " doing don't for from get got had has have he her hers him his how i i'd i'll i'm i've if in into is it its just"
-        " know ll may me might more my need no not now of on one only or our out please re s say should so some still t tell"
-        " than thank thanks that the their them then there these they this those to too until up us ve very want was we"
-        " were what when where which while who why will with would yes yet you your yours hello hi hey long much many",
+        "a about after all also am an and any are as at be been before but by can can't cannot could d did do "
+        "does doing don't for from get got had has have he her hers him his how i i'd i'll i'm i've if in "
+        "into is it its just know ll may me might more my need no not now of on one only or our out please re "
+        "s say should so some still t tell than thank thanks that the their them then there these they this "
+        "those to too until up us ve very want was we were what when where which while who why will with "
+        "would yes yet you your yours hello hi hey long much many ",
     )
 )
 _SAME = {

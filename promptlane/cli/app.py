@@ -1,0 +1,206 @@
+"""The command line: names, arguments and help of every command. What a command does is in the modules it loads."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from promptlane.domain.errors import PromptlaneError
+
+from .session import Session
+
+
+class _Group(TyperGroup):
+    """Turns errors that we raise on purpose into one clear paragraph and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        session = ctx.obj = ctx.obj or Session()
+        try:
+            return super().invoke(ctx)
+        except PromptlaneError as error:
+            _report(error, as_json=bool(session.settings.get("json")))
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+
+def _report(error: PromptlaneError, *, as_json: bool) -> None:
+    if as_json:
+        body: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+        if problems := getattr(error, "problems", None):
+            body["problems"] = [str(p) if not isinstance(p, tuple) else ": ".join(p) for p in problems]
+        sys.stdout.write(json.dumps({"error": body}, indent=2, ensure_ascii=False) + "\n")
+        return
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]{type(error).__name__}[/] ", end="")
+    sys.stderr.write(f"{error}\n")
+
+
+def _note_json(ctx: typer.Context, value: bool) -> bool:
+    session: Session = ctx.find_root().obj or Session()
+    session.settings["json"] = value
+    return value
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.", callback=_note_json)]
+Prompt = Annotated[str, typer.Argument(help="Name, id or ARN of the prompt.", show_default=False)]
+Release = Annotated[
+    str, typer.Argument(help="A release id, or a prompt whose release is in flight.", show_default=False)
+]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept in the timeline.", show_default=False)]
+
+app = typer.Typer(
+    name="promptlane",
+    help="Releases Amazon Bedrock prompts: tests, review, canary, instant rollback, audit.",
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def run() -> int:
+    """Run the command line of this process; the exit code."""
+    try:
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+@app.callback()
+def _root(ctx: typer.Context) -> None:
+    # Also makes typer keep commands apart while there is only one.
+    ctx.obj = ctx.obj or Session()
+
+
+@app.command()
+def publish(
+    ctx: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Folder that holds prompt.yaml.", show_default=False)],
+    message: Annotated[str, typer.Option("--message", "-m", help="Why this version; reviewers read it.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write prompt.yaml to Bedrock's draft, and publish a version if its content changed."""
+    from .authoring import publish
+
+    publish(ctx.obj, directory, message=message, as_json=as_json)
+
+
+@app.command()
+def diff(
+    ctx: typer.Context,
+    prompt: Prompt,
+    old: Annotated[str, typer.Argument(help="Version number, `stable` or `draft`.")] = "stable",
+    new: Annotated[str, typer.Argument(help="Version number, `newest`, `stable` or `draft`.")] = "newest",
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed between two versions, over everything that the fingerprint covers."""
+    from .authoring import diff
+
+    diff(ctx.obj, prompt, old, new, as_json=as_json)
+
+
+@app.command()
+def release(
+    ctx: typer.Context,
+    prompt: Prompt,
+    version: Annotated[int, typer.Argument(help="The version to release.", min=1, max=99_999, show_default=False)],
+    again: Annotated[bool, typer.Option("--again", help="Release a version although it was rolled back.")] = False,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the release to start.", min=0)] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a release of a version: tests, review, canary, promotion."""
+    from .releasing import release
+
+    release(ctx.obj, prompt, version, again=again, wait=wait, as_json=as_json)
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    prompt: Annotated[str, typer.Argument(help="A prompt; all enrolled ones without it.", show_default=False)] = "",
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until the release ends.")] = False,
+    every: Annotated[float, typer.Option(help="Seconds between two looks with --watch.", min=0.2)] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Who gets which version, and where the release in flight stands."""
+    from .watching import status
+
+    status(ctx.obj, prompt, watch=watch, every=every, as_json=as_json)
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    subject: Annotated[str, typer.Argument(help="A prompt, or a release id.", show_default=False)],
+    verify: Annotated[bool, typer.Option("--verify", help="Check that no entry was altered or left out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """All releases of a prompt, or the timeline of one release: who, what, when, why."""
+    from .watching import history
+
+    history(ctx.obj, subject, verify=verify, as_json=as_json)
+
+
+@app.command()
+def approve(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
+    """Approve a release as the IAM identity that you are signed in with."""
+    from .deciding import decide
+
+    decide(ctx.obj, subject, "approve", reason=reason, as_json=as_json)
+
+
+@app.command()
+def reject(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
+    """Reject a release as the IAM identity that you are signed in with."""
+    from .deciding import decide
+
+    decide(ctx.obj, subject, "reject", reason=reason, as_json=as_json)
+
+
+@app.command()
+def pause(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
+    """Hold a canary where it is. Alarms and judge still roll back."""
+    from .deciding import operate
+
+    operate(ctx.obj, subject, "pause", reason=reason, as_json=as_json)
+
+
+@app.command()
+def resume(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
+    """Let a paused canary go on."""
+    from .deciding import operate
+
+    operate(ctx.obj, subject, "resume", reason=reason, as_json=as_json)
+
+
+@app.command()
+def advance(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
+    """Move a canary to its next step without waiting for the judge; recorded with your name."""
+    from .deciding import operate
+
+    operate(ctx.obj, subject, "advance", reason=reason, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    prompt: Prompt,
+    reason: Reason,
+    function: Annotated[
+        str, typer.Option(help="Name or ARN of the roll_back function: asks nothing else of the deployment.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Put the safe version back, now: the canary goes, or the version before is restored."""
+    from .deciding import rollback
+
+    rollback(ctx.obj, prompt, reason=reason, function=function, as_json=as_json)

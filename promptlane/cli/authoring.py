@@ -1,0 +1,128 @@
+"""`publish` and `diff`: prompts as code, and what changed between versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from promptlane.domain.diff import compare, unified
+from promptlane.domain.errors import Conflict, InvalidInput, NotFound
+from promptlane.domain.prompt import fingerprint
+from promptlane.project import load_draft
+
+from .deployment import Deployment
+from .session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = Any
+
+
+def publish(session: Session, directory: Path, *, message: str, as_json: bool) -> None:
+    """Create or update the draft; publish a version only when its fingerprint differs from the newest one's."""
+    draft = load_draft(directory)
+    prompts = session.deployment.prompts
+    found = prompts.find(draft.name)
+    newest = _newest(session.deployment, found[0]) if found else None
+    changed = newest is None or prompts.version(found[0] if found else "", newest).fingerprint != draft.fingerprint
+    if changed and not message.strip():
+        before = f"differs from version {newest}" if newest else "has no version yet"
+        raise InvalidInput(
+            f"{draft.name} {before}, so a version would be published; say why with --message, reviewers read it"
+        )
+    if found and fingerprint(prompts.draft_variants(found[0])) == draft.fingerprint:
+        prompt_id, wrote = found[0], "unchanged"
+    else:
+        prompt_id, wrote = prompts.write_draft(draft), "updated" if found else "created"
+    document: dict[str, Json] = {
+        "prompt": draft.name,
+        "prompt_id": prompt_id,
+        "draft": wrote,
+        "fingerprint": draft.fingerprint,
+    }
+    if changed:
+        version = prompts.publish(prompt_id, description=message.strip())
+        if version.fingerprint != draft.fingerprint:
+            # Bedrock snapshots whatever the draft holds at that moment: somebody else wrote in between.
+            raise Conflict(
+                f"version {version.version} of {draft.name} was published, but somebody changed the draft at the same "
+                f"moment: it is not what {directory} holds. Reject its release, and publish again"
+            )
+        document |= {"result": "published", "version": version.version, "arn": version.arn}
+    else:
+        document |= {"result": "unchanged", "version": newest}
+    document["enrolled"] = session.deployment.enrolments.enrolled(draft.name)
+
+    def show(console: Console) -> None:
+        if not changed:
+            console.print(f"{draft.name}: nothing changed since version {newest}; no version published.")
+            return
+        console.print(f"{draft.name}: published version [bold]{document['version']}[/] ({draft.fingerprint[:12]}).")
+        if document["enrolled"]:
+            console.print("Its release starts within a few minutes: `promptlane status --watch " + draft.name + "`.")
+        else:
+            console.print(
+                "This prompt is not enrolled in this deployment, so nothing releases it: add release.yaml and "
+                "suite.yaml beside prompt.yaml, and deploy."
+            )
+
+    session.emit(document, as_json=as_json, show=show)
+
+
+def diff(session: Session, prompt: str, old: str, new: str, *, as_json: bool) -> None:
+    """Unified diff of two versions, section by section."""
+    prompt_id, name = session.deployment.prompt(prompt)
+    left = _variants(session.deployment, prompt_id, name, old)
+    right = _variants(session.deployment, prompt_id, name, new)
+    sections = compare(left[1], right[1])
+    lines = list(unified(sections))
+    document = {
+        "prompt": name,
+        "old": {"version": left[0], "fingerprint": fingerprint(left[1])},
+        "new": {"version": right[0], "fingerprint": fingerprint(right[1])},
+        "changed": [s.title for s in sections if s.changed],
+        "diff": lines,
+    }
+
+    def show(console: Console) -> None:
+        console.print(f"[bold]{name}[/]: {_called(left[0])} → {_called(right[0])}")
+        if not lines:
+            console.print("no difference in anything that the fingerprint covers")
+        colours = {"=": "bold cyan", "+": "green", "-": "red"}
+        for text in lines:
+            console.print(text, style=colours.get(text[:1], ""), markup=False)
+
+    session.emit(document, as_json=as_json, show=show)
+
+
+def _called(version: str) -> str:
+    return f"version {version}" if version.isdigit() else version
+
+
+def _newest(deployment: Deployment, prompt_id: str) -> int | None:
+    return max((number for number, _ in deployment.prompts.versions(prompt_id)), default=None)
+
+
+def _variants(
+    deployment: Deployment, prompt_id: str, name: str, which: str
+) -> tuple[str, Sequence[Mapping[str, Json]]]:
+    """(what it is called, its variants). Without a stable version `stable` is empty: everything is new."""
+    if which == "draft":
+        return "draft", deployment.prompts.draft_variants(prompt_id)
+    if which == "stable":
+        route = deployment.routes.get(name)
+        if route is None:
+            return "nothing (no stable version yet)", []
+        number = route.stable.version
+    elif which == "newest":
+        newest = _newest(deployment, prompt_id)
+        if newest is None:
+            raise NotFound(f"{name} has no version yet; publish one with `promptlane publish`")
+        number = newest
+    elif which.isdigit() and int(which) > 0:
+        number = int(which)
+    else:
+        raise InvalidInput(f"{which!r} is not a version; write a number, stable, newest or draft")
+    return str(number), deployment.prompts.version(prompt_id, number).variants

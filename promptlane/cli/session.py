@@ -1,0 +1,54 @@
+"""What a command works with: where to print, and the deployment, connected to when it is first needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from promptlane.domain.ports import Clock
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .deployment import Deployment
+
+Json = Any
+
+
+def _connect() -> Deployment:
+    from .deployment import connect
+
+    return connect()
+
+
+@dataclass
+class Session:
+    """One invocation. Tests pass another `connect` and `clock`."""
+
+    connect: Callable[[], Deployment] = _connect
+    clock: Clock = time.time
+    sleep: Callable[[float], None] = time.sleep
+    settings: dict[str, Json] = field(default_factory=dict)
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        return self.connect()
+
+    @cached_property
+    def console(self) -> Console:
+        from rich.console import Console
+
+        return Console(highlight=False, soft_wrap=True)
+
+    def emit(self, document: Mapping[str, Json], *, as_json: bool, show: Callable[[Console], None]) -> None:
+        """Print the document as JSON, or let `show` draw it."""
+        if as_json:
+            json.dump(document, sys.stdout, indent=2, ensure_ascii=False, default=str)
+            sys.stdout.write("\n")
+        else:
+            show(self.console)

@@ -1,0 +1,207 @@
+"""`status` and `history`: where a prompt stands, and how it came there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
+from promptlane.domain.names import FULL, Phase, parse_release_id
+from promptlane.domain.release import Release
+from promptlane.domain.route import Route
+from promptlane.domain.timeline import TimelineEntry, chain_problems, iso
+
+from .deployment import Deployment
+from .session import Session
+
+Json = Any
+
+
+class TimelineBroken(PromptlaneError):
+    """The hash chain of a timeline does not hold."""
+
+
+def status(session: Session, prompt: str, *, watch: bool, every: float, as_json: bool) -> None:
+    """Show one prompt or all enrolled ones; with `watch` until no release is in flight."""
+    from .show import show_status
+
+    deployment = session.deployment
+    names = [deployment.prompt(prompt)[1]] if prompt else list(deployment.enrolments.names())
+    if not names:
+        raise NotFound(
+            f"no prompt is enrolled in deployment {deployment.name!r}: add prompts/<name>/release.yaml and deploy"
+        )
+    if not watch:
+        document = {"deployment": deployment.name, "prompts": [standing(session, n) for n in names]}
+        session.emit(document, as_json=as_json, show=lambda console: show_status(console, document, session.clock()))
+        return
+    _watch(session, names, every=every, as_json=as_json)
+
+
+def _watch(session: Session, names: list[str], *, every: float, as_json: bool) -> None:
+    from rich.live import Live
+
+    from .show import status_table
+
+    def look() -> dict[str, Json]:
+        return {"deployment": session.deployment.name, "prompts": [standing(session, n) for n in names]}
+
+    last = ""
+    document = look()
+    if as_json:
+        while True:
+            line = json.dumps(document, ensure_ascii=False, default=str)
+            if line != last:
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+                last = line
+            if not _in_flight(document):
+                return
+            session.sleep(every)
+            document = look()
+    with Live(status_table(document, session.clock()), console=session.console, auto_refresh=False) as live:
+        while True:
+            live.update(status_table(document, session.clock()), refresh=True)
+            if not _in_flight(document):
+                return
+            session.sleep(every)
+            document = look()
+
+
+def _in_flight(document: Mapping[str, Json]) -> bool:
+    return any(p["release"] and not p["release"]["ended"] for p in document["prompts"])
+
+
+def standing(session: Session, name: str) -> dict[str, Json]:
+    """Where one prompt stands, as plain JSON values."""
+    deployment = session.deployment
+    route = deployment.routes.get(name)
+    found = (route.prompt_id, name) if route else deployment.prompts.find(name)
+    document: dict[str, Json] = {"prompt": name, "prompt_id": found[0] if found else None}
+    document["route"] = _route(route) if route else None
+    document["release"], document["waiting"], document["notes"] = None, [], []
+    if found is None:
+        document["notes"].append(f"not in Bedrock yet: `promptlane publish prompts/{name}` creates it")
+        return document
+    releases = deployment.releases
+    holder = releases.holder(found[0])
+    records = releases.of_prompt(found[0])
+    current = next((r for r in records if r.release_id == holder), None) or (records[-1] if records else None)
+    if current is not None:
+        entries = releases.timeline(current.release_id)
+        document["release"] = {**_release(current), "latest": [e.to_dict() for e in entries[-6:]]}
+    document["waiting"] = [
+        {"version": w.version, "since": iso(w.since), "requested_by": w.requested_by}
+        for w in releases.waiting(found[0])
+    ]
+    document["notes"] += _notes(route, current, session.clock())
+    return document
+
+
+def _route(route: Route) -> dict[str, Json]:
+    return {
+        "phase": str(route.phase),
+        "since": iso(route.phase_since),
+        "stable": route.stable.version,
+        "previous": route.previous.version if route.previous else None,
+        "canary": route.canary.version if route.canary else None,
+        "weight": route.weight,
+        "holdback": route.holdback,
+        "watch_until": iso(route.watch_until) if route.watch_until else None,
+        "release_id": route.release_id,
+        "revision": route.revision,
+        "quarantined": sorted({int(q["version"]) for q in route.quarantined.values()}),
+        "shares": _shares(route),
+    }
+
+
+def _shares(route: Route) -> dict[str, float]:
+    """Percent of units by version."""
+    if route.phase is Phase.CANARY and route.canary is not None:
+        return {
+            str(route.stable.version): (FULL - route.weight) / 100,
+            str(route.canary.version): route.weight / 100,
+        }
+    if route.phase is Phase.WATCH and route.previous is not None and route.holdback:
+        return {
+            str(route.stable.version): (FULL - route.holdback) / 100,
+            str(route.previous.version): route.holdback / 100,
+        }
+    return {str(route.stable.version): 100.0}
+
+
+def _release(release: Release) -> dict[str, Json]:
+    return {
+        "release_id": release.release_id,
+        "version": release.version,
+        "attempt": release.attempt,
+        "state": release.state,
+        "ended": release.ended,
+        "outcome": str(release.outcome) if release.outcome else None,
+        "reason": release.reason,
+        "started_at": iso(release.started_at),
+        "ended_at": iso(release.ended_at) if release.ended_at else None,
+        "requested_by": release.requested_by,
+        "description": release.description,
+        "step": release.step,
+        "verdict": release.verdict.get("verdict"),
+        "paused": dict(release.paused) if release.paused else None,
+    }
+
+
+def _notes(route: Route | None, release: Release | None, now: float) -> list[str]:
+    notes = []
+    if route and route.phase is Phase.WATCH and not route.holdback:
+        notes.append("holdback is 0: the judge has no control group in this watch, the alarms alone guard it")
+    if route and route.phase is Phase.WATCH and route.watch_until <= now:
+        notes.append("the watch is over; only an operator can still roll back")
+    if release and release.paused:
+        notes.append(f"paused by {release.paused.get('by')}: {release.paused.get('reason')}")
+    return notes
+
+
+def history(session: Session, subject: str, *, verify: bool, as_json: bool) -> None:
+    """The releases of a prompt, or the timeline of a release."""
+    deployment = session.deployment
+    try:
+        parse_release_id(subject)
+    except InvalidInput:
+        _releases_of(session, deployment, subject, verify=verify, as_json=as_json)
+        return
+    from .show import show_timeline
+
+    record = deployment.releases.find(subject)
+    if record is None:
+        raise NotFound(f"there is no release {subject}; `promptlane history <prompt>` lists those of a prompt")
+    entries = deployment.releases.timeline(subject)
+    if verify:
+        _verified(subject, entries)
+    document = {**_release(record), "prompt": record.prompt, "timeline": [e.to_dict() for e in entries]}
+    if verify:
+        document["verified"] = True
+    session.emit(document, as_json=as_json, show=lambda console: show_timeline(console, document))
+
+
+def _releases_of(session: Session, deployment: Deployment, subject: str, *, verify: bool, as_json: bool) -> None:
+    from .show import show_releases
+
+    prompt_id, name = deployment.prompt(subject)
+    records = deployment.releases.of_prompt(prompt_id)
+    if verify:
+        for record in records:
+            _verified(record.release_id, deployment.releases.timeline(record.release_id))
+    document: dict[str, Json] = {"prompt": name, "prompt_id": prompt_id, "releases": [_release(r) for r in records]}
+    if verify:
+        document["verified"] = True
+    session.emit(document, as_json=as_json, show=lambda console: show_releases(console, document))
+
+
+def _verified(release_id: str, entries: list[TimelineEntry]) -> None:
+    problems = chain_problems(entries)
+    if problems:
+        raise TimelineBroken(
+            f"the timeline of release {release_id} was tampered with: {'; '.join(problems)}. Compare it with the copy "
+            "in the audit bucket, and find out who can write the release table"
+        )
