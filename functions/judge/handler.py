@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from promptlane.aws.alarms import CloudWatchAlarms
 from promptlane.aws.blocks import DynamoBlocks
 from promptlane.aws.clients import client, resource
+from promptlane.aws.emf import publish
 from promptlane.aws.enrolment import SsmEnrolments
-from promptlane.aws.metrics import CloudWatchAlarms, CloudWatchCounts
+from promptlane.aws.metrics import CloudWatchCounts
 from promptlane.aws.observability import logger
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
@@ -52,8 +54,9 @@ def wire() -> Ports:
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    seen = look(
-        wire(), release_id=event["release_id"], phase=Phase(event["phase"]), step=int(event["step"]), now=time.time()
-    )
+    now = time.time()
+    seen = look(wire(), release_id=event["release_id"], phase=Phase(event["phase"]), step=int(event["step"]), now=now)
+    if seen.gauges:
+        publish(seen.prompt, seen.gauges, at=now)
     log.info(seen.judgement, extra={"release_id": event["release_id"], "why": seen.reason})
     return seen.to_dict()

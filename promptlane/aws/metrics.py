@@ -1,4 +1,4 @@
-"""CloudWatch: the judge's counts and the fuse alarms' states.
+"""The judge's counts, read from CloudWatch.
 
 What one read costs: a query per version, metric, statistic and (unit group or total). Two versions, six guard metrics
 with Sum and SampleCount, and assignments with Sum, over eight groups and the total, are 234 queries: one GetMetricData
@@ -7,15 +7,14 @@ call (500 queries at most) of 0.00234 USD at 0.01 USD per 1,000 metrics, and mor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from promptlane.domain.blocks import Arm, Pair
 from promptlane.domain.counts import Windows
-from promptlane.domain.errors import InvalidInput, Unavailable
-from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, UNIT_GROUPS, Track
-from promptlane.domain.ports import RedAlarm
+from promptlane.domain.errors import Unavailable
+from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, UNIT_GROUPS
 
 from .errors import translated
 
@@ -130,28 +129,3 @@ def _arm(values: Mapping[_Series, Mapping[float, float]], version: int, metric: 
 def _count(value: float) -> int:
     """A count as CloudWatch gives it; NaN and infinity become -1, which no block survives."""
     return round(value) if abs(value) < 1e15 else -1
-
-
-class CloudWatchAlarms:
-    """`FuseAlarms` on DescribeAlarms: one call per look (the alarms of a prompt share a name prefix)."""
-
-    def __init__(self, client: Any, deployment: str) -> None:
-        self._client, self._deployment = client, deployment
-
-    def red(self, prompt: str) -> list[RedAlarm]:
-        prefix = f"{self._deployment}/{prompt}/"
-        with translated(f"reading the alarms of {prompt}"):
-            pages = self._client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix, StateValue="ALARM")
-            alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
-        return list(_red(alarms, prefix))
-
-
-def _red(alarms: Iterable[Mapping[str, Any]], prefix: str) -> Iterable[RedAlarm]:
-    for alarm in alarms:
-        track, _, metric = str(alarm["AlarmName"]).removeprefix(prefix).partition("/")
-        if alarm.get("StateValue") != "ALARM" or track not in tuple(Track):
-            continue  # somebody else's alarm under our prefix says nothing about a release
-        since = alarm.get("StateTransitionedTimestamp") or alarm.get("StateUpdatedTimestamp")
-        if since is None:
-            raise InvalidInput(f"alarm {alarm['AlarmName']} has no time of its last change")
-        yield RedAlarm(Track(track), metric, since.timestamp())

@@ -18,6 +18,7 @@ Json = Any
 Undecided = Literal["return_to_stable", "stay", "ask"]
 Unattributed = Literal["one_more_approval", "allow", "refuse"]
 Inconclusive = Literal["block", "review"]
+AfterInconclusive = Literal["same_quorum", "one_more_approval"]
 
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
@@ -39,6 +40,7 @@ class ReviewPolicy:
     """Who must approve. `quorum` approvals, among them one of each group in `required_groups`.
 
     `unattributed` says what an author who cannot be told from CloudTrail costs; the default is one more approval.
+    `inconclusive` says what an inconclusive verdict costs, where `tests.inconclusive` puts it to the reviewers.
     """
 
     reviewers: tuple[Reviewer, ...]
@@ -47,6 +49,7 @@ class ReviewPolicy:
     expires_after: float = DAY
     remind_before: float = 2 * HOUR
     unattributed: Unattributed = "one_more_approval"
+    inconclusive: AfterInconclusive = "same_quorum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +138,19 @@ class WatchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class FusePolicy:
-    """The CloudWatch alarms: the excess of the bad-event rate over the control that trips, with a minimum sample."""
+    """The CloudWatch alarms.
+
+    `error`, `refusal`: the excess of the bad rate over the control's that trips; `shielded`: the share of canary units
+    sent away; `outage`: stable's own error rate from which nothing starts. Each needs `min_requests` in both arms in
+    each of `periods` periods in a row, and an excess of `sigmas` standard deviations of the control's rate (4 would do
+    for independent requests; those of one user go wrong together).
+    """
 
     error: float = 0.10
     refusal: float = 0.15
     shielded: float = 0.5
+    outage: float = 0.5
+    sigmas: float = 8.0
     min_requests: int = 20
     periods: int = 2
 
@@ -517,12 +528,13 @@ _REVIEW: Final = {
     "expires_after": duration,
     "remind_before": duration,
     "unattributed": _one_of("one_more_approval", "allow", "refuse"),
+    "inconclusive": _one_of("same_quorum", "one_more_approval"),
 }
 _TESTS: Final = {
     "margin": _probability,
     "alpha": _probability,
     "power": fraction,
-    "min_pass_rate": _probability,
+    "min_pass_rate": fraction,
     "repeats": _count(1, 20),
     "must_pass": _texts,
     "inconclusive": _one_of("block", "review"),
@@ -555,6 +567,8 @@ _FUSE: Final = {
     "error": _excess,
     "refusal": _excess,
     "shielded": _excess,
+    "outage": _excess,
+    "sigmas": _positive,
     "min_requests": _count(1, 1_000_000),
     "periods": _count(1, 10),
 }

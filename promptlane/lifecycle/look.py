@@ -14,7 +14,18 @@ from promptlane.domain.blocks import Block, Chunk, Pair
 from promptlane.domain.counts import BlockStore, CountReader
 from promptlane.domain.errors import NotApplicable, PromptlaneError
 from promptlane.domain.judge import Judgement, StepContext, judge
-from promptlane.domain.names import ASSIGNED, FULL, OUTAGE, Event, GuardName, Phase
+from promptlane.domain.names import (
+    ADVANCE_EVIDENCE,
+    ASSIGNED,
+    FULL,
+    HARM_EVIDENCE,
+    OUTAGE,
+    SPLIT_EVIDENCE,
+    WEIGHT,
+    Event,
+    GuardName,
+    Phase,
+)
 from promptlane.domain.policy import GuardMetric, Policy
 from promptlane.domain.ports import Enrolments, FuseAlarms, Notices, ReleaseStore, RouteStore
 from promptlane.domain.release import Release
@@ -77,6 +88,9 @@ class Look:
     wait_seconds: int = 0
     cause: str = ""
     evidence: Mapping[str, Json] = field(default_factory=dict)
+    prompt: str = ""
+    gauges: Mapping[str, float] = field(default_factory=dict)
+    """For the dashboard: metric name to value. Not told to the state machine."""
 
     def to_dict(self) -> dict[str, Json]:
         return {
@@ -114,7 +128,16 @@ def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) 
         wait_seconds=next_look(context, policy, ports.timing, now),
         cause=judgement.cause if judgement.judgement == "roll_back" else "",
         evidence=judgement.to_dict() if judgement.judgement == "roll_back" else {},
+        prompt=route.prompt,
+        gauges=_gauges(route, judgement),
     )
+
+
+def _gauges(route: Route, judgement: Judgement) -> dict[str, float]:
+    proofs = [m.advance for m in judgement.metrics if m.advance is not None]
+    weight = route.weight / 100 if route.phase is Phase.CANARY else 100 - route.holdback / 100
+    known = {WEIGHT: weight, HARM_EVIDENCE: judgement.harm, SPLIT_EVIDENCE: judgement.split}
+    return {**known, ADVANCE_EVIDENCE: min(proofs)} if proofs else known
 
 
 def next_look(context: StepContext, policy: Policy, timing: Timing, now: float) -> int:
