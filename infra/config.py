@@ -39,6 +39,8 @@ class DeploymentConfig:
     invocation_logging: `on` lets the Audit stack set up Bedrock's model invocation logging.
     mask_personal_data: mask e-mail addresses, phone and card numbers in the invocation log.
     audit_retention_days: Object Lock of the audit bucket.
+    subscription_admins: patterns of the principal ARNs that may change reviewers' topics; without any, the execution
+        roles of the CDK bootstrap.
     """
 
     name: str = "promptlane"
@@ -55,6 +57,7 @@ class DeploymentConfig:
     invocation_logging: InvocationLogging = "on"
     mask_personal_data: bool = False
     audit_retention_days: int = 365
+    subscription_admins: tuple[str, ...] = ()
 
     @property
     def state_machine_name(self) -> str:
@@ -173,6 +176,15 @@ def _number(*, above: float, up_to: float) -> Callable[[Any], float]:
     return read
 
 
+def _patterns(value: Any) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)) or not given or not all(_ARN_PATTERN.fullmatch(str(one)) for one in given):
+        raise ValueError("write ARN patterns such as arn:aws:iam::123456789012:role/deployer-*, separated by commas")
+    return tuple(str(one) for one in given)
+
+
+_ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::(\d{12}|\*):[\w+=,.@/*-]+")
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
     "prompts_dir": _path,
@@ -188,6 +200,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "invocation_logging": _one_of("off", "on"),
     "mask_personal_data": _flag,
     "audit_retention_days": _whole(low=1, high=36500),
+    "subscription_admins": _patterns,
 }
 
-assert _READERS.keys() == {field.name for field in fields(DeploymentConfig)}  # noqa: S101 - one reader per setting
+assert _READERS.keys() == {field.name for field in fields(DeploymentConfig)}

@@ -20,7 +20,9 @@ BUILD = ROOT / ".build"
 _RECIPE = "3"  # raise it when the way of building changes
 _PYTHON = "3.13"
 # Lambda's python3.13 runs on Amazon Linux 2023 (glibc 2.34): wheels for any older glibc will do.
-_PLATFORMS = tuple(f"manylinux_2_{glibc}_aarch64" for glibc in (17, 24, 26, 27, 28, 31, 34)) + ("manylinux2014_aarch64",)
+_PLATFORMS = tuple(f"manylinux_2_{glibc}_aarch64" for glibc in (17, 24, 26, 27, 28, 31, 34)) + (
+    "manylinux2014_aarch64",
+)
 # Parts of the package that no Lambda imports.
 _DESK_ONLY = ("cli", "project.py", "project", "fakes", "py.typed")
 _CLIENT_PARTS = ("__init__.py", "py.typed", "client", "domain")
@@ -89,7 +91,12 @@ def _sources(folder: Path, prefix: str, *, without: Iterable[str] = ()) -> list[
     found = []
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if path.is_file() and path.suffix != ".pyc" and relative.parts[0] not in skipped and "__pycache__" not in path.parts:
+        if (
+            path.is_file()
+            and path.suffix != ".pyc"
+            and relative.parts[0] not in skipped
+            and "__pycache__" not in path.parts
+        ):
             found.append((path, f"{prefix}/{relative.as_posix()}"))
     return found
 
@@ -135,5 +142,10 @@ def _make_reproducible(folder: Path) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir() and (path.name == "__pycache__" or path == folder / "python" / "bin"):
             shutil.rmtree(path)
-        elif path.parent.suffix == ".dist-info" and path.name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
+        elif path.parent.suffix == ".dist-info" and path.name in (
+            "RECORD",
+            "INSTALLER",
+            "REQUESTED",
+            "direct_url.json",
+        ):
             path.unlink()

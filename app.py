@@ -1,0 +1,25 @@
+"""The CDK app: `npx cdk synth`. Needs no credentials and calls no AWS; packages come from the package index."""
+
+import sys
+from pathlib import Path
+
+from aws_cdk import App
+
+from infra.application import add_stacks
+from infra.config import ConfigError, read_config
+from infra.packaging import PackagingError
+from promptlane.domain.errors import InvalidInput
+
+ROOT = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    app = App()
+    try:
+        add_stacks(app, config=read_config(app.node.get_all_context(), root=ROOT))
+    except (ConfigError, PackagingError, InvalidInput) as error:
+        sys.exit(str(error))
+    app.synth()
+
+
+main()

@@ -1,0 +1,90 @@
+"""A Lambda function of ours: own role, own log group, tracing, nothing it does not need."""
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.config import DeploymentConfig
+from infra.constructs.accepted import accept_finding
+from infra.packaging import function_code
+
+
+class Verb(Construct):
+    """The function of `functions/<verb>/`.
+
+    `statements` are all it may do besides writing its log and its traces. `dead_letters` takes the events that an
+    asynchronous caller (SNS, EventBridge) handed over and that failed every retry.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        verb: str,
+        description: str,
+        config: DeploymentConfig,
+        environment: Mapping[str, str],
+        statements: Sequence[iam.PolicyStatement],
+        layer: lambda_.ILayerVersion | None = None,
+        timeout: Duration | None = None,
+        memory_mib: int = 256,
+        reserved_concurrency: int | None = None,
+        dead_letters: sqs.IQueue | None = None,
+    ) -> None:
+        super().__init__(scope, id)
+        self.log_group = logs.LogGroup(
+            self,
+            "Log",
+            retention=config.log_retention,
+            removal_policy=RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY,
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What the function {verb} of {config.name} may do",
+        )
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                sid="WriteLog",
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[self.log_group.log_group_arn],
+            )
+        )
+        for statement in statements:
+            self.role.add_to_policy(statement)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=description,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            handler=f"functions.{verb}.handler.handle",
+            code=lambda_.Code.from_asset(str(function_code(verb))),
+            layers=[layer] if layer else [],
+            role=self.role,  # type: ignore[arg-type]
+            log_group=self.log_group,
+            logging_format=lambda_.LoggingFormat.TEXT,  # our logger writes JSON itself; EMF needs its lines untouched
+            tracing=lambda_.Tracing.ACTIVE,
+            environment=dict(environment),
+            timeout=timeout or Duration.seconds(30),
+            memory_size=memory_mib,
+            reserved_concurrent_executions=reserved_concurrency,
+            dead_letter_queue=dead_letters,
+        )
+        # The role must hold its permissions before the function may run with it.
+        policy = self.role.node.try_find_child("DefaultPolicy")
+        if policy is not None:
+            self.function.node.add_dependency(policy)
+        accept_finding(
+            self,
+            "IAM5[Resource::*]",
+            "X-Ray, CloudWatch metrics and alarms, and CloudTrail look-ups know no resource-level permissions.",
+        )
+        accept_finding(self, "L1", "python3.13 is the runtime that the layer is built and tested for.")

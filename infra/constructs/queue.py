@@ -1,0 +1,70 @@
+"""Encrypted queues, and the alarm that tells people about messages nobody could handle."""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+_KEPT = Duration.days(14)
+
+
+class DeadLetters(Construct):
+    """Where messages end that failed every retry. One message there raises an alarm on the notices topic."""
+
+    def __init__(self, scope: Construct, id: str, *, key: kms.IKey, notices: sns.ITopic, holds: str) -> None:
+        super().__init__(scope, id)
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=key,
+            data_key_reuse=Duration.hours(1),
+            enforce_ssl=True,
+            retention_period=_KEPT,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self.alarm = cloudwatch.Alarm(
+            self,
+            "Alarm",
+            alarm_description=f"Dead letters: {holds}. Read the queue, fix the cause, then move them back.",
+            metric=self.queue.metric_approximate_number_of_messages_visible(
+                period=Duration.minutes(1), statistic="Maximum"
+            ),
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        self.alarm.add_alarm_action(actions.SnsAction(notices))
+
+
+class WorkQueue(Construct):
+    """A queue that a function works off; after `attempts` tries a message goes to the dead letters."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        key: kms.IKey,
+        dead_letters: DeadLetters,
+        worked_within: Duration,
+        attempts: int = 5,
+    ) -> None:
+        super().__init__(scope, id)
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=key,
+            data_key_reuse=Duration.hours(1),
+            enforce_ssl=True,
+            retention_period=Duration.days(4),
+            # AWS asks for six times the function's timeout, so that a throttled function loses no message.
+            visibility_timeout=Duration.seconds(6 * int(worked_within.to_seconds())),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters.queue, max_receive_count=attempts),
+            removal_policy=RemovalPolicy.DESTROY,
+        )

@@ -1,0 +1,124 @@
+"""The release state machine: the ASL file with its functions filled in, under a role that holds what its tasks need."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aws_cdk import ArnFormat, Aws, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.config import DeploymentConfig
+from infra.constructs.accepted import accept_finding
+
+DEFINITION = Path(__file__).resolve().parent.parent / "workflow" / "release.asl.json"
+
+
+class ReleaseWorkflow(Construct):
+    """`functions` maps each verb that the ASL calls to its function."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: DeploymentConfig,
+        functions: Mapping[str, lambda_.IFunction],
+        reports: s3.IBucket,
+        reports_key: kms.IKey,
+    ) -> None:
+        super().__init__(scope, id)
+        self.log_group = logs.LogGroup(
+            self,
+            "Log",
+            # Step Functions' log delivery has one resource policy per account, of limited size, for this prefix.
+            log_group_name=f"/aws/vendedlogs/states/{config.state_machine_name}",
+            retention=config.log_retention,
+            removal_policy=RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY,
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+            description=f"What the release workflow of {config.name} may do",
+        )
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                sid="Tasks",
+                actions=["lambda:InvokeFunction"],
+                resources=[function.function_arn for function in functions.values()],
+            )
+        )
+        self._distributed_map(config, reports, reports_key)
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            state_machine_name=config.state_machine_name,
+            definition_body=sfn.DefinitionBody.from_string(DEFINITION.read_text(encoding="utf-8")),
+            definition_substitutions={
+                "Partition": Aws.PARTITION,
+                **{f"{_camel(verb)}FunctionArn": function.function_arn for verb, function in functions.items()},
+            },
+            role=self.role,  # type: ignore[arg-type]
+            logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ERROR, include_execution_data=False),
+            tracing_enabled=True,
+        )
+        machine = self.machine.node.default_child
+        policy = self.role.node.try_find_child("DefaultPolicy")
+        if machine is not None and policy is not None:
+            machine.node.add_dependency(policy)
+        accept_finding(
+            self,
+            "IAM5[Resource::*]",
+            "X-Ray and the delivery of Step Functions' log know no resource-level permissions.",
+        )
+        accept_finding(
+            self,
+            "SF1",
+            "Errors are logged; the whole history is in the executions and in the timeline, and the log would "
+            "repeat prompts and answers.",
+        )
+
+    def _distributed_map(self, config: DeploymentConfig, reports: s3.IBucket, key: kms.IKey) -> None:
+        stack = Stack.of(self)
+        machine = stack.format_arn(
+            service="states",
+            resource="stateMachine",
+            resource_name=config.state_machine_name,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        # A map run's executions are named <machine>/<map label>:<id>.
+        executions = stack.format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{config.state_machine_name}/*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        for statement in (
+            iam.PolicyStatement(sid="StartMapRuns", actions=["states:StartExecution"], resources=[machine]),
+            iam.PolicyStatement(
+                sid="FollowMapRuns",
+                actions=["states:DescribeExecution", "states:StopExecution"],
+                resources=[executions],
+            ),
+            iam.PolicyStatement(
+                sid="ReadItems", actions=["s3:GetObject"], resources=[reports.arn_for_objects("releases/*")]
+            ),
+            iam.PolicyStatement(
+                sid="WriteResults",
+                actions=["s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
+                resources=[reports.arn_for_objects("releases/*/map/*")],
+            ),
+            iam.PolicyStatement(
+                sid="ReportsKey", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn]
+            ),
+        ):
+            self.role.add_to_policy(statement)
+
+
+def _camel(verb: str) -> str:
+    return "".join(word.capitalize() for word in verb.split("_"))

@@ -1,0 +1,360 @@
+"""Pipeline: from a published version to a promoted prompt. Queue, functions, state machine, operations API, schedules."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_apigatewayv2 as apigw
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from infra.config import DeploymentConfig
+from infra.constructs.enrolment import Enrolment
+from infra.constructs.function import Verb
+from infra.constructs.grants import Grants, distinct
+from infra.constructs.http_service import HttpService, Throttle
+from infra.constructs.queue import DeadLetters, WorkQueue
+from infra.constructs.record import ResourceRecord
+from infra.constructs.workflow import ReleaseWorkflow
+from infra.packaging import layer as layer_folder
+from infra.stacks.state import State
+from promptlane.project import PromptProject
+
+CONFIG, RELEASES, ARCHIVE = "config/*", "releases/*", "archive/*"
+_INTAKE_TIMEOUT = Duration.seconds(60)
+_SIGNED_LINK = (
+    "Reviewers come from their mail program: every request carries a signed, expiring link, checked by `review`."
+)
+
+
+class PipelineStack(Stack):
+    """Every function has its own role; what each may do stands where the function is made."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, config: DeploymentConfig, state: State, projects: Sequence[PromptProject]
+    ) -> None:
+        super().__init__(scope, id, description="Promptlane: tests, reviews, releases and rolls back prompts")
+        self._config, self._state = config, state
+        self._grants = Grants(self, config=config, state=state)
+        self._enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p) for p in projects]
+        self.layer = lambda_.LayerVersion(
+            self,
+            "Packages",
+            description="Third-party packages of Promptlane's functions",
+            code=lambda_.Code.from_asset(str(layer_folder(target=config.lambda_target))),
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+        )
+        self._undelivered = self._dead_letters("Undelivered", "events that no function or queue took")
+        dead_requests = self._dead_letters("DeadRequests", "versions whose release could not be started")
+        self.roll_back_dead = self._dead_letters("DeadAlarms", "alarms that roll_back could not act on: look at once")
+        self.intake_queue = WorkQueue(
+            self, "Requests", key=state.message_key, dead_letters=dead_requests, worked_within=_INTAKE_TIMEOUT
+        ).queue
+        self.operations = HttpService(
+            self,
+            "Operations",
+            name=f"{config.name}-operations",
+            description="Promptlane: reviews and operator commands",
+            config=config,
+            throttle=Throttle(rate=50, burst=100),
+        )
+        self.functions: dict[str, lambda_.Function] = {}
+        self._environment = {
+            "ROUTE_TABLE": state.route_table.table_name,
+            "RELEASE_TABLE": state.release_table.table_name,
+            "REPORT_BUCKET": state.report_bucket.bucket_name,
+            "NOTICES_TOPIC": state.notices.topic_arn,
+            "EVENT_BUS": state.event_bus.event_bus_name,
+            "REVIEW_KEY_ID": state.review_key.key_arn,
+            "INTAKE_QUEUE_URL": self.intake_queue.queue_url,
+            "STATE_MACHINE_ARN": self._grants.machine_arn,
+            "OPERATIONS_URL": self.operations.url,
+            "DEPLOYMENT": config.name,
+            "RESOLUTION_SECONDS": str(config.resolution_seconds),
+        }
+        self._release_functions()
+        self._test_functions()
+        self._review_functions()
+        self.workflow = ReleaseWorkflow(
+            self,
+            "Release",
+            config=config,
+            functions={verb: self.functions[verb] for verb in _IN_WORKFLOW},
+            reports=state.report_bucket,
+            reports_key=state.data_key,
+        )
+        self._trigger()
+        self._alarms_roll_back()
+        self._dead_executions_wind_up()
+        self._schedules()
+        self._relay()
+        self._operations_routes()
+        ResourceRecord(
+            self,
+            "Resources",
+            config=config,
+            stack="pipeline",
+            resources={
+                "intake_queue_url": self.intake_queue.queue_url,
+                "state_machine_arn": self.workflow.machine.state_machine_arn,
+                "operations_url": self.operations.url,
+                **{f"{verb}_function": function.function_name for verb, function in self.functions.items()},
+            },
+        )
+
+    def _release_functions(self) -> None:
+        g = self._grants
+        self._verb(
+            "wind_up",
+            "Ends a release: safe route, one terminal state, free lock",
+            "ROUTE_TABLE RELEASE_TABLE NOTICES_TOPIC INTAKE_QUEUE_URL",
+            g.routes_write(), g.releases_write(delete=True), g.notices_send(), g.queue_send(self.intake_queue.queue_arn),
+            called_by_events=True,
+        )  # fmt: skip
+        self._verb(
+            "intake",
+            "Takes a prompt's lock and starts the release of a version",
+            "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET STATE_MACHINE_ARN DEPLOYMENT",
+            g.routes_read(), g.releases_write(delete=True), g.prompts_read(), g.enrolments_read("GetParameter"),
+            g.machine_start(), g.executions("DescribeExecution"), timeout=_INTAKE_TIMEOUT,
+        )  # fmt: skip
+        self._verb(
+            "reconcile",
+            "Finds missed versions and dead executions, starts waiting versions",
+            "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET STATE_MACHINE_ARN INTAKE_QUEUE_URL DEPLOYMENT",
+            g.routes_read(), g.releases_write(), g.prompts_read(), g.enrolments_read("GetParameter", "GetParametersByPath"),
+            g.executions("DescribeExecution"), g.queue_send(self.intake_queue.queue_arn),
+            g.invoke(self.functions["wind_up"].function_arn),
+            timeout=Duration.minutes(5), called_by_events=True,
+            more={"WIND_UP_FUNCTION": self.functions["wind_up"].function_name},
+        )  # fmt: skip
+        self._verb(
+            "admit",
+            "Checks whether a version can be released, and under which policy",
+            "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT",
+            g.routes_read(), g.releases_write(), g.prompts_read(), g.enrolments_read("GetParameter"),
+            g.reports(read=[CONFIG], write=[CONFIG]), self._deployed_configuration(),
+        )  # fmt: skip
+        moves = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT RESOLUTION_SECONDS"
+        for verb, says in (("shift", "Gives the candidate its next share"), ("promote", "Makes the candidate stable")):
+            self._verb(
+                verb, says, moves,
+                g.routes_write(), g.releases_write(), g.prompts_read(listed=False), g.alarms_read(), g.reports(read=[CONFIG]),
+            )  # fmt: skip
+        self._verb(
+            "judge",
+            "Decides whether the canary advances, holds or is rolled back",
+            "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET NOTICES_TOPIC DEPLOYMENT RESOLUTION_SECONDS",
+            g.routes_read(), g.releases_write(), g.metrics_read(), g.alarms_read(), g.reports(read=[CONFIG]),
+            g.notices_send(), timeout=Duration.minutes(2), memory_mib=512,
+        )  # fmt: skip
+        self._verb(
+            "roll_back",
+            "Puts the safe version back; needs the route table alone",
+            "ROUTE_TABLE RELEASE_TABLE NOTICES_TOPIC STATE_MACHINE_ARN DEPLOYMENT",
+            g.routes_write(), g.releases_write(), g.notices_send(), g.executions("StopExecution"),
+            memory_mib=512, dead_letters=self.roll_back_dead,
+            reserved_concurrency=self._config.roll_back_concurrency or None,
+        )  # fmt: skip
+        self._verb(
+            "relay",
+            "Puts every timeline entry on the event bus",
+            "RELEASE_TABLE EVENT_BUS",
+            g.releases_read(),
+            [iam.PolicyStatement(sid="PutEvents", actions=["events:PutEvents"], resources=[self._state.event_bus.event_bus_arn])],
+        )  # fmt: skip
+
+    def _test_functions(self) -> None:
+        g = self._grants
+        tables = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT"
+        for verb, says in (
+            ("plan_tests", "Lays out the cases of a test round"),
+            ("grade", "Compares candidate and stable and gives the verdict"),
+        ):
+            self._verb(
+                verb, says, tables,
+                g.routes_read(), g.releases_write(), g.prompts_read(listed=False), g.reports(read=["*"], write=[RELEASES, "stable-results/*"]),
+                timeout=Duration.minutes(5 if verb == "plan_tests" else 15), memory_mib=1024,
+            )  # fmt: skip
+        self._verb(
+            "run_cases", "Answers and asserts a batch of cases", tables,
+            g.releases_read(), g.prompts_read(listed=False), g.prompts_answer(), g.reports(read=["*"], write=[RELEASES, "stable-results/*"]),
+            timeout=Duration.minutes(15), memory_mib=1024,
+        )  # fmt: skip
+
+    def _review_functions(self) -> None:
+        g = self._grants
+        looks = (
+            g.releases_write(), g.routes_read(), g.reports(read=[CONFIG, RELEASES, ARCHIVE]), g.prompts_read(),
+            g.trail_read(), g.task_answer(),
+        )  # fmt: skip
+        mails = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET REVIEW_KEY_ID OPERATIONS_URL DEPLOYMENT NOTICES_TOPIC"
+        for verb, says, seconds in (
+            ("request_review", "Mails each reviewer a signed link", 60),
+            ("remind", "Reminds reviewers before a review expires", 120),
+        ):
+            self._verb(
+                verb, says, mails, *looks, g.links("GenerateMac"), g.reviewers_send(), g.notices_send(), g.enrolments_read("GetParameter", "GetParametersByPath"),
+                timeout=Duration.seconds(seconds), memory_mib=512, called_by_events=verb == "remind",
+            )  # fmt: skip
+        decides = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT"
+        self._verb(
+            "review", "The review page and its form", f"{decides} REVIEW_KEY_ID", *looks, g.links("VerifyMac"),
+            timeout=Duration.seconds(20), memory_mib=512,
+        )  # fmt: skip
+        self._verb("decide", "Takes a review decision by IAM identity", decides, *looks, timeout=Duration.seconds(20))
+        self._verb("operate", "Pauses, resumes or advances a canary", "RELEASE_TABLE DEPLOYMENT", g.releases_write())
+
+    def _trigger(self) -> None:
+        """CreatePromptVersion → queue → intake. Both names that Bedrock's control plane signs events with."""
+        rule = events.Rule(
+            self,
+            "VersionCreated",
+            description="A version of a Bedrock prompt was published",
+            event_pattern=events.EventPattern(
+                source=["aws.bedrock", "aws.bedrock-agent"],
+                detail_type=["AWS API Call via CloudTrail"],
+                detail={
+                    "eventSource": ["bedrock.amazonaws.com", "bedrock-agent.amazonaws.com"],
+                    "eventName": ["CreatePromptVersion"],
+                    "errorCode": [{"exists": False}],
+                },
+            ),
+        )
+        rule.add_target(
+            targets.SqsQueue(
+                self.intake_queue, dead_letter_queue=self._undelivered.queue, max_event_age=Duration.hours(24)
+            )
+        )
+        self.functions["intake"].add_event_source(
+            sources.SqsEventSource(self.intake_queue, batch_size=5, report_batch_item_failures=True, max_concurrency=2)
+        )
+
+    def _alarms_roll_back(self) -> None:
+        self._state.alarms.add_subscription(
+            subscriptions.LambdaSubscription(self.functions["roll_back"], dead_letter_queue=self.roll_back_dead.queue)
+        )
+
+    def _dead_executions_wind_up(self) -> None:
+        rule = events.Rule(
+            self,
+            "ExecutionDied",
+            description="A release's execution failed, timed out or was stopped",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={
+                    "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+                    "stateMachineArn": [self.workflow.machine.state_machine_arn],
+                },
+            ),
+        )
+        self._call(rule, "wind_up")
+
+    def _schedules(self) -> None:
+        reconcile = events.Rule(
+            self,
+            "ReconcileSchedule",
+            description="Looks for what an event should have told",
+            schedule=events.Schedule.rate(Duration.minutes(self._config.reconcile_minutes)),
+        )
+        self._call(reconcile, "reconcile")
+        remind = events.Rule(
+            self,
+            "RemindSchedule",
+            description="Looks for reviews that expire soon",
+            schedule=events.Schedule.rate(Duration.minutes(5)),
+        )
+        self._call(remind, "remind")
+
+    def _relay(self) -> None:
+        dead = self._dead_letters("Unrelayed", "timeline entries that are not on the event bus")
+        self.functions["relay"].add_event_source(
+            sources.DynamoEventSource(
+                self._state.release_table,
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=50,
+                retry_attempts=10,
+                bisect_batch_on_error=True,
+                report_batch_item_failures=True,
+                on_failure=sources.SqsDlq(dead.queue),
+                filters=[
+                    lambda_.FilterCriteria.filter(
+                        {
+                            "eventName": lambda_.FilterRule.is_equal("INSERT"),
+                            "dynamodb": {"Keys": {"pk": {"S": lambda_.FilterRule.begins_with("timeline#")}}},
+                        }
+                    )
+                ],
+            )
+        )
+
+    def _operations_routes(self) -> None:
+        post, every = apigw.HttpMethod.POST, apigw.HttpMethod.ANY
+        slow = Throttle(rate=5, burst=10)
+        for path in ("/review/{release_id}", "/review/{release_id}/report"):
+            self.operations.route(every, path, self.functions["review"], open_because=_SIGNED_LINK, throttle=slow)
+        self.operations.route(post, "/releases/{release_id}/decision", self.functions["decide"])
+        self.operations.route(post, "/releases/{release_id}/{operation}", self.functions["operate"])
+        self.operations.route(post, "/prompts/{prompt}/rollback", self.functions["roll_back"])
+
+    def _verb(
+        self,
+        verb: str,
+        description: str,
+        environment: str,
+        *grants: Sequence[iam.PolicyStatement],
+        timeout: Duration | None = None,
+        memory_mib: int = 256,
+        reserved_concurrency: int | None = None,
+        called_by_events: bool = False,
+        dead_letters: DeadLetters | None = None,
+        more: dict[str, str] | None = None,
+    ) -> None:
+        letters = dead_letters or (self._undelivered if called_by_events else None)
+        made = Verb(
+            self,
+            "".join(word.capitalize() for word in verb.split("_")),
+            verb=verb,
+            description=f"Promptlane: {description}",
+            config=self._config,
+            environment={**{name: self._environment[name] for name in environment.split()}, **(more or {})},
+            statements=distinct(*grants, self._grants.message_key() if letters else ()),
+            layer=self.layer,
+            timeout=timeout,
+            memory_mib=memory_mib,
+            reserved_concurrency=reserved_concurrency,
+            dead_letters=letters.queue if letters else None,
+        )
+        self.functions[verb] = made.function
+
+    def _call(self, rule: events.Rule, verb: str) -> None:
+        rule.add_target(
+            targets.LambdaFunction(
+                self.functions[verb], dead_letter_queue=self._undelivered.queue, max_event_age=Duration.hours(2)
+            )
+        )
+
+    def _dead_letters(self, id: str, holds: str) -> DeadLetters:
+        return DeadLetters(self, id, key=self._state.message_key, notices=self._state.notices, holds=holds)
+
+    def _deployed_configuration(self) -> list[iam.PolicyStatement]:
+        """Policies and suites lie in the CDK's asset bucket under their content hashes."""
+        if not self._enrolments:
+            return []
+        bucket = self._enrolments[0].assets[0].bucket
+        return [
+            iam.PolicyStatement(
+                sid="ReadDeployedPolicies", actions=["s3:GetObject"], resources=[bucket.arn_for_objects("*.json")]
+            )
+        ]
+
+
+_IN_WORKFLOW = (
+    "admit", "plan_tests", "run_cases", "grade", "request_review", "shift", "judge", "promote", "roll_back", "wind_up",
+)  # fmt: skip

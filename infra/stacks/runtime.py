@@ -1,0 +1,101 @@
+"""Runtime: what applications use. The gateway, the managed policy for the client library, and its layer."""
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_apigatewayv2 as apigw
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.config import DeploymentConfig
+from infra.constructs.function import Verb
+from infra.constructs.grants import Grants, distinct
+from infra.constructs.http_service import HttpService, Throttle
+from infra.constructs.record import ResourceRecord
+from infra.packaging import client_layer
+from infra.stacks.state import State
+from promptlane.domain.names import NAMESPACE
+
+_ROUTES = (
+    (apigw.HttpMethod.POST, "/prompts/{prompt}/converse"),
+    (apigw.HttpMethod.GET, "/prompts/{prompt}/route"),
+    (apigw.HttpMethod.POST, "/feedback"),
+    (apigw.HttpMethod.GET, "/openapi.json"),
+)
+
+
+class RuntimeStack(Stack):
+    """Nothing here can write a route."""
+
+    def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, state: State) -> None:
+        super().__init__(scope, id, description="Promptlane: the gateway and what applications need")
+        grants = Grants(self, config=config, state=state)
+        gateway = Verb(
+            self,
+            "Gateway",
+            verb="gateway",
+            description="Promptlane: answers with the version that a unit gets",
+            config=config,
+            environment={
+                "ROUTE_TABLE": state.route_table.table_name,
+                "FEEDBACK_TABLE": state.feedback_table.table_name,
+                "RECEIPT_SECRET": state.receipt_secret.secret_arn,
+                "RESOLUTION_SECONDS": str(config.resolution_seconds),
+            },
+            statements=grants.application(),
+            timeout=Duration.seconds(30),
+            memory_mib=512,
+        )
+        self.service = HttpService(
+            self,
+            "Api",
+            name=f"{config.name}-gateway",
+            description="Promptlane: prompts for applications in any language",
+            config=config,
+            throttle=Throttle(rate=1000, burst=2000),
+        )
+        for method, path in _ROUTES:
+            self.service.route(method, path, gateway.function)
+        layer = lambda_.LayerVersion(
+            self,
+            "Client",
+            description="promptlane.client for functions that call it themselves",
+            code=lambda_.Code.from_asset(str(client_layer())),
+            compatible_runtimes=[
+                lambda_.Runtime.PYTHON_3_11,
+                lambda_.Runtime.PYTHON_3_12,
+                lambda_.Runtime.PYTHON_3_13,
+            ],
+        )
+        self.application = iam.ManagedPolicy(
+            self,
+            "Application",
+            description=f"Lets an application use the prompts of {config.name}: library and gateway",
+            statements=distinct(
+                grants.application(),
+                [
+                    iam.PolicyStatement(
+                        sid="PublishMetrics",
+                        actions=["cloudwatch:PutMetricData"],
+                        resources=["*"],
+                        conditions={"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+                    ),
+                    iam.PolicyStatement(
+                        sid="CallGateway",
+                        actions=["execute-api:Invoke"],
+                        resources=[self.service.api.arn_for_execute_api(stage="$default")],
+                    ),
+                ],
+            ),
+        )
+        ResourceRecord(
+            self,
+            "Resources",
+            config=config,
+            stack="runtime",
+            resources={
+                "gateway_url": self.service.url,
+                "gateway_function": gateway.function.function_name,
+                "application_policy": self.application.managed_policy_arn,
+                "client_layer": layer.layer_version_arn,
+            },
+        )

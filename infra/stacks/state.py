@@ -1,0 +1,231 @@
+"""State: what must outlive every deployment. Tables, reports, the event bus, topics and keys."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secrets
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from infra.config import DeploymentConfig
+from infra.constructs.accepted import accept_finding
+from infra.constructs.record import ResourceRecord
+from infra.constructs.topic import AlarmTopic, ReviewerTopic
+from promptlane.domain.review import reviewer_key
+from promptlane.project import PromptProject
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What the other stacks build on."""
+
+    route_table: dynamodb.Table
+    release_table: dynamodb.Table
+    feedback_table: dynamodb.Table
+    report_bucket: s3.Bucket
+    event_bus: events.EventBus
+    notices: sns.Topic
+    alarms: sns.Topic
+    reviewers: tuple[sns.Topic, ...]
+    data_key: kms.Key
+    message_key: kms.Key
+    review_key: kms.Key
+    receipt_secret: secrets.Secret
+
+
+class StateStack(Stack):
+    """Retained, with point-in-time recovery and deletion protection, unless the deployment says retain: false."""
+
+    def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, projects: list[PromptProject]) -> None:
+        super().__init__(scope, id, description="Promptlane: tables, reports, topics and keys")
+        self._config = config
+        self._removal = RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY
+        data_key = self._key("DataKey", "Promptlane: releases, approvals and reports")
+        message_key = self._message_key()
+        review_key = kms.Key(
+            self,
+            "ReviewKey",
+            description="Promptlane: signs review links (HMAC)",
+            key_spec=kms.KeySpec.HMAC_256,
+            key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
+            removal_policy=self._removal,
+        )
+        notices = AlarmTopic(self, "Notices", config=config, key=message_key, alarms="*", shown_as="Promptlane notices")
+        alarms = AlarmTopic(
+            self, "Alarms", config=config, key=message_key, alarms=f"{config.name}/*", shown_as="Promptlane fuse"
+        )
+        self.state = State(
+            # The AWS-managed key: what every request and every rollback reads depends on no key of ours.
+            route_table=self._table(
+                "Routes", "prompt", None, None, expires=False
+            ),
+            release_table=self._table(
+                "Releases", "pk", "sk", data_key
+            ),
+            feedback_table=self._feedback(),
+            report_bucket=self._reports(data_key),
+            event_bus=events.EventBus(
+                self, "Events", event_bus_name=config.name, description="What happens to releases of prompts"
+            ),
+            notices=notices.topic,
+            alarms=alarms.topic,
+            reviewers=self._reviewers(projects, message_key),
+            data_key=data_key,
+            message_key=message_key,
+            review_key=review_key,
+            receipt_secret=self._receipt_secret(),
+        )
+        self.state.event_bus.apply_removal_policy(self._removal)
+        ResourceRecord(
+            self,
+            "Resources",
+            config=config,
+            stack="state",
+            resources={
+                "route_table": self.state.route_table.table_name,
+                "release_table": self.state.release_table.table_name,
+                "feedback_table": self.state.feedback_table.table_name,
+                "report_bucket": self.state.report_bucket.bucket_name,
+                "event_bus": self.state.event_bus.event_bus_name,
+                "notices_topic": notices.topic.topic_arn,
+                "alarms_topic": alarms.topic.topic_arn,
+                "receipt_secret": self.state.receipt_secret.secret_arn,
+            },
+        )
+
+    def _key(self, id: str, description: str) -> kms.Key:
+        return kms.Key(self, id, description=description, enable_key_rotation=True, removal_policy=self._removal)
+
+    def _message_key(self) -> kms.Key:
+        """Services publish on our behalf, so the key must let them in; the topics and queues say for which source.
+
+        CloudWatch passes no source to KMS that a condition could test: this key therefore encrypts nothing but messages.
+        """
+        key = self._key("MessageKey", "Promptlane: topics and queues")
+        for name, sid in (
+            ("cloudwatch", "AlarmsToTopics"),
+            ("events", "RulesToQueues"),
+            ("sns", "TopicsToDeadLetters"),
+        ):
+            key.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    principals=[iam.ServicePrincipal(f"{name}.amazonaws.com")],
+                    actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                    resources=["*"],
+                )
+            )
+        return key
+
+    def _table(
+        self,
+        id: str,
+        partition: str,
+        sort: str | None,
+        key: kms.IKey | None,
+        *,
+        expires: bool = True,
+    ) -> dynamodb.Table:
+        def text(name: str) -> dynamodb.Attribute:
+            return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
+
+        return dynamodb.Table(
+            self,
+            id,
+            partition_key=text(partition),
+            sort_key=text(sort) if sort else None,
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if key else dynamodb.TableEncryption.AWS_MANAGED,
+            encryption_key=key,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=self._config.retain,
+            removal_policy=self._removal,
+            time_to_live_attribute="expires_at" if expires else None,
+            stream=dynamodb.StreamViewType.NEW_IMAGE if sort else None,
+        )
+
+    def _feedback(self) -> dynamodb.Table:
+        table = dynamodb.Table(
+            self,
+            "Feedback",
+            partition_key=dynamodb.Attribute(name="receipt", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            time_to_live_attribute="expires_at",
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        accept_finding(
+            table,
+            "DDB3",
+            "Holds one marker per feedback for 30 days; losing them could at worst count a feedback twice.",
+        )
+        return table
+
+    def _reports(self, key: kms.Key) -> s3.Bucket:
+        bucket = s3.Bucket(
+            self,
+            "Reports",
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            removal_policy=self._removal,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="OldVersions",
+                    noncurrent_version_expiration=Duration.days(30),
+                    abort_incomplete_multipart_upload_after=Duration.days(1),
+                )
+            ],
+        )
+        accept_finding(
+            bucket,
+            "S1",
+            "Who read a report is in CloudTrail where data events are on; a second bucket of access logs "
+            "would cost more than the reports.",
+        )
+        return bucket
+
+    def _receipt_secret(self) -> secrets.Secret:
+        secret = secrets.Secret(
+            self,
+            "ReceiptSecret",
+            description="Promptlane: signs the receipts that feedback is given with",
+            generate_secret_string=secrets.SecretStringGenerator(password_length=64, exclude_punctuation=True),
+            removal_policy=self._removal,
+        )
+        accept_finding(
+            secret,
+            "SMG4",
+            "A receipt must stay valid for as long as feedback may come; replacing the secret is a deliberate act.",
+        )
+        return secret
+
+    def _reviewers(self, projects: list[PromptProject], key: kms.Key) -> tuple[sns.Topic, ...]:
+        """A topic and a record for each distinct reviewer of all policies."""
+        emails = sorted({r.email.strip().lower() for p in projects for r in p.policy.review.reviewers})
+        admins = self._config.subscription_admins or (
+            f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/cdk-*-cfn-exec-role-*",
+        )
+        topics = []
+        for email in emails:
+            name = reviewer_key(email)
+            own = ReviewerTopic(self, f"Reviewer{name}", config=self._config, key=key, email=email, admins=admins)
+            topics.append(own.topic)
+            ssm.StringParameter(
+                self,
+                f"ReviewerRecord{name}",
+                parameter_name=f"{self._config.parameter_prefix}/reviewers/{name}",
+                string_value=self.to_json_string({"email": email, "topic": own.topic.topic_arn}),
+            )
+        return tuple(topics)
