@@ -66,7 +66,8 @@ def _revive(
     held, routed = releases.holder(prompt_id), route.release_id if route else None
     for release_id in dict.fromkeys(r for r in (held, routed) if r):
         release = releases.find(release_id)
-        if release is None or (release.ended and release_id != held):
+        in_flight = route is not None and route.in_flight(release_id)
+        if release is None or (release.ended and release_id != held and not in_flight):
             continue
         status = workflow.status(release_id)
         if status == "RUNNING":

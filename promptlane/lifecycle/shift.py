@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable
+from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.names import Event, Track
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import Clock, FuseAlarms, PromptStore, ReleaseStore, RouteStore
 from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import Release
-from promptlane.domain.route import Gone, Route, StableChanged, first_route, promote, shift
+from promptlane.domain.release import STATES, Release
+from promptlane.domain.route import Gone, Route, StableChanged, first_route, promote, settle, shift
 from promptlane.domain.timeline import TimelineEntry
 
 from .routing import change, without_moved
@@ -36,6 +36,8 @@ def shift_to(
 ) -> Moved:  # fmt: skip
     """Give the candidate the weight of canary step `step` (from 0)."""
     release = releases.get(release_id)
+    if release.state in ("watch", "ended"):
+        return Moved("gone", f"release {release_id} is past its canary")
     candidate, tested_against = _approved(release, prompts)
     if tested_against is None:
         raise InvalidInput(f"release {release_id} is the first of {release.prompt}: it is promoted without a canary")
@@ -57,7 +59,10 @@ def shift_to(
         return Moved("stable_changed", str(error))
     except Gone as error:
         return Moved("gone", str(error))
-    _moved(releases, release, route, state="canary", step=step)
+    if _moved(releases, release, route, state="canary", step=step).ended:
+        # Wound up between our reading of the record and our write of the route: nobody guards this canary, so it goes.
+        change(routes, release.prompt, lambda r: settle(r, release_id=release_id, now=clock()))
+        return Moved("gone", f"release {release_id} ended meanwhile; its canary was taken back")
     return Moved("done", route=route)
 
 
@@ -67,6 +72,8 @@ def promote_release(
 ) -> Moved:  # fmt: skip
     """Make the candidate stable. A first version gets the prompt's route; refused while an alarm stands red."""
     release = releases.get(release_id)
+    if release.ended:
+        return Moved("gone", f"release {release_id} has ended")
     candidate, tested_against = _approved(release, prompts)
     if tested_against is None:
         return _promote_first(release, candidate, routes, releases, clock)
@@ -144,17 +151,13 @@ def _waiting(release: Release, releases: ReleaseStore, reason: str, now: float) 
 
 def _moved(
     releases: ReleaseStore, release: Release, route: Route, *, state: Literal["canary", "watch"], step: int
-) -> None:
-    """Bring record and timeline up to the route that was written. A concurrent update of the record is read again."""
+) -> Release:
+    """Bring record and timeline up to the route that was written; a record that moved meanwhile is read again."""
     for entry in route.pending:
         releases.append(entry)
-    while not release.ended and (release.state, release.step) != (state, step):
+    while not release.ended and (STATES.index(release.state), release.step) < (STATES.index(state), step):
         try:
-            releases.update(replace(release, state=state, step=step))
+            return releases.update(replace(release, state=state, step=step))
         except Conflict:
             release = releases.get(release.release_id)
-            continue
-        return
-
-
-__all__ = ["FingerprintMismatch", "Moved", "NotApplicable", "promote_release", "shift_to"]
+    return release

@@ -68,7 +68,7 @@ def _outcome(release: Release, route: Route | None, claimed: Outcome) -> Outcome
         and route.stable == release.candidate
         and route.phase is not Phase.CANARY
     )
-    if promoted_now or release.state == "watch":
+    if promoted_now or (route is not None and release.state == "watch"):
         return Outcome.PROMOTED
     # Nobody but the route can say that a version was promoted or rolled back.
     return Outcome.FAILED if claimed in (Outcome.PROMOTED, Outcome.ROLLED_BACK) else claimed

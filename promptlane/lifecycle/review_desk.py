@@ -1,0 +1,321 @@
+"""The desk where reviewers decide: who may come in, what is recorded, and when the workflow is answered.
+
+The only way to `TaskTokens.succeed` is `ReviewDesk.settle`, and the only thing it sends is the outcome of a tally that
+was closed on the request: an outcome is written on the condition that no decision was counted since the tally's read,
+so two reviewers at one instant, a repeated POST or a crash between two writes never half-decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from promptlane.domain.errors import (
+    AlreadyExists,
+    Conflict,
+    InvalidInput,
+    NotApplicable,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+)
+from promptlane.domain.link import Link, parse
+from promptlane.domain.names import Event
+from promptlane.domain.policy import Reviewer
+from promptlane.domain.ports import Clock, ReleaseStore
+from promptlane.domain.review import (
+    MAX_REASON,
+    Authors,
+    Choice,
+    Decision,
+    ReviewRequest,
+    Standing,
+    Tally,
+    is_author,
+    outcome_of,
+    reviewer_key,
+    reviewers_of,
+    same_code,
+    tally,
+)
+from promptlane.domain.review_ports import ReviewStore, Signer, TaskTokens
+from promptlane.domain.text import clean_reason, one_line
+from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.visit import Caller, Door, Fault, Receipt, Visit, known_address
+
+Json = Any
+ATTEMPTS: Final = 10
+"""POSTs that one link may make in a window of time."""
+WINDOW: Final = 600
+"""Length of that window, seconds."""
+_TRIES: Final = 8
+
+
+def entry_id(release_id: str, round: int, *parts: str) -> str:
+    """The id of a timeline entry of a review, so that writing it twice writes it once."""
+    return "/".join([release_id, "review", str(round), *parts])
+
+
+@dataclass(frozen=True)
+class ReviewDesk:
+    """Takes views and decisions. `authors_again` asks CloudTrail once more for a request that is not complete."""
+
+    reviews: ReviewStore
+    releases: ReleaseStore
+    tokens: TaskTokens
+    clock: Clock
+    signer: Signer | None = None
+    authors_again: Callable[[ReviewRequest], Authors] | None = field(default=None)
+
+    # --- the signed link -----------------------------------------------------------------------------------------
+
+    def enter(self, release_id: str, token: str) -> Visit:
+        """Who comes with this token, and which door it opens. Reads only."""
+        try:
+            link, mac = parse(token)
+        except InvalidInput:
+            return Visit(Door.INVALID)
+        if self.signer is None or not self.signer.verify(link.message, mac):
+            return Visit(Door.INVALID)
+        if link.release_id != release_id:
+            return Visit(Door.FOREIGN, link)
+        request = self.reviews.get(link.release_id)
+        reviewer = request.reviewer(link.reviewer) if request else None
+        if request is None or reviewer is None:
+            return Visit(Door.CLOSED, link)
+        visit = self._look(request, link, reviewer)
+        if link.round != request.round:
+            return replace(visit, door=Door.STALE)
+        return visit
+
+    def _look(self, request: ReviewRequest, link: Link, reviewer: Reviewer) -> Visit:
+        now = self.clock()
+        decisions = tuple(self.reviews.decisions(request.release_id, request.round))
+        state = tally(request, decisions, now)
+        visit = Visit(Door.OPEN, link, request, reviewer, state, decisions)
+        if visit.own is not None:
+            return replace(visit, door=Door.USED)
+        if request.outcome is not None or self._over(request):
+            return replace(visit, door=Door.CLOSED)
+        if now >= min(float(link.expires), request.expires_at):
+            return replace(visit, door=Door.EXPIRED)
+        return visit
+
+    def _over(self, request: ReviewRequest) -> bool:
+        release = self.releases.find(request.release_id)
+        return release is None or release.ended
+
+    def viewed(self, visit: Visit, caller: Caller) -> None:
+        """Record that a reviewer saw the page, once per reviewer and round."""
+        if visit.request is None or visit.link is None or visit.reviewer is None:
+            return
+        key = visit.link.reviewer
+        if self.reviews.mark(visit.request.release_id, f"view#{visit.request.round}#{key}", self.clock()):
+            self._entry(visit.request, Event.REVIEW_VIEWED, visit.reviewer.email, caller.detail, "viewed", key)
+
+    def refused(self, visit: Visit, caller: Caller, *, posted: bool) -> None:
+        """Record that a link with a valid signature opened nothing, once per reason, reviewer and way.
+
+        A link without a valid signature is not recorded: anybody could fill the timeline. The caller logs it.
+        """
+        link = visit.link
+        if link is None or visit.door in (Door.OPEN, Door.INVALID):
+            return
+        if visit.door is Door.USED and not posted:
+            return  # looking again at one's own decision is no refusal
+        if self.releases.find(link.release_id) is None:
+            return
+        why = "replayed" if visit.door is Door.USED else str(visit.door)
+        detail = {**caller.detail, "why": why, "reviewer": link.reviewer, "posted": posted}
+        by = visit.reviewer.email if visit.reviewer else f"reviewer {link.reviewer}"
+        self.releases.append(
+            TimelineEntry(
+                entry_id(link.release_id, link.round, "refused", link.reviewer, why, "post" if posted else "get"),
+                link.release_id,
+                self.clock(),
+                Event.REVIEW_LINK_REFUSED,
+                by,
+                detail,
+            )
+        )
+
+    def decide_by_link(self, visit: Visit, *, choice: str, code: str, reason: str, caller: Caller) -> Receipt:
+        """Take a form that came with an open link. A fault decides nothing."""
+        request, reviewer, link = visit.request, visit.reviewer, visit.link
+        if visit.door is not Door.OPEN or request is None or reviewer is None or link is None:
+            self.refused(visit, caller, posted=True)
+            return Receipt(visit)
+        window = int(self.clock()) // WINDOW
+        count = self.reviews.attempt(request.release_id, link.reviewer, window)
+        fault = Fault.TOO_MANY if count > ATTEMPTS else self._fault(request, choice, code, reason)
+        if fault is None:
+            return self._decide(request, link, reviewer, Choice(choice), reason, reviewer.email, "link", caller)
+        if count <= ATTEMPTS + 1 and fault in (Fault.CODE, Fault.TOO_MANY):
+            detail = {**caller.detail, "why": f"wrong {fault}" if fault is Fault.CODE else "too many attempts",
+                      "reviewer": link.reviewer, "posted": True}  # fmt: skip
+            self._entry(request, Event.REVIEW_LINK_REFUSED, reviewer.email, detail,
+                        "refused", link.reviewer, str(fault), str(window), str(count))  # fmt: skip
+        return Receipt(visit, fault)
+
+    def _fault(self, request: ReviewRequest, choice: str, code: str, reason: str) -> Fault | None:
+        if not same_code(code, request.code):
+            return Fault.CODE
+        if choice not in set(Choice):
+            return Fault.CHOICE
+        if not 1 <= len(clean_reason(reason)) <= MAX_REASON:
+            return Fault.REASON
+        return None
+
+    # --- an IAM identity -----------------------------------------------------------------------------------------
+
+    def decide_by_identity(self, release_id: str, *, arn: str, choice: str, reason: str, caller: Caller) -> Receipt:
+        """Take the decision of an authenticated caller; errors say what is wrong and what to do."""
+        request = self.reviews.get(release_id)
+        if request is None:
+            raise NotFound(f"release {release_id} has no review; `promptlane status` shows where it is")
+        if choice not in set(Choice):
+            raise InvalidInput(f"decision {one_line(choice, 40)!r}: must be approve or reject")
+        if not 1 <= len(clean_reason(reason)) <= MAX_REASON:
+            raise InvalidInput(f"reason: give one of 1 to {MAX_REASON:,} characters; it had {len(reason):,}")
+        mine = reviewers_of(request.policy, arn)
+        if len(mine) != 1:
+            self._refused_identity(request, arn, caller, "no reviewer" if not mine else "several reviewers")
+        if not mine:
+            raise Unauthorized(
+                f"{arn} is no reviewer of this release: its policy (as captured with the release) names this principal "
+                "for nobody; decide by the link in your email, or add the principal for the next release"
+            )
+        if len(mine) > 1:
+            raise Unauthorized(
+                f"{arn} stands for several reviewers ({', '.join(r.name for r in mine)}), so it cannot be told who "
+                "decides; use your link, or map each reviewer to an own principal"
+            )
+        reviewer = mine[0]
+        key = reviewer_key(reviewer.email)
+        link = Link(release_id, request.round, key, int(request.expires_at))
+        visit = self._look(request, link, reviewer)
+        if visit.door is not Door.OPEN:
+            self.refused(visit, caller, posted=True)
+            return Receipt(visit)
+        return self._decide(request, link, reviewer, Choice(choice), reason, arn, "iam", caller)
+
+    def _refused_identity(self, request: ReviewRequest, arn: str, caller: Caller, why: str) -> None:
+        detail = {**caller.detail, "why": why, "posted": True}
+        self._entry(request, Event.REVIEW_LINK_REFUSED, arn, detail, "refused", arn, why)
+
+    # --- recording and settling ----------------------------------------------------------------------------------
+
+    def _decide(
+        self, request: ReviewRequest, link: Link, reviewer: Reviewer, choice: Choice, reason: str, by: str, via: str,
+        caller: Caller,
+    ) -> Receipt:  # fmt: skip
+        for _ in range(_TRIES):
+            request = self._with_authors(request)
+            visit = self._look(request, link, reviewer)
+            if visit.door is not Door.OPEN:
+                self.settle(request.release_id)
+                self.refused(visit, caller, posted=True)
+                return Receipt(visit)
+            wrote_it = is_author(reviewer, request.authors) or any(by == arn for arn in request.authors.principals)
+            if choice is Choice.APPROVE and wrote_it:
+                self._entry(request, Event.REVIEW_LINK_REFUSED, by,
+                            {**caller.detail, "why": "own version", "reviewer": link.reviewer, "posted": True},
+                            "refused", link.reviewer, "own")  # fmt: skip
+                return Receipt(visit, Fault.AUTHOR)
+            decision = Decision(
+                reviewer=link.reviewer, choice=choice, reason=clean_reason(reason), at=self.clock(), by=by, via=via,
+                address=known_address(caller.address), candidate=request.candidate.fingerprint,
+                stable=request.stable_fingerprint,
+            )  # fmt: skip
+            try:
+                self.reviews.record(request, decision)
+            except (Conflict, AlreadyExists):
+                request = self._latest(request)
+                continue
+            self.settle(request.release_id)
+            return Receipt(replace(self._look(self._latest(request), link, reviewer), door=Door.USED), fresh=True)
+        raise Unavailable("several reviewers decided at this moment; send it again, nothing of it was recorded")
+
+    def _latest(self, request: ReviewRequest) -> ReviewRequest:
+        latest = self.reviews.get(request.release_id)
+        if latest is None or latest.round != request.round:
+            raise NotApplicable(
+                f"the review of {request.release_id} was asked for again meanwhile, because what is in production "
+                "changed; use the link in the newer email"
+            )
+        return latest
+
+    def _with_authors(self, request: ReviewRequest) -> ReviewRequest:
+        """CloudTrail delivers late: ask again before a decision that its answer may forbid."""
+        if request.authors.complete or self.authors_again is None:
+            return request
+        try:
+            authors = self.authors_again(request)
+        except Unavailable:
+            return request  # what was known when the review began still stands, doubts included
+        if authors != request.authors:
+            self.reviews.note(request, authors=authors)
+        return replace(request, authors=authors)
+
+    def settle(self, release_id: str) -> Tally | None:
+        """Complete a review whose tally is decided, and record and answer it. Safe to repeat; None without a review."""
+        for _ in range(_TRIES):
+            request = self.reviews.get(release_id)
+            if request is None:
+                return None
+            decisions = self.reviews.decisions(release_id, request.round)
+            self._record_all(request, decisions)
+            state = tally(request, decisions, self.clock())
+            if request.outcome is None:
+                if state.standing in (Standing.OPEN, Standing.EXPIRED):
+                    return state
+                try:
+                    self.reviews.close(request, outcome_of(request, state, self.clock()))
+                except Conflict:
+                    continue
+                request = self._latest(request)
+            self._finish(request)
+            return state
+        raise Unavailable(f"the review of {release_id} is being decided by others; try again")
+
+    def _record_all(self, request: ReviewRequest, decisions: list[Decision]) -> None:
+        """Timeline entries of all decisions; those of a caller that died in between are written by the next."""
+        for d in decisions:
+            detail = {k: v for k, v in d.to_dict().items() if k not in ("by", "at")}
+            self._entry(request, Event.REVIEWER_DECIDED, d.by, detail, "decision", d.reviewer, at=d.at)
+
+    def _finish(self, request: ReviewRequest) -> None:
+        outcome: Mapping[str, Json] = request.outcome or {}
+        entry = self._make(request, Event.REVIEW_DECIDED, str(outcome["by"]), outcome, "decided", at=outcome["at"])
+        for _ in range(_TRIES):
+            release = self.releases.find(request.release_id)
+            approved = outcome["decision"] == "approved"
+            if release is None or release.ended or not approved or release.approval.get("round") == request.round:
+                self.releases.append(entry)
+                break
+            try:
+                self.releases.update(replace(release, approval=dict(outcome)), entry)
+                break
+            except Conflict:
+                continue
+        else:
+            raise Unavailable(f"the record of {request.release_id} is being changed by others; try again")
+        answer = {k: outcome[k] for k in ("decision", "by", "reason", "candidate", "stable")}
+        self.tokens.succeed(request.task_token, answer)
+        self.reviews.unlist(request.release_id)
+
+    def _entry(self, request: ReviewRequest, event: Event, by: str, detail: Mapping[str, Json], *parts: str,
+               at: float | None = None) -> bool:  # fmt: skip
+        return self.releases.append(self._make(request, event, by, detail, *parts, at=at))
+
+    def _make(self, request: ReviewRequest, event: Event, by: str, detail: Mapping[str, Json], *parts: str,
+              at: float | None = None) -> TimelineEntry:  # fmt: skip
+        return TimelineEntry(
+            entry_id(request.release_id, request.round, *parts),
+            request.release_id,
+            self.clock() if at is None else at,
+            event,
+            by,
+            dict(detail),
+        )

@@ -1,0 +1,325 @@
+"""A round of review from the side of Promptlane: ask everybody, remind them, notice who cannot be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from promptlane.domain.attribution import attribute
+from promptlane.domain.brief import Brief, TestsShown, make_brief
+from promptlane.domain.errors import Conflict, NotApplicable, NotFound, PromptlaneError, Unavailable
+from promptlane.domain.link import Link, url
+from promptlane.domain.mail import Mail, reminder_mail, review_mail, warning_mail
+from promptlane.domain.names import Event
+from promptlane.domain.policy import Policy, Reviewer
+from promptlane.domain.ports import Clock, Enrolments, Notices, PromptStore, ReleaseStore
+from promptlane.domain.prompt import PromptVersion
+from promptlane.domain.release import Release
+from promptlane.domain.review import (
+    REACHED,
+    Authors,
+    ReviewRequest,
+    Standing,
+    Tally,
+    is_author,
+    out_of_reach,
+    reach_in_words,
+    reviewer_key,
+    tally,
+)
+from promptlane.domain.review_ports import Briefs, Post, ReviewStore, Signer, Trail
+from promptlane.domain.timeline import SYSTEM, TimelineEntry
+
+from .review_desk import ReviewDesk, entry_id
+
+Json = Any
+_TRIES: Final = 8
+_GRACE: Final = 3600.0
+"""How long an expired review stays listed, so that its release's end is surely written before it is forgotten."""
+
+
+@dataclass(frozen=True)
+class AuthorSearch:
+    """Finds the authors of a version."""
+
+    trail: Trail
+    prompts: PromptStore
+    clock: Clock
+
+    def __call__(self, candidate: PromptVersion, policy_reviewers: Sequence[Reviewer]) -> Authors:
+        """Authors since the previous numbered version that still exists; a longer span can only find more."""
+        earlier = [at for number, at in self.prompts.versions(candidate.prompt_id) if number < candidate.version]
+        since = max(earlier, default=0.0)
+        now = self.clock()
+        touches = self.trail.touches(
+            candidate.prompt_id, candidate.name, since=since, until=min(now, candidate.created_at + 60)
+        )
+        return attribute(
+            touches,
+            policy_reviewers,
+            version=candidate.version,
+            since=since,
+            published_at=candidate.created_at,
+            now=now,
+        )
+
+    def again(self, request: ReviewRequest) -> Authors:
+        """The same for a review that is under way."""
+        prompt_id = request.release_id.split("-")[0]
+        candidate = self.prompts.version(prompt_id, request.candidate.version)
+        return self(candidate, request.policy.reviewers)
+
+
+@dataclass(frozen=True)
+class ReviewRound:
+    """Opens rounds and looks after the open ones. `base_url` is the operations API's address."""
+
+    reviews: ReviewStore
+    releases: ReleaseStore
+    prompts: PromptStore
+    enrolments: Enrolments
+    briefs: Briefs
+    signer: Signer
+    post: Post
+    notices: Notices
+    desk: ReviewDesk
+    clock: Clock
+    base_url: str
+    authors: Callable[[PromptVersion, Sequence[Reviewer]], Authors]
+    tests: Callable[[Release, int], TestsShown]
+
+    def ask(self, release_id: str, *, round: int, task_token: str) -> ReviewRequest:
+        """Open the round and send every reviewer an own link. Safe to repeat: nobody gets a second email."""
+        release = self.releases.get(release_id)
+        if release.ended or release.candidate is None:
+            raise NotApplicable(f"release {release_id} is {release.outcome or 'not admitted'}; it cannot be reviewed")
+        policy = self.enrolments.policy(release.policy_sha256)
+        stored = self.reviews.get(release_id)
+        if stored is None or stored.round != round:
+            request = self._new_request(release, policy, round, task_token)
+        else:
+            request = replace(stored, task_token=task_token, expires_at=self.clock() + policy.review.expires_after)
+        request = self.reviews.open(request)
+        self._in_review(request)
+        if request.outcome is None:
+            self._mail_links(request)
+        # Answers at once what can never be approved, and what was decided before this token was known.
+        self.desk.settle(release_id)
+        return request
+
+    def _new_request(self, release: Release, policy: Policy, round: int, task_token: str) -> ReviewRequest:
+        if release.candidate is None:
+            raise NotApplicable(f"release {release.release_id} was not admitted; it has no candidate")
+        candidate = self._pinned(release, release.candidate.version, release.candidate.fingerprint)
+        stable = None
+        if release.stable is not None:
+            stable = self._pinned(release, release.stable.version, release.stable.fingerprint)
+        try:
+            authors = self.authors(candidate, policy.review.reviewers)
+        except Unavailable as error:
+            authors = Authors((), (f"CloudTrail did not answer: {error}",), complete=False)
+        tests = self.tests(release, round)
+        now = self.clock()
+        self.briefs.put(
+            make_brief(
+                release_id=release.release_id,
+                round=round,
+                candidate=candidate,
+                stable=stable,
+                authors=self.in_words(authors, policy.review.reviewers),
+                requested_by=release.requested_by,
+                tests=tests,
+                policy=policy,
+            )
+        )
+        return ReviewRequest(
+            release_id=release.release_id,
+            round=round,
+            prompt=release.prompt,
+            candidate=release.candidate,
+            stable=release.stable,
+            policy=policy.review,
+            authors=authors,
+            verdict=tests.verdict,
+            code=replace(release, round=round).short_code,
+            requested_at=now,
+            expires_at=now + policy.review.expires_after,
+            task_token=task_token,
+            reach=self.post_reach(policy.review.reviewers),
+        )
+
+    def _pinned(self, release: Release, version: int, fingerprint: str) -> PromptVersion:
+        found = self.prompts.version(release.prompt_id, version)
+        if found.fingerprint != fingerprint:
+            raise NotApplicable(
+                f"version {version} of {release.prompt} no longer has the fingerprint that this release was admitted "
+                "with; publish a new version and release that"
+            )
+        return found
+
+    @staticmethod
+    def in_words(authors: Authors, reviewers: Sequence[Reviewer]) -> list[str]:
+        """Authors as a reviewer reads them: reviewers by name, others by ARN, then what could not be told."""
+        known = [r.name for r in reviewers if is_author(r, authors)]
+        others = [
+            arn
+            for arn in authors.principals
+            if not any(is_author(r, replace(authors, principals=(arn,))) for r in reviewers)
+        ]
+        return [*known, *others, *(f"not certain: {doubt}" for doubt in authors.unattributed)]
+
+    def post_reach(self, reviewers: Sequence[Reviewer]) -> dict[str, str]:
+        """How email reaches each reviewer, by key."""
+        states = self.post.reach([r.email for r in reviewers])
+        return {reviewer_key(email): state for email, state in states.items()}
+
+    def _in_review(self, request: ReviewRequest) -> None:
+        """The release record says that it is in review, with the entry that says who was asked."""
+        detail = {
+            "round": request.round,
+            "candidate": request.candidate.to_item(),
+            "stable": request.stable.to_item() if request.stable else None,
+            "reviewers": [r.email for r in request.policy.reviewers],
+            "quorum": request.policy.quorum,
+            "required_groups": list(request.policy.required_groups),
+            "authors": request.authors.to_dict(),
+            "verdict": request.verdict,
+            "expires_at": request.expires_at,
+            "reach": dict(request.reach),
+        }
+        entry = self._entry(request, Event.REVIEW_REQUESTED, detail, "requested")
+        for _ in range(_TRIES):
+            release = self.releases.get(request.release_id)
+            # An approval of an earlier round was given for another stable version: it must not outlive it.
+            approval = release.approval if release.approval.get("round") == request.round else {}
+            if release.ended or (release.state == "review" and approval == release.approval):
+                self.releases.append(entry)
+                return
+            try:
+                self.releases.update(replace(release, state="review", approval=approval), entry)
+                return
+            except Conflict:
+                continue
+        raise Unavailable(f"the record of {request.release_id} is being changed by others; try again")
+
+    def _mail_links(self, request: ReviewRequest) -> None:
+        """Send the link to everybody who can get it and has not got it; say so about everybody else."""
+        brief = self.briefs.get(request.release_id, request.round)
+        state = self._state(request)
+        sent = self.reviews.marked(request.release_id, f"mailed#{request.round}#")
+        for reviewer in request.policy.reviewers:
+            key = reviewer_key(reviewer.email)
+            if f"mailed#{request.round}#{key}" not in sent and request.reach.get(key) in REACHED:
+                mail = review_mail(request, brief, state, reviewer, self._link(request, key), self.clock())
+                if self._send(request, reviewer, mail):
+                    self.reviews.mark(request.release_id, f"mailed#{request.round}#{key}", self.clock())
+        self._warn(request, state)
+
+    def _state(self, request: ReviewRequest) -> Tally:
+        return tally(request, self.reviews.decisions(request.release_id, request.round), self.clock())
+
+    def _link(self, request: ReviewRequest, key: str) -> str:
+        link = Link(request.release_id, request.round, key, int(request.expires_at))
+        return url(self.base_url, link, self.signer.sign(link.message))
+
+    def _send(self, request: ReviewRequest, reviewer: Reviewer, mail: Mail) -> bool:
+        try:
+            self.post.send(reviewer.email, mail)
+        except (NotApplicable, NotFound) as error:
+            self._hindered(request, reviewer_key(reviewer.email), "not sent", f"{reviewer.name}: {error}",
+                           "remove the unexpected subscription, or deploy the reviewer's topic again")  # fmt: skip
+            return False
+        return True
+
+    def _warn(self, request: ReviewRequest, state: Tally) -> None:
+        """Say at once, in the timeline and to the notices topic, whom email does not reach and what that means."""
+        for reviewer in request.policy.reviewers:
+            reach = request.reach.get(reviewer_key(reviewer.email), "missing")
+            if reach not in REACHED:
+                self._hindered(request, reviewer_key(reviewer.email), reach,
+                               f"{reviewer.name} <{reviewer.email}> {reach_in_words(reach)}",
+                               "`promptlane reviewers list` shows the subscriptions, `promptlane reviewers confirm` "
+                               "confirms one")  # fmt: skip
+        obstacle = out_of_reach(request, state)
+        if obstacle:
+            self._hindered(request, "quorum", "out of reach", f"The quorum cannot be met by email now: {obstacle}",
+                           "confirm the missing subscriptions, or let these reviewers decide with `promptlane "
+                           "approve`; otherwise the release ends when the review expires")  # fmt: skip
+        elif state.standing is Standing.IMPOSSIBLE:
+            self._hindered(request, "quorum", "impossible", f"The quorum can never be met: {state.why}",
+                           "the release is rejected now; change the reviewers in release.yaml, deploy, and ask for "
+                           "a new release with `promptlane release`")  # fmt: skip
+
+    def _hindered(self, request: ReviewRequest, subject: str, state: str, what: str, remedy: str) -> None:
+        detail = {"what": what, "state": state, "remedy": remedy}
+        if self.releases.append(self._entry(request, Event.REVIEW_HINDERED, detail, "hindered", subject, state)):
+            mail = warning_mail(request, what, remedy)
+            self.notices.publish(mail.subject, mail.body)
+
+    def look_after(self) -> dict[str, list[str]]:
+        """What the schedule does: settle what a crash left, watch subscriptions, mail latecomers, remind.
+
+        Returns release ids by what was done; one release's failure never keeps the others waiting.
+        """
+        done: dict[str, list[str]] = {"settled": [], "reminded": [], "closed": [], "failed": []}
+        for release_id in self.reviews.open_reviews():
+            try:
+                done[self._look_after(release_id)].append(release_id)
+            except KeyError:
+                continue
+            except PromptlaneError:
+                done["failed"].append(release_id)
+        return done
+
+    def _look_after(self, release_id: str) -> str:
+        state = self.desk.settle(release_id)
+        request = self.reviews.get(release_id)
+        release = self.releases.find(release_id)
+        over = release is None or release.ended
+        if request is None or state is None or over or self.clock() > request.expires_at + _GRACE:
+            self.reviews.unlist(release_id)
+            return "closed"
+        if request.outcome is not None:
+            return "settled"
+        if state.standing is Standing.EXPIRED:
+            return ""
+        reach = self.post_reach(request.policy.reviewers)
+        if reach != dict(request.reach):
+            self.reviews.note(request, reach=reach)
+            request = replace(request, reach=reach)
+        self._mail_links(request)
+        return "reminded" if self._remind(request, state) else ""
+
+    def _remind(self, request: ReviewRequest, state: Tally) -> bool:
+        """Remind whoever has not decided, once, when the policy's `remind_before` is reached."""
+        now = self.clock()
+        if now < request.expires_at - request.policy.remind_before:
+            return False
+        brief: Brief | None = None
+        reminded = False
+        done = self.reviews.marked(request.release_id, f"reminder#{request.round}#")
+        for reviewer in state.can_still:
+            key = reviewer_key(reviewer.email)
+            if f"reminder#{request.round}#{key}" in done or request.reach.get(key) not in REACHED:
+                continue
+            brief = brief or self.briefs.get(request.release_id, request.round)
+            # Sent before it is marked: a reminder may come twice, never not at all.
+            if self._send(request, reviewer, reminder_mail(request, brief, state, reviewer,
+                                                           self._link(request, key), now)):  # fmt: skip
+                self.reviews.mark(request.release_id, f"reminder#{request.round}#{key}", now)
+                self.releases.append(
+                    self._entry(request, Event.REVIEW_REMINDED, {"reviewer": reviewer.email}, "reminded", key)
+                )
+                reminded = True
+        return reminded
+
+    def _entry(self, request: ReviewRequest, event: Event, detail: Mapping[str, Json], *parts: str) -> TimelineEntry:
+        return TimelineEntry(
+            entry_id(request.release_id, request.round, *parts),
+            request.release_id,
+            self.clock(),
+            event,
+            SYSTEM,
+            dict(detail),
+        )
