@@ -54,7 +54,8 @@ def attribute(
     might be a reviewer. Where some reviewer is mapped to no principal, only ARNs of mapped reviewers tell.
     """
     published = _publication(touches.events, version, published_at)
-    edits = [t for t in touches.events if t.name in EDITS and since <= t.at <= published_at + 1]
+    # CloudTrail's times are whole seconds: an edit in the second of the previous publication might come after it.
+    edits = [t for t in touches.events if t.name in EDITS and int(since) <= t.at <= published_at + 1]
     arns = sorted({t.arn for t in [*edits, *([published] if published else [])] if t.arn})
     doubts = [f"{arn} may stand for several people" for arn in arns if not _told(arn, touches, reviewers)]
     nameless = sum(not t.arn for t in edits) + (published is not None and not published.arn)
@@ -79,7 +80,7 @@ def _publication(events: Sequence[Touch], version: int, published_at: float) -> 
     published = [t for t in events if t.name == PUBLISH]
     exact = [t for t in published if t.version == version]
     near = [t for t in published if not t.version and abs(t.at - published_at) <= 30]
-    return (exact or sorted(near, key=lambda t: abs(t.at - published_at)) or [None])[0]
+    return next(iter(exact or sorted(near, key=lambda t: abs(t.at - published_at))), None)
 
 
 def _told(arn: str, touches: Touches, reviewers: Sequence[Reviewer]) -> bool:

@@ -13,7 +13,6 @@ from typing import Any, Final
 from .errors import InvalidInput
 from .policy import Policy
 from .prompt import PromptVersion, canonical_variants, fingerprint
-from .text import one_line, shortened, visible
 
 Json = Any
 MAX_CASES: Final = 200
@@ -168,8 +167,25 @@ def in_words(seconds: float) -> str:
 
 def bounded_cases(cases: Sequence[CaseChange]) -> tuple[tuple[CaseChange, ...], int]:
     """The first cases with texts cut to what fits a page, and how many were left out."""
-    kept = [
-        CaseChange(one_line(c.name, 200), one_line(c.slice, 80), shortened(visible(c.why), 600))
-        for c in cases[:MAX_CASES]
-    ]
+    kept = [CaseChange(c.name[:300], c.slice[:100], c.why[:800]) for c in cases[:MAX_CASES]]
     return tuple(kept), max(0, len(cases) - MAX_CASES)
+
+
+def tests_shown(verdict: Mapping[str, Json], report: Mapping[str, Json] | None, report_key: str) -> TestsShown:
+    """The test step's verdict as a reviewer needs it. `verdict` is the release record's, `report` the stored report."""
+    report = report or {}
+    cases, left_out = bounded_cases(
+        [
+            CaseChange(str(c.get("name") or c.get("id") or ""), str(c.get("slice") or ""), str(c.get("why") or ""))
+            for c in report.get("newly_failing") or ()
+        ]
+    )
+    return TestsShown(
+        verdict=str(verdict.get("verdict") or ""),
+        reason=str(verdict.get("reason") or "")[:2000],
+        rows=tuple((str(a)[:200], str(b)[:200], str(c)[:200]) for a, b, c in (report.get("rows") or ())[:50]),
+        newly_failing=cases,
+        left_out=left_out,
+        inconclusive=tuple(str(text)[:500] for text in (report.get("inconclusive") or ())[:50]),
+        report_key=report_key if report else "",
+    )

@@ -38,7 +38,9 @@ def review_mail(request: ReviewRequest, brief: Brief, state: Tally, reviewer: Re
     return _mail(_subject("Review", request, brief), _asked(request, brief, state, reviewer, link, now))
 
 
-def reminder_mail(request: ReviewRequest, brief: Brief, state: Tally, reviewer: Reviewer, link: str, now: float) -> Mail:
+def reminder_mail(
+    request: ReviewRequest, brief: Brief, state: Tally, reviewer: Reviewer, link: str, now: float
+) -> Mail:
     """What a reviewer who has not decided gets before the review expires."""
     left = in_words(request.expires_at - now)
     first = f"Reminder: this review expires in {left}, and then the release ends without it.\n"
@@ -105,7 +107,8 @@ def _asked(
 
 def _risk(request: ReviewRequest, brief: Brief) -> Iterator[str]:
     tests = brief.tests
-    yield f"Tests:         {(request.verdict or 'none').upper()}{': ' if tests.reason else ''}{one_line(tests.reason, 500)}"
+    because = f": {one_line(tests.reason, 500)}" if tests.reason else ""
+    yield f"Tests:         {(request.verdict or 'none').upper()}{because}"
     for what, stable, candidate in tests.rows[:20]:
         yield f"  {one_line(what, 40)}: stable {one_line(stable, 60)}, candidate {one_line(candidate, 60)}"
     if tests.newly_failing:

@@ -245,7 +245,7 @@ def reviewers_of(policy: ReviewPolicy, arn: str) -> list[Reviewer]:
 
 
 def needed_approvals(request: ReviewRequest) -> int:
-    """The quorum, one more for authors that cannot be told, one more for an inconclusive verdict, as the policy says."""
+    """The quorum; one more each for untold authors and for an inconclusive verdict, where the policy says so."""
     policy = request.policy
     needed = policy.quorum
     if request.authors.unattributed and policy.unattributed == "one_more_approval":
@@ -296,14 +296,17 @@ def _standing(
     refused = request.authors.unattributed and request.policy.unattributed == "refuse"
     if not refused and missing == 0 and not missing_groups:
         return Standing.APPROVED, "every approval that the policy asks for was given"
-    if refused:
+    late = not request.authors.complete  # CloudTrail may still tell the authors: nothing is impossible yet
+    if refused and not late:
         return Standing.IMPOSSIBLE, "the policy refuses versions whose author cannot be told: " + "; ".join(
             request.authors.unattributed
         )
-    if obstacle:
+    if obstacle and not late:
         return Standing.IMPOSSIBLE, obstacle
     if now >= request.expires_at:
         return Standing.EXPIRED, "the review expired before the approvals were complete"
+    if refused or obstacle:
+        return Standing.OPEN, "waits for CloudTrail to tell who wrote the version"
     return Standing.OPEN, _still(missing, missing_groups)
 
 

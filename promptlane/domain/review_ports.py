@@ -19,8 +19,8 @@ class ReviewStore(Protocol):
     def open(self, request: ReviewRequest) -> ReviewRequest:
         """Store a round's request and list it as open; returns what is stored now.
 
-        The same round again changes the task token and the expiry only, and nothing once it has an outcome. Conflict when
-        a later round is stored.
+        The same round again changes the task token and the expiry; once it has an outcome, the token only. Conflict
+        when a later round is stored.
         """
 
     def get(self, release_id: str) -> ReviewRequest | None:
@@ -32,14 +32,16 @@ class ReviewStore(Protocol):
     def record(self, request: ReviewRequest, decision: Decision) -> Decision:
         """Put a decision once and count it on the request, all or nothing.
 
-        AlreadyExists when this reviewer has decided in this round; Conflict when the request has an outcome, is of another
-        round, or somebody else's decision was counted since `request` was read.
+        AlreadyExists when this reviewer has decided in this round; Conflict when the request has an outcome, is of
+        another round, or somebody else's decision was counted since `request` was read.
         """
 
     def close(self, request: ReviewRequest, outcome: Mapping[str, Json]) -> None:
         """Set the outcome; Conflict when there is one, or a decision was counted since `request` was read."""
 
-    def note(self, request: ReviewRequest, *, authors: Authors | None = None, reach: Mapping[str, str] | None = None) -> None:
+    def note(
+        self, request: ReviewRequest, *, authors: Authors | None = None, reach: Mapping[str, str] | None = None
+    ) -> None:
         """Write what was learnt meanwhile about authors or subscriptions; nothing happens if the round is over."""
 
     def mark(self, release_id: str, name: str, at: float) -> bool:

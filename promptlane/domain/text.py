@@ -14,8 +14,8 @@ def visible(text: str) -> str:
     """The same text with every control, format (bidirectional override, zero-width) and private character spelled out.
 
     A reviewer decides on what the screen shows: an override that reorders a line, or a zero-width word, would hide a
-    change. Carriage returns are marked too, since a model sees them. Newline and tab are kept. The opening mark itself is
-    spelled out, so that two different texts never look alike.
+    change. Carriage returns are marked too, since a model sees them. Newline and tab are kept. The opening mark itself
+    is spelled out, so that two different texts never look alike.
     """
     return "".join(c if _shown(c) else f"⟦U+{ord(c):04X}⟧" for c in text)
 

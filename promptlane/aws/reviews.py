@@ -1,0 +1,236 @@
+"""Reviews in the release table, and what reviewers are shown in the report bucket. Keys: docs/architecture.md.
+
+A decision is put and counted on its request in one transaction, and the outcome is written on the condition that the
+count is what the tally was made of; so an outcome always rests on every decision recorded before it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from promptlane.domain.brief import Brief
+from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
+from promptlane.domain.prompt import canonical_json
+from promptlane.domain.review import Authors, Decision, ReviewRequest, numbered
+
+from .errors import cancellation_reasons, domain_error, translated
+from .plain import from_store, to_store
+
+Json = Any
+_OPEN: Final = "reviews"
+_UNMOVED: Final = "#round = :round AND #decisions = :decisions AND attribute_not_exists(#outcome)"
+_ROUND: Final = {"#round": "round"}
+_OUTCOME: Final = {"#outcome": "outcome"}
+_UNMOVED_NAMES: Final = {"#decisions": "decisions", **_ROUND, **_OUTCOME}
+
+
+class DynamoReviews:
+    """`ReviewStore` on the release table. `table` is a boto3 Table resource."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def open(self, request: ReviewRequest) -> ReviewRequest:
+        stored = self.get(request.release_id)
+        if stored is not None and stored.round > request.round:
+            raise Conflict(f"round {stored.round} of the review of {request.release_id} was asked for already")
+        # Listed first: a crash in between leaves a listed review without a request, which the schedule takes off.
+        with translated(f"listing the review of {request.release_id}"):
+            self._table.put_item(Item={"pk": _OPEN, "sk": f"open#{request.release_id}"})
+        if stored is not None and stored.round == request.round:
+            return self._again(stored, request)
+        with translated(f"asking for the review of {request.release_id}"):
+            self._table.put_item(
+                Item=_item(request),
+                ConditionExpression="attribute_not_exists(pk) OR #round < :round",
+                ExpressionAttributeNames=_ROUND,
+                ExpressionAttributeValues={":round": request.round},
+            )
+        return request
+
+    def _again(self, stored: ReviewRequest, request: ReviewRequest) -> ReviewRequest:
+        expires = request.expires_at if stored.outcome is None else stored.expires_at
+        with translated(f"asking again for the review of {request.release_id}"):
+            self._table.update_item(
+                Key=_key(request.release_id),
+                UpdateExpression="SET task_token = :token, expires_at = :expires",
+                ConditionExpression="#round = :round",
+                ExpressionAttributeNames=_ROUND,
+                ExpressionAttributeValues=to_store(
+                    {":token": request.task_token, ":expires": expires, ":round": request.round}
+                ),
+            )
+        return replace(stored, task_token=request.task_token, expires_at=expires)
+
+    def get(self, release_id: str) -> ReviewRequest | None:
+        with translated(f"reading the review of {release_id}"):
+            item = self._table.get_item(Key=_key(release_id), ConsistentRead=True).get("Item")
+        return None if item is None else ReviewRequest.from_item(from_store(item))
+
+    def decisions(self, release_id: str, round: int) -> list[Decision]:
+        items = self._query(f"review#{release_id}", f"decision#{round:03d}#")
+        return sorted((Decision.from_dict(item) for item in items), key=lambda d: d.number)
+
+    def record(self, request: ReviewRequest, decision: Decision) -> Decision:
+        _, decision = numbered(request, decision)
+        key = {
+            "pk": f"review#{request.release_id}",
+            "sk": f"decision#{request.round:03d}#{decision.reviewer}",
+        }
+        put = {
+            "TableName": self._table.name,
+            "Item": to_store({**key, **decision.to_dict()}),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        count = {
+            "TableName": self._table.name,
+            "Key": _key(request.release_id),
+            "UpdateExpression": "SET #decisions = #decisions + :one",
+            "ConditionExpression": _UNMOVED,
+            "ExpressionAttributeNames": _UNMOVED_NAMES,
+            "ExpressionAttributeValues": {":one": 1, **_seen(request)},
+        }
+        try:
+            self._table.meta.client.transact_write_items(TransactItems=[{"Put": put}, {"Update": count}])
+        except (ClientError, BotoCoreError) as error:
+            reasons = cancellation_reasons(error) if isinstance(error, ClientError) else []
+            codes = [str(reason.get("Code", "")) for reason in reasons]
+            if codes and codes[0] == "ConditionalCheckFailed":
+                raise AlreadyExists(f"{decision.by} has decided about {request.release_id} already") from error
+            if {"ConditionalCheckFailed", "TransactionConflict"} & set(codes):
+                raise Conflict(f"the review of {request.release_id} moved on meanwhile") from error
+            raise domain_error(error, f"recording a decision about {request.release_id}") from error
+        return decision
+
+    def close(self, request: ReviewRequest, outcome: Mapping[str, Json]) -> None:
+        with translated(f"closing the review of {request.release_id}"):
+            self._table.update_item(
+                Key=_key(request.release_id),
+                UpdateExpression="SET #outcome = :outcome",
+                ConditionExpression=_UNMOVED,
+                ExpressionAttributeNames=_UNMOVED_NAMES,
+                ExpressionAttributeValues={":outcome": to_store(outcome), **_seen(request)},
+            )
+
+    def note(
+        self, request: ReviewRequest, *, authors: Authors | None = None, reach: Mapping[str, str] | None = None
+    ) -> None:
+        changes: dict[str, Json] = {}
+        if authors is not None:
+            changes["authors"] = authors.to_dict()
+        if reach is not None:
+            changes["reach"] = dict(reach)
+        try:
+            with translated(f"noting on the review of {request.release_id}"):
+                self._table.update_item(
+                    Key=_key(request.release_id),
+                    UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
+                    ConditionExpression="#round = :round AND attribute_not_exists(#outcome)",
+                    ExpressionAttributeNames={**_ROUND, **_OUTCOME},
+                    ExpressionAttributeValues={
+                        ":round": request.round,
+                        **{f":{name}": to_store(value) for name, value in changes.items()},
+                    },
+                )
+        except Conflict:
+            return
+
+    def mark(self, release_id: str, name: str, at: float) -> bool:
+        item = {"pk": f"review#{release_id}", "sk": f"mark#{name}", "at": at}
+        try:
+            with translated(f"marking {name} of {release_id}"):
+                self._table.put_item(Item=to_store(item), ConditionExpression="attribute_not_exists(pk)")
+        except Conflict:
+            return False
+        return True
+
+    def marked(self, release_id: str, prefix: str) -> set[str]:
+        items = self._query(f"review#{release_id}", f"mark#{prefix}")
+        return {str(item["sk"]).removeprefix("mark#") for item in items}
+
+    def attempt(self, release_id: str, reviewer: str, window: int) -> int:
+        with translated(f"counting attempts for {release_id}"):
+            answer = self._table.update_item(
+                Key={"pk": f"review#{release_id}", "sk": f"attempts#{reviewer}#{window}"},
+                UpdateExpression="ADD attempts :one",
+                ExpressionAttributeValues={":one": 1},
+                ReturnValues="UPDATED_NEW",
+            )
+        return int(answer["Attributes"]["attempts"])
+
+    def open_reviews(self) -> list[str]:
+        return [str(item["sk"]).removeprefix("open#") for item in self._query(_OPEN, "open#")]
+
+    def unlist(self, release_id: str) -> None:
+        with translated(f"closing the review of {release_id}"):
+            self._table.delete_item(Key={"pk": _OPEN, "sk": f"open#{release_id}"})
+
+    def _query(self, pk: str, prefix: str) -> list[dict[str, Json]]:
+        items: list[dict[str, Json]] = []
+        start: dict[str, Json] = {}
+        with translated(f"reading {pk}"):
+            while True:
+                page = self._table.query(
+                    KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+                    ExpressionAttributeValues={":pk": pk, ":prefix": prefix},
+                    ConsistentRead=True,
+                    **start,
+                )
+                items += [from_store(item) for item in page["Items"]]
+                if "LastEvaluatedKey" not in page:
+                    return items
+                start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+def _key(release_id: str) -> dict[str, str]:
+    return {"pk": f"review#{release_id}", "sk": "request"}
+
+
+def _item(request: ReviewRequest) -> Json:
+    item = {k: v for k, v in request.to_item().items() if v is not None}
+    return to_store({**_key(request.release_id), **item})
+
+
+def _seen(request: ReviewRequest) -> dict[str, Json]:
+    return {":round": request.round, ":decisions": request.decisions}
+
+
+class S3Briefs:
+    """`Briefs` in the report bucket: `releases/<release id>/review/<round>.json`."""
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self._s3, self._bucket = s3, bucket
+
+    def put(self, brief: Brief) -> None:
+        with translated(f"storing what reviewers of {brief.release_id} are shown"):
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=_brief_key(brief.release_id, brief.round),
+                Body=canonical_json(brief.to_dict()).encode(),
+                ContentType="application/json",
+            )
+
+    def get(self, release_id: str, round: int) -> Brief:
+        text = self._read(_brief_key(release_id, round))
+        if text is None:
+            raise NotFound(f"release {release_id} has no record of round {round} of its review")
+        return Brief.from_dict(json.loads(text))
+
+    def report(self, key: str) -> str | None:
+        return self._read(key) if key else None
+
+    def _read(self, key: str) -> str | None:
+        try:
+            with translated(f"reading {key}"):
+                return str(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode())
+        except NotFound:
+            return None
+
+
+def _brief_key(release_id: str, round: int) -> str:
+    return f"releases/{release_id}/review/{round}.json"

@@ -1,0 +1,184 @@
+"""The ports of a review, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from promptlane.domain.attribution import Touch, Touches
+from promptlane.domain.brief import Brief
+from promptlane.domain.errors import AlreadyExists, Conflict, NotApplicable, NotFound
+from promptlane.domain.mail import Mail
+from promptlane.domain.review import Authors, Decision, ReviewRequest, numbered
+
+Json = Any
+
+
+class InMemoryReviews:
+    """`ReviewStore` in memory, thread safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._requests: dict[str, ReviewRequest] = {}
+        self._decisions: dict[tuple[str, int], dict[str, Decision]] = {}
+        self._marks: dict[str, dict[str, float]] = {}
+        self._attempts: dict[tuple[str, str, int], int] = {}
+        self._open: set[str] = set()
+
+    def open(self, request: ReviewRequest) -> ReviewRequest:
+        with self._lock:
+            stored = self._requests.get(request.release_id)
+            if stored is not None and stored.round > request.round:
+                raise Conflict(f"round {stored.round} of the review of {request.release_id} was asked for already")
+            if stored is not None and stored.round == request.round:
+                expires = request.expires_at if stored.outcome is None else stored.expires_at
+                request = replace(stored, task_token=request.task_token, expires_at=expires)
+            self._requests[request.release_id] = ReviewRequest.from_item(request.to_item())
+            self._open.add(request.release_id)
+            return self._requests[request.release_id]
+
+    def get(self, release_id: str) -> ReviewRequest | None:
+        with self._lock:
+            return self._requests.get(release_id)
+
+    def decisions(self, release_id: str, round: int) -> list[Decision]:
+        with self._lock:
+            return sorted(self._decisions.get((release_id, round), {}).values(), key=lambda d: d.number)
+
+    def record(self, request: ReviewRequest, decision: Decision) -> Decision:
+        with self._lock:
+            recorded = self._decisions.setdefault((request.release_id, request.round), {})
+            if decision.reviewer in recorded:
+                raise AlreadyExists(f"{decision.by} has decided about {request.release_id} already")
+            stored = self._unmoved(request)
+            counted, decision = numbered(stored, decision)
+            self._requests[request.release_id] = counted
+            recorded[decision.reviewer] = Decision.from_dict(decision.to_dict())
+            return decision
+
+    def close(self, request: ReviewRequest, outcome: Mapping[str, Json]) -> None:
+        with self._lock:
+            self._requests[request.release_id] = replace(self._unmoved(request), outcome=dict(outcome))
+
+    def _unmoved(self, request: ReviewRequest) -> ReviewRequest:
+        stored = self._requests.get(request.release_id)
+        same = stored is not None and (stored.round, stored.decisions) == (request.round, request.decisions)
+        if stored is None or not same or stored.outcome is not None:
+            raise Conflict(f"the review of {request.release_id} moved on meanwhile")
+        return stored
+
+    def note(
+        self, request: ReviewRequest, *, authors: Authors | None = None, reach: Mapping[str, str] | None = None
+    ) -> None:
+        with self._lock:
+            stored = self._requests.get(request.release_id)
+            if stored is None or stored.round != request.round or stored.outcome is not None:
+                return
+            self._requests[request.release_id] = replace(
+                stored, authors=authors or stored.authors, reach=stored.reach if reach is None else dict(reach)
+            )
+
+    def mark(self, release_id: str, name: str, at: float) -> bool:
+        with self._lock:
+            marks = self._marks.setdefault(release_id, {})
+            if name in marks:
+                return False
+            marks[name] = at
+            return True
+
+    def marked(self, release_id: str, prefix: str) -> set[str]:
+        with self._lock:
+            return {name for name in self._marks.get(release_id, {}) if name.startswith(prefix)}
+
+    def attempt(self, release_id: str, reviewer: str, window: int) -> int:
+        with self._lock:
+            key = (release_id, reviewer, window)
+            self._attempts[key] = self._attempts.get(key, 0) + 1
+            return self._attempts[key]
+
+    def open_reviews(self) -> list[str]:
+        with self._lock:
+            return sorted(self._open)
+
+    def unlist(self, release_id: str) -> None:
+        with self._lock:
+            self._open.discard(release_id)
+
+
+class InMemoryBriefs:
+    """`Briefs` in memory, through the stored form."""
+
+    def __init__(self) -> None:
+        self._briefs: dict[tuple[str, int], dict[str, Json]] = {}
+        self.reports: dict[str, str] = {}
+
+    def put(self, brief: Brief) -> None:
+        self._briefs[brief.release_id, brief.round] = brief.to_dict()
+
+    def get(self, release_id: str, round: int) -> Brief:
+        try:
+            return Brief.from_dict(self._briefs[release_id, round])
+        except KeyError:
+            raise NotFound(f"release {release_id} has no record of round {round} of its review") from None
+
+    def report(self, key: str) -> str | None:
+        return self.reports.get(key)
+
+
+class FakeSigner:
+    """`Signer` with a key that is known; only for tests."""
+
+    def __init__(self, key: bytes = b"not a secret") -> None:
+        self._key = key
+
+    def sign(self, message: bytes) -> bytes:
+        return hmac.new(self._key, message, hashlib.sha256).digest()
+
+    def verify(self, message: bytes, mac: bytes) -> bool:
+        return hmac.compare_digest(self.sign(message), mac)
+
+
+class FakeTokens:
+    """`TaskTokens` that remember every answer; a token is answered once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.answers: dict[str, Mapping[str, Json]] = {}
+
+    def succeed(self, task_token: str, output: Mapping[str, Json]) -> bool:
+        with self._lock:
+            if task_token in self.answers:
+                return False
+            self.answers[task_token] = dict(output)
+            return True
+
+
+class FakeTrail:
+    """`Trail` with the events that a test puts in."""
+
+    def __init__(self, *events: Touch, truncated: bool = False) -> None:
+        self.events = list(events)
+        self.truncated = truncated
+
+    def touches(self, prompt_id: str, name: str, *, since: float, until: float) -> Touches:
+        return Touches(tuple(e for e in self.events if int(since) <= e.at <= until), self.truncated)
+
+
+class FakePost:
+    """`Post` that keeps what it sends. `states` overrides how email reaches an address."""
+
+    def __init__(self, states: Mapping[str, str] | None = None) -> None:
+        self.states = dict(states or {})
+        self.sent: list[tuple[str, Mail]] = []
+
+    def reach(self, emails: Sequence[str]) -> dict[str, str]:
+        return {email: self.states.get(email, "confirmed") for email in emails}
+
+    def send(self, email: str, mail: Mail) -> None:
+        if self.states.get(email) == "unexpected":
+            raise NotApplicable("a subscription that nobody expects would get this email too")
+        self.sent.append((email, mail))

@@ -1,0 +1,124 @@
+"""The short pages: what became of a decision, and why a link opens nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from promptlane.domain.mail import moment
+from promptlane.domain.review import Choice, Standing
+from promptlane.domain.text import visible
+from promptlane.domain.visit import Door, Visit
+
+from .markup import Child, Html, document, tag
+from .style import STYLE
+
+_ASK: Final = "Ask whoever runs Promptlane in your team, or look with `promptlane status`."
+_DOORS: Final[Mapping[Door, tuple[int, str, str]]] = {
+    Door.INVALID: (
+        403,
+        "This link is not valid",
+        "It was changed, cut off, or not made by this deployment. Open the whole link from your own email; some mail "
+        "programs break long links. Nothing was decided.",
+    ),
+    Door.FOREIGN: (
+        403,
+        "This link belongs to another release",
+        "It was signed for another release than the one in its address. Open the link from the email about this "
+        "release. Nothing was decided.",
+    ),
+    Door.EXPIRED: (410, "This link has expired", "The time for this review is over. Nothing was decided by you."),
+    Door.STALE: (
+        410,
+        "There is a newer review of this release",
+        "What is in production changed, so the version was tested again and you were sent a new link. Use the newest "
+        "email. Nothing was decided.",
+    ),
+    Door.CLOSED: (410, "This review is over", "It was decided, or the release ended, before you decided."),
+}
+
+
+def door_page(visit: Visit) -> tuple[int, str]:
+    """Status and page of a link that does not open the review."""
+    if visit.door is Door.USED:
+        return 200, decided_page(visit, fresh=False)
+    status, title, text = _DOORS[visit.door]
+    more: list[Child] = []
+    outcome = visit.request.outcome if visit.request else None
+    if outcome and visit.door in (Door.CLOSED, Door.EXPIRED):
+        more.append(tag("p", "Outcome: ", tag("strong", str(outcome["decision"])), f", by {visible(outcome['by'])}."))
+    return status, message_page(title, text, *more)
+
+
+def decided_page(visit: Visit, *, fresh: bool) -> str:
+    """Thanks for a decision just made, or what was decided with this link before."""
+    own, state, request = visit.own, visit.state, visit.request
+    if own is None or state is None or request is None:
+        raise ValueError("nobody decided with this link")
+    approved = own.choice is Choice.APPROVE
+    verb = "approved" if approved else "rejected"
+    title = f"You {verb} version {request.candidate.version}" if fresh else f"You already {verb} this version"
+    tone = {Standing.APPROVED: "good", Standing.REJECTED: "bad", Standing.IMPOSSIBLE: "bad"}.get(state.standing, "warn")
+    return message_page(
+        title,
+        "Your decision is recorded and cannot be changed."
+        if fresh
+        else "A link decides once. What you sent before stands; nothing was changed now.",
+        tag(
+            "dl",
+            tag("dt", "Prompt"),
+            tag("dd", f"{visible(request.prompt)}, version {request.candidate.version}"),
+            tag("dt", "Decision"),
+            tag("dd", f"{verb}, {moment(own.at)}"),
+            tag("dt", "Reason"),
+            tag("dd", own.reason),
+            tag("dt", "Release"),
+            tag("dd", request.release_id),
+            class_="facts",
+        ),
+        tag("p", _next(state.standing, state.why), class_=f"note {tone}"),
+    )
+
+
+def _next(standing: Standing, why: str) -> str:
+    if standing is Standing.APPROVED:
+        return "The review is complete: approved. The first canary step begins now."
+    if standing in (Standing.REJECTED, Standing.IMPOSSIBLE):
+        return "The review is complete: rejected. This version gets no traffic."
+    if standing is Standing.EXPIRED:
+        return "The review expired before it was complete."
+    return f"The review goes on: {why}."
+
+
+def message_page(title: str, text: str, *more: Child) -> str:
+    """A page with one thing to say."""
+    return document(
+        f"{title} – Promptlane",
+        STYLE,
+        tag("header", "Promptlane", class_="top narrow-top"),
+        tag("main", tag("h1", title), tag("section", tag("p", text), *more), _footer(), class_="narrow"),
+    )
+
+
+def _footer() -> Html:
+    return tag("p", _ASK, class_="soft")
+
+
+NOT_FOUND: Final = ("This address is not complete", "Open the whole link from your email.")
+WRONG_METHOD: Final = ("This address cannot do that", "Open it in a browser. Nothing was decided.")
+NOT_A_FORM: Final = (
+    "That was not the review's form",
+    "What was sent is not form data that this page makes. Open the link from your email and use the form there. "
+    "Nothing was decided.",
+)
+TOO_LARGE: Final = (
+    "That is too long",
+    "What was sent is larger than a decision with its reason can be. Go back, shorten the reason to 2,000 characters, "
+    "and send it again. Nothing was decided.",
+)
+TRY_AGAIN: Final = (
+    "Please try again",
+    "A service that this page needs did not answer. Wait a minute and send it again; what was recorded before stands, "
+    "and nothing is recorded twice.",
+)
+NO_REPORT: Final = ("There is no test report", "The report of this release is not stored, or is too large for a page.")

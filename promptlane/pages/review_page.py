@@ -1,0 +1,242 @@
+"""The page on which a reviewer reads and decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from promptlane.domain.brief import Brief, in_words
+from promptlane.domain.diff import compare
+from promptlane.domain.mail import moment
+from promptlane.domain.policy import Reviewer
+from promptlane.domain.review import (
+    MAX_REASON,
+    REACHED,
+    Choice,
+    Decision,
+    ReviewRequest,
+    Tally,
+    is_author,
+    needed_approvals,
+    reach_in_words,
+    reviewer_key,
+)
+from promptlane.domain.text import visible
+from promptlane.domain.visit import Fault, Visit
+
+from .diff_view import diff_view
+from .markup import Child, Html, document, tag
+from .style import STYLE
+
+FAULTS: Final[Mapping[Fault, str]] = {
+    Fault.CODE: "The short code is not the one in your email. Nothing was decided.",
+    Fault.CHOICE: "Choose whether you approve or reject. Nothing was decided.",
+    Fault.REASON: f"Give a reason of 1 to {MAX_REASON:,} characters. Nothing was decided.",
+    Fault.AUTHOR: "You wrote part of this version, and nobody approves an own version. Nothing was decided; "
+    "you may reject it.",
+    Fault.TOO_MANY: "Too many attempts with this link. Nothing was decided; wait ten minutes and try again.",
+}
+_FIELD: Final[Mapping[Fault, str]] = {Fault.CODE: "code", Fault.REASON: "reason", Fault.CHOICE: "approve"}
+_VERDICT: Final = {"pass": "good", "fail": "bad"}
+
+
+def review_page(
+    visit: Visit, brief: Brief, *, now: float, report: str = "", fault: Fault | None = None, typed: str = "",
+    chosen: str = "",
+) -> str:  # fmt: skip
+    """The page of an open link. `report` is the relative address of the test report; `typed` a reason to keep."""
+    request, state, reviewer = visit.request, visit.state, visit.reviewer
+    if request is None or state is None or reviewer is None:
+        raise ValueError("only an open link has a review page")
+    name = visible(brief.prompt)
+    title = f"{'Error: ' if fault else ''}Review {name} version {brief.version}"
+    return document(
+        title,
+        STYLE,
+        tag("a", "Skip to the decision", href="#decide", class_="skip"),
+        tag("header", "Promptlane · review for ", tag("strong", visible(reviewer.name)), class_="top"),
+        tag(
+            "main",
+            _summary(request, brief, state, now),
+            _tests(request, brief, report),
+            _changes(brief),
+            _plan(brief),
+            _people(request, state, visit.decisions, reviewer),
+            _form(request, reviewer, fault, typed, chosen),
+        ),
+    )
+
+
+def _summary(request: ReviewRequest, brief: Brief, state: Tally, now: float) -> Html:
+    old = f"version {brief.stable_version}" if brief.stable_version is not None else "nothing: it is the first version"
+    left = in_words(request.expires_at - now)
+    return tag(
+        "div",
+        tag("h1", f"{visible(brief.prompt)}: approve version {brief.version}?"),
+        tag("p", visible(brief.description) or "The author gave no description.", class_="lead"),
+        tag("p", tag("a", "Go to the decision", href="#decide")),
+        tag(
+            "dl",
+            _fact("Replaces", old),
+            _fact("Author", visible(", ".join(brief.authors)) or "not known"),
+            _fact("Approvals", f"{len(state.approvals)} of {state.needed}: {state.why}"),
+            _fact("Expires", f"{moment(request.expires_at)}, in {left}"),
+            _fact("Release", request.release_id),
+            _fact("Fingerprint", tag("span", request.candidate.fingerprint, class_="code")),
+            class_="facts",
+        ),
+    )
+
+
+def _fact(name: str, value: Child) -> list[Html]:
+    return [tag("dt", name), tag("dd", value)]
+
+
+def chip(verdict: str) -> Html:
+    """A verdict as a word in a coloured pill."""
+    return tag("span", verdict or "no tests", class_=f"chip {_VERDICT.get(verdict, 'warn')}")
+
+
+def _tests(request: ReviewRequest, brief: Brief, report: str) -> Html:
+    tests = brief.tests
+    rows = [tag("tr", tag("th", visible(a), scope="row"), tag("td", visible(b)), tag("td", visible(c)))
+            for a, b, c in tests.rows]  # fmt: skip
+    count = len(tests.newly_failing) + tests.left_out
+    return _section(
+        "tests",
+        ["Tests ", chip(request.verdict)],
+        tag("p", visible(tests.reason)) if tests.reason else None,
+        tag(
+            "table",
+            tag("thead", tag("tr", tag("th", "", scope="col"), tag("th", "Stable", scope="col"),
+                             tag("th", "This version", scope="col"))),
+            tag("tbody", rows),
+            class_="results",
+        ) if rows else None,
+        tag("h3", f"Newly failing: {count or 'none'}"),
+        tag("ul", [_case(c.name, c.slice, c.why) for c in tests.newly_failing], class_="plain") if count else None,
+        tag("p", f"… and {tests.left_out} more in the report.", class_="soft") if tests.left_out else None,
+        [tag("p", tag("strong", "Inconclusive: "), visible(text), class_="note warn") for text in tests.inconclusive],
+        tag("p", tag("a", "Whole test report", href=report)) if report else None,
+    )  # fmt: skip
+
+
+def _case(name: str, part: str, why: str) -> Html:
+    return tag("li", tag("strong", visible(name)), tag("span", f" [{visible(part)}] ", class_="soft"), visible(why))
+
+
+def _changes(brief: Brief) -> Html:
+    sections = compare(brief.stable_variants, brief.candidate_variants)
+    first = brief.stable_version is None
+    old = "nothing yet" if first else f"version {brief.stable_version} (in production)"
+    command = f"promptlane diff {brief.prompt} {'' if first else f'{brief.stable_version} '}{brief.version}"
+    return _section(
+        "changes",
+        "What changes",
+        tag("p", "Everything that the fingerprint covers: texts, model, inference settings, tools. Characters that "
+            "cannot be seen are spelled out as ⟦U+…⟧.", class_="soft"),
+        diff_view(sections, old=old, new=f"version {brief.version}", command=command),
+    )  # fmt: skip
+
+
+def _plan(brief: Brief) -> Html:
+    steps = [tag("li", tag("strong", share), f" of the users, {how}") for share, how in brief.plan]
+    return _section(
+        "next",
+        "If it is approved",
+        tag("ol", steps, class_="plan"),
+        tag("p", "An alarm, the judge or an operator puts the version in production back at any step.", class_="soft"),
+    )
+
+
+def _people(request: ReviewRequest, state: Tally, decisions: tuple[Decision, ...], me: Reviewer) -> Html:
+    groups = request.policy.required_groups
+    needed = needed_approvals(request)
+    rule = f"{needed} approval{'s' if needed > 1 else ''} of {len(request.policy.reviewers)} reviewers"
+    if groups:
+        rule += f", among them one of {' and one of '.join(visible(g) for g in groups)}"
+    doubts = [tag("p", "The author is not certain: ", visible(d), class_="note warn")
+              for d in request.authors.unattributed]  # fmt: skip
+    return _section(
+        "people",
+        "Who decides",
+        tag("p", f"{rule}. One rejection ends the review."),
+        doubts,
+        tag("ul", [_person(request, r, decisions, me) for r in request.policy.reviewers], class_="plain"),
+        tag("p", state.why, class_="soft"),
+    )
+
+
+def _person(request: ReviewRequest, reviewer: Reviewer, decisions: tuple[Decision, ...], me: Reviewer) -> Html:
+    key = reviewer_key(reviewer.email)
+    mine = next((d for d in decisions if d.reviewer == key), None)
+    if mine is not None:
+        verb = "approved" if mine.choice is Choice.APPROVE else "rejected"
+        status: Child = [tag("strong", verb), f" on {moment(mine.at)}: {mine.reason}"]
+    elif is_author(reviewer, request.authors):
+        status = "wrote part of it and cannot approve it"
+    else:
+        status = "has not decided"
+        reach = request.reach.get(key, "confirmed")
+        if reach not in REACHED:
+            status += f" ({reach_in_words(reach)})"
+    groups = f" ({', '.join(map(visible, reviewer.groups))})" if reviewer.groups else ""
+    you = " – you" if reviewer.email == me.email else ""
+    return tag("li", tag("strong", visible(reviewer.name)), f"{groups}{you}: ", status)
+
+
+def _form(request: ReviewRequest, reviewer: Reviewer, fault: Fault | None, typed: str, chosen: str) -> Html:
+    author = is_author(reviewer, request.authors)
+    wrong = _FIELD.get(fault, "") if fault else ""
+    alert = None
+    if fault is not None:
+        text = tag("a", FAULTS[fault], href=f"#{wrong}") if wrong else FAULTS[fault]
+        alert = tag("p", text, class_="note bad", role="alert", id="fault")
+
+    def choice(value: str, label: str) -> Html:
+        disabled = value == "approve" and author
+        box = tag("input", type="radio", name="decision", value=value, id=value, required=True,
+                  checked=chosen == value and not disabled, disabled=disabled)  # fmt: skip
+        return tag("label", box, label, for_=value)
+
+    described = "fault" if fault else None
+    return _section(
+        "decide",
+        "Your decision",
+        alert,
+        tag("p", "You wrote part of this version: you may reject it, but not approve it.", class_="note warn")
+        if author else None,
+        tag(
+            "form",
+            tag("fieldset", tag("legend", "Does this version go to users?"),
+                tag("div", choice("approve", "Approve"), choice("reject", "Reject"), class_="choice")),
+            tag(
+                "div",
+                tag("label", "Short code from your email", for_="code"),
+                tag("p", "Eight letters and digits, such as ABCD-2345.", class_="soft", id="code-hint"),
+                tag("input", type="text", name="code", id="code", class_="short", required=True, maxlength=20,
+                    autocomplete="off", autocapitalize="characters", spellcheck="false", inputmode="text",
+                    aria_invalid="true" if wrong == "code" else None,
+                    aria_describedby=f"code-hint{' fault' if wrong == 'code' else ''}"),
+                class_="field",
+            ),
+            tag(
+                "div",
+                tag("label", "Reason", for_="reason"),
+                tag("p", "It is kept in the release's record with your name.", class_="soft", id="reason-hint"),
+                tag("textarea", "\n" + typed, name="reason", id="reason", rows=3, required=True, maxlength=MAX_REASON,
+                    aria_invalid="true" if wrong == "reason" else None,
+                    aria_describedby=f"reason-hint{' fault' if wrong == 'reason' else ''}"),
+                class_="field",
+            ),
+            tag("button", "Send my decision", type="submit"),
+            method="post",
+            accept_charset="utf-8",
+            autocomplete="off",
+            aria_describedby=described,
+        ),
+    )  # fmt: skip
+
+
+def _section(name: str, title: Child, *children: Child) -> Html:
+    return tag("section", tag("h2", title, id=f"{name}-title"), *children, id=name, aria_labelledby=f"{name}-title")
