@@ -1,0 +1,230 @@
+"""CloudTrail for Bedrock, which the emulator does not record.
+
+Lacking in MiniStack: events of Bedrock calls in AWS's shape, EventBridge delivery, pages in LookupEvents, data events.
+Here: other gaps call `record`; LookupEvents answers from what was recorded (and from MiniStack's own recording, if it
+is switched on). As on AWS, LookupEvents knows management events only and needs no trail; events reach EventBridge
+(source `aws.bedrock`, detail-type `AWS API Call via CloudTrail`) and CloudWatch Logs only while a trail is logging and
+selects them, and read-only events never reach EventBridge. Delivery takes no time here; on AWS it takes minutes."""
+
+from __future__ import annotations
+
+import collections
+import json
+import time
+from typing import Any
+
+from ministack.core.responses import AccountRegionScopedDict
+from ministack.services import cloudtrail, cloudwatch_logs, eventbridge
+
+from local import seams
+from local.gaps import callers, log_groups
+
+KEPT = 100_000
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+SENSITIVE = ("variants", "metadata", "inputVariables", "promptVariables")
+
+_management = AccountRegionScopedDict()
+_data_events = AccountRegionScopedDict()
+
+
+def install() -> None:
+    seams.require(cloudtrail, "_trails", "_event_selectors", "_get_event_queue", "_visible_trail_items", "_DISPATCH")
+    seams.require(cloudwatch_logs, "_log_groups")
+    seams.require(eventbridge, "_ensure_default_bus", "_put_events")
+    cloudtrail._DISPATCH["LookupEvents"] = look_up
+    for action in ("CreateTrail", "UpdateTrail"):
+        cloudtrail._DISPATCH[action] = _with_log_group(cloudtrail._DISPATCH[action])
+    seams.on_reset(_management.clear)
+    seams.on_reset(_data_events.clear)
+
+
+def _with_log_group(operation: Any) -> Any:
+    """MiniStack forgets which log group a trail writes to."""
+
+    def call(body: dict[str, Any]) -> seams.Response:
+        reply: seams.Response = operation(body)
+        if reply[0] == 200 and body.get("CloudWatchLogsLogGroupArn"):
+            trail = cloudtrail._find_visible_trail(body["Name"])[2]
+            for name in ("CloudWatchLogsLogGroupArn", "CloudWatchLogsRoleArn"):
+                trail[name] = body.get(name, "")
+        return reply
+
+    return call
+
+
+def record(
+    name: str,
+    *,
+    identity: dict[str, Any],
+    request: dict[str, Any] | None,
+    response: dict[str, Any] | None = None,
+    read_only: bool = False,
+    error: tuple[str, str] | None = None,
+    resources: list[dict[str, str]] | None = None,
+    extra: dict[str, Any] | None = None,
+    user_agent: str = "",
+    data_event: bool = False,
+) -> None:
+    """Record one Bedrock API call; `error` is (code, message) of a call that failed."""
+    if data_event and not selected("Data", read_only=read_only, resource_type=(resources or [{}])[0].get("type", "")):
+        return
+    account, region = seams.account(), seams.region()
+    event: dict[str, Any] = {
+        "eventVersion": "1.11",
+        "userIdentity": identity,
+        "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "eventSource": "bedrock.amazonaws.com",
+        "eventName": name,
+        "awsRegion": region,
+        "sourceIPAddress": identity.get("invokedBy", "127.0.0.1"),
+        "userAgent": identity.get("invokedBy") or user_agent,
+        "requestParameters": _masked(request),
+        "responseElements": _masked(response),
+        "requestID": seams.responses.new_uuid(),
+        "eventID": seams.responses.new_uuid(),
+        "readOnly": read_only,
+        "eventType": "AwsApiCall",
+        "managementEvent": not data_event,
+        "recipientAccountId": account,
+        "eventCategory": "Data" if data_event else "Management",
+    }
+    if error:
+        event |= {"errorCode": error[0], "errorMessage": error[1], "responseElements": None}
+    if resources:
+        event["resources"] = resources
+    if extra:
+        event["additionalEventData"] = extra
+    _kept(_data_events if data_event else _management).append((time.time(), event))
+    _deliver(event, read_only, data_event)
+
+
+def _kept(store: AccountRegionScopedDict) -> collections.deque[tuple[float, dict[str, Any]]]:
+    queue: collections.deque[tuple[float, dict[str, Any]]] | None = store.get("events")
+    if queue is None:
+        queue = store["events"] = collections.deque(maxlen=KEPT)
+    return queue
+
+
+def _masked(elements: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Fields that Bedrock's service model marks as sensitive are hidden in CloudTrail."""
+    if elements is None:
+        return None
+    return {name: HIDDEN if name in SENSITIVE else value for name, value in elements.items()}
+
+
+def _deliver(event: dict[str, Any], read_only: bool, data_event: bool) -> None:
+    category = "Data" if data_event else "Management"
+    resource_type = (event.get("resources") or [{}])[0].get("type", "")
+    trails = [t for selectors, t in _logging_trails() if _any_selects(selectors, category, read_only, resource_type)]
+    if not trails:
+        return
+    detail = json.dumps(event)
+    if not read_only:
+        eventbridge._ensure_default_bus()
+        entry = {"Source": "aws.bedrock", "DetailType": "AWS API Call via CloudTrail", "Detail": detail}
+        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+    for trail in trails:
+        if group := (trail.get("CloudWatchLogsLogGroupArn") or "").removesuffix(":*").partition(":log-group:")[2]:
+            log_groups.write(group, f"{seams.account()}_CloudTrail_{seams.region()}", [detail])
+
+
+def _logging_trails() -> list[tuple[list[dict[str, Any]], dict[str, Any]]]:
+    found = []
+    for home, name, trail in cloudtrail._visible_trail_items():
+        if trail.get("IsLogging"):
+            stored = cloudtrail._event_selectors.get_scoped(seams.account(), home, name)
+            found.append((stored or cloudtrail._DEFAULT_EVENT_SELECTORS, trail))
+    return found
+
+
+def selected(category: str, *, read_only: bool, resource_type: str = "") -> bool:
+    """Whether a trail that is logging asks for such events (basic or advanced event selectors)."""
+    return any(_any_selects(selectors, category, read_only, resource_type) for selectors, _ in _logging_trails())
+
+
+def _any_selects(selectors: list[dict[str, Any]], category: str, read_only: bool, resource_type: str) -> bool:
+    return any(_selects(selector, category, read_only, resource_type) for selector in selectors)
+
+
+def _selects(selector: dict[str, Any], category: str, read_only: bool, resource_type: str) -> bool:
+    if "FieldSelectors" in selector:
+        facts = {
+            "eventCategory": category,
+            "readOnly": str(read_only).lower(),
+            "resources.type": resource_type,
+            "eventSource": "bedrock.amazonaws.com",
+        }
+        return all(_field_matches(field, facts) for field in selector["FieldSelectors"])
+    if selector.get("ReadWriteType", "All") not in ("All", "ReadOnly" if read_only else "WriteOnly"):
+        return False
+    if category == "Management":
+        return str(selector.get("IncludeManagementEvents", True)).lower() == "true"
+    return any(wanted.get("Type") == resource_type for wanted in selector.get("DataResources") or [])
+
+
+def _field_matches(field: dict[str, Any], facts: dict[str, str]) -> bool:
+    fact = facts.get(field.get("Field", ""))
+    if fact is None:
+        return True  # a field that our events do not carry, such as eventName: not narrowed here
+    tests = {
+        "Equals": lambda values: fact in values,
+        "NotEquals": lambda values: fact not in values,
+        "StartsWith": lambda values: fact.startswith(tuple(values)),
+        "NotStartsWith": lambda values: not fact.startswith(tuple(values)),
+        "EndsWith": lambda values: fact.endswith(tuple(values)),
+        "NotEndsWith": lambda values: not fact.endswith(tuple(values)),
+    }
+    return all(test(field[operator]) for operator, test in tests.items() if field.get(operator))
+
+
+def look_up(body: dict[str, Any]) -> seams.Response:
+    """LookupEvents: newest first, one lookup attribute, pages of at most 50."""
+    wanted = body.get("LookupAttributes") or []
+    if len(wanted) > 1:
+        return cloudtrail._err("InvalidLookupAttributesException", "You can only specify one lookup attribute.")
+    size = min(int(body.get("MaxResults") or 50), 50)
+    start, end = float(body.get("StartTime") or 0), float(body.get("EndTime") or 1e12)
+    try:
+        skip = int(body.get("NextToken") or 0)
+    except ValueError:
+        return cloudtrail._err("InvalidNextTokenException", f"Invalid token {body['NextToken']!r}.")
+    own = (_summary(at, event) for at, event in list(_kept(_management)) if start <= at <= end)
+    stock = (e for e in list(cloudtrail._get_event_queue()) if start <= e["EventTime"] <= end)
+    matching = [e for e in (*own, *stock) if all(_attribute_matches(e, attribute) for attribute in wanted)]
+    matching.sort(key=lambda e: e["EventTime"], reverse=True)
+    page = matching[skip : skip + size]
+    for event in page:
+        if isinstance(event["CloudTrailEvent"], dict):
+            event["CloudTrailEvent"] = json.dumps(event["CloudTrailEvent"])
+    more = {"NextToken": str(skip + size)} if skip + size < len(matching) else {}
+    return cloudtrail._ok({"Events": page, **more})
+
+
+def _summary(at: float, event: dict[str, Any]) -> dict[str, Any]:
+    resources = [{"ResourceName": r["ARN"], "ResourceType": r["type"]} for r in event.get("resources") or []]
+    identifier = (event.get("requestParameters") or {}).get("promptIdentifier")
+    if identifier:
+        resources.append({"ResourceName": identifier, "ResourceType": "AWS::Bedrock::Prompt"})
+    return {
+        "EventId": event["eventID"],
+        "EventName": event["eventName"],
+        "EventSource": event["eventSource"],
+        "EventTime": at,
+        "Username": callers.user_name(event["userIdentity"]),
+        "AccessKeyId": event["userIdentity"].get("accessKeyId", ""),
+        "ReadOnly": str(event["readOnly"]).lower(),
+        "Resources": resources,
+        "CloudTrailEvent": event,
+    }
+
+
+def _attribute_matches(event: dict[str, Any], attribute: dict[str, str]) -> bool:
+    key, value = attribute.get("AttributeKey"), attribute.get("AttributeValue")
+    if key in ("ResourceName", "ResourceType"):
+        return any(resource.get(key) == value for resource in event.get("Resources", []))
+    return bool(key and event.get(key, "") == value)
+
+
+def data_events() -> list[dict[str, Any]]:
+    """Data events that a trail selected, oldest first (on AWS they are in the trail's log files)."""
+    return [event for _, event in _kept(_data_events)]

@@ -1,0 +1,180 @@
+"""The embedded AWS as one process: MiniStack's ASGI app with our gaps closed, served by uvicorn.
+
+Everything it keeps is under one directory (`.local/` for `make up`): `mail/` (SNS email), `state/`, `tmp/`, and the
+interpreter that Lambda functions run in. Routes of our own, beside AWS's: GET /_promptlane/health, and
+POST /_promptlane/bedrock (knobs, see local/gaps/bedrock_runtime.py)."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from local import lambda_runtime
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HOME = REPOSITORY / ".local"
+
+GAPS = (
+    *("callers", "log_groups", "cloudtrail", "prompts", "metrics", "invocation_log", "bedrock_runtime"),
+    *("lambda_functions", "alarms", "mail", "stepfunctions", "distributed_map", "sdk_tasks", "scheduler"),
+)
+KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "TZ", "AUTH", "SFN_WAIT_SCALE")
+KEPT_PREFIXES = ("PROMPTLANE_",)
+
+
+class PortTaken(RuntimeError):
+    """Somebody else listens on the port that was asked for."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"port {port} on 127.0.0.1 is already in use: stop what listens there (`make down` stops an embedded AWS "
+            "that `make up` started), or choose another port with --port N or PROMPTLANE_PORT=N"
+        )
+        self.port = port
+
+
+def check_port(port: int) -> None:
+    """Raise PortTaken unless we could listen on 127.0.0.1:port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as taken:
+            raise PortTaken(port) from taken
+
+
+def environment(port: int, home: Path, auth: bool) -> dict[str, str]:
+    """What the server's process may see: functions inherit it, so nothing of the host's but the bare minimum."""
+    kept = {k: v for k, v in os.environ.items() if k in KEPT_VARIABLES or k.startswith(KEPT_PREFIXES)}
+    return kept | {
+        "AUTH": "true" if auth or os.environ.get("AUTH", "").lower() == "true" else "false",
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "LOG_LEVEL": os.environ.get("PROMPTLANE_LOG_LEVEL", "WARNING"),
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "STATE_DIR": str(home / "state"),
+        "S3_DATA_DIR": str(home / "state" / "s3"),
+        "TMPDIR": str(home / "tmp"),
+        "PROMPTLANE_MAIL_DIR": str(home / "mail"),
+        "LAMBDA_PYTHON": str(lambda_runtime.python(HOME)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def serve(port: int, home: Path = HOME, *, auth: bool = False) -> None:
+    """Serve in the foreground until SIGTERM or SIGINT. Raises PortTaken, seams.EmulatorChanged."""
+    check_port(port)
+    started = time.monotonic()
+    variables = environment(port, home, auth)
+    os.environ.clear()
+    os.environ.update(variables)
+    shutil.rmtree(home / "tmp", ignore_errors=True)
+    for folder in ("mail", "state/s3", "tmp"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+
+    app = load()
+    import uvicorn
+    from ministack.core import lambda_runtime as workers
+
+    from local import model
+
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+        backlog=4096,
+    )
+    seconds = time.monotonic() - started
+    print(f"embedded AWS on http://127.0.0.1:{port} ({model.source()}; ready in {seconds:.1f} s)", flush=True)
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        workers.reset()
+        shutil.rmtree(home / "tmp", ignore_errors=True)
+
+
+def load() -> Any:
+    """Install every gap over MiniStack and return the ASGI app. The environment must be set before."""
+    from local import seams
+
+    seams.check_version()
+    seams.install_resets()
+    problems = []
+    for name in GAPS:
+        try:
+            importlib.import_module(f"local.gaps.{name}").install()
+        except seams.EmulatorChanged as changed:
+            problems.append(f"{name}: {changed}")
+    if problems:
+        raise seams.EmulatorChanged("\n".join(problems))
+    return app
+
+
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Our own routes, then MiniStack. Our endpoint counts as TLS: policies that deny plain http must not refuse it."""
+    import ministack.app as host
+
+    if scope["type"] == "http":
+        if scope["path"].startswith("/_promptlane/"):
+            await own_route(scope, receive, send)
+            return
+        if not any(name == b"x-forwarded-proto" for name, _ in scope["headers"]):
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+    await host.app(scope, receive, send)
+
+
+async def own_route(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    from local import model
+    from local.gaps import bedrock_runtime
+
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    status, reply = 200, {}
+    if scope["path"] == "/_promptlane/health":
+        reply = {"status": "ok", "pid": os.getpid(), "answers": model.source(), "auth": os.environ["AUTH"] == "true"}
+    elif scope["path"] == "/_promptlane/bedrock" and scope["method"] == "POST":
+        try:
+            reply = bedrock_runtime.turn(json.loads(body or b"{}"))
+        except (ValueError, TypeError) as wrong:
+            status, reply = 400, {"message": f"{wrong}; knobs are described in local/gaps/bedrock_runtime.py"}
+    else:
+        status, reply = 404, {"message": f"no such route: {scope['path']}"}
+    data = json.dumps(reply).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": data})
+
+
+def main(port: int, home: Path, auth: bool) -> int:
+    """`serve` with errors as one clear line; returns the exit code."""
+    try:
+        serve(port, home, auth=auth)
+    except (PortTaken, lambda_runtime.RuntimeMissing) as problem:
+        print(f"promptlane: {problem}", file=sys.stderr)
+        return 2
+    except RuntimeError as changed:
+        print(f"promptlane: {changed}", file=sys.stderr)
+        return 3
+    return 0
