@@ -229,6 +229,17 @@ def cases_needed(margin: float, variance: float, *, alpha: float, power: float) 
     return max(1, ceil(max(perfect, usual)))
 
 
+def cases_for_rate(rate: float, alpha: float) -> int:
+    """Cases with which a perfect run proves a pass rate above `rate`; 100,000 where so many would not do."""
+    return next((n for n in range(1, 100_000) if _perfect_lower(n, alpha) > rate), 100_000)
+
+
+def _perfect_lower(n: int, alpha: float) -> float:
+    """`rate_interval([1.0] * n, alpha).lower`."""
+    m = (n + 1) / (n + 2)
+    return max(m - z_value(alpha) * sqrt((m - m * m) / (n + 2)), 0.0)
+
+
 def change_of(tally: CaseTally, *, absolute: bool = False) -> Change:
     """What became of one case. In a first version's test a case that never passed counts as newly failing."""
     if tally.candidate is None or (tally.stable is None and not absolute):
@@ -296,7 +307,7 @@ def assess(
         finding = Finding.PASS
     elif interval is not None and interval.upper < rules.min_pass_rate:
         finding = Finding.FAIL
-    perfect = next(k for k in range(1, 100_000) if rate_interval([1.0] * k, rules.alpha).lower > rules.min_pass_rate)
+    perfect = cases_for_rate(rules.min_pass_rate, rules.alpha)
     return Comparison(
         name=name,
         finding=finding,
@@ -308,7 +319,7 @@ def assess(
         interval=interval,
         p_value=None,
         detectable=None,
-        provable=1 - rate_interval([1.0] * n, rules.alpha).lower,
+        provable=1 - _perfect_lower(n, rules.alpha),
         cases_needed=perfect,
         must_pass=must_pass,
         too_small=n < perfect,

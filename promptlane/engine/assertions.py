@@ -17,14 +17,14 @@ import jsonschema
 import regex
 from rapidfuzz.distance import Levenshtein
 
+from promptlane.domain.answers import GUARDRAIL, Answer, CallRefused, Embedder, Judge
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.prompt import VARIABLE, canonical_json
 from promptlane.domain.refusal import is_refusal
 
 from . import rubric
-from .answers import GUARDRAIL, Answer, CallRefused, Embedder, Judge, Ungradable
 from .checks import Check
-from .kinds import KINDS
+from .kinds import KINDS, Ungradable
 from .suite import Assertion, Case
 
 Json = Any

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal
 
+from promptlane.domain.errors import PromptlaneError
+
+
+class Ungradable(PromptlaneError):
+    """An assertion could not be evaluated. The run counts as missing, never as passed or failed."""
+
+
 Needs = Literal["text", "texts", "any", "schema", "names", "nothing"]
 
 

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import jsonschema
 
+from promptlane.domain.answers import CallRefused, Judge
 from promptlane.domain.errors import Unavailable
 
-from .answers import CallRefused, Judge, Ungradable
+from .kinds import Ungradable
 
 Json = Any
 MAX_GRADED: Final = 60_000

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeVar
 
+from promptlane.domain.answers import Answer, CallRefused, Embedder, Judge, Model, ModelNotEnabled
 from promptlane.domain.errors import Unavailable
 
-from .answers import Answer, CallRefused, Embedder, Judge, Model, ModelNotEnabled, Ungradable
 from .assertions import CaseGrade, Grader
 from .checks import Check
+from .kinds import Ungradable
 from .prices import cost, price_of
 from .suite import Assertion, Case, flat
 from .targets import Target

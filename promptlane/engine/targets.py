@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from promptlane.domain.answers import Request
 from promptlane.domain.prompt import VARIABLE, PromptVersion, fingerprint, template_texts
 
-from .answers import Request
 from .suite import Case
 
 Json = Any

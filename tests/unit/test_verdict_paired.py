@@ -16,6 +16,7 @@ from promptlane.domain.verdict import (
     Change,
     Finding,
     Rules,
+    cases_for_rate,
     cases_needed,
     decide,
     detectable,
@@ -23,6 +24,7 @@ from promptlane.domain.verdict import (
     paired_interval,
     planned_variance,
     provable_margin,
+    rate_interval,
     sign_flip_p,
 )
 
@@ -232,3 +234,10 @@ def test_a_broken_run_is_refused(tallies: list[CaseTally], message: str) -> None
 def test_rules_out_of_range_are_refused(field: str) -> None:
     with pytest.raises(InvalidInput, match=f"tests.{field}"):
         Rules(**{field: 1.5})
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
+def test_cases_for_a_rate_are_the_fewest_that_prove_it(rate: float) -> None:
+    n = cases_for_rate(rate, 0.05)
+    assert rate_interval([1.0] * n, 0.05).lower > rate
+    assert n == 1 or rate_interval([1.0] * (n - 1), 0.05).lower <= rate

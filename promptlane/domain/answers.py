@@ -1,4 +1,4 @@
-"""What a model answered, and how the engine asks: the ports that adapters implement."""
+"""What a model is asked and answers in tests, and the ports through which it is asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from promptlane.domain.errors import InvalidInput, PromptlaneError
+from .errors import InvalidInput
 
 Json = Any
 GUARDRAIL: Final = "guardrail_intervened"
@@ -18,10 +18,6 @@ class CallRefused(InvalidInput):
 
 class ModelNotEnabled(CallRefused):
     """No request to this model can succeed: no access, or no such model or version."""
-
-
-class Ungradable(PromptlaneError):
-    """An assertion could not be evaluated. The run counts as missing, never as passed or failed."""
 
 
 @dataclass(frozen=True, slots=True)

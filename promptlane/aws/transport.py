@@ -1,0 +1,138 @@
+"""Signed calls to Bedrock at high rates: botocore's credentials, endpoints and signer over plain connections.
+
+boto3 spends about two milliseconds of Python on a Converse call (parameter validation, serializer, event hooks,
+parser, connection pool), which caps a process at some 450 calls a second. A test run makes the same simple call ten
+thousands of times, so it is sent here by hand: what is signed, where it goes and which credentials are used stays
+botocore's. Each thread keeps one connection.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import ssl
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import get_cert_path
+
+from promptlane.domain.errors import InvalidInput, Unauthorized, Unavailable
+
+Json = Any
+_STALE: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, http.client.CannotSendRequest)
+READ_SECONDS: Final = 120.0
+
+
+class BedrockTransport:
+    """Signed POSTs to the Bedrock runtime of one Region. Safe to share between threads."""
+
+    def __init__(self, *, endpoint: str, region: str, credentials: Any, bearer: str = "") -> None:
+        """`credentials`: botocore's, refreshed as they expire. `bearer`: a Bedrock API key, used instead."""
+        parts = urlsplit(endpoint)
+        self._secure, self._host = parts.scheme == "https", parts.hostname or ""
+        self._port = parts.port or (443 if self._secure else 80)
+        self._prefix = parts.path.rstrip("/")
+        self._base = f"{parts.scheme}://{parts.netloc}{self._prefix}"
+        self._region, self._credentials, self._bearer = region, credentials, bearer
+        self._local = threading.local()
+        self._context = ssl.create_default_context(cafile=_certificates()) if self._secure else None
+        self._proxy = _proxy(parts.scheme, self._host)
+
+    @classmethod
+    def from_environment(cls, session: Any = None) -> BedrockTransport:
+        """As boto3 would reach Bedrock: profile, Region, AWS_ENDPOINT_URL and the other settings are honoured."""
+        try:
+            found = session or boto3.Session()
+            client = found.client("bedrock-runtime")
+            credentials = found.get_credentials()
+        except BotoCoreError as error:
+            raise InvalidInput(f"Bedrock cannot be reached from here: {error}") from error
+        bearer = os.environ.get("AWS_BEARER_TOKEN_BEDROCK", "")
+        if credentials is None and not bearer:
+            raise Unauthorized("no AWS credentials were found; sign in, or set AWS_PROFILE")
+        return cls(
+            endpoint=client.meta.endpoint_url, region=client.meta.region_name, credentials=credentials, bearer=bearer
+        )
+
+    def post(self, model_id: str, operation: str, body: Mapping[str, Json]) -> tuple[int, str, bytes]:
+        """(status, AWS error type or empty, response body) of `POST /model/<model_id>/<operation>`.
+
+        Raises Unavailable when no answer came.
+        """
+        path = f"/model/{quote(model_id, safe='')}/{operation}"
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        headers = self._headers(path, data)
+        try:
+            try:
+                return self._send(path, data, headers)
+            except _STALE:  # an idle connection that the service closed meanwhile; nothing was answered
+                self._drop()
+                return self._send(path, data, headers)
+        except (OSError, http.client.HTTPException) as error:
+            self._drop()
+            raise Unavailable(f"no answer from {self._host}: {type(error).__name__}: {error}") from error
+
+    def _headers(self, path: str, data: bytes) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._bearer:
+            return {**headers, "Authorization": f"Bearer {self._bearer}"}
+        request = AWSRequest("POST", self._base + path, headers=headers, data=data)
+        try:
+            SigV4Auth(self._credentials.get_frozen_credentials(), "bedrock", self._region).add_auth(request)
+        except BotoCoreError as error:
+            raise Unavailable(f"AWS credentials could not be refreshed: {error}") from error
+        return dict(request.headers.items())
+
+    def _send(self, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, str, bytes]:
+        connection = self._connection()
+        connection.request("POST", self._prefix + path, body=data, headers=dict(headers))
+        response = connection.getresponse()
+        body = response.read()
+        kind = response.headers.get("x-amzn-errortype", "").split(":")[0] if response.status >= 300 else ""
+        return response.status, kind, body
+
+    def _connection(self) -> http.client.HTTPConnection:
+        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if found is None:
+            host, port = self._proxy or (self._host, self._port)
+            if self._secure:
+                found = http.client.HTTPSConnection(host, port, timeout=READ_SECONDS, context=self._context)
+                if self._proxy:
+                    found.set_tunnel(self._host, self._port)
+            else:
+                found = http.client.HTTPConnection(self._host, self._port, timeout=READ_SECONDS)
+            self._local.connection = found
+        return found
+
+    def _drop(self) -> None:
+        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            found.close()
+            self._local.connection = None
+
+
+def _certificates() -> str:
+    """The authorities that botocore trusts, or the bundle that the environment names."""
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        if os.environ.get(name):
+            return os.environ[name]
+    return str(get_cert_path(True))
+
+
+def _proxy(scheme: str, host: str) -> tuple[str, int] | None:
+    """The proxy for encrypted calls, if the environment has one for this host."""
+    found = getproxies().get("https") if scheme == "https" and not proxy_bypass(host) else None
+    if not found:
+        return None
+    parts = urlsplit(found if "//" in found else f"//{found}")
+    if parts.username:
+        raise InvalidInput("HTTPS_PROXY holds a user name; proxies that ask for one are not supported for test runs")
+    return (parts.hostname or "", parts.port or 80)

@@ -1,0 +1,75 @@
+"""Objects by key: where items, results and reports lie. S3 in a deployment, a folder at the desk."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from promptlane.domain.answers import Answer
+from promptlane.domain.errors import NotFound, PromptlaneError
+
+from .runner import Kept
+from .suite import Case
+from .targets import Target
+
+Json = Any
+
+
+class Objects(Protocol):
+    """The report bucket."""
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+
+    def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+        """Write one object."""
+
+    def get(self, key: str) -> bytes:
+        """Read one; NotFound."""
+
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        """Bytes from `start` to before `end`."""
+
+    def keys(self, prefix: str) -> Iterable[str]:
+        """Keys that begin so, in order."""
+
+
+def json_lines(rows: Iterable[Json]) -> Iterator[bytes]:
+    """Each row as a line."""
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+
+class KeptAnswers:
+    """`AnswerStore` on objects: `stable-results/<fingerprint>/<digest of the inputs>.json`, used while fresh.
+
+    A candidate's answers are kept too: they are the stable ones of the next release if it is promoted. An object that
+    cannot be read is as good as none, and one that cannot be written costs the next run its calls, nothing else.
+    """
+
+    def __init__(self, objects: Objects, *, fresh_for: float, clock: Callable[[], float] = time.time) -> None:
+        self._objects, self._fresh_for, self._clock = objects, fresh_for, clock
+
+    def get(self, target: Target, case: Case) -> list[Kept]:
+        try:
+            data = json.loads(self._objects.get(self._key(target, case)))
+            if data["model"] != target.model or not 0 <= self._clock() - float(data["at"]) < self._fresh_for:
+                return []
+            return [Kept(Answer.from_dict(a), dict(a.get("grades") or {})) for a in data["answers"]]
+        except (NotFound, ValueError, KeyError, TypeError):
+            return []
+
+    def put(self, target: Target, case: Case, kept: list[Kept]) -> None:
+        answers = [{**k.answer.to_dict(), "grades": k.grades} for k in kept]
+        data = {"at": self._clock(), "model": target.model, "answers": answers}
+        try:
+            self._objects.put(self._key(target, case), json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
+        except PromptlaneError:
+            return
+
+    @staticmethod
+    def _key(target: Target, case: Case) -> str:
+        return f"stable-results/{target.fingerprint}/{case.digest(target.variables)}.json"

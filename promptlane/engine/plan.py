@@ -1,0 +1,199 @@
+"""Before a run: what it will do, what it can cost at most, and what it could show at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.policy import Policy, TestPolicy
+from promptlane.domain.verdict import (
+    CaseTally,
+    Rules,
+    assess,
+    cases_needed,
+    detectable,
+    planned_variance,
+    provable_margin,
+)
+
+from .checks import unknown
+from .prices import cost, price_of
+from .suite import Case, Suite, flat
+from .targets import Target
+
+Json = Any
+CHARS_PER_TOKEN: Final = 3.0
+"""Fewer than usual (about four in English), so that the estimate is an upper bound for most languages."""
+UNBOUNDED_TOKENS: Final = 4_096
+"""The longest answer to be reckoned with where a version sets no maxTokens."""
+JUDGE_TOKENS: Final = 400
+THREADS: Final = 8
+"""Calls that one batch keeps in flight."""
+
+
+class TestPlanRefused(InvalidInput):
+    """The run would break the policy's limits, or cannot show anything. Nothing was run."""
+
+    __test__ = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it starts. `cost_usd`: the most it can cost. `detectable`, `provable`, `margin`: fractions.
+
+    `threads` calls in flight in each of `parallel` batches of `batch_size` cases.
+    """
+
+    cases: int
+    repeats: int
+    sides: int
+    calls: int
+    judge_calls: int
+    cost_usd: float
+    margin: float
+    detectable: float | None
+    provable: float
+    cases_needed: int
+    batch_size: int
+    threads: int
+    parallel: int
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Json]:
+        return {**asdict(self), "warnings": list(self.warnings)}
+
+    @property
+    def sentence(self) -> str:
+        """The plan in one line, with what it cannot show."""
+        text = (
+            f"{self.cases} cases x {self.sides} x {self.repeats} = {self.calls} calls, at most {self.cost_usd:.4f} USD"
+        )
+        if self.detectable is not None:
+            text += f"; finds drops from {100 * self.detectable:.1f} points"
+        return text
+
+
+def rules_of(policy: TestPolicy) -> Rules:
+    """The part of the policy that the verdict needs."""
+    return Rules(policy.margin, policy.alpha, policy.power, policy.min_pass_rate, tuple(policy.must_pass))
+
+
+def make_plan(suite: Suite, policy: TestPolicy, candidate: Target, stable: Target | None) -> Plan:
+    """Raises TestPlanRefused: unknown checks, models without a price, or more cost than `max_cost_usd` allows."""
+    refused = unknown(suite.checks)
+    targets = [candidate] + ([stable] if stable else [])
+    repeats = suite.repeats or policy.repeats
+    models = {t.model for t in targets} | _helper_models(suite, policy)
+    refused += [
+        f"no price is known for model {model!r}, so tests.max_cost_usd cannot be kept; "
+        f"add tests.prices: {{{model}: [<USD per million input tokens>, <output tokens>]}} to release.yaml"
+        for model in sorted(models)
+        if price_of(model, policy.prices) is None
+    ]
+    if refused:
+        raise TestPlanRefused("; ".join(refused))
+    most, judged = _cost(suite.cases, policy, targets, repeats)
+    calls = len(suite.cases) * len(targets) * repeats
+    if most > policy.max_cost_usd:
+        raise TestPlanRefused(
+            f"the run could cost {most:.2f} USD ({calls:,} calls), more than tests.max_cost_usd = "
+            f"{policy.max_cost_usd:g}; raise it, use fewer cases or repeats, or set max_tokens in the prompt"
+        )
+    n, rules = len(suite.cases), rules_of(policy)
+    threads = max(1, min(THREADS, policy.max_concurrency, policy.batch_size * len(targets) * repeats))
+    if stable is not None:
+        variance = planned_variance(repeats)
+        found = detectable(n, variance, alpha=rules.alpha, power=rules.power)
+        provable = provable_margin(n, rules.alpha)
+        needed = cases_needed(rules.margin, variance, alpha=rules.alpha, power=rules.power)
+    else:
+        perfect = assess([CaseTally(str(i), 1, 1) for i in range(n)], rules)
+        found, provable, needed = None, perfect.provable, perfect.cases_needed
+    return Plan(
+        cases=n,
+        repeats=repeats,
+        sides=len(targets),
+        calls=calls,
+        judge_calls=judged,
+        cost_usd=most,
+        margin=rules.margin,
+        detectable=found,
+        provable=provable,
+        cases_needed=needed,
+        batch_size=policy.batch_size,
+        threads=threads,
+        parallel=max(1, policy.max_concurrency // threads),
+        warnings=tuple(size_warnings(suite, policy)),
+    )
+
+
+def synth_warnings(policy: Policy, suite: Suite) -> list[str]:
+    """What `cdk synth` tells about a suite that is too small for its policy."""
+    return size_warnings(suite, policy.tests)
+
+
+def size_warnings(suite: Suite, policy: TestPolicy) -> list[str]:
+    """Where this suite could not reach a verdict even if not one case differed, or seldom would."""
+    rules, n = rules_of(policy), len(suite.cases)
+    repeats = suite.repeats or policy.repeats
+    least = cases_needed(rules.margin, 0.0, alpha=rules.alpha, power=rules.power)
+    usual = cases_needed(rules.margin, planned_variance(repeats), alpha=rules.alpha, power=rules.power)
+    margin = f"a margin of {100 * rules.margin:g} points"
+    warnings = []
+    if n < least:
+        warnings.append(
+            f"{n} cases can never prove {margin}, not even without one difference: the verdict will always be "
+            f"inconclusive; write at least {least} cases (about {usual} where answers vary), or widen tests.margin"
+        )
+    elif n < usual:
+        warnings.append(
+            f"{n} cases prove {margin} only when hardly any case differs; about {usual} would do where answers vary "
+            f"(pass rate 90 %, {repeats} {'repeat' if repeats == 1 else 'repeats'})"
+        )
+    sizes = _slice_sizes(suite.cases)
+    for name in policy.must_pass:
+        if name not in sizes:
+            warnings.append(f"slice {name!r} must pass, but no case carries this tag; the verdict will never be a pass")
+        elif sizes[name] < least:
+            warnings.append(
+                f"slice {name!r} must pass, but its {sizes[name]} cases can never prove {margin}; "
+                f"write at least {least}, or mark its cases critical instead"
+            )
+    return warnings
+
+
+def _slice_sizes(cases: Iterable[Case]) -> Mapping[str, int]:
+    sizes: dict[str, int] = {}
+    for case in cases:
+        for tag in case.tags:
+            sizes[tag] = sizes.get(tag, 0) + 1
+    return sizes
+
+
+def _helper_models(suite: Suite, policy: TestPolicy) -> set[str]:
+    models = set()
+    if suite.kinds & {"llm-rubric", "select-best"}:
+        models.add(policy.judge_model)
+    if "similar" in suite.kinds:
+        models.add(policy.embedding_model)
+    return models
+
+
+def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], repeats: int) -> tuple[float, int]:
+    """(the most that all calls can cost in USD, number of judge calls)."""
+    total, judged = 0.0, 0
+    judge = price_of(policy.judge_model, policy.prices)
+    embedding = price_of(policy.embedding_model, policy.prices)
+    for case in cases:
+        asked = [a.kind for a in flat(case.asserts)]
+        for target in targets:
+            answer = target.max_tokens or UNBOUNDED_TOKENS
+            tokens = target.prompt_chars(case) / CHARS_PER_TOKEN
+            total += repeats * (cost(price_of(target.model, policy.prices), tokens, answer) or 0.0)
+            rubrics = asked.count("llm-rubric") + asked.count("select-best")
+            judged += repeats * rubrics
+            total += repeats * rubrics * (cost(judge, tokens + 2 * answer + JUDGE_TOKENS, JUDGE_TOKENS) or 0.0)
+            total += repeats * asked.count("similar") * (cost(embedding, 2 * answer, 0) or 0.0)
+    return total, judged

@@ -1,0 +1,154 @@
+"""The report of a run as data: everything that the page, the email, the review and CI systems are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from promptlane.domain.brief import CaseChange, TestsShown, bounded_cases
+from promptlane.domain.policy import TestPolicy
+from promptlane.domain.verdict import CaseTally, Change, Comparison, Finding, Verdict, decide
+
+from .plan import Plan, rules_of
+from .records import Collector, Record
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What was tested. `stable` is None for a first version."""
+
+    prompt: str
+    at: float
+    candidate: str
+    candidate_fingerprint: str
+    candidate_model: str
+    stable: str | None = None
+    stable_fingerprint: str | None = None
+    stable_model: str | None = None
+    release_id: str = ""
+    round: int = 0
+
+
+def build(
+    heading: Heading, plan: Plan, policy: TestPolicy, collected: Collector, *, notes: Sequence[str] = ()
+) -> dict[str, Json]:
+    """Decide, and put everything together. `proceed`: whether the release may go on to review."""
+    verdict = decide(collected.tallies, rules_of(policy), absolute=collected.absolute)
+    proceed = verdict.finding is Finding.PASS or (
+        verdict.finding is Finding.INCONCLUSIVE and policy.inconclusive == "review"
+    )
+    sides = {name: side.to_dict() for name, side in collected.sides.items()}
+    costs = [s["cost_usd"] for s in sides.values()]
+    return {
+        "schema": 1,
+        **asdict(heading),
+        "verdict": str(verdict.finding),
+        "proceed": proceed,
+        "reason": " ".join(verdict.reasons[:3]),
+        "reasons": list(verdict.reasons),
+        "inconclusive": policy.inconclusive,
+        "absolute": verdict.absolute,
+        "rules": asdict(rules_of(policy)),
+        "plan": plan.to_dict(),
+        "overall": _comparison(verdict.overall),
+        "slices": [_comparison(s) for s in verdict.slices],
+        "counts": {str(change): len(verdict.cases(change)) for change in Change},
+        "critical_failed": list(verdict.critical_failed),
+        "critical_doubtful": list(verdict.critical_doubtful),
+        "shown": {str(change): collected.shown[change] for change in Change if collected.shown[change]},
+        "flaky": verdict.flaky,
+        "cases": [_case(t, verdict) for t in collected.tallies],
+        "sides": sides,
+        "cost_usd": None if any(c is None for c in costs) else sum(costs),
+        "cost_estimated_usd": plan.cost_usd,
+        "undetectable": undetectable(verdict, plan),
+        "notes": [*notes, *plan.warnings],
+    }
+
+
+def undetectable(verdict: Verdict, plan: Plan) -> list[str]:
+    """What this run could not have shown, in sentences."""
+    sentences = []
+    overall = verdict.overall
+    if not verdict.absolute and overall.detectable is not None:
+        least = 100 * max(overall.detectable, overall.provable)
+        runs = "run" if overall.runs == 1 else "runs"
+        sentences.append(
+            f"Over all cases, a drop of less than {least:.1f} points would probably have gone unnoticed "
+            f"({overall.n} cases, {overall.runs} {runs} each)."
+        )
+    small = [s.name for s in verdict.slices if s.too_small]
+    if small:
+        sentences.append(
+            f"Too small to judge by themselves: {', '.join(small)}. Such a slice only shows when it breaks badly."
+        )
+    if overall.missing:
+        sentences.append(f"{overall.missing} cases are missing: what they would have shown is not known.")
+    return sentences
+
+
+def _comparison(c: Comparison) -> Record:
+    return {**asdict(c), "finding": str(c.finding)}
+
+
+def _case(tally: CaseTally, verdict: Verdict) -> Record:
+    case: Record = {
+        "case": tally.case,
+        "change": str(verdict.changes[tally.case]),
+        "runs": tally.runs,
+        "candidate": tally.candidate,
+    }
+    if not verdict.absolute:
+        case["stable"] = tally.stable
+    if tally.critical:
+        case["critical"] = True
+    if verdict.changes[tally.case] is Change.MISSING:
+        case["reason"] = tally.reason
+    return case
+
+
+def brief_of(report: Mapping[str, Json], report_key: str) -> TestsShown:
+    """The report in brief, as email and review page show it."""
+    failing = report["shown"].get(str(Change.NEWLY_FAILING), [])
+    changes = [
+        CaseChange(
+            name=d["description"] or d["case"],
+            slice=", ".join(d["tags"]) + (" (critical)" if d["critical"] else ""),
+            why="; ".join(f"{f['type']}: {f['reason']}" for f in d["candidate"].get("failed", [])),
+        )
+        for d in failing
+    ]
+    kept, _ = bounded_cases(changes)
+    return TestsShown(
+        verdict=report["verdict"],
+        reason=report["reason"],
+        rows=tuple(_rows(report)),
+        newly_failing=kept,
+        left_out=max(0, report["counts"][str(Change.NEWLY_FAILING)] - len(kept)),
+        inconclusive=tuple(report["reasons"]) if report["verdict"] == Finding.INCONCLUSIVE else (),
+        report_key=report_key,
+    )
+
+
+def _rows(report: Mapping[str, Json]) -> list[tuple[str, str, str]]:
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{100 * value:.1f} %"
+
+    rows = [
+        ("all cases passed", percent(report["overall"]["stable_rate"]), percent(report["overall"]["candidate_rate"]))
+    ]
+    rows += [
+        (f"slice {s['name']}", percent(s["stable_rate"]), percent(s["candidate_rate"])) for s in report["slices"][:20]
+    ]
+    stable, candidate = report["sides"].get("stable", {}), report["sides"]["candidate"]
+    for what, key, form in (
+        ("latency, median", "latency_ms_p50", "{:.0f} ms"),
+        ("latency, 95th percentile", "latency_ms_p95", "{:.0f} ms"),
+        ("output tokens, mean", "output_tokens_mean", "{:.0f}"),
+    ):
+        both = [form.format(side[key]) if side.get(key) is not None else "-" for side in (stable, candidate)]
+        rows.append((what, both[0], both[1]))
+    return rows

@@ -1,0 +1,78 @@
+"""Objects, models and judges in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from promptlane.domain.answers import Answer, Request
+from promptlane.domain.errors import NotFound
+
+Json = Any
+
+
+class MemoryObjects:
+    """The report bucket in memory; `data` is what was written."""
+
+    def __init__(self, bucket: str = "reports") -> None:
+        self.data: dict[str, bytes] = {}
+        self._bucket = bucket
+
+    @property
+    def bucket(self) -> str:
+        return self._bucket
+
+    def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+        self.data[key] = body
+
+    def get(self, key: str) -> bytes:
+        if key not in self.data:
+            raise NotFound(f"{key} does not exist")
+        return self.data[key]
+
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        return self.get(key)[start:end]
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        return iter(sorted(k for k in self.data if k.startswith(prefix)))
+
+
+class ScriptedModel:
+    """`Model` whose answers a function makes: a text, an Answer, or an exception to raise. `asked` records requests."""
+
+    def __init__(self, script: Callable[[Request], str | Answer | Exception]) -> None:
+        self._script, self._lock = script, threading.Lock()
+        self.asked: list[Request] = []
+
+    def answer(self, request: Request) -> Answer:
+        with self._lock:
+            self.asked.append(request)
+        said = self._script(request)
+        if isinstance(said, Exception):
+            raise said
+        if isinstance(said, Answer):
+            return said
+        return Answer(said, "end_turn", 50.0, 100, max(1, len(said) // 4))
+
+
+class ScriptedJudge:
+    """`Judge` whose decisions a function makes from what it is shown."""
+
+    def __init__(self, script: Callable[[str], Json]) -> None:
+        self._script = script
+        self.asked: list[str] = []
+
+    def ask(self, system: str, user: str, schema: Mapping[str, Json]) -> Json:
+        self.asked.append(user)
+        said = self._script(user)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+class WordEmbedder:
+    """`Embedder` that counts letters: the same text gives the same vector, a different one another."""
+
+    def embed(self, text: str) -> Sequence[float]:
+        return [float(text.lower().count(chr(c))) for c in range(ord("a"), ord("z") + 1)]
