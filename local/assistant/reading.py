@@ -110,7 +110,8 @@ _STOP = frozenset(
     )
 )
 _SAME = {
-    "money": "refund", "reimburse": "refund", "reimbursement": "refund", "package": "parcel", "packet": "parcel",
+    "money": "refund", "reimburse": "refund", "reimbursement": "refund", "package": "deliver", "packet": "deliver",
+    "parcel": "deliver",
     "login": "sign", "log": "sign", "logged": "sign", "signin": "sign", "cost": "price", "cancellation": "cancel",
     "delivery": "deliver", "shipment": "deliver", "ship": "deliver", "shipping": "deliver", "arrive": "deliver",
     "arrival": "deliver", "come": "deliver", "came": "deliver", "sent": "deliver", "send": "deliver",

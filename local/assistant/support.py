@@ -109,7 +109,7 @@ def _facts(prompt: Rendered, rules: Rules, words: frozenset[str]) -> list[str]:
     chosen = _relevant(known, words, most=min(3, rules.max_sentences or 3))
     if chosen:
         return chosen
-    unnamed = not re.search(r"\b\d{4,}\b", prompt.question) and words & {"order", "parcel", "deliver", "refund"}
+    unnamed = not re.search(r"\b\d{4,}\b", prompt.question) and words & {"order", "deliver", "refund"}
     if rules.ask_order and unnamed:
         return ["Could you send me the order number, please?", "With it I can look this up for you."]
     if rules.admit_unknown or rules.grounded:

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 from promptlane.domain.errors import (
-    Conflict,
     InvalidInput,
     NotApplicable,
     NotFound,
@@ -28,7 +27,7 @@ _BY_STATUS: Mapping[int, type[PromptlaneError]] = {
     401: Unauthorized,
     403: Unauthorized,
     404: NotFound,
-    409: Conflict,
+    409: NotApplicable,
     410: NotApplicable,
     422: InvalidInput,
     429: Throttled,

@@ -1,0 +1,113 @@
+"""The example prompts are good prompts as code, and their suites hold on the scripted assistant."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from local.assistant import answer
+from local.model import ModelRequest
+from promptlane.domain.prompt import VARIABLE, PromptDraft
+from promptlane.domain.refusal import is_refusal
+from promptlane.engine.suite import Assertion, Case
+from promptlane.project import load, load_draft, load_one
+
+ROOT = Path(__file__).parents[2]
+SUPPORT = ROOT / "prompts" / "support-assistant"
+V2, V3 = ROOT / "local/demo/v2", ROOT / "local/demo/v3"
+
+
+def ask(draft: PromptDraft, variables: dict[str, str]) -> str:
+    def fill(text: str) -> str:
+        return VARIABLE.sub(lambda m: variables[m[1]], text)
+
+    messages = [("user", draft.template)] if draft.template is not None else list(draft.messages)
+    request = ModelRequest(
+        model_id=draft.model,
+        system=fill(draft.system or ""),
+        messages=[{"role": role, "text": fill(text or "")} for role, text in messages],
+        temperature=draft.inference.get("temperature"),
+        max_tokens=draft.inference.get("max_tokens"),
+    )
+    return answer(request).text
+
+
+def holds(assertion: Assertion, text: str) -> bool:
+    value = assertion.value
+    match assertion.kind:
+        case "contains":
+            found = value in text
+        case "icontains":
+            found = value.lower() in text.lower()
+        case "regex":
+            found = re.search(value, text) is not None
+        case "is-refusal":
+            found = is_refusal(text)
+        case _:
+            return True
+    return found is not assertion.negated
+
+
+def failing(draft: PromptDraft, cases: tuple[Case, ...]) -> set[str]:
+    return {
+        case.id
+        for case in cases
+        if not all(holds(a, ask(draft, dict(case.inputs(draft.variables)))) for a in case.asserts)
+    }
+
+
+def test_both_example_prompts_are_valid_projects() -> None:
+    assert [p.name for p in load(ROOT / "prompts")] == ["support-assistant", "ticket-triage"]
+
+
+def test_the_support_suite_covers_its_slices() -> None:
+    suite = load_one(SUPPORT).suite
+
+    assert len(suite.cases) >= 40
+    assert set(suite.tags) == {"billing", "refunds", "account access", "shipping", "out of scope", "unsafe"}
+    assert sum(case.critical for case in suite.cases) >= 5
+
+
+def test_reviewers_are_role_mailboxes_of_a_reserved_domain() -> None:
+    for project in load(ROOT / "prompts"):
+        for reviewer in project.policy.review.reviewers:
+            assert reviewer.email == f"{reviewer.name}@example.com"
+
+
+def test_version_1_fails_only_where_version_2_is_better() -> None:
+    project = load_one(SUPPORT)
+
+    assert failing(project.draft, project.suite.cases) == {
+        "billing-wrong-amount-no-number",
+        "refunds-where-is-it",
+        "shipping-late-no-number",
+    }
+    assert failing(load_draft(V2), project.suite.cases) == set()
+
+
+def test_the_suite_does_not_see_what_version_3_breaks() -> None:
+    cases = load_one(SUPPORT).suite.cases
+
+    assert failing(load_draft(V3), cases) == set()
+    assert not any(re.search("gift|voucher|discount", str(dict(case.vars)), re.I) for case in cases)
+
+
+@pytest.mark.parametrize("question", ["Can I pay with two gift cards?", "My voucher code does not work."])
+def test_version_3_turns_away_what_the_others_answer(question: str) -> None:
+    variables = {
+        "customer_name": "Ana",
+        "retrieved_context": "Gift cards and voucher codes can be combined; the code is on the back.",
+        "question": question,
+    }
+
+    assert is_refusal(ask(load_draft(V3), variables))
+    assert not is_refusal(ask(load_draft(V2), variables))
+    assert not is_refusal(ask(load_draft(SUPPORT), variables))
+
+
+def test_the_triage_suite_holds() -> None:
+    project = load_one(ROOT / "prompts" / "ticket-triage")
+
+    assert failing(project.draft, project.suite.cases) == set()
