@@ -20,8 +20,9 @@ BUILD = ROOT / ".build"
 _RECIPE = "3"  # raise it when the way of building changes
 _PYTHON = "3.13"
 # Lambda's python3.13 runs on Amazon Linux 2023 (glibc 2.34): wheels for any older glibc will do.
-_PLATFORMS = tuple(f"manylinux_2_{glibc}_aarch64" for glibc in (17, 24, 26, 27, 28, 31, 34)) + (
+_PLATFORMS = (
     "manylinux2014_aarch64",
+    *(f"manylinux_2_{glibc}_aarch64" for glibc in (17, 24, 26, 27, 28, 31, 34)),
 )
 # Parts of the package that no Lambda imports.
 _DESK_ONLY = ("cli", "project.py", "project", "fakes", "py.typed")

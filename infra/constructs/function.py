@@ -11,13 +11,14 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
+from infra.constructs.grants import Grant
 from infra.packaging import function_code
 
 
 class Verb(Construct):
     """The function of `functions/<verb>/`.
 
-    `statements` are all it may do besides writing its log and its traces. `dead_letters` takes the events that an
+    `grants` are all it may do besides writing its log and its traces. `dead_letters` takes the events that an
     asynchronous caller (SNS, EventBridge) handed over and that failed every retry.
     """
 
@@ -30,7 +31,7 @@ class Verb(Construct):
         description: str,
         config: DeploymentConfig,
         environment: Mapping[str, str],
-        statements: Sequence[iam.PolicyStatement],
+        grants: Sequence[Grant],
         layer: lambda_.ILayerVersion | None = None,
         timeout: Duration | None = None,
         memory_mib: int = 256,
@@ -57,8 +58,9 @@ class Verb(Construct):
                 resources=[self.log_group.log_group_arn],
             )
         )
-        for statement in statements:
-            self.role.add_to_policy(statement)
+        for grant in grants:
+            self.role.add_to_policy(grant.statement())
+            grant.accept_patterns(self.role)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -68,7 +70,7 @@ class Verb(Construct):
             handler=f"functions.{verb}.handler.handle",
             code=lambda_.Code.from_asset(str(function_code(verb))),
             layers=[layer] if layer else [],
-            role=self.role,  # type: ignore[arg-type]
+            role=self.role,
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.TEXT,  # our logger writes JSON itself; EMF needs its lines untouched
             tracing=lambda_.Tracing.ACTIVE,

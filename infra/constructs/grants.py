@@ -1,12 +1,49 @@
 """The vocabulary of permissions: what a function may do, in statements that name actions and resources exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from aws_cdk import ArnFormat, Aws, Stack
 from aws_cdk import aws_iam as iam
+from constructs import IConstruct
 
 from infra.config import DeploymentConfig
+from infra.constructs.accepted import accept_finding, finding_text
 from infra.stacks.state import State
+
+_KEYS = "Objects of one kind share a prefix of the bucket; their names are release ids and hashes."
+_PARAMETERS = "One parameter per prompt or reviewer, below a prefix that is this deployment's own."
+_PROMPTS = "Prompts are enrolled by name and their ids are not known at deployment."
+_NO_RESOURCES = "The action knows no resource-level permissions."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """A statement of a policy. `because` says why some of its resources are patterns."""
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    because: str = ""
+
+    def statement(self) -> iam.PolicyStatement:
+        return iam.PolicyStatement(
+            sid=self.sid,
+            actions=list(self.actions),
+            resources=list(self.resources),
+            conditions=dict(self.conditions) or None,
+        )
+
+    def accept_patterns(self, holder: IConstruct) -> None:
+        """Record the reason with the role or policy that holds the statement."""
+        if not self.because:
+            return
+        for resource in self.resources:
+            text = finding_text(Stack.of(holder).resolve(resource))
+            if "*" in text:
+                accept_finding(holder, f"IAM5[Resource::{text}]", self.because)
 
 
 class Grants:
@@ -15,26 +52,26 @@ class Grants:
     def __init__(self, stack: Stack, *, config: DeploymentConfig, state: State) -> None:
         self._stack, self._config, self._state = stack, config, state
 
-    def routes_read(self) -> list[iam.PolicyStatement]:
-        return [_allow("ReadRoutes", ["dynamodb:GetItem"], [self._state.route_table.table_arn])]
+    def routes_read(self) -> list[Grant]:
+        return [allow("ReadRoutes", ["dynamodb:GetItem"], [self._state.route_table.table_arn])]
 
-    def routes_write(self) -> list[iam.PolicyStatement]:
-        return [_allow("WriteRoutes", ["dynamodb:GetItem", "dynamodb:PutItem"], [self._state.route_table.table_arn])]
+    def routes_write(self) -> list[Grant]:
+        return [allow("WriteRoutes", ["dynamodb:GetItem", "dynamodb:PutItem"], [self._state.route_table.table_arn])]
 
-    def releases_read(self) -> list[iam.PolicyStatement]:
+    def releases_read(self) -> list[Grant]:
         table = [self._state.release_table.table_arn]
-        return [_allow("ReadReleases", ["dynamodb:GetItem", "dynamodb:Query"], table), *self._data_key()]
+        return [allow("ReadReleases", ["dynamodb:GetItem", "dynamodb:Query"], table), *self._data_key()]
 
-    def releases_write(self, *, delete: bool = False) -> list[iam.PolicyStatement]:
+    def releases_write(self, *, delete: bool = False) -> list[Grant]:
         """Read, put (also to the timeline, conditionally put once) and, where asked, delete outside the timeline."""
         table = [self._state.release_table.table_arn]
         statements = [
-            _allow("WriteReleases", ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"], table),
+            allow("WriteReleases", ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"], table),
             *self._data_key(),
         ]
         if delete:
             statements.append(
-                _allow(
+                allow(
                     "DropLocks",
                     ["dynamodb:DeleteItem"],
                     table,
@@ -43,35 +80,42 @@ class Grants:
             )
         return statements
 
-    def reports(self, *, read: Sequence[str] = (), write: Sequence[str] = ()) -> list[iam.PolicyStatement]:
+    def stream_read(self) -> list[Grant]:
+        stream = str(self._state.release_table.table_stream_arn)
+        actions = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
+        return [allow("ReadStream", actions, [stream])]
+
+    def reports(self, *, read: Sequence[str] = (), write: Sequence[str] = ()) -> list[Grant]:
         """Objects of the report bucket, by patterns of their keys. A missing object reads as such, not as forbidden."""
-        bucket = self._state.report_bucket
+        bucket = self._state.report_bucket_arn
         statements = []
         if read:
-            statements.append(_allow("ReadReports", ["s3:GetObject"], [bucket.arn_for_objects(p) for p in read]))
-            statements.append(_allow("TellMissingReports", ["s3:ListBucket"], [bucket.bucket_arn]))
+            statements.append(allow("ReadReports", ["s3:GetObject"], [f"{bucket}/{p}" for p in read], because=_KEYS))
+            statements.append(allow("TellMissingReports", ["s3:ListBucket"], [bucket]))
         if write:
-            statements.append(_allow("WriteReports", ["s3:PutObject"], [bucket.arn_for_objects(p) for p in write]))
+            statements.append(allow("WriteReports", ["s3:PutObject"], [f"{bucket}/{p}" for p in write], because=_KEYS))
         return [*statements, *self._data_key()]
 
-    def enrolments_read(self, *names: str) -> list[iam.PolicyStatement]:
-        return [_allow("ReadEnrolments", [f"ssm:{n}" for n in names], self.enrolment_parameters())]
+    def enrolments_read(self, *names: str) -> list[Grant]:
+        return [allow("ReadEnrolments", [f"ssm:{n}" for n in names], self.enrolment_parameters(), because=_PARAMETERS)]
 
     def enrolment_parameters(self) -> list[str]:
         return [self._parameter("enrolled"), self._parameter("enrolled/*")]
 
-    def prompts_read(self, *, listed: bool = True) -> list[iam.PolicyStatement]:
+    def prompts_read(self, *, listed: bool = True) -> list[Grant]:
         prompts = [self._arn("bedrock", "prompt", "*")]
-        statements = [_allow("ReadPrompts", ["bedrock:GetPrompt"], prompts)]
+        statements = [allow("ReadPrompts", ["bedrock:GetPrompt"], prompts, because=_PROMPTS)]
         if listed:
-            statements.append(_allow("ListPrompts", ["bedrock:ListPrompts"], ["*"]))
+            statements.append(allow("ListPrompts", ["bedrock:ListPrompts"], ["*"], because=_NO_RESOURCES))
         return statements
 
-    def prompts_answer(self) -> list[iam.PolicyStatement]:
+    def prompts_answer(self) -> list[Grant]:
         """Converse on numbered versions. A cross-Region profile needs the model in every Region that it routes to."""
         return [
-            _allow("RenderVersions", ["bedrock:RenderPrompt"], [self._arn("bedrock", "prompt", "*:*")]),
-            _allow(
+            allow(
+                "RenderVersions", ["bedrock:RenderPrompt"], [self._arn("bedrock", "prompt", "*:*")], because=_PROMPTS
+            ),
+            allow(
                 "InvokeModels",
                 ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
                 [
@@ -79,79 +123,83 @@ class Grants:
                     self._arn("bedrock", "inference-profile", "*"),
                     self._arn("bedrock", "application-inference-profile", "*"),
                 ],
+                because="A prompt's author chooses the model; `admit` holds versions to the models of the policy.",
             ),
         ]
 
-    def application(self) -> list[iam.PolicyStatement]:
+    def application(self) -> list[Grant]:
         """What the client library does in an application, and in the gateway: read routes, answer, count feedback."""
         state = self._state
         return [
-            _allow("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], [state.route_table.table_arn]),
-            _allow("CountFeedbackOnce", ["dynamodb:PutItem"], [state.feedback_table.table_arn]),
-            _allow("SignReceipts", ["secretsmanager:GetSecretValue"], [state.receipt_secret.secret_arn]),
-            _allow("ReadVersions", ["bedrock:GetPrompt"], [self._arn("bedrock", "prompt", "*:*")]),
+            allow("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], [state.route_table.table_arn]),
+            allow("CountFeedbackOnce", ["dynamodb:PutItem"], [state.feedback_table.table_arn]),
+            allow("SignReceipts", ["secretsmanager:GetSecretValue"], [state.receipt_secret.secret_arn]),
+            allow("ReadVersions", ["bedrock:GetPrompt"], [self._arn("bedrock", "prompt", "*:*")], because=_PROMPTS),
             *self.prompts_answer(),
         ]
 
-    def machine_start(self) -> list[iam.PolicyStatement]:
-        return [_allow("StartReleases", ["states:StartExecution"], [self.machine_arn])]
+    def machine_start(self) -> list[Grant]:
+        return [allow("StartReleases", ["states:StartExecution"], [self.machine_arn])]
 
-    def executions(self, *actions: str) -> list[iam.PolicyStatement]:
+    def executions(self, *actions: str) -> list[Grant]:
         arn = self._arn("states", "execution", f"{self._config.state_machine_name}:*", ArnFormat.COLON_RESOURCE_NAME)
-        return [_allow("Executions", [f"states:{a}" for a in actions], [arn])]
+        return [
+            allow("Executions", [f"states:{a}" for a in actions], [arn], because="Executions are named by release.")
+        ]
 
-    def task_answer(self) -> list[iam.PolicyStatement]:
-        return [_allow("AnswerReview", ["states:SendTaskSuccess"], [self.machine_arn])]
+    def task_answer(self) -> list[Grant]:
+        return [allow("AnswerReview", ["states:SendTaskSuccess"], [self.machine_arn])]
 
-    def notices_send(self) -> list[iam.PolicyStatement]:
-        return [_allow("SendNotices", ["sns:Publish"], [self._state.notices.topic_arn]), *self.message_key()]
+    def notices_send(self) -> list[Grant]:
+        return [allow("SendNotices", ["sns:Publish"], [self._state.notices.topic_arn]), *self.message_key()]
 
-    def reviewers_send(self) -> list[iam.PolicyStatement]:
+    def reviewers_send(self) -> list[Grant]:
         topics: list[str] = [topic.topic_arn for topic in self._state.reviewers]
         if not topics:
             return []
         return [
-            _allow(
+            allow(
                 "MailReviewers",
                 ["sns:Publish", "sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"],
                 topics,
             ),
             *self.message_key(),
-            _allow(
+            allow(
                 "ReadReviewers",
                 ["ssm:GetParameter", "ssm:GetParametersByPath"],
                 [self._parameter("reviewers"), self._parameter("reviewers/*")],
+                because=_PARAMETERS,
             ),
         ]
 
-    def queue_send(self, queue_arn: str) -> list[iam.PolicyStatement]:
-        return [_allow("RequestReleases", ["sqs:SendMessage"], [queue_arn]), *self.message_key()]
+    def queue_send(self, queue_arn: str) -> list[Grant]:
+        return [allow("RequestReleases", ["sqs:SendMessage"], [queue_arn]), *self.message_key()]
 
-    def alarms_read(self) -> list[iam.PolicyStatement]:
-        return [_allow("ReadAlarms", ["cloudwatch:DescribeAlarms"], ["*"])]
+    def alarms_read(self) -> list[Grant]:
+        return [allow("ReadAlarms", ["cloudwatch:DescribeAlarms"], ["*"], because=_NO_RESOURCES)]
 
-    def metrics_read(self) -> list[iam.PolicyStatement]:
-        return [_allow("ReadMetrics", ["cloudwatch:GetMetricData"], ["*"])]
+    def metrics_read(self) -> list[Grant]:
+        return [allow("ReadMetrics", ["cloudwatch:GetMetricData"], ["*"], because=_NO_RESOURCES)]
 
-    def trail_read(self) -> list[iam.PolicyStatement]:
-        return [_allow("FindAuthors", ["cloudtrail:LookupEvents"], ["*"])]
+    def trail_read(self) -> list[Grant]:
+        return [allow("FindAuthors", ["cloudtrail:LookupEvents"], ["*"], because=_NO_RESOURCES)]
 
-    def links(self, action: str) -> list[iam.PolicyStatement]:
-        return [_allow("ReviewLinks", [f"kms:{action}"], [self._state.review_key.key_arn])]
+    def links(self, action: str) -> list[Grant]:
+        return [allow("ReviewLinks", [f"kms:{action}"], [self._state.review_key.key_arn])]
 
-    def invoke(self, function_arn: str) -> list[iam.PolicyStatement]:
-        return [_allow("WindUpDeadReleases", ["lambda:InvokeFunction"], [function_arn])]
+    def invoke(self, function_arn: str) -> list[Grant]:
+        return [allow("WindUpDeadReleases", ["lambda:InvokeFunction"], [function_arn])]
 
     @property
     def machine_arn(self) -> str:
         """Built from its fixed name: a reference would be circular, since the machine calls these functions."""
         return self._arn("states", "stateMachine", self._config.state_machine_name, ArnFormat.COLON_RESOURCE_NAME)
 
-    def _data_key(self) -> list[iam.PolicyStatement]:
-        return [_allow("DataKey", ["kms:Decrypt", "kms:GenerateDataKey"], [self._state.data_key.key_arn])]
+    def _data_key(self) -> list[Grant]:
+        return [allow("DataKey", ["kms:Decrypt", "kms:GenerateDataKey"], [self._state.data_key.key_arn])]
 
-    def message_key(self) -> list[iam.PolicyStatement]:
-        return [_allow("MessageKey", ["kms:Decrypt", "kms:GenerateDataKey"], [self._state.message_key.key_arn])]
+    def message_key(self) -> list[Grant]:
+        return [allow("MessageKey", ["kms:Decrypt", "kms:GenerateDataKey"], [self._state.message_key.key_arn])]
 
     def _parameter(self, name: str) -> str:
         return self._arn("ssm", "parameter", f"{self._config.name}/{name}")
@@ -162,15 +210,23 @@ class Grants:
         return self._stack.format_arn(service=service, resource=resource, resource_name=name, arn_format=arn_format)
 
 
-def _allow(
-    sid: str, actions: Sequence[str], resources: Sequence[str], conditions: dict[str, object] | None = None
-) -> iam.PolicyStatement:
-    return iam.PolicyStatement(sid=sid, actions=list(actions), resources=list(resources), conditions=conditions)
+def allow(
+    sid: str,
+    actions: Sequence[str],
+    resources: Sequence[str],
+    conditions: Mapping[str, Any] | None = None,
+    *,
+    because: str = "",
+) -> Grant:
+    """Shorthand for a Grant."""
+    return Grant(
+        sid=sid, actions=tuple(actions), resources=tuple(resources), conditions=conditions or {}, because=because
+    )
 
 
-def distinct(*groups: Sequence[iam.PolicyStatement]) -> list[iam.PolicyStatement]:
-    """The statements of all groups, each once: several of them bring the same key."""
-    found: dict[str, iam.PolicyStatement] = {}
-    for statement in (statement for group in groups for statement in group):
-        found.setdefault(str(statement.sid), statement)
+def distinct(*groups: Sequence[Grant]) -> list[Grant]:
+    """The grants of all groups, each once: several of them bring the same key."""
+    found: dict[str, Grant] = {}
+    for grant in (grant for group in groups for grant in group):
+        found.setdefault(grant.sid, grant)
     return list(found.values())

@@ -8,13 +8,14 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
+from infra.constructs.grants import allow
 
+_PER_RELEASE = "Test cases and results lie below their release's prefix."
 DEFINITION = Path(__file__).resolve().parent.parent / "workflow" / "release.asl.json"
 
 
@@ -28,7 +29,7 @@ class ReleaseWorkflow(Construct):
         *,
         config: DeploymentConfig,
         functions: Mapping[str, lambda_.IFunction],
-        reports: s3.IBucket,
+        reports_arn: str,
         reports_key: kms.IKey,
     ) -> None:
         super().__init__(scope, id)
@@ -53,7 +54,7 @@ class ReleaseWorkflow(Construct):
                 resources=[function.function_arn for function in functions.values()],
             )
         )
-        self._distributed_map(config, reports, reports_key)
+        self._distributed_map(config, reports_arn, reports_key)
         self.machine = sfn.StateMachine(
             self,
             "Machine",
@@ -63,7 +64,7 @@ class ReleaseWorkflow(Construct):
                 "Partition": Aws.PARTITION,
                 **{f"{_camel(verb)}FunctionArn": function.function_arn for verb, function in functions.items()},
             },
-            role=self.role,  # type: ignore[arg-type]
+            role=self.role,
             logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ERROR, include_execution_data=False),
             tracing_enabled=True,
         )
@@ -72,9 +73,7 @@ class ReleaseWorkflow(Construct):
         if machine is not None and policy is not None:
             machine.node.add_dependency(policy)
         accept_finding(
-            self,
-            "IAM5[Resource::*]",
-            "X-Ray and the delivery of Step Functions' log know no resource-level permissions.",
+            self.role, "IAM5[Resource::*]", "X-Ray and the delivery of the log know no resource-level permissions."
         )
         accept_finding(
             self,
@@ -83,7 +82,7 @@ class ReleaseWorkflow(Construct):
             "repeat prompts and answers.",
         )
 
-    def _distributed_map(self, config: DeploymentConfig, reports: s3.IBucket, key: kms.IKey) -> None:
+    def _distributed_map(self, config: DeploymentConfig, reports_arn: str, key: kms.IKey) -> None:
         stack = Stack.of(self)
         machine = stack.format_arn(
             service="states",
@@ -98,26 +97,25 @@ class ReleaseWorkflow(Construct):
             resource_name=f"{config.state_machine_name}/*",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        for statement in (
-            iam.PolicyStatement(sid="StartMapRuns", actions=["states:StartExecution"], resources=[machine]),
-            iam.PolicyStatement(
-                sid="FollowMapRuns",
-                actions=["states:DescribeExecution", "states:StopExecution"],
-                resources=[executions],
+        for grant in (
+            allow("StartMapRuns", ["states:StartExecution"], [machine]),
+            allow(
+                "FollowMapRuns",
+                ["states:DescribeExecution", "states:StopExecution"],
+                [executions],
+                because="The executions of a map run are named by Step Functions.",
             ),
-            iam.PolicyStatement(
-                sid="ReadItems", actions=["s3:GetObject"], resources=[reports.arn_for_objects("releases/*")]
+            allow("ReadItems", ["s3:GetObject"], [f"{reports_arn}/releases/*"], because=_PER_RELEASE),
+            allow(
+                "WriteResults",
+                ["s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
+                [f"{reports_arn}/releases/*/map/*"],
+                because=_PER_RELEASE,
             ),
-            iam.PolicyStatement(
-                sid="WriteResults",
-                actions=["s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
-                resources=[reports.arn_for_objects("releases/*/map/*")],
-            ),
-            iam.PolicyStatement(
-                sid="ReportsKey", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn]
-            ),
+            allow("ReportsKey", ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn]),
         ):
-            self.role.add_to_policy(statement)
+            self.role.add_to_policy(grant.statement())
+            grant.accept_patterns(self.role)
 
 
 def _camel(verb: str) -> str:

@@ -36,8 +36,8 @@ class ObservabilityStack(Stack):
             if fuse.monthly_usd > config.budget_usd_per_prompt:
                 Annotations.of(fuse).add_error(
                     f"the fuse alarms of {project.name} cost ${fuse.monthly_usd:.2f} a month, more than "
-                    f"promptlane:budget_usd_per_prompt allows (${config.budget_usd_per_prompt:.2f}); raise it, or choose "
-                    "promptlane:resolution_seconds=60"
+                    f"promptlane:budget_usd_per_prompt allows (${config.budget_usd_per_prompt:.2f}); raise it, or "
+                    "choose promptlane:resolution_seconds=60"
                 )
             shown = PromptDashboard(
                 self,

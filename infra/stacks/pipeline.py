@@ -1,21 +1,22 @@
-"""Pipeline: from a published version to a promoted prompt. Queue, functions, state machine, operations API, schedules."""
+"""Pipeline: from a published version to a promoted prompt. Queue, functions, state machine, API, schedules."""
 
+import json
 from collections.abc import Sequence
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.config import DeploymentConfig
+from infra.constructs.accepted import accept_finding
 from infra.constructs.enrolment import Enrolment
 from infra.constructs.function import Verb
-from infra.constructs.grants import Grants, distinct
+from infra.constructs.grants import Grant, Grants, allow, distinct
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.queue import DeadLetters, WorkQueue
 from infra.constructs.record import ResourceRecord
@@ -24,7 +25,7 @@ from infra.packaging import layer as layer_folder
 from infra.stacks.state import State
 from promptlane.project import PromptProject
 
-CONFIG, RELEASES, ARCHIVE = "config/*", "releases/*", "archive/*"
+CONFIG, RELEASES, RESULTS, ARCHIVE = "config/*", "releases/*", "stable-results/*", "archive/*"
 _INTAKE_TIMEOUT = Duration.seconds(60)
 _SIGNED_LINK = (
     "Reviewers come from their mail program: every request carries a signed, expiring link, checked by `review`."
@@ -50,6 +51,8 @@ class PipelineStack(Stack):
             compatible_architectures=[lambda_.Architecture.ARM_64],
         )
         self._undelivered = self._dead_letters("Undelivered", "events that no function or queue took")
+        self._unrelayed = self._dead_letters("Unrelayed", "timeline entries that are not on the event bus")
+        accept_finding(self._unrelayed, "SQS3", "Is the dead-letter queue of the stream's consumer.")
         dead_requests = self._dead_letters("DeadRequests", "versions whose release could not be started")
         self.roll_back_dead = self._dead_letters("DeadAlarms", "alarms that roll_back could not act on: look at once")
         self.intake_queue = WorkQueue(
@@ -85,7 +88,7 @@ class PipelineStack(Stack):
             "Release",
             config=config,
             functions={verb: self.functions[verb] for verb in _IN_WORKFLOW},
-            reports=state.report_bucket,
+            reports_arn=state.report_bucket_arn,
             reports_key=state.data_key,
         )
         self._trigger()
@@ -113,8 +116,8 @@ class PipelineStack(Stack):
             "wind_up",
             "Ends a release: safe route, one terminal state, free lock",
             "ROUTE_TABLE RELEASE_TABLE NOTICES_TOPIC INTAKE_QUEUE_URL",
-            g.routes_write(), g.releases_write(delete=True), g.notices_send(), g.queue_send(self.intake_queue.queue_arn),
-            called_by_events=True,
+            g.routes_write(), g.releases_write(delete=True), g.notices_send(),
+            g.queue_send(self.intake_queue.queue_arn), called_by_events=True,
         )  # fmt: skip
         self._verb(
             "intake",
@@ -127,8 +130,8 @@ class PipelineStack(Stack):
             "reconcile",
             "Finds missed versions and dead executions, starts waiting versions",
             "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET STATE_MACHINE_ARN INTAKE_QUEUE_URL DEPLOYMENT",
-            g.routes_read(), g.releases_write(), g.prompts_read(), g.enrolments_read("GetParameter", "GetParametersByPath"),
-            g.executions("DescribeExecution"), g.queue_send(self.intake_queue.queue_arn),
+            g.routes_read(), g.releases_write(), g.prompts_read(), g.executions("DescribeExecution"),
+            g.enrolments_read("GetParameter", "GetParametersByPath"), g.queue_send(self.intake_queue.queue_arn),
             g.invoke(self.functions["wind_up"].function_arn),
             timeout=Duration.minutes(5), called_by_events=True,
             more={"WIND_UP_FUNCTION": self.functions["wind_up"].function_name},
@@ -144,7 +147,8 @@ class PipelineStack(Stack):
         for verb, says in (("shift", "Gives the candidate its next share"), ("promote", "Makes the candidate stable")):
             self._verb(
                 verb, says, moves,
-                g.routes_write(), g.releases_write(), g.prompts_read(listed=False), g.alarms_read(), g.reports(read=[CONFIG]),
+                g.routes_write(), g.releases_write(), g.prompts_read(listed=False), g.alarms_read(),
+                g.reports(read=[CONFIG]),
             )  # fmt: skip
         self._verb(
             "judge",
@@ -166,7 +170,8 @@ class PipelineStack(Stack):
             "Puts every timeline entry on the event bus",
             "RELEASE_TABLE EVENT_BUS",
             g.releases_read(),
-            [iam.PolicyStatement(sid="PutEvents", actions=["events:PutEvents"], resources=[self._state.event_bus.event_bus_arn])],
+            [allow("PutEvents", ["events:PutEvents"], [self._state.event_bus.event_bus_arn])], g.stream_read(),
+            g.queue_send(self._unrelayed.queue.queue_arn),
         )  # fmt: skip
 
     def _test_functions(self) -> None:
@@ -178,12 +183,14 @@ class PipelineStack(Stack):
         ):
             self._verb(
                 verb, says, tables,
-                g.routes_read(), g.releases_write(), g.prompts_read(listed=False), g.reports(read=["*"], write=[RELEASES, "stable-results/*"]),
+                g.routes_read(), g.releases_write(), g.prompts_read(listed=False),
+                g.reports(read=["*"], write=[RELEASES, RESULTS]),
                 timeout=Duration.minutes(5 if verb == "plan_tests" else 15), memory_mib=1024,
             )  # fmt: skip
         self._verb(
             "run_cases", "Answers and asserts a batch of cases", tables,
-            g.releases_read(), g.prompts_read(listed=False), g.prompts_answer(), g.reports(read=["*"], write=[RELEASES, "stable-results/*"]),
+            g.releases_read(), g.prompts_read(listed=False), g.prompts_answer(),
+            g.reports(read=["*"], write=[RELEASES, RESULTS]),
             timeout=Duration.minutes(15), memory_mib=1024,
         )  # fmt: skip
 
@@ -199,7 +206,8 @@ class PipelineStack(Stack):
             ("remind", "Reminds reviewers before a review expires", 120),
         ):
             self._verb(
-                verb, says, mails, *looks, g.links("GenerateMac"), g.reviewers_send(), g.notices_send(), g.enrolments_read("GetParameter", "GetParametersByPath"),
+                verb, says, mails, *looks, g.links("GenerateMac"), g.reviewers_send(),
+                g.notices_send(), g.enrolments_read("GetParameter", "GetParametersByPath"),
                 timeout=Duration.seconds(seconds), memory_mib=512, called_by_events=verb == "remind",
             )  # fmt: skip
         decides = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT"
@@ -273,25 +281,18 @@ class PipelineStack(Stack):
         self._call(remind, "remind")
 
     def _relay(self) -> None:
-        dead = self._dead_letters("Unrelayed", "timeline entries that are not on the event bus")
-        self.functions["relay"].add_event_source(
-            sources.DynamoEventSource(
-                self._state.release_table,
-                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
-                batch_size=50,
-                retry_attempts=10,
-                bisect_batch_on_error=True,
-                report_batch_item_failures=True,
-                on_failure=sources.SqsDlq(dead.queue),
-                filters=[
-                    lambda_.FilterCriteria.filter(
-                        {
-                            "eventName": lambda_.FilterRule.is_equal("INSERT"),
-                            "dynamodb": {"Keys": {"pk": {"S": lambda_.FilterRule.begins_with("timeline#")}}},
-                        }
-                    )
-                ],
-            )
+        lambda_.CfnEventSourceMapping(
+            self,
+            "Timeline",
+            function_name=self.functions["relay"].function_arn,
+            event_source_arn=self._state.release_table.table_stream_arn,
+            starting_position="TRIM_HORIZON",
+            batch_size=50,
+            maximum_retry_attempts=10,
+            bisect_batch_on_function_error=True,
+            function_response_types=["ReportBatchItemFailures"],
+            destination_config={"onFailure": {"destination": self._unrelayed.queue.queue_arn}},
+            filter_criteria={"filters": [{"pattern": json.dumps(_NEW_TIMELINE_ENTRIES)}]},
         )
 
     def _operations_routes(self) -> None:
@@ -308,7 +309,7 @@ class PipelineStack(Stack):
         verb: str,
         description: str,
         environment: str,
-        *grants: Sequence[iam.PolicyStatement],
+        *grants: Sequence[Grant],
         timeout: Duration | None = None,
         memory_mib: int = 256,
         reserved_concurrency: int | None = None,
@@ -324,7 +325,7 @@ class PipelineStack(Stack):
             description=f"Promptlane: {description}",
             config=self._config,
             environment={**{name: self._environment[name] for name in environment.split()}, **(more or {})},
-            statements=distinct(*grants, self._grants.message_key() if letters else ()),
+            grants=distinct(*grants, self._grants.message_key() if letters else ()),
             layer=self.layer,
             timeout=timeout,
             memory_mib=memory_mib,
@@ -343,14 +344,17 @@ class PipelineStack(Stack):
     def _dead_letters(self, id: str, holds: str) -> DeadLetters:
         return DeadLetters(self, id, key=self._state.message_key, notices=self._state.notices, holds=holds)
 
-    def _deployed_configuration(self) -> list[iam.PolicyStatement]:
+    def _deployed_configuration(self) -> list[Grant]:
         """Policies and suites lie in the CDK's asset bucket under their content hashes."""
         if not self._enrolments:
             return []
         bucket = self._enrolments[0].assets[0].bucket
         return [
-            iam.PolicyStatement(
-                sid="ReadDeployedPolicies", actions=["s3:GetObject"], resources=[bucket.arn_for_objects("*.json")]
+            allow(
+                "ReadDeployedPolicies",
+                ["s3:GetObject"],
+                [bucket.arn_for_objects("*.json")],
+                because="Policies and suites are named by their content hash, which changes with every edit.",
             )
         ]
 
@@ -358,3 +362,4 @@ class PipelineStack(Stack):
 _IN_WORKFLOW = (
     "admit", "plan_tests", "run_cases", "grade", "request_review", "shift", "judge", "promote", "roll_back", "wind_up",
 )  # fmt: skip
+_NEW_TIMELINE_ENTRIES = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"S": [{"prefix": "timeline#"}]}}}}

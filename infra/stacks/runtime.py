@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.function import Verb
-from infra.constructs.grants import Grants, distinct
+from infra.constructs.grants import Grants, allow
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.record import ResourceRecord
 from infra.packaging import client_layer
@@ -41,7 +41,7 @@ class RuntimeStack(Stack):
                 "RECEIPT_SECRET": state.receipt_secret.secret_arn,
                 "RESOLUTION_SECONDS": str(config.resolution_seconds),
             },
-            statements=grants.application(),
+            grants=grants.application(),
             timeout=Duration.seconds(30),
             memory_mib=512,
         )
@@ -70,23 +70,25 @@ class RuntimeStack(Stack):
             self,
             "Application",
             description=f"Lets an application use the prompts of {config.name}: library and gateway",
-            statements=distinct(
-                grants.application(),
-                [
-                    iam.PolicyStatement(
-                        sid="PublishMetrics",
-                        actions=["cloudwatch:PutMetricData"],
-                        resources=["*"],
-                        conditions={"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
-                    ),
-                    iam.PolicyStatement(
-                        sid="CallGateway",
-                        actions=["execute-api:Invoke"],
-                        resources=[self.service.api.arn_for_execute_api(stage="$default")],
-                    ),
-                ],
-            ),
         )
+        for grant in (
+            *grants.application(),
+            allow(
+                "PublishMetrics",
+                ["cloudwatch:PutMetricData"],
+                ["*"],
+                {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+                because="The action knows no resources; the namespace is the limit.",
+            ),
+            allow(
+                "CallGateway",
+                ["execute-api:Invoke"],
+                [self.service.api.arn_for_execute_api(stage="$default")],
+                because="Every method of the gateway, and nothing else.",
+            ),
+        ):
+            self.application.add_statements(grant.statement())
+            grant.accept_patterns(self.application)
         ResourceRecord(
             self,
             "Resources",

@@ -29,6 +29,7 @@ class State:
     release_table: dynamodb.Table
     feedback_table: dynamodb.Table
     report_bucket: s3.Bucket
+    report_bucket_arn: str
     event_bus: events.EventBus
     notices: sns.Topic
     alarms: sns.Topic
@@ -60,16 +61,14 @@ class StateStack(Stack):
         alarms = AlarmTopic(
             self, "Alarms", config=config, key=message_key, alarms=f"{config.name}/*", shown_as="Promptlane fuse"
         )
+        reports = self._reports(data_key)
         self.state = State(
             # The AWS-managed key: what every request and every rollback reads depends on no key of ours.
-            route_table=self._table(
-                "Routes", "prompt", None, None, expires=False
-            ),
-            release_table=self._table(
-                "Releases", "pk", "sk", data_key
-            ),
+            route_table=self._table("Routes", "prompt", None, None, expires=False),
+            release_table=self._table("Releases", "pk", "sk", data_key),
             feedback_table=self._feedback(),
-            report_bucket=self._reports(data_key),
+            report_bucket=reports,
+            report_bucket_arn=str(self.export_value(reports.bucket_arn)),
             event_bus=events.EventBus(
                 self, "Events", event_bus_name=config.name, description="What happens to releases of prompts"
             ),
@@ -105,7 +104,7 @@ class StateStack(Stack):
     def _message_key(self) -> kms.Key:
         """Services publish on our behalf, so the key must let them in; the topics and queues say for which source.
 
-        CloudWatch passes no source to KMS that a condition could test: this key therefore encrypts nothing but messages.
+        CloudWatch passes no source to KMS that a condition could test, so this key encrypts nothing but messages.
         """
         key = self._key("MessageKey", "Promptlane: topics and queues")
         for name, sid in (

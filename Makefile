@@ -1,0 +1,95 @@
+# Everything from a fresh clone, with Python 3.11+, Node 20+ and make. `make` alone lists what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PORT ?=
+MODEL ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+REQUIREMENTS := requirements.txt requirements-dev.txt requirements-layer.txt
+# Inside the folders that they speak of, so that deleting one has it made again.
+PYTHON_READY := $(VENV)/.ready
+NODE_READY := node_modules/.ready
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+WORKERS ?= 2
+
+.PHONY: help
+help:  ## list the commands
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | sort | \
+		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: $(PYTHON_READY) $(NODE_READY)  ## install what the other commands need (they do so themselves)
+
+.PHONY: need-python need-node
+need-python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+		echo "Promptlane needs Python 3.11 or newer, and there is no '$(PYTHON)'. Install it, or say which: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Promptlane needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Say which to use: make PYTHON=python3.12 ..." >&2; exit 1; }
+
+need-node:
+	@command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || { \
+		echo "Promptlane deploys with the AWS CDK, which needs Node.js 20 or newer with npm, and there is none. Install it (https://nodejs.org) and try again." >&2; exit 1; }
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { \
+		echo "Promptlane needs Node.js 20 or newer; this is $$(node --version). Install a newer one and try again." >&2; exit 1; }
+
+$(PYTHON_READY): $(REQUIREMENTS) pyproject.toml | need-python
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Python packages ..."
+	@$(PY) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+$(NODE_READY): package.json package-lock.json | need-node
+	@echo "Installing the CDK CLI ..."
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: lint
+lint: $(PYTHON_READY)  ## ruff, mypy and the import rules
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+.PHONY: test
+test: setup chromium lint  ## lint and all tests
+	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup
+
+.PHONY: test-unit
+test-unit: $(PYTHON_READY)  ## the fast tests only
+	@$(VENV)/bin/pytest tests/unit
+
+.PHONY: e2e
+e2e: setup chromium  ## tests in a real browser against a deployed embedded AWS
+	@$(VENV)/bin/pytest tests/e2e
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || \
+		command -v google-chrome >/dev/null 2>&1 || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null 2>&1 && echo "Installing Debian's chromium ..." && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } || \
+		{ echo "The browser tests need Chromium; install the package 'chromium' and try again." >&2; exit 1; }
+
+.PHONY: synth
+synth: setup  ## the CloudFormation templates, in cdk.out/
+	@npx --no-install cdk synth --quiet --app "$(PY) app.py"
+
+.PHONY: up
+up: setup  ## the embedded AWS with everything deployed, in the background (PORT=4566)
+	@$(PY) -m local up $(if $(PORT),--port $(PORT))
+
+.PHONY: down
+down:  ## stop what `make up` started
+	@test -x $(PY) || { echo "nothing is set up, so nothing is running"; exit 0; } && $(PY) -m local down
+
+.PHONY: demo
+demo: setup $(if $(filter smollm2,$(MODEL)),smollm2)  ## two releases with live traffic; MODEL=smollm2 uses a real small model
+	@$(PY) -m local.demo $(if $(MODEL),--model $(MODEL)) $(if $(PORT),--port $(PORT))
+
+-include benchmarks/Makefile.inc
+-include local/demo/Makefile.inc
