@@ -30,6 +30,8 @@ class DeploymentConfig:
     existing_trail: the account already has a trail of management events, so none is made.
     lambda_target: `aws` packages for arm64 Linux and Python 3.13, `host` for this machine's interpreter.
     resolution_seconds: period of metrics and alarms; 10 makes the alarms high-resolution (dearer).
+    arrival_seconds: when the judge may take the counts of a past minute for complete, on top of the longest request;
+        0 leaves it at two minutes (20 s at a resolution of 10), which is right for CloudWatch; less is for drills.
     time_scale: factor on every duration of the policies; below 1 for drills.
     log_retention_days: for every log group.
     roll_back_concurrency: reserved for `roll_back`; 0 reserves nothing (accounts with a small Lambda quota).
@@ -48,6 +50,7 @@ class DeploymentConfig:
     existing_trail: bool = False
     lambda_target: LambdaTarget = "aws"
     resolution_seconds: int = 60
+    arrival_seconds: int = 0
     time_scale: float = 1.0
     log_retention_days: int = 90
     roll_back_concurrency: int = 5
@@ -191,6 +194,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "existing_trail": _flag,
     "lambda_target": _one_of("aws", "host"),
     "resolution_seconds": _whole_of(60, 10),
+    "arrival_seconds": _whole(low=0, high=3600),
     "time_scale": _number(above=0, up_to=1),
     "log_retention_days": _whole_of(*_RETENTION),
     "roll_back_concurrency": _whole(low=0, high=100),

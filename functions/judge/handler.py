@@ -32,6 +32,7 @@ class Settings:
     notices_topic: str
     deployment: str
     resolution_seconds: int = 60
+    arrival_seconds: float = 0.0
 
 
 @cache
@@ -49,7 +50,7 @@ def wire() -> Ports:
         blocks=DynamoBlocks(table),
         alarms=CloudWatchAlarms(cloudwatch, s.deployment),
         notices=SnsNotices(client("sns"), s.notices_topic),
-        timing=Timing.at(s.resolution_seconds),
+        timing=Timing.at(s.resolution_seconds, arrival=s.arrival_seconds or None),
     )
 
 

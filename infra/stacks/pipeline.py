@@ -79,6 +79,7 @@ class PipelineStack(Stack):
             "OPERATIONS_URL": self.operations.url,
             "DEPLOYMENT": config.name,
             "RESOLUTION_SECONDS": str(config.resolution_seconds),
+            "ARRIVAL_SECONDS": str(config.arrival_seconds),
         }
         self._release_functions()
         self._test_functions()
@@ -153,7 +154,7 @@ class PipelineStack(Stack):
         self._verb(
             "judge",
             "Decides whether the canary advances, holds or is rolled back",
-            "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET NOTICES_TOPIC DEPLOYMENT RESOLUTION_SECONDS",
+            "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET NOTICES_TOPIC DEPLOYMENT RESOLUTION_SECONDS ARRIVAL_SECONDS",
             g.routes_read(), g.releases_write(), g.metrics_read(), g.alarms_read(), g.reports(read=[CONFIG]),
             g.notices_send(), timeout=Duration.minutes(2), memory_mib=512,
         )  # fmt: skip

@@ -56,9 +56,10 @@ class Timing:
     settle: float = 30.0
 
     @classmethod
-    def at(cls, resolution: float) -> Timing:
-        """The timing of a deployment's metric resolution (60 or 10 seconds)."""
-        return cls() if resolution >= 60 else cls(resolution, arrival=20.0, settle=10.0)
+    def at(cls, resolution: float, *, arrival: float | None = None) -> Timing:
+        """The timing of a deployment's metric resolution (60 or 10 seconds); `arrival` where its counts come sooner."""
+        timing = cls() if resolution >= 60 else cls(resolution, arrival=20.0, settle=10.0)
+        return timing if arrival is None else replace(timing, arrival=arrival, settle=min(timing.settle, arrival))
 
     def lag(self, policy: Policy, guard: GuardMetric | None) -> float:
         """Seconds after the end of a window from which its counts are complete."""
