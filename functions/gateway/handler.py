@@ -1,0 +1,134 @@
+"""The runtime API for what is not Python: converse, route and feedback over HTTP, authorized by IAM."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import traceback
+from functools import cache, partial
+
+from promptlane.client import PromptClient
+from promptlane.domain.errors import PromptlaneError
+
+from . import requests
+from .problems import Problem, deadline, problem_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+DEADLINE = 28.0
+"""Seconds. API Gateway ends HTTP API requests at 30, without a body that says why."""
+
+
+@cache
+def wire() -> PromptClient:
+    env = os.environ.get
+    limit = float(env("REQUEST_TIMEOUT_SECONDS") or DEADLINE)
+    return PromptClient(
+        route_table=os.environ["ROUTE_TABLE"],
+        feedback_table=env("FEEDBACK_TABLE"),
+        receipt_secret=env("RECEIPT_SECRET"),
+        resolution=int(env("RESOLUTION_SECONDS") or 60),
+        slow_after=float(env("SLOW_AFTER_SECONDS") or 10),
+        timeout=min(limit, DEADLINE) - 1,
+    )
+
+
+def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    try:
+        template, prompt = requests.operation(event)
+        return _reply(200, "application/json", _OPERATIONS[template](event, prompt))
+    except Problem as problem:
+        return _problem(problem)
+    except PromptlaneError as error:
+        return _problem(problem_of(error))
+    except Exception:  # noqa: BLE001 - the caller gets a body that says so, the log says why
+        print(traceback.format_exc())
+        return _problem(Problem(500, "internal-error", "the gateway failed; its log says why"))
+
+
+def _converse(event: dict[str, Any], prompt: str) -> dict[str, Any]:
+    known = {"unit": str, "variables": dict, "messages": list}
+    given = requests.body(event, known, ("unit",))
+    messages = requests.messages(given.get("messages", []))
+    variables = given.get("variables", {})
+    call = partial(wire().converse, prompt, unit=given["unit"], variables=variables, messages=messages)
+    answer = _within(DEADLINE, call)
+    return {
+        "text": answer.text,
+        "content": answer.response["output"]["message"]["content"],
+        "stop_reason": answer.stop_reason,
+        "usage": answer.response.get("usage") or {},
+        "prompt": answer.decision.prompt,
+        "version": answer.version,
+        "track": answer.track,
+        "release_id": answer.decision.release_id,
+        "shielded": answer.shielded,
+        "receipt": answer.receipt,
+    }
+
+
+def _route(event: dict[str, Any], prompt: str) -> dict[str, Any]:
+    unit = (event.get("queryStringParameters") or {}).get("unit", "")
+    decision = wire().route(prompt, unit)
+    names = ("prompt", "version", "version_arn", "track", "release_id", "revision")
+    return {name: getattr(decision, name) for name in names}
+
+
+def _feedback(event: dict[str, Any], prompt: str) -> dict[str, Any]:
+    given = requests.body(event, {"receipt": str, "positive": bool}, ("receipt", "positive"))
+    return {"counted": wire().feedback(given["receipt"], positive=given["positive"])}
+
+
+def _openapi(event: dict[str, Any], prompt: str) -> dict[str, Any]:
+    from .openapi import DOCUMENT
+
+    return DOCUMENT
+
+
+_OPERATIONS: dict[tuple[str, ...], Callable[[dict[str, Any], str], dict[str, Any]]] = {
+    ("prompts", "{prompt}", "converse"): _converse,
+    ("prompts", "{prompt}", "route"): _route,
+    ("feedback",): _feedback,
+    ("openapi.json",): _openapi,
+}
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """The call's result; Problem 504 when it takes longer. The SDK's own timeouts are shorter: this is the backstop."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append((call(), None))
+        except BaseException as error:  # noqa: BLE001 - raised again by the waiting thread
+            outcome.append((None, error))
+
+    worker = threading.Thread(target=run, daemon=True)
+    worker.start()
+    worker.join(seconds)
+    if not outcome:
+        raise deadline(seconds)
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def _reply(status: int, kind: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return {
+        "statusCode": status,
+        "headers": {"content-type": kind, "cache-control": "no-store", **headers},
+        "body": text,
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    headers = {"allow": problem.extra["allow"]} if "allow" in problem.extra else {}
+    if problem.status in (429, 503):
+        headers["retry-after"] = "2"
+    return _reply(problem.status, "application/problem+json", problem.body(), **headers)

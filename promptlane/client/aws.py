@@ -1,0 +1,141 @@
+"""The AWS services that the client calls, through boto3, which is loaded when the first call is made.
+
+Timeouts and retries are tuned for a request path: routes give up after a second (an older route is served meanwhile);
+a model call is never repeated by the SDK, because a repeat after a timeout would double the longest request; what is
+worth repeating, client.converse repeats itself, alike for both tracks. Connections are kept open and reused.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+MAX_CONNECTIONS = 50
+
+
+class Aws:
+    """boto3 clients of one process, made when first used, under one lock, and forgotten in a forked child."""
+
+    def __init__(self, *, region: str | None = None, session: Any = None) -> None:
+        self._region = region
+        self._session = session
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, float], Any] = {}
+
+    def client(self, service: str, *, read_timeout: float, attempts: int = 1) -> Any:
+        """The client of a service whose reads end after `read_timeout` seconds."""
+        key = (service, read_timeout)
+        client = self._clients.get(key)
+        if client is None:
+            with self._lock:
+                client = self._clients.get(key)
+                if client is None:
+                    client = self._clients[key] = self._make(service, read_timeout, attempts)
+        return client
+
+    def _make(self, service: str, read_timeout: float, attempts: int) -> Any:
+        if self._session is None:
+            import boto3
+
+            self._session = boto3.session.Session(region_name=self._region)
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=min(2.0, read_timeout),
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=MAX_CONNECTIONS,
+            tcp_keepalive=True,
+        )
+        return self._session.client(service, config=config)
+
+    def bedrock(self, read_timeout: float) -> Any:
+        return self.client("bedrock-runtime", read_timeout=read_timeout)
+
+
+class RouteTable:
+    """Reads routes by eventually consistent GetItem, or BatchGetItem when several are due at once."""
+
+    def __init__(self, aws: Aws, table: str) -> None:
+        self._aws = aws
+        self._table = table
+
+    def read(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        names = list(prompts)
+        dynamodb = self._aws.client("dynamodb", read_timeout=1.0, attempts=2)
+        if len(names) == 1:
+            item = dynamodb.get_item(TableName=self._table, Key={"prompt": {"S": names[0]}}).get("Item")
+            return {} if item is None else {names[0]: plain({"M": item})}
+        keys: dict[str, Any] = {self._table: {"Keys": [{"prompt": {"S": name}} for name in names]}}
+        found: dict[str, Mapping[str, Any]] = {}
+        while keys:
+            page = dynamodb.batch_get_item(RequestItems=keys)
+            for item in page["Responses"].get(self._table, ()):
+                route = plain({"M": item})
+                found[route["prompt"]] = route
+            left = page.get("UnprocessedKeys") or {}
+            if left == keys:
+                break  # wholly throttled: the routes held go on, the next refresh tries again
+            keys = left
+        return found
+
+    def name_of(self, prompt: str) -> str | None:
+        """The name of a prompt given by id or ARN; None when it is neither, or Bedrock knows no such prompt."""
+        looks_like_id = len(prompt) == 10 and prompt.isalnum() and prompt.isupper()
+        if not (prompt.startswith("arn:") or looks_like_id):
+            return None
+        bedrock = self._aws.client("bedrock-agent", read_timeout=2.0, attempts=2)
+        try:
+            return str(bedrock.get_prompt(promptIdentifier=prompt)["name"])
+        except (bedrock.exceptions.ResourceNotFoundException, bedrock.exceptions.ValidationException):
+            return None
+
+
+class FeedbackTable:
+    """Remembers receipts that were counted, by a conditional put; entries expire when receipts do."""
+
+    def __init__(self, aws: Aws, table: str) -> None:
+        self._aws = aws
+        self._table = table
+
+    def first(self, receipt_id: str, *, keep_seconds: float) -> bool:
+        """Whether this receipt is seen for the first time; marks it as seen."""
+        dynamodb = self._aws.client("dynamodb", read_timeout=1.0, attempts=2)
+        try:
+            dynamodb.put_item(
+                TableName=self._table,
+                Item={"receipt": {"S": receipt_id}, "expires_at": {"N": str(int(time() + keep_seconds))}},
+                ConditionExpression="attribute_not_exists(receipt)",
+            )
+        except dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+
+def secret_text(aws: Aws, secret: str) -> str:
+    """The text of a Secrets Manager secret."""
+    found = aws.client("secretsmanager", read_timeout=2.0, attempts=2).get_secret_value(SecretId=secret)
+    return str(found["SecretString"])
+
+
+def plain(value: Mapping[str, Any]) -> Any:
+    """The Python value of a DynamoDB attribute value; numbers become int where they are whole, else float."""
+    ((kind, content),) = value.items()
+    if kind == "M":
+        return {name: plain(inner) for name, inner in content.items()}
+    if kind == "L":
+        return [plain(inner) for inner in content]
+    if kind == "N":
+        number = float(content)
+        return int(number) if number.is_integer() and "." not in content and "E" not in content.upper() else number
+    if kind == "NULL":
+        return None
+    return content

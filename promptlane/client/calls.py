@@ -1,0 +1,190 @@
+"""One request from decision to answer: the calls to Bedrock, the shield, and what is counted when.
+
+assigned    counted first, on the version that the split decided for
+shielded    the breaker is open: stable answers, counted as Shielded, neither as a canary nor as a stable request
+called      the call's outcome is counted once, on the version that was called
+fell back   a canary call failed: one canary error; stable answers, and that call is counted nowhere
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic, sleep, time
+
+from promptlane.domain.outcome import Outcome, error_type, of_error
+
+from . import metrics
+from .errors import InvalidVariables, ModelCallFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from .breaker import Breaker
+    from .decision import Decision
+    from .metrics import Sink
+
+_PASSING = frozenset({
+    "ThrottlingException", "TooManyRequestsException", "ServiceUnavailableException", "InternalServerException",
+    "ModelNotReadyException", "EndpointConnectionError", "ConnectionClosedError", "ConnectTimeoutError",
+})  # fmt: skip
+"""Failures that come at once and may be gone the next moment: tried once more, on either track alike."""
+
+_REMEDY = {
+    "ResourceNotFoundException": "the version or its model is gone: `promptlane rollback {prompt}` restores a safe one",
+    "AccessDeniedException": "allow bedrock:RenderPrompt on the prompt and bedrock:InvokeModel on its model",
+    "ValidationException": "the version does not accept this request; `promptlane diff {prompt}` shows what changed",
+    "ThrottlingException": "the model's quota is used up; slow down or raise it",
+    "ReadTimeoutError": "raise the client's timeout, or stream the answer",
+}
+
+
+class Request:
+    """One request under way: which decision answers, and what was counted."""
+
+    __slots__ = ("_counted", "_sink", "_slow_after", "answered_by", "decided", "group", "started", "started_at")
+
+    def __init__(self, decision: Decision, group: str, sink: Sink, *, slow_after: float) -> None:
+        self.decided = decision
+        self.answered_by = decision
+        self.group = group if decision.phase != "steady" else ""
+        self._sink = sink
+        self._slow_after = slow_after * 1000
+        self._counted = False
+        self.started_at = time()
+        self.started = monotonic()
+
+    @property
+    def slow_after_ms(self) -> float:
+        return self._slow_after
+
+    def elapsed_ms(self) -> float:
+        return (monotonic() - self.started) * 1000
+
+    def count_assigned(self) -> None:
+        self._sink.emit(metrics.assigned(self.decided, self.group, started_at=self.started_at))
+
+    def count_shielded(self) -> None:
+        self._counted = True
+        for document in metrics.shielded(self.decided, self.group, started_at=self.started_at, now=time()):
+            self._sink.emit(document)
+
+    def count(self, outcome: Outcome) -> None:
+        """Count the outcome on the version decided for, once; what comes later belongs to the fallback."""
+        if self._counted:
+            return
+        self._counted = True
+        documents = metrics.finished(self.decided, self.group, outcome, started_at=self.started_at, now=time())
+        for document in documents:
+            self._sink.emit(document)
+
+    def count_error(self, error: BaseException, *, time_to_first_token_ms: float | None = None) -> Outcome:
+        outcome = of_error(
+            error, latency_ms=self.elapsed_ms(), slow_after_ms=self._slow_after,
+            time_to_first_token_ms=time_to_first_token_ms,
+        )  # fmt: skip
+        self.count(outcome)
+        return outcome
+
+
+class Caller:
+    """Makes the calls of one client, shielded and within time.
+
+    `timeout`: seconds that a whole request may take. While a canary runs, `reserve` seconds of it are kept for stable's
+    answer, on both tracks alike, so that neither looks slower or more broken than the other for it.
+    """
+
+    def __init__(
+        self, bedrock: Callable[[float], Any], breaker: Breaker, *, timeout: float, reserve: float, shield: bool
+    ) -> None:
+        self._bedrock = bedrock
+        self._breaker = breaker
+        self._timeout = timeout
+        self._reserve = min(reserve, timeout / 2)
+        self._shield = shield
+
+    def admit(self, request: Request, variables: Mapping[str, str]) -> Exception | None:
+        """Count the assignment and choose who answers; the error that already fails the canary call, if one does.
+
+        Variables that fit neither version are the caller's mistake: raised before anything is counted.
+        """
+        decided = request.decided
+        wrong: InvalidVariables | None = None
+        try:
+            decided.check(variables)
+        except InvalidVariables as error:
+            if decided.instead is None or not self._shield:
+                raise
+            decided.instead.check(variables)
+            wrong = error
+        request.count_assigned()
+        if decided.instead is not None and self._shield and self._breaker.is_open(decided.prompt, decided.release_id):
+            request.answered_by = decided.instead
+            request.count_shielded()
+            return None
+        return wrong
+
+    def call(self, request: Request, operation: str, arguments: Callable[[Decision], dict[str, Any]]) -> Any:
+        """The SDK's response from whoever answers; ModelCallFailed when nobody did."""
+        decision = request.answered_by
+        try:
+            return self._attempt(request, decision, operation, arguments)
+        except Exception as error:  # noqa: BLE001 - whatever failed is counted, then raised or shielded
+            request.count_error(error)
+            return self.fall_back(request, error, operation, arguments)
+
+    def fall_back(
+        self, request: Request, error: Exception, operation: str, arguments: Callable[[Decision], dict[str, Any]]
+    ) -> Any:
+        """Stable's response to a request whose canary call failed (and was counted); else the failure, typed."""
+        decision = request.answered_by
+        if decision.track == "canary":
+            self._breaker.record(decision.prompt, decision.release_id, error=True)
+        stable = decision.instead
+        if stable is None or not self._shield or request.elapsed_ms() >= self._timeout * 1000:
+            raise failure(decision, error) from error
+        request.answered_by = stable
+        try:
+            return self._attempt(request, stable, operation, arguments)
+        except Exception as second:
+            raise failure(stable, second) from second
+
+    def succeeded(self, request: Request, *, error: bool) -> None:
+        """Tell the breaker about a canary call that was answered."""
+        if request.answered_by.track == "canary":
+            self._breaker.record(request.decided.prompt, request.decided.release_id, error=error)
+
+    def left(self, request: Request) -> float:
+        return self._timeout - (monotonic() - request.started)
+
+    def _attempt(
+        self, request: Request, decision: Decision, operation: str, arguments: Callable[[Decision], dict[str, Any]]
+    ) -> Any:
+        client = self._bedrock(self._limit(request, decision))
+        body = arguments(decision)
+        try:
+            return getattr(client, operation)(**body)
+        except Exception as error:
+            if error_type(error) not in _PASSING or self.left(request) < self._timeout / 2:
+                raise
+        sleep(0.05 + os.urandom(1)[0] / 2560)
+        return getattr(client, operation)(**body)
+
+    def _limit(self, request: Request, decision: Decision) -> float:
+        """Seconds this call may wait. One of few values, since each needs an SDK client of its own."""
+        if decision is not request.decided:
+            return self._reserve
+        return self._timeout - self._reserve if decision.phase == "canary" and self._shield else self._timeout
+
+
+def failure(decision: Decision, error: BaseException) -> Exception:
+    """The typed error for what the SDK raised; InvalidVariables stays itself."""
+    if isinstance(error, InvalidVariables):
+        return error
+    code = error_type(error)
+    remedy = _REMEDY.get(code, "try again; if it stays, see the cause below").format(prompt=decision.prompt)
+    return ModelCallFailed(
+        f"{decision.prompt} version {decision.version} ({decision.track}) was not answered: {code}: {error}; {remedy}",
+        code=code,
+    )

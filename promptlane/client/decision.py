@@ -1,0 +1,189 @@
+"""What a unit gets, and the live route it is read from.
+
+A route item is parsed once per revision into ready-made decisions and one threshold, so that a decision at run time
+is a hash, a comparison of bytes and nothing else. The item's format is promptlane.domain.route's; it is read here
+again, without that module's imports, and a test keeps the two the same.
+"""
+
+from __future__ import annotations
+
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.split import BUCKETS, below, hasher
+
+from .errors import InvalidVariables, UnsupportedRoute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from hashlib import blake2s
+    from typing import Any
+
+SCHEMA = 1
+MAX_VARIABLES = 20
+
+
+class Decision:
+    """Which version answers. Immutable, shared by all units that get it.
+
+    `version_arn` is what Converse takes as modelId; `track` is "stable", "canary" or "holdback"; `release_id` is the
+    release that the route belongs to; `phase` the route's; `instead` is stable's decision when this one is canary's.
+    """
+
+    __slots__ = (
+        "fingerprint", "instead", "phase", "prompt", "release_id", "revision", "salt", "track", "variables", "version",
+        "version_arn",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, prompt: str, version: int, version_arn: str, track: str, release_id: str = "", fingerprint: str = "",
+        revision: int = 0, phase: str = "steady", variables: Sequence[str] | None = None, salt: str = "",
+        instead: Decision | None = None,
+    ) -> None:  # fmt: skip
+        self.prompt = prompt
+        self.version = version
+        self.version_arn = version_arn
+        self.track = track
+        self.release_id = release_id
+        self.fingerprint = fingerprint
+        self.revision = revision
+        self.phase = phase
+        self.salt = salt
+        self.variables = None if variables is None else frozenset(variables)
+        self.instead = instead
+
+    def __repr__(self) -> str:
+        return f"<Decision {self.prompt} version {self.version} ({self.track})>"
+
+    def check(self, variables: Mapping[str, str]) -> None:
+        """Raise InvalidVariables, naming them, when they do not fit this version."""
+        wrong = sorted(str(k) for k, v in variables.items() if not isinstance(k, str) or not isinstance(v, str))
+        if wrong:
+            raise InvalidVariables(f"variables of {self.prompt} must be text; {', '.join(wrong)} is not: use str()")
+        if len(variables) > MAX_VARIABLES:
+            raise InvalidVariables(f"{len(variables)} variables for {self.prompt}; Bedrock takes {MAX_VARIABLES}")
+        if self.variables is None:
+            return
+        missing = sorted(self.variables - variables.keys())
+        unknown = sorted(variables.keys() - self.variables)
+        if missing or unknown:
+            parts = [f"needs {', '.join(missing)}"] * bool(missing) + [f"has no {', '.join(unknown)}"] * bool(unknown)
+            declared = ", ".join(sorted(self.variables)) or "none"
+            raise InvalidVariables(
+                f"version {self.version} of {self.prompt} {' and '.join(parts)}; it declares: {declared}",
+                missing=missing,
+                unknown=unknown,
+            )
+
+    def request(
+        self,
+        variables: Mapping[str, str] | None = None,
+        *,
+        messages: Sequence[Mapping[str, Any]] = (),
+        guardrail: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """The arguments of Converse or ConverseStream, with nothing in them that a prompt resource forbids.
+
+        `messages` are appended to the prompt's; `guardrail` is a guardrailConfig. The four keys of requestMetadata
+        by which invocation logs name the release win over `metadata`.
+        """
+        variables = variables or {}
+        self.check(variables)
+        request: dict[str, Any] = {
+            "modelId": self.version_arn,
+            "promptVariables": {name: {"text": value} for name, value in variables.items()},
+            "requestMetadata": {
+                **(metadata or {}),
+                "prompt": self.prompt,
+                "version": str(self.version),
+                "track": self.track,
+                "release": self.release_id or "none",
+            },
+        }
+        if messages:
+            request["messages"] = list(messages)
+        if guardrail:
+            request["guardrailConfig"] = dict(guardrail)
+        return request
+
+
+class LiveRoute:
+    """One revision of a prompt's route, ready to decide by.
+
+    A digest below `threshold` gets `low`, any other `high`; both are the same when nothing is split. `due` (monotonic
+    seconds) is when it should be read again and `read_at` when it last was; the cache moves them.
+    """
+
+    __slots__ = ("due", "hasher", "high", "low", "phase", "read_at", "revision", "salt", "split", "stable", "threshold")
+
+    def __init__(
+        self, *, stable: Decision, low: Decision, high: Decision, threshold: bytes, salt: str, revision: int, phase: str
+    ) -> None:
+        self.stable = stable
+        self.low = low
+        self.high = high
+        self.split = low is not high
+        self.threshold = threshold
+        self.salt = salt
+        self.hasher: Callable[[], blake2s] = hasher(salt)
+        self.revision = revision
+        self.phase = phase
+        self.due = 0.0
+        self.read_at = 0.0
+
+
+def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
+    """Parse a stored route; UnsupportedRoute when a newer Promptlane wrote it, InvalidInput when it is none."""
+    schema = int(item.get("schema", 0))
+    if schema > SCHEMA:
+        raise UnsupportedRoute(
+            f"the route of {prompt} has schema {schema}, this client knows {SCHEMA}; upgrade promptlane here"
+        )
+    phase = str(item.get("phase", "steady"))
+    revision = int(item["revision"])
+
+    def decide(name: str, track: str, instead: Decision | None = None) -> Decision | None:
+        ref = item.get(name)
+        if not ref:
+            return None
+        return Decision(
+            prompt=str(item.get("prompt", prompt)),
+            version=int(ref["version"]),
+            version_arn=str(ref["arn"]),
+            track=track,
+            release_id=str(item.get("release_id", "")),
+            fingerprint=str(ref.get("fingerprint", "")),
+            revision=revision,
+            phase=phase,
+            variables=ref.get("variables"),
+            salt=str(item.get("salt", "")),
+            instead=instead,
+        )
+
+    stable = decide("stable", "stable")
+    if stable is None:
+        raise InvalidInput(f"the route of {prompt} names no stable version; `promptlane status {prompt}` shows it")
+    low = high = stable
+    buckets = 0
+    if phase == "canary":
+        low, buckets = decide("canary", "canary", stable) or stable, int(item.get("weight", 0))
+    elif phase == "watch":
+        high, buckets = decide("previous", "holdback") or stable, BUCKETS - int(item.get("holdback", 0))
+    if buckets in (0, BUCKETS):
+        low = high = high if buckets == 0 else low
+    return LiveRoute(
+        stable=stable, low=low, high=high, threshold=below(buckets), salt=str(item.get("salt", "")),
+        revision=revision, phase=phase,
+    )  # fmt: skip
+
+
+def pinned(prompt: str, version_arn: str) -> LiveRoute:
+    """A route that gives everybody one version: the fallback when no route was ever read."""
+    tail = version_arn.rpartition(":")[2]
+    if "/" not in version_arn or not tail.isdigit():
+        raise InvalidInput(
+            f"the fallback of {prompt} is {version_arn!r}; give the ARN of a version, which ends in its number, "
+            "for example arn:aws:bedrock:eu-west-1:111122223333:prompt/ABCDEFGHIJ:3"
+        )
+    stable = Decision(prompt=prompt, version=int(tail), version_arn=version_arn, track="stable")
+    return LiveRoute(stable=stable, low=stable, high=stable, threshold=b"", salt="", revision=0, phase="steady")

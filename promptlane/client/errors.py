@@ -1,0 +1,68 @@
+"""What the client raises on purpose. Each is one of promptlane.domain.errors, so that either may be caught.
+
+InvalidInput
+├── InvalidUnit          the unit is no text, empty, or too long
+├── InvalidVariables     variables are missing, unknown, too many, or no text; `missing` and `unknown` name them
+└── UnsupportedRoute     the route was written by a newer Promptlane
+NotFound
+└── UnknownPrompt        no route under that name
+Unauthorized
+└── InvalidReceipt       the receipt was not signed with our key, is damaged, or too old
+Unavailable
+├── RouteUnavailable     no route was ever read, and no fallback is configured
+└── ModelCallFailed      Bedrock refused or failed; `code` is AWS's error code, `__cause__` the SDK's exception
+    └── StreamInterrupted    after part of the answer was delivered; `text` is that part
+"""
+
+from __future__ import annotations
+
+from promptlane.domain.errors import InvalidInput, NotFound, Unauthorized, Unavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class InvalidUnit(InvalidInput):
+    """The unit cannot be split by."""
+
+
+class InvalidVariables(InvalidInput):
+    """The variables do not fit the version; nothing was sent."""
+
+    def __init__(self, message: str, *, missing: Iterable[str] = (), unknown: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+        self.unknown = tuple(unknown)
+
+
+class UnsupportedRoute(InvalidInput):
+    """The route was written by a newer Promptlane than this one."""
+
+
+class UnknownPrompt(NotFound):
+    """No route has that name."""
+
+
+class InvalidReceipt(Unauthorized):
+    """The receipt is not one of ours, or too old to count."""
+
+
+class RouteUnavailable(Unavailable):
+    """The route table did not answer, no route is held, and no fallback is configured."""
+
+
+class ModelCallFailed(Unavailable):
+    """Bedrock did not answer the call."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StreamInterrupted(ModelCallFailed):
+    """The stream broke after part of the answer was delivered."""
+
+    def __init__(self, message: str, *, code: str, text: str) -> None:
+        super().__init__(message, code=code)
+        self.text = text

@@ -1,0 +1,127 @@
+"""What each request tells CloudWatch: the contract with judge, fuse and people (docs/architecture.md, "Metrics").
+
+A document is a moment, its dimensions, and values under one or several sets of these dimensions. Sinks write it: EMF
+lines in Lambda, aggregated PutMetricData elsewhere, a list in tests.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    from promptlane.domain.outcome import Outcome
+
+    from .decision import Decision
+
+    class Sink(Protocol):
+        """Takes documents and never fails or blocks a request."""
+
+        def emit(self, document: Document) -> None: ...
+        def flush(self) -> None: ...
+        def close(self) -> None: ...
+        def after_fork(self) -> None: ...
+
+
+NAMESPACE = "Promptlane"
+UNITS = {"Latency": "Milliseconds", "TimeToFirstToken": "Milliseconds", "StaleRoute": "Seconds"}
+"""Units of the metrics that are not counts."""
+
+_VERSION = ("Prompt", "Version")
+_GROUP = ("Prompt", "Version", "Group")
+_TRACK = ("Prompt", "Track")
+
+
+class Directive(NamedTuple):
+    """Metrics that go out under each of several sets of dimensions."""
+
+    dimension_sets: tuple[tuple[str, ...], ...]
+    metrics: tuple[str, ...]
+
+
+class Document(NamedTuple):
+    """`at`: epoch seconds. `values` holds every metric that the directives name."""
+
+    at: float
+    dimensions: Mapping[str, str]
+    directives: tuple[Directive, ...]
+    values: Mapping[str, float]
+    release_id: str = ""
+
+
+def _judge_sets(group: str) -> tuple[tuple[str, ...], ...]:
+    return (_VERSION, _GROUP) if group else (_VERSION,)
+
+
+def _of(decision: Decision, group: str) -> dict[str, str]:
+    dimensions = {"Prompt": decision.prompt, "Version": str(decision.version), "Track": decision.track}
+    if group:
+        dimensions["Group"] = group
+    return dimensions
+
+
+def assigned(decision: Decision, group: str, *, started_at: float) -> Document:
+    """For the judge: the split decided for this version. Counted before anything can fail, the breaker included."""
+    directive = Directive(_judge_sets(group), ("Assigned",))
+    return Document(started_at, _of(decision, group), (directive,), {"Assigned": 1}, decision.release_id)
+
+
+def finished(
+    decision: Decision, group: str, outcome: Outcome, *, started_at: float, now: float
+) -> tuple[Document, Document]:
+    """For judge (start-stamped), and for fuse and people (stamped at completion), of one call that was made."""
+    guards = {
+        "Error": outcome.error,
+        "Refusal": outcome.refusal,
+        "Guardrail": outcome.guardrail,
+        "Truncation": outcome.truncation,
+        "Slow": outcome.slow,
+    }
+    shielded = {"Shielded": 0} if decision.track == "canary" else {}
+    figures = {
+        "Latency": outcome.latency_ms,
+        "TimeToFirstToken": outcome.time_to_first_token_ms,
+        "InputTokens": outcome.input_tokens,
+        "OutputTokens": outcome.output_tokens,
+    }
+    people = {name: value for name, value in figures.items() if value is not None}
+    judge = {**guards, **shielded}
+    fuse = {"Assigned": 1, **guards, **shielded}
+    return (
+        Document(started_at, _of(decision, group), (Directive(_judge_sets(group), tuple(judge)),), judge,
+                 decision.release_id),
+        Document(now, _of(decision, ""), (Directive((_TRACK,), tuple(fuse)), Directive((_VERSION,), tuple(people))),
+                 {**fuse, **people}, decision.release_id),
+    )  # fmt: skip
+
+
+def shielded(decision: Decision, group: str, *, started_at: float, now: float) -> tuple[Document, Document]:
+    """A unit of the canary that the breaker sent to stable: no call to judge, and seen by judge and fuse as that."""
+    return (
+        Document(started_at, _of(decision, group), (Directive(_judge_sets(group), ("Shielded",)),), {"Shielded": 1},
+                 decision.release_id),
+        Document(now, _of(decision, ""), (Directive((_TRACK,), ("Assigned", "Shielded")),),
+                 {"Assigned": 1, "Shielded": 1}, decision.release_id),
+    )  # fmt: skip
+
+
+def feedback(
+    *, prompt: str, version: int, track: str, group: str, release_id: str, negative: bool, started_at: float, now: float
+) -> tuple[Document, Document]:
+    """One feedback: 1 when negative, 0 when positive, so that the rate is among the feedback given."""
+    dimensions = {"Prompt": prompt, "Version": str(version), "Track": track}
+    values = {"NegativeFeedback": int(negative)}
+    grouped = {**dimensions, "Group": group} if group else dimensions
+    return (
+        Document(started_at, grouped, (Directive(_judge_sets(group), tuple(values)),), values, release_id),
+        Document(now, dimensions, (Directive((_TRACK,), tuple(values)),), values, release_id),
+    )
+
+
+def stale_route(prompt: str, age: float, *, now: float) -> Document:
+    """A refresh failed: the age of the route that is served instead."""
+    directive = Directive((("Prompt",),), ("StaleRoute",))
+    return Document(now, {"Prompt": prompt}, (directive,), {"StaleRoute": age})

@@ -1,0 +1,416 @@
+"""PromptClient: what applications hold, one per process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from time import monotonic, time
+from weakref import WeakSet
+
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.split import MAX_UNIT_BYTES, digest, group_of
+
+from .aws import Aws, FeedbackTable, RouteTable
+from .breaker import Breaker
+from .errors import InvalidUnit
+from .routes import Routes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Protocol
+
+    from .answer import Answer, Observation, StreamedAnswer
+    from .calls import Caller, Request
+    from .decision import Decision
+    from .metrics import Sink
+    from .routes import RouteReader
+
+    class FeedbackMemory(Protocol):
+        """Remembers which receipts were counted."""
+
+        def first(self, receipt_id: str, *, keep_seconds: float) -> bool: ...
+
+
+class PromptClient:
+    """Splits traffic over a prompt's versions, calls Bedrock, and counts what came of it. Thread-safe; fork-safe.
+
+    Everything is an argument, an environment variable, or has a default:
+
+    - `route_table` (PROMPTLANE_ROUTE_TABLE), `region`, `session` (a boto3 session), `refresh` seconds between reads.
+    - `fallback` (PROMPTLANE_FALLBACK_ROUTES, JSON): version ARN by prompt, served when no route was ever read.
+    - `timeout`: seconds a request may take, all tries together; set the same in the policy's `request.timeout`.
+      `slow_after`: from when it counts as slow.
+    - `shield`: answer from stable when a canary call fails; `breaker_errors` in a row send this process's canary
+      traffic to stable for `breaker_cooldown` seconds.
+    - `receipt_key` (PROMPTLANE_RECEIPT_KEY) or `receipt_secret` (PROMPTLANE_RECEIPT_SECRET, a Secrets Manager id), and
+      `feedback_table` (PROMPTLANE_FEEDBACK_TABLE): for receipts, and so that a duplicate of one counts once.
+    - `resolution` (PROMPTLANE_RESOLUTION): the deployment's metric resolution in seconds. `sink`: where metrics go;
+      by default EMF on standard output in Lambda, and PutMetricData in the background elsewhere.
+    """
+
+    def __init__(
+        self,
+        *,
+        route_table: str | None = None,
+        region: str | None = None,
+        session: Any = None,
+        refresh: float = 2.0,
+        fallback: Mapping[str, str] | None = None,
+        timeout: float = 28.0,
+        slow_after: float = 10.0,
+        shield: bool = True,
+        shield_reserve: float = 10.0,
+        breaker_errors: int = 5,
+        breaker_cooldown: float = 30.0,
+        receipt_key: str | None = None,
+        receipt_secret: str | None = None,
+        feedback_table: str | None = None,
+        resolution: int | None = None,
+        sink: Sink | None = None,
+        routes: RouteReader | None = None,
+        bedrock: Callable[[float], Any] | None = None,
+        feedback_memory: FeedbackMemory | None = None,
+    ) -> None:
+        env = os.environ.get
+        if timeout <= 0 or slow_after <= 0:
+            raise InvalidInput(f"timeout={timeout!r} and slow_after={slow_after!r} are seconds, above 0")
+        self._aws = Aws(region=region, session=session)
+        table = route_table or env("PROMPTLANE_ROUTE_TABLE")
+        if routes is None and not table:
+            raise InvalidInput(
+                "no route table: pass route_table=..., or set PROMPTLANE_ROUTE_TABLE to the deployment's (stack output "
+                "RouteTableName)"
+            )
+        self._timeout = timeout
+        self._slow_after = slow_after
+        self._reserve = shield_reserve
+        self._shield = shield
+        self._bedrock = bedrock or self._aws.bedrock
+        self._breaker = Breaker(threshold=breaker_errors, cooldown=breaker_cooldown)
+        self._resolution = int(env("PROMPTLANE_RESOLUTION") or 60) if resolution is None else resolution
+        self._sink_given = sink
+        self._key_text = receipt_key or env("PROMPTLANE_RECEIPT_KEY") or ""
+        self._secret = receipt_secret or env("PROMPTLANE_RECEIPT_SECRET") or ""
+        memory = feedback_table or env("PROMPTLANE_FEEDBACK_TABLE")
+        self._memory = feedback_memory or (FeedbackTable(self._aws, memory) if memory else _Memory())
+        self._routes = Routes(
+            routes or RouteTable(self._aws, str(table)),
+            refresh=refresh,
+            fallback=_fallbacks(env("PROMPTLANE_FALLBACK_ROUTES")) if fallback is None else fallback,
+            on_stale=self._stale,
+        )
+        self._live = self._routes.live
+        self._reset()
+        _clients.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._sink_made: Sink | None = None
+        self._caller_made: Caller | None = None
+        self._keys: tuple[bytes, ...] | None = None
+        self._keys_thread: threading.Thread | None = None
+        self._keys_due = 0.0
+
+    def after_fork(self) -> None:
+        """Called in forked children by itself: routes stay, threads, locks, connections and unsent metrics go."""
+        self._aws.after_fork()
+        self._routes.after_fork()
+        self._breaker.after_fork()
+        if self._sink_given is not None:
+            self._sink_given.after_fork()
+        self._reset()
+
+    def route(self, prompt: str, unit: str) -> Decision:
+        """Which version this unit gets now. Under a microsecond once the prompt's route is held.
+
+        Raises InvalidUnit, UnknownPrompt, RouteUnavailable, UnsupportedRoute.
+        """
+        try:
+            live = self._live[prompt]
+            data = unit.encode()
+        except (KeyError, AttributeError, TypeError, UnicodeEncodeError):
+            return self._route_slowly(prompt, unit)
+        if monotonic() >= live.due or not 0 < len(data) <= MAX_UNIT_BYTES:
+            return self._route_slowly(prompt, unit)
+        if live.split:
+            taken = live.hasher()
+            taken.update(data)
+            return live.low if taken.digest() < live.threshold else live.high
+        return live.low
+
+    def _route_slowly(self, prompt: str, unit: str) -> Decision:
+        data = unit_bytes(unit)
+        if not isinstance(prompt, str) or not prompt:
+            raise InvalidInput(f"prompt={prompt!r}; give the prompt's name, id or ARN")
+        live = self._routes.current(prompt)
+        taken = live.hasher()
+        taken.update(data)
+        return live.low if taken.digest() < live.threshold else live.high
+
+    def converse(
+        self,
+        prompt: str,
+        *,
+        unit: str,
+        variables: Mapping[str, str] | None = None,
+        messages: Sequence[Mapping[str, Any]] = (),
+        guardrail: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """The answer of the version that this unit gets.
+
+        Raises what route() raises, InvalidVariables before anything is sent, and ModelCallFailed.
+        """
+        from promptlane.domain.outcome import of_response
+
+        from . import tracing
+        from .answer import Answer
+
+        request, arguments = self._open(prompt, unit, variables, messages, guardrail, metadata)
+        caller = self._caller()
+        with tracing.call_span(request.decided) as span:
+            response = self._first_response(request, caller, "converse", variables or {}, arguments)
+            outcome = of_response(response, latency_ms=request.elapsed_ms(), slow_after_ms=request.slow_after_ms)
+            request.count(outcome)
+            caller.succeeded(request, error=bool(outcome.error))
+            tracing.describe(span, request.answered_by, outcome)
+        decision = request.answered_by
+        receipt = self._receipt(request, decision)
+        return Answer(response, decision, shielded=decision is not request.decided, receipt=receipt)
+
+    def converse_stream(
+        self,
+        prompt: str,
+        *,
+        unit: str,
+        variables: Mapping[str, str] | None = None,
+        messages: Sequence[Mapping[str, Any]] = (),
+        guardrail: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StreamedAnswer:
+        """As converse(), piece by piece: iterate over the result."""
+        from .answer import StreamedAnswer
+
+        request, arguments = self._open(prompt, unit, variables, messages, guardrail, metadata)
+        caller = self._caller()
+        response = self._first_response(request, caller, "converse_stream", variables or {}, arguments)
+        return StreamedAnswer(
+            request, caller, response, arguments=arguments, receipt=lambda decision: self._receipt(request, decision)
+        )
+
+    def observe(self, decision: Decision, *, unit: str) -> Observation:
+        """Count a call that the application makes itself with decision.request(): no shield, no breaker.
+
+        with client.observe(decision, unit=unit) as call:
+            call.response = bedrock.converse(**decision.request(variables))
+        """
+        from .answer import Observation
+        from .calls import Request
+
+        request = Request(decision, self._group(decision, unit), self._sink(), slow_after=self._slow_after)
+        return Observation(request, lambda answered_by: self._receipt(request, answered_by))
+
+    def feedback(self, receipt: str, *, positive: bool) -> bool:
+        """Count feedback on the answer that the receipt came with; False when it was counted before.
+
+        Raises InvalidReceipt, and InvalidInput when no receipt key is configured.
+        """
+        from . import metrics
+        from .receipts import MAX_AGE, verify
+
+        keys = self._receipt_keys(wait=5.0)
+        if not keys:
+            raise InvalidInput(
+                "no receipt key: set PROMPTLANE_RECEIPT_KEY or PROMPTLANE_RECEIPT_SECRET, as the signer had"
+            )
+        now = time()
+        found = verify(keys, receipt, now=now)
+        if not self._memory.first(found.id, keep_seconds=MAX_AGE + 86_400):
+            return False
+        documents = metrics.feedback(
+            prompt=found.prompt, version=found.version, track=found.track, group=found.group,
+            release_id=found.release_id, negative=not positive, started_at=found.started_at, now=now,
+        )  # fmt: skip
+        for document in documents:
+            self._sink().emit(document)
+        return True
+
+    def flush(self) -> None:
+        """Send the metrics that are held back."""
+        self._sink().flush()
+
+    def close(self) -> None:
+        """Send the metrics that are held back and stop their thread. Happens by itself at exit."""
+        sink = self._sink_given or self._sink_made
+        if sink is not None:
+            sink.close()
+
+    def __enter__(self) -> PromptClient:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _open(
+        self, prompt: str, unit: str, variables: Mapping[str, str] | None, messages: Sequence[Mapping[str, Any]],
+        guardrail: Mapping[str, Any] | None, metadata: Mapping[str, str] | None,
+    ) -> tuple[Request, Callable[[Decision], dict[str, Any]]]:  # fmt: skip
+        from .calls import Request
+
+        decision = self.route(prompt, unit)
+        request = Request(decision, self._group(decision, unit), self._sink(), slow_after=self._slow_after)
+
+        def arguments(decision: Decision) -> dict[str, Any]:
+            return decision.request(variables, messages=messages, guardrail=guardrail, metadata=metadata)
+
+        if self._secret and self._keys is None:
+            self._receipt_keys(wait=0.0)  # fetched while the model answers
+        return request, arguments
+
+    def _first_response(
+        self, request: Request, caller: Caller, operation: str, variables: Mapping[str, str],
+        arguments: Callable[[Decision], dict[str, Any]],
+    ) -> Any:  # fmt: skip
+        wrong = caller.admit(request, variables)
+        if wrong is not None:
+            request.count_error(wrong)
+            return caller.fall_back(request, wrong, operation, arguments)
+        return caller.call(request, operation, arguments)
+
+    @staticmethod
+    def _group(decision: Decision, unit: str) -> str:
+        if decision.phase == "steady":
+            return ""
+        return str(group_of(digest(decision.salt, unit)))
+
+    def _caller(self) -> Caller:
+        if self._caller_made is None:
+            from .calls import Caller
+
+            self._caller_made = Caller(
+                self._bedrock, self._breaker, timeout=self._timeout, reserve=self._reserve, shield=self._shield
+            )
+        return self._caller_made
+
+    def _sink(self) -> Sink:
+        sink = self._sink_given or self._sink_made
+        if sink is None:
+            with self._lock:
+                sink = self._sink_made
+                if sink is None:
+                    sink = self._sink_made = self._make_sink()
+        return sink
+
+    def _make_sink(self) -> Sink:
+        if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
+            from .emf import EmfSink
+
+            return EmfSink(resolution=self._resolution)
+        from .cloudwatch import CloudWatchSink
+
+        return CloudWatchSink(self._aws, resolution=self._resolution)
+
+    def _stale(self, prompt: str, age: float) -> None:
+        from . import metrics
+
+        self._sink().emit(metrics.stale_route(prompt, age, now=time()))
+
+    def _receipt(self, request: Request, decision: Decision) -> str | None:
+        keys = self._receipt_keys(wait=1.0)
+        if not keys:
+            return None
+        from .receipts import sign
+
+        return sign(
+            keys, prompt=decision.prompt, version=decision.version, track=decision.track,
+            release_id=decision.release_id, group=request.group, started_at=request.started_at,
+        )  # fmt: skip
+
+    def _receipt_keys(self, *, wait: float) -> tuple[bytes, ...]:
+        """The keys, oldest first; empty when there are none. A secret is read once, in the background."""
+        if self._keys is not None:
+            return self._keys
+        if not self._secret:
+            from .receipts import keys_of
+
+            self._keys = keys_of(self._key_text)
+            return self._keys
+        with self._lock:
+            thread = self._keys_thread
+            if (thread is None or not thread.is_alive()) and self._keys is None and monotonic() >= self._keys_due:
+                thread = self._keys_thread = threading.Thread(target=self._read_secret, daemon=True)
+                thread.start()
+        if thread is not None and wait:
+            thread.join(wait)
+        return self._keys or ()
+
+    def _read_secret(self) -> None:
+        from .aws import secret_text
+        from .receipts import keys_of
+
+        try:
+            self._keys = keys_of(secret_text(self._aws, self._secret))
+        except Exception as error:  # noqa: BLE001 - an answer without a receipt is better than none
+            import logging
+
+            self._keys_due = monotonic() + 60
+            logging.getLogger("promptlane.client").warning(
+                "the receipt secret cannot be read, answers carry no receipt for a minute: %s", error
+            )
+
+
+class _Memory:
+    """Receipts counted by this process, when no feedback table is configured: the last 10,000."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, None] = {}
+
+    def first(self, receipt_id: str, *, keep_seconds: float) -> bool:
+        if receipt_id in self._seen:
+            return False
+        self._seen[receipt_id] = None
+        if len(self._seen) > 10_000:
+            self._seen.pop(next(iter(self._seen)), None)
+        return True
+
+
+def unit_bytes(unit: str) -> bytes:
+    """The unit's bytes; InvalidUnit when it is no text, empty, too long, or no Unicode."""
+    if not isinstance(unit, str):
+        raise InvalidUnit(f"the unit is {type(unit).__name__}; give the user's or session's id as text, with str()")
+    if not unit:
+        raise InvalidUnit("the unit is empty; give the user's or session's id (a random one splits by request)")
+    try:
+        data = unit.encode()
+    except UnicodeEncodeError:
+        raise InvalidUnit("the unit holds half a surrogate pair; decode it properly first") from None
+    if len(data) > MAX_UNIT_BYTES:
+        raise InvalidUnit(f"the unit has {len(data):,} bytes; at most {MAX_UNIT_BYTES:,}: give an id, not a document")
+    return data
+
+
+def _fallbacks(text: str | None) -> dict[str, str]:
+    if not text:
+        return {}
+    import json
+
+    try:
+        found = json.loads(text)
+        return {str(prompt): str(arn) for prompt, arn in found.items()}
+    except (ValueError, AttributeError):
+        raise InvalidInput(
+            f'PROMPTLANE_FALLBACK_ROUTES={text[:80]!r} is not a JSON object such as {{"my-prompt": "arn:...:3"}}'
+        ) from None
+
+
+_clients: WeakSet[PromptClient] = WeakSet()
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

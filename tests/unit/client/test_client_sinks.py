@@ -1,0 +1,230 @@
+"""Metrics reach CloudWatch with their sums and counts, off the request path, and survive its absence."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptlane.client import metrics
+from promptlane.client.cloudwatch import CloudWatchSink
+from promptlane.client.decision import Decision
+from promptlane.client.emf import EmfSink
+from promptlane.client.testing import FakeBedrock, StaticRoutes, fake_client
+from promptlane.domain.outcome import of_answer
+
+CANARY = Decision(
+    prompt="greeter", version=7, version_arn="arn:x/P:7", track="canary", release_id="PPPPPPPPPP-7-1", phase="canary"
+)
+
+
+class FakeCloudWatch:
+    """Keeps data by (metric, dimensions, timestamp) as (sum, count); fails while `down`."""
+
+    def __init__(self) -> None:
+        self.data: dict[tuple[str, tuple[tuple[str, str], ...], int], list[float]] = {}
+        self.requests: list[list[dict[str, Any]]] = []
+        self.down = False
+
+    def client(self, service: str, *, read_timeout: float, attempts: int = 1) -> FakeCloudWatch:
+        assert service == "cloudwatch"
+        return self
+
+    def put_metric_data(self, *, Namespace: str, MetricData: list[dict[str, Any]]) -> None:  # noqa: N803
+        if self.down:
+            raise ConnectionError("no route to host")
+        assert Namespace == "Promptlane"
+        assert len(MetricData) <= 1000
+        self.requests.append(MetricData)
+        for datum in MetricData:
+            assert len(datum["Values"]) == len(datum["Counts"]) <= 150
+            dims = tuple((d["Name"], d["Value"]) for d in datum["Dimensions"])
+            kept = self.data.setdefault((datum["MetricName"], dims, datum["Timestamp"]), [0.0, 0.0])
+            kept[0] += sum(v * c for v, c in zip(datum["Values"], datum["Counts"], strict=True))
+            kept[1] += sum(datum["Counts"])
+
+
+def outcome(error: bool = False, latency: float = 120.0) -> Any:
+    return of_answer(
+        text="", stop_reason="malformed_model_output" if error else "end_turn", latency_ms=latency, slow_after_ms=1e4,
+        usage={"inputTokens": 100, "outputTokens": 20}, time_to_first_token_ms=50.0,
+    )  # fmt: skip
+
+
+def sink_of(cloud: FakeCloudWatch, **settings: Any) -> CloudWatchSink:
+    return CloudWatchSink(cloud, interval=3600, **settings)  # type: ignore[arg-type]
+
+
+def test_emf_lines_say_what_the_contract_says() -> None:
+    stream = io.StringIO()
+    sink = EmfSink(stream=stream)
+    sink.emit(metrics.assigned(CANARY, "3", started_at=1000.25))
+    for document in metrics.finished(CANARY, "3", outcome(), started_at=1000.25, now=1002.5):
+        sink.emit(document)
+    first, judge, fuse = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["_aws"]["Timestamp"] == judge["_aws"]["Timestamp"] == 1_000_250
+    assert fuse["_aws"]["Timestamp"] == 1_002_500
+    for document in (first, judge):
+        (directive,) = document["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "Promptlane"
+        assert directive["Dimensions"] == [["Prompt", "Version"], ["Prompt", "Version", "Group"]]
+        assert (document["Prompt"], document["Version"], document["Group"]) == ("greeter", "7", "3")
+    assert first["Assigned"] == 1
+    assert all(judge[name] == 0 for name in ("Error", "Refusal", "Guardrail", "Truncation", "Slow", "Shielded"))
+    by_dims = {tuple(d["Dimensions"][0]): d["Metrics"] for d in fuse["_aws"]["CloudWatchMetrics"]}
+    assert {m["Name"] for m in by_dims["Prompt", "Track"]} >= {"Assigned", "Error", "Shielded"}
+    assert {m["Name"]: m["Unit"] for m in by_dims["Prompt", "Version"]} == {
+        "Latency": "Milliseconds", "TimeToFirstToken": "Milliseconds", "InputTokens": "Count", "OutputTokens": "Count",
+    }  # fmt: skip
+    assert not any("StorageResolution" in m for d in by_dims.values() for m in d)
+    for document in (first, judge, fuse):
+        for directive in document["_aws"]["CloudWatchMetrics"]:
+            assert all(name in document for dims in directive["Dimensions"] for name in dims)
+            assert all(metric["Name"] in document for metric in directive["Metrics"])
+
+
+def test_a_resolution_below_a_minute_is_stored_at_high_resolution() -> None:
+    stream = io.StringIO()
+    EmfSink(resolution=10, stream=stream).emit(metrics.assigned(CANARY, "", started_at=1.0))
+    (directive,) = json.loads(stream.getvalue())["_aws"]["CloudWatchMetrics"]
+    assert directive["Metrics"] == [{"Name": "Assigned", "Unit": "Count", "StorageResolution": 1}]
+    cloud = FakeCloudWatch()
+    sink = sink_of(cloud, resolution=10)
+    for at in (100.0, 109.9, 110.0):
+        sink.emit(metrics.assigned(CANARY, "", started_at=at))
+    sink.close()
+    assert {(d["Timestamp"], d["StorageResolution"]) for r in cloud.requests for d in r} == {(100, 1), (110, 1)}
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 300), st.floats(1, 90_000)), max_size=60))
+def test_aggregation_keeps_every_sum_and_count_per_start_and_completion_period(
+    requests: list[tuple[bool, float, float]],
+) -> None:
+    cloud = FakeCloudWatch()
+    sink = sink_of(cloud)
+    errors: dict[tuple[str, int], list[int]] = {}
+    for error, start, latency in requests:
+        now = start + latency / 1000
+        for document in metrics.finished(CANARY, "5", outcome(error, latency), started_at=start, now=now):
+            sink.emit(document)
+        for kind, at in (("judge", start), ("fuse", now)):
+            kept = errors.setdefault((kind, int(at // 60) * 60), [0, 0])
+            kept[0] += error
+            kept[1] += 1
+    sink.close()
+    judge = (("Prompt", "greeter"), ("Version", "7"))
+    dims = {"judge": judge, "fuse": (("Prompt", "greeter"), ("Track", "canary"))}
+    for (kind, period), kept in errors.items():
+        assert cloud.data["Error", dims[kind], period] == kept
+    grouped = (*judge, ("Group", "5"))
+    for (metric, found, period), kept in list(cloud.data.items()):
+        if found == grouped:
+            assert cloud.data[metric, judge, period] == kept
+
+
+def test_latencies_keep_two_digits_and_any_number_of_values() -> None:
+    cloud = FakeCloudWatch()
+    sink = sink_of(cloud)
+    for i in range(1, 2000):
+        document = metrics.finished(CANARY, "", outcome(latency=i * 37.7), started_at=0.0, now=30.0)[1]
+        sink.emit(document)
+    sink.close()
+    data = [d for r in cloud.requests for d in r if d["MetricName"] == "Latency"]
+    assert len(data) > 1
+    exact = sum(i * 37.7 for i in range(1, 2000))
+    total = sum(v * c for d in data for v, c in zip(d["Values"], d["Counts"], strict=True))
+    assert abs(total / exact - 1) < 0.01
+
+
+def test_what_cloudwatch_did_not_take_is_sent_later_and_nothing_twice() -> None:
+    cloud = FakeCloudWatch()
+    sink = sink_of(cloud)
+    cloud.down = True
+    for _ in range(3):
+        sink.emit(metrics.assigned(CANARY, "1", started_at=5.0))
+        sink.flush()
+    cloud.down = False
+    sink.emit(metrics.assigned(CANARY, "1", started_at=5.0))
+    sink.close()
+    sink.flush()
+    assert cloud.data["Assigned", (("Prompt", "greeter"), ("Version", "7")), 0] == [4, 4]
+
+
+def test_the_buffer_is_bounded_and_says_what_it_dropped(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("promptlane.client.cloudwatch.MAX_HELD", 4)
+    cloud = FakeCloudWatch()
+    sink = sink_of(cloud)
+    for minute in range(10):
+        sink.emit(metrics.assigned(CANARY, "", started_at=minute * 60.0))
+    sink.close()
+    assert len(cloud.data) == 4
+    assert "6 data points dropped" in caplog.text
+
+
+def test_data_are_sent_by_a_thread_while_a_split_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = FakeCloudWatch()
+    arrived = threading.Event()
+    put = cloud.put_metric_data
+    monkeypatch.setattr(cloud, "put_metric_data", lambda **k: (put(**k), arrived.set()))
+    sink = CloudWatchSink(cloud, interval=0.02)  # type: ignore[arg-type]
+    sink.emit(metrics.assigned(CANARY, "1", started_at=5.0))
+    assert arrived.wait(5)
+    sink.close()
+
+
+def test_in_lambda_metrics_are_emf_and_elsewhere_they_are_put(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    routes = StaticRoutes()
+    routes.put("greeter", stable=1)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "app")
+    from promptlane.client import PromptClient
+
+    client = PromptClient(routes=routes, bedrock=lambda timeout: FakeBedrock("hi"))
+    client.converse("greeter", unit="u")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [("Assigned" in line, "Latency" in line) for line in lines] == [(True, False), (False, False), (True, True)]
+    monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME")
+    elsewhere = PromptClient(routes=routes, bedrock=lambda timeout: FakeBedrock("hi"))
+    assert isinstance(elsewhere._sink(), CloudWatchSink)
+    elsewhere._sink().close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_decides_refreshes_and_counts_for_itself() -> None:
+    routes = StaticRoutes()
+    routes.put("greeter", stable=1, canary=2, weight=5000)
+    cloud = FakeCloudWatch()
+    sink = sink_of(cloud)
+    client = fake_client(routes, FakeBedrock("hi"), sink=sink, refresh=0.05)  # type: ignore[arg-type]
+    client.converse("greeter", unit="parent")
+    held = client._routes._changed
+    read, write = os.pipe()
+    with held, sink._lock, client._lock:  # the worst moment to fork: the parent's threads hold every lock
+        child = os.fork()
+        if child == 0:
+            routes.put("greeter", stable=3)
+            seen = 0
+            for _ in range(2000):
+                seen = client.route("greeter", "u").version
+                if seen == 3:
+                    break
+                threading.Event().wait(0.005)
+            client.converse("greeter", unit="child")
+            sink.flush()
+            counted = sum(v[1] for k, v in cloud.data.items() if k[0] == "Assigned" and len(k[1]) == 2)
+            os.write(write, json.dumps([seen, counted]).encode())
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert json.loads(os.read(read, 100)) == [3, 2]
+    sink.close()
+    assert sum(v[1] for k, v in cloud.data.items() if k[0] == "Assigned" and len(k[1]) == 2) == 2

@@ -1,0 +1,178 @@
+"""The gateway: the client over HTTP, with errors that say what to do."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from functions.gateway import handler, requests
+from functions.gateway.openapi import DOCUMENT
+from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
+
+
+def event(method: str, path: str, body: Any = None, *, query: dict[str, str] | None = None, **more: Any) -> Any:
+    text = body if isinstance(body, str) or body is None else json.dumps(body)
+    return {
+        "version": "2.0", "routeKey": f"{method} {path}", "rawPath": path, "rawQueryString": "",
+        "headers": {"content-type": "application/json", "host": "x"}, "queryStringParameters": query,
+        "requestContext": {"http": {"method": method, "path": path}, "stage": "$default"},
+        "body": text, "isBase64Encoded": False, **more,
+    }  # fmt: skip
+
+
+class Gateway:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, replies: Any = "hi") -> None:
+        self.routes = StaticRoutes()
+        self.routes.put("greeter", stable=1, canary=2, weight=3000, variables=["name"])
+        self.bedrock = FakeBedrock(replies)
+        self.sink = ListSink()
+        self.client = fake_client(self.routes, self.bedrock, sink=self.sink)
+        monkeypatch.setattr(handler, "wire", lambda: self.client)
+
+    def __call__(self, method: str, path: str, body: Any = None, **more: Any) -> tuple[int, dict[str, Any]]:
+        reply = handler.handle(event(method, path, body, **more), None)
+        found = json.loads(reply["body"])
+        if reply["statusCode"] != 200:
+            assert reply["headers"]["content-type"] == "application/problem+json"
+            assert found["status"] == reply["statusCode"]
+            assert {"type", "title", "detail"} <= set(found)
+        return reply["statusCode"], found
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    return Gateway(monkeypatch)
+
+
+def properties(name: str) -> set[str]:
+    return set(DOCUMENT["components"]["schemas"][name]["properties"])
+
+
+def test_converse_route_and_feedback_answer_as_documented(gateway: Gateway) -> None:
+    body = {"unit": "u1", "variables": {"name": "Anna"}, "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+    status, answer = gateway("POST", "/prompts/greeter/converse", body)
+    assert (status, answer["text"]) == (200, "hi")
+    assert set(answer) == properties("ConverseAnswer")
+    status, route = gateway("GET", "/prompts/greeter/route", query={"unit": "u1"})
+    assert (status, route["version"], route["track"]) == (200, answer["version"], answer["track"])
+    assert set(route) == properties("Route")
+    for counted in (True, False):
+        given = {"receipt": answer["receipt"], "positive": False}
+        assert gateway("POST", "/feedback", given) == (200, {"counted": counted})
+    assert gateway.sink.total("NegativeFeedback", Prompt="greeter", Version=str(answer["version"])) == (1, 1)
+
+
+def test_the_openapi_document_lists_exactly_what_is_served(gateway: Gateway) -> None:
+    assert gateway("GET", "/openapi.json") == (200, json.loads(json.dumps(DOCUMENT)))
+    documented = {
+        (tuple(path.strip("/").split("/")), method.upper())
+        for path, operations in DOCUMENT["paths"].items()
+        for method in operations
+    }
+    assert documented == set(requests.ROUTES.items()) == {(k, requests.ROUTES[k]) for k in handler._OPERATIONS}
+    text = json.dumps(DOCUMENT)
+    for name in DOCUMENT["components"]["schemas"]:
+        assert f"#/components/schemas/{name}" in text
+    known = properties("ConverseRequest")
+    status, problem = gateway("POST", "/prompts/greeter/converse", {"unit": "u", "bogus": 1})
+    assert status == 422
+    assert all(name in problem["detail"] for name in known)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "words"),
+    [
+        ("GET", "/nothing", None, 404, "openapi.json"),
+        ("GET", "/prompts/greeter/converse", None, 405, "takes POST"),
+        ("POST", "/prompts/greeter/converse", "{", 400, "not JSON"),
+        ("POST", "/prompts/greeter/converse", "[" * 100_000, 400, "not JSON"),
+        ("POST", "/prompts/greeter/converse", [], 400, "JSON object"),
+        ("POST", "/prompts/greeter/converse", {}, 422, "missing: unit"),
+        ("POST", "/prompts/greeter/converse", {"unit": 3}, 422, "unit must be text"),
+        ("POST", "/prompts/greeter/converse", {"unit": ""}, 422, "empty"),
+        ("POST", "/prompts/greeter/converse", {"unit": "x" * 10_000}, 422, "10,000 bytes"),
+        ("POST", "/prompts/greeter/converse", {"unit": "u"}, 422, "needs name"),
+        ("POST", "/prompts/greeter/converse", {"unit": "u", "variables": {"name": 3}}, 422, "must be text"),
+        ("POST", "/prompts/greeter/converse", {"unit": "u", "messages": [{"role": "system"}]}, 422, "messages[0]"),
+        ("POST", "/prompts/greeter/converse", {"unit": "u", "variables": {"name": "x" * 300_000}}, 413, "bytes"),
+        ("POST", "/prompts/nobody/converse", {"unit": "u"}, 404, "never released"),
+        ("GET", "/prompts/greeter/route", None, 422, "empty"),
+        ("POST", "/feedback", {"receipt": "x.y", "positive": True}, 403, "not ours"),
+        ("POST", "/feedback", {"receipt": "x.y", "positive": "yes"}, 422, "true or false"),
+    ],
+)
+def test_bad_requests_get_a_problem_that_names_the_input(
+    gateway: Gateway, method: str, path: str, body: Any, status: int, words: str
+) -> None:
+    found, problem = gateway(method, path, body)
+    assert (found, words in problem["detail"]) == (status, True), problem
+    assert gateway.bedrock.calls == []
+
+
+def test_base64_bodies_and_named_stages_are_understood_and_other_media_types_are_not(gateway: Gateway) -> None:
+    body = json.dumps({"unit": "u", "variables": {"name": "Anna"}})
+    encoded = base64.b64encode(body.encode()).decode()
+    assert gateway("POST", "/prompts/greeter/converse", encoded, isBase64Encoded=True)[0] == 200
+    assert gateway("POST", "/prompts/greeter/converse", "%%", isBase64Encoded=True)[0] == 400
+    staged = event("POST", "/prod/prompts/greeter/converse", body)
+    staged["requestContext"]["stage"] = "prod"
+    assert handler.handle(staged, None)["statusCode"] == 200
+    assert gateway("POST", "/feedback", "a=b", headers={"Content-Type": "text/plain"})[0] == 415
+
+
+class AwsError(Exception):
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.response = {"Error": {"Code": code}}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (AwsError("ThrottlingException"), 429),
+        (AwsError("ModelErrorException"), 502),
+        (AwsError("ModelTimeoutException"), 504),
+        (type("ReadTimeoutError", (Exception,), {})("slow"), 504),
+    ],
+)
+def test_model_failures_become_their_http_status(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    gateway = Gateway(monkeypatch, error)
+    found, problem = gateway("POST", "/prompts/greeter/converse", {"unit": "u", "variables": {"name": "A"}})
+    assert found == status
+    assert "greeter version" in problem["detail"]
+
+
+def test_a_failing_canary_is_answered_by_stable_through_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = Gateway(monkeypatch, {1: "stable", 2: AwsError("ModelErrorException")})
+    answers = [
+        gateway("POST", "/prompts/greeter/converse", {"unit": f"u{i}", "variables": {"name": "A"}})[1]
+        for i in range(40)
+    ]
+    assert {a["text"] for a in answers} == {"stable"}
+    assert {a["shielded"] for a in answers} == {True, False}
+
+
+def test_the_deadline_is_a_504_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    hung = threading.Event()
+    gateway = Gateway(monkeypatch, lambda request: hung.wait(30) and "late")
+    monkeypatch.setattr(handler, "DEADLINE", 0.05)
+    status, problem = gateway("POST", "/prompts/greeter/converse", {"unit": "u", "variables": {"name": "A"}})
+    hung.set()
+    assert status == 504
+    assert "client library" in problem["detail"]
+
+
+def test_a_defect_of_the_gateway_is_a_500_that_tells_callers_nothing(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gateway.client, "route", lambda *a: 1 / 0)
+    status, problem = gateway("GET", "/prompts/greeter/route", query={"unit": "u"})
+    assert (status, "division" in problem["detail"]) == (500, False)
+    assert "ZeroDivisionError" in capsys.readouterr().out

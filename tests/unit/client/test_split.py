@@ -1,0 +1,108 @@
+"""The split: sticky, monotone, uniform, independent between prompts and releases, and equal in two languages."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptlane.domain import names
+from promptlane.domain.split import BUCKETS, GROUPS, below, bucket, digest, group, hasher, track
+
+ROOT = Path(__file__).parents[3]
+VECTORS = ROOT / "docs" / "split-vectors.json"
+UNITS = st.text(min_size=1, max_size=60)
+SALTS = st.text(alphabet="0123456789abcdef", min_size=32, max_size=32)
+
+
+def chi_square_z(counts: list[int], expected: list[float]) -> float:
+    """How far counts are from what is expected, in standard deviations (Wilson-Hilferty, chi square's cube root)."""
+    statistic = sum((c - e) ** 2 / e for c, e in zip(counts, expected, strict=True))
+    k = len(counts) - 1
+    return ((statistic / k) ** (1 / 3) - (1 - 2 / (9 * k))) / math.sqrt(2 / (9 * k))
+
+
+def test_the_split_has_as_many_buckets_and_groups_as_the_contract_says() -> None:
+    assert names.FULL == BUCKETS
+    assert names.UNIT_GROUPS == GROUPS
+
+
+@given(SALTS, UNITS, st.integers(0, BUCKETS))
+def test_comparing_bytes_decides_as_the_bucket_does(salt: str, unit: str, weight: int) -> None:
+    taken = hasher(salt)()
+    taken.update(unit.encode())
+    assert taken.digest() == digest(salt, unit)
+    assert (taken.digest() < below(weight)) == (bucket(salt, unit) < weight)
+
+
+@given(SALTS, UNITS, st.integers(0, BUCKETS), st.integers(0, BUCKETS))
+def test_a_unit_in_canary_stays_there_at_every_larger_weight_and_through_promotion(
+    salt: str, unit: str, a: int, b: int
+) -> None:
+    small, large = min(a, b), max(a, b)
+    if track(salt, unit, phase="canary", weight=small) == "canary":
+        assert track(salt, unit, phase="canary", weight=large) == "canary"
+    if track(salt, unit, phase="watch", holdback=BUCKETS - large) == "stable":
+        assert track(salt, unit, phase="watch", holdback=BUCKETS - large) == "stable"
+        assert bucket(salt, unit) < large
+    assert 0 <= bucket(salt, unit) < BUCKETS
+    assert track(salt, unit, phase="steady", weight=large, holdback=large) == "stable"
+
+
+def test_units_held_back_are_never_those_that_saw_the_canary_below_the_holdback() -> None:
+    for i in range(2000):
+        saw = track("s", f"u{i}", phase="canary", weight=9500) == "canary"
+        held = track("s", f"u{i}", phase="watch", holdback=500) == "holdback"
+        assert saw != held
+
+
+@pytest.mark.parametrize("form", ["user-{:07d}", "{}", "{:032x}", "tenant-7/session/{}"])
+def test_buckets_and_groups_are_uniform_and_independent_of_each_other(form: str) -> None:
+    n, bins = 100_000, 100
+    table = [[0] * GROUPS for _ in range(bins)]
+    for i in range(n):
+        unit = form.format(i)
+        table[bucket("4f3c2b1a", unit) * bins // BUCKETS][int(group("4f3c2b1a", unit))] += 1
+    flat = [count for row in table for count in row]
+    assert abs(chi_square_z(flat, [n / len(flat)] * len(flat))) < 4.5
+
+
+@pytest.mark.parametrize("form", ["user-{:07d}", "{}"])
+def test_two_prompts_pick_their_canary_units_independently(form: str) -> None:
+    n, share = 60_000, 500
+    for first, second in [("prompt7", "prompt8"), ("00000000", "00000001"), ("ABCDEFGHIJ-2-1", "ABCDEFGHIJ-2-2")]:
+        both = sum(
+            bucket(first, unit) < share and bucket(second, unit) < share for unit in (form.format(i) for i in range(n))
+        )
+        expected = n * 0.05 * 0.05
+        assert abs(both - expected) / math.sqrt(expected) < 4.5
+
+
+def test_the_published_vectors_are_what_this_code_computes() -> None:
+    document = json.loads(VECTORS.read_text(encoding="utf-8"))
+    assert len(document["vectors"]) >= 50
+    for v in document["vectors"]:
+        assert digest(v["salt"], v["unit"]).hex() == v["digest"]
+        assert bucket(v["salt"], v["unit"]) == v["bucket"]
+        assert group(v["salt"], v["unit"]) == v["group"]
+    for v in document["tracks"]:
+        found = track(v["salt"], v["unit"], phase=v["phase"], weight=v["weight"], holdback=v["holdback"])
+        assert found == v["track"]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is needed for the JavaScript implementation")
+def test_javascript_agrees_on_the_vectors_and_on_random_units() -> None:
+    units = [f"user-{i}" for i in range(500)] + ["ünïcode", "日本語", "🙂" * 40, "x" * 1024, " ", "a\0b"]
+    pairs = [[salt, unit] for salt in ("", "0123456789abcdef0123456789abcdef") for unit in units]
+    done = subprocess.run(
+        ["node", str(ROOT / "clients" / "js" / "check.mjs"), str(VECTORS)],
+        input=json.dumps(pairs), capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    theirs = json.loads(done.stdout)
+    assert theirs == [[bucket(salt, unit), group(salt, unit)] for salt, unit in pairs]
