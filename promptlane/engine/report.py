@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from promptlane.domain.brief import CaseChange, TestsShown, bounded_cases
 from promptlane.domain.policy import TestPolicy
 from promptlane.domain.verdict import CaseTally, Change, Comparison, Finding, Verdict, decide
 
@@ -42,14 +41,14 @@ def build(
     )
     sides = {name: side.to_dict() for name, side in collected.sides.items()}
     costs = [s["cost_usd"] for s in sides.values()]
-    return {
+    report: dict[str, Json] = {
         "schema": 1,
         **asdict(heading),
         "verdict": str(verdict.finding),
         "proceed": proceed,
         "reason": " ".join(verdict.reasons[:3]),
         "reasons": list(verdict.reasons),
-        "inconclusive": policy.inconclusive,
+        "inconclusive_policy": policy.inconclusive,
         "absolute": verdict.absolute,
         "rules": asdict(rules_of(policy)),
         "plan": plan.to_dict(),
@@ -67,6 +66,7 @@ def build(
         "undetectable": undetectable(verdict, plan),
         "notes": [*notes, *plan.warnings],
     }
+    return report | _for_reviewers(report)
 
 
 def undetectable(verdict: Verdict, plan: Plan) -> list[str]:
@@ -110,27 +110,21 @@ def _case(tally: CaseTally, verdict: Verdict) -> Record:
     return case
 
 
-def brief_of(report: Mapping[str, Json], report_key: str) -> TestsShown:
-    """The report in brief, as email and review page show it."""
-    failing = report["shown"].get(str(Change.NEWLY_FAILING), [])
-    changes = [
-        CaseChange(
-            name=d["description"] or d["case"],
-            slice=", ".join(d["tags"]) + (" (critical)" if d["critical"] else ""),
-            why="; ".join(f"{f['type']}: {f['reason']}" for f in d["candidate"].get("failed", [])),
-        )
-        for d in failing
+def _for_reviewers(report: Mapping[str, Json]) -> dict[str, Json]:
+    """What email and review page take from the report: rows of (what, stable, candidate), and the broken cases."""
+    failing = [
+        {
+            "name": d["description"] or d["case"],
+            "slice": ", ".join(d["tags"]) + (" (critical)" if d["critical"] else ""),
+            "why": "; ".join(f"{f['type']}: {f['reason']}" for f in d["candidate"].get("failed", [])),
+        }
+        for d in report["shown"].get(str(Change.NEWLY_FAILING), [])
     ]
-    kept, _ = bounded_cases(changes)
-    return TestsShown(
-        verdict=report["verdict"],
-        reason=report["reason"],
-        rows=tuple(_rows(report)),
-        newly_failing=kept,
-        left_out=max(0, report["counts"][str(Change.NEWLY_FAILING)] - len(kept)),
-        inconclusive=tuple(report["reasons"]) if report["verdict"] == Finding.INCONCLUSIVE else (),
-        report_key=report_key,
-    )
+    return {
+        "rows": _rows(report),
+        "newly_failing": failing,
+        "inconclusive": report["reasons"] if report["verdict"] == Finding.INCONCLUSIVE else [],
+    }
 
 
 def _rows(report: Mapping[str, Json]) -> list[tuple[str, str, str]]:

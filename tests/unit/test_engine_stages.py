@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from promptlane.domain.answers import Answer, ModelNotEnabled, Request
+from promptlane.domain.brief import tests_shown as shown_of
 from promptlane.domain.errors import Throttled
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy
@@ -18,7 +19,6 @@ from promptlane.domain.release import Release
 from promptlane.domain.route import first_route
 from promptlane.domain.timeline import TimelineEntry
 from promptlane.engine.plan import TestPlanRefused
-from promptlane.engine.report import brief_of
 from promptlane.engine.runner import Retry
 from promptlane.engine.stages import folder, grade, plan_tests, run_batch
 from promptlane.fakes.objects import MemoryObjects, ScriptedModel
@@ -146,7 +146,7 @@ def test_a_candidate_that_breaks_one_slice_and_improves_the_rest_is_failed_by_na
     assert "'refunds'" in report["reason"]
     assert [d["case"] for d in report["shown"]["newly failing"]] == [f"q{i}" for i in range(8)]
     assert report["counts"]["newly passing"] == 10
-    shown = brief_of(report, "k")
+    shown = shown_of(report, report, "k")
     assert shown.verdict == "fail"
     assert shown.newly_failing[0].slice == "refunds"
     assert "does not contain" in shown.newly_failing[0].why
