@@ -62,7 +62,7 @@ DOCUMENT: dict[str, Any] = {
     "info": {
         "title": "Promptlane gateway",
         "version": "1",
-        "description": "Answers with the version of a prompt that a unit gets. Signed with SigV4 (service execute-api). "
+        "description": "Answers with the version of a prompt that a unit gets. Signed with SigV4 for execute-api. "
         "Every request ends within 28 s.",
     },
     "paths": {

@@ -1,24 +1,24 @@
-"""PromptClient: what applications hold, one per process."""
+"""PromptClient: what applications hold, one per process.
+
+Importing this module loads next to nothing; what a client needs is loaded when the first one is made or used.
+"""
 
 from __future__ import annotations
 
 import os
-import threading
 from time import monotonic, time
-from weakref import WeakSet
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.split import MAX_UNIT_BYTES, digest, group_of
 
-from .aws import Aws, FeedbackTable, RouteTable
-from .breaker import Breaker
 from .errors import InvalidUnit
-from .routes import Routes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from threading import Thread
     from typing import Any, Protocol
+    from weakref import WeakSet
 
     from .answer import Answer, Observation, StreamedAnswer
     from .calls import Caller, Request
@@ -72,6 +72,10 @@ class PromptClient:
         bedrock: Callable[[float], Any] | None = None,
         feedback_memory: FeedbackMemory | None = None,
     ) -> None:
+        from .aws import Aws, FeedbackTable, RouteTable
+        from .breaker import Breaker
+        from .routes import Routes
+
         env = os.environ.get
         if timeout <= 0 or slow_after <= 0:
             raise InvalidInput(f"timeout={timeout!r} and slow_after={slow_after!r} are seconds, above 0")
@@ -102,14 +106,16 @@ class PromptClient:
         )
         self._live = self._routes.live
         self._reset()
-        _clients.add(self)
+        _clients().add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        from threading import Lock
+
+        self._lock = Lock()
         self._sink_made: Sink | None = None
         self._caller_made: Caller | None = None
         self._keys: tuple[bytes, ...] | None = None
-        self._keys_thread: threading.Thread | None = None
+        self._keys_thread: Thread | None = None
         self._keys_due = 0.0
 
     def after_fork(self) -> None:
@@ -336,10 +342,12 @@ class PromptClient:
 
             self._keys = keys_of(self._key_text)
             return self._keys
+        from threading import Thread
+
         with self._lock:
             thread = self._keys_thread
             if (thread is None or not thread.is_alive()) and self._keys is None and monotonic() >= self._keys_due:
-                thread = self._keys_thread = threading.Thread(target=self._read_secret, daemon=True)
+                thread = self._keys_thread = Thread(target=self._read_secret, daemon=True)
                 thread.start()
         if thread is not None and wait:
             thread.join(wait)
@@ -404,13 +412,20 @@ def _fallbacks(text: str | None) -> dict[str, str]:
         ) from None
 
 
-_clients: WeakSet[PromptClient] = WeakSet()
+_known: list[WeakSet[PromptClient]] = []
+
+
+def _clients() -> WeakSet[PromptClient]:
+    """The clients of this process; the first one asks to be told of forks."""
+    if not _known:
+        from weakref import WeakSet
+
+        _known.append(WeakSet())
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_after_fork)
+    return _known[0]
 
 
 def _after_fork() -> None:
-    for client in list(_clients):
+    for client in list(_clients()):
         client.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -18,7 +18,9 @@ Step Functions catches them by class name, so a name here is part of the contrac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class PromptlaneError(Exception):
