@@ -26,7 +26,7 @@ from .names import UNIT_GROUPS
 
 SCALES: Final = (1, 4, 16, 64)
 """Window lengths in blocks; the whole time is always tried too."""
-SIGNIFICANT: Final = 2.0
+SIGNIFICANT: Final = 2.5
 UNKNOWN: Final = 3.0
 """Inflation assumed when the groups of an arm are not known, or too few of them hold requests."""
 FEW_GROUPS: Final = 3.0
@@ -49,12 +49,12 @@ class _Sums(NamedTuple):
     def __add__(self, other: _Sums) -> _Sums:  # type: ignore[override]
         return _Sums(self.found + other.found, self.expected + other.expected, self.variance + other.variance)
 
-    def excess(self) -> float:
-        """The estimated inflation if it is significant, else 1."""
+    def excess(self, significant: float) -> float:
+        """The estimated inflation if it exceeds 1 by so many standard errors, else 1."""
         if self.expected < 0.3:
             return 1.0
         ratio = self.found / self.expected
-        return ratio if ratio > 1 + SIGNIFICANT * math.sqrt(self.variance) / self.expected else 1.0
+        return ratio if ratio > 1 + significant * math.sqrt(self.variance) / self.expected else 1.0
 
 
 def of_metric(blocks: Sequence[Block]) -> Inflation:
@@ -66,7 +66,7 @@ def of_metric(blocks: Sequence[Block]) -> Inflation:
     factor = 1.0
     for scale in (*SCALES, max(len(known), 1)):
         control, trial = (_windows(((a.groups, a.n) for a in arm), scale) for arm in arms)
-        factor = max(factor, control.excess(), trial.excess(), (control + trial).excess())
+        factor = max(factor, *(sums.excess(SIGNIFICANT) for sums in (control, trial, control + trial)))
     if any(_few_groups(arm) for arm in arms) and factor < UNKNOWN:
         return Inflation(UNKNOWN, f"requests come from too few units to tell; evidence is divided by {UNKNOWN:g}")
     note = f"requests of the same users go wrong together; evidence is divided by {factor:.1f}" if factor > 1 else ""
@@ -74,13 +74,16 @@ def of_metric(blocks: Sequence[Block]) -> Inflation:
 
 
 def of_assignments(blocks: Sequence[Block]) -> Inflation:
-    """Inflation of the split: how unevenly the trial's share falls on the groups of all assigned requests."""
+    """Inflation of the split: how unevenly the trial's share falls on the groups of all assigned requests.
+
+    Any excess counts here: a broken split is plain or unimportant, and a false alarm would stop a good release.
+    """
     known = [b for b in blocks if all(arm.groups or not arm.n for arm in (b.control, b.trial))]
     if sum(b.n for b in known) * 2 < sum(b.n for b in blocks):
         return Inflation(UNKNOWN, f"unit groups are missing; evidence is divided by {UNKNOWN:g} to be safe")
     both = [_assigned(b) for b in known]
     factor = max(
-        _windows(((pairs, sum(n for n, _ in pairs)) for pairs in both), scale).excess()
+        _windows(((pairs, sum(n for n, _ in pairs)) for pairs in both), scale).excess(0.0)
         for scale in (*SCALES, max(len(known), 1))
     )
     return Inflation(factor)

@@ -18,16 +18,14 @@ from typing import Final
 
 from .blocks import Block
 
-HARM_BETS: Final = (
-    (1.25, 0.15), (1.5, 0.15), (2.0, 0.20), (3.0, 0.15), (5.0, 0.15), (10.0, 0.10), (30.0, 0.05), (100.0, 0.05),
-)  # fmt: skip
+HARM_BETS: Final = ((1.5, 0.25), (2.2, 0.25), (4.0, 0.20), (10.0, 0.20), (50.0, 0.10))
 """(odds multiple of the trial over the control, weight)."""
 ADVANCE_BETS: Final = ((0.0, 0.75), (0.4, 0.25))
 """(how far into the margin the trial is taken to lie, weight)."""
 SPLIT_BETS: Final = (0.5, 0.8, 0.9, 0.95, 1.05, 1.1, 1.25, 2.0)
 """Multiples of the declared odds, equally weighted."""
 
-FIRST_START: Final = 0.75
+FIRST_START: Final = 0.85
 """Weight of the bet opened at the beginning; the rest goes to starts opened each hour after, for late harm."""
 START_EVERY: Final = 3600.0
 _CAP: Final = 50.0

@@ -123,7 +123,8 @@ def judge(
              for g in policy.canary.guard_metrics]  # fmt: skip
     assigned, odd = trusted(assignments, now=now)
     notes += [f"{sentence} (assignments)" for sentence in odd]
-    split = evidence.split(assigned, inflation=dispersion.of_assignments(assigned).factor)
+    reported, _ = trusted(blocks.get(GuardName.ERROR, ()), now=now)
+    split = (_split(assigned) + _split(reported)) / 2
     combined = sum(m.share * m.harm for m in found)
     guilty = max(found, key=lambda m: m.share * m.harm, default=None)
     base = Judgement(
@@ -131,7 +132,7 @@ def judge(
         notes=tuple(notes),
     )  # fmt: skip
     if split >= SPLIT_BROKEN:
-        return _on_broken_split(base, assigned, policy, context, now)
+        return _on_broken_split(base, assigned, reported, policy, context, now)
     if guilty is not None and combined >= base.harm_needed:
         return replace(base, judgement="roll_back", cause="judge", guilty=guilty.metric, reason=_harm(guilty, combined))
     if context.phase is Phase.WATCH:
@@ -177,6 +178,12 @@ def _weigh(
         inflation=inflation.factor,
         share=1 / len(policy.guard_metrics),
     )
+
+
+def _split(counted: Sequence[Block]) -> float:
+    """Evidence that requests do not fall on the arms as declared: of assignments, or of outcomes, which every assigned
+    request has: outcomes that get lost from one arm say nothing about its rate any more."""
+    return evidence.split(counted, inflation=dispersion.of_assignments(counted).factor)
 
 
 def _needed(error: float) -> float:
@@ -255,14 +262,20 @@ def _undecided(
 
 
 def _on_broken_split(
-    base: Judgement, assigned: Sequence[Block], policy: Policy, context: StepContext, now: float
+    base: Judgement,
+    assigned: Sequence[Block],
+    reported: Sequence[Block],
+    policy: Policy,
+    context: StepContext,
+    now: float,
 ) -> Judgement:
-    control, trial = total(assigned)
-    share = trial.n / max(control.n + trial.n, 1)
-    declared = sum(b.share * b.n for b in assigned) / max(control.n + trial.n, 1)
+    counted, what = (assigned, "assignments") if _split(assigned) >= _split(reported) else (reported, "outcomes")
+    control, trial = total(counted)
+    n = max(control.n + trial.n, 1)
+    declared = sum(b.share * b.n for b in counted) / n
     reason = (
-        f"The split is broken: the trial got {_percent(share)} of {control.n + trial.n:,} assignments instead of "
-        f"{_percent(declared)}. No comparison can be trusted until this is explained (lost telemetry, an old client)."
+        f"The split is broken: the trial has {_percent(trial.n / n)} of {n:,} {what} instead of {_percent(declared)}. "
+        "No comparison can be trusted until this is explained (lost telemetry, an old client)."
     )
     broken = replace(base, cause="split", reason=reason)
     if context.phase is Phase.WATCH:

@@ -1,0 +1,92 @@
+"""Table and plots of docs/judge.md, drawn from the benchmark's result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- bench-judge: begin -->", "<!-- bench-judge: end -->"
+LABELS = {
+    "promptlane": "**Promptlane, judge and fuse**",
+    "promptlane_judge_alone": "the judge alone",
+    "promptlane_fuse_alone": "the fuse alone",
+    "sprt_oracle": "Wald's SPRT, told both rates (bound)",
+    "repeated_z_test": "z-test, p < .05, each minute",
+    "growthbook_sequential": "GrowthBook, sequential",
+    "kayenta_mann_whitney": "Kayenta, Mann-Whitney",
+    "argo_success_rate_95": "Argo Rollouts, success rate ≥ 95 %",
+    "flagger_success_rate_99": "Flagger, success rate ≥ 99 %",
+    "codedeploy_10pct_5min_alarm_2of2": "CodeDeploy 10 % 5 min, any error 2 of 2",
+    "codedeploy_10pct_30min_alarm_1of1": "CodeDeploy 10 % 30 min, any error 1 of 1",
+    "alarm_rate_above_5pct_3of5": "alarm, rate > 5 %, 3 of 5",
+}
+
+
+def write(result: dict[str, Any], docs: Path) -> None:
+    """Replace what stands between the markers of docs/judge.md, and write docs/judge-rollbacks.svg."""
+    (docs / "judge-rollbacks.svg").write_text(_bars(result["methods"]))
+    page = docs / "judge.md"
+    text = page.read_text() if page.exists() else f"{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n{_table(result)}\n{END}{after}")
+
+
+def _table(result: dict[str, Any]) -> str:
+    null, worse = result["scenarios"]["equal"], result["scenarios"]["worse_promoted"]
+    harm = result["scenarios"]["harmful_vs_sprt"]
+    lines = [
+        f"{result['runs']} runs per scenario (Kayenta: 60), six hours of looks each minute, seed {result['seed']}; "
+        f"{len(null)} scenarios with an equal version, {len(harm)} with a harmful one, {len(worse)} with one at the "
+        "margin or ten times worse.",
+        "",
+        "| rule | false rollback, mean | worst scenario | median requests vs SPRT (reached) | worse promoted, worst |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, m in result["methods"].items():
+        found = f"{m['median_reached']}/{m['harmful_scenarios']}"
+        ratio = f"{m['median_requests_vs_sprt']:.2f} ({found})" if m["median_requests_vs_sprt"] else "–"
+        promoted = "–" if m["false_promotion_max"] is None else f"{m['false_promotion_max']:.1%}"
+        back = f"{m['false_rollback_mean']:.1%} | {m['false_rollback_max']:.1%}"
+        lines.append(f"| {LABELS[name]} | {back} | {ratio} | {promoted} |")
+    shown = ["promptlane", "repeated_z_test", "growthbook_sequential", "alarm_rate_above_5pct_3of5"]
+    names = " | ".join(LABELS[s].strip("*") for s in shown)
+    lines += ["", "False rollbacks of an equal version where traffic is not textbook:", ""]
+    lines += [f"| scenario | {names} |", "|---" * (len(shown) + 1) + "|"]
+    for name in null:
+        if not name.startswith("equal"):
+            lines.append(f"| {name} | " + " | ".join(f"{null[name][s]:.1%}" for s in shown) + " |")
+    lines += ["", "Good releases through 5 → 25 → 50 % within a day (one required metric, margin 1 point):", ""]
+    lines += [
+        "| requests a minute | stable rate | promoted | median minutes | rolled back |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for row in result["scenarios"]["good_releases"]:
+        minutes = "–" if row["median_minutes"] is None else f"{row['median_minutes']:.0f}"
+        lines.append(
+            f"| {row['rate']:,} | {row['p0']:.1%} | {row['promoted']:.1%} | {minutes} | {row['rolled_back']:.1%} |"
+        )
+    return "\n".join(lines)
+
+
+def _bars(methods: dict[str, Any]) -> str:
+    """Two bars a rule: worst false rollback, worst false promotion."""
+    rows = [(LABELS[n].strip("*"), m["false_rollback_max"], m["false_promotion_max"]) for n, m in methods.items()
+            if m["false_promotion_max"] is not None]  # fmt: skip
+    height = 40 + 34 * len(rows)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" font-family="sans-serif" font-size="12" '
+        'role="img" aria-label="Worst false rollback and worst false promotion of each rule">',
+        '<rect width="100%" height="100%" fill="#fff"/>',
+        '<text x="300" y="18" fill="#b3261e">good version rolled back</text>'
+        '<text x="480" y="18" fill="#1a5fb4">bad version promoted</text>',
+    ]
+    for i, (label, back, promoted) in enumerate(rows):
+        y = 32 + 34 * i
+        parts.append(f'<text x="290" y="{y + 18}" text-anchor="end">{label}</text>')
+        for value, color, dy in ((back, "#b3261e", 0), (promoted, "#1a5fb4", 13)):
+            parts.append(f'<rect x="300" y="{y + dy}" width="{max(400 * value, 1):.0f}" height="11" fill="{color}"/>')
+            parts.append(f'<text x="{306 + 400 * value:.0f}" y="{y + dy + 10}" font-size="10">{value:.1%}</text>')
+    x = 300 + 400 * 0.05
+    parts.append(f'<line x1="{x}" x2="{x}" y1="26" y2="{height - 8}" stroke="#555" stroke-dasharray="3 3"/>')
+    return "".join(parts) + "</svg>\n"

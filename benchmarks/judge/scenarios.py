@@ -1,0 +1,81 @@
+"""The conditions that every rule meets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from traffic import Scenario, steady
+
+
+def margin(p0: float) -> float:
+    """How much worse counts as worse: one point, or half the stable rate if that is more."""
+    return max(0.01, 0.5 * p0)
+
+
+def _fixed(name: str, rate: float, p0: float, p1: float, weight: float, **more: float) -> Scenario:
+    return Scenario(name, rate, steady(p0), steady(p1), steady(weight), history_rate=p0, **more)  # type: ignore[arg-type]
+
+
+def equal() -> list[Scenario]:
+    """The version is as good as stable: 18 steady scenarios, and what real traffic does."""
+    plain = [
+        _fixed(f"equal, {rate}/min, {p0:.1%}, weight {w:.0%}", rate, p0, p0, w)
+        for w in (0.05, 0.10) for rate in (10, 100, 1000) for p0 in (0.001, 0.01, 0.05)
+    ]  # fmt: skip
+    sessions = [
+        _fixed("sessions of 3, ICC .3, 3 min", 100, 0.05, 0.05, 0.1, session=3, spread=3, icc=0.3),
+        _fixed("sessions of 10, ICC .5, 1 min", 100, 0.05, 0.05, 0.1, session=10, spread=1, icc=0.5),
+        _fixed("sessions of 10, ICC .5, 10 min", 100, 0.05, 0.05, 0.1, session=10, spread=10, icc=0.5),
+        _fixed("sessions of 10, ICC .5, 10 min, 1 %", 100, 0.01, 0.01, 0.1, session=10, spread=10, icc=0.5),
+        _fixed("users of 60 all day, ICC .3", 100, 0.05, 0.05, 0.1, session=60, spread=240, icc=0.3),
+        _fixed("sessions of 5, ICC .3, 10/min", 10, 0.05, 0.05, 0.1, session=5, spread=5, icc=0.3),
+        _fixed("sessions of 5, ICC .3, weight 50 %", 100, 0.02, 0.02, 0.5, session=5, spread=5, icc=0.3),
+    ]
+
+    def drift(t: int) -> float:
+        return 0.01 if t < 120 else 0.02 if t < 240 else 0.04
+
+    def ramp(t: int) -> float:
+        return 0.05 if t < 120 else 0.25 if t < 240 else 0.5
+
+    def outages(t: int) -> float:
+        return 0.4 if t in {m for start in (40, 110, 200, 300) for m in range(start, start + 5)} else 0.01
+
+    special = [
+        Scenario("rates drift while the weight grows", 100, drift, drift, ramp),
+        Scenario("rates drift while the weight grows, 1,000/min", 1000, drift, drift, ramp),
+        Scenario("four shared outages, 100/min", 100, outages, outages, steady(0.1)),
+        Scenario("four shared outages, 1,000/min", 1000, outages, outages, steady(0.1)),
+        Scenario("four shared outages, 1,000/min, weight 50 %", 1000, outages, outages, steady(0.5)),
+        _fixed("half of the canary's data lost", 100, 0.01, 0.01, 0.1, lost_all=0.5),
+        _fixed("half of the canary's successes lost", 100, 0.01, 0.01, 0.1, lost=0.5),
+        _fixed("1 request a minute, weight 50 %", 1, 0.05, 0.05, 0.5),
+    ]
+    return plain + sessions + special
+
+
+def harmful() -> list[Scenario]:
+    """The version is worse from the first minute."""
+    pairs = [(0.001, 0.002), (0.001, 0.01), (0.001, 0.051), (0.01, 0.015), (0.01, 0.02), (0.01, 0.06), (0.01, 0.10),
+             (0.05, 0.075), (0.05, 0.10), (0.05, 0.5)]  # fmt: skip
+    return [
+        _fixed(f"{p0:.1%} to {p1:.1%}, {rate}/min, weight {w:.0%}", rate, p0, p1, w)
+        for w in (0.05, 0.10) for rate in (10, 100, 1000) for p0, p1 in pairs
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Worse:
+    """A version at the edge of the margin or beyond, for the question whether it is promoted."""
+
+    name: str
+    rate: float
+    p0: float
+    p1: float
+
+
+def worse() -> list[Worse]:
+    at_margin = [Worse(f"worse by the margin, {rate}/min, {p0:.1%}", rate, p0, p0 + margin(p0))
+                 for rate in (100, 1000) for p0 in (0.001, 0.01, 0.05)]  # fmt: skip
+    tenfold = [Worse(f"ten times worse, {rate}/min", rate, 0.005, 0.05) for rate in (10, 100, 1000)]
+    return at_margin + tenfold

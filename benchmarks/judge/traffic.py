@@ -1,0 +1,111 @@
+"""Simulated traffic: per minute and unit group, requests and bad ones of both arms, for many runs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+GROUPS = 8
+Array = NDArray[np.float64]
+Rate = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One set of conditions. Rates are functions of the minute; `rate` is requests a minute.
+
+    `session`: mean requests of a unit (1: independent) over `spread` minutes, with intra-unit correlation `icc`.
+    `weights`: the trial's share by minute. `lost`: share of the trial's successes (and `lost_all`: of all its data
+    points, assignments too) that never arrive, from `lost_from` on.
+    """
+
+    name: str
+    rate: float
+    p0: Rate
+    p1: Rate
+    weights: Rate
+    minutes: int = 360
+    session: float = 1.0
+    spread: int = 1
+    icc: float = 0.0
+    lost: float = 0.0
+    lost_all: float = 0.0
+    lost_from: int = 60
+    history_rate: float = 0.01
+
+    @property
+    def null(self) -> bool:
+        """Whether the versions are equal."""
+        return all(abs(self.p0(t) - self.p1(t)) < 1e-12 for t in range(0, self.minutes, 5))
+
+
+@dataclass
+class Counts:
+    """`n`, `y`, `assigned`: [runs, arm (control, trial), minute, group]."""
+
+    n: Array
+    y: Array
+    assigned: Array
+
+
+def steady(value: float) -> Rate:
+    return lambda _t: value
+
+
+def generate(scenario: Scenario, runs: int, seed: int) -> Counts:
+    rng = np.random.default_rng(seed)
+    n = _independent(scenario, runs, rng) if scenario.session == 1 else None
+    if n is None:
+        return _lose(scenario, _sessions(scenario, runs, rng), rng)
+    rates = np.array(
+        [[scenario.p0(t) for t in range(scenario.minutes)], [scenario.p1(t) for t in range(scenario.minutes)]]
+    )
+    y = rng.binomial(n.astype(np.int64), rates[None, :, :, None]).astype(float)
+    return _lose(scenario, Counts(n, y, n.copy()), rng)
+
+
+def _independent(scenario: Scenario, runs: int, rng: np.random.Generator) -> Array:
+    shares = np.array([scenario.weights(t) for t in range(scenario.minutes)])
+    per_group = scenario.rate / GROUPS * np.stack([1 - shares, shares])
+    shape = (runs, 2, scenario.minutes, GROUPS)
+    return rng.poisson(np.broadcast_to(per_group[None, :, :, None], shape)).astype(float)
+
+
+def _sessions(scenario: Scenario, runs: int, rng: np.random.Generator) -> Counts:
+    """Units arrive at random, stay in one arm and one group, and share a rate drawn from a beta distribution."""
+    shape = (runs, 2, scenario.minutes, GROUPS)
+    n, y = np.zeros(shape), np.zeros(shape)
+    for run in range(runs):
+        units = rng.poisson(scenario.rate * scenario.minutes / scenario.session)
+        group = rng.integers(0, GROUPS, units)
+        begin = rng.random(units) * (scenario.minutes + scenario.spread) - scenario.spread
+        bucket = rng.random(units)
+        minute = np.clip(begin.astype(int), 0, scenario.minutes - 1)
+        arm = (bucket < np.array([scenario.weights(int(m)) for m in range(scenario.minutes)])[minute]).astype(int)
+        mean = np.where(arm == 1, [scenario.p1(int(m)) for m in minute], [scenario.p0(int(m)) for m in minute])
+        strength = 1 / scenario.icc - 1
+        own = rng.beta(mean * strength, (1 - mean) * strength)
+        of = np.repeat(np.arange(units), rng.poisson(scenario.session - 1, units) + 1)
+        at = np.floor(begin[of] + rng.random(len(of)) * scenario.spread).astype(int)
+        inside = (at >= 0) & (at < scenario.minutes)
+        of, at = of[inside], at[inside]
+        where = (arm[of], at, group[of])
+        np.add.at(n[run], where, 1)
+        np.add.at(y[run], where, rng.random(len(of)) < own[of])
+    return Counts(n, y, n.copy())
+
+
+def _lose(scenario: Scenario, counts: Counts, rng: np.random.Generator) -> Counts:
+    late = slice(scenario.lost_from, None)
+    if scenario.lost:
+        good = (counts.n - counts.y)[:, 1, late]
+        counts.n[:, 1, late] -= rng.binomial(good.astype(np.int64), scenario.lost)
+    if scenario.lost_all:
+        bad = rng.binomial(counts.y[:, 1, late].astype(np.int64), 1 - scenario.lost_all)
+        good = rng.binomial((counts.n - counts.y)[:, 1, late].astype(np.int64), 1 - scenario.lost_all)
+        counts.y[:, 1, late], counts.n[:, 1, late] = bad, bad + good
+        counts.assigned[:, 1, late] = bad + good
+    return counts
