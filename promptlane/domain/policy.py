@@ -457,7 +457,7 @@ class _Reader:
     def guards(self, data: Json) -> tuple[GuardMetric, ...]:
         """A mapping of metric name to settings, or the canonical list."""
         names = {_snake(g.value): g for g in GuardName}
-        if isinstance(data, (list, tuple)):
+        if isinstance(data, (list, tuple)) and all(isinstance(g, Mapping) for g in data):
             data = {_snake(str(g.get("name"))): {k: v for k, v in g.items() if k != "name"} for g in data}
         if not isinstance(data, Mapping) or not data:
             self.problem("canary.guard_metrics", f"must map at least one of {', '.join(names)} to its margins")
@@ -468,7 +468,7 @@ class _Reader:
             if key not in names:
                 self.problem(path, f"unknown guard metric; known are {', '.join(names)}")
                 continue
-            found = self.section(path, settings or {}, _GUARD)
+            found = self.section(path, {} if settings is None else settings, _GUARD)
             guard = GuardMetric(names[key], **found)
             if guard.margin_abs == 0 and guard.margin_rel == 0:
                 self.problem(path, "a margin of 0 can never be proved; give margin_abs or margin_rel above 0")

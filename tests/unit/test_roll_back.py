@@ -1,0 +1,310 @@
+"""The rollback function: one read and one write to a safe route, right in every race, silent about what is not ours."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from functions.roll_back import handler
+from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
+from promptlane.domain.names import Event, Phase, release_id
+from promptlane.domain.prompt import VersionRef
+from promptlane.domain.release import Release
+from promptlane.domain.route import Route, first_route, promote, shift
+from promptlane.domain.timeline import TimelineEntry
+from promptlane.fakes import FakeNotices, FakeWorkflow, InMemoryReleases, InMemoryRoutes
+
+ID = "PROMPT0001"
+ARN = "arn:aws:cloudwatch:us-east-1:111122223333:alarm:promptlane/support/{}/Error"
+
+
+class Context:
+    invoked_function_arn = "arn:aws:lambda:us-east-1:111122223333:function:roll_back"
+    left = 20_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.left -= 10
+        return self.left
+
+
+class CountingRoutes(InMemoryRoutes):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def get(self, prompt: str) -> Route | None:
+        self.calls.append("get")
+        return super().get(prompt)
+
+    def put(self, route: Route, *, expected: Route | None) -> None:
+        self.calls.append("put")
+        super().put(route, expected=expected)
+
+
+def ref(version: int) -> VersionRef:
+    return VersionRef(version, f"{version:064d}", f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}:{version}")
+
+
+class World:
+    def __init__(self) -> None:
+        self.routes, self.releases = CountingRoutes(), InMemoryReleases()
+        self.workflow, self.notices = FakeWorkflow(), FakeNotices()
+        first = first_route(
+            prompt="support", prompt_id=ID, candidate=ref(1), release_id=release_id(ID, 1), now=1, by="x"
+        )
+        self.routes.put(first, expected=None)
+        self.release(2)
+        self.to_canary(2)
+
+    def release(self, version: int) -> None:
+        name = release_id(ID, version)
+        entry = TimelineEntry(f"{name}/started", name, 1.0, Event.STARTED)
+        self.releases.unlock(ID, self.releases.holder(ID) or "")
+        self.releases.start(Release(name, "support", 1.0, "x"), entry)
+        self.workflow.start(name, {})
+
+    def route(self) -> Route:
+        route = self.routes.get("support")
+        assert route is not None
+        return route
+
+    def to_canary(self, version: int, weight: int = 500, now: float = 1000.0) -> None:
+        route = self.route()
+        moved = shift(route, release_id=release_id(ID, version), candidate=ref(version),
+                      tested_against=route.stable.fingerprint, weight=weight, now=now)  # fmt: skip
+        self.routes.put(moved, expected=route)
+
+    def to_watch(self, version: int, watch_for: float = 9e9) -> None:
+        route = self.route()
+        against = route.stable.fingerprint
+        moved = promote(route, release_id=release_id(ID, version), candidate=ref(version), tested_against=against,
+                        watch_for=watch_for, holdback=500, now=1100.0)  # fmt: skip
+        self.routes.put(moved, expected=route)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    monkeypatch.setattr(handler, "wire", lambda: (world.routes, "promptlane"))
+    after = {"releases": world.releases, "workflow": world.workflow, "notices": world.notices}
+    monkeypatch.setattr(handler, "wire_aftermath", lambda: after)
+    monkeypatch.setattr(handler.time, "sleep", lambda seconds: None)
+    world.routes.calls.clear()
+    return world
+
+
+def alarm(track: str = "canary", at: str = "2030-01-01T00:00:00.000+0000", state: str = "ALARM", arn: str = ARN) -> Any:
+    message = {
+        "AlarmName": f"promptlane/support/{track}/Error",
+        "AlarmArn": arn.format(track),
+        "NewStateValue": state,
+        "OldStateValue": "OK",
+        "NewStateReason": "Threshold Crossed: 2 datapoints were greater than the threshold",
+        "StateChangeTime": at,
+        "Region": "US East (N. Virginia)",
+        "AWSAccountId": "111122223333",
+    }
+    return {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": json.dumps(message)}}]}
+
+
+def only(answer: dict[str, Any]) -> dict[str, Any]:
+    (one,) = answer["results"]
+    return dict(one)
+
+
+def test_the_safe_route_takes_one_read_and_one_write(world: World) -> None:
+    answer = only(handler.handle(alarm(), Context()))
+    assert answer["result"] == "rolled_back"
+    assert world.routes.calls == ["get", "put"]
+    assert (world.route().stable, world.route().canary, world.route().phase) == (ref(1), None, Phase.STEADY)
+
+
+def test_afterwards_it_is_told_and_the_execution_stopped(world: World) -> None:
+    handler.handle(alarm(), Context())
+    entries = world.releases.timeline(release_id(ID, 2))
+    assert [e.event for e in entries if e.event is Event.ROLLED_BACK] == [Event.ROLLED_BACK]
+    assert world.workflow.status(release_id(ID, 2)) == "ABORTED"
+    subject, body = world.notices.sent[-1]
+    assert "version 2 rolled back" in subject
+    assert ARN.format("canary") in body
+
+
+def test_a_duplicate_or_second_alarm_changes_nothing_more(world: World) -> None:
+    handler.handle(alarm(), Context())
+    revision = world.route().revision
+    assert only(handler.handle(alarm(), Context()))["result"] == "already"
+    assert world.route().revision == revision
+    assert len(world.notices.sent) == 1
+
+
+def test_a_stale_alarm_of_an_older_release_does_not_condemn_the_next(world: World) -> None:
+    answer = only(handler.handle(alarm(at="1970-01-01T00:00:10.000+0000"), Context()))
+    assert answer["result"] == "not_applicable"
+    assert "earlier release or phase" in answer["reason"]
+    assert world.route().canary == ref(2)
+
+
+def test_a_stable_alarm_in_canary_is_a_shared_outage(world: World) -> None:
+    assert only(handler.handle(alarm("stable"), Context()))["result"] == "not_applicable"
+    assert world.route().canary == ref(2)
+
+
+def test_in_watch_the_previous_version_comes_back(world: World) -> None:
+    world.to_watch(2)
+    assert only(handler.handle(alarm("stable"), Context()))["result"] == "rolled_back"
+    assert world.route().stable == ref(1)
+
+
+def test_it_works_while_the_next_version_waits_at_review(world: World) -> None:
+    world.to_watch(2)
+    world.release(3)
+    assert only(handler.handle(alarm("stable"), Context()))["result"] == "rolled_back"
+    assert world.route().stable == ref(1)
+    assert world.releases.holder(ID) == release_id(ID, 3)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        alarm(state="OK"),
+        alarm(arn="arn:aws:cloudwatch:us-east-1:111122223333:alarm:cpu-high"),
+        alarm(arn="arn:aws:cloudwatch:us-east-1:999999999999:alarm:promptlane/support/canary/Error"),
+        alarm(at="yesterday"),
+        {"Records": [{"Sns": {"Message": "hello"}}]},
+        {"Records": [{"Sns": {"Message": "[1]"}}]},
+        {"Records": [{"Sns": {"Message": "{}"}}]},
+    ],
+)
+def test_a_message_that_is_no_alarm_of_ours_is_ignored(world: World, event: Any) -> None:
+    answer = only(handler.handle(event, Context()))
+    assert answer["result"] == "not_applicable"
+    assert answer["reason"]
+    assert world.route().canary == ref(2)
+
+
+def test_it_does_not_need_the_release_table_the_machine_or_the_mail(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Down:
+        def __getattr__(self, name: str) -> Any:
+            def fail(*args: Any, **kwargs: Any) -> None:
+                raise Unavailable("no answer")
+
+            return fail
+
+    monkeypatch.setattr(handler, "wire_aftermath", lambda: {"releases": Down(), "workflow": Down(), "notices": Down()})
+    assert only(handler.handle(alarm(), Context()))["result"] == "rolled_back"
+    route = world.route()
+    assert route.canary is None
+    assert route.pending[-1].event is Event.ROLLED_BACK, "its timeline entry must ride on the route"
+
+
+def test_a_storm_of_shifts_does_not_keep_it_from_the_safe_route(world: World) -> None:
+    stop = threading.Event()
+
+    def storm() -> None:
+        while not stop.is_set():
+            route = world.routes.get("support")
+            if route is None or route.canary is None:
+                return
+            moved = replace(route, weight=min(9999, route.weight + 1), revision=route.revision + 1)
+            with contextlib.suppress(Conflict):
+                world.routes.put(moved, expected=route)
+
+    threads = [threading.Thread(target=storm) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        answer = only(handler.handle(alarm(), Context()))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert answer["result"] == "rolled_back"
+    assert world.route().canary is None
+
+
+def test_a_table_that_is_down_is_tried_until_the_time_is_up_and_then_raised(world: World) -> None:
+    class Down(CountingRoutes):
+        def get(self, prompt: str) -> Route | None:
+            self.calls.append("get")
+            raise Unavailable("throttled")
+
+    world.routes = Down()
+    context = Context()
+    context.left = 2_100
+    handler_wire = handler.wire
+    handler.wire = lambda: (world.routes, "promptlane")  # type: ignore[assignment]
+    try:
+        with pytest.raises(Unavailable):
+            handler.handle(alarm(), context)
+    finally:
+        handler.wire = handler_wire
+    assert len(world.routes.calls) > 3
+
+
+def test_a_thousand_alarms_at_once_roll_back_once(world: World) -> None:
+    results: list[str] = []
+
+    def one() -> None:
+        results.append(only(handler.handle(alarm(), Context()))["result"])
+
+    for _ in range(10):
+        threads = [threading.Thread(target=one) for _ in range(100)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert results.count("rolled_back") == 1
+    assert set(results) == {"rolled_back", "already"}
+
+
+def test_the_workflow_rolls_back_its_own_release_only(world: World) -> None:
+    other = handler.handle(
+        {"release_id": release_id(ID, 9), "prompt": "support", "cause": "judge", "reason": "worse"}, Context()
+    )
+    assert other["result"] == "not_applicable"
+    mine = handler.handle(
+        {"release_id": release_id(ID, 2), "prompt": "support", "cause": "judge", "reason": "worse"}, Context()
+    )
+    assert mine["result"] == "rolled_back"
+    assert world.workflow.status(release_id(ID, 2)) == "RUNNING", "the workflow ends its own execution"
+
+
+def test_a_console_rollback_needs_a_prompt_and_a_reason(world: World) -> None:
+    with pytest.raises(InvalidInput, match="says why"):
+        handler.handle({"prompt": "support"}, Context())
+    assert handler.handle({"prompt": "support", "reason": "customers complain"}, Context())["result"] == "rolled_back"
+
+
+def api(body: str, arn: str | None = "arn:aws:sts::111122223333:assumed-role/Operator/x") -> dict[str, Any]:
+    identity = {"authorizer": {"iam": {"userArn": arn}}} if arn else {}
+    return {"requestContext": identity, "pathParameters": {"prompt": "support"}, "body": body}
+
+
+def test_the_operations_api_records_the_caller(world: World) -> None:
+    answer = handler.handle(api(json.dumps({"reason": "customers complain"})), Context())
+    assert answer["statusCode"] == 200
+    last = world.releases.timeline(release_id(ID, 2))[-1]
+    assert (last.event, last.by) == (Event.ROLLED_BACK, "arn:aws:sts::111122223333:assumed-role/Operator/x")
+
+
+def test_with_nothing_to_go_back_to_people_are_told(world: World) -> None:
+    handler.handle(alarm(), Context())
+    answer = handler.handle(api(json.dumps({"reason": "still bad"})), Context())
+    assert answer["statusCode"] == 409
+    assert "impossible" in world.notices.sent[-1][0]
+    assert world.route().stable == ref(1)
+
+
+@pytest.mark.parametrize(
+    ("body", "arn", "status"), [("{", "a", 400), ("{}", "a", 400), ("[]", "a", 400), ("{}", None, 403)]
+)
+def test_bad_requests_change_nothing(world: World, body: str, arn: str | None, status: int) -> None:
+    assert handler.handle(api(body, arn), Context())["statusCode"] == status
+    assert world.route().canary == ref(2)
