@@ -1,4 +1,4 @@
-"""`python -m local serve|up|down`: the embedded AWS in the foreground, or in the background with everything deployed."""
+"""`python -m local serve|up|down`: the embedded AWS in the foreground, or in the background and deployed to."""
 
 from __future__ import annotations
 

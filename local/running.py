@@ -52,7 +52,7 @@ def env(port: int, account: str | None = None) -> dict[str, str]:
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": account or "test",
-        "AWS_SECRET_ACCESS_KEY": "test",  # noqa: S105
+        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_SESSION_TOKEN": "",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",

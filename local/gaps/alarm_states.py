@@ -3,8 +3,8 @@
 From the CloudWatch user guide ("Configuring how CloudWatch alarms treat missing data"): an alarm looks at more periods
 than it evaluates. If the latest N periods have gaps, the most recent N points that do exist decide, and the setting for
 missing data is not used. Only when fewer than N exist in the whole range are gaps filled by that setting. To avoid
-premature alarms, with `missing` or `ignore` a few breaching points alone raise the alarm only when the oldest of them is
-at least as old as M periods."""
+premature alarms, with `missing` or `ignore` a few breaching points alone raise the alarm only when the oldest of them
+is at least as old as M periods."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Lacking in MiniStack: dimensions, metric math, M of N, missing data, periods that end, Lambda actions, the EventBridge
 event, most fields of the SNS message, and evaluation by time (it looks only when data comes in). Here: every alarm is
 looked at once a second over periods that are complete; a period counts as complete a moment after its end, because
-metrics arrive late. After SetAlarmState an alarm keeps its state for up to ten seconds before it is looked at again."""
+metrics arrive late. After SetAlarmState an alarm keeps its state for five seconds before it is looked at again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local import seams
 from local.gaps import alarm_states, lambda_functions, metric_math, metrics
 
 TICK_SECONDS = 1.0
-HELD_SECONDS = 10.0
+HELD_SECONDS = 5.0
 REGION_NAMES = {
     "us-east-1": "US East (N. Virginia)",
     "us-east-2": "US East (Ohio)",
@@ -199,7 +199,11 @@ def _reason(
             else f"Insufficient Data: {periods} datapoints were unknown."
         )
     if not recent:
-        return f"Threshold Crossed: no datapoints were received for {periods} periods and {periods} missing datapoints were treated as [{'Breaching' if new == 'ALARM' else 'NonBreaching'}]."
+        treated = "Breaching" if new == alarm_states.ALARM else "NonBreaching"
+        return (
+            f"Threshold Crossed: no datapoints were received for {periods} period{'s' if periods > 1 else ''} and "
+            f"{periods} missing datapoint{'s were' if periods > 1 else ' was'} treated as [{treated}]."
+        )
     shown = ", ".join(f"{value} ({time.strftime('%d/%m/%y %H:%M:%S', time.gmtime(at))})" for at, value in recent)
     was = "was" if len(recent) == 1 else "were"
     negated = "" if new == alarm_states.ALARM else "not "

@@ -178,9 +178,7 @@ def _resolve(call: Call) -> None:
     if not messages:
         raise prompts.invalid("A conversation must have at least one message.")
     if messages[0]["role"] != "user":
-        raise prompts.invalid(
-            "A conversation must start with a user message. Try again with a conversation that starts with a user message."
-        )
+        raise prompts.invalid("A conversation must start with a user message.")
 
 
 def _check_metadata(metadata: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
 """Step Functions' Distributed Map: ItemReader, ItemSelector, ItemBatcher and ResultWriter, in JSONata and JSONPath.
 
 Lacking in MiniStack: ItemBatcher, ResultWriter, every JSONata field, and an end of the run when the execution ends.
-Here: reader, selector and batcher are worked out first, then MiniStack runs one child per unit, and the results are
-written as AWS writes them (`manifest.json`, `SUCCEEDED_0.json`, `FAILED_0.json`). Failures that the policy tolerates are
-left out of the result."""
+Here reader, selector and batcher are worked out first, then MiniStack runs one child per unit, and the results are
+then written as AWS writes them (`manifest.json`, `SUCCEEDED_0.json`, `FAILED_0.json`). Failures that the state
+tolerates are left out of the result."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def install() -> None:
         plain = {name: state[name] for name in ("Label", "Next", "End") if name in state}
         plain |= {name: number for name in _NUMBERS if (number := fields.plain(state, name)) is not None}
         plain["ItemsPath"] = "$"
-        before = set(sfn._map_runs.keys())
+        before = set(sfn._map_runs)
         results, following = original(plain, units, units, processor, execution, context)
         stepfunctions.stop_if_over()
-        mine = [sfn._map_runs.get(arn) for arn in sfn._map_runs.keys() if arn not in before]
+        mine = [sfn._map_runs.get(arn) for arn in sfn._map_runs if arn not in before]
         map_run = next(run for run in mine if run["executionArn"] == execution["executionArn"])
         children = [e for e in sfn._executions.values() if e.get("mapRunArn") == map_run["mapRunArn"]]
         if "ResultWriter" in state:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from itertools import pairwise
 from typing import Any
 
 from local import seams
@@ -41,7 +42,7 @@ def reply(model_id: str, body: dict[str, Any]) -> seams.Response:
 def embed(text: str, size: int = DIMENSIONS[0], *, normalize: bool = True) -> list[float]:
     """The embedding of a text, `size` numbers long."""
     words = re.findall(r"\w+", text.lower()) or [text]
-    features = [(word, 1.0) for word in words] + [(f"{a} {b}", 0.5) for a, b in zip(words, words[1:], strict=False)]
+    features = [(word, 1.0) for word in words] + [(f"{a} {b}", 0.5) for a, b in pairwise(words)]
     vector = [0.0] * size
     for feature, weight in features:
         digest = hashlib.blake2b(feature.encode(), digest_size=8).digest()

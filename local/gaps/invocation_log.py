@@ -3,7 +3,7 @@
 Lacking in MiniStack: the configuration is stored and never used. Here: every call writes a record in AWS's schema
 (ModelInvocationLog 1.0) to the configured log group, and to the configured bucket in gzipped files of JSON lines.
 A body of more than 100 KB leaves the record: it goes to the large-data bucket, if there is one, and the record holds
-`inputBodyS3Path` or `outputBodyS3Path` instead. Validation of the configuration is AWS's too: bucket and group exist."""
+`inputBodyS3Path` or `outputBodyS3Path` instead. A configuration must name a bucket and a group that exist."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Lambda: errors by name, asynchronous invocation, the environment, and an interpreter of its own.
 
-Lacking in MiniStack: every failure is `Runtime.HandlerError` without stack trace and ends the environment; functions run
-in the emulator's interpreter, so its packages hide missing ones; they inherit the host's environment; SNS and
-EventBridge invoke once, without retries or dead-letter queue; reserved concurrency does not reach versions and aliases;
+Lacking in MiniStack: every failure is `Runtime.HandlerError` without stack trace and ends the environment; functions
+run in the emulator's interpreter, so its packages hide missing ones; they inherit the host's environment; SNS and
+EventBridge invoke once, without retries or dead-letter queue; reserved concurrency misses versions and aliases;
 handlers that log nothing cost 50 ms; AWS_EXECUTION_ENV, _HANDLER, TZ and the log group's name are missing.
-Here: all of it. A throttled asynchronous event is tried again until it is too old, as on AWS, and only failures count as
-attempts; retries come after 1 s and 2 s, not after minutes."""
+Here: all of it. A throttled asynchronous event is tried again until it is too old, as on AWS, and only failures count
+as attempts; retries come after 1 s and 2 s, not after minutes."""
 
 from __future__ import annotations
 

@@ -9,13 +9,14 @@ AuthenticateOnUnsubscribe can only be ended by a signed call, not by the link th
 from __future__ import annotations
 
 import base64
+import contextvars
 import hashlib
 import os
 import re
 import time
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +28,10 @@ from local import seams
 
 MAX_SUBJECT = 100
 SENDER = "AWS Notifications <no-reply@sns.amazonaws.com>"
+_WIRE_CODES = {"InvalidParameterException": "InvalidParameter", "NotFoundException": "NotFound"}
 _counter = 0
+_signed: contextvars.ContextVar[bool] = contextvars.ContextVar("signed", default=False)
+"""Whether the request at hand carries a signature."""
 
 
 def install() -> None:
@@ -36,6 +40,24 @@ def install() -> None:
         sns, "_build_envelope", "_sub_arn_to_topic", "_refresh_subscription_counts", "_find_subscription", "_p", "_xml"
     )
 
+    _error_codes()
+    _deliveries()
+    _subscriptions()
+    _confirmations()
+    _track_signatures()
+    _templates()
+
+
+def _error_codes() -> None:
+    """On the wire SNS says InvalidParameter; MiniStack sends the name of the exception, which SDKs do not recognise."""
+
+    @seams.replace(sns, "_error")
+    def error(original: Any, code: str, message: str, status: int) -> seams.Response:
+        wire: seams.Response = original(_WIRE_CODES.get(code, code), message, status)
+        return wire
+
+
+def _deliveries() -> None:
     @seams.replace(sns, "_fanout")
     def fanout(
         original: Any,
@@ -61,6 +83,8 @@ def install() -> None:
                 text += _footer(subscription)
             _write("notification", subscription, subject or "AWS Notification Message", text)
 
+
+def _subscriptions() -> None:
     @seams.replace(sns, "_subscribe")
     def subscribe(original: Any, params: dict[str, Any]) -> seams.Response:
         protocol, endpoint = sns._p(params, "Protocol"), sns._p(params, "Endpoint")
@@ -78,6 +102,8 @@ def install() -> None:
             return _subscribed("pending confirmation")
         return _subscribed(mine[0]["arn"]) if mine else reply
 
+
+def _confirmations() -> None:
     @seams.replace(sns, "_confirm_subscription")
     def confirm(original: Any, params: dict[str, Any]) -> seams.Response:
         topic = sns._topic_by_arn_any_scope(sns._p(params, "TopicArn"))
@@ -91,25 +117,19 @@ def install() -> None:
 
     @seams.replace(sns, "_unsubscribe")
     def unsubscribe(original: Any, params: dict[str, Any]) -> seams.Response:
-        """The link in a mail is an unsigned call: refused where the confirmation asked for that."""
+        """The link in a mail is an unsigned call, in no account; refused where the confirmation asked for that."""
         arn = sns._p(params, "SubscriptionArn")
-        subscription = sns._find_subscription(sns._sub_arn_to_topic.get(arn, ""), arn)
-        locked = subscription and subscription["attributes"].get("ConfirmationWasAuthenticated") == "true"
-        if locked and not _signed.get():
-            return sns._error("AuthorizationError", "Subscription was confirmed with AuthenticateOnUnsubscribe.", 403)
-        return original(params)
-
-    _track_signatures()
-    create = provisioners._RESOURCE_HANDLERS["AWS::SNS::Subscription"]["create"]
-
-    def from_template(logical_id: str, props: dict[str, Any], stack: str) -> Any:
-        made = create(logical_id, props, stack)
-        subscription = sns._find_subscription(props.get("TopicArn", ""), made[0])
-        if subscription and subscription["protocol"].startswith("email"):
-            ask(subscription)
-        return made
-
-    provisioners._RESOURCE_HANDLERS["AWS::SNS::Subscription"]["create"] = from_template
+        parts = arn.split(":")
+        if len(parts) != 7:
+            return sns._error("InvalidParameter", f"Invalid parameter: SubscriptionArn {arn}", 400)
+        with seams.scope(parts[4], parts[3]):
+            subscription = sns._find_subscription(arn.rpartition(":")[0], arn)
+            locked = subscription and subscription["attributes"].get("ConfirmationWasAuthenticated") == "true"
+            if locked and not _signed.get():
+                return sns._error(
+                    "AuthorizationError", "Subscription was confirmed with AuthenticateOnUnsubscribe.", 403
+                )
+            return original(params)
 
     @seams.replace(sns, "_list_subscriptions_by_topic")
     def by_topic(original: Any, params: dict[str, Any]) -> seams.Response:
@@ -120,9 +140,17 @@ def install() -> None:
         return _pending_shown(original(params))
 
 
-import contextvars  # noqa: E402
+def _templates() -> None:
+    create = provisioners._RESOURCE_HANDLERS["AWS::SNS::Subscription"]["create"]
 
-_signed: contextvars.ContextVar[bool] = contextvars.ContextVar("signed", default=False)
+    def from_template(logical_id: str, props: dict[str, Any], stack: str) -> Any:
+        made = create(logical_id, props, stack)
+        subscription = sns._find_subscription(props.get("TopicArn", ""), made[0])
+        if subscription and subscription["protocol"].startswith("email"):
+            ask(subscription)
+        return made
+
+    provisioners._RESOURCE_HANDLERS["AWS::SNS::Subscription"]["create"] = from_template
 
 
 def _track_signatures() -> None:
@@ -159,7 +187,8 @@ def ask(subscription: dict[str, Any]) -> None:
     subscription |= {"confirmed": False, "token": token}
     subscription["attributes"] |= {"PendingConfirmation": "true", "ConfirmationWasAuthenticated": "false"}
     topic = subscription["topic_arn"]
-    link = f"{_endpoint()}/?Action=ConfirmSubscription&TopicArn={quote(topic)}&Token={token}&Endpoint={quote(subscription['endpoint'])}"
+    address = quote(subscription["endpoint"])
+    link = f"{_endpoint()}/?Action=ConfirmSubscription&TopicArn={quote(topic)}&Token={token}&Endpoint={address}"
     _write(
         "confirmation",
         subscription,

@@ -13,6 +13,7 @@ import re
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 Series = dict[int, float]
@@ -264,8 +265,7 @@ def _steps(function: Callable[[float, float, int], float]) -> Callable[..., Valu
         if isinstance(value, list):
             return [run(state, one) for one in value]
         times = sorted(value)
-        pairs = zip(times, times[1:], strict=False)
-        return {b: function(value[a], value[b], b - a) for a, b in pairs}
+        return {b: function(value[a], value[b], b - a) for a, b in pairwise(times)}
 
     return run
 

@@ -2,9 +2,9 @@
 
 Lacking in MiniStack: EMF, metric math, storage resolution, exact dimensions (a query without dimensions merges all
 sets), newest-first results, and it scans every point ever stored on every call. Here: an aggregated store of our own.
-As on AWS a point belongs to the minute it was stamped with, or to the second with StorageResolution 1; points older than
-two weeks or more than two hours ahead are refused (PutMetricData) or dropped (EMF); a metric is its name with *exactly*
-these dimensions."""
+As on AWS a point belongs to the minute it was stamped with, or to the second with StorageResolution 1; points older
+than two weeks or more than two hours ahead are refused (PutMetricData) or dropped (EMF); a metric is its name with
+*exactly* these dimensions."""
 
 from __future__ import annotations
 
@@ -356,8 +356,8 @@ def _put_datum(namespace: str, datum: dict[str, Any], where: str) -> None:
     stamp = datum.get("Timestamp")
     at = cloudwatch._parse_ts(stamp) if stamp else time.time()
     if at is None or not in_time(at):
-        message = f"The parameter {where}.Timestamp must specify a time no more than two hours in the future and two weeks in the past."
-        raise BadRequest("InvalidParameterValue", message)
+        limits = "no more than two hours in the future and two weeks in the past"
+        raise BadRequest("InvalidParameterValue", f"The parameter {where}.Timestamp must specify a time {limits}.")
     resolution = int(datum.get("StorageResolution") or 60)
     dimensions = dimensions_of(datum.get("Dimensions"))
     if len(dimensions) > 30 or not all(dimensions.values()):

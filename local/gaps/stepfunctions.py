@@ -2,8 +2,8 @@
 
 Lacking in MiniStack: JSONata on Succeed, Parallel and timeouts; task heartbeats; TIMED_OUT executions; a failing Lambda
 under waitForTaskToken (it waits for the timeout); an abort that reaches running tasks and stays one; a new token for
-each attempt; idempotent StartExecution; the 256 KiB limit; RoleArn in the context object. Here: all of it. SendTask* on a
-token that is no longer waited for answers TaskTimedOut when the task is over, InvalidToken for one that never was."""
+each attempt; idempotent StartExecution; the 256 KiB limit. Here: all of it. SendTask* answers TaskTimedOut on the token
+of a task that is over, and InvalidToken on one that never was."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ def _tasks() -> None:
     def add_event(original: Any, execution: dict[str, Any], kind: str, details: dict[str, Any] | None = None) -> Any:
         exited = (details or {}).get("stateExitedEventDetails")
         if exited and len(exited["output"].encode()) > MAX_STATE_BYTES:
-            message = f"The state/task '{exited['name']}' returned a result with a size exceeding the maximum number of bytes service limit."
+            limit = "exceeding the maximum number of bytes service limit"
+            message = f"The state/task '{exited['name']}' returned a result with a size {limit}."
             raise failure("States.DataLimitExceeded", message)
         return original(execution, kind, details)
 
@@ -122,7 +123,7 @@ def _wait_for_token(resource: str, data: Any, token: str, state: dict[str, Any])
     execution, context = state.get("_execution") or {}, state.get("_context") or {}
     done, failed = threading.Event(), {}
     waiting = {"event": done, "result": None, "error": None, "heartbeat": None}
-    waiting["state_machine"] = execution.get("stateMachineArn")
+    waiting |= {"state_machine": execution.get("stateMachineArn"), "root": root.get()}
     sfn._task_tokens[token] = waiting
 
     def invoke() -> None:
@@ -164,23 +165,28 @@ def _spend(token: str) -> None:
 
 def _tokens() -> None:
     """What SendTask* answers for a token nobody waits for, and for output that is not JSON."""
+
+    def refusal(request: dict[str, Any], heartbeat: bool) -> tuple[str, str] | None:
+        token = request.get("taskToken")
+        waiting = sfn._task_tokens.get(token)
+        if waiting is None:
+            gone = ("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+            return gone if token in _spent else ("InvalidToken", f"Invalid Token: '{token}'")
+        over = (waiting.get("root") or {}).get("status", "RUNNING") != "RUNNING"
+        if over or (waiting["event"].is_set() and not heartbeat):
+            return "TaskTimedOut", "Task Timed Out: 'The task is over'"
+        try:
+            json.loads(request.get("output", "{}"))
+        except ValueError:
+            return "InvalidOutput", "Invalid Output: 'Output is not valid JSON'"
+        return None
+
     for name in ("_send_task_success", "_send_task_failure", "_send_task_heartbeat"):
 
         @seams.replace(sfn, name)
         def send(original: Any, request: dict[str, Any]) -> seams.Response:
-            token = request.get("taskToken")
-            if token in _spent:
-                message = "Task Timed Out: 'Provided task does not exist anymore'"
-                return sfn.error_response_json("TaskTimedOut", message, 400)
-            if not sfn._task_tokens.get(token):
-                return sfn.error_response_json("InvalidToken", f"Invalid Token: '{token}'", 400)
-            if "output" in request:
-                try:
-                    json.loads(request["output"])
-                except ValueError:
-                    return sfn.error_response_json("InvalidOutput", "Invalid Output: 'Output is not valid JSON'", 400)
-            if sfn._task_tokens[token]["event"].is_set() and "heartbeat" not in original.__name__:
-                return sfn.error_response_json("TaskTimedOut", "Task Timed Out: 'Task already answered'", 400)
+            if refused := refusal(request, "heartbeat" in original.__name__):
+                return sfn.error_response_json(*refused, 400)
             reply: seams.Response = original(request)
             return reply
 
@@ -231,7 +237,7 @@ def _executions() -> None:
 def _expire_after(seconds: float, execution: dict[str, Any]) -> None:
     def expire() -> None:
         if execution["status"] == "RUNNING":
-            execution |= {"status": "TIMED_OUT", "stopDate": sfn.now_iso(), "error": "States.Timeout"}
+            execution.update(status="TIMED_OUT", stopDate=sfn.now_iso(), error="States.Timeout")
             sfn._add_event(
                 execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {"error": "States.Timeout"}}
             )

@@ -18,7 +18,7 @@ _numbers = itertools.count(100_000_000_001)
 
 @pytest.fixture(scope="session")
 def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    """A running embedded AWS without IAM enforcement: `.client(service)`, `.session(account=…)`, `.env()`, `.mails()`."""
+    """A running embedded AWS, IAM not enforced: `.client(service)`, `.session(account=…)`, `.env()`, `.mails()`."""
     with EmbeddedAws(home=tmp_path_factory.mktemp("embedded-aws")) as aws:
         yield aws
 

@@ -1,0 +1,198 @@
+"""CloudWatch alarms in the embedded AWS: the missing-data rules, metric math, actions and message shapes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.gaps import alarm_states
+
+Client = Callable[[str], Any]
+POINTS = {"0": False, "X": True, "-": None}
+
+
+# The tables of the CloudWatch user guide, oldest point first, for `missing`, `ignore`, `breaching`, `notBreaching`
+@pytest.mark.parametrize(
+    ("points", "to_alarm", "states"),
+    [
+        ("0 - X - X", 3, "OK OK OK OK"),
+        ("- - - - 0", 3, "OK OK OK OK"),
+        ("- - - - -", 3, "INSUFFICIENT_DATA kept ALARM OK"),
+        ("0 X X - X", 3, "ALARM ALARM ALARM ALARM"),
+        ("- - X - -", 3, "ALARM kept ALARM OK"),
+        ("0 - X - X", 2, "ALARM ALARM ALARM ALARM"),
+        ("0 0 X 0 X", 2, "ALARM ALARM ALARM ALARM"),
+        ("0 - X - -", 2, "OK OK ALARM OK"),
+        ("- - - - 0", 2, "OK OK ALARM OK"),
+        ("- - - X -", 2, "ALARM kept ALARM OK"),
+        ("- - - - X", 3, "kept kept ALARM OK"),
+    ],
+)
+def test_states_with_missing_data(points: str, to_alarm: int, states: str) -> None:
+    newest_first = [POINTS[point] for point in reversed(points.split())]
+    found = [
+        alarm_states.state(newest_first, periods=3, to_alarm=to_alarm, missing=missing, current="kept")
+        for missing in ("missing", "ignore", "breaching", "notBreaching")
+    ]
+    assert found == states.split()
+
+
+def subscribe_queue(client: Client, topic: str) -> str:
+    queue: str = client("sqs").create_queue(QueueName=f"q{time.time_ns()}")["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    return queue
+
+
+def received(client: Client, queue: str) -> list[dict[str, Any]]:
+    messages = client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+    return [json.loads(message["Body"]) for message in messages]
+
+
+def put(client: Client, track: str, values: list[float], at: float | None = None) -> None:
+    dimensions = [{"Name": "Prompt", "Value": "support"}, {"Name": "Track", "Value": track}]
+    datum: dict[str, Any] = {"MetricName": "Error", "Dimensions": dimensions, "Values": values, "StorageResolution": 1}
+    client("cloudwatch").put_metric_data(Namespace="Promptlane", MetricData=[{**datum, "Timestamp": at or time.time()}])
+
+
+def math_alarm(client: Client, topic: str, **change: Any) -> None:
+    def metric(name: str, statistic: str) -> dict[str, Any]:
+        dimensions = [{"Name": "Prompt", "Value": "support"}, {"Name": "Track", "Value": "canary"}]
+        metric = {"Namespace": "Promptlane", "MetricName": "Error", "Dimensions": dimensions}
+        return {"Id": name, "ReturnData": False, "MetricStat": {"Metric": metric, "Period": 10, "Stat": statistic}}
+
+    rate = {"Id": "rate", "Expression": "IF(n >= 5, bad / n, 0)", "Label": "error rate", "ReturnData": True}
+    client("cloudwatch").put_metric_alarm(
+        **{
+            "AlarmName": "promptlane/support/canary/error",
+            "Metrics": [metric("bad", "Sum"), metric("n", "SampleCount"), rate],
+            "EvaluationPeriods": 1,
+            "DatapointsToAlarm": 1,
+            "Threshold": 0.2,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "TreatMissingData": "notBreaching",
+            "AlarmActions": [topic],
+        }
+        | change
+    )
+
+
+def state_of(client: Client, name: str = "promptlane/support/canary/error") -> str:
+    found: str = client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"]
+    return found
+
+
+def test_a_metric_math_alarm_fires_for_its_track_only_and_says_why(
+    client: Client, account: str, eventually: Any
+) -> None:
+    topic = client("sns").create_topic(Name="alarms")["TopicArn"]
+    queue = subscribe_queue(client, topic)
+    math_alarm(client, topic)
+    eventually(lambda: state_of(client) == "OK")
+    put(client, "stable", [1.0] * 10, time.time() - 10)
+    put(client, "canary", [0.0] * 5, time.time() - 10)
+    time.sleep(1.5)
+    assert state_of(client) == "OK"
+
+    put(client, "canary", [1.0] * 5, time.time() - 10)
+    message = eventually(lambda: received(client, queue))[0]
+
+    arn = f"arn:aws:cloudwatch:us-east-1:{account}:alarm:promptlane/support/canary/error"
+    assert (message["AlarmArn"], message["AWSAccountId"]) == (arn, account)
+    assert (message["OldStateValue"], message["NewStateValue"]) == ("OK", "ALARM")
+    assert message["NewStateReason"].startswith("Threshold Crossed: 1 out of the last 1 datapoints [0.5 (")
+    assert message["StateChangeTime"].endswith("+0000")
+    assert message["Region"] == "US East (N. Virginia)"
+    trigger = message["Trigger"]
+    assert (trigger["Period"], trigger["Threshold"], trigger["TreatMissingData"]) == (10, 0.2, "notBreaching")
+    assert trigger["Metrics"][0]["MetricStat"]["Metric"]["Dimensions"] == [
+        {"value": "support", "name": "Prompt"},
+        {"value": "canary", "name": "Track"},
+    ]
+    history = client("cloudwatch").describe_alarm_history(AlarmName="promptlane/support/canary/error")
+    assert any("OK to ALARM" in item["HistorySummary"] for item in history["AlarmHistoryItems"])
+
+
+def test_a_single_metric_alarm_by_percentile_sends_the_classic_trigger(client: Client, eventually: Any) -> None:
+    topic = client("sns").create_topic(Name="alarms")["TopicArn"]
+    queue = subscribe_queue(client, topic)
+    client("cloudwatch").put_metric_alarm(
+        AlarmName="slow",
+        Namespace="Promptlane",
+        MetricName="Latency",
+        Dimensions=[{"Name": "Prompt", "Value": "support"}],
+        ExtendedStatistic="p90",
+        Period=10,
+        EvaluationPeriods=1,
+        Threshold=900,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        AlarmActions=[topic],
+    )
+    datum = {"MetricName": "Latency", "Dimensions": [{"Name": "Prompt", "Value": "support"}], "StorageResolution": 1}
+    client("cloudwatch").put_metric_data(
+        Namespace="Promptlane",
+        MetricData=[{**datum, "Values": [100.0, 1000.0], "Counts": [8.0, 2.0], "Timestamp": time.time() - 10}],
+    )
+    trigger = eventually(lambda: received(client, queue))[0]["Trigger"]
+    assert trigger["StatisticType"] == "ExtendedStatistic"
+    assert (trigger["MetricName"], trigger["ExtendedStatistic"]) == ("Latency", "p90")
+    assert trigger["Dimensions"] == [{"value": "support", "name": "Prompt"}]
+
+
+def test_a_state_change_is_an_event_too(client: Client, eventually: Any) -> None:
+    topic = client("sns").create_topic(Name="alarms")["TopicArn"]
+    queue = client("sqs").create_queue(QueueName="events")["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.cloudwatch"], "detail-type": ["CloudWatch Alarm State Change"]}
+    pattern["detail"] = {"state": {"value": ["ALARM"]}}  # type: ignore[assignment]
+    client("events").put_rule(Name="alarms", EventPattern=json.dumps(pattern))
+    client("events").put_targets(Rule="alarms", Targets=[{"Id": "q", "Arn": arn}])
+    math_alarm(client, topic)
+    client("cloudwatch").set_alarm_state(
+        AlarmName="promptlane/support/canary/error", StateValue="ALARM", StateReason="a drill"
+    )
+    event = eventually(lambda: received(client, queue))[0]
+    assert event["detail"]["alarmName"] == "promptlane/support/canary/error"
+    assert event["detail"]["state"]["reason"] == "a drill"
+    assert event["detail"]["configuration"]["metrics"][0]["metricStat"]["metric"]["dimensions"]["Track"] == "canary"
+
+
+def test_an_alarm_set_by_hand_goes_back_to_what_its_data_says(client: Client, eventually: Any) -> None:
+    math_alarm(client, client("sns").create_topic(Name="alarms")["TopicArn"])
+    client("cloudwatch").set_alarm_state(
+        AlarmName="promptlane/support/canary/error", StateValue="ALARM", StateReason="a drill"
+    )
+    assert state_of(client) == "ALARM"
+    eventually(lambda: state_of(client) == "OK", seconds=20)
+
+
+def test_a_composite_alarm_follows_its_children(client: Client, eventually: Any) -> None:
+    topic = client("sns").create_topic(Name="alarms")["TopicArn"]
+    queue = subscribe_queue(client, topic)
+    math_alarm(client, topic, AlarmActions=[])
+    rule = 'ALARM("promptlane/support/canary/error")'
+    client("cloudwatch").put_composite_alarm(AlarmName="any", AlarmRule=rule, AlarmActions=[topic])
+    client("cloudwatch").set_alarm_state(
+        AlarmName="promptlane/support/canary/error", StateValue="ALARM", StateReason="a drill"
+    )
+    message = eventually(lambda: received(client, queue))[0]
+    assert (message["AlarmName"], message["AlarmRule"]) == ("any", rule)
+    assert message["TriggeringChildren"][0]["Arn"].endswith("alarm:promptlane/support/canary/error")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"DatapointsToAlarm": 2}, "DatapointsToAlarm"),
+        ({"Metrics": [{"Id": "a", "Expression": "b + 1"}]}, "b"),
+        ({"Metrics": [{"Id": "a", "Expression": "SEARCH('{Promptlane,Prompt} x', 'Sum')"}]}, "SEARCH"),
+    ],
+)
+def test_alarms_that_cloudwatch_refuses(client: Client, change: dict[str, Any], why: str) -> None:
+    with pytest.raises(ClientError, match=why):
+        math_alarm(client, "arn:aws:sns:us-east-1:000000000000:t", **change)
