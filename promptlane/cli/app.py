@@ -109,6 +109,25 @@ def diff(
 
 
 @app.command()
+def test(
+    ctx: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Folder of a prompt, with its suite.yaml.", show_default=False)],
+    against: Annotated[str | None, typer.Option(help="Version to compare with: a number, or `stable`.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the report goes [test-results/<prompt>].")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Runs of each case and side.", min=1, max=20)] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Calls in flight at once.", min=1, max=512)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a folder's regression tests here. Exit code 0: pass, 1: fail (or an error), 2: inconclusive."""
+    from .test import run_suite
+
+    code = run_suite(
+        ctx.obj, directory, against=against, output=output, repeats=repeats, concurrency=concurrency, as_json=as_json
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def release(
     ctx: typer.Context,
     prompt: Prompt,

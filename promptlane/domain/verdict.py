@@ -337,7 +337,7 @@ def decide(tallies: Sequence[CaseTally], rules: Rules, *, absolute: bool = False
     slices = _slices(tallies, rules, absolute=absolute)
     changes = {t.case: change_of(t, absolute=absolute) for t in tallies}
     failed, doubtful = _critical(tallies, changes, absolute=absolute)
-    against = [*_critical_reasons(failed)]
+    against = _critical_reasons(failed, absolute=absolute)
     if overall.finding is Finding.FAIL:
         against.append(_sentence(overall, rules, absolute=absolute))
     against += [_sentence(s, rules, absolute=absolute) for s in slices if s.vetoes]
@@ -420,12 +420,12 @@ def _critical(
     return failed, doubtful
 
 
-def _critical_reasons(failed: Sequence[str]) -> list[str]:
+def _critical_reasons(failed: Sequence[str], *, absolute: bool) -> list[str]:
     if not failed:
         return []
     named = ", ".join(repr(c) for c in failed[:10]) + (f" and {len(failed) - 10} more" if len(failed) > 10 else "")
     noun = "Critical case" if len(failed) == 1 else f"{len(failed)} critical cases"
-    return [f"{noun} newly failing: {named}."]
+    return [f"{noun} {'failing' if absolute else 'newly failing'}: {named}."]
 
 
 def _sentence(c: Comparison, rules: Rules, *, absolute: bool) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 from promptlane.domain.answers import Answer
-from promptlane.domain.errors import NotFound, PromptlaneError
+from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
 
 from .runner import Kept
 from .suite import Case
@@ -73,3 +74,35 @@ class KeptAnswers:
     @staticmethod
     def _key(target: Target, case: Case) -> str:
         return f"stable-results/{target.fingerprint}/{case.digest(target.variables)}.json"
+
+
+class FolderObjects:
+    """Objects as files below a folder, for runs at the desk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def bucket(self) -> str:
+        return str(self._root)
+
+    def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+        path = self._root / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+        except OSError as error:
+            raise InvalidInput(f"{path} cannot be written ({error.strerror}); choose another --output") from error
+
+    def get(self, key: str) -> bytes:
+        try:
+            return (self._root / key).read_bytes()
+        except OSError as error:
+            raise NotFound(f"{key}: {error.strerror}") from error
+
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        return self.get(key)[start:end]
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        found = (p.relative_to(self._root).as_posix() for p in sorted(self._root.rglob("*")) if p.is_file())
+        return (key for key in found if key.startswith(prefix))

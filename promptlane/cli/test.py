@@ -1,0 +1,164 @@
+"""`promptlane test`: a folder's regression tests, at the desk or in a CI job, by the engine of the release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from promptlane.domain.errors import InvalidInput
+from promptlane.engine.checks import load as load_checks
+from promptlane.engine.objects import FolderObjects, KeptAnswers
+from promptlane.engine.plan import Plan, make_plan
+from promptlane.engine.records import Collector, record_of
+from promptlane.engine.report import Heading, build
+from promptlane.engine.runner import Bench, asks_models, run_cases
+from promptlane.engine.stages import write_report
+from promptlane.engine.targets import Target
+from promptlane.project import PromptProject, load_one
+
+from .session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from promptlane.domain.answers import Embedder, Judge, Model
+
+Json = Any
+EXIT: Final = {"pass": 0, "fail": 1, "inconclusive": 2}
+
+
+@dataclass(frozen=True)
+class Models:
+    """Where answers, grades and embeddings come from."""
+
+    model: Model
+    judge: Callable[[str], Judge]
+    embedder: Callable[[str], Embedder]
+
+
+def bedrock() -> Models:
+    """Bedrock, as the environment reaches it."""
+    from functools import partial
+
+    from promptlane.aws.models import BedrockEmbedder, ConverseJudge, ConverseModel
+    from promptlane.aws.transport import BedrockTransport
+
+    transport = BedrockTransport.from_environment()
+    return Models(ConverseModel(transport), partial(ConverseJudge, transport), partial(BedrockEmbedder, transport))
+
+
+def run_suite(
+    session: Session, directory: Path, *, against: str | None, output: Path | None, repeats: int | None,
+    concurrency: int | None, as_json: bool, models: Callable[[], Models] = bedrock,
+) -> int:  # fmt: skip
+    """Test what `directory` holds, against a version in Bedrock or `stable`, or by itself.
+
+    Writes report.html, report.json and junit.xml to `output`. Returns 0 for pass, 1 for fail, 2 for inconclusive.
+    """
+    project = load_one(directory)
+    policy = project.policy.tests
+    candidate = Target.of_draft(f"{directory} (draft)", project.draft.variants())
+    stable = _stable(session, project, against) if against else None
+    suite = replace(project.suite, repeats=repeats) if repeats else project.suite
+    policy = replace(policy, max_concurrency=concurrency) if concurrency else policy
+    plan = make_plan(suite, policy, candidate, stable)
+    folder = output or Path("test-results") / project.name
+    objects = FolderObjects(folder)
+    made = models()
+    needs = asks_models(a for case in suite.cases for a in case.asserts)
+    bench = Bench(
+        candidate=candidate,
+        stable=stable,
+        model=made.model,
+        repeats=plan.repeats,
+        concurrency=policy.max_concurrency,
+        judge=made.judge(policy.judge_model) if "judge" in needs else None,
+        embedder=made.embedder(policy.embedding_model) if "embedder" in needs else None,
+        checks=load_checks() if suite.checks else {},
+        prices=policy.prices,
+        store=KeptAnswers(objects, fresh_for=policy.fresh_for, clock=session.clock),
+    )
+    collector = Collector(repeats=plan.repeats, absolute=stable is None)
+    with nullcontext(_nothing) if as_json else _progress(session, plan) as advance:
+        for run in run_cases(suite.cases, bench):
+            collector.add(run.case, record_of(run))
+            advance()
+    order = {case.id: i for i, case in enumerate(suite.cases)}
+    collector.tallies.sort(key=lambda t: order[t.case])
+    heading = Heading(
+        prompt=project.name,
+        at=session.clock(),
+        candidate=candidate.label,
+        candidate_fingerprint=candidate.fingerprint,
+        candidate_model=candidate.model,
+        stable=stable.label if stable else None,
+        stable_fingerprint=stable.fingerprint if stable else None,
+        stable_model=stable.model if stable else None,
+    )
+    report = build(heading, plan, policy, collector, notes=suite.notes)
+    write_report(objects, ".", report)
+    session.emit({**report, "folder": str(folder)}, as_json=as_json, show=lambda c: _summary(c, report, folder))
+    return EXIT[report["verdict"]]
+
+
+def _stable(session: Session, project: PromptProject, against: str) -> Target:
+    prompt_id, name = session.deployment.prompt(project.name)
+    if against == "stable":
+        route = session.deployment.routes.get(name)
+        if route is None:
+            raise InvalidInput(f"{name} has no stable version yet; leave --against out to test the draft by itself")
+        number = route.stable.version
+    elif against.isdecimal() and int(against) > 0:
+        number = int(against)
+    else:
+        raise InvalidInput(f"--against {against!r}: give a version number, or `stable`")
+    version = session.deployment.prompts.version(prompt_id, number)
+    return replace(Target.of_version(version), arn="")  # rendered here, by the same way as the draft: a fair pair
+
+
+def _nothing() -> None:
+    return
+
+
+@contextmanager
+def _progress(session: Session, plan: Plan) -> Iterator[Callable[[], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    session.console.print(plan.sentence + ".")
+    for warning in plan.warnings:
+        session.console.print(f"[yellow]{warning}[/]")
+    columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=session.console, transient=True) as progress:
+        task = progress.add_task("cases", total=plan.cases)
+        yield lambda: progress.advance(task)
+
+
+def _summary(console: Console, report: Mapping[str, Json], folder: Path) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    colour = {"pass": "green", "fail": "red", "inconclusive": "yellow"}[report["verdict"]]
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "cases", "stable", "candidate", "interval", "finding"):
+        table.add_column(name, justify="left" if name in ("", "finding") else "right")
+    for c in [report["overall"], *report["slices"]]:
+        interval = c["interval"]
+        bounds = f"{100 * interval['lower']:+.1f} .. {100 * interval['upper']:+.1f}" if interval else "-"
+        finding = "too small to judge" if c["too_small"] and c["finding"] == "inconclusive" else c["finding"]
+        rates = ["-" if r is None else f"{100 * r:.1f} %" for r in (c["stable_rate"], c["candidate_rate"])]
+        table.add_row(escape(c["name"]), str(c["n"]), *rates, bounds, finding)
+    console.print(table)
+    for change in ("newly failing", "missing", "flaky"):
+        found = [c["case"] for c in report["cases"] if c["change"] == change]
+        if found:
+            rest = f" and {len(found) - 12} more" if len(found) > 12 else ""
+            console.print(f"[bold]{change}[/] ({len(found)}): {escape(', '.join(found[:12]))}{rest}")
+    console.print(f"\n[bold {colour}]{report['verdict'].upper()}[/]")
+    for reason in report["reasons"][:4]:
+        console.print(escape(reason))
+    if report["cost_usd"] is not None:
+        console.print(f"cost {report['cost_usd']:.4f} USD")
+    console.print(f"report: {escape(str(folder / 'report.html'))}")
