@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aws_cdk import App, Tags
 
 from infra.config import DeploymentConfig
+from infra.stacks.audit import AuditStack
 from infra.stacks.observability import ObservabilityStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.runtime import RuntimeStack
@@ -20,6 +21,7 @@ class Stacks:
     pipeline: PipelineStack
     runtime: RuntimeStack
     observability: ObservabilityStack
+    audit: AuditStack
 
 
 def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
@@ -37,6 +39,7 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
         observability=ObservabilityStack(
             app, f"{name}-observability", config=config, state=state.state, projects=projects
         ),
+        audit=AuditStack(app, f"{name}-audit", config=config),
     )
     Tags.of(app).add("promptlane", name)
     return stacks

@@ -28,6 +28,7 @@ class DeploymentConfig:
     name: prefix of stacks, SSM parameters, alarms and the state machine.
     prompts_dir: folder with one `prompts/<name>/` per enrolled prompt.
     existing_trail: the account already has a trail of management events, so none is made.
+    render_events: record every rendering of a prompt version as a CloudTrail data event ($1 per million).
     lambda_target: `aws` packages for arm64 Linux and Python 3.13, `host` for this machine's interpreter.
     resolution_seconds: period of metrics and alarms; 10 makes the alarms high-resolution (dearer).
     arrival_seconds: when the judge may take the counts of a past minute for complete, on top of the longest request;
@@ -48,6 +49,7 @@ class DeploymentConfig:
     name: str = "promptlane"
     prompts_dir: Path = Path("prompts")
     existing_trail: bool = False
+    render_events: bool = True
     lambda_target: LambdaTarget = "aws"
     resolution_seconds: int = 60
     arrival_seconds: int = 0
@@ -192,6 +194,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
     "prompts_dir": _path,
     "existing_trail": _flag,
+    "render_events": _flag,
     "lambda_target": _one_of("aws", "host"),
     "resolution_seconds": _whole_of(60, 10),
     "arrival_seconds": _whole(low=0, high=3600),

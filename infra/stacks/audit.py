@@ -1,0 +1,152 @@
+"""Audit: what happened, kept where nobody can edit it."""
+
+from aws_cdk import ArnFormat, Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_cloudtrail as cloudtrail
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.config import DeploymentConfig
+from infra.constructs.accepted import accept_finding
+from infra.constructs.record import ResourceRecord
+
+
+class AuditStack(Stack):
+    """A trail with validated log files in an Object-Locked bucket.
+
+    Without a trail that logs management events no published version is ever noticed by an event: where the account
+    has one (`existing_trail`), ours records only what that one does not.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig) -> None:
+        super().__init__(scope, id, description="Promptlane: audit trail")
+        self._config = config
+        self._removal = RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY
+        self.key = kms.Key(
+            self,
+            "Key",
+            description="Promptlane: audit trail",
+            enable_key_rotation=True,
+            removal_policy=self._removal,
+        )
+        self.bucket = self._locked_bucket()
+        self._trail_arn = self.format_arn(service="cloudtrail", resource="trail", resource_name=config.name)
+        self._let_trail_write()
+        selectors = self._selectors()
+        if selectors:
+            trail = cloudtrail.CfnTrail(
+                self,
+                "Trail",
+                trail_name=config.name,  # the bucket's policy names the trail, and the trail needs that policy
+                s3_bucket_name=self.bucket.bucket_name,
+                kms_key_id=self.key.key_arn,
+                is_logging=True,
+                enable_log_file_validation=True,
+                include_global_service_events=True,
+                is_multi_region_trail=False,
+                advanced_event_selectors=selectors,
+            )
+            if self.bucket.policy is not None:
+                trail.node.add_dependency(self.bucket.policy)
+            trail.node.add_dependency(self.key)
+        ResourceRecord(
+            self,
+            "Resources",
+            config=config,
+            stack="audit",
+            resources={"audit_bucket": self.bucket.bucket_name, "trail": config.name if selectors else ""},
+        )
+
+    def _selectors(self) -> list[cloudtrail.CfnTrail.AdvancedEventSelectorProperty]:
+        """Management events unless another trail has them (a second copy is billed); rendered versions if asked for."""
+
+        def only(field: str, value: str) -> cloudtrail.CfnTrail.AdvancedFieldSelectorProperty:
+            return cloudtrail.CfnTrail.AdvancedFieldSelectorProperty(field=field, equal_to=[value])
+
+        selectors = []
+        if not self._config.existing_trail:
+            selectors.append(
+                cloudtrail.CfnTrail.AdvancedEventSelectorProperty(
+                    name="Management events", field_selectors=[only("eventCategory", "Management")]
+                )
+            )
+        if self._config.render_events:
+            selectors.append(
+                cloudtrail.CfnTrail.AdvancedEventSelectorProperty(
+                    name="Rendered prompt versions",
+                    field_selectors=[
+                        only("eventCategory", "Data"),
+                        only("resources.type", "AWS::Bedrock::PromptVersion"),
+                    ],
+                )
+            )
+        return selectors
+
+    def _locked_bucket(self) -> s3.Bucket:
+        """Retained deployments lock in compliance mode: not even the account's root can shorten it."""
+        days = Duration.days(self._config.audit_retention_days)
+        lock = s3.ObjectLockRetention.compliance if self._config.retain else s3.ObjectLockRetention.governance
+        bucket = s3.Bucket(
+            self,
+            "Trails",
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self.key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            object_lock_enabled=True,
+            object_lock_default_retention=lock(days),
+            removal_policy=self._removal,
+        )
+        accept_finding(bucket, "S1", "Is itself the audit log; access to it is in the trail where data events are on.")
+        return bucket
+
+    def _let_trail_write(self) -> None:
+        service = iam.ServicePrincipal("cloudtrail.amazonaws.com")
+        ours = {"StringEquals": {"aws:SourceArn": self._trail_arn}}
+        self.bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="TrailChecksBucket",
+                principals=[service],
+                actions=["s3:GetBucketAcl"],
+                resources=[self.bucket.bucket_arn],
+                conditions=ours,
+            )
+        )
+        self.bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="TrailWrites",
+                principals=[service],
+                actions=["s3:PutObject"],
+                resources=[self.bucket.arn_for_objects(f"AWSLogs/{Aws.ACCOUNT_ID}/*")],
+                conditions=ours,
+            )
+        )
+        context = self.format_arn(
+            service="cloudtrail",
+            region="*",
+            resource="trail",
+            resource_name="*",
+            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
+        )
+        self.key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="TrailEncrypts",
+                principals=[service],
+                actions=["kms:GenerateDataKey*"],
+                resources=["*"],
+                conditions={**ours, "StringLike": {"kms:EncryptionContext:aws:cloudtrail:arn": context}},
+            )
+        )
+        self.key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="TrailChecksKey",
+                principals=[service],
+                actions=["kms:DescribeKey"],
+                resources=["*"],
+                conditions=ours,
+            )
+        )
