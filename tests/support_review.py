@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from functions.review import handler
 from promptlane.domain.attribution import Touch
-from promptlane.domain.brief import CaseChange, TestsShown
+from promptlane.domain.brief import CaseChange, VerdictShown
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
 from promptlane.domain.prompt import PromptDraft
@@ -91,8 +91,8 @@ class World:
     def clock(self) -> float:
         return self.now
 
-    def tests(self, release: Release, round: int) -> TestsShown:
-        return TestsShown(
+    def tests(self, release: Release, round: int) -> VerdictShown:
+        return VerdictShown(
             verdict=self.verdict,
             reason="40 cases compared, none got worse by more than 5 %",
             rows=(("All cases", "38 of 40", "39 of 40"), ("billing", "10 of 10", "9 of 10")),

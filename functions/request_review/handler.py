@@ -20,7 +20,7 @@ from promptlane.aws.reviews import DynamoReviews, S3Briefs
 from promptlane.aws.settings import read
 from promptlane.aws.signing import KmsSigner
 from promptlane.aws.workflow import SnsNotices
-from promptlane.domain.brief import TestsShown, tests_shown
+from promptlane.domain.brief import VerdictShown, verdict_shown
 from promptlane.domain.release import Release
 from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.lifecycle.review_round import AuthorSearch, ReviewRound
@@ -47,10 +47,10 @@ def wire() -> ReviewRound:
     tokens = StepFunctionsTokens(client("stepfunctions"))
     briefs = S3Briefs(s3, s.report_bucket)
 
-    def tests(release: Release, round: int) -> TestsShown:
+    def tests(release: Release, round: int) -> VerdictShown:
         key = f"releases/{release.release_id}/tests/{round}/report"
         report = briefs.report(f"{key}.json")
-        return tests_shown(release.verdict, json.loads(report) if report else None, f"{key}.html")
+        return verdict_shown(release.verdict, json.loads(report) if report else None, f"{key}.html")
 
     return ReviewRound(
         reviews=reviews,

@@ -15,7 +15,8 @@ from .policy import Reviewer
 from .review import Authors, acts_as
 
 PUBLISH: Final = "CreatePromptVersion"
-EDITS: Final = ("CreatePrompt", "UpdatePrompt")
+CREATE: Final = "CreatePrompt"
+EDITS: Final = (CREATE, "UpdatePrompt")
 DELIVERY: Final = 15 * 60.0
 """How late CloudTrail may deliver an event, seconds."""
 KEPT: Final = 90 * 86_400.0
@@ -69,8 +70,13 @@ def attribute(
         # A version can only differ from its predecessor through an edit, so one is missing; a first one was created.
         late = late or now < published_at + DELIVERY
         doubts.append("CloudTrail has no event of an edit of the draft since the version before")
-    if now - max(since, 0) > KEPT and since < published_at - KEPT / 2:
-        doubts.append("edits older than CloudTrail's 90 days cannot be looked up")
+    begun = since or min((t.at for t in touches.events if t.name == CREATE), default=0.0)
+    if begun < now - KEPT:
+        doubts.append(
+            "the version before it is older than the 90 days that CloudTrail can look back, so edits may be missing"
+            if since
+            else "CloudTrail has no event of the prompt's creation, so edits may be missing"
+        )
     if touches.truncated:
         doubts.append("there were more events than could be read")
     return Authors(tuple(arns), tuple(doubts), complete=not late)

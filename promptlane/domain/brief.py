@@ -28,7 +28,7 @@ class CaseChange:
 
 
 @dataclass(frozen=True, slots=True)
-class TestsShown:
+class VerdictShown:
     """The test report in brief. `rows` are (what, stable, candidate) in words; `left_out` counts unlisted cases."""
 
     verdict: str = ""
@@ -37,6 +37,8 @@ class TestsShown:
     newly_failing: tuple[CaseChange, ...] = ()
     left_out: int = 0
     inconclusive: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
+    """What these tests could not have shown, in sentences."""
     report_key: str = ""
 
 
@@ -54,7 +56,7 @@ class Brief:
     candidate_variants: Sequence[Json]
     stable_variants: Sequence[Json] = ()
     stable_version: int | None = None
-    tests: TestsShown = field(default_factory=TestsShown)
+    tests: VerdictShown = field(default_factory=VerdictShown)
     plan: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -84,6 +86,7 @@ class Brief:
                 "newly_failing": [{"name": c.name, "slice": c.slice, "why": c.why} for c in tests.newly_failing],
                 "left_out": tests.left_out,
                 "inconclusive": list(tests.inconclusive),
+                "blind": list(tests.blind),
                 "report_key": tests.report_key,
             },
             "plan": [list(row) for row in self.plan],
@@ -105,13 +108,14 @@ class Brief:
             candidate_variants=data["candidate_variants"],
             stable_variants=data["stable_variants"],
             stable_version=data["stable_version"],
-            tests=TestsShown(
+            tests=VerdictShown(
                 verdict=tests["verdict"],
                 reason=tests["reason"],
                 rows=tuple((str(a), str(b), str(c)) for a, b, c in tests["rows"]),
                 newly_failing=tuple(CaseChange(c["name"], c["slice"], c["why"]) for c in tests["newly_failing"]),
                 left_out=int(tests["left_out"]),
                 inconclusive=tuple(tests["inconclusive"]),
+                blind=tuple(tests["blind"]),
                 report_key=tests["report_key"],
             ),
             plan=tuple((str(a), str(b)) for a, b in data["plan"]),
@@ -120,7 +124,7 @@ class Brief:
 
 def make_brief(
     *, release_id: str, round: int, candidate: PromptVersion, stable: PromptVersion | None, authors: Sequence[str],
-    requested_by: str, tests: TestsShown, policy: Policy,
+    requested_by: str, tests: VerdictShown, policy: Policy,
 ) -> Brief:  # fmt: skip
     """Gather a brief from what the release pinned."""
     return Brief(
@@ -171,7 +175,7 @@ def bounded_cases(cases: Sequence[CaseChange]) -> tuple[tuple[CaseChange, ...], 
     return tuple(kept), max(0, len(cases) - MAX_CASES)
 
 
-def tests_shown(verdict: Mapping[str, Json], report: Mapping[str, Json] | None, report_key: str) -> TestsShown:
+def verdict_shown(verdict: Mapping[str, Json], report: Mapping[str, Json] | None, report_key: str) -> VerdictShown:
     """The test step's verdict as a reviewer needs it. `verdict` is the release record's, `report` the stored report."""
     report = report or {}
     cases, left_out = bounded_cases(
@@ -180,12 +184,13 @@ def tests_shown(verdict: Mapping[str, Json], report: Mapping[str, Json] | None, 
             for c in report.get("newly_failing") or ()
         ]
     )
-    return TestsShown(
+    return VerdictShown(
         verdict=str(verdict.get("verdict") or ""),
         reason=str(verdict.get("reason") or "")[:2000],
         rows=tuple((str(a)[:200], str(b)[:200], str(c)[:200]) for a, b, c in (report.get("rows") or ())[:50]),
         newly_failing=cases,
         left_out=left_out,
         inconclusive=tuple(str(text)[:500] for text in (report.get("inconclusive") or ())[:50]),
+        blind=tuple(str(text)[:500] for text in (report.get("undetectable") or ())[:20]),
         report_key=report_key if report else "",
     )

@@ -94,9 +94,11 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
         rest |= {"tools": chat.pop("toolConfiguration", None), "template settings": chat}
     model = variant.pop("modelId", None)
     inference = variant.pop("inferenceConfiguration", None)
+    if isinstance(inference, Mapping) and set(inference) == {"text"}:
+        inference = inference["text"]
     fields = variant.pop("additionalModelRequestFields", None)
     parts = {"model": model, "inference": inference, **rest, "additional fields": fields, "other template": config,
-             "variant": variant}  # fmt: skip
+             "name and type": variant}  # fmt: skip
     for title, value in parts.items():
         if value not in (None, {}, []):
             yield title, _json(value)

@@ -122,6 +122,8 @@ def _risk(request: ReviewRequest, brief: Brief) -> Iterator[str]:
         yield "Newly failing: none"
     for what in tests.inconclusive[:20]:
         yield f"Inconclusive:  {one_line(what, 300)}"
+    for what in tests.blind[:5]:
+        yield f"Not shown:     {one_line(what, 300)}"
 
 
 def _others(request: ReviewRequest, reviewer: Reviewer) -> Iterator[str]:

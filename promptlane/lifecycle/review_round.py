@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from promptlane.domain.attribution import attribute
-from promptlane.domain.brief import Brief, TestsShown, make_brief
+from promptlane.domain.brief import Brief, VerdictShown, make_brief
 from promptlane.domain.errors import Conflict, NotApplicable, NotFound, PromptlaneError, Unavailable
 from promptlane.domain.link import Link, url
 from promptlane.domain.mail import Mail, reminder_mail, review_mail, warning_mail
@@ -87,7 +87,7 @@ class ReviewRound:
     clock: Clock
     base_url: str
     authors: Callable[[PromptVersion, Sequence[Reviewer]], Authors]
-    tests: Callable[[Release, int], TestsShown]
+    tests: Callable[[Release, int], VerdictShown]
 
     def ask(self, release_id: str, *, round: int, task_token: str) -> ReviewRequest:
         """Open the round and send every reviewer an own link. Safe to repeat: nobody gets a second email."""

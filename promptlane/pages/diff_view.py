@@ -64,7 +64,8 @@ def _side(section: Section, rows: Sequence[Row | Gap], old: str, new: str) -> li
     head = tag("thead", tag("tr", _number("line"), tag("th", old, scope="col"),
                             _number("line"), tag("th", new, scope="col")))  # fmt: skip
     body = tag("tbody", [_gap(row, 4) if isinstance(row, Gap) else _pair(row) for row in rows])
-    return [_title(section), tag("table", head, body, class_="diff code", aria_label=f"{section.title}, side by side")]
+    label = f"{section.title}, side by side"
+    return [_title(section), tag("table", _columns(2), head, body, class_="diff code", aria_label=label)]
 
 
 def _number(what: str) -> Html:
@@ -106,7 +107,14 @@ def _unified(section: Section, rows: Sequence[Row | Gap]) -> list[Child]:
     head = tag("thead", tag("tr", _number("old line"), _number("new line"), tag("th", "change", scope="col")),
                class_="hidden")  # fmt: skip
     body = tag("tbody", list(_unified_rows(rows)))
-    return [_title(section), tag("table", head, body, class_="diff code", aria_label=f"{section.title}, one column")]
+    label = f"{section.title}, one column"
+    return [_title(section), tag("table", _columns(1), head, body, class_="diff code", aria_label=label)]
+
+
+def _columns(texts: int) -> Html:
+    """Fixed widths: numbers narrow, and for each text column the rest in equal parts."""
+    number, text = tag("col", class_="num"), tag("col")
+    return tag("colgroup", [number, number, text] if texts == 1 else [number, text, number, text])
 
 
 def _unified_rows(rows: Sequence[Row | Gap]) -> Iterator[Html]:

@@ -15,7 +15,7 @@ class Html(str):
 
 
 Child: TypeAlias = "str | Html | Iterable[Child] | None"
-_VOID: Final = frozenset({"br", "hr", "input", "link", "meta"})
+_VOID: Final = frozenset({"br", "col", "hr", "input", "link", "meta"})
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 

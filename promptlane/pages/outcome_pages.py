@@ -13,7 +13,6 @@ from promptlane.domain.visit import Door, Visit
 from .markup import Child, Html, document, tag
 from .style import STYLE
 
-_ASK: Final = "Ask whoever runs Promptlane in your team, or look with `promptlane status`."
 _DOORS: Final[Mapping[Door, tuple[int, str, str]]] = {
     Door.INVALID: (
         403,
@@ -101,7 +100,8 @@ def message_page(title: str, text: str, *more: Child) -> str:
 
 
 def _footer() -> Html:
-    return tag("p", _ASK, class_="soft")
+    ask = "Questions? Ask whoever runs Promptlane in your team, or look with "
+    return tag("p", ask, tag("code", "promptlane status"), ".", class_="soft")
 
 
 NOT_FOUND: Final = ("This address is not complete", "Open the whole link from your email.")

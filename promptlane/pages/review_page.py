@@ -57,6 +57,7 @@ def review_page(
         tag("header", "Promptlane · review for ", tag("strong", visible(reviewer.name)), class_="top"),
         tag(
             "main",
+            _alert(fault),
             _summary(request, brief, state, now),
             _tests(request, brief, report),
             _changes(brief),
@@ -117,6 +118,7 @@ def _tests(request: ReviewRequest, brief: Brief, report: str) -> Html:
         tag("ul", [_case(c.name, c.slice, c.why) for c in tests.newly_failing], class_="plain") if count else None,
         tag("p", f"… and {tests.left_out} more in the report.", class_="soft") if tests.left_out else None,
         [tag("p", tag("strong", "Inconclusive: "), visible(text), class_="note warn") for text in tests.inconclusive],
+        [tag("p", visible(text), class_="soft") for text in tests.blind],
         tag("p", tag("a", "Whole test report", href=report)) if report else None,
     )  # fmt: skip
 
@@ -163,7 +165,7 @@ def _people(request: ReviewRequest, state: Tally, decisions: tuple[Decision, ...
         tag("p", f"{rule}. One rejection ends the review."),
         doubts,
         tag("ul", [_person(request, r, decisions, me) for r in request.policy.reviewers], class_="plain"),
-        tag("p", state.why, class_="soft"),
+        tag("p", state.why[:1].upper() + state.why[1:] + ".", class_="soft"),
     )
 
 
@@ -188,10 +190,6 @@ def _person(request: ReviewRequest, reviewer: Reviewer, decisions: tuple[Decisio
 def _form(request: ReviewRequest, reviewer: Reviewer, fault: Fault | None, typed: str, chosen: str) -> Html:
     author = is_author(reviewer, request.authors)
     wrong = _FIELD.get(fault, "") if fault else ""
-    alert = None
-    if fault is not None:
-        text = tag("a", FAULTS[fault], href=f"#{wrong}") if wrong else FAULTS[fault]
-        alert = tag("p", text, class_="note bad", role="alert", id="fault")
 
     def choice(value: str, label: str) -> Html:
         disabled = value == "approve" and author
@@ -203,7 +201,7 @@ def _form(request: ReviewRequest, reviewer: Reviewer, fault: Fault | None, typed
     return _section(
         "decide",
         "Your decision",
-        alert,
+        tag("p", FAULTS[fault], class_="note bad", id="fault") if fault else None,
         tag("p", "You wrote part of this version: you may reject it, but not approve it.", class_="note warn")
         if author else None,
         tag(
@@ -236,6 +234,14 @@ def _form(request: ReviewRequest, reviewer: Reviewer, fault: Fault | None, typed
             aria_describedby=described,
         ),
     )  # fmt: skip
+
+
+def _alert(fault: Fault | None) -> Html | None:
+    """The fault once more where the page begins, with the way to the field, for eyes and for screen readers."""
+    if fault is None:
+        return None
+    field = _FIELD.get(fault, "decide")
+    return tag("p", FAULTS[fault], " ", tag("a", "Correct it", href=f"#{field}"), class_="note bad", role="alert")
 
 
 def _section(name: str, title: Child, *children: Child) -> Html:

@@ -57,7 +57,8 @@ margin:0 .4rem .6rem 0;cursor:pointer}
 table.diff{border-collapse:collapse;width:100%;table-layout:fixed;border:1px solid var(--line)}
 table.diff td,table.diff th{padding:.05rem .4rem;vertical-align:top;font-weight:400;text-align:left;
 white-space:pre-wrap;overflow-wrap:anywhere;tab-size:4}
-table.diff th.num{width:3.2rem;color:var(--soft);text-align:right;user-select:none}
+col.num{width:3.2rem}
+table.diff th.num{color:var(--soft);text-align:right;user-select:none}
 table.diff thead th{font-weight:600;border-bottom:1px solid var(--line);padding:.3rem .4rem}
 td.del{background:var(--del)}td.add{background:var(--add)}
 del,ins{text-decoration:none}
@@ -65,7 +66,8 @@ td.del del{background:var(--delmark);border-radius:.15rem}
 td.add ins{background:var(--addmark);border-radius:.15rem}
 td.none{background:var(--bg)}
 tr.gap td{color:var(--soft);background:var(--bg);text-align:center;font-style:italic}
-@media (max-width:30rem){table.diff th.num{width:2.2rem;padding:.05rem .2rem;font-size:.75rem}}
+@media (max-width:30rem){col.num{width:1.9rem}table.diff{font-size:.8rem}
+table.diff th.num{padding:.05rem .15rem;font-size:.7rem}}
 fieldset{border:0;padding:0;margin:0}
 legend{font-weight:600;padding:0;margin-bottom:.4rem}
 .choice{display:flex;gap:.75rem;flex-wrap:wrap}
