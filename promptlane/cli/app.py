@@ -108,8 +108,8 @@ def diff(
     diff(ctx.obj, prompt, old, new, as_json=as_json)
 
 
-@app.command()
-def test(
+@app.command("test")
+def run_tests(
     ctx: typer.Context,
     directory: Annotated[Path, typer.Argument(help="Folder of a prompt, with its suite.yaml.", show_default=False)],
     against: Annotated[str | None, typer.Option(help="Version to compare with: a number, or `stable`.")] = None,
