@@ -1,0 +1,189 @@
+"""The in-memory stores and the DynamoDB adapters keep the same promises."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from local.running import EmbeddedAws
+from promptlane.aws.releases import DynamoReleases
+from promptlane.aws.routes import DynamoRoutes
+from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
+from promptlane.domain.names import Event, Outcome
+from promptlane.domain.ports import ReleaseStore, RouteStore
+from promptlane.domain.prompt import VersionRef
+from promptlane.domain.release import Release, Waiting
+from promptlane.domain.route import first_route, roll_back, shift
+from promptlane.domain.timeline import TimelineEntry, chain_problems
+from promptlane.fakes import InMemoryReleases, InMemoryRoutes
+
+ID = "PROMPT0001"
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def tables(request: pytest.FixtureRequest, embedded_aws: EmbeddedAws, account: str) -> tuple[RouteStore, ReleaseStore]:
+    if request.param == "memory":
+        return InMemoryRoutes(), InMemoryReleases()
+    dynamodb = embedded_aws.session(account=account).resource("dynamodb", endpoint_url=embedded_aws.url)
+    return DynamoRoutes(table(dynamodb, "routes", "prompt")), DynamoReleases(table(dynamodb, "releases", "pk", "sk"))
+
+
+def table(dynamodb: Any, name: str, *keys: str) -> Any:
+    return dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": k, "KeyType": t} for k, t in zip(keys, ("HASH", "RANGE"), strict=False)],
+        AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@pytest.fixture
+def routes(tables: tuple[RouteStore, ReleaseStore]) -> RouteStore:
+    return tables[0]
+
+
+@pytest.fixture
+def releases(tables: tuple[RouteStore, ReleaseStore]) -> ReleaseStore:
+    return tables[1]
+
+
+def ref(version: int) -> VersionRef:
+    return VersionRef(version, f"{version:064d}", f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}:{version}")
+
+
+def release(version: int = 1, attempt: int = 1) -> Release:
+    return Release(f"{ID}-{version}-{attempt}", "support", 1000.25, "arn:aws:iam::111122223333:role/Author")
+
+
+def entry(name: str, key: str, **detail: Any) -> TimelineEntry:
+    return TimelineEntry(f"{name}/{key}", name, 1000.123, Event.STARTED, "somebody", detail)
+
+
+def at_once(count: int, act: Callable[[int], object]) -> list[object]:
+    results: list[object] = [None] * count
+
+    def one(i: int) -> None:
+        try:
+            results[i] = act(i)
+        except Exception as error:  # noqa: BLE001 - what was raised is the result
+            results[i] = type(error)
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_a_route_is_read_back_as_it_was_written(routes: RouteStore) -> None:
+    assert routes.get("support") is None
+    route = first_route(prompt="support", prompt_id=ID, candidate=ref(1), release_id=f"{ID}-1-1", now=12.5, by="x")
+    routes.put(route, expected=None)
+    assert routes.get("support") == route
+    moved = shift(
+        route, release_id=f"{ID}-2-1", candidate=ref(2), tested_against=ref(1).fingerprint, weight=500, now=2.5
+    )
+    routes.put(moved, expected=route)
+    assert routes.get("support") == moved
+    back = roll_back(moved, cause="alarm", reason="bad", now=3.0, by="x", evidence={"rate": 0.25, "n": 1.0})
+    routes.put(back, expected=moved)
+    assert routes.get("support") == back
+
+
+def test_of_many_writers_of_a_route_one_wins(routes: RouteStore) -> None:
+    route = first_route(prompt="support", prompt_id=ID, candidate=ref(1), release_id=f"{ID}-1-1", now=1.0, by="x")
+    won = at_once(8, lambda i: routes.put(route, expected=None))
+    assert (won.count(None), won.count(Conflict)) == (1, 7)
+    moved = replace(route, revision=2)
+    won = at_once(8, lambda i: routes.put(moved, expected=route))
+    assert (won.count(None), won.count(Conflict)) == (1, 7)
+
+
+def test_a_route_that_belongs_to_another_release_is_not_overwritten(routes: RouteStore) -> None:
+    route = first_route(prompt="support", prompt_id=ID, candidate=ref(1), release_id=f"{ID}-1-1", now=1.0, by="x")
+    routes.put(route, expected=None)
+    with pytest.raises(Conflict):
+        routes.put(replace(route, revision=2), expected=replace(route, release_id=f"{ID}-9-1"))
+
+
+def test_of_two_releases_of_a_prompt_one_takes_the_lock(releases: ReleaseStore) -> None:
+    won = at_once(6, lambda i: releases.start(release(i + 1), entry(f"{ID}-{i + 1}-1", "started")))
+    assert (won.count(None), won.count(Conflict)) == (1, 5)
+    (only,) = releases.of_prompt(ID)
+    assert releases.holder(ID) == only.release_id
+    with pytest.raises(AlreadyExists):
+        releases.start(only, entry(only.release_id, "again"))
+    releases.unlock(ID, f"{ID}-77-1")
+    assert releases.holder(ID) == only.release_id
+    releases.unlock(ID, only.release_id)
+    assert releases.holder(ID) is None
+
+
+def test_a_record_is_updated_by_whoever_read_it_last(releases: ReleaseStore) -> None:
+    name = f"{ID}-1-1"
+    releases.start(release(), entry(name, "started"))
+    read = releases.get(name)
+    written = releases.update(
+        replace(read, state="review", candidate=ref(1), verdict={"share": 0.5, "whole": 1.0, "none": None}),
+        entry(name, "tested"), entry(name, "asked"),
+    )  # fmt: skip
+    assert releases.get(name) == written
+    with pytest.raises(Conflict):
+        releases.update(replace(read, state="ended"), entry(name, "lost"))
+    assert [e.id.split("/")[1] for e in releases.timeline(name)] == ["started", "tested", "asked"]
+    assert releases.find(f"{ID}-2-1") is None
+    with pytest.raises(NotFound, match="promptlane history"):
+        releases.get(f"{ID}-2-1")
+
+
+def test_an_entry_is_appended_once_and_the_chain_holds(releases: ReleaseStore) -> None:
+    name = f"{ID}-1-1"
+    releases.start(release(), entry(name, "started"))
+    appended = at_once(
+        6, lambda i: releases.append(entry(name, f"e{i % 3}", i=i % 3, rate=0.1, whole=2.0, text="ä 🙂"))
+    )
+    assert (appended.count(True), appended.count(False)) == (3, 3)
+    entries = releases.timeline(name)
+    assert [e.seq for e in entries] == [1, 2, 3, 4]
+    assert chain_problems(entries) == []
+    altered = [*entries[:2], replace(entries[2], by="somebody else"), *entries[3:]]
+    assert chain_problems(altered) == ["entry 3 was altered: its hash does not fit its content"]
+    assert chain_problems([entries[0], *entries[2:]]) != []
+
+
+def test_waiting_versions(releases: ReleaseStore) -> None:
+    two = Waiting("support", ID, 2, 5.5, "somebody", explicit=True)
+    assert releases.wait(two)
+    assert not releases.wait(replace(two, since=9.0))
+    assert releases.wait(replace(two, version=11))
+    assert [w.version for w in releases.waiting(ID)] == [2, 11]
+    assert releases.waiting(ID)[0] == two
+    releases.stop_waiting(ID, 2)
+    releases.stop_waiting(ID, 2)
+    assert [w.version for w in releases.waiting(ID)] == [11]
+
+
+def test_a_superseded_version_gets_a_record_without_the_lock(releases: ReleaseStore) -> None:
+    ended = replace(release(3), state="ended", outcome=Outcome.SUPERSEDED, ended_at=5.0)
+    releases.record_ended(ended, entry(ended.release_id, "ended"))
+    assert releases.get(ended.release_id) == ended
+    assert releases.holder(ID) is None
+    with pytest.raises(AlreadyExists):
+        releases.record_ended(ended, entry(ended.release_id, "again"))
+
+
+def test_releases_are_listed_in_the_order_of_versions_and_attempts(releases: ReleaseStore) -> None:
+    for version, attempt in ((10, 1), (2, 2), (2, 1), (2, 10)):
+        done = replace(release(version, attempt), state="ended", outcome=Outcome.FAILED)
+        releases.record_ended(done, entry(done.release_id, "ended"))
+    assert [(r.version, r.attempt) for r in releases.of_prompt(ID)] == [(2, 1), (2, 2), (2, 10), (10, 1)]
+
+
+def test_the_first_sight_of_an_enrolment_is_kept(releases: ReleaseStore) -> None:
+    assert releases.enrolled_since(ID, 5.5) == 5.5
+    assert releases.enrolled_since(ID, 9.5) == 5.5
