@@ -23,7 +23,16 @@ HOME = REPOSITORY / ".local"
 
 GAPS = (
     *("callers", "log_groups", "cloudtrail", "prompts", "metrics", "invocation_log", "bedrock_runtime"),
-    *("lambda_functions", "alarms", "mail", "stepfunctions", "distributed_map", "sdk_tasks", "scheduler"),
+    *(
+        "lambda_functions",
+        "alarms",
+        "mail",
+        "stepfunctions",
+        "distributed_map",
+        "sdk_tasks",
+        "scheduler",
+        "cloudformation",
+    ),
 )
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "TZ", "AUTH", "SFN_WAIT_SCALE")
 KEPT_PREFIXES = ("PROMPTLANE_",)

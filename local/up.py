@@ -1,0 +1,87 @@
+"""`python -m local up` and `down`: the embedded AWS in the background with every stack deployed.
+
+Writes `.local/env` (shell exports for any AWS SDK or CLI), `.local/outputs.json` (stack outputs) and `.local/pid`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from local import deploy, lambda_runtime, running, server
+
+HOME = server.HOME
+PID = HOME / "pid"
+ENV = HOME / "env"
+
+
+def start(port: int, *, auth: bool = False, home: Path = HOME) -> int:
+    """Start the server in the background; returns its process id. Raises server.PortTaken, running.NotStarted."""
+    process = running.spawn(port, home, auth=auth)
+    running.wait_healthy(port, process, home)
+    (home / "pid").write_text(json.dumps({"pid": process.pid, "port": port}) + "\n")
+    (home / "env").write_text(exports(running.env(port) | _own_variables(home)))
+    return process.pid
+
+
+def _own_variables(home: Path) -> dict[str, str]:
+    return {"PROMPTLANE_MAIL_DIR": str(home / "mail"), "PROMPTLANE_OUTPUTS": str(home / "outputs.json")}
+
+
+def exports(variables: dict[str, str]) -> str:
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def recorded() -> dict[str, int] | None:
+    """Process id and port of the server that `up` started, if it still answers under that id."""
+    try:
+        found: dict[str, int] = json.loads(PID.read_text())
+        seen = running.health(found["port"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if seen and seen["pid"] == found["pid"] else None
+
+
+def up(port: int, *, auth: bool = False, context: dict[str, Any] | None = None) -> int:
+    """Start and deploy; returns the exit code. What `up` itself left running is replaced."""
+    try:
+        deploy.check_node()
+        down(quiet=True)
+        start(port, auth=auth)
+        print(
+            f"embedded AWS on {running.env(port)['AWS_ENDPOINT_URL']}; deploying (log: .local/deploy.log) …", flush=True
+        )
+        with (HOME / "deploy.log").open("w") as log:
+            deploy.deploy(running.env(port), context or local_context(), say=_logger(log))
+    except (server.PortTaken, running.NotStarted, deploy.CannotDeploy, lambda_runtime.RuntimeMissing) as problem:
+        print(f"promptlane: {problem}", file=sys.stderr)
+        return 2
+    print("deployed: `source .local/env` makes any AWS SDK or CLI talk to it; `make down` stops it")
+    return 0
+
+
+def local_context() -> dict[str, Any]:
+    """CDK context of a deployment on the embedded AWS: assets for this host instead of arm64."""
+    return {"promptlane:lambda_target": "host"}
+
+
+def _logger(log: Any) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        log.write(line + "\n")
+        log.flush()
+
+    return say
+
+
+def down(*, quiet: bool = False) -> int:
+    """Stop the server that `up` started; returns the exit code (0 also where there was none)."""
+    found = recorded()
+    if found:
+        running.stop(found["pid"])
+    PID.unlink(missing_ok=True)
+    if not quiet:
+        print("stopped" if found else "nothing to stop: no embedded AWS that `up` started is running")
+    return 0
