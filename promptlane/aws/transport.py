@@ -1,9 +1,9 @@
-"""Signed calls to Bedrock at high rates: botocore's credentials, endpoints and signer over plain connections.
+"""Signed calls to Bedrock at high rates: botocore's credentials and endpoints, plain connections.
 
 boto3 spends about two milliseconds of Python on a Converse call (parameter validation, serializer, event hooks,
 parser, connection pool), which caps a process at some 450 calls a second. A test run makes the same simple call ten
-thousands of times, so it is sent here by hand: what is signed, where it goes and which credentials are used stays
-botocore's. Each thread keeps one connection.
+thousands of times, so it is sent here by hand: where it goes and which credentials are used stays botocore's. Each
+thread keeps one connection.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import json
 import os
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import boto3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import get_cert_path
 
 from promptlane.domain.errors import InvalidInput, Unauthorized, Unavailable
+
+from .sigv4 import signed_headers
 
 Json = Any
 _STALE: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, http.client.CannotSendRequest)
@@ -40,7 +41,8 @@ class BedrockTransport:
         self._secure, self._host = parts.scheme == "https", parts.hostname or ""
         self._port = parts.port or (443 if self._secure else 80)
         self._prefix = parts.path.rstrip("/")
-        self._base = f"{parts.scheme}://{parts.netloc}{self._prefix}"
+        default = 443 if self._secure else 80
+        self._authority = self._host if self._port == default else f"{self._host}:{self._port}"
         self._region, self._credentials, self._bearer = region, credentials, bearer
         self._local = threading.local()
         self._context = ssl.create_default_context(cafile=_certificates()) if self._secure else None
@@ -81,15 +83,16 @@ class BedrockTransport:
             raise Unavailable(f"no answer from {self._host}: {type(error).__name__}: {error}") from error
 
     def _headers(self, path: str, data: bytes) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._bearer:
-            return {**headers, "Authorization": f"Bearer {self._bearer}"}
-        request = AWSRequest("POST", self._base + path, headers=headers, data=data)
+            return {"Content-Type": "application/json", "Authorization": f"Bearer {self._bearer}"}
         try:
-            SigV4Auth(self._credentials.get_frozen_credentials(), "bedrock", self._region).add_auth(request)
+            found = self._credentials.get_frozen_credentials()
         except BotoCoreError as error:
             raise Unavailable(f"AWS credentials could not be refreshed: {error}") from error
-        return dict(request.headers.items())
+        return signed_headers(
+            host=self._authority, path=self._prefix + path, body=data, access_key=found.access_key,
+            secret_key=found.secret_key, token=found.token, service="bedrock", region=self._region, at=time.time(),
+        )  # fmt: skip
 
     def _send(self, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, str, bytes]:
         connection = self._connection()

@@ -1,0 +1,247 @@
+"""Cases per second of our runner and of promptfoo, side by side, against a local model with a fixed latency.
+
+Every measurement is a fresh process, ours and theirs alternating, 1,000 calls (500 cases x 2 prompts, two deterministic
+assertions a case, no cache); a second, tiny run of the same process gives its start-up, which is taken off. Writes
+`.local/bench/runner.json`. `python -m benchmarks.runner --quick` leaves the repetitions out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCH = ROOT / ".local" / "bench"
+PROMPTFOO = BENCH / "promptfoo"
+LATENCY = 0.05
+LEVELS = {4: 240, 32: 500, 128: 500}
+"""Cases by concurrency; each is asked twice."""
+ASSERTS = [{"type": "icontains", "value": "refunds"}, {"type": "not-contains", "value": "sorry"}]
+
+
+@contextmanager
+def stub() -> Iterator[str]:
+    """The model, in a process of its own; its address."""
+    process = subprocess.Popen(
+        ["node", str(Path(__file__).with_name("stub.mjs")), str(int(1_000 * LATENCY))],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def environment(url: str) -> dict[str, str]:
+    quiet = {
+        "PROMPTFOO_DISABLE_TELEMETRY": "1",
+        "PROMPTFOO_DISABLE_UPDATE": "1",
+        "PROMPTFOO_DISABLE_REMOTE_GENERATION": "1",
+        "PROMPTFOO_CONFIG_DIR": str(BENCH / "promptfoo-home"),
+        "OPENAI_API_KEY": "none",
+        "OPENAI_BASE_URL": f"{url}/v1",
+    }
+    aws = {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    return {**os.environ, **quiet, **aws}
+
+
+def child(concurrency: int, cases: int) -> None:
+    """Our side, in its own process: exactly what a release and `promptlane test` run."""
+    from promptlane.aws.models import ConverseModel
+    from promptlane.aws.transport import BedrockTransport
+    from promptlane.engine.records import Collector, record_of
+    from promptlane.engine.runner import Bench, run_cases
+    from promptlane.engine.suite import Case, Suite
+    from promptlane.engine.targets import Target
+
+    def target(label: str, text: str) -> Target:
+        template = {"text": {"text": text, "inputVariables": [{"name": "question"}]}}
+        variant = {"modelId": "amazon.nova-lite-v1:0", "templateType": "TEXT", "templateConfiguration": template}
+        return Target.of_draft(label, [variant])
+
+    suite = Suite.from_dict({"defaultTest": {"assert": ASSERTS}, "tests": [{"vars": {"question": "?"}}]})
+    asserts = suite.cases[0].asserts
+    made = (Case(f"case-{i}", {"question": f"When does refund {i} arrive?"}, asserts) for i in range(cases))
+    bench = Bench(
+        candidate=target("candidate", "Answer briefly. {{question}}"),
+        stable=target("stable", "Answer. {{question}}"),
+        model=ConverseModel(BedrockTransport.from_environment()),
+        concurrency=concurrency,
+    )
+    collector = Collector(repeats=1, absolute=False)
+    for run in run_cases(made, bench):
+        collector.add(run.case, record_of(run))
+    wrong = sum(t.candidate != 1 or t.stable != 1 for t in collector.tallies)
+    if wrong or len(collector.tallies) != cases:
+        raise SystemExit(f"{wrong} of {len(collector.tallies)} cases went wrong")
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024)
+
+
+def ours(url: str, concurrency: int, cases: int) -> tuple[float, float]:
+    """(seconds of the whole process, peak memory in MB)."""
+    command = [sys.executable, "-m", "benchmarks.runner", "--child", str(concurrency), str(cases)]
+    started = time.perf_counter()
+    done = subprocess.run(command, env=environment(url), cwd=ROOT, capture_output=True, text=True, check=False)
+    elapsed = time.perf_counter() - started
+    if done.returncode:
+        raise SystemExit(f"our runner failed:\n{done.stderr[-2_000:]}")
+    return elapsed, float(done.stdout.split()[-1])
+
+
+def promptfoo_missing() -> str:
+    """Why promptfoo cannot be run; empty when it can."""
+    if not (PROMPTFOO / "node_modules" / "promptfoo").is_dir():
+        return "promptfoo is not installed in .local/bench/promptfoo (npm could not install it: see npm.log there)"
+    if not _node().exists():
+        return "promptfoo needs Node >= 22.22 and npm's package `node` gave none"
+    return ""
+
+
+def _node() -> Path:
+    return PROMPTFOO / "node_modules" / "node" / "bin" / "node"
+
+
+def promptfoo(url: str, concurrency: int, cases: int, folder: Path) -> float:
+    """Seconds of the whole process."""
+    config = {
+        "prompts": ["Answer briefly. {{question}}", "Answer. {{question}}"],
+        "providers": [{"id": "openai:chat:stub", "config": {"apiBaseUrl": f"{url}/v1"}}],
+        "defaultTest": {"assert": ASSERTS},
+        "tests": [{"vars": {"question": f"When does refund {i} arrive?"}} for i in range(cases)],
+    }
+    (folder / "promptfooconfig.json").write_text(json.dumps(config))
+    output = folder / "out.json"
+    entry = json.loads((PROMPTFOO / "node_modules" / "promptfoo" / "package.json").read_text())["bin"]["promptfoo"]
+    command = [
+        str(_node()), str(PROMPTFOO / "node_modules" / "promptfoo" / entry), "eval",
+        "-c", str(folder / "promptfooconfig.json"), "-j", str(concurrency), "-o", str(output),
+        "--no-cache", "--no-table", "--no-progress-bar", "--no-write",
+    ]  # fmt: skip
+    started = time.perf_counter()
+    done = subprocess.run(command, env=environment(url), cwd=folder, capture_output=True, text=True, check=False)
+    elapsed = time.perf_counter() - started
+    stats = json.loads(output.read_text())["results"]["stats"] if output.exists() else {}
+    if stats.get("successes") != 2 * cases:
+        raise RuntimeError(f"promptfoo exited {done.returncode} with {stats}: {(done.stderr or done.stdout)[-800:]}")
+    return elapsed
+
+
+def measure(url: str, repetitions: int) -> dict[str, Any]:
+    missing = promptfoo_missing()
+    levels = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for concurrency, cases in LEVELS.items():
+            mine, theirs, starts, their_starts, memory = [], [], [], [], []
+            for _ in range(repetitions):
+                starts.append(ours(url, concurrency, 1)[0])
+                seconds, peak = ours(url, concurrency, cases)
+                mine.append(seconds)
+                memory.append(peak)
+                if not missing:
+                    try:
+                        their_starts.append(promptfoo(url, concurrency, 1, folder))
+                        theirs.append(promptfoo(url, concurrency, cases, folder))
+                    except RuntimeError as error:
+                        missing = str(error)
+            level = _level(concurrency, 2 * cases, mine, starts, theirs, their_starts)
+            levels.append({**level, "ours_peak_mb": round(max(memory), 1), "promptfoo_reason": missing or None})
+            print(_line(levels[-1]), flush=True)
+    return {"levels": levels}
+
+
+def _level(
+    concurrency: int, calls: int, mine: list[float], starts: list[float], theirs: list[float], their_starts: list[float]
+) -> dict[str, Any]:
+    ideal = concurrency / LATENCY
+
+    def rate(walls: list[float], start: list[float]) -> float | None:
+        if not walls:
+            return None
+        # the tiny run makes two calls at once: one latency of it is not start-up
+        return round(calls / (statistics.median(walls) - statistics.median(start) + LATENCY), 1)
+
+    def gross(walls: list[float]) -> float | None:
+        return round(calls / statistics.median(walls), 1) if walls else None
+
+    own, other = rate(mine, starts), rate(theirs, their_starts)
+    return {
+        "concurrency": concurrency,
+        "calls": calls,
+        "ours_per_s": own,
+        "promptfoo_per_s": other,
+        "ideal_per_s": ideal,
+        "ours_share_of_ideal": round((own or 0) / ideal, 3),
+        "times_promptfoo": round(own / other, 1) if own and other else None,
+        "ours_per_s_with_start_up": gross(mine),
+        "promptfoo_per_s_with_start_up": gross(theirs),
+        "ours_start_up_s": round(statistics.median(starts), 2),
+        "promptfoo_start_up_s": round(statistics.median(their_starts), 2) if their_starts else None,
+    }
+
+
+def _line(level: dict[str, Any]) -> str:
+    other = "not measured" if level["promptfoo_per_s"] is None else f"{level['promptfoo_per_s']:7.1f}/s"
+    times = f" ({level['times_promptfoo']}x)" if level["times_promptfoo"] else ""
+    return (
+        f"concurrency {level['concurrency']:>3}: ours {level['ours_per_s']:7.1f}/s, {level['ours_share_of_ideal']:.1%} "
+        f"of {level['ideal_per_s']:.0f}, promptfoo {other}{times}, our peak {level['ours_peak_mb']} MB"
+    )
+
+
+def memory(url: str) -> dict[str, float]:
+    """Peak memory by number of cases: it must not grow with them."""
+    return {str(cases): round(ours(url, 128, cases)[1], 1) for cases in (500, 5_000)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--child", nargs=2, type=int, metavar=("CONCURRENCY", "CASES"), help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="one repetition")
+    options = parser.parse_args()
+    if options.child:
+        child(*options.child)
+        return
+    if shutil.which("node") is None:
+        raise SystemExit("the model stub needs Node.js 20 or newer; install it and try again")
+    BENCH.mkdir(parents=True, exist_ok=True)
+    with stub() as url:
+        result = measure(url, 1 if options.quick else 3)
+        result["memory_mb_by_cases"] = memory(url)
+    result["conditions"] = {
+        "latency_s": LATENCY,
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "per_s": "calls per second, net of the process's start-up; one call is one case against one prompt",
+    }
+    path = BENCH / "runner.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"peak memory by cases: {result['memory_mb_by_cases']}\nwrote {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""AWS Signature Version 4 for one kind of request: POST, no query, a body in memory.
+
+botocore's signer takes 0.16 ms for it, most of it in request objects; the arithmetic itself takes a tenth. What is
+computed here equals botocore's signature byte for byte, which the tests check over arbitrary paths, bodies and
+credentials. Source: "Create a signed AWS API request" in the IAM User Guide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import quote
+
+_SIGNED = "content-type;host;x-amz-date"
+
+
+def signed_headers(
+    *, host: str, path: str, body: bytes, access_key: str, secret_key: str, token: str | None, service: str,
+    region: str, at: float,
+) -> dict[str, str]:  # fmt: skip
+    """Headers of a signed JSON POST. `path` is as sent (percent-encoded); `at` is epoch seconds."""
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = f"{_SIGNED};x-amz-security-token" if token else _SIGNED
+    canonical = (
+        f"POST\n{quote(path, safe='/~')}\n\ncontent-type:application/json\nhost:{host}\nx-amz-date:{stamp}\n"
+        + (f"x-amz-security-token:{token}\n" if token else "")
+        + f"\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    )
+    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
+    hashed = hashlib.sha256(canonical.encode()).hexdigest()
+    key = _key(secret_key, stamp[:8], region, service)
+    signature = hmac.new(key, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashed}".encode(), "sha256").hexdigest()
+    headers = {
+        "Content-Type": "application/json",
+        "Host": host,
+        "X-Amz-Date": stamp,
+        "Authorization": (
+            f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+        ),
+    }
+    if token:
+        headers["X-Amz-Security-Token"] = token
+    return headers
+
+
+@lru_cache(maxsize=8)
+def _key(secret: str, date: str, region: str, service: str) -> bytes:
+    """The signing key of a day."""
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.new(key, part.encode(), "sha256").digest()
+    return key
