@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .reading import Rendered, stems
 
@@ -59,7 +60,12 @@ class Rules:
 
 def rules_of(prompt: Rendered) -> Rules:
     """The rules in a prompt's instructions."""
-    text = " ".join(prompt.items)
+    return _rules(prompt.items)
+
+
+@lru_cache(maxsize=256)
+def _rules(items: tuple[str, ...]) -> Rules:
+    text = " ".join(items)
 
     def says(pattern: str) -> bool:
         return re.search(pattern, text, re.I) is not None
@@ -85,8 +91,8 @@ def rules_of(prompt: Rendered) -> Rules:
         refund_days=int(days[1]) if days else None,
         next_step=says(r"\bnext step\b|\bwhat (?:happens|to do) next\b"),
         direct=says(r"\b(?:begin|start|open) with the answer\b|\banswer first\b|\bno preamble\b"),
-        closing=_closing(prompt.items),
-        topics=tuple(topic for item in prompt.items for topic in _topics(item)),
+        closing=_closing(items),
+        topics=tuple(topic for item in items for topic in _topics(item)),
     )
 
 

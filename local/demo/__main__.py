@@ -1,0 +1,85 @@
+"""`python -m local.demo`: the whole way of two versions, on a fresh embedded AWS, with live traffic."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from local.demo.play import DemoFailed
+from local.demo.screen import Screen, gist
+
+RESULT = Path(__file__).resolve().parents[2] / ".local" / "demo.json"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="port of the embedded AWS; a free one by default")
+    parser.add_argument("--model", choices=["scripted", "smollm2"], default="scripted", help="who answers")
+    parser.add_argument("--rate", type=float, default=0, help="questions a second; what suits the model by default")
+    options = parser.parse_args(arguments)
+    from local.demo.stage import set_stage
+
+    with Screen() as screen:
+        try:
+            with set_stage(screen, port=options.port, model=options.model, rate=options.rate) as play:
+                try:
+                    document = play.run()
+                except DemoFailed:
+                    screen.end(failed=True)
+                    write(play.document())
+                    raise
+            write(document)
+        except KeyboardInterrupt:
+            screen.end(failed=True)
+            return 130
+        except RuntimeError as failed:
+            screen.end(failed=True)
+            problem = str(failed)
+        else:
+            problem = ""
+    if problem:
+        screen.console.print(f"The demo failed: {problem}", style="red", markup=False)
+        return 1
+    show(screen, document)
+    return 0
+
+
+def write(document: dict[str, object]) -> None:
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def show(screen: Screen, document: dict[str, object]) -> None:
+    """The timelines of both releases, and the numbers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    releases, requests = document["releases"], document["requests"]
+    assert isinstance(releases, list)
+    assert isinstance(requests, dict)
+    for release in releases:
+        good = release["outcome"] == "promoted"
+        title = f"\nVersion {release['version']}: {release['outcome'].replace('_', ' ')}  ({release['release_id']})"
+        screen.console.print(Text(title, style="bold green" if good else "bold red"))
+        table = Table.grid(padding=(0, 2))
+        for entry in release["timeline"]:
+            table.add_row(
+                Text(entry["at"][11:23], style="dim"),
+                entry["event"],
+                Text(entry["by"].rsplit("/", 1)[-1].rsplit(":", 1)[-1][:40], style="dim"),
+                Text(gist(entry["detail"])),
+            )
+        screen.console.print(table)
+    versions = ", ".join(f"version {v} {n:,}" for v, n in sorted(requests["by_version"].items()))
+    seconds = document["alarm_to_safe_route_seconds"]
+    screen.console.print(
+        f"\nFrom the alarm to the safe route: [bold]{seconds:.2f} s[/]. "
+        f"{requests['total']:,} questions were asked ({versions}), {requests['failed']:,} failed."
+    )
+    screen.console.print(f"Everything is in {RESULT.relative_to(RESULT.parents[1])}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
