@@ -1,0 +1,67 @@
+"""The deployment's settings: read from context, every wrong one named with its remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.config import ConfigError, DeploymentConfig, read_config
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "prompts").mkdir()
+    return tmp_path
+
+
+def test_without_any_setting_the_defaults_hold(root: Path) -> None:
+    assert read_config({"@aws-cdk/core:flag": True}, root=root) == DeploymentConfig(prompts_dir=root / "prompts")
+
+
+def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
+    as_text = {"promptlane:retain": "false", "promptlane:time_scale": "0.5", "promptlane:resolution_seconds": "10"}
+    as_json = {"promptlane:retain": False, "promptlane:time_scale": 0.5, "promptlane:resolution_seconds": 10}
+    assert read_config(as_text, root=root) == read_config(as_json, root=root)
+    assert read_config(as_json, root=root).retain is False
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("name", "Prompt Lane"),
+        ("name", "p" * 40),
+        ("existing_trail", "yes"),
+        ("lambda_target", "x86"),
+        ("resolution_seconds", 30),
+        ("resolution_seconds", True),
+        ("time_scale", 0),
+        ("time_scale", "nan"),
+        ("time_scale", "soon"),
+        ("log_retention_days", 8),
+        ("roll_back_concurrency", -1),
+        ("roll_back_concurrency", "2.5"),
+        ("reconcile_minutes", 0),
+        ("retain", 1),
+        ("budget_usd_per_prompt", -5),
+        ("subscription_admins", "everybody"),
+        ("retian", "false"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_to_write(root: Path, setting: str, value: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_config({f"promptlane:{setting}": value}, root=root)
+    message = str(caught.value)
+    assert f"promptlane:{setting}" in message
+    assert "write" in message or "the settings are" in message
+
+
+def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_config({"promptlane:retain": "maybe", "promptlane:time_scale": 7, "promptlane:colour": 1}, root=tmp_path)
+    message = str(caught.value)
+    assert all(word in message for word in ("retain", "time_scale", "colour", "prompts_dir"))
+
+
+def test_administrators_of_subscriptions_may_be_a_list_or_separated_by_commas(root: Path) -> None:
+    arns = ("arn:aws:iam::123456789012:role/deploy-*", "arn:aws:iam::123456789012:user/root")
+    assert read_config({"promptlane:subscription_admins": ",".join(arns)}, root=root).subscription_admins == arns
+    assert read_config({"promptlane:subscription_admins": list(arns)}, root=root).subscription_admins == arns

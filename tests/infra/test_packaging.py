@@ -1,0 +1,104 @@
+"""Assets: the same input gives the same bytes, and only what Lambda needs."""
+
+from pathlib import Path
+
+import pytest
+
+from infra import packaging
+from infra.packaging import PackagingError, client_layer, document, function_code
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A small repository."""
+    files = {
+        "promptlane/__init__.py": "",
+        "promptlane/domain/route.py": "ROUTE = 1\n",
+        "promptlane/cli/app.py": "import typer\n",
+        "promptlane/project/load.py": "import yaml\n",
+        "promptlane/fakes/stores.py": "",
+        "promptlane/client/__init__.py": "",
+        "promptlane/aws/routes.py": "",
+        "promptlane/domain/__pycache__/route.cpython-311.pyc": "bytes",
+        "functions/__init__.py": "",
+        "functions/shift/handler.py": "def handle(event, context): ...\n",
+        "functions/judge/handler.py": "def handle(event, context): ...\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / "repo" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "repo"
+
+
+def names(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_function_gets_the_package_and_its_own_folder(root: Path, tmp_path: Path) -> None:
+    assert names(function_code("shift", root=root, build=tmp_path / "b")) == {
+        "promptlane/__init__.py",
+        "promptlane/domain/route.py",
+        "promptlane/client/__init__.py",
+        "promptlane/aws/routes.py",
+        "functions/__init__.py",
+        "functions/shift/handler.py",
+    }
+
+
+def test_an_application_gets_client_and_domain_only(root: Path, tmp_path: Path) -> None:
+    assert names(client_layer(root=root, build=tmp_path / "b")) == {
+        "python/promptlane/__init__.py",
+        "python/promptlane/client/__init__.py",
+        "python/promptlane/domain/route.py",
+    }
+
+
+def test_the_same_code_is_one_asset_and_changed_code_another(root: Path, tmp_path: Path) -> None:
+    first = function_code("shift", root=root, build=tmp_path / "b")
+    assert function_code("shift", root=root, build=tmp_path / "b") == first
+    assert function_code("shift", root=root, build=tmp_path / "elsewhere").name == first.name
+    (root / "promptlane/cli/app.py").write_text("import rich\n")
+    assert function_code("shift", root=root, build=tmp_path / "b") == first
+    (root / "promptlane/domain/route.py").write_text("ROUTE = 2\n")
+    assert function_code("shift", root=root, build=tmp_path / "b") != first
+
+
+def test_a_function_that_does_not_exist_is_named(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(PackagingError, match="functions/levitate/handler.py"):
+        function_code("levitate", root=root, build=tmp_path / "b")
+
+
+def test_a_half_built_asset_is_never_seen(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(source: object, target: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(packaging.shutil, "copyfile", break_off)
+    with pytest.raises(OSError, match="disk full"):
+        function_code("shift", root=root, build=tmp_path / "b")
+    monkeypatch.undo()
+    assert list((tmp_path / "b").iterdir()) == []
+    assert "functions/shift/handler.py" in names(function_code("shift", root=root, build=tmp_path / "b"))
+
+
+def test_packages_that_cannot_be_installed_say_what_to_check(root: Path, tmp_path: Path) -> None:
+    (root / "requirements-layer.txt").write_text("./no-such-package\n")
+    with pytest.raises(PackagingError, match="Check the package index and the pins"):
+        packaging.layer(target="host", root=root, build=tmp_path / "b")
+
+
+def test_the_layer_for_lambda_holds_its_platform_and_names_no_machine(config: object) -> None:
+    built = packaging.layer(target="aws")
+    libraries = [p.name for p in built.rglob("*.so")]
+    assert libraries
+    assert all("x86_64" not in name for name in libraries)
+    assert any("aarch64" in name for name in libraries)
+    assert not [p for p in built.rglob("*") if p.name in ("RECORD", "INSTALLER", "__pycache__")]
+    megabytes = sum(p.stat().st_size for p in built.rglob("*") if p.is_file()) / 1e6
+    assert megabytes < 100  # Lambda allows 250 with the function; a new dependency should not pass unnoticed
+
+
+def test_a_document_is_named_by_its_content(tmp_path: Path) -> None:
+    one, same, other = (document("policy.json", text, build=tmp_path) for text in (b"{}", b"{}", b"[]"))
+    assert one == same != other
+    assert other.read_bytes() == b"[]"
