@@ -1,0 +1,325 @@
+"""Reviewers and mail scanners in a real headless Chromium, against the review function's own code."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from promptlane.domain.policy import Reviewer, ReviewPolicy
+from tests.support_review import ANN, BOB, LEA, NEW, OLD, RELEASE, World
+from tests.support_site import Site, serving
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+TWO = ReviewPolicy(reviewers=(ANN, BOB, LEA), quorum=2, required_groups=("legal",))
+XSS = "</textarea></td></table><script>console.error('ran')</script><img src=x onerror=\"console.error('ran')\">"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+class Visitor:
+    """A page of its own, with everything that the console said and every address that the page asked for."""
+
+    def __init__(self, browser: Browser, **options: Any) -> None:
+        self.context: BrowserContext = browser.new_context(**{"viewport": DESKTOP, **options})
+        self.page: Page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("dialog", lambda dialog: self.said.append(f"dialog {dialog.message}"))
+
+    def decide(self, choice: str, code: str, reason: str) -> str:
+        """Fill in the form as a person does; the page's heading afterwards."""
+        self.page.get_by_label(choice.capitalize(), exact=True).check()
+        self.page.get_by_label("Short code from your email").fill(code)
+        self.page.get_by_label("Reason").fill(reason)
+        self.page.get_by_role("button", name="Send my decision").click()
+        return self.page.get_by_role("heading", level=1).inner_text()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[Any]:
+    made: list[Visitor] = []
+
+    def make(**options: Any) -> Visitor:
+        made.append(Visitor(browser, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.context.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    world = World(TWO)
+    world.ask()
+    with serving(world) as running:
+        yield running
+
+
+def test_a_quorum_of_two_reads_the_email_opens_the_link_reads_the_diff_and_decides(site: Site, visitor: Any) -> None:
+    world = site.world
+    ann = visitor()
+    ann.page.goto(site.here(world.link(ANN)))
+    diff = ann.page.locator("#changes .side")
+    assert diff.is_visible()
+    assert diff.locator("del").all_inner_texts()[0] == "politely"
+    assert diff.locator("ins").all_inner_texts()[0] == "warmly"
+    assert "refund-after-30-days" in ann.page.locator("#tests").inner_text()
+    assert "Lea (legal)" in ann.page.locator("#people").inner_text()
+    assert ann.decide("approve", world.code(), "Friendlier, and no promises") == "You approved version 2"
+    assert "1 more approval, among them an approval from legal" in ann.page.locator("main").inner_text()
+    assert world.tokens.answers == {}
+
+    lea = visitor(viewport=PHONE, color_scheme="dark", is_mobile=True, has_touch=True)
+    lea.page.goto(site.here(world.link(LEA)))
+    assert "approved" in lea.page.locator("#people").inner_text()
+    assert lea.decide("approve", world.code().lower().replace("-", " "), "Fine by legal") == "You approved version 2"
+    assert "The review is complete: approved" in lea.page.locator("main").inner_text()
+    assert world.tokens.answers["token-1"]["decision"] == "approved"
+    assert ann.said == lea.said == []
+    assert all(url.startswith((site.address, "data:")) for url in [*ann.asked, *lea.asked])
+
+
+def test_a_rejection_with_a_reason_ends_it_and_the_other_is_told(site: Site, visitor: Any) -> None:
+    world = site.world
+    bob = visitor()
+    bob.page.goto(site.here(world.link(BOB)))
+    assert bob.decide("reject", world.code(), "Line one\nLine two") == "You rejected version 2"
+    ann = visitor()
+    ann.page.goto(site.here(world.link(ANN)))
+    assert ann.page.get_by_role("heading", level=1).inner_text() == "This review is over"
+    assert "rejected" in ann.page.locator("main").inner_text()
+    assert world.tokens.answers["token-1"]["decision"] == "rejected"
+
+
+def test_the_whole_page_works_by_keyboard_alone(site: Site, visitor: Any) -> None:
+    world = site.world
+    ann = visitor()
+    ann.page.goto(site.here(world.link(ANN)))
+    ann.page.keyboard.press("Tab")
+    assert ann.page.evaluate("document.activeElement.textContent") == "Skip to the decision"
+    ann.page.keyboard.press("Enter")
+    ann.page.keyboard.press("Tab")
+    ann.page.keyboard.press("Space")
+    assert ann.page.evaluate("document.activeElement.id") == "approve"
+    ann.page.keyboard.press("Tab")
+    ann.page.keyboard.type(world.code())
+    ann.page.keyboard.press("Tab")
+    ann.page.keyboard.type("Read it by keyboard")
+    ann.page.keyboard.press("Tab")
+    ann.page.keyboard.press("Enter")
+    ann.page.get_by_role("heading", name="You approved version 2").wait_for()
+    assert world.request.decisions == 1
+
+
+def test_a_screen_reader_is_told_everything_by_role_and_name(site: Site, visitor: Any) -> None:
+    ann = visitor()
+    ann.page.goto(site.here(site.world.link(ANN)))
+    page = ann.page
+    for title in ("What changes", "If it is approved", "Who decides", "Your decision"):
+        assert page.get_by_role("region", name=title).count() == 1
+    assert page.get_by_role("group", name="Does this version go to users?").count() == 1
+    assert page.get_by_role("textbox", name="Short code from your email").count() == 1
+    assert page.get_by_role("table", name="template, side by side").count() == 1
+    assert "removed:" in page.locator("td.del").first.inner_text()
+    page.get_by_label("Approve", exact=True).check()
+    page.get_by_label("Short code from your email").fill("AAAA-AAAA")
+    page.get_by_label("Reason").fill("ok")
+    page.get_by_role("button").click()
+    assert "short code is not the one" in page.get_by_role("alert").inner_text()
+    assert page.title().startswith("Error: ")
+    assert page.get_by_label("Reason").input_value() == "ok"
+    assert page.get_by_label("Short code from your email").get_attribute("aria-invalid") == "true"
+
+
+def test_everything_works_without_javascript(site: Site, visitor: Any) -> None:
+    world = site.world
+    ann = visitor(java_script_enabled=False)
+    ann.page.goto(site.here(world.link(ANN)))
+    ann.page.get_by_text("One column").click()
+    assert ann.page.locator("#changes .unified").is_visible()
+    assert not ann.page.locator("#changes .side").is_visible()
+    ann.page.get_by_text("Side by side").click()
+    assert ann.page.locator("#changes .side").is_visible()
+    assert ann.decide("approve", world.code(), "No script needed") == "You approved version 2"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_runs_off_the_screen_and_the_diff_is_one_column(
+    site: Site, visitor: Any, scheme: str
+) -> None:
+    phone = visitor(viewport=PHONE, color_scheme=scheme, is_mobile=True)
+    phone.page.goto(site.here(site.world.link(ANN)))
+    assert phone.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert phone.page.locator("#changes .unified").is_visible()
+    assert not phone.page.locator("#changes .side").is_visible()
+    button = phone.page.get_by_role("button").bounding_box()
+    assert button is not None
+    assert button["height"] >= 44
+    phone.page.goto(site.here(site.world.link(ANN)) + "x")
+    assert phone.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_background(site: Site, visitor: Any, scheme: str) -> None:
+    ann = visitor(color_scheme=scheme)
+    ann.page.goto(site.here(site.world.link(ANN)))
+    low = ann.page.evaluate(CONTRAST)
+    assert low == []
+
+
+CONTRAST = """() => {
+  const rgb = c => (c.match(/[\\d.]+/g) || []).map(Number);
+  const lum = c => { const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b; };
+  const under = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+    if (c.length === 3 || c[3] === 1) return c; } return [255, 255, 255]; };
+  const low = [];
+  for (const e of document.querySelectorAll('main *')) {
+    if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+    if (!e.checkVisibility()) continue;
+    const a = lum(rgb(getComputedStyle(e).color)), b = lum(under(e));
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) low.push([e.tagName, e.textContent.slice(0, 40), ratio.toFixed(2)]);
+  }
+  return low;
+}"""
+
+
+# --- scanners ------------------------------------------------------------------------------------------------------
+
+
+def test_a_scanner_that_follows_every_link_and_reloads_decides_nothing(site: Site, visitor: Any) -> None:
+    world = site.world
+    scanner = visitor()
+    for who in (ANN, BOB, LEA):
+        scanner.page.goto(site.here(world.link(who)))
+        for href in scanner.page.eval_on_selector_all("a", "links => links.map(a => a.href)"):
+            scanner.page.goto(href)
+        scanner.page.goto(site.here(world.link(who)))
+        scanner.page.reload()
+    assert world.request.decisions == 0
+    assert world.tokens.answers == {}
+    assert world.events_seen.count("Review Viewed") == 3
+
+
+def test_a_scanner_that_submits_the_form_by_script_decides_nothing(site: Site, visitor: Any) -> None:
+    world = site.world
+    scanner = visitor()
+    for choice in ("approve", "reject"):
+        scanner.page.goto(site.here(world.link(ANN)))
+        # What a scanner knows is on the page: it fills every field with it and submits past the browser's own checks.
+        scanner.page.evaluate(
+            """choice => {
+                document.querySelector('#' + choice).checked = true;
+                document.querySelector('#code').value = document.body.innerText.match(/[A-Z0-9]{4}-[A-Z0-9]{4}/)[0];
+                document.querySelector('#reason').value = document.title;
+                document.querySelector('form').submit();
+            }""",
+            choice,
+        )
+        scanner.page.get_by_role("alert").wait_for()
+    assert world.request.decisions == 0
+    assert world.tokens.answers == {}
+
+
+def test_a_bare_request_of_any_kind_decides_nothing(site: Site, browser: Browser) -> None:
+    world = site.world
+    context = browser.new_context()
+    form = urlencode({"decision": "approve", "code": world.code(), "reason": "scanned"})
+    link = site.here(world.link(ANN))
+    for method in ("GET", "HEAD", "PUT"):
+        context.request.fetch(f"{link}&{form}", method=method)
+    context.request.post(link, data='{"decision": "approve"}', headers={"content-type": "application/json"})
+    assert world.request.decisions == 0
+    assert context.request.fetch(link, method="HEAD").body() == b""
+    context.close()
+
+
+def test_going_back_and_sending_again_counts_once(site: Site, visitor: Any) -> None:
+    world = site.world
+    ann = visitor()
+    ann.page.goto(site.here(world.link(ANN)))
+    ann.decide("approve", world.code(), "First")
+    ann.page.go_back()
+    ann.page.goto(site.here(world.link(ANN)))
+    assert ann.page.get_by_role("heading", level=1).inner_text() == "You already approved this version"
+    assert world.request.decisions == 1
+
+
+# --- hostile text --------------------------------------------------------------------------------------------------
+
+
+def test_markup_in_every_text_runs_nothing_and_the_console_stays_silent(visitor: Any) -> None:
+    mallory = Reviewer(XSS, ANN.email, (XSS,), ANN.principals)
+    evil = replace(NEW, template=f"{XSS}\n{{{{customer_name}}}} {{{{question}}}}\n\u202eevil\u202c\x00")
+    world = World(ReviewPolicy((mallory, BOB), quorum=2), old=replace(OLD, model=XSS), new=evil, description=XSS)
+    world.ask()
+    world.briefs.reports["report.html"] = f"<!doctype html><title>r</title><p>report {XSS}"
+    with serving(world) as site:
+        ann = visitor()
+        ann.page.goto(site.here(world.link(ANN)))
+        assert "<script>" in ann.page.locator("#changes").inner_text()
+        assert "⟦U+202E⟧" in ann.page.locator("#changes").inner_text()
+        assert ann.page.locator("script, img, iframe, object").count() == 0
+        ann.page.get_by_label("Reason").fill(XSS)
+        ann.page.get_by_label("Approve", exact=True).check()
+        ann.page.get_by_label("Short code from your email").fill("AAAA-AAAA")
+        ann.page.get_by_role("button").click()
+        assert ann.page.get_by_label("Reason").input_value() == XSS
+        ann.decide("approve", world.code(), XSS)
+        assert "<script>" in ann.page.locator("main").inner_text()
+        bob = visitor()
+        bob.page.goto(site.here(world.link(BOB)))
+        assert "<script>" in bob.page.locator("#people").inner_text()
+        # The browser itself reports the answer to the wrong code; nothing else may be said.
+        assert [text for text in ann.said if "422" not in text] == bob.said == []
+        # The stored report is another part's page. Should it ever hold a script, the sandbox stops it: the browser
+        # says that it blocked it, and nothing ran.
+        bob.page.goto(site.here(world.link(BOB)).replace(f"/{RELEASE}?", f"/{RELEASE}/report?"))
+        assert "ran" not in bob.said
+        assert bob.said
+
+
+@pytest.mark.parametrize(
+    ("spoil", "heading"),
+    [
+        (lambda world, link: link[:-1] + ("A" if link[-1] != "A" else "E"), "This link is not valid"),
+        (lambda world, link: link.replace(f"/{RELEASE}?", "/PROMPTID12-9-1?"), "This link belongs to another release"),
+        (lambda world, link: link.split("?")[0], "This link is not valid"),
+    ],
+)
+def test_each_wrong_link_says_what_is_wrong(site: Site, visitor: Any, spoil: Any, heading: str) -> None:
+    stranger = visitor()
+    stranger.page.goto(site.here(spoil(site.world, site.world.link(ANN))))
+    assert stranger.page.get_by_role("heading", level=1).inner_text() == heading
+    assert stranger.page.locator("form").count() == 0
+
+
+def test_a_form_that_was_open_while_the_review_expired_decides_nothing(site: Site, visitor: Any) -> None:
+    world = site.world
+    ann = visitor()
+    ann.page.goto(site.here(world.link(ANN)))
+    world.now = world.request.expires_at + 1
+    assert ann.decide("approve", site.world.code(), "Too late") == "This link has expired"
+    assert world.request.decisions == 0
