@@ -32,6 +32,7 @@ GAPS = (
         "sdk_tasks",
         "scheduler",
         "cloudformation",
+        "http_api",
     ),
 )
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "TZ", "AUTH", "SFN_WAIT_SCALE")
