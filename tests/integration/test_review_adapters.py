@@ -1,0 +1,168 @@
+"""The adapters of a review against the embedded AWS: the same promises as the in-memory ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+
+from local.running import EmbeddedAws
+from promptlane.aws.authors import CloudTrailTouches
+from promptlane.aws.mail import ReviewerTopics
+from promptlane.aws.reviews import DynamoReviews, S3Briefs
+from promptlane.aws.signing import KmsSigner
+from promptlane.domain.attribution import attribute
+from promptlane.domain.brief import Brief
+from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
+from promptlane.domain.link import Link, parse
+from promptlane.domain.mail import Mail
+from promptlane.domain.review import reviewer_key
+from tests.review_contract import ReviewStoreContract
+from tests.support_review import ANN, BOB, NEW, OLD
+
+Client = Callable[[str], Any]
+ANN_MAIL = "ann@example.com"
+
+
+class TestDynamoReviews(ReviewStoreContract):
+    @pytest.fixture
+    def store(self, embedded_aws: EmbeddedAws, account: str, client: Client) -> DynamoReviews:
+        client("dynamodb").create_table(
+            TableName="releases",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        session: boto3.Session = embedded_aws.session(account=account)
+        return DynamoReviews(session.resource("dynamodb", endpoint_url=embedded_aws.url).Table("releases"))
+
+
+def test_a_link_signed_by_kms_verifies_with_that_key_and_message_only(client: Client) -> None:
+    kms = client("kms")
+    ours, other = (
+        KmsSigner(kms, kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]["Arn"])
+        for _ in range(2)
+    )
+    link = Link("PROMPTID12-2-1", 1, "a" * 16, 1_780_000_000)
+    found, mac = parse(link.token(ours.sign(link.message)))
+    assert ours.verify(found.message, mac)
+    assert not ours.verify(found.message + b"0", mac)
+    assert not other.verify(found.message, mac)
+
+
+def test_briefs_are_kept_and_a_missing_one_is_named(client: Client) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="reports-of-reviews")
+    briefs = S3Briefs(s3, "reports-of-reviews")
+    brief = Brief("PROMPTID12-2-1", 1, "p", 2, "why \u202e", ("eve",), "eve", NEW.variants(), OLD.variants(), 1)
+    briefs.put(brief)
+    assert briefs.get("PROMPTID12-2-1", 1).fingerprints == (NEW.fingerprint, OLD.fingerprint)
+    with pytest.raises(NotFound, match="round 2"):
+        briefs.get("PROMPTID12-2-1", 2)
+    assert briefs.report("nothing.html") is None
+
+
+@pytest.fixture
+def topics(client: Client) -> ReviewerTopics:
+    """One reviewer with a topic and an unconfirmed email subscription, as a deployment leaves it."""
+    sns, ssm = client("sns"), client("ssm")
+    arn = sns.create_topic(Name="review-ann")["TopicArn"]
+    value = json.dumps({"email": ANN_MAIL, "topic": arn})
+    ssm.put_parameter(Name=f"/promptlane/reviewers/{reviewer_key(ANN_MAIL)}", Value=value, Type="String")
+    sns.subscribe(TopicArn=arn, Protocol="email", Endpoint=ANN_MAIL)
+    return ReviewerTopics(sns=sns, ssm=ssm, deployment="promptlane")
+
+
+def confirmation(embedded_aws: EmbeddedAws, eventually: Callable[..., Any], account: str) -> str:
+    """The link in the newest confirmation email of this account's topic."""
+
+    def link() -> str | None:
+        found = [
+            m
+            for mail in embedded_aws.mails()
+            if account in (body := mail.get_content())
+            for m in re.findall(r"https?://\S+Token=\S+", body)
+        ]
+        return found[-1] if found else None
+
+    return str(eventually(link))
+
+
+def test_a_subscription_goes_from_pending_to_confirmed_and_protected(
+    topics: ReviewerTopics, embedded_aws: EmbeddedAws, eventually: Callable[..., Any], account: str
+) -> None:
+    assert topics.reach([ANN_MAIL]) == {ANN_MAIL: "pending"}
+    topics.confirm(ANN_MAIL, confirmation(embedded_aws, eventually, account))
+    assert topics.reach([ANN_MAIL]) == {ANN_MAIL: "confirmed"}
+    assert [(email, state) for email, _, state in topics.all()] == [(ANN_MAIL, "confirmed")]
+    topics.send(ANN_MAIL, Mail("Subject", "Körper\n" * 1_000))
+    eventually(lambda: any("Körper" in m.get_content() for m in embedded_aws.mails()))
+
+
+def test_an_unexpected_subscription_blocks_the_email_and_says_so(topics: ReviewerTopics, client: Client) -> None:
+    queue = client("sqs").create_queue(QueueName="eavesdropper")["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    client("sns").subscribe(TopicArn=topics.topic(ANN_MAIL), Protocol="sqs", Endpoint=arn)
+    assert topics.reach([ANN_MAIL]) == {ANN_MAIL: "unexpected"}
+    with pytest.raises(NotApplicable, match="unexpected subscription"):
+        topics.send(ANN_MAIL, Mail("Subject", "secret link"))
+    assert "Messages" not in client("sqs").receive_message(QueueUrl=queue)
+
+
+def test_a_reviewer_without_a_topic_or_subscription_is_told_apart(topics: ReviewerTopics, client: Client) -> None:
+    assert topics.reach(["bob@example.com"]) == {"bob@example.com": "no_topic"}
+    for subscription in client("sns").list_subscriptions_by_topic(TopicArn=topics.topic(ANN_MAIL))["Subscriptions"]:
+        if subscription["SubscriptionArn"].startswith("arn:"):
+            client("sns").unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    bare = client("sns").create_topic(Name="review-bob")["TopicArn"]
+    client("ssm").put_parameter(
+        Name=f"/promptlane/reviewers/{reviewer_key('bob@example.com')}",
+        Value=json.dumps({"email": "bob@example.com", "topic": bare}), Type="String",
+    )  # fmt: skip
+    assert topics.reach(["bob@example.com"]) == {"bob@example.com": "missing"}
+
+
+@pytest.mark.parametrize("text", ["", "https://example.com/", "not a token", "https://sns/?Token="])
+def test_what_is_no_confirmation_link_is_refused_with_the_remedy(topics: ReviewerTopics, text: str) -> None:
+    with pytest.raises(InvalidInput, match="without opening it"):
+        topics.confirm(ANN_MAIL, text)
+
+
+def test_a_wrong_token_confirms_nothing(topics: ReviewerTopics) -> None:
+    with pytest.raises((InvalidInput, NotFound, Unavailable)):
+        topics.confirm(ANN_MAIL, "0123456789abcdef0123456789abcdef")
+    assert topics.reach([ANN_MAIL]) == {ANN_MAIL: "pending"}
+
+
+def test_authors_are_found_in_the_trail_that_bedrock_calls_leave(
+    client: Client, eventually: Callable[..., Any]
+) -> None:
+    agent = client("bedrock-agent")
+    prompt = agent.create_prompt(name="support-assistant", variants=OLD.variants(), defaultVariant="default")
+    first = agent.create_prompt_version(promptIdentifier=prompt["id"])
+    agent.update_prompt(
+        promptIdentifier=prompt["id"], name="support-assistant", variants=NEW.variants(), defaultVariant="default"
+    )
+    second = agent.create_prompt_version(promptIdentifier=prompt["id"])
+    trail = CloudTrailTouches(client("cloudtrail"))
+    published = second["createdAt"].timestamp()
+
+    def found() -> Any:
+        seen = trail.touches(
+            prompt["id"], "support-assistant", since=first["createdAt"].timestamp(), until=published + 60
+        )
+        return seen if {"UpdatePrompt", "CreatePromptVersion"} <= {t.name for t in seen.events} else None
+
+    touches = eventually(found)
+    authors = attribute(
+        touches, (ANN, BOB), version=2, since=first["createdAt"].timestamp(), published_at=published,
+        now=datetime.now(UTC).timestamp() + 1_000,
+    )  # fmt: skip
+    assert authors.principals
+    assert all("root" in doubt for doubt in authors.unattributed)
+    assert authors.complete
