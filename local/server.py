@@ -21,19 +21,25 @@ from local import lambda_runtime
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME = REPOSITORY / ".local"
 
+# In this order: a gap that builds on another comes after it
 GAPS = (
-    *("callers", "log_groups", "cloudtrail", "prompts", "metrics", "invocation_log", "bedrock_runtime"),
-    *(
-        "lambda_functions",
-        "alarms",
-        "mail",
-        "stepfunctions",
-        "distributed_map",
-        "sdk_tasks",
-        "scheduler",
-        "cloudformation",
-        "http_api",
-    ),
+    "callers",
+    "log_groups",
+    "cloudtrail",
+    "prompts",
+    "metrics",
+    "invocation_log",
+    "bedrock_runtime",
+    "lambda_functions",
+    "alarms",
+    "mail",
+    "stepfunctions",
+    "distributed_map",
+    "sdk_tasks",
+    "scheduler",
+    "cloudformation",
+    "http_api",
+    "iam",
 )
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "TZ", "AUTH", "SFN_WAIT_SCALE")
 KEPT_PREFIXES = ("PROMPTLANE_",)

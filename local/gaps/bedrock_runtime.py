@@ -77,6 +77,9 @@ class Call:
     started: float = field(default_factory=time.time)
 
 
+authorizers: list[Callable[[Call], None]] = []
+"""Asked before a resolved call is answered; one that raises Refused denies it (see local/gaps/iam.py)."""
+
 _knobs = Knobs()
 _buckets: dict[str, tuple[float, float]] = {}
 
@@ -191,6 +194,8 @@ def _check_metadata(metadata: dict[str, Any]) -> None:
 
 
 def _admit(call: Call) -> None:
+    for authorize in authorizers:
+        authorize(call)
     if call.resolved_model in _knobs.disabled_models:
         raise prompts.Refused(
             "AccessDeniedException",

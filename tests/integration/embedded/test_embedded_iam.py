@@ -1,0 +1,230 @@
+"""IAM enforcement in the embedded AWS: allowed and denied calls of one user each, and of a state machine's role."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.running import EmbeddedAws
+from tests.integration.embedded.embedded_functions import deploy, run
+
+ACCOUNT = "000000000000"
+MODEL = "amazon.nova-lite-v1:0"
+FOUNDATION = f"arn:aws:bedrock:us-east-1::foundation-model/{MODEL}"
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    with EmbeddedAws(home=tmp_path_factory.mktemp("enforcing"), auth=True) as server:
+        yield server
+
+
+@pytest.fixture
+def user(aws: EmbeddedAws, request: pytest.FixtureRequest) -> Callable[..., Callable[[str], Any]]:
+    """`user(statement, …)` makes an IAM user that may do exactly that; returns its `client(service)`."""
+
+    def make(*statements: dict[str, Any]) -> Callable[[str], Any]:
+        iam = aws.client("iam")
+        name = f"u{abs(hash(request.node.name))}"
+        iam.create_user(UserName=name)
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]}
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+        return lambda service: aws.client(service, **keys)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def prompt(aws: EmbeddedAws) -> dict[str, Any]:
+    agent = aws.client("bedrock-agent")
+    template = {"text": {"text": "Hello"}}
+    variant = {"name": "v", "templateType": "TEXT", "templateConfiguration": template, "modelId": MODEL}
+    made = agent.create_prompt(name="support", variants=[variant])
+    version: dict[str, Any] = agent.create_prompt_version(promptIdentifier=made["id"])
+    return version
+
+
+def denied(call: Callable[[], Any]) -> bool:
+    """Whether a call is refused by IAM; any other error is raised."""
+    try:
+        call()
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("AccessDeniedException", "AccessDenied"):
+            raise
+        return True
+    return False
+
+
+def test_converse_on_a_version_needs_the_prompt_and_the_model(user: Any, prompt: dict[str, Any]) -> None:
+    draft, version = prompt["arn"].rpartition(":")[0], prompt["arn"]
+    render = {"Action": "bedrock:RenderPrompt", "Resource": f"{draft}:*"}
+    client = user(render, {"Action": "bedrock:InvokeModel", "Resource": FOUNDATION})
+    runtime = client("bedrock-runtime")
+    assert not denied(lambda: runtime.converse(modelId=version))
+    assert denied(lambda: runtime.converse(modelId=draft))
+    assert denied(lambda: runtime.converse_stream(modelId=version))
+
+
+def test_rendering_alone_is_not_enough(user: Any, prompt: dict[str, Any]) -> None:
+    runtime = user({"Action": "bedrock:RenderPrompt", "Resource": "*"})("bedrock-runtime")
+    assert denied(lambda: runtime.converse(modelId=prompt["arn"]))
+
+
+def test_the_model_alone_is_not_enough(user: Any, prompt: dict[str, Any]) -> None:
+    runtime = user({"Action": "bedrock:InvokeModel", "Resource": "*"})("bedrock-runtime")
+    hello = [{"role": "user", "content": [{"text": "hi"}]}]
+    assert denied(lambda: runtime.converse(modelId=prompt["arn"]))
+    assert not denied(lambda: runtime.converse(modelId=MODEL, messages=hello))
+
+
+def test_an_inference_profile_needs_its_foundation_model_too(user: Any) -> None:
+    profile = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{MODEL}"
+    runtime = user({"Action": "bedrock:InvokeModel", "Resource": profile})("bedrock-runtime")
+    hello = [{"role": "user", "content": [{"text": "hi"}]}]
+    assert denied(lambda: runtime.converse(modelId=f"us.{MODEL}", messages=hello))
+
+
+def test_versions_and_drafts_are_resources_of_their_own(user: Any, prompt: dict[str, Any]) -> None:
+    draft = prompt["arn"].rpartition(":")[0]
+    agent = user({"Action": ["bedrock:GetPrompt", "bedrock:DeletePrompt"], "Resource": f"{draft}:*"})("bedrock-agent")
+    assert not denied(lambda: agent.get_prompt(promptIdentifier=prompt["id"], promptVersion="1"))
+    assert denied(lambda: agent.get_prompt(promptIdentifier=prompt["id"]))
+    assert denied(lambda: agent.create_prompt_version(promptIdentifier=prompt["id"]))
+    assert denied(lambda: agent.delete_prompt(promptIdentifier=prompt["id"]))
+
+
+def test_a_denied_call_is_on_the_record_with_its_caller(aws: EmbeddedAws, user: Any, prompt: dict[str, Any]) -> None:
+    agent = user({"Action": "sqs:*", "Resource": "*"})("bedrock-agent")
+    assert denied(lambda: agent.update_prompt(promptIdentifier=prompt["id"], name="support"))
+    attribute = {"AttributeKey": "EventName", "AttributeValue": "UpdatePrompt"}
+    found = aws.client("cloudtrail").lookup_events(LookupAttributes=[attribute])["Events"][0]
+    event = json.loads(found["CloudTrailEvent"])
+    assert (event["errorCode"], event["userIdentity"]["type"]) == ("AccessDenied", "IAMUser")
+    assert event["userIdentity"]["userName"] == found["Username"]
+
+
+def test_leading_keys_hold_for_single_items_queries_and_each_item_of_a_transaction(aws: EmbeddedAws, user: Any) -> None:
+    aws.client("dynamodb").create_table(
+        TableName="releases",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    table = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/releases"
+    only_prompts = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["prompt#*"]}}
+    client = user(
+        {"Action": ["dynamodb:PutItem", "dynamodb:Query"], "Resource": table},
+        {"Action": "dynamodb:UpdateItem", "Resource": table, "Condition": only_prompts},
+    )("dynamodb")
+
+    def key(pk: str) -> dict[str, Any]:
+        return {"pk": {"S": pk}, "sk": {"S": "x"}}
+
+    def update(pk: str) -> dict[str, Any]:
+        values = {":a": {"S": "1"}}
+        return {
+            "TableName": "releases",
+            "Key": key(pk),
+            "UpdateExpression": "SET a = :a",
+            "ExpressionAttributeValues": values,
+        }
+
+    def put(pk: str) -> dict[str, Any]:
+        return {"Put": {"TableName": "releases", "Item": key(pk)}}
+
+    assert not denied(lambda: client.update_item(**update("prompt#1")))
+    assert denied(lambda: client.update_item(**update("timeline#1")))
+    append = [{"Update": update("prompt#1")}, put("timeline#1")]
+    assert not denied(lambda: client.transact_write_items(TransactItems=append))
+    rewrite = [{"Update": update("timeline#1")}, put("prompt#2")]
+    assert denied(lambda: client.transact_write_items(TransactItems=rewrite))
+
+
+def test_metrics_can_be_put_into_the_allowed_namespace_only(user: Any) -> None:
+    condition = {"StringEquals": {"cloudwatch:namespace": "Promptlane"}}
+    client = user({"Action": "cloudwatch:PutMetricData", "Resource": "*", "Condition": condition})("cloudwatch")
+    datum = [{"MetricName": "m", "Value": 1.0}]
+    assert not denied(lambda: client.put_metric_data(Namespace="Promptlane", MetricData=datum))
+    assert denied(lambda: client.put_metric_data(Namespace="Other", MetricData=datum))
+
+
+def role(aws: EmbeddedAws, name: str, service: str, *statements: dict[str, Any]) -> str:
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]}
+    made = aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]}
+    aws.client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+    arn: str = made["Arn"]
+    return arn
+
+
+def test_functions_and_state_machines_act_under_their_own_roles(aws: EmbeddedAws, eventually: Any) -> None:
+    client = aws.client
+    client("sqs").create_queue(QueueName="closed")
+    logs = {"Action": "logs:*", "Resource": "*"}
+    function_role = role(aws, "function", "lambda.amazonaws.com", logs)
+    source = "import boto3\ndef handle(event, context): boto3.client('sqs').get_queue_url(QueueName='closed')\n"
+    function = deploy(client, source, Role=function_role)
+
+    def machine(name: str, *statements: dict[str, Any]) -> str:
+        task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True}
+        task["Arguments"] = {"FunctionName": function, "Payload": {}}
+        definition = {"QueryLanguage": "JSONata", "StartAt": "T", "States": {"T": task}}
+        made = client("stepfunctions").create_state_machine(
+            name=name,
+            definition=json.dumps(definition),
+            roleArn=role(aws, name, "states.amazonaws.com", *statements),
+        )
+        arn: str = made["stateMachineArn"]
+        return arn
+
+    refused = run(client, eventually, machine("may-not", {"Action": "sns:Publish", "Resource": "*"}))
+    assert "lambda:InvokeFunction" in refused["cause"]
+    invoked = run(client, eventually, machine("may", {"Action": "lambda:InvokeFunction", "Resource": function}))
+    assert invoked["status"] == "FAILED"
+    assert "assumed-role/function/" in invoked["cause"]
+    assert "sqs:GetQueueUrl" in invoked["cause"] or "sqs:getqueueurl" in invoked["cause"].lower()
+
+
+def test_task_tokens_can_be_answered_only_for_the_granted_state_machine(
+    aws: EmbeddedAws, user: Any, eventually: Any
+) -> None:
+    client = aws.client
+    function = deploy(
+        client,
+        "def handle(event, context): print('TOKEN', event['token'])\n",
+        name="asks",
+        Role=role(aws, "asks", "lambda.amazonaws.com", {"Action": "logs:*", "Resource": "*"}),
+    )
+    task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken", "End": True}
+    task["Arguments"] = {"FunctionName": function, "Payload": {"token": "{% $states.context.Task.Token %}"}}
+    definition = {"QueryLanguage": "JSONata", "StartAt": "T", "States": {"T": task}}
+    invoke = {"Action": "lambda:InvokeFunction", "Resource": function}
+    machine = client("stepfunctions").create_state_machine(
+        name="review", definition=json.dumps(definition), roleArn=role(aws, "review", "states.amazonaws.com", invoke)
+    )["stateMachineArn"]
+    client("stepfunctions").start_execution(stateMachineArn=machine)
+
+    def printed() -> Any:
+        groups = client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/asks")["logGroups"]
+        return (
+            groups
+            and client("logs").filter_log_events(logGroupName="/aws/lambda/asks", filterPattern="TOKEN")["events"]
+        )
+
+    token = eventually(printed)[0]["message"].split()[1]
+    send = {"Action": ["states:SendTaskHeartbeat", "states:SendTaskSuccess"]}
+    mine = user({**send, "Resource": machine})("stepfunctions")
+    assert not denied(lambda: mine.send_task_heartbeat(taskToken=token))
+    iam = aws.client("iam")
+    iam.create_user(UserName="other")
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **send, "Resource": f"{machine}-other"}]}
+    iam.put_user_policy(UserName="other", PolicyName="p", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName="other")["AccessKey"]
+    keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+    assert denied(lambda: aws.client("stepfunctions", **keys).send_task_success(taskToken=token, output="{}"))
