@@ -96,6 +96,8 @@ def _fetch(url: str, data: bytes | None = None) -> str:
     except urllib.error.HTTPError as error:
         page = re.sub(r"<style.*?</style>|<[^>]+>", " ", error.read().decode(errors="replace"), flags=re.S)
         raise ReviewFailed(f"{url} answered {error.code}: {' '.join(page.split())[:400]}") from error
+    except urllib.error.URLError as error:
+        raise ReviewFailed(f"{url} cannot be opened: {error.reason}") from error
 
 
 class _Form(HTMLParser):

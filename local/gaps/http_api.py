@@ -1,8 +1,8 @@
 """HTTP APIs: an endpoint that every resolver knows.
 
 MiniStack's CloudFormation hands out `http://<id>.execute-api.localhost:<port>`. Browsers know that every name below
-`localhost` is this machine; the C library's resolver, and so Python, curl and the AWS SDKs, often do not. Here: the same
-API by path, `http://localhost:<port>/_aws/execute-api/<id>/$default`, which MiniStack serves as well."""
+`localhost` is this machine; the C library's resolver, and so Python, curl and the AWS SDKs, often do not. Here: the
+same API by path, `http://localhost:<port>/_aws/execute-api/<id>/$default`, which MiniStack serves as well."""
 
 from __future__ import annotations
 
