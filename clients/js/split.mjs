@@ -1,8 +1,7 @@
-// The split of docs/split.md in plain JavaScript: no dependencies, any runtime with TextEncoder.
-// BLAKE2s-256 after RFC 7693, unkeyed.
+// The split of docs/split.md in plain JavaScript: no dependencies, any runtime with TextEncoder and BigInt.
+// The keys of a salt are read from its BLAKE2s-256 (RFC 7693, unkeyed): compute them once per route.
 
 export const BUCKETS = 10000;
-export const GROUPS = 8;
 
 const IV = Uint32Array.of(
   0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
@@ -29,7 +28,7 @@ function compress(h, block, length, last) {
   const v = new Uint32Array(16);
   v.set(h);
   v.set(IV, 8);
-  v[12] ^= length; // units are at most 1,024 bytes: the high word of the counter stays 0
+  v[12] ^= length; // salts are short: the high word of the counter stays 0
   if (last) v[14] = ~v[14];
   const mix = (a, b, c, d, x, y) => {
     v[a] = v[a] + v[b] + x;
@@ -54,9 +53,9 @@ function compress(h, block, length, last) {
   for (let i = 0; i < 8; i++) h[i] ^= v[i] ^ v[i + 8];
 }
 
-/** The 32 bytes that bucket and group are read from. */
-export function digest(salt, unit) {
-  const data = new TextEncoder().encode(`${salt}\0${unit}`);
+/** BLAKE2s-256 of a text's UTF-8 bytes. */
+export function blake2s(text) {
+  const data = new TextEncoder().encode(text);
   const h = Uint32Array.from(IV);
   h[0] ^= 0x01010020; // 32 bytes of digest, no key, sequential
   const blocks = Math.max(1, Math.ceil(data.length / 64));
@@ -70,16 +69,50 @@ export function digest(salt, unit) {
   return new Uint8Array(out.buffer);
 }
 
+const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
+  for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
+  return n;
+});
+
+/** CRC-32 (that of zlib) of a text's UTF-8 bytes. */
+export function crc32(text) {
+  let crc = ~0;
+  for (const byte of new TextEncoder().encode(text)) crc = CRC[(crc ^ byte) & 255] ^ (crc >>> 8);
+  return ~crc >>> 0;
+}
+
+/** The two keys of a salt, as BigInt. */
+export function keys(salt) {
+  const view = new DataView(blake2s(salt).buffer);
+  return [(view.getBigUint64(0) >> 4n) | 1n, view.getBigUint64(8) >> 4n];
+}
+
+const P1 = 11400714785074694791n;
+const P2 = 14029467366897019727n;
+const P5 = 2870177450012600261n;
+const ALL = (1n << 64n) - 1n;
+
+/** The unit's 64-bit number under the keys of a salt, as BigInt. */
+export function number([k1, k2], unit) {
+  let acc = P5;
+  for (const lane of [(BigInt(crc32(unit)) * k1) % ((1n << 61n) - 1n), k2]) {
+    acc = (acc + lane * P2) & ALL;
+    acc = ((((acc << 31n) | (acc >> 33n)) & ALL) * P1) & ALL;
+  }
+  acc = (acc + (2n ^ P5 ^ 3527539n)) & ALL;
+  if (acc === ALL) acc = 1546275796n;
+  return acc ^ (1n << 63n);
+}
+
 /** The unit's bucket, 0 to 9999. */
 export function bucket(salt, unit) {
-  const d = digest(salt, unit);
-  const number = new DataView(d.buffer).getUint32(0, false);
-  return Math.floor((number * BUCKETS) / 2 ** 32); // exact: below 2^46
+  const high = Number(number(keys(salt), unit) >> 32n);
+  return Math.floor((high * BUCKETS) / 2 ** 32); // exact: below 2^46
 }
 
 /** The unit's group, "0" to "7". */
 export function group(salt, unit) {
-  return String(digest(salt, unit)[4] % GROUPS);
+  return String((number(keys(salt), unit) >> 29n) & 7n);
 }
 
 /** "stable", "canary" or "holdback" for a unit under a route item. */

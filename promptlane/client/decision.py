@@ -1,21 +1,20 @@
 """What a unit gets, and the live route it is read from.
 
 A route item is parsed once per revision into ready-made decisions and one threshold, so that a decision at run time
-is a hash, a comparison of bytes and nothing else. The item's format is promptlane.domain.route's; it is read here
+is a hash, a comparison and nothing else. The item's format is promptlane.domain.route's; it is read here
 again, without that module's imports, and a test keeps the two the same.
 """
 
 from __future__ import annotations
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.split import BUCKETS, below, hasher
+from promptlane.domain.split import BUCKETS, below, keys
 
 from .errors import InvalidVariables, UnsupportedRoute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from hashlib import blake2s
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 SCHEMA = 1
@@ -110,14 +109,27 @@ class Decision:
 class LiveRoute:
     """One revision of a prompt's route, ready to decide by.
 
-    A digest below `threshold` gets `low`, any other `high`; both are the same when nothing is split. `due` (monotonic
+    A number below `threshold` gets `low`, any other `high`; both are the same when nothing is split. `due` (monotonic
     seconds) is when it should be read again and `read_at` when it last was; the cache moves them.
     """
 
-    __slots__ = ("due", "hasher", "high", "low", "phase", "read_at", "revision", "salt", "split", "stable", "threshold")
+    __slots__ = (
+        "due",
+        "high",
+        "k1",
+        "k2",
+        "low",
+        "phase",
+        "read_at",
+        "revision",
+        "salt",
+        "split",
+        "stable",
+        "threshold",
+    )
 
     def __init__(
-        self, *, stable: Decision, low: Decision, high: Decision, threshold: bytes, salt: str, revision: int, phase: str
+        self, *, stable: Decision, low: Decision, high: Decision, threshold: int, salt: str, revision: int, phase: str
     ) -> None:
         self.stable = stable
         self.low = low
@@ -125,7 +137,7 @@ class LiveRoute:
         self.split = low is not high
         self.threshold = threshold
         self.salt = salt
-        self.hasher: Callable[[], blake2s] = hasher(salt)
+        self.k1, self.k2 = keys(salt)
         self.revision = revision
         self.phase = phase
         self.due = 0.0
@@ -186,4 +198,4 @@ def pinned(prompt: str, version_arn: str) -> LiveRoute:
             "for example arn:aws:bedrock:eu-west-1:111122223333:prompt/ABCDEFGHIJ:3"
         )
     stable = Decision(prompt=prompt, version=int(tail), version_arn=version_arn, track="stable")
-    return LiveRoute(stable=stable, low=stable, high=stable, threshold=b"", salt="", revision=0, phase="steady")
+    return LiveRoute(stable=stable, low=stable, high=stable, threshold=0, salt="", revision=0, phase="steady")

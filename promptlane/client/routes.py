@@ -43,7 +43,7 @@ class Routes:
 
     def __init__(
         self, reader: RouteReader, *, refresh: float = 2.0, max_age: float | None = None, patience: float = 0.3,
-        first_wait: float = 4.0, fallback: Mapping[str, str] | None = None,
+        first_wait: float = 10.0, fallback: Mapping[str, str] | None = None,
         on_stale: Callable[[str, float], None] = lambda prompt, age: None,
     ) -> None:  # fmt: skip
         if refresh <= 0:

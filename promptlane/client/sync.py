@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from time import monotonic, time
+from zlib import crc32
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.split import MAX_UNIT_BYTES, digest, group_of
+from promptlane.domain.split import MAX_UNIT_BYTES, group, mix
 
 from .errors import InvalidUnit
 
@@ -140,9 +141,7 @@ class PromptClient:
         if monotonic() >= live.due or not 0 < len(data) <= MAX_UNIT_BYTES:
             return self._route_slowly(prompt, unit)
         if live.split:
-            taken = live.hasher()
-            taken.update(data)
-            return live.low if taken.digest() < live.threshold else live.high
+            return live.low if mix((crc32(data) * live.k1, live.k2)) < live.threshold else live.high
         return live.low
 
     def _route_slowly(self, prompt: str, unit: str) -> Decision:
@@ -150,9 +149,7 @@ class PromptClient:
         if not isinstance(prompt, str) or not prompt:
             raise InvalidInput(f"prompt={prompt!r}; give the prompt's name, id or ARN")
         live = self._routes.current(prompt)
-        taken = live.hasher()
-        taken.update(data)
-        return live.low if taken.digest() < live.threshold else live.high
+        return live.low if mix((crc32(data) * live.k1, live.k2)) < live.threshold else live.high
 
     def converse(
         self,
@@ -288,7 +285,7 @@ class PromptClient:
     def _group(decision: Decision, unit: str) -> str:
         if decision.phase == "steady":
             return ""
-        return str(group_of(digest(decision.salt, unit)))
+        return group(decision.salt, unit)
 
     def _caller(self) -> Caller:
         if self._caller_made is None:

@@ -7,13 +7,14 @@ import math
 import shutil
 import subprocess
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain import names
-from promptlane.domain.split import BUCKETS, GROUPS, below, bucket, digest, group, hasher, track
+from promptlane.domain import names, split
+from promptlane.domain.split import BUCKETS, GROUPS, below, bucket, group, keys, mix, number, track
 
 ROOT = Path(__file__).parents[3]
 VECTORS = ROOT / "docs" / "split-vectors.json"
@@ -34,11 +35,15 @@ def test_the_split_has_as_many_buckets_and_groups_as_the_contract_says() -> None
 
 
 @given(SALTS, UNITS, st.integers(0, BUCKETS))
-def test_comparing_bytes_decides_as_the_bucket_does(salt: str, unit: str, weight: int) -> None:
-    taken = hasher(salt)()
-    taken.update(unit.encode())
-    assert taken.digest() == digest(salt, unit)
-    assert (taken.digest() < below(weight)) == (bucket(salt, unit) < weight)
+def test_one_comparison_decides_as_the_bucket_does(salt: str, unit: str, weight: int) -> None:
+    k1, k2 = keys(salt)
+    found = mix((crc32(unit.encode()) * k1, k2))
+    assert (found < below(weight)) == (bucket(salt, unit) < weight)
+
+
+@given(st.integers(0, (1 << 92) - 1), st.integers(0, (1 << 60) - 1))
+def test_the_interpreters_own_hash_is_used_only_where_it_is_the_published_one(a: int, b: int) -> None:
+    assert mix((a, b)) == split._rounds((a, b))
 
 
 @given(SALTS, UNITS, st.integers(0, BUCKETS), st.integers(0, BUCKETS))
@@ -77,18 +82,22 @@ def test_buckets_and_groups_are_uniform_and_independent_of_each_other(form: str)
 def test_two_prompts_pick_their_canary_units_independently(form: str) -> None:
     n, share = 60_000, 500
     for first, second in [("prompt7", "prompt8"), ("00000000", "00000001"), ("ABCDEFGHIJ-2-1", "ABCDEFGHIJ-2-2")]:
-        both = sum(
-            bucket(first, unit) < share and bucket(second, unit) < share for unit in (form.format(i) for i in range(n))
-        )
+        units = [form.format(i) for i in range(n)]
+        pairs = [(bucket(first, unit), bucket(second, unit)) for unit in units]
+        both = sum(a < share and b < share for a, b in pairs)
         expected = n * 0.05 * 0.05
         assert abs(both - expected) / math.sqrt(expected) < 4.5
+        joint = [0] * 400
+        for a, b in pairs:
+            joint[a * 20 // BUCKETS * 20 + b * 20 // BUCKETS] += 1
+        assert abs(chi_square_z(joint, [n / 400] * 400)) < 4.5
 
 
 def test_the_published_vectors_are_what_this_code_computes() -> None:
     document = json.loads(VECTORS.read_text(encoding="utf-8"))
     assert len(document["vectors"]) >= 50
     for v in document["vectors"]:
-        assert digest(v["salt"], v["unit"]).hex() == v["digest"]
+        assert f"{number(v['salt'], v['unit']):016x}" == v["number"]
         assert bucket(v["salt"], v["unit"]) == v["bucket"]
         assert group(v["salt"], v["unit"]) == v["group"]
     for v in document["tracks"]:

@@ -1,0 +1,157 @@
+# ruff: noqa: E501 - the stub inside is a program of its own
+"""What the gateway adds to a model call, and what its cold start adds to a bare boto3 function.
+
+    make bench-gateway      writes .local/bench/gateway.json
+
+The same stub of Bedrock and DynamoDB answers both sides, in a process of its own: after 0, 50 or 500 ms. Called are the
+handler with an API Gateway event, and boto3's converse with the same client settings, in turns in one process. Added
+time is the difference of medians (p50) and of 99th percentiles. API Gateway's own time is not in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+OUT = Path(".local/bench/gateway.json")
+_ARN = "arn:aws:bedrock:eu-west-1:111122223333:prompt/ABCDEFGHIJ"
+_STUB = r"""
+import asyncio, json, sys
+ref = lambda v: {"M": {"version": {"N": str(v)}, "fingerprint": {"S": "f"}, "arn": {"S": "%s:" % sys.argv[1] + str(v)}}}
+item = {"schema": {"N": "1"}, "prompt": {"S": "p"}, "prompt_id": {"S": "ABCDEFGHIJ"}, "stable": ref(1), "canary": ref(2),
+        "salt": {"S": "s"}, "revision": {"N": "1"}, "phase": {"S": "canary"}, "weight": {"N": "2500"},
+        "release_id": {"S": "ABCDEFGHIJ-2-1"}}
+ROUTE = json.dumps({"Item": item}).encode()
+SECRET = json.dumps({"SecretString": "k" * 64, "Name": "s", "ARN": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:s"})
+ANSWER = json.dumps({"output": {"message": {"role": "assistant", "content": [{"text": "Certainly, here it is. " * 20}]}},
+    "stopReason": "end_turn", "usage": {"inputTokens": 10, "outputTokens": 100, "totalTokens": 110},
+    "metrics": {"latencyMs": 1}}).encode()
+async def serve(reader, writer):
+    try:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(head.split("content-length: ")[1].split("\r\n")[0])
+            await reader.readexactly(length)
+            if "x-amz-target: dynamodb" in head: body = ROUTE
+            elif "x-amz-target: secretsmanager" in head: body = SECRET.encode()
+            else:
+                await asyncio.sleep(int(head.split("x-delay: ")[1].split("\r\n")[0]) / 1000 if "x-delay" in head else 0)
+                body = ANSWER
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+_BARE = """
+import boto3
+from botocore.config import Config
+client = boto3.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}))
+client.converse(modelId="%s:1", promptVariables={})
+"""
+_GATEWAY = """
+from functions.gateway.handler import handle
+import json
+http = {"method": "POST", "path": "/prompts/p/converse"}
+reply = handle({"rawPath": http["path"], "requestContext": {"http": http}, "body": json.dumps({"unit": "u"})}, None)
+assert reply["statusCode"] == 200, reply
+"""
+
+
+def environment(port: int) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true", "ROUTE_TABLE": "routes",
+        "RECEIPT_SECRET": "s", "AWS_LAMBDA_FUNCTION_NAME": "gateway", "PYTHONPATH": os.getcwd(),
+    }  # fmt: skip
+
+
+def event(unit: str) -> dict[str, Any]:
+    http = {"method": "POST", "path": "/prompts/p/converse"}
+    return {"rawPath": http["path"], "requestContext": {"http": http}, "body": json.dumps({"unit": unit})}
+
+
+def timed(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1000
+
+
+def added(delay_ms: int, calls: int) -> dict[str, float]:
+    """p50 and p99 of the gateway's handler over those of a direct call, measured in turns."""
+    from functions.gateway import handler
+
+    client = handler.wire()
+    handler.handle(event("warm"), None)
+    direct = client._aws.bedrock(17.0)
+
+    def slow(request: Any, **more: Any) -> None:
+        request.headers["x-delay"] = str(delay_ms)
+
+    for made in client._aws._clients.values():
+        made.meta.events.register("before-send.bedrock-runtime", slow)
+    model, metadata = f"{_ARN}:1", {"prompt": "p"}
+    ours, theirs = [], []
+    for i in range(calls):
+        theirs.append(timed(lambda: direct.converse(modelId=model, promptVariables={}, requestMetadata=metadata)))
+        ours.append(timed(lambda i=i: handler.handle(event(f"u{i}"), None)))
+    for made in client._aws._clients.values():
+        made.meta.events.unregister("before-send.bedrock-runtime", slow)
+
+    def at(values: list[float], share: float) -> float:
+        return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
+
+    return {"model_ms": delay_ms, "calls": calls, **{
+        f"p{round(q * 100)}": at(ours, q) - at(theirs, q) for q in (0.5, 0.99)
+    }}  # fmt: skip
+
+
+def cold(program: str, env: dict[str, str], repeats: int) -> float:
+    """Median milliseconds of a fresh process from start to its first answer."""
+
+    def run() -> None:
+        subprocess.run(
+            [sys.executable, "-c", program], check=True, env={**os.environ, **env}, stdout=subprocess.DEVNULL
+        )
+
+    return statistics.median(timed(run) for _ in range(repeats))
+
+
+def main() -> None:
+    stub = subprocess.Popen([sys.executable, "-c", _STUB, _ARN], stdout=subprocess.PIPE, text=True)
+    try:
+        assert stub.stdout is not None
+        env = environment(int(stub.stdout.readline()))
+        bare = gateway = 0.0
+        pairs = [(cold(_BARE % _ARN, env, 1), cold(_GATEWAY, env, 1)) for _ in range(11)]
+        bare, gateway = statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+        share = statistics.median(b / a for a, b in pairs)
+        os.environ.update(env)
+        real, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115 - EMF lines go where Lambda's log would
+        try:
+            rows = [added(delay, calls) for delay, calls in ((0, 1500), (50, 200), (500, 30))]
+        finally:
+            sys.stdout.close()
+            sys.stdout = real
+    finally:
+        stub.kill()
+        stub.wait()
+    result = {"added_ms": rows, "init_ms": gateway, "bare_boto3_init_ms": bare, "init_ratio": share}
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(result, indent=1))
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
