@@ -107,8 +107,8 @@ def _add_groups(one: Arm, other: Arm) -> tuple[Pair, ...]:
     return tuple((n + m, y + z) for (n, y), (m, z) in zip(one.groups, other.groups, strict=True)) if known else ()
 
 
-def trusted(blocks: Iterable[Block], *, now: float) -> tuple[list[Block], list[str]]:
-    """Blocks in order of time without impossible, repeated and future ones, and a sentence on each thing left out."""
+def trusted(blocks: Iterable[Block], *, since: float, now: float) -> tuple[list[Block], list[str]]:
+    """Blocks in order of time without impossible, repeated, older and future ones; and a sentence on each left out."""
     kept: dict[float, Block] = {}
     notes: list[str] = []
     for block in blocks:
@@ -118,6 +118,8 @@ def trusted(blocks: Iterable[Block], *, now: float) -> tuple[list[Block], list[s
             notes.append(f"{at} has no valid time; ignored")
         elif problem:
             notes.append(f"{at} holds impossible counts ({problem}); ignored")
+        elif block.start < since:
+            notes.append(f"{at} lies before this phase; ignored")
         elif block.end > now:
             notes.append(f"{at} lies in the future (clock moved?); ignored")
         elif block.start in kept:

@@ -26,7 +26,7 @@ from .names import UNIT_GROUPS
 
 SCALES: Final = (1, 4, 16, 64)
 """Window lengths in blocks; the whole time is always tried too."""
-SIGNIFICANT: Final = 2.5
+SIGNIFICANT: Final = 2.2
 UNKNOWN: Final = 3.0
 """Inflation assumed when the groups of an arm are not known, or too few of them hold requests."""
 FEW_GROUPS: Final = 3.0

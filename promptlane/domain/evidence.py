@@ -25,9 +25,10 @@ ADVANCE_BETS: Final = ((0.0, 0.75), (0.4, 0.25))
 SPLIT_BETS: Final = (0.5, 0.8, 0.9, 0.95, 1.05, 1.1, 1.25, 2.0)
 """Multiples of the declared odds, equally weighted."""
 
-FIRST_START: Final = 0.85
+FIRST_START: Final = 0.9
 """Weight of the bet opened at the beginning; the rest goes to starts opened each hour after, for late harm."""
 START_EVERY: Final = 3600.0
+MAX_STARTS: Final = 24 * 366
 _CAP: Final = 50.0
 _TINY: Final = 1e-9
 
@@ -122,7 +123,7 @@ def harm(blocks: Sequence[Block], learner: Learner, *, tolerance: float = 0.0, i
     sums = [0.0] * len(HARM_BETS)
     starts: list[list[float]] = []
     for block in blocks:
-        while len(starts) * START_EVERY <= block.start - blocks[0].start:
+        while len(starts) < MAX_STARTS and len(starts) * START_EVERY <= block.start - blocks[0].start:
             starts.append(list(sums))
         q0 = learner.rate
         for k, (odds, _) in enumerate(HARM_BETS):

@@ -121,9 +121,9 @@ def judge(
     notes: list[str] = []
     found = [_weigh(g, blocks.get(g.name, ()), policy.canary, context, now, (history or {}).get(g.name), notes)
              for g in policy.canary.guard_metrics]  # fmt: skip
-    assigned, odd = trusted(assignments, now=now)
+    assigned, odd = trusted(assignments, since=context.phase_since, now=now)
     notes += [f"{sentence} (assignments)" for sentence in odd]
-    reported, _ = trusted(blocks.get(GuardName.ERROR, ()), now=now)
+    reported, _ = trusted(blocks.get(GuardName.ERROR, ()), since=context.phase_since, now=now)
     split = (_split(assigned) + _split(reported)) / 2
     combined = sum(m.share * m.harm for m in found)
     guilty = max(found, key=lambda m: m.share * m.harm, default=None)
@@ -144,7 +144,7 @@ def _weigh(
     guard: GuardMetric, blocks: Sequence[Block], policy: CanaryPolicy, context: StepContext, now: float,
     history: Pair | None, notes: list[str],
 ) -> MetricEvidence:  # fmt: skip
-    good, odd = trusted(blocks, now=now)
+    good, odd = trusted(blocks, since=context.phase_since, now=now)
     notes += [f"{guard.name}: {sentence}" for sentence in odd]
     if history is not None and Arm(*history).problem():
         notes.append(f"{guard.name}: the control's history {list(history)} is impossible; ignored")

@@ -150,9 +150,9 @@ class FusePolicy:
     refusal: float = 0.15
     shielded: float = 0.5
     outage: float = 0.5
-    sigmas: float = 10.0
+    sigmas: float = 8.0
     min_requests: int = 20
-    periods: int = 2
+    periods: int = 3
 
 
 @dataclass(frozen=True, slots=True)

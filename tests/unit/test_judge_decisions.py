@@ -1,0 +1,202 @@
+"""What the judge decides, and that no bad input makes it decide anything."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promptlane.domain.blocks import Arm, Block, Chunk, trusted
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.judge import Judgement, StepContext, judge, ladder_factor
+from promptlane.domain.names import GuardName, Phase
+from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy, Step
+
+START = 1_700_000_000.0
+CONTEXT = StepContext(Phase.CANARY, 0, since=START, phase_since=START)
+
+
+def policy(*guards: GuardMetric, **canary: object) -> Policy:
+    return Policy(
+        review=ReviewPolicy((Reviewer("Ann", "ann@example.com"),)),
+        canary=CanaryPolicy(
+            steps=(Step(1000, 600, 6 * 3600),), ladder=(1.0,),
+            guard_metrics=guards or (GuardMetric(GuardName.ERROR),), **canary,  # type: ignore[arg-type]
+        ),
+    )  # fmt: skip
+
+
+def arm(rng: random.Random, n: int, rate: float) -> Arm:
+    sizes = [n // 8 + (g < n % 8) for g in range(8)]
+    groups = tuple((m, sum(rng.random() < rate for _ in range(m))) for m in sizes)
+    return Arm(n, sum(b for _, b in groups), groups)
+
+
+def minutes(count: int, n0: int, p0: float, n1: int, p1: float, *, seed: int = 3, share: float = 0.1) -> list[Block]:
+    rng = random.Random(seed)
+    return [Block(START + 60 * i, 60, share, arm(rng, n0, p0), arm(rng, n1, p1)) for i in range(count)]
+
+
+def decide(
+    blocks: list[Block], made: Policy | None = None, context: StepContext = CONTEXT, **more: object
+) -> Judgement:
+    made = made or policy()
+    counts = {g.name: blocks for g in made.canary.guard_metrics}
+    return judge(counts, more.get("assigned", blocks), made, context, START + 3 * 3600)  # type: ignore[arg-type]
+
+
+def test_harm_harmlessness_and_neither() -> None:
+    assert decide(minutes(60, 90, 0.01, 10, 0.2)).judgement == "roll_back"
+    assert decide(minutes(150, 900, 0.01, 100, 0.01)).judgement == "advance"
+    assert decide(minutes(10, 9, 0.01, 1, 0.01)).judgement == "hold"
+
+
+def test_one_harmful_metric_of_several_is_named() -> None:
+    made = policy(GuardMetric(GuardName.ERROR), GuardMetric(GuardName.REFUSAL), GuardMetric(GuardName.SLOW))
+    good, bad = minutes(120, 90, 0.01, 10, 0.01), minutes(120, 90, 0.01, 10, 0.3)
+    counts = {GuardName.ERROR: good, GuardName.REFUSAL: bad, GuardName.SLOW: good}
+    found = judge(counts, good, made, CONTEXT, START + 3 * 3600)
+    assert (found.judgement, found.guilty) == ("roll_back", GuardName.REFUSAL)
+    assert found.reason.startswith("Refusal")
+
+
+def test_a_metric_that_is_only_watched_does_not_stop_an_advance_but_can_roll_back() -> None:
+    made = policy(GuardMetric(GuardName.ERROR), GuardMetric(GuardName.NEGATIVE_FEEDBACK, required=False))
+    good = minutes(150, 900, 0.01, 100, 0.01)
+    silent = judge({GuardName.ERROR: good}, good, made, CONTEXT, START + 3 * 3600)
+    assert silent.judgement == "advance"
+    counts = {GuardName.ERROR: good, GuardName.NEGATIVE_FEEDBACK: minutes(60, 90, 0.01, 10, 0.4)}
+    assert judge(counts, good, made, CONTEXT, START + 3 * 3600).judgement == "roll_back"
+
+
+def test_a_broken_split_is_never_an_advance_nor_proof_of_harm() -> None:
+    skewed = [Block(b.start, 60, 0.3, b.control, b.trial) for b in minutes(150, 900, 0.01, 100, 0.05)]
+    found = decide(skewed)
+    assert (found.judgement, found.cause) == ("hold", "split")
+    assert "instead of 30.0 %" in found.reason
+
+
+def test_outcomes_that_get_lost_are_a_broken_split() -> None:
+    assigned = minutes(150, 900, 0.01, 100, 0.01)
+    lost = minutes(150, 900, 0.01, 50, 0.02)
+    found = decide(lost, assigned=assigned)
+    assert (found.judgement, found.cause) == ("hold", "split")
+    assert "outcomes" in found.reason
+
+
+def test_heavy_units_do_not_look_like_a_broken_split() -> None:
+    """All requests of a group come from one heavy unit, which sits in one arm for good."""
+    control = Arm(900, 0, ((300, 0), (100, 0), (100, 0), (100, 0), (100, 0), (100, 0), (100, 0), (0, 0)))
+    trial = Arm(200, 0, ((10, 0), (10, 0), (10, 0), (10, 0), (10, 0), (10, 0), (10, 0), (130, 0)))
+    found = decide([Block(START + 60 * i, 60, 0.1, control, trial) for i in range(60)])
+    assert found.cause != "split"
+
+
+def test_tolerance_forgives_what_is_worse_by_less() -> None:
+    blocks = minutes(170, 900, 0.02, 100, 0.026, seed=5)
+    strict = decide(blocks, policy(GuardMetric(GuardName.ERROR, margin_abs=0.02)))
+    lenient = decide(blocks, policy(GuardMetric(GuardName.ERROR, margin_abs=0.02, tolerance=0.01)))
+    assert lenient.harm < strict.harm
+    assert lenient.judgement != "roll_back"
+
+
+@pytest.mark.parametrize(("steps", "ladder", "factors"), [
+    (3, (3.0, 1.5, 1.0), [3.0, 1.5, 1.0]), (4, (3.0, 1.5, 1.0), [3.0, 3.0, 1.5, 1.0]), (1, (3.0, 1.5, 1.0), [1.0]),
+])  # fmt: skip
+def test_the_ladder_ends_at_one_whatever_the_steps(steps: int, ladder: tuple[float, ...], factors: list[float]) -> None:
+    made = CanaryPolicy(steps=tuple(Step(100 * (i + 1)) for i in range(steps)), ladder=ladder)
+    assert [ladder_factor(made, i) for i in range(steps)] == factors
+
+
+impossible = st.sampled_from(
+    [Arm(-1, 0), Arm(5, 6), Arm(5, -1), Arm(math.nan, 0), Arm(5, math.nan), Arm(math.inf, 1), Arm(5, 1, ((1, 2),) * 8)]  # type: ignore[arg-type]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(bad=impossible, at=st.integers(0, 149), in_trial=st.booleans())
+def test_impossible_counts_are_left_out_and_noted(bad: Arm, at: int, in_trial: bool) -> None:
+    blocks = minutes(150, 90, 0.01, 10, 0.01)
+    b = blocks[at]
+    blocks[at] = Block(b.start, 60, b.share, *((b.control, bad) if in_trial else (bad, b.trial)))
+    found = decide(blocks)
+    assert found.judgement == decide([x for i, x in enumerate(blocks) if i != at]).judgement
+    assert any("impossible" in note for note in found.notes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(allow_nan=True, allow_infinity=True), st.integers(-5, 50), st.integers(-5, 50),
+                          st.integers(-5, 50), st.integers(-5, 50)), max_size=30), st.floats(0, 2e9))  # fmt: skip
+def test_whatever_comes_in_the_judge_answers(rows: list[tuple[float, int, int, int, int]], now: float) -> None:
+    blocks = [Block(at, 60, 0.1, Arm(a, b), Arm(c, d)) for at, a, b, c, d in rows]
+    found = judge({GuardName.ERROR: blocks}, blocks, policy(), CONTEXT, now)
+    assert found.judgement in ("advance", "hold", "roll_back")
+    assert math.isfinite(found.harm)
+    assert found.reason
+
+
+def test_counts_that_change_after_the_fact_and_blocks_from_the_future_are_ignored() -> None:
+    block = Block(START, 60, 0.1, Arm(10, 1), Arm(5, 0))
+    changed = Block(START, 60, 0.1, Arm(8, 1), Arm(5, 0))
+    future = Block(START + 7200, 60, 0.1, Arm(10, 1), Arm(5, 0))
+    kept, notes = trusted([block, changed, future, block], since=START, now=START + 3600)
+    assert kept == [block]
+    assert len(notes) == 2
+
+
+def test_a_clock_that_jumps_back_holds() -> None:
+    blocks = minutes(150, 900, 0.01, 100, 0.01)
+    found = judge({GuardName.ERROR: blocks}, blocks, policy(), CONTEXT, START - 3600)
+    assert found.judgement == "hold"
+
+
+def test_errors_of_zero_can_never_be_proved_and_therefore_hold() -> None:
+    found = decide(minutes(60, 90, 0.01, 10, 0.5), policy(alpha=0.0, beta=0.0))
+    assert found.judgement == "hold"
+
+
+def test_a_margin_of_zero_never_advances() -> None:
+    made = policy(GuardMetric(GuardName.ERROR, margin_abs=0.0, margin_rel=0.0))
+    assert decide(minutes(150, 900, 0.01, 100, 0.01), made).judgement == "hold"
+
+
+def test_a_metric_silent_for_an_hour_is_named() -> None:
+    quiet = minutes(30, 90, 0.01, 10, 0.01)
+    assert any("has sent no data for" in note for note in decide(quiet).notes)
+
+
+@given(st.lists(st.one_of(st.none(), st.text(), st.lists(st.floats(allow_nan=True), max_size=6)), max_size=6))
+def test_a_stored_row_that_is_no_block_is_refused(row: list[object]) -> None:
+    with pytest.raises(InvalidInput, match="stored block"):
+        Block.from_list(row)
+    item = {"phase": "canary", "metric": "Error", "start": 0, "end": 60, "blocks": [row]}
+    assert Chunk.from_item(item).blocks == ()
+
+
+def test_equal_sessions_are_rolled_back_rarely() -> None:
+    """Requests of a session go wrong together; judged as independent, one release in three would be rolled back."""
+    wrong = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        cells = [[[[0, 0] for _ in range(8)] for _ in range(2)] for _ in range(60)]
+        for _ in range(400):
+            side, group, begin, rate = (
+                int(rng.random() < 0.2),
+                rng.randrange(8),
+                rng.random() * 55,
+                rng.betavariate(0.05, 0.95),
+            )
+            for _ in range(10):
+                cell = cells[int(begin + rng.random() * 5)][side][group]
+                cell[0] += 1
+                cell[1] += rng.random() < rate
+        blocks = []
+        for i, (control, trial) in enumerate(cells):
+            groups = [tuple((n, bad) for n, bad in side) for side in (control, trial)]
+            sides = [Arm(sum(n for n, _ in g), sum(bad for _, bad in g), g) for g in groups]
+            blocks.append(Block(START + 60 * i, 60, 0.2, *sides))
+        wrong += decide(blocks).judgement == "roll_back"
+    assert wrong <= 6
