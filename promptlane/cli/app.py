@@ -223,3 +223,50 @@ def rollback(
     from .deciding import rollback
 
     rollback(ctx.obj, prompt, reason=reason, function=function, as_json=as_json)
+
+
+reviewers = typer.Typer(help="Reviewers and the subscriptions by which email reaches them.", no_args_is_help=True)
+app.add_typer(reviewers, name="reviewers")
+Email = Annotated[str, typer.Argument(help="The reviewer's email address, as in release.yaml.", show_default=False)]
+
+
+@reviewers.command("list")
+def reviewers_list(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Every reviewer, and whether email arrives: pending, missing and unexpected subscriptions stand out."""
+    from .review import reviewers_list
+
+    reviewers_list(ctx.obj, as_json=as_json)
+
+
+@reviewers.command("confirm")
+def reviewers_confirm(
+    ctx: typer.Context,
+    email: Email,
+    link: Annotated[str, typer.Argument(help="The link in SNS's email, unopened, or its Token.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Confirm a subscription so that only somebody with AWS credentials can unsubscribe it."""
+    from .review import reviewers_confirm
+
+    reviewers_confirm(ctx.obj, email, link, as_json=as_json)
+
+
+@reviewers.command("subscribe")
+def reviewers_subscribe(ctx: typer.Context, email: Email, as_json: AsJson = False) -> None:
+    """Have SNS send a reviewer its confirmation email again."""
+    from .review import reviewers_subscribe
+
+    reviewers_subscribe(ctx.obj, email, as_json=as_json)
+
+
+@app.command()
+def record(
+    ctx: typer.Context,
+    subject: Release,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write the document to.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One JSON document for an auditor: what reviewers were shown, who decided what, and the whole timeline."""
+    from .review import record
+
+    record(ctx.obj, subject, out, as_json=as_json)

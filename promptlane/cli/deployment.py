@@ -14,8 +14,10 @@ from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError, Un
 from .operations import Operations
 
 if TYPE_CHECKING:
+    from promptlane.aws.mail import ReviewerTopics
     from promptlane.aws.prompts import BedrockPrompts
     from promptlane.domain.ports import Enrolments, IntakeQueue, ReleaseStore, RouteStore
+    from promptlane.domain.review_ports import Briefs, ReviewStore
 
 Json = Any
 
@@ -67,6 +69,27 @@ class Deployment:
         return SsmEnrolments(
             ssm=client("ssm"), s3=client("s3"), deployment=self.name, report_bucket=self.resource("report_bucket")
         )
+
+    @cached_property
+    def reviews(self) -> ReviewStore:
+        from promptlane.aws.clients import resource
+        from promptlane.aws.reviews import DynamoReviews
+
+        return DynamoReviews(resource("dynamodb").Table(self.resource("release_table")))
+
+    @cached_property
+    def briefs(self) -> Briefs:
+        from promptlane.aws.clients import client
+        from promptlane.aws.reviews import S3Briefs
+
+        return S3Briefs(client("s3"), self.resource("report_bucket"))
+
+    @cached_property
+    def reviewer_topics(self) -> ReviewerTopics:
+        from promptlane.aws.clients import client
+        from promptlane.aws.mail import ReviewerTopics
+
+        return ReviewerTopics(sns=client("sns"), ssm=client("ssm"), deployment=self.name)
 
     @cached_property
     def queue(self) -> IntakeQueue:

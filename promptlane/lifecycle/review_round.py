@@ -35,6 +35,7 @@ from .review_desk import ReviewDesk, entry_id
 
 Json = Any
 _TRIES: Final = 8
+_EARLY: Final = 60.0
 _GRACE: Final = 3600.0
 """How long an expired review stays listed, so that its release's end is surely written before it is forgotten."""
 
@@ -99,7 +100,7 @@ class ReviewRound:
         if stored is None or stored.round != round:
             request = self._new_request(release, policy, round, task_token)
         else:
-            request = replace(stored, task_token=task_token, expires_at=self.clock() + policy.review.expires_after)
+            request = replace(stored, task_token=task_token, expires_at=self._expiry(policy))
         request = self.reviews.open(request)
         self._in_review(request)
         if request.outcome is None:
@@ -144,10 +145,15 @@ class ReviewRound:
             verdict=tests.verdict,
             code=replace(release, round=round).short_code,
             requested_at=now,
-            expires_at=now + policy.review.expires_after,
+            expires_at=self._expiry(policy),
             task_token=task_token,
             reach=self.post_reach(policy.review.reviewers),
         )
+
+    def _expiry(self, policy: Policy) -> float:
+        """A little before the workflow's step times out, so that no decision in time is answered into the void."""
+        span = policy.review.expires_after
+        return self.clock() + span - min(_EARLY, span / 20)
 
     def _pinned(self, release: Release, version: int, fingerprint: str) -> PromptVersion:
         found = self.prompts.version(release.prompt_id, version)

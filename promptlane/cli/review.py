@@ -1,0 +1,106 @@
+"""`reviewers list|confirm|subscribe`, `record`: who can be reached for reviews, and what a review left for auditors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.review import REACHED, out_of_reach, reach_in_words, reviewer_key, tally
+from promptlane.lifecycle.review_record import review_record
+
+from .deciding import in_flight
+from .deployment import Deployment
+from .session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json = Any
+
+
+def reviewers_list(session: Session, *, as_json: bool) -> None:
+    """Every reviewer of the deployment with the state of the email subscription."""
+    rows = [
+        {"email": email, "topic": topic, "state": state, "says": reach_in_words(state)}
+        for email, topic, state in session.deployment.reviewer_topics.all()
+    ]
+
+    def show(console: Console) -> None:
+        from rich.table import Table
+
+        table = Table("reviewer", "subscription", "", box=None, header_style="bold")
+        for row in rows:
+            style = "green" if row["state"] == "confirmed" else "yellow" if row["state"] in REACHED else "red"
+            table.add_row(row["email"], f"[{style}]{row['state']}[/]", row["says"])
+        console.print(table if rows else "This deployment has no reviewers; name them in a release.yaml and deploy.")
+
+    session.emit({"reviewers": rows}, as_json=as_json, show=show)
+
+
+def reviewers_confirm(session: Session, email: str, link: str, *, as_json: bool) -> None:
+    """Confirm a subscription with AuthenticateOnUnsubscribe, so that no mail scanner can unsubscribe anybody."""
+    arn = session.deployment.reviewer_topics.confirm(email, link)
+
+    def show(console: Console) -> None:
+        console.print(f"[bold]{email}[/] is confirmed. Only somebody with AWS credentials can unsubscribe it.")
+
+    session.emit({"email": email, "subscription": arn}, as_json=as_json, show=show)
+
+
+def reviewers_subscribe(session: Session, email: str, *, as_json: bool) -> None:
+    """Have SNS send its confirmation email again."""
+    session.deployment.reviewer_topics.subscribe(email)
+
+    def show(console: Console) -> None:
+        console.print(
+            f"SNS sends [bold]{email}[/] a confirmation. Do not open its link: paste it into\n"
+            f"  promptlane reviewers confirm {email} '<link>'"
+        )
+
+    session.emit({"email": email, "state": "pending"}, as_json=as_json, show=show)
+
+
+def record(session: Session, subject: str, out: Path | None, *, as_json: bool) -> None:
+    """Write the whole record of a release's review as one JSON document."""
+    deployment = session.deployment
+    release = in_flight(deployment, subject)
+    document = review_record(
+        release, releases=deployment.releases, reviews=deployment.reviews, briefs=deployment.briefs
+    )
+    if out is not None:
+        try:
+            out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(f"{out} cannot be written: {error.strerror}; choose another path with --out") from error
+    problems = document["timeline_problems"]
+
+    def show(console: Console) -> None:
+        holds = "[green]holds[/]" if not problems else f"[bold red]is broken[/]: {'; '.join(problems)}"
+        console.print(f"Release [bold]{release}[/]: {len(document['timeline'])} timeline entries, whose chain {holds}.")
+        console.print(f"SHA-256 {document['sha256']}")
+        console.print(f"Written to {out}." if out else "Write it to a file with --out FILE, or print it with --json.")
+
+    session.emit(document, as_json=as_json, show=show)
+
+
+def review_standing(deployment: Deployment, release_id: str, now: float) -> dict[str, Json] | None:
+    """For `status`: where a release's review stands and whom email does not reach; None when none was asked for."""
+    request = deployment.reviews.get(release_id)
+    if request is None:
+        return None
+    state = tally(request, deployment.reviews.decisions(release_id, request.round), now)
+    people = {reviewer_key(r.email): r.name for r in request.policy.reviewers}
+    return {
+        "standing": str(request.outcome["decision"]) if request.outcome else str(state.standing),
+        "needed": state.needed,
+        "approvals": [people.get(d.reviewer, d.by) for d in state.approvals],
+        "waits_for": [r.name for r in state.can_still],
+        "why": state.why,
+        "expires_at": request.expires_at,
+        "not_reached": {
+            people.get(key, key): reach_in_words(reach) for key, reach in request.reach.items() if reach not in REACHED
+        },
+        "warning": out_of_reach(request, state),
+    }

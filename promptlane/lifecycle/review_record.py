@@ -1,0 +1,56 @@
+"""The whole review of a release as one document for an auditor: what was shown, who decided what, and the timeline."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from promptlane.domain.errors import NotFound
+from promptlane.domain.ports import ReleaseStore
+from promptlane.domain.prompt import canonical_json
+from promptlane.domain.review_ports import Briefs, ReviewStore
+from promptlane.domain.timeline import chain_problems
+
+Json = Any
+
+
+def review_record(
+    release_id: str, *, releases: ReleaseStore, reviews: ReviewStore, briefs: Briefs | None = None
+) -> dict[str, Json]:
+    """Plain JSON values: release, rounds of review (what was shown, decisions, outcome), timeline, and its proof.
+
+    `timeline_head` is the hash of the last timeline entry, which covers all entries before it; `timeline_problems` is
+    empty when the chain holds; `sha256` covers the canonical JSON of everything else here. The task token is left out.
+    """
+    release, timeline = releases.get(release_id), releases.timeline(release_id)
+    request = reviews.get(release_id)
+    rounds: list[Json] = []
+    for number in range(1, (request.round if request else 0) + 1):
+        decisions = reviews.decisions(release_id, number)
+        shown = _shown(briefs, release_id, number)
+        if not decisions and shown is None and (request is None or number != request.round):
+            continue
+        asked = None
+        if request is not None and number == request.round:
+            asked = {k: v for k, v in request.to_item().items() if k != "task_token"}
+        rounds.append(
+            {"round": number, "request": asked, "shown": shown, "decisions": [d.to_dict() for d in decisions]}
+        )
+    document: dict[str, Json] = {
+        "schema": 1,
+        "release": release.to_item(),
+        "rounds": rounds,
+        "timeline": [entry.to_dict() for entry in timeline],
+        "timeline_head": timeline[-1].hash if timeline else "",
+        "timeline_problems": chain_problems(timeline),
+    }
+    return document | {"sha256": hashlib.sha256(canonical_json(document).encode()).hexdigest()}
+
+
+def _shown(briefs: Briefs | None, release_id: str, round: int) -> Json:
+    if briefs is None:
+        return None
+    try:
+        return briefs.get(release_id, round).to_dict()
+    except NotFound:
+        return None
