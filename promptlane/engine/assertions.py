@@ -97,7 +97,7 @@ class Grader:
             passed, score, reason = _KINDS[assertion.kind](self, filled(assertion, case), case, answer)
         if assertion.negated:
             passed, score = not passed, 1 - score
-            reason = reason or f"{assertion.kind} holds"
+            reason = reason or f"{assertion.kind} {_shown(filled(assertion, case).value)} holds"
         return Grade(assertion.type, passed, score, "" if passed else reason, assertion.metric)
 
     def _set(self, assertion: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:

@@ -149,14 +149,15 @@ def highlighted(old: str, new: str) -> tuple[str, str]:
 
 
 def _slices(r: Mapping[str, Json]) -> Iterator[str]:
-    yield '<section><h2>Slices</h2><div class="scroll"><table><thead><tr><th>slice</th><th class="n">cases</th>'
+    yield '<section><h2>Slices</h2><div class="scroll"><table><thead><tr><th>slice</th><th>finding</th>'
+    yield f'<th class="n">{"proved" if r["absolute"] else "difference"}</th><th>interval</th><th class="n">cases</th>'
     if not r["absolute"]:
         yield '<th class="n">stable</th>'
-    yield '<th class="n">candidate</th>'
-    yield f'<th class="n">{"proved" if r["absolute"] else "difference"}</th><th>interval</th><th>finding</th></tr>'
-    yield "</thead><tbody>"
-    for c in [r["overall"], *r["slices"]]:
-        yield from _slice(r, c)
+    yield '<th class="n">candidate</th></tr></thead><tbody>'
+    rows = [r["overall"], *r["slices"]]
+    widest = max([abs(c["interval"][end]) for c in rows if c["interval"] for end in ("lower", "upper")], default=1.0)
+    for c in rows:
+        yield from _slice(r, c, widest)
     yield "</tbody></table></div>"
     what = (
         "The bar is the interval of the pass rate; the mark is the rate that is required."
@@ -166,17 +167,11 @@ def _slices(r: Mapping[str, Json]) -> Iterator[str]:
     yield f'<p class="small dim">{what} Slices are corrected for their number.</p></section>'
 
 
-def _slice(r: Mapping[str, Json], c: Mapping[str, Json]) -> Iterator[str]:
+def _slice(r: Mapping[str, Json], c: Mapping[str, Json], widest: float) -> Iterator[str]:
     note = " · must pass" if c["must_pass"] else ""
+    finding = "too small to judge" if c["too_small"] and c["finding"] == "inconclusive" else c["finding"]
     yield f'<tr class="{c["finding"]}"><td>{escape(c["name"])}<span class="dim small">{note}</span></td>'
-    yield (
-        f'<td class="n">{c["n"]}'
-        + (f'<span class="dim"> +{c["missing"]} missing</span>' if c["missing"] else "")
-        + "</td>"
-    )
-    if not r["absolute"]:
-        yield f'<td class="n">{_percent(c["stable_rate"])}</td>'
-    yield f'<td class="n">{_percent(c["candidate_rate"])}</td>'
+    yield f'<td class="f">{escape(finding)}</td>'
     interval = c["interval"]
     if interval is None:
         yield '<td class="n">-</td><td></td>'
@@ -185,9 +180,12 @@ def _slice(r: Mapping[str, Json], c: Mapping[str, Json]) -> Iterator[str]:
         yield f"<td>{_bar(interval, 0, 1, [r['rules']['min_pass_rate']])}</td>"
     else:
         yield f'<td class="n">{100 * interval["estimate"]:+.1f} pt</td>'
-        yield f"<td>{_bar(interval, -0.5, 0.5, [0.0, -r['rules']['margin']])}</td>"
-    finding = "too small to judge" if c["too_small"] and c["finding"] == "inconclusive" else c["finding"]
-    yield f'<td class="f">{escape(finding)}</td></tr>'
+        yield f"<td>{_bar(interval, -widest, widest, [0.0, -r['rules']['margin']])}</td>"
+    missing = f'<span class="dim"> +{c["missing"]} missing</span>' if c["missing"] else ""
+    yield f'<td class="n">{c["n"]}{missing}</td>'
+    if not r["absolute"]:
+        yield f'<td class="n">{_percent(c["stable_rate"])}</td>'
+    yield f'<td class="n">{_percent(c["candidate_rate"])}</td></tr>'
 
 
 def _bar(interval: Mapping[str, float], low: float, high: float, marks: Sequence[float]) -> str:
@@ -196,7 +194,7 @@ def _bar(interval: Mapping[str, float], low: float, high: float, marks: Sequence
     def x(value: float) -> float:
         return round(2 + 196 * (min(max(value, low), high) - low) / (high - low), 1)
 
-    label = f"{100 * interval['lower']:+.1f} to {100 * interval['upper']:+.1f} points"
+    label = f"{100 * interval['lower']:.1f} to {100 * interval['upper']:.1f} points"
     lines = "".join(
         f'<line x1="{x(m)}" x2="{x(m)}" y1="1" y2="19" stroke="currentColor" stroke-opacity=".55"'
         f"{' stroke-dasharray=' + chr(34) + '2 2' + chr(34) if i else ''}/>"

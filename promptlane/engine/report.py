@@ -57,7 +57,7 @@ def build(
         "counts": {str(change): len(verdict.cases(change)) for change in Change},
         "critical_failed": list(verdict.critical_failed),
         "critical_doubtful": list(verdict.critical_doubtful),
-        "shown": {str(change): collected.shown[change] for change in Change if collected.shown[change]},
+        "shown": {str(c): _critical_first(collected.shown[c]) for c in Change if collected.shown[c]},
         "flaky": verdict.flaky,
         "cases": [_case(t, verdict) for t in collected.tallies],
         "sides": sides,
@@ -67,6 +67,10 @@ def build(
         "notes": [*notes, *plan.warnings],
     }
     return report | _for_reviewers(report)
+
+
+def _critical_first(details: Sequence[Record]) -> list[Record]:
+    return sorted(details, key=lambda d: not d["critical"])
 
 
 def undetectable(verdict: Verdict, plan: Plan) -> list[str]:
@@ -80,7 +84,7 @@ def undetectable(verdict: Verdict, plan: Plan) -> list[str]:
             f"Over all cases, a drop of less than {least:.1f} points would probably have gone unnoticed "
             f"({overall.n} cases, {overall.runs} {runs} each)."
         )
-    small = [s.name for s in verdict.slices if s.too_small]
+    small = [s.name for s in verdict.slices if s.too_small and s.finding is Finding.INCONCLUSIVE]
     if small:
         sentences.append(
             f"Too small to judge by themselves: {', '.join(small)}. Such a slice only shows when it breaks badly."
