@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - one alternative a line reads better than a pattern broken in pieces
-"""Tells from its text whether an answer declines the request, in seventeen languages.
+"""Tells from its text whether an answer declines the request, in twenty languages.
 
 A refusal is an answer that declines to do what was asked for and says so: "I'm sorry, but I can't help with that."
 An answer that regrets and then helps, that cannot promise a date, or that quotes a rule ("you cannot return worn
@@ -20,17 +20,27 @@ OPENING: Final = 320
 _APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "\u00a0": " ", "\u202f": " "})
 
 
+_UNSEEN: Final = re.compile("[*_\u064b-\u0652\u200b-\u200f]")
+"""Markdown's emphasis, Arabic vowel signs and zero-width characters: they change no word."""
+_INEXACT: Final = re.compile(
+    r"[^.!?]*\b(?:exact (?:date|time|day|number|amount)|genaue\w* (?:datum|termin|zeitpunkt|zeit)|date exacte|fecha exacta|data exata|"
+    r"data exacta|data (?:esatta|precisa)|exacte (?:datum|tijd)|exakt datum|dokładnej daty|точн\w+ дат\w+)\b[^.!?]*"
+)
+"""Sentences that only say that something is not known exactly."""
+
+
 def is_refusal(text: str) -> bool:
     """Whether the answer's opening declines the request. Empty text is no refusal: nothing was said."""
     opening = normalize("NFKC", text[: OPENING * 4]).translate(_APOSTROPHES).casefold()
-    opening = " ".join(opening.replace("*", "").split())[:OPENING]
-    return _declines().search(opening) is not None
+    opening = " ".join(_UNSEEN.sub("", opening).split())[:OPENING]
+    opening = _INEXACT.sub(" ", opening)
+    return any(script.search(opening) and declines.search(opening) for script, declines in _compiled())
 
 
 @cache
-def _declines() -> re.Pattern[str]:
-    """One pattern of all languages, compiled at first use."""
-    return re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS))
+def _compiled() -> list[tuple[re.Pattern[str], re.Pattern[str]]]:
+    """The patterns of each script as one, compiled at first use."""
+    return [(re.compile(letter), re.compile("|".join(f"(?:{p})" for p in patterns))) for letter, patterns in _SCRIPTS]
 
 
 # English: a first person that cannot or will not, and a verb of serving a request.
@@ -74,19 +84,21 @@ _EN = (
     r"\b(?:i can|i'm able to|i am able to|i'm here to|i am here to) only (?:help|assist|answer|discuss|support|talk)",
     r"\b(?:i'm|i am) only (?:able|here|allowed|permitted|authori[sz]ed) to (?:help|assist|answer|discuss|support)",
     r"\brequest (?:denied|refused|declined)\b",
+    r"\b(?:i|we)(?:'ll| will)? (?:have|need) to (?:pass|decline|refuse)\b",
+    r"\b(?:my|our) (?:guidelines|polic(?:y|ies)|instructions|rules|programming) (?:do not|don't|does not|doesn't|prohibits?|forbids?|prevents?)\b[^.!?]{0,20}\b(?:me|us)\b",
 )
 _DE = (
-    r"\b(?:kann|könnte|darf|werde|möchte|will) (?:ich|wir)(?: [\wäöüß,']+){0,6}? (?:nicht|leider nicht|kein\w*|nichts|keinesfalls)"
-    r"(?: [\wäöüß\-]+){0,5}? (?:helfen|weiterhelfen|behilflich|unterstützen|beantworten|anbieten|geben|bereitstellen|nachkommen|"
-    r"erfüllen|erstellen|schreiben|sagen|teilen|preisgeben|mitteilen|nennen|äußern|erteilen|ausführen|machen|tun|liefern|entsprechen|verfassen|eingehen|dienen|besprechen)\b(?! genau)",
-    r"\b(?:ich|wir) (?:kann|können|darf|dürfen|werde|werden|möchte)(?: [\wäöüß,'\-]+){0,6}? (?:nicht|kein\w*|nichts)"
-    r"(?: [\wäöüß\-]+){0,5}? (?:helfen|weiterhelfen|behilflich|unterstützen|beantworten|anbieten|geben|bereitstellen|nachkommen|"
-    r"erfüllen|erstellen|schreiben|sagen|teilen|preisgeben|mitteilen|nennen|äußern|erteilen|ausführen|machen|tun|liefern|entsprechen|verfassen|eingehen|dienen|besprechen)\b",
+    r"\b(?:kann|könnte|darf|werde|möchte|will) (?:ich|wir)(?: [\wäöüss,']+){0,6}? (?:nicht|leider nicht|kein\w*|nichts|keinesfalls)"
+    r"(?: [\wäöüss\-]+){0,5}? (?:helfen|bearbeiten|weiterhelfen|behilflich|unterstützen|beantworten|anbieten|geben|bereitstellen|nachkommen|"
+    r"erfüllen|erstellen|schreiben|sagen|teilen|preisgeben|mitteilen|nennen|äussern|erteilen|ausführen|machen|tun|liefern|entsprechen|verfassen|eingehen|dienen|besprechen)\b(?! genau)",
+    r"\b(?:ich|wir) (?:kann|können|darf|dürfen|werde|werden|möchte)(?: [\wäöüss,'\-]+){0,6}? (?:nicht|kein\w*|nichts)"
+    r"(?: [\wäöüss\-]+){0,5}? (?:helfen|bearbeiten|weiterhelfen|behilflich|unterstützen|beantworten|anbieten|geben|bereitstellen|nachkommen|"
+    r"erfüllen|erstellen|schreiben|sagen|teilen|preisgeben|mitteilen|nennen|äussern|erteilen|ausführen|machen|tun|liefern|entsprechen|verfassen|eingehen|dienen|besprechen)\b",
     r"\b(?:ich|wir) bin (?:leider )?nicht (?:in der lage|befugt|berechtigt|dafür)|\bnicht in der lage,",
-    r"\b(?:ich|wir) (?:muss|müssen|lehne|lehnen)\b[^.!?]{0,60}\b(?:ablehnen|ab)\b",
+    r"\b(?:(?:ich|wir) (?:muss|müssen|lehne|lehnen)|muss ich|müssen wir)\b[^.!?]{0,60}\b(?:ablehnen|ab)\b",
     r"\b(?:darüber|dazu|dabei|damit|hierbei|hiermit) (?:kann|darf|möchte) ich (?:ihnen |dir )?(?:leider )?(?:nicht|nichts|keine)",
-    r"\b(?:verstößt|widerspricht|verstoßen) (?:leider )?(?:gegen )?(?:meine|unsere|den|die)\w* (?:\w+ )?(?:richtlinien|regeln|vorgaben|grundsätze)",
-    r"\b(?:liegt|fällt|geht) (?:leider )?(?:nicht in|außerhalb|über)[^.!?]{0,30}(?:bereich|aufgaben|möglichkeiten|zuständigkeit)",
+    r"\b(?:verstösst|widerspricht|verstossen) (?:leider )?(?:gegen )?(?:meine|unsere|den|die)\w* (?:\w+ )?(?:richtlinien|regeln|vorgaben|grundsätze)",
+    r"\b(?:liegt|fällt|geht) (?:leider )?(?:nicht in|ausserhalb|über)[^.!?]{0,30}(?:bereich|aufgaben|möglichkeiten|zuständigkeit)",
 )
 _FR = (
     r"\b(?:je|nous)(?: ne|n'| n')? ?(?:ne )?(?:peux|puis|pouvons|saurais|saurait|suis|sommes|dois|pourrai|pourrais|vais)(?: malheureusement| hélas)? (?:pas|malheureusement pas|ni)?"
@@ -143,7 +155,7 @@ _NORDIC = (
 )
 _PL = (
     r"\bnie (?:mogę|możemy|jestem w stanie|mam możliwości|mogłabym|mógłbym|będę|jestem upoważnion[ya]|wolno mi|jestem uprawnion[ya]|mam uprawnień)(?: [\wąćęłńóśźż,]+){0,4}?"
-    r" (?:pom[óo]c|pomagać|udzielić|udzielać|odpowiedzieć|odpowiadać|dostarczyć|podać|spełnić|stworzyć|napisać|zrobić|udostępnić|ujawnić|rozmawiać|tego|wykonać|doradzać|doradzić|zrealizować|przygotować|wypowiadać)\b",
+    r" (?:pom[óo]c|pomagać|do (?:udostępniania|udzielania|ujawniania|podawania)|udzielić|udzielać|odpowiedzieć|odpowiadać|dostarczyć|podać|spełnić|stworzyć|napisać|zrobić|udostępnić|ujawnić|rozmawiać|tego|wykonać|doradzać|doradzić|zrealizować|przygotować|wypowiadać)\b",
     r"\b(?:muszę|jestem zmuszon[ya]) (?:niestety )?odmówić|\bodmawiam\b",
     r"\bwykracza poza\b|\bnie należy do (?:moich|mojego)",
     r"\bniezgodn[eya] z (?:moimi|naszymi|zasad|polityk|wytyczn)|\bnarusza (?:moje|nasze|zasady|politykę|wytyczne)",
@@ -156,11 +168,11 @@ _RU = (
     r"\b(?:противоречит|нарушает)\b[^.!?]{0,25}(?:правил|политик|принцип|рекомендац)",
 )
 _TR = (
-    r"\b(?:yardımcı olam\w*|yardım edem\w*|yanıtlayam\w*|cevaplayam\w*|sağlayam\w*|veremi\w*|veremem|paylaşam\w*|yerine getirem\w*|yapam(?:am|ıyor\w*|ayız|ayacağ\w*)|yazam(?:am|ıyor\w*)|oluşturam(?:am|ıyor\w*)|sunam\w*|konuşam\w*|destek olam\w*|açıklayamam|tartışamam)",
+    r"\b(?:yardımcı olam\w*|yardım edem\w*|yanıtlayam\w*|cevaplayam\w*|sağlayam\w*|veremi\w*|veremem|paylaşam\w*|yerine getirem\w*|yapam(?:am|ıyoru[mz]|ayız|ayacağ\w*)|yazam(?:am|ıyoru[mz])|oluşturam(?:am|ıyoru[mz])|sunam\w*|konuşam\w*|destek olam\w*|açıklayamam|tartışamam)",
     r"\b(?:reddetmek zorunda|reddetmeliyim|reddediyorum|kapsamım(?:ın)? dışında|yetkim(?:in)? dışında|politikalarım\w* aykırı|kurallarım\w* aykırı|izin verilmiyor|yetkim yok)",
 )
 _AR = (
-    r"(?:لا|لن|لست) ?(?:أستطيع|استطيع|يمكنني|أقدر|اقدر|يسعني|نستطيع|يمكننا|قادر\w*|أتمكن|مخول\w*|أملك|بإمكاني|قادرا|قادرة)(?: على| من| أن)?(?: \w+){0,1}? ?(?:مساعد|المساعد|أساعد|اساعد|تقديم|أقدم|الإجابة|الاجابة|أجيب|الرد|تلبية|ألبي|توفير|أوفر|كتابة|أكتب|إنشاء|أنشئ|مشاركة|أشارك|فعل|القيام|تنفيذ|أنفذ|مناقشة|أناقش|إعطا|أعطي|الكشف|أكشف|التحدث|الحديث|الامتثال|ذلك|صلاحية)",
+    r"(?:لا|لن|لست) ?(?:أستطيع|استطيع|يمكنني|أقدر|اقدر|يسعني|نستطيع|يمكننا|قادر\w*|أتمكن|مخول\w*|أملك|بإمكاني|قادرا|قادرة)(?: على| من| أن)?(?: \w+){0,1}? ?ب?(?:مساعد|المساعد|أساعد|اساعد|تقديم|أقدم|الإجابة|الاجابة|أجيب|الرد|تلبية|ألبي|توفير|أوفر|كتابة|أكتب|إنشاء|أنشئ|مشاركة|أشارك|فعل|القيام|تنفيذ|أنفذ|مناقشة|أناقش|إعطا|أعطي|الكشف|أكشف|التحدث|الحديث|الامتثال|ذلك|صلاحية)",
     r"(?:غير قادر\w*|غير مخول\w*|يتعذر علي|أعتذر عن|اعتذر عن|يجب أن أرفض|علي أن أرفض|أرفض) ?",
     r"(?:خارج (?:نطاق|عن نطاق)|يتعارض مع|يخالف) ?(?:\w+ )?(?:نطاق|عملي|اختصاص\w*|مهام\w*|سياس\w*|إرشادات\w*|قواعد\w*|صلاحيات\w*|مبادئ\w*)?",
     r"(?:ليس|ليست) (?:بإمكاني|بوسعي|لدي صلاحية|من صلاحياتي)",
@@ -180,7 +192,7 @@ _ZH = (
     r"(?:我|我们|本助手|恐怕|抱歉|对不起|對不起)[^。！？!?]{0,12}(?:不能|无法|無法|没办法|沒辦法|不可以|不便|不会|不會|无权|無權|不允许|不被允许)(?:够)?(?:为您|为你|给您|给你|向您|向你|帮您|帮你|對您|為您|協助您|直接|就此|就这|就该|在这方面|对此|满足|在此)?[^。！？!?,，]{0,8}?(?:帮助|帮忙|幫助|幫忙|协助|協助|提供|回答|满足|滿足|回应|讨论|討論|分享|创建|生成|撰写|编写|撰寫|透露|执行|執行|参与|参加|处理这|处理您的|完成|给出|建议|支持|继续|說明|做到|这样做|這樣做|遵从|答复|谈论|写|泄露|披露|评论)",
     r"(?:超出了?|不在|不属于)(?:了)?(?:我|我的|本服务|我们)(?:的)?[^。！？!?]{0,6}(?:范围|範圍|职责|能力|权限)",
     r"(?:违反|違反|不符合)(?:了)?[^。！？!?]{0,10}(?:政策|准则|準則|规定|規定|原则|指南|规范)",
-    r"(?:必须|不得不|只能)(?:拒绝|拒絕|婉拒)|我拒绝",
+    r"(?:必须|不得不|只能)(?:拒绝|拒絕|婉拒)|我拒绝|(?:我|我们)(?:没有|沒有|无)(?:权限|權限|权利)",
     r"(?:这个|该|您的|你的|此)(?:请求|问题|要求)[^。！？!?]{0,4}(?:无法|不能)(?:被)?(?:满足|处理|回答|完成|提供)",
 )
 _KO = (
@@ -189,10 +201,15 @@ _KO = (
     r"(?:범위|권한)(?:를|을|에서)? ?(?:벗어|밖|넘)",
     r"(?:정책|지침|가이드라인|규정|원칙)(?:에|을|를) ?(?:위배|위반|어긋)",
 )
-_UK_CS = (
-    r"\bне (?:можу|можемо|зможу|маю права|маю змоги|уповноважен\w+)(?: [\w',]+){0,3}? (?:допомогти|надати|відповісти|виконати|дати|створити|написати|поділитися|обговорювати|зробити|розкрити|розповісти)",
-    r"\b(?:nemohu|nemůžu|nemůžeme|nesmím|nejsem schop\w+|nejsem oprávněn\w?)(?: [\wáčďéěíňóřšťúůýž,]+){0,3}? (?:pomoci|pomoct|poskytnout|odpovědět|vyhovět|splnit|vytvořit|napsat|sdílet|udělat|sdělit|poradit|dělat|diskutovat)|\bmusím (?:bohužel )?odmítnout",
+_UK = r"\bне (?:можу|можемо|зможу|маю права|маю змоги|уповноважен\w+)(?: [\w',]+){0,3}? (?:допомогти|надати|відповісти|виконати|дати|створити|написати|поділитися|обговорювати|зробити|розкрити|розповісти)"
+_CS = r"\b(?:nemohu|nemůžu|nemůžeme|nesmím|nejsem schop\w+|nejsem oprávněn\w?)(?: [\wáčďéěíňóřšťúůýž,]+){0,3}? (?:pomoci|pomoct|poskytnout|odpovědět|vyhovět|splnit|vytvořit|napsat|sdílet|udělat|sdělit|poradit|dělat|diskutovat)|\bmusím (?:bohužel )?odmítnout"
+_LATIN: Final = (*_EN, *_DE, *_FR, *_ES, *_PT, *_IT, *_NL, *_NORDIC, *_PL, *_TR, _CS)
+_SCRIPTS: Final = (
+    ("[a-z]", _LATIN),
+    ("[\u0400-\u04ff]", (*_RU, _UK)),
+    ("[\u0600-\u06ff]", _AR),
+    ("[\u0900-\u097f]", _HI),
+    ("[\u3040-\u30ff\u4e00-\u9fff]", (*_JA, *_ZH)),
+    ("[\uac00-\ud7af]", _KO),
 )
-_PATTERNS: Final = (
-    *_EN, *_DE, *_FR, *_ES, *_PT, *_IT, *_NL, *_NORDIC, *_PL, *_RU, *_TR, *_AR, *_HI, *_JA, *_ZH, *_KO, *_UK_CS,
-)  # fmt: skip
+"""A letter of a script, and the patterns to try when an opening has one."""
