@@ -1,0 +1,47 @@
+"""What importing the client costs and promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import promptlane.client
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(code: str) -> str:
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_importing_the_client_loads_nothing_heavy() -> None:
+    loaded = set(run("import promptlane.client; print(*sys.modules)").split())
+    heavy = {"boto3", "botocore", "asyncio", "threading", "re", "typing", "dataclasses", "enum", "logging", "json"}
+    assert not loaded & {*heavy, "pydantic", "aws_lambda_powertools", "opentelemetry", "urllib", "ssl"}
+    bare = set(run("print(*sys.modules)").split())
+    assert len(loaded - bare) < 32
+
+
+def test_a_client_decides_without_boto3() -> None:
+    code = (
+        "from promptlane.client.testing import *; r = StaticRoutes(); r.put('p', stable=1);"
+        "print(fake_client(r).route('p', 'u').version, 'boto3' in sys.modules)"
+    )
+    assert run(code).split() == ["1", "False"]
+
+
+def test_the_public_names_are_what_they_say() -> None:
+    for name in promptlane.client.__all__:
+        assert getattr(promptlane.client, name).__name__ == name
+    assert (ROOT / "promptlane" / "py.typed").exists()
+
+
+def test_the_typed_face_holds_for_users() -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--follow-imports=silent"]
+    done = subprocess.run(
+        [*command, str(Path(__file__).with_name("typed_use.py"))], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout
