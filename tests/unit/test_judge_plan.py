@@ -31,7 +31,7 @@ def test_too_little_traffic_is_said_before_the_release_starts() -> None:
     plan = estimate(policy(weight=500), 1, {GuardName.ERROR: 0.01})
     assert not plan.finishes
     assert "will not finish" in plan.sentence()
-    assert "Raise the weight" in plan.warnings[0]
+    assert "the weight or max_time" in plan.warnings[0]
 
 
 @pytest.mark.parametrize("traffic", [0.0, -3.0, math.nan])

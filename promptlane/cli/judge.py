@@ -1,0 +1,110 @@
+"""`promptlane judge --replay`, and the evidence curve of `promptlane status --watch`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from promptlane.domain.curve import points, sparkline
+from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.names import Event
+from promptlane.domain.timeline import TimelineEntry, iso
+
+from .session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from promptlane.domain.blocks import Chunk
+    from promptlane.domain.policy import Policy
+
+Json = Any
+
+
+class ReplayDiffers(InvalidInput):
+    """A judgement of the past does not follow from the counts that are stored for it."""
+
+
+def replay_release(session: Session, release_id: str, *, as_json: bool) -> None:
+    """Judge every look of a past release again from its stored counts; ReplayDiffers when one comes out otherwise."""
+    from promptlane.aws.blocks import DynamoBlocks
+    from promptlane.aws.clients import resource
+
+    deployment = session.deployment
+    record = deployment.releases.find(release_id)
+    if record is None:
+        raise NotFound(f"there is no release {release_id}; `promptlane history <prompt>` lists those of a prompt")
+    store = DynamoBlocks(resource("dynamodb").Table(deployment.resource("release_table")))
+    chunks = [chunk for phase in ("canary", "watch") for chunk in store.load(release_id, phase)]
+    policy = deployment.enrolments.policy(record.policy_sha256)
+    looks = replayed(deployment.releases.timeline(release_id), chunks, policy)
+    document = {"release_id": release_id, "prompt": record.prompt, "looks": looks}
+    session.emit(document, as_json=as_json, show=lambda console: _show(console, document))
+    if wrong := [look["at"] for look in looks if not look["same"]]:
+        raise ReplayDiffers(
+            f"{len(wrong)} of {len(looks)} looks of {release_id} come out otherwise, the first at {wrong[0]}: "
+            f"counts or timeline were changed; `promptlane history {release_id} --verify` checks the timeline"
+        )
+
+
+def replayed(entries: Iterable[TimelineEntry], chunks: Iterable[Chunk], policy: Policy) -> list[dict[str, Json]]:
+    """Each look as recorded and as judged again. Looks that an alarm decided used no counts and are only listed."""
+    from promptlane.lifecycle.look import replay
+
+    stored, looks = list(chunks), []
+    for entry in entries:
+        if entry.event is not Event.CANARY_JUDGED:
+            continue
+        detail = entry.detail
+        row = {
+            "at": iso(entry.at),
+            "phase": detail["phase"],
+            "step": detail["step"],
+            "weight": detail["weight"],
+            "judgement": detail["judgement"],
+            "cause": detail["cause"],
+            "harm": detail["harm"],
+            "reason": detail["reason"],
+            "same": True,
+        }
+        if detail["cause"] != "alarm":
+            again = replay(detail, stored, policy)
+            metrics = {str(m.metric): m.to_dict() for m in again.metrics}
+            row["same"] = (again.judgement, again.harm, metrics) == (
+                detail["judgement"],
+                detail["harm"],
+                detail["metrics"],
+            )
+            row["again"] = again.judgement
+        looks.append(row)
+    return looks
+
+
+def curve_lines(entries: Iterable[TimelineEntry]) -> list[str]:
+    """The evidence curve as lines of text; empty before the first look."""
+    looks = points(entries)
+    if not looks:
+        return []
+    last = looks[-1]
+    lines = [f"harm     {sparkline([p.harm for p in looks])} {_percent(last.harm)} of what rolls back"]
+    if last.advance is not None:
+        lines.append(f"harmless {sparkline([p.advance for p in looks])} {_percent(last.advance)} of what advances")
+    return [*lines, f"judge: {last.judgement}. {last.reason}"]
+
+
+def _percent(part: float) -> str:
+    return f"{max(part, 0.0):.0%}"
+
+
+def _show(console: Console, document: Mapping[str, Json]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"{document['prompt']} {document['release_id']}")
+    for column in ("look", "where", "judgement", "evidence of harm", "again", "reason"):
+        table.add_column(column)
+    for look in document["looks"]:
+        where = f"{look['phase']} {look['weight'] / 100:g} %" if look["phase"] == "canary" else look["phase"]
+        again = "alarm" if look["cause"] == "alarm" else "same" if look["same"] else f"[red]{look['again']}[/]"
+        table.add_row(look["at"], where, look["judgement"], f"{look['harm']:.3g}", again, escape(look["reason"]))
+    console.print(table)
