@@ -210,6 +210,18 @@ def advance(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJso
 
 
 @app.command()
+def judge(
+    ctx: typer.Context,
+    release: Annotated[str, typer.Option("--replay", help="Id of the release to judge again.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Judge every look of a past release again from its stored counts; fails when one comes out otherwise."""
+    from .judge import replay_release
+
+    replay_release(ctx.obj, release, as_json=as_json)
+
+
+@app.command()
 def rollback(
     ctx: typer.Context,
     prompt: Prompt,
