@@ -58,40 +58,47 @@ class Grants:
     def routes_write(self) -> list[Grant]:
         return [allow("WriteRoutes", ["dynamodb:GetItem", "dynamodb:PutItem"], [self._state.route_table.table_arn])]
 
-    def releases_read(self) -> list[Grant]:
-        table = [self._state.release_table.table_arn]
-        return [allow("ReadReleases", ["dynamodb:GetItem", "dynamodb:Query"], table), *self._data_key()]
+    def releases_read(self, *, query: bool = False) -> list[Grant]:
+        actions = ["dynamodb:GetItem", *(["dynamodb:Query"] if query else [])]
+        return [allow("ReadReleases", actions, [self._state.release_table.table_arn]), *self._data_key()]
 
-    def releases_write(self, *, delete: bool = False) -> list[Grant]:
-        """Read, put (also to the timeline, conditionally put once) and, where asked, delete outside the timeline."""
+    def releases_write(
+        self, *, query: bool = False, delete: Sequence[str] = (), update: Sequence[str] = ()
+    ) -> list[Grant]:
+        """Read and put; delete and update only items whose partition key fits one of the patterns.
+
+        No pattern may take in the timeline: its entries are put once and never changed.
+        """
         table = [self._state.release_table.table_arn]
-        statements = [
-            allow("WriteReleases", ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"], table),
-            *self._data_key(),
-        ]
-        if delete:
-            statements.append(
-                allow(
-                    "DropLocks",
-                    ["dynamodb:DeleteItem"],
-                    table,
-                    {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["prompt#*"]}},
-                )
-            )
-        return statements
+        actions = ["dynamodb:GetItem", "dynamodb:PutItem", *(["dynamodb:Query"] if query else [])]
+        grants = [allow("WriteReleases", actions, table), *self._data_key()]
+        for sid, action, keys in (
+            ("DropReleaseItems", "DeleteItem", delete),
+            ("ChangeReleaseItems", "UpdateItem", update),
+        ):
+            if keys:
+                condition = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}}
+                grants.append(allow(sid, [f"dynamodb:{action}"], table, condition))
+        return grants
 
     def stream_read(self) -> list[Grant]:
         stream = str(self._state.release_table.table_stream_arn)
         actions = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
         return [allow("ReadStream", actions, [stream])]
 
-    def reports(self, *, read: Sequence[str] = (), write: Sequence[str] = ()) -> list[Grant]:
-        """Objects of the report bucket, by patterns of their keys. A missing object reads as such, not as forbidden."""
+    def reports(
+        self, *, read: Sequence[str] = (), write: Sequence[str] = (), may_be_missing: bool = False
+    ) -> list[Grant]:
+        """Objects of the report bucket, by patterns of their keys.
+
+        S3 answers that a missing object is forbidden unless the bucket may be listed: `may_be_missing` allows that.
+        """
         bucket = self._state.report_bucket_arn
         statements = []
         if read:
             statements.append(allow("ReadReports", ["s3:GetObject"], [f"{bucket}/{p}" for p in read], because=_KEYS))
-            statements.append(allow("TellMissingReports", ["s3:ListBucket"], [bucket]))
+            if may_be_missing:
+                statements.append(allow("TellMissingReports", ["s3:ListBucket"], [bucket]))
         if write:
             statements.append(allow("WriteReports", ["s3:PutObject"], [f"{bucket}/{p}" for p in write], because=_KEYS))
         return [*statements, *self._data_key()]
@@ -166,8 +173,8 @@ class Grants:
             *self.message_key(),
             allow(
                 "ReadReviewers",
-                ["ssm:GetParameter", "ssm:GetParametersByPath"],
-                [self._parameter("reviewers"), self._parameter("reviewers/*")],
+                ["ssm:GetParameter"],
+                [self._parameter("reviewers/*")],
                 because=_PARAMETERS,
             ),
         ]

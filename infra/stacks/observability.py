@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Annotations, Stack
+from aws_cdk import Stack
 from constructs import Construct
 
-from infra.config import DeploymentConfig
+from infra.config import ConfigError, DeploymentConfig
 from infra.constructs.dashboard import PromptDashboard
 from infra.constructs.fuse import Fuse
 from infra.constructs.record import ResourceRecord
@@ -22,6 +22,7 @@ class ObservabilityStack(Stack):
         super().__init__(scope, id, description="Promptlane: alarms and dashboards of every enrolled prompt")
         self.fuses: dict[str, Fuse] = {}
         dashboards: dict[str, str] = {}
+        dear: list[str] = []
         for project in projects:
             policy = project.policy.scaled(config.time_scale)
             fuse = Fuse(
@@ -34,7 +35,7 @@ class ObservabilityStack(Stack):
                 resolution=config.resolution_seconds,
             )
             if fuse.monthly_usd > config.budget_usd_per_prompt:
-                Annotations.of(fuse).add_error(
+                dear.append(
                     f"the fuse alarms of {project.name} cost ${fuse.monthly_usd:.2f} a month, more than "
                     f"promptlane:budget_usd_per_prompt allows (${config.budget_usd_per_prompt:.2f}); raise it, or "
                     "choose promptlane:resolution_seconds=60"
@@ -50,6 +51,8 @@ class ObservabilityStack(Stack):
             )
             self.fuses[project.name] = fuse
             dashboards[project.name] = shown.dashboard.dashboard_name
+        if dear:
+            raise ConfigError("\n".join(dear))
         ResourceRecord(
             self,
             "Resources",

@@ -25,7 +25,9 @@ from infra.packaging import layer as layer_folder
 from infra.stacks.state import State
 from promptlane.project import PromptProject
 
-CONFIG, RELEASES, RESULTS, ARCHIVE = "config/*", "releases/*", "stable-results/*", "archive/*"
+# Keys of objects in the report bucket, and partition keys of the release table.
+CONFIG, RELEASES, RESULTS = "config/*", "releases/*", "stable-results/*"
+PROMPT, REVIEW, OPEN_REVIEWS = "prompt#*", "review#*", "reviews"
 _INTAKE_TIMEOUT = Duration.seconds(60)
 _SIGNED_LINK = (
     "Reviewers come from their mail program: every request carries a signed, expiring link, checked by `review`."
@@ -113,27 +115,27 @@ class PipelineStack(Stack):
 
     def _release_functions(self) -> None:
         g = self._grants
+        requests = g.queue_send(self.intake_queue.queue_arn)
         self._verb(
             "wind_up",
             "Ends a release: safe route, one terminal state, free lock",
             "ROUTE_TABLE RELEASE_TABLE NOTICES_TOPIC INTAKE_QUEUE_URL",
-            g.routes_write(), g.releases_write(delete=True), g.notices_send(),
-            g.queue_send(self.intake_queue.queue_arn), called_by_events=True,
+            g.routes_write(), g.releases_write(query=True, delete=[PROMPT]), g.notices_send(), requests,
+            called_by_events=True,
         )  # fmt: skip
         self._verb(
             "intake",
             "Takes a prompt's lock and starts the release of a version",
             "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET STATE_MACHINE_ARN DEPLOYMENT",
-            g.routes_read(), g.releases_write(delete=True), g.prompts_read(), g.enrolments_read("GetParameter"),
-            g.machine_start(), g.executions("DescribeExecution"), timeout=_INTAKE_TIMEOUT,
+            g.routes_read(), g.releases_write(query=True, delete=[PROMPT]), g.prompts_read(),
+            g.enrolments_read("GetParameter"), g.machine_start(), timeout=_INTAKE_TIMEOUT,
         )  # fmt: skip
         self._verb(
             "reconcile",
             "Finds missed versions and dead executions, starts waiting versions",
             "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET STATE_MACHINE_ARN INTAKE_QUEUE_URL DEPLOYMENT",
-            g.routes_read(), g.releases_write(), g.prompts_read(), g.executions("DescribeExecution"),
-            g.enrolments_read("GetParameter", "GetParametersByPath"), g.queue_send(self.intake_queue.queue_arn),
-            g.invoke(self.functions["wind_up"].function_arn),
+            g.routes_read(), g.releases_write(query=True), g.prompts_read(), g.executions("DescribeExecution"),
+            g.enrolments_read("GetParametersByPath"), requests, g.invoke(self.functions["wind_up"].function_arn),
             timeout=Duration.minutes(5), called_by_events=True,
             more={"WIND_UP_FUNCTION": self.functions["wind_up"].function_name},
         )  # fmt: skip
@@ -145,17 +147,15 @@ class PipelineStack(Stack):
             g.reports(read=[CONFIG], write=[CONFIG]), self._deployed_configuration(),
         )  # fmt: skip
         moves = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT RESOLUTION_SECONDS"
-        for verb, says in (("shift", "Gives the candidate its next share"), ("promote", "Makes the candidate stable")):
-            self._verb(
-                verb, says, moves,
-                g.routes_write(), g.releases_write(), g.prompts_read(listed=False), g.alarms_read(),
-                g.reports(read=[CONFIG]),
-            )  # fmt: skip
+        looks = (g.routes_write(), g.prompts_read(listed=False), g.alarms_read(), g.reports(read=[CONFIG]))
+        self._verb("shift", "Gives the candidate its next share", moves, *looks, g.releases_write())
+        # A newer version may be admitted while this one is watched, so promotion frees the lock.
+        self._verb("promote", "Makes the candidate stable", moves, *looks, g.releases_write(delete=[PROMPT]))
         self._verb(
             "judge",
             "Decides whether the canary advances, holds or is rolled back",
             "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET NOTICES_TOPIC DEPLOYMENT RESOLUTION_SECONDS ARRIVAL_SECONDS",
-            g.routes_read(), g.releases_write(), g.metrics_read(), g.alarms_read(), g.reports(read=[CONFIG]),
+            g.routes_read(), g.releases_write(query=True), g.metrics_read(), g.alarms_read(), g.reports(read=[CONFIG]),
             g.notices_send(), timeout=Duration.minutes(2), memory_mib=512,
         )  # fmt: skip
         self._verb(
@@ -170,54 +170,52 @@ class PipelineStack(Stack):
             "relay",
             "Puts every timeline entry on the event bus",
             "RELEASE_TABLE EVENT_BUS",
-            g.releases_read(),
-            [allow("PutEvents", ["events:PutEvents"], [self._state.event_bus.event_bus_arn])], g.stream_read(),
-            g.queue_send(self._unrelayed.queue.queue_arn),
+            g.releases_read(), g.stream_read(), g.queue_send(self._unrelayed.queue.queue_arn),
+            [allow("PutEvents", ["events:PutEvents"], [self._state.event_bus.event_bus_arn])],
         )  # fmt: skip
 
     def _test_functions(self) -> None:
         g = self._grants
-        tables = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT"
-        for verb, says in (
-            ("plan_tests", "Lays out the cases of a test round"),
-            ("grade", "Compares candidate and stable and gives the verdict"),
-        ):
-            self._verb(
-                verb, says, tables,
-                g.routes_read(), g.releases_write(), g.prompts_read(listed=False),
-                g.reports(read=["*"], write=[RELEASES, RESULTS]),
-                timeout=Duration.minutes(5 if verb == "plan_tests" else 15), memory_mib=1024,
-            )  # fmt: skip
+        objects = g.reports(read=[CONFIG, RELEASES, RESULTS], write=[RELEASES, RESULTS], may_be_missing=True)
         self._verb(
-            "run_cases", "Answers and asserts a batch of cases", tables,
-            g.releases_read(), g.prompts_read(listed=False), g.prompts_answer(),
-            g.reports(read=["*"], write=[RELEASES, RESULTS]),
+            "plan_tests", "Lays out the cases of a test round", "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT",
+            g.routes_read(), g.releases_write(), g.prompts_read(listed=False), objects,
+            timeout=Duration.minutes(5), memory_mib=1024,
+        )  # fmt: skip
+        self._verb(
+            "run_cases", "Answers and asserts a batch of cases", "REPORT_BUCKET", g.prompts_answer(), objects,
             timeout=Duration.minutes(15), memory_mib=1024,
+        )  # fmt: skip
+        self._verb(
+            "grade", "Compares candidate and stable and gives the verdict", "RELEASE_TABLE REPORT_BUCKET",
+            g.releases_write(), objects, timeout=Duration.minutes(15), memory_mib=1024,
         )  # fmt: skip
 
     def _review_functions(self) -> None:
         g = self._grants
         looks = (
-            g.releases_write(), g.routes_read(), g.reports(read=[CONFIG, RELEASES, ARCHIVE]), g.prompts_read(),
+            g.releases_write(query=True, update=[REVIEW], delete=[OPEN_REVIEWS]), g.prompts_read(),
             g.trail_read(), g.task_answer(),
         )  # fmt: skip
-        mails = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET REVIEW_KEY_ID OPERATIONS_URL DEPLOYMENT NOTICES_TOPIC"
+        mails = "RELEASE_TABLE REPORT_BUCKET REVIEW_KEY_ID OPERATIONS_URL DEPLOYMENT NOTICES_TOPIC"
         for verb, says, seconds in (
             ("request_review", "Mails each reviewer a signed link", 60),
             ("remind", "Reminds reviewers before a review expires", 120),
         ):
             self._verb(
-                verb, says, mails, *looks, g.links("GenerateMac"), g.reviewers_send(),
-                g.notices_send(), g.enrolments_read("GetParameter", "GetParametersByPath"),
+                verb, says, mails, *looks, g.links("GenerateMac"), g.reviewers_send(), g.notices_send(),
+                g.reports(read=[CONFIG, RELEASES], write=[RELEASES], may_be_missing=True),
                 timeout=Duration.seconds(seconds), memory_mib=512, called_by_events=verb == "remind",
             )  # fmt: skip
-        decides = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT"
         self._verb(
-            "review", "The review page and its form", f"{decides} REVIEW_KEY_ID", *looks, g.links("VerifyMac"),
+            "review", "The review page and its form", "RELEASE_TABLE REPORT_BUCKET REVIEW_KEY_ID",
+            *looks, g.links("VerifyMac"), g.reports(read=[CONFIG, RELEASES], may_be_missing=True),
             timeout=Duration.seconds(20), memory_mib=512,
         )  # fmt: skip
-        self._verb("decide", "Takes a review decision by IAM identity", decides, *looks, timeout=Duration.seconds(20))
-        self._verb("operate", "Pauses, resumes or advances a canary", "RELEASE_TABLE DEPLOYMENT", g.releases_write())
+        self._verb(
+            "decide", "Takes a review decision by IAM identity", "RELEASE_TABLE", *looks, timeout=Duration.seconds(20)
+        )
+        self._verb("operate", "Pauses, resumes or advances a canary", "RELEASE_TABLE", g.releases_write())
 
     def _trigger(self) -> None:
         """CreatePromptVersion → queue → intake. Both names that Bedrock's control plane signs events with."""

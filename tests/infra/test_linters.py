@@ -1,5 +1,6 @@
 """cdk-nag (AwsSolutions) and cfn-lint over the whole app; IAM names against AWS's service reference."""
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -48,26 +49,39 @@ def test_cdk_nag_finds_nothing_that_is_not_accepted_with_a_reason(config: Deploy
 def test_cdk_nag_would_find_something(tmp_path: Path) -> None:
     checked = app(tmp_path)
     sqs.Queue(Stack(checked, "bad"), "Open", encryption=sqs.QueueEncryption.UNENCRYPTED)
-    with pytest.raises(RuntimeError, match="Validation failed"):
+    with pytest.raises(RuntimeError, match="AwsSolutions-SQS2"):
         checked.synth()
 
 
+# CDK repeats dependencies that references already make.
+NOT_OURS = {"W3005"}
+# Its model of ASL expects numbers where JSONata may stand, and complete ARNs where a substitution may stand.
+AS_NUMBERS = ('"{% $review_timeout %}"', '"{% $plan.max_concurrency %}"')
+
+
+def linted(template: Json) -> list[str]:
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            definition = resource["Properties"]["DefinitionString"].replace("${Partition}", "aws")
+            for expression in AS_NUMBERS:
+                assert expression in definition
+                definition = definition.replace(expression, "60")
+            resource["Properties"]["DefinitionString"] = definition
+    return [f"{m.rule.id} {m}" for m in lint_all(json.dumps(template)) if m.rule.id not in NOT_OURS]
+
+
 def test_cfn_lint_finds_nothing(synthesized: Synthesized) -> None:
-    found = [
-        f"{path.name}: {match}"
-        for path in sorted(synthesized.directory.glob("*.template.json"))
-        for match in lint_all(path.read_text())
-    ]
-    assert found == []
+    found = {stack: linted(copy.deepcopy(template)) for stack, template in synthesized.templates.items()}
+    assert {stack: problems for stack, problems in found.items() if problems} == {}
 
 
 def test_cfn_lint_checks_the_state_machine(synthesized: Synthesized) -> None:
-    template = json.loads((synthesized.directory / "promptlane-pipeline.template.json").read_text())
+    template = copy.deepcopy(synthesized.templates["pipeline"])
     _, logical, properties = synthesized.one("AWS::StepFunctions::StateMachine", "/Release/Machine")
     broken = properties["DefinitionString"].replace('"Type": "Choice"', '"Type": "Chioce"', 1)
     assert broken != properties["DefinitionString"]
     template["Resources"][logical]["Properties"]["DefinitionString"] = broken
-    assert any(match.rule.id == "E3601" for match in lint_all(json.dumps(template)))
+    assert any(problem.startswith("E3601") for problem in linted(template))
 
 
 def statements(synthesized: Synthesized) -> Iterator[tuple[str, Json]]:

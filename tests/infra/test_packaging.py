@@ -65,7 +65,7 @@ def test_the_same_code_is_one_asset_and_changed_code_another(root: Path, tmp_pat
 
 
 def test_a_function_that_does_not_exist_is_named(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(PackagingError, match="functions/levitate/handler.py"):
+    with pytest.raises(PackagingError, match=r"functions/levitate/handler\.py"):
         function_code("levitate", root=root, build=tmp_path / "b")
 
 

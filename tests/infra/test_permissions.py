@@ -1,0 +1,103 @@
+"""Every function's role against its code: nothing missing, nothing extra."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.infra.aws_calls import ROOT, needed, reach
+from tests.infra.synthesized import Synthesized, listed, text
+
+VERBS = sorted(p.parent.name for p in (ROOT / "functions").glob("*/handler.py"))
+
+# Done by Lambda, not by our code, under the function's role.
+LAMBDA = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+QUEUE = {
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:ChangeMessageVisibility",
+    "sqs:GetQueueUrl",
+    "sqs:GetQueueAttributes",
+}
+STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
+BY_LAMBDA = {"intake": QUEUE, "relay": STREAM | {"sqs:SendMessage"}}
+DEAD_LETTERS = {"roll_back", "wind_up", "reconcile", "remind"}
+# Encrypted tables, buckets and topics use keys under the caller's role.
+KEYS = {"kms:Decrypt", "kms:GenerateDataKey"}
+# Model calls that go over our own HTTP transport or by a name that is also ours.
+MODELS = {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "bedrock:RenderPrompt"}
+# S3 tells a missing object from a forbidden one only to who may list.
+TELLS_MISSING = {"s3:ListBucket"}
+
+# Derived because a method of that name is reachable, though never on that class: method by method, with why.
+NEVER_CALLED = {
+    "plan_tests": {"bedrock:ListPrompts"},  # `find` is that of releases
+    "promote": {"bedrock:ListPrompts"},
+    "shift": {"bedrock:ListPrompts"},
+    "reconcile": {"states:StartExecution"},  # `start` is that of releases; versions are asked for through the queue
+    "relay": {"dynamodb:PutItem"},  # reads the release of an entry, nothing else
+    "remind": {"bedrock:CreatePromptVersion"},  # `publish` is that of notices
+    "request_review": {"bedrock:CreatePromptVersion"},
+    "gateway": {"cloudwatch:PutMetricData"},  # in Lambda metrics go out through the log
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_role_allows_exactly_what_its_function_calls(synthesized: Synthesized, verb: str) -> None:
+    statements = synthesized.grants(synthesized.role_of(verb))
+    granted = (
+        {action for s in statements for action in listed(s["Action"])} - LAMBDA - KEYS - BY_LAMBDA.get(verb, set())
+    )
+    if verb in DEAD_LETTERS:
+        assert "sqs:SendMessage" in granted
+    called = needed(verb) - NEVER_CALLED.get(verb, set())
+    accepted = TELLS_MISSING | (MODELS if verb in ("gateway", "run_cases") else set())
+    accepted |= {"sqs:SendMessage"} if verb in DEAD_LETTERS else set()
+    assert called - granted == set(), "the code calls it, the role forbids it"
+    assert granted - called - accepted == set(), "the role allows it, the code never calls it"
+
+
+def test_exceptions_are_still_needed() -> None:
+    for verb, actions in NEVER_CALLED.items():
+        assert actions <= needed(verb), f"{verb}: no longer derived, so no longer an exception"
+
+
+def test_the_derivation_follows_methods_into_other_modules() -> None:
+    reached = {name for _, name in reach("roll_back").seen}
+    assert {"restore_safe_route", "DynamoRoutes", "tell"} <= reached
+    assert {"dynamodb:PutItem", "states:StopExecution", "sns:Publish"} <= needed("roll_back")
+    assert "bedrock:GetPrompt" not in needed("roll_back")
+
+
+ROUTE_WRITERS = {"shift", "promote", "roll_back", "wind_up"}
+
+
+def test_only_four_functions_may_write_routes(synthesized: Synthesized) -> None:
+    writers = set()
+    for _, _, policy in synthesized.resources("AWS::IAM::Policy"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            writing = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"} & set(
+                listed(statement["Action"])
+            )
+            if writing and "Routes" in text(statement["Resource"]):
+                writers.add(text(policy["Roles"]))
+    assert writers == {text([{"Ref": synthesized.role_of(verb)}]) for verb in ROUTE_WRITERS}
+
+
+def test_nobody_may_change_or_delete_a_timeline_entry(synthesized: Synthesized) -> None:
+    checked = 0
+    for _, logical, policy in synthesized.resources("AWS::IAM::Policy"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            changing = {"dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
+            if changing & set(listed(statement["Action"])) and "Releases" in text(statement["Resource"]):
+                keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+                assert not [key for key in listed(keys) if "timeline#".startswith(key.rstrip("*"))], logical
+                checked += 1
+    assert checked >= 6
+
+
+def test_the_rollback_needs_no_key_and_no_service_but_the_route_table_to_be_safe(synthesized: Synthesized) -> None:
+    statements = synthesized.grants(synthesized.role_of("roll_back"))
+    (writing,) = [s for s in statements if "Routes" in text(s["Resource"])]
+    assert set(listed(writing["Action"])) == {"dynamodb:GetItem", "dynamodb:PutItem"}
+    handler = (ROOT / Path("functions/roll_back/handler.py")).read_text()
+    assert "boto3" not in handler

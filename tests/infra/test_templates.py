@@ -1,0 +1,214 @@
+"""What must hold of the resources themselves."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from aws_cdk import App
+
+from infra.application import add_stacks
+from infra.config import ConfigError, DeploymentConfig
+from promptlane.domain.policy import Policy
+from promptlane.project import ProjectInvalid, load
+from tests.infra.synthesized import Json, Synthesized, text
+
+CDK_JSON = Path(__file__).resolve().parents[2] / "cdk.json"
+
+
+def table(synthesized: Synthesized, name: str) -> Json:
+    _, logical, properties = synthesized.one("AWS::DynamoDB::Table", f"/{name}/")
+    return {**properties, "kept": synthesized.templates["state"]["Resources"][logical]["DeletionPolicy"]}
+
+
+@pytest.mark.parametrize("name", ["Routes", "Releases"])
+def test_tables_can_be_restored_and_are_not_deleted_by_mistake(synthesized: Synthesized, name: str) -> None:
+    made = table(synthesized, name)
+    assert made["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert made["DeletionProtectionEnabled"] is True
+    assert made["SSESpecification"]["SSEEnabled"] is True
+    assert made["BillingMode"] == "PAY_PER_REQUEST"
+    assert made["kept"] == "Retain"
+
+
+def test_the_route_table_depends_on_no_key_of_ours(synthesized: Synthesized) -> None:
+    assert "KMSMasterKeyId" not in table(synthesized, "Routes")["SSESpecification"]
+    assert "DataKey" in text(table(synthesized, "Releases")["SSESpecification"]["KMSMasterKeyId"])
+
+
+def test_routes_never_expire_and_releases_may(synthesized: Synthesized) -> None:
+    assert "TimeToLiveSpecification" not in table(synthesized, "Routes")
+    assert table(synthesized, "Releases")["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_only_timeline_inserts_reach_the_relay(synthesized: Synthesized) -> None:
+    assert table(synthesized, "Releases")["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+    _, _, mapping = synthesized.one("AWS::Lambda::EventSourceMapping", "/Timeline")
+    (pattern,) = (json.loads(f["Pattern"]) for f in mapping["FilterCriteria"]["Filters"])
+    assert pattern == {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"S": [{"prefix": "timeline#"}]}}}}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert "Unrelayed" in text(mapping["DestinationConfig"])
+
+
+def test_intake_gets_every_success_of_create_prompt_version_and_nothing_else(synthesized: Synthesized) -> None:
+    _, _, rule = synthesized.one("AWS::Events::Rule", "/VersionCreated/")
+    assert rule["EventPattern"] == {
+        "source": ["aws.bedrock", "aws.bedrock-agent"],
+        "detail-type": ["AWS API Call via CloudTrail"],
+        "detail": {
+            "eventSource": ["bedrock.amazonaws.com", "bedrock-agent.amazonaws.com"],
+            "eventName": ["CreatePromptVersion"],
+            "errorCode": [{"exists": False}],
+        },
+    }
+
+
+def test_a_queue_hides_a_message_longer_than_its_function_may_run(synthesized: Synthesized) -> None:
+    _, _, queue = synthesized.one("AWS::SQS::Queue", "/Requests/Queue/")
+    assert queue["VisibilityTimeout"] >= 6 * synthesized.function("intake")[2]["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+
+
+def test_every_function_is_arm_traced_logged_for_a_while_and_has_its_own_role(synthesized: Synthesized) -> None:
+    roles = set()
+    for verb in synthesized.verbs():
+        stack, _logical, function = synthesized.function(verb)
+        assert function["Architectures"] == ["arm64"], verb
+        assert function["Runtime"] == "python3.13"
+        assert function["TracingConfig"] == {"Mode": "Active"}
+        group = function["LoggingConfig"]["LogGroup"]["Ref"]
+        assert synthesized.templates[stack]["Resources"][group]["Properties"]["RetentionInDays"] == 90
+        roles.add(text(function["Role"]))
+    assert len(roles) == len(synthesized.verbs()) >= 18
+
+
+def test_rollbacks_have_reserved_concurrency(synthesized: Synthesized) -> None:
+    assert synthesized.function("roll_back")[2]["ReservedConcurrentExecutions"] == 5
+
+
+def test_dead_executions_are_wound_up(synthesized: Synthesized) -> None:
+    _, _, rule = synthesized.one("AWS::Events::Rule", "/ExecutionDied/")
+    assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
+    assert "ReleaseMachine" in text(rule["EventPattern"]["detail"]["stateMachineArn"])
+    assert "WindUp" in text(rule["Targets"][0]["Arn"])
+
+
+def test_reports_are_private_encrypted_and_versioned(synthesized: Synthesized) -> None:
+    _, _, bucket = synthesized.one("AWS::S3::Bucket", "/Reports/")
+    assert bucket["PublicAccessBlockConfiguration"] == {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    }
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    rules = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rules[0]["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+
+
+def test_review_links_are_signed_with_a_key_that_leaves_kms_never(synthesized: Synthesized) -> None:
+    _, _, key = synthesized.one("AWS::KMS::Key", "/ReviewKey/")
+    assert (key["KeySpec"], key["KeyUsage"]) == ("HMAC_256", "GENERATE_VERIFY_MAC")
+
+
+def test_the_trail_validates_its_files_in_a_locked_bucket(synthesized: Synthesized) -> None:
+    ((_, _, trail),) = synthesized.resources("AWS::CloudTrail::Trail")
+    assert trail["IsLogging"] is True
+    assert trail["EnableLogFileValidation"] is True
+    _, _, bucket = synthesized.one("AWS::S3::Bucket", "/Trails/")
+    assert bucket["ObjectLockEnabled"] is True
+    retention = bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert retention == {"Mode": "COMPLIANCE", "Days": 365}
+
+
+def synthesize(config: DeploymentConfig, tmp_path: Path) -> Synthesized:
+    app = App(context={**json.loads(CDK_JSON.read_text())["context"]}, outdir=str(tmp_path / "out"))
+    add_stacks(app, config=config)
+    app.synth()
+    found = {
+        p.name.removesuffix(".template.json").removeprefix(f"{config.name}-"): json.loads(p.read_text())
+        for p in (tmp_path / "out").glob("*.template.json")
+    }
+    return Synthesized(tmp_path / "out", found)
+
+
+def test_a_deployment_that_is_not_kept_can_be_destroyed(tmp_path: Path, config: DeploymentConfig) -> None:
+    trial = DeploymentConfig(
+        name="trial", prompts_dir=config.prompts_dir, retain=False, existing_trail=True, roll_back_concurrency=0,
+        resolution_seconds=10, budget_usd_per_prompt=100,
+    )  # fmt: skip
+    made = synthesize(trial, tmp_path)
+    kept = [
+        f"{stack}/{logical}"
+        for stack, template in made.templates.items()
+        for logical, resource in template["Resources"].items()
+        if resource.get("DeletionPolicy") == "Retain" and resource["Type"] != "AWS::Lambda::LayerVersion"
+    ]
+    assert kept == []
+    assert all(not p.get("DeletionProtectionEnabled") for _, _, p in made.resources("AWS::DynamoDB::Table"))
+    # Where a trail of management events exists, ours holds only what that one lacks.
+    ((_, _, trail),) = made.resources("AWS::CloudTrail::Trail")
+    assert [s["Name"] for s in trail["AdvancedEventSelectors"]] == ["Rendered prompt versions"]
+    assert "ReservedConcurrentExecutions" not in made.one("AWS::Lambda::Function", "/RollBack/Function/")[2]
+    assert {p["StateMachineName"] for _, _, p in made.resources("AWS::StepFunctions::StateMachine")} == {
+        "trial-release"
+    }
+
+
+def test_every_enrolled_prompt_points_at_the_policy_and_suite_that_were_deployed(
+    synthesized: Synthesized, config: DeploymentConfig
+) -> None:
+    projects = load(config.prompts_dir)
+    assert projects
+    assets = json.loads((synthesized.directory / "promptlane-pipeline.assets.json").read_text())["files"]
+    for project in projects:
+        _, _, parameter = synthesized.one("AWS::SSM::Parameter", f"/Enrol-{project.name}/")
+        assert parameter["Name"] == f"/promptlane/enrolled/{project.name}"
+        value = json.loads("".join(part if isinstance(part, str) else "BUCKET" for part in joined(parameter["Value"])))
+        for part in ("policy", "suite"):
+            key = value[part]["uri"].rsplit("/", 1)[-1]
+            (asset,) = [a for a in assets.values() if any(d["objectKey"] == key for d in a["destinations"].values())]
+            content = (synthesized.directory / asset["source"]["path"]).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == value[part]["sha256"]
+            if part == "policy":
+                assert Policy.from_dict(json.loads(content)) == project.policy
+
+
+def joined(value: Json) -> list[Json]:
+    """The parts of a value that CDK joined of text and references."""
+    if isinstance(value, dict) and "Fn::Sub" in value:
+        return [value["Fn::Sub"]]
+    return list(value["Fn::Join"][1]) if isinstance(value, dict) else [value]
+
+
+def test_a_policy_with_mistakes_stops_the_synth_with_file_and_line(tmp_path: Path, config: DeploymentConfig) -> None:
+    source = next(p.parent for p in sorted(config.prompts_dir.glob("*/release.yaml")))
+    copy = tmp_path / "prompts" / source.name
+    copy.mkdir(parents=True)
+    for file in source.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    lines = (copy / "release.yaml").read_text().splitlines()
+    (copy / "release.yaml").write_text("\n".join([*lines, "colour: blue", ""]))
+    with pytest.raises(ProjectInvalid) as caught:
+        add_stacks(App(outdir=str(tmp_path / "out")), config=DeploymentConfig(prompts_dir=tmp_path / "prompts"))
+    assert f"release.yaml:{len(lines) + 1}:1" in str(caught.value)
+    assert "colour" in str(caught.value)
+
+
+def test_alarms_that_cost_more_than_allowed_stop_the_synth(tmp_path: Path, config: DeploymentConfig) -> None:
+    with pytest.raises(ConfigError, match="budget_usd_per_prompt"):
+        synthesize(DeploymentConfig(prompts_dir=config.prompts_dir, budget_usd_per_prompt=0.01), tmp_path)
+
+
+def test_the_cli_finds_every_stack_by_its_record(synthesized: Synthesized) -> None:
+    recorded = {}
+    for stack, _, parameter in synthesized.resources("AWS::SSM::Parameter"):
+        if "/resources/" in parameter["Name"]:
+            recorded[parameter["Name"].rsplit("/", 1)[1]] = text(parameter["Value"])
+            assert parameter["Name"] == f"/promptlane/resources/{stack}"
+    for stack, names in {
+        "state": "route_table release_table feedback_table report_bucket event_bus notices_topic receipt_secret",
+        "pipeline": "intake_queue_url state_machine_arn operations_url roll_back_function",
+        "runtime": "gateway_url application_policy",
+    }.items():
+        assert all(name in recorded[stack] for name in names.split())
