@@ -2,8 +2,8 @@
 
 boto3 spends about two milliseconds of Python on a Converse call (parameter validation, serializer, event hooks,
 parser, connection pool), which caps a process at some 450 calls a second. A test run makes the same simple call ten
-thousands of times, so it is sent here by hand: where it goes and which credentials are used stays botocore's. Each
-thread keeps one connection.
+thousands of times, so it is sent here by hand: where it goes and which credentials are used stays botocore's.
+Connections are kept and shared: one for each call in flight.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import http.client
 import json
 import os
 import ssl
-import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -44,7 +44,7 @@ class BedrockTransport:
         default = 443 if self._secure else 80
         self._authority = self._host if self._port == default else f"{self._host}:{self._port}"
         self._region, self._credentials, self._bearer = region, credentials, bearer
-        self._local = threading.local()
+        self._idle: deque[http.client.HTTPConnection] = deque()
         self._context = ssl.create_default_context(cafile=_certificates()) if self._secure else None
         self._proxy = _proxy(parts.scheme, self._host)
 
@@ -72,15 +72,36 @@ class BedrockTransport:
         path = f"/model/{quote(model_id, safe='')}/{operation}"
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         headers = self._headers(path, data)
-        try:
+        while True:
+            kept = self._kept()
+            connection = kept or self._connect()
             try:
-                return self._send(path, data, headers)
-            except _STALE:  # an idle connection that the service closed meanwhile; nothing was answered
-                self._drop()
-                return self._send(path, data, headers)
-        except (OSError, http.client.HTTPException) as error:
-            self._drop()
-            raise Unavailable(f"no answer from {self._host}: {type(error).__name__}: {error}") from error
+                answer = self._send(connection, path, data, headers)
+            except _STALE as error:
+                connection.close()
+                if kept is None:
+                    raise self._no_answer(error) from error
+                continue  # an idle connection that the service closed meanwhile; nothing was answered
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                raise self._no_answer(error) from error
+            self._idle.append(connection)
+            return answer
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _kept(self) -> http.client.HTTPConnection | None:
+        """The idle connection used last, which is the least likely to have been closed meanwhile."""
+        try:
+            return self._idle.pop()
+        except IndexError:  # also when another thread took the last one between a look and a pop
+            return None
+
+    def _no_answer(self, error: Exception) -> Unavailable:
+        return Unavailable(f"no answer from {self._host}: {type(error).__name__}: {error}")
 
     def _headers(self, path: str, data: bytes) -> dict[str, str]:
         if self._bearer:
@@ -94,32 +115,23 @@ class BedrockTransport:
             secret_key=found.secret_key, token=found.token, service="bedrock", region=self._region, at=time.time(),
         )  # fmt: skip
 
-    def _send(self, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[int, str, bytes]:
-        connection = self._connection()
+    def _send(
+        self, connection: http.client.HTTPConnection, path: str, data: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, str, bytes]:
         connection.request("POST", self._prefix + path, body=data, headers=dict(headers))
         response = connection.getresponse()
         body = response.read()
         kind = response.headers.get("x-amzn-errortype", "").split(":")[0] if response.status >= 300 else ""
         return response.status, kind, body
 
-    def _connection(self) -> http.client.HTTPConnection:
-        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if found is None:
-            host, port = self._proxy or (self._host, self._port)
-            if self._secure:
-                found = http.client.HTTPSConnection(host, port, timeout=READ_SECONDS, context=self._context)
-                if self._proxy:
-                    found.set_tunnel(self._host, self._port)
-            else:
-                found = http.client.HTTPConnection(self._host, self._port, timeout=READ_SECONDS)
-            self._local.connection = found
+    def _connect(self) -> http.client.HTTPConnection:
+        if not self._secure:
+            return http.client.HTTPConnection(self._host, self._port, timeout=READ_SECONDS)
+        host, port = self._proxy or (self._host, self._port)
+        found = http.client.HTTPSConnection(host, port, timeout=READ_SECONDS, context=self._context)
+        if self._proxy:
+            found.set_tunnel(self._host, self._port)
         return found
-
-    def _drop(self) -> None:
-        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if found is not None:
-            found.close()
-            self._local.connection = None
 
 
 def _certificates() -> str:

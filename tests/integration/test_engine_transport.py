@@ -1,4 +1,4 @@
-"""The transport over real sockets: one connection a thread, closed ones renewed, errors told apart."""
+"""The transport over real sockets: connections are kept, closed ones renewed, errors told apart."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_calls_are_signed_and_share_a_connection(bedrock: Bedrock) -> None:
     assert said.text == "héllo"
     assert said.latency_ms > 0
     assert model.answer(Request(ARN)).text == "again"
-    made._drop()
+    made.close()
     assert bedrock.connections == 1
     path, headers, body = bedrock.seen[0]
     assert path == "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A111122223333%3Aprompt%2FPROMPT0001%3A2/converse"
@@ -101,7 +101,7 @@ def test_a_connection_that_was_closed_meanwhile_is_renewed(bedrock: Bedrock) -> 
     bedrock.hang_up = True
     made = transport(bedrock)
     assert [ConverseModel(made).answer(Request("m")).text for _ in range(2)] == ["one", "two"]
-    made._drop()
+    made.close()
     assert bedrock.connections == 2
 
 
@@ -115,14 +115,14 @@ def test_errors_keep_their_aws_type(bedrock: Bedrock) -> None:
         ConverseModel(made).answer(Request("m"))
     with pytest.raises(ModelNotEnabled, match="enable the model"):
         ConverseModel(made).answer(Request("m"))
-    made._drop()
+    made.close()
 
 
 def test_a_bearer_token_takes_the_place_of_the_signature(bedrock: Bedrock) -> None:
     bedrock.answers = [(200, {}, answer("x"))]
     made = transport(bedrock, bearer="key-123")
     ConverseModel(made).answer(Request("m"))
-    made._drop()
+    made.close()
     assert bedrock.seen[0][1]["authorization"] == "Bearer key-123"
 
 
@@ -146,6 +146,6 @@ def test_boto3s_endpoint_region_and_credentials_are_used(monkeypatch: pytest.Mon
     bedrock.answers = [(200, {}, answer("x"))]
     made = BedrockTransport.from_environment()
     ConverseModel(made).answer(Request("m"))
-    made._drop()
+    made.close()
     assert "Credential=ENVKEY/" in bedrock.seen[0][1]["authorization"]
     assert "/eu-central-1/bedrock/aws4_request" in bedrock.seen[0][1]["authorization"]
