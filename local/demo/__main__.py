@@ -53,7 +53,6 @@ def write(document: dict[str, object]) -> None:
 
 def show(screen: Screen, document: dict[str, object]) -> None:
     """The timelines of both releases, and the numbers."""
-    from rich.table import Table
     from rich.text import Text
 
     releases, requests = document["releases"], document["requests"]
@@ -63,15 +62,13 @@ def show(screen: Screen, document: dict[str, object]) -> None:
         good = release["outcome"] == "promoted"
         title = f"\nVersion {release['version']}: {release['outcome'].replace('_', ' ')}  ({release['release_id']})"
         screen.console.print(Text(title, style="bold green" if good else "bold red"))
-        table = Table.grid(padding=(0, 2))
         for entry in release["timeline"]:
-            table.add_row(
-                Text(entry["at"][11:23], style="dim"),
-                entry["event"],
-                Text(entry["by"].rsplit("/", 1)[-1].rsplit(":", 1)[-1][:40], style="dim"),
-                Text(gist(entry["detail"])),
-            )
-        screen.console.print(table)
+            who = entry["by"].rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+            line = Text(f"{entry['at'][11:23]}  ", style="dim", overflow="ellipsis", no_wrap=True)
+            line.append(f"{entry['event']:<19}  ", style="default")
+            line.append(f"{who[:28]:<28}  ", style="dim")
+            line.append(gist(entry["detail"]), style="default")
+            screen.console.print(line)
     versions = ", ".join(f"version {v} {n:,}" for v, n in sorted(requests["by_version"].items()))
     seconds = document["alarm_to_safe_route_seconds"]
     screen.console.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class Screen:
     """Shows the scene; `with Screen() as screen:` restores the terminal at the end."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         self.scene = Scene()
         self._live: Live | None = None
         self._began = self._said = time.monotonic()
@@ -122,7 +123,11 @@ class Screen:
 
 def _step(state: str, what: str, seconds: float) -> tuple[Text, Text, Text]:
     mark, style = {"doing": ("…", "cyan"), "done": ("✓", "green"), "failed": ("✗", "red")}[state]
-    return Text(mark, style=style), Text(what, style="" if state == "doing" else style), Text(f"{seconds:.1f} s", "dim")
+    return (
+        Text(mark, style=style),
+        Text(what, style="" if state == "doing" else style),
+        Text(f"{seconds:.1f} s", style="dim"),
+    )
 
 
 def _entry(version: int, entry: TimelineEntry) -> Text:
@@ -133,18 +138,22 @@ def _entry(version: int, entry: TimelineEntry) -> Text:
     return text
 
 
+_FACTS = ("judgement", "attempt", "verdict", "calls", "outcome", "decision", "choice", "weight", "restored", "cause")
+
+
 def gist(detail: Mapping[str, Json]) -> str:
-    """The short facts of an entry's detail, on one line."""
+    """What matters of an entry's detail, on one line."""
     parts = []
-    for key, value in detail.items():
-        if key == "weight":
-            parts.append(f"weight {int(value) / 100:g}%")
-        elif key in ("reason", "why"):
-            parts.append(" ".join(str(value).split()))
-        elif isinstance(value, str | int | float) and not isinstance(value, bool) and len(str(value)) < 60:
-            parts.append(f"{key} {value}")
+    for key in _FACTS:
+        if detail.get(key) not in (None, ""):
+            value = f"{int(detail[key]) / 100:g}%" if key == "weight" else detail[key]
+            parts.append(f"{key} {value}" if key in ("attempt", "calls", "weight", "restored", "cause") else str(value))
+    for key in ("reason", "why", "summary"):
+        if isinstance(detail.get(key), str) and detail[key].strip():
+            parts.append(" ".join(detail[key].split()))
+            break
     line = "; ".join(parts)
-    return line if len(line) <= 110 else line[:109] + "…"
+    return line if len(line) <= 150 else line[:149] + "…"
 
 
 def _shares(route: Route | None) -> Text:

@@ -22,11 +22,12 @@ Json = Any
 SETTINGS = {
     "promptlane:lambda_target": "host",
     "promptlane:resolution_seconds": "10",
-    "promptlane:arrival_seconds": "12",
+    "promptlane:arrival_seconds": "3",
     "promptlane:time_scale": "0.00667",
     "promptlane:reconcile_minutes": "1",
 }
-"""20 minutes of baking take 8 seconds; counts of 10 seconds are complete 12 seconds after the longest request."""
+"""20 minutes of baking take 8 seconds; counts are complete 3 seconds after the longest request, since the simulated
+application sends its metrics every second."""
 USERS = 3000
 
 
@@ -62,7 +63,7 @@ def set_stage(screen: Screen, *, port: int = 0, model: str = "scripted", rate: f
             environment,
             prompt=PROMPT,
             users=USERS,
-            rate=rate or 60,
+            rate=rate or 80,
             timeout=request.timeout,
             slow_after=request.slow_after,
         )

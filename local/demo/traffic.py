@@ -1,7 +1,7 @@
 """Live traffic: simulated users of the support assistant, through the client that applications use.
 
 `python -m local.demo.traffic --prompt P --users N --rate R --threads T --seed S` asks R questions a second until its
-standard input is closed, and writes a line of JSON with its totals every half second.
+standard input is closed, and writes a line of JSON with its totals every second.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
         threading.Thread(target=_until_closed, args=(stop,), daemon=True).start()
         for thread in threads:
             thread.start()
-        while not stop.wait(0.5):
+        while not stop.wait(1.0):
+            client.flush()  # on its own it waits five seconds, to send fewer and fuller calls
             _say(users.totals())
         for thread in threads:
             thread.join(options.timeout + 2)
