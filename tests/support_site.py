@@ -21,7 +21,6 @@ STAGE = "/live"
 class Site:
     """One running server. `requests` lists (method, path) of everything that was asked for."""
 
-    world: World
     address: str = ""
     requests: list[tuple[str, str]] = field(default_factory=list)
 
@@ -31,9 +30,9 @@ class Site:
 
 
 @contextmanager
-def serving(world: World) -> Iterator[Site]:
-    """Serve the review pages of this world until the block ends."""
-    site = Site(world)
+def serving(world: World | None = None) -> Iterator[Site]:
+    """Serve the review pages until the block ends: of this world, else of what the function's own wiring finds."""
+    site = Site()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -76,7 +75,9 @@ def serving(world: World) -> Iterator[Site]:
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    before, handler.wire = handler.wire, lambda: world.wired  # type: ignore[assignment]
+    before = handler.wire
+    if world is not None:
+        handler.wire = lambda: world.wired  # type: ignore[assignment]
     site.address = f"http://127.0.0.1:{server.server_port}"
     try:
         yield site

@@ -84,6 +84,7 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
     text = config.pop("text", None)
     if isinstance(text, dict):
         yield "template", _lines(text.pop("text", ""))
+        yield from _variables(text)
         rest |= {"template settings": text}
     chat = config.pop("chat", None)
     if isinstance(chat, dict):
@@ -91,6 +92,7 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
             yield f"system {i + 1}" if i else "system", _block(block)
         for i, message in enumerate(chat.pop("messages", None) or []):
             yield f"message {i + 1}", _message(message)
+        yield from _variables(chat)
         rest |= {"tools": chat.pop("toolConfiguration", None), "template settings": chat}
     model = variant.pop("modelId", None)
     inference = variant.pop("inferenceConfiguration", None)
@@ -102,6 +104,17 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
     for title, value in parts.items():
         if value not in (None, {}, []):
             yield title, _json(value)
+
+
+def _variables(body: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
+    """Declared variables by name, where they are nothing but names."""
+    variables = body.get("inputVariables")
+    if isinstance(variables, list) and variables and all(_only_name(v) for v in variables):
+        yield "variables", [visible(v["name"]) for v in body.pop("inputVariables")]
+
+
+def _only_name(variable: Json) -> bool:
+    return isinstance(variable, Mapping) and set(variable) == {"name"} and isinstance(variable["name"], str)
 
 
 def _message(message: Json) -> list[str]:

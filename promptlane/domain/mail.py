@@ -86,6 +86,8 @@ def _asked(
     yield f"Release:       {request.release_id}"
     yield f"Replaces:      {old}"
     yield f"Author:        {one_line(', '.join(brief.authors) or 'not known', 500)}"
+    for doubt in request.authors.unattributed:
+        yield f"Not certain:   {one_line(doubt, 300)}"
     yield f"Fingerprint:   {request.candidate.fingerprint}"
     yield "Why:           " + (one_line(brief.description, 250) or "(the author gave no description)")
     yield ""
@@ -98,7 +100,11 @@ def _asked(
     yield from (f"  {share:>6}  {how}" for share, how in brief.plan[:30])
     yield ""
     yield "-" * 72
-    yield f"What changes ({'-' if brief.stable_version is None else brief.stable_version} -> {brief.version})"
+    yield (
+        "All of it is new"
+        if brief.stable_version is None
+        else f"What changes ({brief.stable_version} -> {brief.version})"
+    )
     yield "-" * 72
     yield from diff_lines(brief)
     yield "-" * 72
@@ -109,17 +115,20 @@ def _risk(request: ReviewRequest, brief: Brief) -> Iterator[str]:
     tests = brief.tests
     because = f": {one_line(tests.reason, 500)}" if tests.reason else ""
     yield f"Tests:         {(request.verdict or 'none').upper()}{because}"
+    first = brief.stable_version is None
     for what, stable, candidate in tests.rows[:20]:
-        yield f"  {one_line(what, 40)}: stable {one_line(stable, 60)}, candidate {one_line(candidate, 60)}"
+        before = "" if first else f"{one_line(stable, 60)} in production, "
+        yield f"  {one_line(what, 40)}: {before}{one_line(candidate, 60)}{'' if first else ' now'}"
     if tests.newly_failing:
         count = len(tests.newly_failing) + tests.left_out
-        yield f"Newly failing: {count} case{'s' if count > 1 else ''} that pass in production"
+        told = "Failing:      " if first else "Newly failing:"
+        yield f"{told} {count} case{'s' if count > 1 else ''}{'' if first else ' that pass in production'}"
         for case in tests.newly_failing[:_CASES]:
             yield f"  - {one_line(case.name, 100)} [{one_line(case.slice, 40)}] {one_line(case.why, 200)}"
         if count > _CASES:
             yield f"  ... and {count - min(_CASES, len(tests.newly_failing))} more on the review page"
     else:
-        yield "Newly failing: none"
+        yield "Failing:       none" if first else "Newly failing: none"
     for what in tests.inconclusive[:20]:
         yield f"Inconclusive:  {one_line(what, 300)}"
     for what in tests.blind[:5]:

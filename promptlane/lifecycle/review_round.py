@@ -166,14 +166,14 @@ class ReviewRound:
 
     @staticmethod
     def in_words(authors: Authors, reviewers: Sequence[Reviewer]) -> list[str]:
-        """Authors as a reviewer reads them: reviewers by name, others by ARN, then what could not be told."""
+        """Authors as a reviewer reads them: reviewers by name, others by ARN."""
         known = [r.name for r in reviewers if is_author(r, authors)]
         others = [
             arn
             for arn in authors.principals
             if not any(is_author(r, replace(authors, principals=(arn,))) for r in reviewers)
         ]
-        return [*known, *others, *(f"not certain: {doubt}" for doubt in authors.unattributed)]
+        return [*known, *others]
 
     def post_reach(self, reviewers: Sequence[Reviewer]) -> dict[str, str]:
         """How email reaches each reviewer, by key."""

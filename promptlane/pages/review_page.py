@@ -100,8 +100,11 @@ def chip(verdict: str) -> Html:
 
 def _tests(request: ReviewRequest, brief: Brief, report: str) -> Html:
     tests = brief.tests
-    rows = [tag("tr", tag("th", visible(a), scope="row"), tag("td", visible(b)), tag("td", visible(c)))
-            for a, b, c in tests.rows]  # fmt: skip
+    first = brief.stable_version is None
+    rows = [
+        tag("tr", tag("th", visible(a), scope="row"), None if first else tag("td", visible(b)), tag("td", visible(c)))
+        for a, b, c in tests.rows
+    ]
     count = len(tests.newly_failing) + tests.left_out
     return _section(
         "tests",
@@ -109,12 +112,12 @@ def _tests(request: ReviewRequest, brief: Brief, report: str) -> Html:
         tag("p", visible(tests.reason)) if tests.reason else None,
         tag(
             "table",
-            tag("thead", tag("tr", tag("th", "", scope="col"), tag("th", "Stable", scope="col"),
+            tag("thead", tag("tr", tag("th", "", scope="col"), None if first else tag("th", "Stable", scope="col"),
                              tag("th", "This version", scope="col"))),
             tag("tbody", rows),
             class_="results",
         ) if rows else None,
-        tag("h3", f"Newly failing: {count or 'none'}"),
+        tag("h3", f"{'Failing' if first else 'Newly failing'}: {count or 'none'}"),
         tag("ul", [_case(c.name, c.slice, c.why) for c in tests.newly_failing], class_="plain") if count else None,
         tag("p", f"… and {tests.left_out} more in the report.", class_="soft") if tests.left_out else None,
         [tag("p", tag("strong", "Inconclusive: "), visible(text), class_="note warn") for text in tests.inconclusive],

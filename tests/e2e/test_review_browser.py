@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,8 +13,11 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from functions.request_review import handler as request_review
+from local.running import EmbeddedAws
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from tests.support_review import ANN, BOB, LEA, NEW, OLD, RELEASE, World
+from tests.support_review_stage import staged
 from tests.support_site import Site, serving
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -68,15 +73,24 @@ def visitor(browser: Browser) -> Iterator[Any]:
         one.context.close()
 
 
+class WorldSite:
+    """A served review, and the world it is of."""
+
+    def __init__(self, world: World, site: Site) -> None:
+        self.world, self.address, self.here = world, site.address, site.here
+
+
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site() -> Iterator[WorldSite]:
     world = World(TWO)
     world.ask()
     with serving(world) as running:
-        yield running
+        yield WorldSite(world, running)
 
 
-def test_a_quorum_of_two_reads_the_email_opens_the_link_reads_the_diff_and_decides(site: Site, visitor: Any) -> None:
+def test_a_quorum_of_two_reads_the_email_opens_the_link_reads_the_diff_and_decides(
+    site: WorldSite, visitor: Any
+) -> None:
     world = site.world
     ann = visitor()
     ann.page.goto(site.here(world.link(ANN)))
@@ -100,7 +114,7 @@ def test_a_quorum_of_two_reads_the_email_opens_the_link_reads_the_diff_and_decid
     assert all(url.startswith((site.address, "data:")) for url in [*ann.asked, *lea.asked])
 
 
-def test_a_rejection_with_a_reason_ends_it_and_the_other_is_told(site: Site, visitor: Any) -> None:
+def test_a_rejection_with_a_reason_ends_it_and_the_other_is_told(site: WorldSite, visitor: Any) -> None:
     world = site.world
     bob = visitor()
     bob.page.goto(site.here(world.link(BOB)))
@@ -112,7 +126,7 @@ def test_a_rejection_with_a_reason_ends_it_and_the_other_is_told(site: Site, vis
     assert world.tokens.answers["token-1"]["decision"] == "rejected"
 
 
-def test_the_whole_page_works_by_keyboard_alone(site: Site, visitor: Any) -> None:
+def test_the_whole_page_works_by_keyboard_alone(site: WorldSite, visitor: Any) -> None:
     world = site.world
     ann = visitor()
     ann.page.goto(site.here(world.link(ANN)))
@@ -132,7 +146,7 @@ def test_the_whole_page_works_by_keyboard_alone(site: Site, visitor: Any) -> Non
     assert world.request.decisions == 1
 
 
-def test_a_screen_reader_is_told_everything_by_role_and_name(site: Site, visitor: Any) -> None:
+def test_a_screen_reader_is_told_everything_by_role_and_name(site: WorldSite, visitor: Any) -> None:
     ann = visitor()
     ann.page.goto(site.here(site.world.link(ANN)))
     page = ann.page
@@ -152,7 +166,7 @@ def test_a_screen_reader_is_told_everything_by_role_and_name(site: Site, visitor
     assert page.get_by_label("Short code from your email").get_attribute("aria-invalid") == "true"
 
 
-def test_everything_works_without_javascript(site: Site, visitor: Any) -> None:
+def test_everything_works_without_javascript(site: WorldSite, visitor: Any) -> None:
     world = site.world
     ann = visitor(java_script_enabled=False)
     ann.page.goto(site.here(world.link(ANN)))
@@ -166,7 +180,7 @@ def test_everything_works_without_javascript(site: Site, visitor: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_nothing_runs_off_the_screen_and_the_diff_is_one_column(
-    site: Site, visitor: Any, scheme: str
+    site: WorldSite, visitor: Any, scheme: str
 ) -> None:
     phone = visitor(viewport=PHONE, color_scheme=scheme, is_mobile=True)
     phone.page.goto(site.here(site.world.link(ANN)))
@@ -181,7 +195,7 @@ def test_on_a_phone_nothing_runs_off_the_screen_and_the_diff_is_one_column(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_background(site: Site, visitor: Any, scheme: str) -> None:
+def test_text_stands_out_from_its_background(site: WorldSite, visitor: Any, scheme: str) -> None:
     ann = visitor(color_scheme=scheme)
     ann.page.goto(site.here(site.world.link(ANN)))
     low = ann.page.evaluate(CONTRAST)
@@ -209,7 +223,7 @@ CONTRAST = """() => {
 # --- scanners ------------------------------------------------------------------------------------------------------
 
 
-def test_a_scanner_that_follows_every_link_and_reloads_decides_nothing(site: Site, visitor: Any) -> None:
+def test_a_scanner_that_follows_every_link_and_reloads_decides_nothing(site: WorldSite, visitor: Any) -> None:
     world = site.world
     scanner = visitor()
     for who in (ANN, BOB, LEA):
@@ -223,7 +237,7 @@ def test_a_scanner_that_follows_every_link_and_reloads_decides_nothing(site: Sit
     assert world.events_seen.count("Review Viewed") == 3
 
 
-def test_a_scanner_that_submits_the_form_by_script_decides_nothing(site: Site, visitor: Any) -> None:
+def test_a_scanner_that_submits_the_form_by_script_decides_nothing(site: WorldSite, visitor: Any) -> None:
     world = site.world
     scanner = visitor()
     for choice in ("approve", "reject"):
@@ -243,7 +257,7 @@ def test_a_scanner_that_submits_the_form_by_script_decides_nothing(site: Site, v
     assert world.tokens.answers == {}
 
 
-def test_a_bare_request_of_any_kind_decides_nothing(site: Site, browser: Browser) -> None:
+def test_a_bare_request_of_any_kind_decides_nothing(site: WorldSite, browser: Browser) -> None:
     world = site.world
     context = browser.new_context()
     form = urlencode({"decision": "approve", "code": world.code(), "reason": "scanned"})
@@ -256,7 +270,7 @@ def test_a_bare_request_of_any_kind_decides_nothing(site: Site, browser: Browser
     context.close()
 
 
-def test_going_back_and_sending_again_counts_once(site: Site, visitor: Any) -> None:
+def test_going_back_and_sending_again_counts_once(site: WorldSite, visitor: Any) -> None:
     world = site.world
     ann = visitor()
     ann.page.goto(site.here(world.link(ANN)))
@@ -309,17 +323,49 @@ def test_markup_in_every_text_runs_nothing_and_the_console_stays_silent(visitor:
         (lambda world, link: link.split("?")[0], "This link is not valid"),
     ],
 )
-def test_each_wrong_link_says_what_is_wrong(site: Site, visitor: Any, spoil: Any, heading: str) -> None:
+def test_each_wrong_link_says_what_is_wrong(site: WorldSite, visitor: Any, spoil: Any, heading: str) -> None:
     stranger = visitor()
     stranger.page.goto(site.here(spoil(site.world, site.world.link(ANN))))
     assert stranger.page.get_by_role("heading", level=1).inner_text() == heading
     assert stranger.page.locator("form").count() == 0
 
 
-def test_a_form_that_was_open_while_the_review_expired_decides_nothing(site: Site, visitor: Any) -> None:
+def test_a_form_that_was_open_while_the_review_expired_decides_nothing(site: WorldSite, visitor: Any) -> None:
     world = site.world
     ann = visitor()
     ann.page.goto(site.here(world.link(ANN)))
     world.now = world.request.expires_at + 1
     assert ann.decide("approve", site.world.code(), "Too late") == "This link has expired"
     assert world.request.decisions == 0
+
+
+# --- over the embedded AWS -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    with EmbeddedAws(home=tmp_path_factory.mktemp("embedded-aws")) as aws:
+        yield aws
+
+
+def test_from_the_email_file_to_the_answered_workflow(embedded_aws: EmbeddedAws, visitor: Any) -> None:
+    def eventually(probe: Any, seconds: float = 20) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := probe()):
+            assert time.monotonic() < deadline, "it never happened"
+            time.sleep(0.1)
+        return found
+
+    with staged(embedded_aws, "100000000777") as stage, serving() as site:
+        stage.confirm(eventually, ANN.email, LEA.email)
+        request_review.handle({"release_id": stage.release_id, "round": 1, "task_token": stage.task_token}, None)
+        for who in (ANN, LEA):
+            token, code = stage.link(eventually, who.email)
+            reader = visitor(viewport=PHONE, is_mobile=True)
+            reader.page.goto(f"{site.address}/live/review/{stage.release_id}?t={token}")
+            assert "Never promise a refund." in reader.page.locator("#changes .unified").inner_text()
+            assert reader.decide("approve", code, "Read in the email first") == "You approved version 2"
+            assert reader.said == []
+        assert "The review is complete: approved" in reader.page.locator("main").inner_text()
+        eventually(lambda: stage.status()["status"] == "SUCCEEDED")
+        assert json.loads(stage.status()["output"])["decision"] == "approved"

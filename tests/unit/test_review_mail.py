@@ -70,6 +70,8 @@ def test_a_first_version_is_announced_as_one() -> None:
     mail = world.mail_to(ANN)
     assert mail.subject == "Review: support-assistant version 2, the first (tests: pass)"
     assert "at once: it is the prompt's first version" in mail.body
+    assert "Failing:       1 case\n" in mail.body
+    assert "in production" not in mail.body
     assert world.http("GET", world.token(ANN))["statusCode"] == 200
 
 
