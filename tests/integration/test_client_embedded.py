@@ -1,0 +1,161 @@
+"""The client and the gateway against the embedded AWS: real boto3, tables, Bedrock and CloudWatch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from functions.gateway import handler
+from local.running import EmbeddedAws
+from promptlane.client import InvalidVariables, PromptClient, UnknownPrompt
+from promptlane.domain.names import Phase
+from promptlane.domain.prompt import VersionRef
+from promptlane.domain.route import Route, salt_of
+
+PROMPT = "greeter-live"
+
+
+def table(dynamodb: Any, name: str, key: str) -> str:
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+class Deployed:
+    """One prompt with two versions in its own account, its route in canary at 50 %."""
+
+    def __init__(self, aws: EmbeddedAws, account: str) -> None:
+        self.session = aws.session(account)
+        agent = aws.client("bedrock-agent", account)
+        body = {"text": "Greet {{name}} briefly.", "inputVariables": [{"name": "name"}]}
+        variant = {
+            "name": "default", "templateType": "TEXT", "templateConfiguration": {"text": body},
+            "modelId": "amazon.nova-lite-v1:0",
+        }  # fmt: skip
+        self.prompt_id = agent.create_prompt(name=PROMPT, variants=[variant], defaultVariant="default")["id"]
+        arns = [agent.create_prompt_version(promptIdentifier=self.prompt_id)["arn"] for _ in range(2)]
+        self.refs = [VersionRef(i + 1, f"{i + 1:064x}", arn, ("name",)) for i, arn in enumerate(arns)]
+        dynamodb = aws.client("dynamodb", account)
+        self.routes, self.receipts = table(dynamodb, "routes", "prompt"), table(dynamodb, "feedback", "receipt")
+        self.rows = aws.session(account).resource("dynamodb", endpoint_url=aws.url).Table("routes")
+        self.cloudwatch = aws.client("cloudwatch", account)
+        self.revision = 0
+        self.put(weight=5000)
+
+    def put(self, *, weight: int) -> None:
+        self.revision += 1
+        release = f"{self.prompt_id}-2-1"
+        canary = self.refs[1] if weight else None
+        item = Route(
+            prompt=PROMPT, prompt_id=self.prompt_id, stable=self.refs[0], canary=canary, weight=weight,
+            salt=salt_of(release), release_id=release, revision=self.revision,
+            phase=Phase.CANARY if weight else Phase.STEADY,
+        ).to_item()  # fmt: skip
+        self.rows.put_item(Item={**item, "phase_since": 0, "watch_until": 0})
+
+    def client(self, **settings: Any) -> PromptClient:
+        given = {
+            "route_table": self.routes, "feedback_table": self.receipts, "session": self.session, "refresh": 0.3,
+            "receipt_key": "a key", "resolution": 60, **settings,
+        }  # fmt: skip
+        return PromptClient(**given)
+
+    def sums(self, metric: str, **dimensions: str) -> tuple[float, float]:
+        now = datetime.now(UTC)
+        points = self.cloudwatch.get_metric_statistics(
+            Namespace="Promptlane", MetricName=metric, Period=60, Statistics=["Sum", "SampleCount"],
+            StartTime=now - timedelta(minutes=10), EndTime=now + timedelta(minutes=2),
+            Dimensions=[{"Name": k, "Value": v} for k, v in dimensions.items()],
+        )["Datapoints"]  # fmt: skip
+        return sum(p["Sum"] for p in points), sum(p["SampleCount"] for p in points)
+
+
+@pytest.fixture
+def deployed(embedded_aws: EmbeddedAws, account: str, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+    for name, value in embedded_aws.env(account).items():
+        monkeypatch.setenv(name, value)
+    return Deployed(embedded_aws, account)
+
+
+def test_a_release_is_answered_counted_and_rolled_back_through_the_client(
+    deployed: Deployed, eventually: Callable[..., Any]
+) -> None:
+    with deployed.client() as client:
+        answers = [client.converse(PROMPT, unit=f"u{i}", variables={"name": "Anna"}) for i in range(30)]
+        by_version = {v: sum(a.version == v for a in answers) for v in (1, 2)}
+        assert min(by_version.values()) > 5
+        assert all(a.text for a in answers)
+        again = [client.route(PROMPT, f"u{i}").version for i in range(30)]
+        assert again == [a.version for a in answers]
+        with client.converse_stream(PROMPT, unit="u1", variables={"name": "Bo"}) as stream:
+            assert "".join(stream)
+        bad = next(a for a in answers if a.version == 2)
+        assert [client.feedback(bad.receipt or "", positive=False) for _ in range(2)] == [True, False]
+        other = deployed.client()
+        assert other.feedback(bad.receipt or "", positive=False) is False  # another process: still once
+        other.close()
+        with pytest.raises(InvalidVariables):
+            client.converse(PROMPT, unit="u1", variables={})
+        with pytest.raises(UnknownPrompt):
+            client.route("nobody", "u1")
+        assert client.route(deployed.prompt_id, "u1").version == again[1]  # by id
+        deployed.put(weight=0)
+        written = time.monotonic()
+        eventually(lambda: {client.route(PROMPT, f"u{i}").version for i in range(30)} == {1}, 5, 0.01)
+        assert time.monotonic() - written < 5
+    streamed = again[1]
+    for version, count in by_version.items():
+        expected = count + (version == streamed)
+        for metric in ("Assigned", "Error", "Refusal"):
+            assert deployed.sums(metric, Prompt=PROMPT, Version=str(version))[1] == expected
+    assert deployed.sums("Error", Prompt=PROMPT, Track="canary")[0] == 0
+    assert deployed.sums("NegativeFeedback", Prompt=PROMPT, Version="2") == (1, 1)
+    assert deployed.sums("OutputTokens", Prompt=PROMPT, Version="1")[0] > 0
+
+
+def test_a_deleted_canary_version_is_shielded_by_stable(deployed: Deployed, embedded_aws: EmbeddedAws) -> None:
+    deployed.session.client("bedrock-agent").delete_prompt(promptIdentifier=deployed.prompt_id, promptVersion="2")
+    with deployed.client(breaker_errors=3) as client:
+        answers = [client.converse(PROMPT, unit=f"u{i}", variables={"name": "Anna"}) for i in range(40)]
+    assert {a.version for a in answers} == {1}
+    assert deployed.sums("Error", Prompt=PROMPT, Track="canary") == (3, 3)
+    shielded, canaries = deployed.sums("Shielded", Prompt=PROMPT, Track="canary")
+    assert canaries == sum(a.shielded for a in answers) == shielded + 3
+
+
+def test_the_gateway_answers_and_takes_feedback_once(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secrets = deployed.session.client("secretsmanager")
+    arn = secrets.create_secret(Name="receipts", SecretString="k" * 64)["ARN"]
+    for name, value in {
+        "ROUTE_TABLE": deployed.routes, "FEEDBACK_TABLE": deployed.receipts, "RECEIPT_SECRET": arn,
+        "RESOLUTION_SECONDS": "10", "AWS_LAMBDA_FUNCTION_NAME": "gateway",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    handler.wire.cache_clear()
+
+    def call(path: str, body: Any) -> tuple[int, dict[str, Any]]:
+        http = {"method": "POST", "path": path}
+        event = {"rawPath": path, "requestContext": {"http": http}, "body": json.dumps(body)}
+        reply = handler.handle(event, None)
+        return reply["statusCode"], json.loads(reply["body"])
+
+    status, answer = call(f"/prompts/{PROMPT}/converse", {"unit": "u1", "variables": {"name": "Anna"}})
+    assert (status, bool(answer["text"])) == (200, True)
+    feedback = {"receipt": answer["receipt"], "positive": False}
+    assert [call("/feedback", feedback)[1] for _ in range(2)] == [{"counted": True}, {"counted": False}]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sum("Assigned" in line and "Latency" not in line for line in lines) == 1
+    metrics = [m for line in lines for d in line["_aws"]["CloudWatchMetrics"] for m in d["Metrics"]]
+    assert {m["StorageResolution"] for m in metrics} == {1}
+    handler.wire.cache_clear()
