@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -157,8 +158,8 @@ class EmbeddedAws:
         self.port = port or free_port()
         self.auth = auth
         self.variables = variables or {}
-        self._temporary = tempfile.TemporaryDirectory(prefix="promptlane-") if home is None else None
-        self.home = home or Path(self._temporary.name if self._temporary else ".")
+        self.home = home or Path(tempfile.mkdtemp(prefix="promptlane-"))
+        self._temporary = home is None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -166,8 +167,12 @@ class EmbeddedAws:
         return f"http://localhost:{self.port}"
 
     def start(self) -> EmbeddedAws:
-        self._process = spawn(self.port, self.home, auth=self.auth, extra=self.variables)
-        wait_healthy(self.port, self._process, self.home)
+        try:
+            self._process = spawn(self.port, self.home, auth=self.auth, extra=self.variables)
+            wait_healthy(self.port, self._process, self.home)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -175,8 +180,8 @@ class EmbeddedAws:
             stop(self._process.pid)
             self._process.wait()
             self._process = None
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        if self._temporary:
+            shutil.rmtree(self.home, ignore_errors=True)
 
     def __enter__(self) -> EmbeddedAws:
         return self.start()

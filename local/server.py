@@ -40,6 +40,7 @@ GAPS = (
     "cloudformation",
     "http_api",
     "iam",
+    "insights",
 )
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "TZ", "AUTH", "SFN_WAIT_SCALE")
 KEPT_PREFIXES = ("PROMPTLANE_",)

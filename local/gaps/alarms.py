@@ -3,7 +3,7 @@
 Lacking in MiniStack: dimensions, metric math, M of N, missing data, periods that end, Lambda actions, the EventBridge
 event, most fields of the SNS message, and evaluation by time (it looks only when data comes in). Here: every alarm is
 looked at once a second over periods that are complete; a period counts as complete a moment after its end, because
-metrics arrive late. After SetAlarmState an alarm keeps its state for five seconds before it is looked at again."""
+metrics arrive late. After SetAlarmState an alarm keeps its state for three seconds before it is looked at again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local import seams
 from local.gaps import alarm_states, lambda_functions, metric_math, metrics
 
 TICK_SECONDS = 1.0
-HELD_SECONDS = 5.0
+HELD_SECONDS = 3.0
 REGION_NAMES = {
     "us-east-1": "US East (N. Virginia)",
     "us-east-2": "US East (Ohio)",

@@ -2,8 +2,9 @@
 
 Types: Bedrock Prompt, PromptVersion and Guardrail, CloudTrail Trail, CloudWatch CompositeAlarm, Logs QueryDefinition
 (and its API). Properties that MiniStack drops silently: DynamoDB deletion protection, point-in-time recovery, TTL,
-encryption and resource policy (in Replicas too); Lambda reserved concurrency, dead-letter queue and key. Types without
-effect here are accepted and do nothing.
+encryption and resource policy (in Replicas too); Lambda reserved concurrency, dead-letter queue and key; Object Lock of
+buckets; permission boundaries. Types without effect here are accepted and do nothing; so are lifecycle, logging, encryption and public access
+settings of buckets.
 
 Handlers run on the event loop: they call MiniStack's functions, never its endpoint."""
 
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict
-from ministack.services import bedrock, bedrock_agent, cloudtrail, cloudwatch, dynamodb, lambda_svc
+from ministack.services import bedrock, bedrock_agent, cloudtrail, cloudwatch, dynamodb, iam, lambda_svc, s3
 from ministack.services.cloudformation import provisioners
 
 from local import seams
@@ -35,6 +36,8 @@ def install() -> None:
     seams.require(cloudwatch, "_put_composite_alarm", "_composite_alarms")
     seams.require(bedrock, "_create_guardrail", "_update_guardrail", "_delete_guardrail", "_guardrail_arn")
     seams.require(dynamodb, "_tables", "_update_ttl", "_update_continuous_backups", "_put_resource_policy")
+    seams.require(iam, "_roles", "_users")
+    seams.require(s3, "_bucket_object_lock", "_bucket_versioning")
     add("AWS::Bedrock::Prompt", prompt_create, prompt_update, prompt_delete)
     add("AWS::Bedrock::PromptVersion", version_create, None, version_delete)
     add("AWS::Bedrock::Guardrail", guardrail_create, guardrail_update, guardrail_delete)
@@ -51,6 +54,9 @@ def install() -> None:
     for kind in ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"):
         after(kind, table)
     after("AWS::Lambda::Function", function)
+    after("AWS::S3::Bucket", bucket)
+    after("AWS::IAM::Role", lambda name, props: boundary(iam._roles, name, props))
+    after("AWS::IAM::User", lambda name, props: boundary(iam._users, name, props))
     seams.wrap("logs", query_definitions)
     seams.on_reset(_queries.clear)
 
@@ -320,3 +326,22 @@ def function(name: str, props: dict[str, Any]) -> None:
     for template, api in (("DeadLetterConfig", "DeadLetterConfig"), ("KmsKeyArn", "KMSKeyArn")):
         if props.get(template):
             record["config"][api] = props[template]
+
+
+def bucket(name: str, props: dict[str, Any]) -> None:
+    """Object Lock, which needs and switches on versioning."""
+    if not true(props.get("ObjectLockEnabled")):
+        return
+    given = ((props.get("ObjectLockConfiguration") or {}).get("Rule") or {}).get("DefaultRetention")
+    retention = given and {
+        "Mode": given["Mode"],
+        **{unit: int(given[unit]) for unit in ("Days", "Years") if unit in given},
+    }
+    s3._bucket_object_lock[name] = {"enabled": True, "default_retention": retention or None}
+    s3._bucket_versioning[name] = "Enabled"
+
+
+def boundary(entities: Any, name: str, props: dict[str, Any]) -> None:
+    """The permission boundary of a role or user; without it IAM would allow what production denies."""
+    if record := entities.get(name):
+        record["PermissionsBoundary"] = props.get("PermissionsBoundary")

@@ -1,10 +1,10 @@
 """IAM enforcement (AUTH=true): the right action, resource and condition keys for what we call.
 
 Lacking in MiniStack: it checks `bedrock:Converse`, which AWS does not have, mangles prompt ARNs, checks
-`states:SendTask*` on `*`, leaves `cloudwatch:namespace` and `dynamodb:LeadingKeys` empty (per item
-in transactions), and lets a state machine do what its role may not. Here, as on AWS: Converse on a prompt needs `bedrock:RenderPrompt` on the
-prompt (with its version, if the ARN has one) *and* `bedrock:InvokeModel` on the model, and an inference profile also
-needs the foundation model. Denied Bedrock calls are CloudTrail events with errorCode AccessDenied.
+`states:SendTask*` on `*`, leaves `cloudwatch:namespace` and `dynamodb:LeadingKeys` empty, and lets a state machine do
+what its role may not. Here, as on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt (with its
+version, if the ARN has one) *and* `bedrock:InvokeModel` on the model, and an inference profile needs its foundation
+model too. Denied Bedrock calls are CloudTrail events with errorCode AccessDenied.
 
 Still unchecked: what one service may do to another (rule to queue, topic to function, alarm to topic)."""
 
@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import ministack.app as host
 from ministack.core import iam_actions, iam_evaluator, router
-from ministack.services import dynamodb
+from ministack.services import dynamodb, iam
 from ministack.services import stepfunctions as sfn
 
 from local import seams
@@ -48,6 +48,7 @@ def install() -> None:
     seams.require(host, "AUTH")
     seams.require(iam_evaluator, "EvalContext", "evaluate", "_gather_role_policies", "_permissions_boundary", "enforce")
     seams.require(router, "extract_access_key_id")
+    seams.require(iam, "_roles")
     seams.require(iam_actions, "_dynamodb_table_arn", "_DYNAMODB_TRANSACT_ITEM_ACTIONS")
     _actions()
     _resources()
@@ -230,7 +231,8 @@ def _check_role(resource: str, data: Any) -> None:
         resource_arn=target,
         region=seams.region(),
     )
-    if iam_evaluator.evaluate(context, policies).decision != "Allow":
+    limits = iam_evaluator._permissions_boundary(iam._roles, name, account)
+    if iam_evaluator.evaluate(context, policies, *limits).decision != "Allow":
         message = f"{role} is not authorized to perform: {action} on resource: {target}"
         kind = "Lambda.AWSLambdaException" if action.startswith("lambda:") else "States.TaskFailed"
         raise stepfunctions.failure(kind, message)

@@ -228,3 +228,38 @@ def test_task_tokens_can_be_answered_only_for_the_granted_state_machine(
     key = iam.create_access_key(UserName="other")["AccessKey"]
     keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
     assert denied(lambda: aws.client("stepfunctions", **keys).send_task_success(taskToken=token, output="{}"))
+
+
+def test_a_boundary_from_a_template_limits_what_the_roles_policy_allows(aws: EmbeddedAws, eventually: Any) -> None:
+    def document(*actions: str) -> dict[str, Any]:
+        return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]}
+
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
+    limits = {"ManagedPolicyName": "only-read", "PolicyDocument": document("bedrock:ListPrompts")}
+    policy = {"PolicyName": "p", "PolicyDocument": document("bedrock:ListPrompts", "bedrock:CreatePrompt")}
+    bounded = {
+        "RoleName": "bounded",
+        "AssumeRolePolicyDocument": trust,
+        "PermissionsBoundary": {"Ref": "Limits"},
+        "Policies": [policy],
+    }
+    resources = {
+        "Limits": {"Type": "AWS::IAM::ManagedPolicy", "Properties": limits},
+        "Role": {"Type": "AWS::IAM::Role", "Properties": bounded},
+    }
+    cloudformation = aws.client("cloudformation")
+    cloudformation.create_stack(StackName="bounded", TemplateBody=json.dumps({"Resources": resources}))
+    eventually(
+        lambda: cloudformation.describe_stacks(StackName="bounded")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+    )
+
+    arn = aws.client("iam").get_role(RoleName="bounded")["Role"]["Arn"]
+    made = aws.client("sts").assume_role(RoleArn=arn, RoleSessionName="s")["Credentials"]
+    keys = {
+        "aws_access_key_id": made["AccessKeyId"],
+        "aws_secret_access_key": made["SecretAccessKey"],
+        "aws_session_token": made["SessionToken"],
+    }
+    agent = aws.client("bedrock-agent", **keys)
+    assert not denied(lambda: agent.list_prompts())
+    assert denied(lambda: agent.create_prompt(name="new", variants=[]))
