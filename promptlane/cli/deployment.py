@@ -16,6 +16,7 @@ from .operations import Operations
 if TYPE_CHECKING:
     from promptlane.aws.mail import ReviewerTopics
     from promptlane.aws.prompts import BedrockPrompts
+    from promptlane.domain.counts import CountReader
     from promptlane.domain.ports import Enrolments, IntakeQueue, ReleaseStore, RouteStore
     from promptlane.domain.review_ports import Briefs, ReviewStore
 
@@ -69,6 +70,13 @@ class Deployment:
         return SsmEnrolments(
             ssm=client("ssm"), s3=client("s3"), deployment=self.name, report_bucket=self.resource("report_bucket")
         )
+
+    @cached_property
+    def counts(self) -> CountReader:
+        from promptlane.aws.clients import client
+        from promptlane.aws.metrics import CloudWatchCounts
+
+        return CloudWatchCounts(client("cloudwatch"))
 
     @cached_property
     def reviews(self) -> ReviewStore:

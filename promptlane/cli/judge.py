@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from promptlane.domain.curve import points, sparkline
-from promptlane.domain.errors import InvalidInput, NotFound
-from promptlane.domain.names import Event
+from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
+from promptlane.domain.names import Event, GuardName
+from promptlane.domain.plan import estimate
 from promptlane.domain.timeline import TimelineEntry, iso
 
 from .session import Session
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
 
     from promptlane.domain.blocks import Chunk
     from promptlane.domain.policy import Policy
+    from promptlane.domain.release import Release
+    from promptlane.domain.route import Route
+
+    from .deployment import Deployment
 
 Json = Any
+HISTORY = 24 * 3600.0
 
 
 class ReplayDiffers(InvalidInput):
@@ -78,6 +84,26 @@ def replayed(entries: Iterable[TimelineEntry], chunks: Iterable[Chunk], policy: 
             row["again"] = again.judgement
         looks.append(row)
     return looks
+
+
+def expected(deployment: Deployment, route: Route | None, release: Release, now: float) -> list[str]:
+    """How long a good release takes at the traffic of the last full hours, while one is on its way; else nothing."""
+    if route is None or release.ended or release.state == "watch" or not release.policy_sha256:
+        return []
+    try:
+        policy = deployment.enrolments.policy(release.policy_sha256)
+        metrics = [str(g.name) for g in policy.canary.guard_metrics]
+        past = deployment.counts.history(
+            route.prompt, version=route.stable.version, metrics=metrics, start=now - HISTORY, end=now
+        )
+    except PromptlaneError as error:
+        return [f"how long this takes cannot be said, the metrics were not readable: {error}"]
+    if not past:
+        return ["how long this takes cannot be said: stable has no metrics of the last 24 hours"]
+    traffic = max(n for n, _ in past.values()) / (HISTORY / 60)
+    rates = {GuardName(name): bad / n for name, (n, bad) in past.items()}
+    plan = estimate(policy, traffic, rates)
+    return [plan.sentence()] if plan.finishes else [plan.sentence(), *plan.warnings[1:]]
 
 
 def curve_lines(entries: Iterable[TimelineEntry]) -> list[str]:

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from promptlane.domain.gist import gist
 from promptlane.domain.text import one_line
 from promptlane.domain.timeline import from_iso
 
@@ -63,6 +64,7 @@ def _standing(prompt: Mapping[str, Json], now: float) -> RenderableType:
     if release:
         lines.append(_release_line(release, now))
         lines += [_entry_line(entry) for entry in release["latest"]]
+        lines += [Text(f"  {one_line(line, 300)}") for line in release["evidence"]]
     for waiting in prompt["waiting"]:
         lines.append(Text(f"  version {waiting['version']} waits, asked for by {waiting['requested_by']}"))
     lines += [Text(f"  note: {one_line(note, 300)}", style="yellow") for note in prompt["notes"]]
@@ -97,19 +99,8 @@ def _release_line(release: Mapping[str, Json], now: float) -> Text:
 def _entry_line(entry: Mapping[str, Json]) -> Text:
     text = Text(f"    {str(entry['at'])[11:19]}  ", style="dim")
     text.append(str(entry["event"]))
-    text.append(f"  {summary(entry['detail'])}", style="dim")
+    text.append(f"  {gist(entry['detail'])}", style="dim")
     return text
-
-
-def summary(detail: Mapping[str, Json]) -> str:
-    """What a reader wants to know of an entry, on one line."""
-    parts = []
-    for key, value in detail.items():
-        if key == "weight" and isinstance(value, int | float):
-            parts.append(f"weight {value / 100:g}%")
-        elif isinstance(value, str | int | float | bool):
-            parts.append(f"{key} {value}" if key not in ("reason", "why") else str(value))
-    return one_line("; ".join(parts), 200)
 
 
 def show_releases(console: Console, document: Mapping[str, Json]) -> None:
@@ -156,6 +147,6 @@ def timeline_table(entries: list[Mapping[str, Json]]) -> Table:
             Text(str(entry["at"])[:23].replace("T", " "), style="dim"),
             Text(str(entry["event"])),
             Text(one_line(str(entry["by"]), 60), style="dim"),
-            Text(summary(entry["detail"])),
+            Text(gist(entry["detail"])),
         )
     return table

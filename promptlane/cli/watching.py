@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
-from promptlane.domain.names import FULL, Phase, parse_release_id
+from promptlane.domain.names import FULL, Event, Phase, parse_release_id
 from promptlane.domain.release import Release
 from promptlane.domain.route import Route
 from promptlane.domain.timeline import TimelineEntry, chain_problems, iso
 
 from .deployment import Deployment
+from .judge import curve_lines, expected
+from .review import review_notes
 from .session import Session
 
 Json = Any
@@ -91,7 +93,13 @@ def standing(session: Session, name: str) -> dict[str, Json]:
     current = next((r for r in records if r.release_id == holder), None) or (records[-1] if records else None)
     if current is not None:
         entries = releases.timeline(current.release_id)
-        document["release"] = {**_release(current), "latest": [e.to_dict() for e in entries[-6:]]}
+        document["release"] = {
+            **_release(current),
+            "latest": [e.to_dict() for e in entries if e.event is not Event.CANARY_JUDGED][-6:],
+            "evidence": curve_lines(entries),
+        }
+        document["notes"] += expected(deployment, route, current, session.clock())
+        document["notes"] += review_notes(deployment, current, session.clock())
     document["waiting"] = [
         {"version": w.version, "since": iso(w.since), "requested_by": w.requested_by}
         for w in releases.waiting(found[0])

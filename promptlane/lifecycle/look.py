@@ -43,7 +43,7 @@ _GUARDS: Final = frozenset(str(g) for g in GuardName)
 _CHUNK_WINDOWS: Final = 300
 _CHUNKS_PER_LOOK: Final = 6
 _GROWTH: Final = 60
-"""A look waits 1/60 of the time since the phase began: a year takes about 700 looks."""
+"""A look waits 1/60 of the time since the phase began: a year takes about 610 looks."""
 
 
 @dataclass(frozen=True, slots=True)
