@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.release import Release
 from promptlane.domain.review import REACHED, out_of_reach, reach_in_words, reviewer_key, tally
 from promptlane.lifecycle.review_record import review_record
 
@@ -104,3 +105,17 @@ def review_standing(deployment: Deployment, release_id: str, now: float) -> dict
         },
         "warning": out_of_reach(request, state),
     }
+
+
+def review_notes(deployment: Deployment, release: Release, now: float) -> list[str]:
+    """What `status` says of a release in review: who is waited for, and whom email does not reach."""
+    found = review_standing(deployment, release.release_id, now) if release.state == "review" else None
+    if found is None:
+        return []
+    notes = [f"review: {len(found['approvals'])} of {found['needed']} approvals; {found['why']}"]
+    notes += [
+        f"review: {name} {reach}; see `promptlane reviewers list`" for name, reach in found["not_reached"].items()
+    ]
+    if found["warning"]:
+        notes.append(f"review: the quorum cannot be met by email now: {found['warning']}")
+    return notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from promptlane.cli.app import app
 from promptlane.cli.deployment import Deployment
-from promptlane.cli.review import review_standing
+from promptlane.cli.review import review_notes, review_standing
 from promptlane.cli.session import Session
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import ReviewPolicy
@@ -110,3 +111,7 @@ def test_status_can_tell_who_is_missing(world: World) -> None:
     assert standing["not_reached"] == {"Bob": "has not confirmed the subscription"}
     assert standing["warning"] == ""
     assert review_standing(deployment, "PROMPTID12-9-1", world.now) is None
+    notes = review_notes(deployment, world.releases.get(RELEASE), world.now)
+    assert notes[0] == "review: 1 of 2 approvals; waits for 1 more approval"
+    assert "Bob has not confirmed" in notes[1]
+    assert review_notes(deployment, replace(world.releases.get(RELEASE), state="canary"), world.now) == []
