@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from promptlane.domain.blocks import Arm, Pair
 from promptlane.domain.counts import Windows
 from promptlane.domain.errors import Unavailable
+from promptlane.domain.inquiry import Cell, Window
 from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, UNIT_GROUPS
 
 from .errors import translated
@@ -69,6 +70,22 @@ class CloudWatchCounts:
             for m in metrics
         }
         return {metric: pair for metric, pair in past.items() if pair[0] > 0}
+
+    def cells(
+        self, prompt: str, *, versions: Sequence[int], metrics: Sequence[str], window: Window, seconds: float
+    ) -> list[Cell]:
+        """`RateReader`: counts of any number of versions, without groups; periods without requests are absent."""
+        series = [_Series(v, m, "", stat) for v in versions for m in metrics for stat in ("Sum", "SampleCount")]
+        start = window.since - window.since % seconds
+        values = self._read(prompt, series, start, window.until, int(seconds))
+        found: list[Cell] = []
+        for version in versions:
+            for metric in metrics:
+                bad = values.get(_Series(version, metric, "", "Sum"), {})
+                for at, n in values.get(_Series(version, metric, "", "SampleCount"), {}).items():
+                    if n > 0:
+                        found.append(Cell(at, seconds, version, metric, _count(n), _count(bad.get(at, 0.0))))
+        return sorted(found, key=lambda c: (c.at, c.version, c.metric))
 
     def _read(
         self, prompt: str, series: Sequence[_Series], start: float, end: float, period: int

@@ -19,6 +19,8 @@ _TOKEN: Final = frozenset({"ExpiredTokenException", "ExpiredToken"})
 _NO_MODEL: Final = re.compile(
     r"on-demand throughput|model identifier is invalid|end of its life|not supported in this", re.I
 )
+_PURPOSE: Final = {"requestMetadata": {"purpose": "promptlane test"}}
+"""So that the invocation log tells test runs from requests of users."""
 _ABOUT_TOOLS: Final = re.compile(r"tool", re.I)
 
 
@@ -37,7 +39,7 @@ class ConverseModel:
 
     def answer(self, request: Request) -> Answer:
         started = perf_counter()
-        data = call(self._transport, request.model_id, "converse", request.body)
+        data = call(self._transport, request.model_id, "converse", {**request.body, **_PURPOSE})
         elapsed = 1_000 * (perf_counter() - started)
         return answer_of(data, elapsed)
 
@@ -73,6 +75,7 @@ class ConverseJudge:
             "system": [{"text": system}],
             "messages": [{"role": "user", "content": [{"text": user}]}],
             "inferenceConfig": {"temperature": 0, "maxTokens": 800},
+            **_PURPOSE,
         }
         if self._tools:
             tool = {"name": "verdict", "description": "Your decision.", "inputSchema": {"json": schema}}

@@ -282,3 +282,18 @@ def record(
     from .review import record
 
     record(ctx.obj, subject, out, as_json=as_json)
+
+
+@app.command()
+def investigate(
+    ctx: typer.Context,
+    prompt: Prompt,
+    since: Annotated[str, typer.Option(help="2h (ago), 14:00 (UTC), or an ISO time [a day before the end].")] = "",
+    until: Annotated[str, typer.Option(help="The same [now].")] = "",
+    html: Annotated[Path | None, typer.Option(help="Also write a self-contained report to this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What changed, who did it, what it did to users, and the command that ends it."""
+    from .investigate import investigate
+
+    investigate(ctx.obj, prompt, since=since, until=until, html=html, as_json=as_json)

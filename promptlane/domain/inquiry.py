@@ -1,0 +1,202 @@
+"""What an investigation asks its sources for, and what each of them tells. Times are epoch seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from .invocation import Invocation
+from .prompt import PromptVersion
+from .release import Release
+from .route import Route
+from .timeline import TimelineEntry
+
+Json = Any
+CONTROL_EVENTS: Final = ("CreatePrompt", "UpdatePrompt", "CreatePromptVersion", "DeletePrompt")
+"""What changes a prompt."""
+OBSERVATION_EVENTS: Final = (
+    "StopLogging", "DeleteTrail", "PutEventSelectors", "PutModelInvocationLoggingConfiguration",
+    "DeleteModelInvocationLoggingConfiguration",
+)  # fmt: skip
+"""What changes what can be known afterwards."""
+CALL_EVENTS: Final = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream")
+"""Model calls: who, when and which model or prompt; never the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """[since, until), both epoch seconds."""
+
+    since: float
+    until: float
+
+    def holds(self, at: float) -> bool:
+        return self.since <= at < self.until
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.until - self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class TrailEvent:
+    """One CloudTrail event. `target`: the prompt or model named in the request; `version` 0 when none is named.
+
+    `arn` and `kind` are userIdentity's ARN and type; `error` the error code of a call that failed.
+    """
+
+    name: str
+    at: float
+    arn: str
+    kind: str = ""
+    target: str = ""
+    version: int = 0
+    error: str = ""
+    source_ip: str = ""
+    event_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailAnswer:
+    """Events, oldest first. `truncated` names the events of which only the newest could be read."""
+
+    events: tuple[TrailEvent, ...]
+    truncated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmChange:
+    """An alarm changed its state."""
+
+    alarm: str
+    at: float
+    old: str
+    new: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Requests of one version that started in [at, at + seconds), and how many of them were bad by one metric."""
+
+    at: float
+    seconds: float
+    version: int
+    metric: str
+    requests: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallGroup:
+    """Calls in the invocation log that agree in all of these. An empty text: the record does not say."""
+
+    version: str
+    track: str
+    caller: str
+    model: str
+    operation: str
+    calls: int
+    errors: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingState:
+    """Whether model calls are logged with their text, and where. `group` is the CloudWatch log group."""
+
+    on: bool
+    group: str = ""
+    text: bool = True
+    bucket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Records of the invocation log. `unreadable`: truncated records, `offloaded_lost`: bodies that S3 did not give."""
+
+    invocations: tuple[Invocation, ...]
+    unreadable: int = 0
+    offloaded_lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something that could not be learnt, what therefore is not known, and what to do about it."""
+
+    source: str
+    what: str
+    therefore: str
+    remedy: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        return {"source": self.source, "what": self.what, "therefore": self.therefore, "remedy": self.remedy}
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Everything that the sources told about one prompt. `read`: what the metrics cover, which begins earlier."""
+
+    prompt: str
+    prompt_id: str
+    window: Window
+    read: Window
+    now: float
+    route: Route | None = None
+    releases: tuple[Release, ...] = ()
+    entries: tuple[TimelineEntry, ...] = ()
+    trail: tuple[TrailEvent, ...] = ()
+    alarms: tuple[AlarmChange, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    calls: tuple[CallGroup, ...] = ()
+    outside: tuple[CallGroup, ...] = ()
+    snapshots: Mapping[int, PromptVersion] = field(default_factory=dict)
+    missing: tuple[Missing, ...] = ()
+
+
+class Trail(Protocol):
+    """CloudTrail's event history."""
+
+    def events(
+        self, prompt_id: str, name: str, *, names: Sequence[str], window: Window, most: int = 1000
+    ) -> TrailAnswer:
+        """Events of these names about the prompt, or about logging itself; at most `most` of a name are read."""
+
+    def logging(self) -> list[str]:
+        """Names of the trails of this Region that are logging."""
+
+
+class AlarmHistory(Protocol):
+    """The history of a prompt's alarms."""
+
+    def changes(self, prompt: str, window: Window) -> list[AlarmChange]:
+        """State changes, oldest first."""
+
+
+class RateReader(Protocol):
+    """The judge's counts by version."""
+
+    def cells(
+        self, prompt: str, *, versions: Sequence[int], metrics: Sequence[str], window: Window, seconds: float
+    ) -> list[Cell]:
+        """Counts per version, metric and period; periods without requests are absent."""
+
+
+class InvocationLog(Protocol):
+    """Bedrock's model invocation log, through Logs Insights."""
+
+    def state(self) -> LoggingState:
+        """How the account logs model calls in this Region."""
+
+    def calls(self, prompt: str, window: Window) -> list[CallGroup]:
+        """Calls whose requestMetadata names the prompt, counted."""
+
+    def outside(self, models: Sequence[str], prompt_id: str, window: Window) -> list[CallGroup]:
+        """Calls of these models, or of the prompt, whose record names no prompt in its requestMetadata."""
+
+    def sample(self, prompt: str, version: int, window: Window, most: int = 400) -> Sampled:
+        """The newest records of one version."""

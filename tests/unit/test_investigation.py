@@ -1,0 +1,386 @@
+"""`investigate`: from what the sources say to a ranked cause, and from what they do not say to a gap."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from promptlane.cli.times import moment
+from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.inquiry import AlarmChange, CallGroup, LoggingState, Sampled, TrailEvent
+from promptlane.domain.investigation import Investigation
+from promptlane.domain.names import Phase
+from promptlane.fakes import InMemoryRoutes
+from promptlane.lifecycle.inquire import inquire
+from promptlane.pages.investigation_page import investigation_page
+from tests.unit.cli_desk import Desk
+from tests.unit.investigation_case import (
+    ASKED,
+    AUTHOR,
+    EDITOR,
+    ID,
+    NAME,
+    NOW,
+    SORRY,
+    T0,
+    Case,
+    counts,
+    record,
+    two_pm,
+)
+
+
+@pytest.fixture
+def case() -> Case:
+    return two_pm()
+
+
+def asked(case: Case, since: float = T0 - 4000, until: float = NOW) -> Investigation:
+    return inquire(case.sources(), NAME, since, until)
+
+
+def gaps(found: Investigation) -> str:
+    return "\n".join(f"{m.source}: {m.what}; {m.therefore}" for m in found.missing)
+
+
+def test_the_version_that_refuses_leads_with_its_numbers_and_people(case: Case) -> None:
+    found = asked(case)
+
+    lead = found.leading
+    assert lead is not None
+    assert (lead.kind, lead.version, found.before, found.after) == ("version", 3, 2, 3)
+    assert lead.contrast is not None
+    assert (lead.contrast.metric, round(lead.contrast.exposed_rate, 2)) == ("Refusal", 0.2)
+    assert lead.contrast.chance < 1e-6
+    story = next(s for s in found.stories if s.version == 3)
+    assert (story.published_by, story.edited_by, story.approved_by) == (AUTHOR, (EDITOR,), ("lin@example.com",))
+    assert (story.first_served, story.promoted_at) == (T0, T0 + 600)
+    assert any("Decline what is not about orders" in line for line in found.diff)
+
+
+def test_the_rollback_command_is_exact(case: Case) -> None:
+    remedy = asked(case).remedy
+
+    assert remedy.command == f'promptlane rollback {NAME} --reason "version 3 has 20% refusals (investigate)"'
+    assert "version 2 back" in remedy.says
+
+
+def test_in_canary_the_rollback_takes_the_canary_back(case: Case) -> None:
+    route = case.routes.get(NAME)
+    assert route is not None
+    refs = {n: case.prompts.version(ID, n).ref for n in (2, 3)}
+    case.routes = InMemoryRoutes()
+    case.routes.put(
+        replace(route, stable=refs[2], previous=None, canary=refs[3], weight=1000, phase=Phase.CANARY), expected=None
+    )
+
+    assert "canary back: everybody gets version 2" in asked(case).remedy.says
+
+
+def test_a_version_without_traffic_needs_no_rollback(case: Case) -> None:
+    route = case.routes.get(NAME)
+    assert route is not None
+    case.routes = InMemoryRoutes()
+    case.routes.put(replace(route, stable=case.prompts.version(ID, 2).ref, previous=None), expected=None)
+
+    remedy = asked(case).remedy
+
+    assert (remedy.command, "no traffic any more" in remedy.says) == ("", True)
+
+
+def test_stable_behind_another_canary_is_not_promised_a_simple_rollback(case: Case) -> None:
+    route = case.routes.get(NAME)
+    assert route is not None
+    case.routes = InMemoryRoutes()
+    other = case.prompts.version(ID, 1).ref
+    case.routes.put(replace(route, canary=other, weight=500, previous=None, phase=Phase.CANARY), expected=None)
+
+    remedy = asked(case).remedy
+
+    assert remedy.command.endswith(f"promptlane release {NAME} 2 --again")
+    assert "takes the canary back first" in remedy.says
+
+
+def test_examples_pair_a_refusal_with_the_like_question_that_was_answered(case: Case) -> None:
+    pairs = asked(case).pairs
+
+    assert len(pairs) == 3
+    assert {p.bad_variables["question"] for p in pairs} == set(ASKED)
+    for pair in pairs:
+        assert pair.good is not None
+        assert pair.good_variables["question"] == pair.bad_variables["question"] + " Please."
+        assert (pair.bad.answer, pair.good.answer) == (SORRY, "Here is how.")
+
+
+def test_a_rise_of_all_versions_alike_is_blamed_on_something_outside(case: Case) -> None:
+    """Stable and holdback both get worse at the same moment, while both are served."""
+    onset = T0 + 2400
+    case.cells = counts({2: (0.02, T0 - 3600, onset), 3: (0.02, T0 - 3600, onset)})
+    case.cells += counts({2: (0.3, onset, T0 + 6600), 3: (0.3, onset, T0 + 6600)})
+
+    lead = asked(case).leading
+
+    assert lead is not None
+    assert lead.kind == "outside"
+    assert abs(lead.at - onset) <= 120
+
+
+def test_without_a_rise_nothing_is_blamed(case: Case) -> None:
+    case.cells = counts({2: (0.05, T0 - 7000, T0 + 1200), 3: (0.05, T0, T0 + 6900)})
+
+    found = asked(case)
+
+    assert found.leading is None
+    assert found.remedy.command == ""
+    assert "Nothing shows a rise" in found.to_dict()["summary"][0]
+
+
+def test_a_version_that_was_always_worse_is_not_what_changed(case: Case) -> None:
+    case.cells = counts({2: (0.3, T0 - 7000, T0 + 1200), 3: (0.02, T0, T0 + 6900)})
+
+    found = asked(case)
+
+    assert found.leading is None
+
+
+def test_calls_of_draft_and_of_models_directly_are_told(case: Case) -> None:
+    mallory = "arn:aws:iam::111122223333:user/mallory"
+    arn = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
+    case.trail += [
+        TrailEvent("Converse", T0 + 50, mallory, "IAMUser", arn),
+        TrailEvent("Converse", T0 + 60, mallory, "IAMUser", f"{arn}:9", 9),
+        TrailEvent("Converse", T0 + 60, "app", "AssumedRole", f"{arn}:3", 3),
+    ]
+    case.outside = [CallGroup("", "", mallory, "amazon.nova-lite-v1:0", "Converse", 17, first=T0 + 5)]
+
+    bypasses = [c for c in asked(case).causes if c.kind == "bypass"]
+
+    titles = " ".join(c.title for c in bypasses)
+    assert "1 call(s) used DRAFT" in titles
+    assert "version 9, which was never released" in titles
+    assert "17 call(s) of amazon.nova-lite-v1:0 name no prompt" in titles
+    assert all(mallory in c.because[0] for c in bypasses)
+    assert "17 record(s) have no requestMetadata" in gaps(asked(case))
+
+
+def test_a_deletion_leads_when_errors_follow_it(case: Case) -> None:
+    case.trail.append(TrailEvent("DeletePrompt", T0 + 3000, EDITOR, "IAMUser", ID, 3))
+    case.cells = [
+        replace(c, bad=c.requests) if c.metric == "Error" and c.version == 3 and c.at >= T0 + 3000 else c
+        for c in counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.02, T0, T0 + 6900)})
+    ]
+
+    found = asked(case)
+
+    assert found.causes[0].kind == "deleted"
+    assert found.causes[0].shown
+    assert EDITOR in found.causes[0].because[0]
+
+
+def test_the_timeline_joins_all_sources_in_order(case: Case) -> None:
+    case.alarms = [AlarmChange("promptlane/x/stable/Refusal", T0 + 700, "OK", "ALARM", "Threshold Crossed")]
+
+    timeline = asked(case).timeline
+
+    assert [h.at for h in timeline] == sorted(h.at for h in timeline)
+    assert {"cloudtrail", "release", "alarm"} == {h.source for h in timeline}
+    changes = [h.what for h in timeline if h.change]
+    assert any(w.startswith("CreatePromptVersion of version 3") for w in changes)
+    assert any(w.startswith("Canary Shifted: version 3; 10% of traffic") for w in changes)
+
+
+@pytest.mark.parametrize(
+    "source", ["Bedrock", "routes", "releases", "CloudTrail", "alarms", "metrics", "invocation log"]
+)
+def test_a_source_that_is_down_leaves_a_gap_and_the_rest_is_told(case: Case, source: str) -> None:
+    case.down = {source}
+
+    found = asked(case)
+
+    assert f"{source}: {source} does not answer" in gaps(found)
+    assert found.timeline
+    assert json.dumps(found.to_dict())
+
+
+def test_all_sources_but_one_down_is_still_an_answer(case: Case) -> None:
+    case.down = {"Bedrock", "releases", "CloudTrail", "alarms", "metrics", "invocation log"}
+
+    found = asked(case)
+
+    assert found.leading is None
+    assert len({m.source for m in found.missing}) >= 6
+
+
+def test_logging_off_says_what_cannot_be_known(case: Case) -> None:
+    case.logging = LoggingState(False)
+
+    found = asked(case)
+
+    assert "model invocation logging is off" in gaps(found)
+    assert "what was sent and answered" in gaps(found)
+    assert found.leading is not None
+    assert found.pairs == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (LoggingState(True, "", bucket="theirs"), "s3://theirs only, by somebody else's"),
+        (LoggingState(True, "group", text=False), "texts are not logged"),
+    ],
+)
+def test_a_configuration_of_somebody_else(case: Case, state: LoggingState, said: str) -> None:
+    case.logging = state
+
+    assert said in gaps(asked(case))
+
+
+def test_a_log_group_without_events(case: Case) -> None:
+    case.calls, case.records = [], {}
+
+    assert "holds no call of this prompt" in gaps(asked(case))
+
+
+def test_truncated_and_lost_records_are_counted(case: Case) -> None:
+    case.lost = Sampled((), unreadable=4, offloaded_lost=2)
+
+    said = gaps(asked(case))
+
+    assert "4 record(s) of version 3 are cut short" in said
+    assert "2 large bodies of version 3 could not be read" in said
+
+
+def test_no_trail_and_a_long_list_are_said(case: Case) -> None:
+    case.trails, case.truncated = [], ("Converse",)
+
+    said = gaps(asked(case))
+
+    assert "no trail is logging" in said
+    assert "more Converse events than were read" in said
+
+
+def test_clocks_that_differ_are_noticed(case: Case) -> None:
+    case.calls = [replace(case.calls[0], first=T0 - 45)]
+
+    assert "up to 45 s before the route gave it any" in gaps(asked(case))
+
+
+def test_a_future_range_is_an_empty_answer(case: Case) -> None:
+    found = asked(case, NOW + 3600, NOW + 7200)
+
+    assert "in the future" in gaps(found)
+    assert found.timeline == ()
+
+
+def test_a_range_that_ends_in_the_future_ends_now(case: Case) -> None:
+    found = asked(case, T0 - 4000, NOW + 3600)
+
+    assert found.facts.window.until == NOW
+    assert found.leading is not None
+
+
+def test_an_unknown_prompt_names_the_remedy(case: Case) -> None:
+    with pytest.raises(NotFound, match="promptlane status"):
+        inquire(case.sources(), "no-such-prompt", T0, NOW)
+
+
+def test_a_prompt_that_bedrock_lost_is_still_investigated(case: Case) -> None:
+    case.prompts = type(case.prompts)()
+
+    found = asked(case)
+
+    assert "has no prompt 'support-assistant' (any more)" in gaps(found)
+    assert found.leading is not None
+    assert found.leading.version == 3
+
+
+def test_ten_thousand_events_give_one_answer(case: Case) -> None:
+    case.trail += [TrailEvent("UpdatePrompt", T0 + k / 10, EDITOR, "IAMUser", ID) for k in range(10_000)]
+
+    found = asked(case)
+
+    assert len(found.timeline) >= 10_000
+    assert found.leading is not None
+
+
+class _Reader(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def test_the_report_is_one_file_that_loads_and_runs_nothing(case: Case) -> None:
+    hostile = "<script>alert(1)</script><img src=x onerror=alert(1)>\u202e"
+    case.records[3] = [record(3, T0 + 900, hostile, SORRY + hostile)]
+    case.trail.append(TrailEvent("UpdatePrompt", T0 + 10, f"arn:aws:iam::1:user/{hostile}", "IAMUser", ID))
+    page = investigation_page(asked(case))
+    reader = _Reader()
+    reader.feed(page)
+
+    assert "script" not in reader.tags
+    assert "img" not in reader.tags
+    assert not [a for a in reader.attributes if a[0].startswith("on")]
+    assert all(str(v).startswith(("data:", "#")) for k, v in reader.attributes if k in ("src", "href"))
+    assert "\u202e" not in page
+    assert "⟦U+202E⟧" in page
+    assert "polyline" in reader.tags
+    assert "version 3" in page
+
+
+def test_the_plot_breaks_where_nothing_is_known_and_marks_the_changes(case: Case) -> None:
+    case.cells = [c for c in case.cells if not T0 + 2000 < c.at < T0 + 3000]
+    page = investigation_page(asked(case))
+
+    assert page.count("<polyline") >= 3
+    assert "<title>1. " in page
+
+
+def test_the_command_prints_writes_and_says_where(case: Case, tmp_path: Path) -> None:
+    desk = Desk()
+    desk.now = NOW
+    deployment = desk.connect()
+    deployment.made["sources"] = case.sources()
+    desk.connect = lambda: deployment  # type: ignore[method-assign]
+    report = tmp_path / "report.html"
+
+    shown = desk.type("investigate", NAME, "--since", "3h", "--html", str(report))
+
+    assert shown.exit_code == 0, shown.output
+    assert f"promptlane rollback {NAME}" in shown.stdout
+    assert "Version 3 has 20% refusals" in shown.stdout
+    assert report.read_text().startswith("<!doctype html>")
+    document = desk.json("investigate", NAME, "--since", "3h")
+    assert document["causes"][0]["version"] == 3
+    assert document["remedy"]["command"].startswith("promptlane rollback")
+    assert len(document["conversations"]) == 3
+
+
+def test_a_range_the_wrong_way_round_is_refused(case: Case) -> None:
+    desk = Desk()
+    deployment = desk.connect()
+    deployment.made["sources"] = case.sources()
+    desk.connect = lambda: deployment  # type: ignore[method-assign]
+
+    assert "swap" in desk.json("investigate", NAME, "--since", "1h", "--until", "2h", exit_code=1)["error"]["message"]
+
+
+def test_times_as_people_type_them() -> None:
+    now = 1_760_000_400.0  # 2025-10-09T09:00:00Z
+    assert moment("2h", now) == now - 7200
+    assert moment("90m ago", now) == now - 5400
+    assert moment("08:30", now) == now - 1800
+    assert moment("14:00", now) == now - 19 * 3600
+    assert moment("2025-10-09T08:00", now) == now - 3600
+    assert moment("2025-10-09T10:00+02:00", now) == now - 3600
+    for wrong in ("yesterday-ish", "25:00", "2h30", ""):
+        with pytest.raises(InvalidInput, match="is not a time"):
+            moment(wrong, now)

@@ -1,0 +1,83 @@
+"""Reading records of the model invocation log, whatever they lack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.invocation import read_record, variables_in
+from promptlane.domain.queries import SAVED, calls_of, quoted
+from tests.unit.investigation_case import SORRY, T0, TEMPLATE, record
+
+PLAIN = st.text(st.characters(exclude_characters="{}\n:Q", exclude_categories=("Cs",)), max_size=30)
+
+
+def test_a_refusal_is_seen_in_the_answer() -> None:
+    found = read_record(record(3, T0, "Where is it?", SORRY))
+
+    assert (found.version, found.bad, found.has_text) == ("3", {"Refusal"}, True)
+    assert found.at == int(T0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "bad"),
+    [
+        ({"errorCode": "ThrottlingException", "output": None}, {"Error"}),
+        ({"output": {"outputBodyJson": {"stopReason": "max_tokens"}}}, {"Truncation"}),
+        ({"output": {"outputBodyJson": {"stopReason": "guardrail_intervened"}}}, {"Guardrail"}),
+        ({"requestMetadata": None, "output": {}}, set()),
+    ],
+)
+def test_other_bad_events_and_lacking_parts(changes: dict[str, Any], bad: set[str]) -> None:
+    assert read_record(record(3, T0, "x", "Sure.", **changes)).bad == bad
+
+
+def test_a_stream_of_events_reads_like_an_answer() -> None:
+    pieces = [{"messageStart": {"role": "assistant"}}, {"contentBlockDelta": {"delta": {"text": "I'm sorry, but I "}}},
+              {"contentBlockDelta": {"delta": {"text": "can't help with that."}}},
+              {"messageStop": {"stopReason": "end_turn"}}]  # fmt: skip
+    found = read_record(record(3, T0, "x", "", output={"outputBodyJson": pieces}))
+
+    assert (found.answer, found.stop_reason, found.bad) == (SORRY, "end_turn", {"Refusal"})
+
+
+@given(st.dictionaries(st.text(max_size=12), st.none() | st.integers() | st.text() | st.lists(st.integers())))
+def test_nothing_but_a_record_is_taken_for_one(junk: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not a model invocation record"):
+        read_record(junk)
+
+
+@given(
+    st.sampled_from(["input", "output", "requestMetadata", "identity"]),
+    st.none() | st.integers() | st.text() | st.lists(st.text()),
+)
+def test_a_record_with_a_part_of_another_shape_is_still_read(part: str, junk: Any) -> None:
+    assert read_record(record(2, T0, "x", "y", **{part: junk})).operation == "Converse"
+
+
+@given(PLAIN, PLAIN)
+def test_variables_come_back_out_of_a_rendered_template(name: str, question: str) -> None:
+    template = "Customer: {{name}}\nQuestion: {{ question }}\n"
+    rendered = template.replace("{{name}}", name).replace("{{ question }}", question)
+
+    assert variables_in(template, rendered) == {"name": name, "question": question}
+
+
+def test_a_text_of_another_template_gives_no_variables() -> None:
+    assert variables_in(TEMPLATE, "Something else entirely") == {}
+    assert variables_in("", "Something") == {}
+
+
+def test_hostile_names_cannot_leave_their_literal() -> None:
+    assert quoted("support-assistant") == '"support-assistant"'
+    with pytest.raises(InvalidInput, match="Logs Insights"):
+        calls_of('x" or 1 = 1 | limit 1 #')
+
+
+def test_saved_queries_have_names_of_their_own() -> None:
+    assert len({q.name for q in SAVED}) == len(SAVED)
+    assert all("ModelInvocationLog" in q.text and q.about for q in SAVED)
