@@ -14,7 +14,7 @@ from typing import Final
 from .brief import Brief, in_words
 from .diff import compare, unified
 from .policy import Reviewer
-from .review import ReviewRequest, Tally, code_in_print, reach_in_words, reviewer_key
+from .review import ReviewRequest, Tally, authors_in_words, code_in_print, reach_in_words, reviewer_key
 from .text import one_line, shortened, visible
 
 MAX_SUBJECT: Final = 99
@@ -85,7 +85,7 @@ def _asked(
     yield ""
     yield f"Release:       {request.release_id}"
     yield f"Replaces:      {old}"
-    yield f"Author:        {one_line(', '.join(brief.authors) or 'not known', 500)}"
+    yield f"Author:        {one_line(authors_in_words(request) or 'not known', 500)}"
     for doubt in request.authors.unattributed:
         yield f"Not certain:   {one_line(doubt, 300)}"
     yield f"Fingerprint:   {request.candidate.fingerprint}"

@@ -239,6 +239,17 @@ def is_author(reviewer: Reviewer, authors: Authors) -> bool:
     return any(acts_as(pattern, arn) for pattern in reviewer.principals for arn in authors.principals)
 
 
+def authors_in_words(request: ReviewRequest) -> str:
+    """Authors as people read them: reviewers by name, others by ARN; empty when nobody is known."""
+    known = [r for r in request.policy.reviewers if is_author(r, request.authors)]
+    others = [
+        arn
+        for arn in request.authors.principals
+        if not any(acts_as(pattern, arn) for r in known for pattern in r.principals)
+    ]
+    return ", ".join([*(r.name for r in known), *others])
+
+
 def reviewers_of(policy: ReviewPolicy, arn: str) -> list[Reviewer]:
     """The reviewers that an IAM identity may speak for. More than one means that the policy is ambiguous."""
     return [r for r in policy.reviewers if any(acts_as(pattern, arn) for pattern in r.principals)]

@@ -211,7 +211,7 @@ class ReviewDesk:
         caller: Caller,
     ) -> Receipt:  # fmt: skip
         for _ in range(_TRIES):
-            request = self._with_authors(request)
+            request = self.with_authors(request)
             visit = self._look(request, link, reviewer)
             if visit.door is not Door.OPEN:
                 self.settle(request.release_id)
@@ -246,7 +246,7 @@ class ReviewDesk:
             )
         return latest
 
-    def _with_authors(self, request: ReviewRequest) -> ReviewRequest:
+    def with_authors(self, request: ReviewRequest) -> ReviewRequest:
         """CloudTrail delivers late: ask again before a decision that its answer may forbid."""
         if request.authors.complete or self.authors_again is None:
             return request

@@ -22,7 +22,6 @@ from promptlane.domain.review import (
     ReviewRequest,
     Standing,
     Tally,
-    is_author,
     out_of_reach,
     reach_in_words,
     reviewer_key,
@@ -128,7 +127,7 @@ class ReviewRound:
                 round=round,
                 candidate=candidate,
                 stable=stable,
-                authors=self.in_words(authors, policy.review.reviewers),
+                authors=authors.principals,
                 requested_by=release.requested_by,
                 tests=tests,
                 policy=policy,
@@ -163,17 +162,6 @@ class ReviewRound:
                 "with; publish a new version and release that"
             )
         return found
-
-    @staticmethod
-    def in_words(authors: Authors, reviewers: Sequence[Reviewer]) -> list[str]:
-        """Authors as a reviewer reads them: reviewers by name, others by ARN."""
-        known = [r.name for r in reviewers if is_author(r, authors)]
-        others = [
-            arn
-            for arn in authors.principals
-            if not any(is_author(r, replace(authors, principals=(arn,))) for r in reviewers)
-        ]
-        return [*known, *others]
 
     def post_reach(self, reviewers: Sequence[Reviewer]) -> dict[str, str]:
         """How email reaches each reviewer, by key."""
@@ -271,14 +259,18 @@ class ReviewRound:
         done: dict[str, list[str]] = {"settled": [], "reminded": [], "closed": [], "failed": []}
         for release_id in self.reviews.open_reviews():
             try:
-                done[self._look_after(release_id)].append(release_id)
-            except KeyError:
-                continue
+                did = self._look_after(release_id)
             except PromptlaneError:
-                done["failed"].append(release_id)
+                did = "failed"
+            if did:
+                done[did].append(release_id)
         return done
 
     def _look_after(self, release_id: str) -> str:
+        """What was done for one review: settled, reminded, closed, or nothing."""
+        request = self.reviews.get(release_id)
+        if request is not None and request.outcome is None:
+            self.desk.with_authors(request)
         state = self.desk.settle(release_id)
         request = self.reviews.get(release_id)
         release = self.releases.find(release_id)

@@ -16,6 +16,7 @@ from promptlane.domain.review import (
     Decision,
     ReviewRequest,
     Tally,
+    authors_in_words,
     is_author,
     needed_approvals,
     reach_in_words,
@@ -79,7 +80,7 @@ def _summary(request: ReviewRequest, brief: Brief, state: Tally, now: float) -> 
         tag(
             "dl",
             _fact("Replaces", old),
-            _fact("Author", visible(", ".join(brief.authors)) or "not known"),
+            _fact("Author", visible(authors_in_words(request)) or "not known"),
             _fact("Approvals", f"{len(state.approvals)} of {state.needed}: {state.why}"),
             _fact("Expires", f"{moment(request.expires_at)}, in {left}"),
             _fact("Release", request.release_id),

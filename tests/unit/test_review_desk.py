@@ -254,6 +254,20 @@ def test_an_author_whom_cloudtrail_tells_late_is_found_before_the_decision() -> 
     assert world.tokens.answers["token-1"]["decision"] == "approved"
 
 
+def test_the_schedule_learns_late_authors_and_completes_what_their_absence_held_up() -> None:
+    world = World(ReviewPolicy((ANN, BOB, LEA)), events=())
+    world.now = 9_500
+    world.ask()
+    world.send(BOB)
+    assert world.tokens.answers == {}  # one more approval, as long as nobody knows who wrote it
+    world.trail.events += [
+        Touch("UpdatePrompt", 8_999, ANN_ARN, "IAMUser"),
+        Touch("CreatePromptVersion", 9_000, EVE, "IAMUser", 2),
+    ]
+    assert world.round.look_after()["settled"] == [RELEASE]
+    assert world.tokens.answers["token-1"]["by"] == BOB.email
+
+
 def test_a_version_that_nobody_can_be_told_to_have_written_needs_one_more_approval() -> None:
     world = World(ReviewPolicy((ANN, BOB, LEA)), events=())
     world.ask()
