@@ -26,6 +26,8 @@ _PLATFORMS = (
 )
 # Parts of the package that no Lambda imports.
 _DESK_ONLY = ("cli", "project.py", "project", "fakes", "py.typed")
+# The team's own Python assertions (docs/write-a-suite.md), for the functions that know or run them.
+_CHECKS, _RUN_CHECKS = "promptlane_checks", ("plan_tests", "run_cases")
 _CLIENT_PARTS = ("__init__.py", "py.typed", "client", "domain")
 
 
@@ -63,6 +65,8 @@ def function_code(verb: str, *, root: Path = ROOT, build: Path = BUILD) -> Path:
         raise PackagingError(f"there is no function {verb}: expected functions/{verb}/handler.py")
     files = [*_sources(root / "promptlane", "promptlane", without=_DESK_ONLY), *_sources(source, f"functions/{verb}")]
     files.append((root / "functions" / "__init__.py", "functions/__init__.py"))
+    if verb in _RUN_CHECKS and (root / _CHECKS).is_dir():
+        files += _sources(root / _CHECKS, _CHECKS)
     return _copied(build / f"function-{verb}-{_digest([], files)}", files)
 
 

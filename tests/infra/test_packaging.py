@@ -46,6 +46,15 @@ def test_a_function_gets_the_package_and_its_own_folder(root: Path, tmp_path: Pa
     }
 
 
+def test_a_teams_own_checks_go_where_they_run(root: Path, tmp_path: Path) -> None:
+    (root / "promptlane_checks").mkdir()
+    (root / "promptlane_checks" / "__init__.py").write_text("")
+    (root / "functions" / "run_cases").mkdir()
+    (root / "functions" / "run_cases" / "handler.py").write_text("")
+    assert "promptlane_checks/__init__.py" in names(function_code("run_cases", root=root, build=tmp_path / "b"))
+    assert "promptlane_checks/__init__.py" not in names(function_code("shift", root=root, build=tmp_path / "b"))
+
+
 def test_an_application_gets_client_and_domain_only(root: Path, tmp_path: Path) -> None:
     assert names(client_layer(root=root, build=tmp_path / "b")) == {
         "python/promptlane/__init__.py",

@@ -45,7 +45,8 @@ def test_text_tools_tokens_and_latency_are_read() -> None:
     assert (answer.stop_reason, answer.input_tokens, answer.output_tokens) == ("tool_use", 7, 3)
     assert answer.latency_ms == 123
     assert answer.tool_calls == (ToolCall("lookup", {"order": "1"}),)
-    assert transport.sent == [("model", "converse", {"messages": []})]
+    model_id, operation, body = transport.sent[0]
+    assert (model_id, operation, body["messages"]) == ("model", "converse", [])
 
 
 @pytest.mark.parametrize(
