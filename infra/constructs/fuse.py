@@ -1,6 +1,6 @@
 """The fuse of a prompt: alarms that put the safe version back without any code of ours in between."""
 
-from aws_cdk import Duration
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
@@ -8,6 +8,7 @@ from constructs import Construct
 
 from promptlane.domain import fuse
 from promptlane.domain.names import NAMESPACE, OUTAGE, SHIELDED, GuardName, Track, alarm_name
+from promptlane.domain.plan import at_synth
 from promptlane.domain.policy import Policy
 
 
@@ -32,6 +33,12 @@ class Fuse(Construct):
         super().__init__(scope, id)
         if resolution not in fuse.USD_PER_ALARM_METRIC:
             raise ValueError(f"resolution {resolution} s: CloudWatch alarms take 60 or 10 here")
+        well, sentence = at_synth(policy)
+        notes = Annotations.of(self)
+        if well:
+            notes.add_info_v2(f"promptlane:plan-{prompt}", f"{prompt}: {sentence}")
+        else:
+            notes.add_warning_v2(f"promptlane:plan-{prompt}", f"{prompt}: {sentence}")
         self.monthly_usd = fuse.monthly_usd(policy, resolution)
         self.alarms: dict[str, cloudwatch.Alarm] = {}
         for alarm in fuse.alarms(policy):

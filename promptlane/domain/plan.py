@@ -101,6 +101,31 @@ def estimate(
     return Plan(traffic, tuple(steps), tuple(warnings))
 
 
+def least_traffic(policy: Policy) -> float:
+    """Requests a minute from which a good release usually finishes every step in time; inf when it never can."""
+    low, high = 0.0, 1e6
+    if not estimate(policy, high).finishes:
+        return math.inf
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if estimate(policy, middle).finishes else (middle, high)
+    return high
+
+
+def at_synth(policy: Policy) -> tuple[bool, str]:
+    """(whether all is well, a sentence) on what can be expected, from `request.per_minute` where the policy has it."""
+    if policy.request.per_minute is not None:
+        plan = estimate(policy, policy.request.per_minute)
+        return plan.finishes, plan.sentence()
+    least = least_traffic(policy)
+    if least == math.inf:
+        return False, "No traffic is enough for a good release to finish: widen the margins or raise max_time."
+    return True, (
+        f"A good release needs about {math.ceil(least)} requests a minute to finish its steps in time; set "
+        "request.per_minute in release.yaml to be told how long it takes."
+    )
+
+
 def _rate(guard: GuardMetric, rates: Mapping[GuardName, float] | None) -> float:
     known = (rates or {}).get(guard.name, guard.prior_rate)
     return min(max(_DEFAULT_RATE if known is None else known, 1e-4), 0.95)

@@ -157,10 +157,14 @@ class FusePolicy:
 
 @dataclass(frozen=True, slots=True)
 class RequestPolicy:
-    """Facts about requests: the longest they may take, and from when they count as slow (seconds)."""
+    """Facts about requests: the longest they may take, and from when they count as slow (seconds).
+
+    `per_minute`: about how many there are; synth then says how long a good release takes. Not used to decide anything.
+    """
 
     timeout: float = 28.0
     slow_after: float = 10.0
+    per_minute: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +355,10 @@ def _bad_number(value: Json) -> bool:
 
 def _optional_fraction(value: Json) -> float | None:
     return None if value is None else fraction(value)
+
+
+def _optional_positive(value: Json) -> float | None:
+    return None if value is None else _positive(value)
 
 
 class _Reader:
@@ -572,7 +580,7 @@ _FUSE: Final = {
     "min_requests": _count(1, 1_000_000),
     "periods": _count(1, 10),
 }
-_REQUEST: Final = {"timeout": _positive, "slow_after": _positive}
+_REQUEST: Final = {"timeout": _positive, "slow_after": _positive, "per_minute": _optional_positive}
 
 
 def _snake(name: str) -> str:

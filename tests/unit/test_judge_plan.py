@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.names import GuardName
-from promptlane.domain.plan import estimate
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy, Step
+from promptlane.domain.plan import at_synth, estimate, least_traffic
+from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, RequestPolicy, Reviewer, ReviewPolicy, Step
 
 HOUR = 3600.0
 
@@ -47,3 +48,24 @@ def test_more_traffic_never_takes_longer(traffic: float, more: float, weight: in
     slow, fast = estimate(policy(weight), traffic, rates), estimate(policy(weight), traffic * more, rates)
     assert fast.seconds <= slow.seconds * (1 + 1e-9)
     assert slow.seconds >= 600
+
+
+def test_the_least_traffic_is_just_enough() -> None:
+    least = least_traffic(policy())
+    assert estimate(policy(), least).finishes
+    assert not estimate(policy(), least * 0.99).finishes
+
+
+def test_a_step_shorter_than_the_counts_need_can_never_finish() -> None:
+    assert least_traffic(policy(max_time=100)) == math.inf
+    assert at_synth(policy(max_time=100))[0] is False
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "well", "words"), [(1000.0, True, "takes about"), (0.5, False, "will not finish")]
+)
+def test_synth_says_what_the_declared_traffic_means(per_minute: float, well: bool, words: str) -> None:
+    declared = replace(policy(), request=RequestPolicy(per_minute=per_minute))
+    assert Policy.from_dict(declared.to_dict()) == declared
+    assert at_synth(declared)[0] is well
+    assert words in at_synth(declared)[1]
