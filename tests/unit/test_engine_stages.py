@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from promptlane.domain.answers import Answer, ModelNotEnabled, Request
-from promptlane.domain.brief import tests_shown as shown_of
+from promptlane.domain.brief import verdict_shown as shown_of
 from promptlane.domain.errors import Throttled
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy
