@@ -155,7 +155,8 @@ def _summary(console: Console, report: Mapping[str, Json], folder: Path) -> None
         found = [c["case"] for c in report["cases"] if c["change"] == change]
         if found:
             rest = f" and {len(found) - 12} more" if len(found) > 12 else ""
-            console.print(f"[bold]{change}[/] ({len(found)}): {escape(', '.join(found[:12]))}{rest}")
+            called = "failing" if report["absolute"] and change == "newly failing" else change
+            console.print(f"[bold]{called}[/] ({len(found)}): {escape(', '.join(found[:12]))}{rest}")
     console.print(f"\n[bold {colour}]{report['verdict'].upper()}[/]")
     for reason in report["reasons"][:4]:
         console.print(escape(reason))

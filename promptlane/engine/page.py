@@ -53,7 +53,7 @@ def _page(r: Mapping[str, Json]) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
     yield f"<title>{escape(_SAYS[r['verdict']])}: {escape(title)}</title><style>{_STYLE}</style></head><body><main>"
     yield from _verdict(r, title)
-    yield from _cases(r, "newly failing", "Newly failing", opened=3)
+    yield from _cases(r, "newly failing", "Failing" if r["absolute"] else "Newly failing", opened=3)
     yield from _cases(r, "newly passing", "Newly passing")
     yield from _cases(r, "flaky", "Flaky: not the same in every run")
     yield from _slices(r)
