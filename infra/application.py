@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aws_cdk import App, Tags
 
 from infra.config import DeploymentConfig
+from infra.stacks.access import AccessStack
 from infra.stacks.audit import AuditStack
 from infra.stacks.observability import ObservabilityStack
 from infra.stacks.pipeline import PipelineStack
@@ -22,6 +23,7 @@ class Stacks:
     runtime: RuntimeStack
     observability: ObservabilityStack
     audit: AuditStack
+    access: AccessStack
 
 
 def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
@@ -32,14 +34,17 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     projects = load(config.prompts_dir)
     name = config.name
     state = StateStack(app, f"{name}-state", config=config, projects=projects)
+    pipeline = PipelineStack(app, f"{name}-pipeline", config=config, state=state.state, projects=projects)
+    runtime = RuntimeStack(app, f"{name}-runtime", config=config, state=state.state)
     stacks = Stacks(
         state=state,
-        pipeline=PipelineStack(app, f"{name}-pipeline", config=config, state=state.state, projects=projects),
-        runtime=RuntimeStack(app, f"{name}-runtime", config=config, state=state.state),
+        pipeline=pipeline,
+        runtime=runtime,
         observability=ObservabilityStack(
             app, f"{name}-observability", config=config, state=state.state, projects=projects
         ),
         audit=AuditStack(app, f"{name}-audit", config=config),
+        access=AccessStack(app, f"{name}-access", config=config, state=state.state, pipeline=pipeline, runtime=runtime),
     )
     Tags.of(app).add("promptlane", name)
     return stacks

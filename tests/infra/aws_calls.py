@@ -189,7 +189,9 @@ def transacted(node: ast.AST) -> set[str]:
 
 
 def terminal(node: ast.AST) -> str:
-    """`self._table.meta.client` → client, `self._sns` → sns."""
+    """`self._table.meta.client` → client, `self._sns` → sns, `aws.client(...)` → client."""
+    if isinstance(node, ast.Call):
+        return terminal(node.func)
     if isinstance(node, ast.Attribute):
         return node.attr.lstrip("_")
     return node.id.lstrip("_") if isinstance(node, ast.Name) else ""

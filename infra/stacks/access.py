@@ -1,0 +1,255 @@
+"""Access: who may do what. Five roles whose duties exclude each other.
+
+Each policy is also its role's permission boundary: what somebody attaches to such a role later adds nothing. The
+explicit denials hold for whoever has two of the policies, so nobody can both edit and approve.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import ArnFormat, Aws, Stack
+from aws_cdk import aws_apigatewayv2 as apigw
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.config import DeploymentConfig
+from infra.constructs.accepted import accept_finding
+from infra.constructs.grants import Grant, Grants, allow, distinct
+from infra.constructs.record import ResourceRecord
+from infra.stacks.pipeline import PipelineStack
+from infra.stacks.runtime import RuntimeStack
+from infra.stacks.state import State
+
+EDITS = ("bedrock:CreatePrompt", "bedrock:UpdatePrompt", "bedrock:CreatePromptVersion")
+DELETIONS = ("bedrock:DeletePrompt",)
+TASK_ANSWERS = ("states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat")
+TABLE_WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
+TRAIL_CHANGES = (
+    "cloudtrail:StopLogging",
+    "cloudtrail:DeleteTrail",
+    "cloudtrail:UpdateTrail",
+    "cloudtrail:PutEventSelectors",
+)
+_SHARED = "Duties are told apart by action; the objects are all prompts, releases or logs of this deployment."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duty:
+    """What one role is for: what it may do, and what it may not do whatever else is attached to it."""
+
+    name: str
+    says: str
+    allowed: tuple[Grant, ...]
+    denied: tuple[str, ...]
+    denied_routes: tuple[str, ...] = ()
+
+
+class AccessStack(Stack):
+    """`policies` and `roles` by the name of the duty."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: DeploymentConfig,
+        state: State,
+        pipeline: PipelineStack,
+        runtime: RuntimeStack,
+    ) -> None:
+        super().__init__(scope, id, description="Promptlane: roles of people and applications")
+        self._config, self._state = config, state
+        self._pipeline, self._runtime = pipeline, runtime
+        self._grants = Grants(self, config=config, state=state)
+        self.policies: dict[str, iam.ManagedPolicy] = {}
+        self.roles: dict[str, iam.Role] = {}
+        for duty in self._duties():
+            self._make(duty)
+        ResourceRecord(
+            self,
+            "Resources",
+            config=config,
+            stack="access",
+            resources={
+                **{f"{name}_policy": policy.managed_policy_arn for name, policy in self.policies.items()},
+                **{f"{name}_role": role.role_arn for name, role in self.roles.items()},
+            },
+        )
+
+    def _make(self, duty: Duty) -> None:
+        policy = iam.ManagedPolicy(self, duty.name.capitalize(), description=f"Promptlane {duty.name}: {duty.says}")
+        for grant in distinct(duty.allowed):
+            policy.add_statements(grant.statement())
+            grant.accept_patterns(policy)
+        policy.add_statements(
+            iam.PolicyStatement(
+                sid="NeverWhateverElseIsAttached",
+                effect=iam.Effect.DENY,
+                actions=sorted({*duty.denied, *DELETIONS, *TASK_ANSWERS, *TRAIL_CHANGES}),
+                resources=["*"],
+            )
+        )
+        policy.add_statements(
+            iam.PolicyStatement(
+                sid="OnlyFunctionsWriteTables",
+                effect=iam.Effect.DENY,
+                actions=list(TABLE_WRITES),
+                resources=[self._state.route_table.table_arn, self._state.release_table.table_arn],
+            )
+        )
+        if duty.denied_routes:
+            policy.add_statements(
+                iam.PolicyStatement(
+                    sid="NotThisDuty",
+                    effect=iam.Effect.DENY,
+                    actions=["execute-api:Invoke"],
+                    resources=[self._operation(path) for path in duty.denied_routes],
+                )
+            )
+        role = iam.Role(
+            self,
+            f"{duty.name.capitalize()}Role",
+            assumed_by=iam.AccountRootPrincipal(),
+            description=f"Promptlane {duty.name}: {duty.says}",
+            managed_policies=[policy],
+            permissions_boundary=policy,
+        )
+        accept_finding(policy, "IAM5[Resource::*]", _SHARED)
+        self.policies[duty.name], self.roles[duty.name] = policy, role
+
+    def _duties(self) -> Sequence[Duty]:
+        g, decision = self._grants, "POST/releases/*/decision"
+        operations = ("POST/releases/*/pause", "POST/releases/*/resume", "POST/releases/*/advance")
+        rollback = "POST/prompts/*/rollback"
+        prompt = Stack.of(self).format_arn(service="bedrock", resource="prompt", resource_name="*")
+        edit = allow("EditPrompts", EDITS, [prompt], because=_SHARED)
+        try_out = (*g.prompts_answer(), allow("RenderDrafts", ["bedrock:RenderPrompt"], [prompt], because=_SHARED))
+        return (
+            Duty(
+                name="author",
+                says="creates and edits drafts, publishes versions",
+                allowed=(*self._reading(), edit, *try_out),
+                denied=("sqs:SendMessage",),
+                denied_routes=(decision, *operations, rollback),
+            ),
+            Duty(
+                name="reviewer",
+                says="reads, and decides reviews",
+                allowed=(*self._reading(), self._call("DecideReviews", decision)),
+                denied=(*EDITS, "sqs:SendMessage"),
+                denied_routes=(*operations, rollback),
+            ),
+            Duty(
+                name="operator",
+                says="asks for releases, pauses, advances and rolls back",
+                allowed=(
+                    *self._reading(),
+                    *g.queue_send(self._pipeline.intake_queue.queue_arn),
+                    self._call("OperateReleases", *operations, rollback),
+                    allow(
+                        "RollBackWithoutTheApi",
+                        ["lambda:InvokeFunction"],
+                        [self._pipeline.functions["roll_back"].function_arn],
+                    ),
+                ),
+                denied=EDITS,
+                denied_routes=(decision,),
+            ),
+            Duty(
+                name="runtime",
+                says="answers with released versions",
+                allowed=self._runtime_grants(),
+                denied=(*EDITS, "sqs:SendMessage"),
+                denied_routes=(decision, *operations, rollback),
+            ),
+            Duty(
+                name="auditor",
+                says="reads everything and changes nothing",
+                allowed=(*self._reading(), *self._auditing()),
+                denied=(
+                    *EDITS,
+                    "sqs:SendMessage",
+                    "lambda:InvokeFunction",
+                    "states:StartExecution",
+                    "states:StopExecution",
+                ),
+                denied_routes=(decision, *operations, rollback),
+            ),
+        )
+
+    def _reading(self) -> tuple[Grant, ...]:
+        """What `status`, `history`, `diff` and reports show."""
+        g = self._grants
+        return tuple(
+            distinct(
+                g.routes_read(),
+                g.releases_read(query=True),
+                g.prompts_read(),
+                g.reports(read=["*"], may_be_missing=True),
+                g.alarms_read(),
+                g.metrics_read(),
+                [
+                    allow(
+                        "ReadDeployment",
+                        ["ssm:GetParameter", "ssm:GetParametersByPath"],
+                        [self._parameter(""), self._parameter("/*")],
+                        because=_SHARED,
+                    ),
+                    *g.executions("DescribeExecution"),
+                ],
+            )
+        )
+
+    def _auditing(self) -> tuple[Grant, ...]:
+        machine = self._grants.machine_arn
+        return (
+            allow("ReadTrail", ["cloudtrail:LookupEvents", "cloudtrail:DescribeTrails"], ["*"], because=_SHARED),
+            allow("ReadAlarmHistory", ["cloudwatch:DescribeAlarmHistory"], ["*"], because=_SHARED),
+            allow(
+                "QueryLogs",
+                ["logs:StartQuery", "logs:GetQueryResults", "logs:DescribeLogGroups", "logs:DescribeQueryDefinitions"],
+                ["*"],
+                because=_SHARED,
+            ),
+            allow("ReadLogging", ["bedrock:GetModelInvocationLoggingConfiguration"], ["*"], because=_SHARED),
+            allow("ListExecutions", ["states:ListExecutions", "states:DescribeStateMachine"], [machine]),
+        )
+
+    def _runtime_grants(self) -> tuple[Grant, ...]:
+        """The application's grants without DRAFT: an ARN with a version number is required by the pattern."""
+        metrics = allow(
+            "PublishMetrics",
+            ["cloudwatch:PutMetricData"],
+            ["*"],
+            {"StringEquals": {"cloudwatch:namespace": "Promptlane"}},
+            because="The action knows no resources; the namespace is the limit.",
+        )
+        gateway = allow(
+            "CallGateway",
+            ["execute-api:Invoke"],
+            [
+                f"arn:{Aws.PARTITION}:execute-api:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
+                f"{self._runtime.export_value(self._runtime.service.api.api_id)}/$default/*/*"
+            ],
+            because="Every method of the gateway, and nothing else.",
+        )
+        return (*self._grants.application(), metrics, gateway)
+
+    def _call(self, sid: str, *routes: str) -> Grant:
+        return allow(sid, ["execute-api:Invoke"], [self._operation(r) for r in routes], because=_SHARED)
+
+    def _operation(self, route: str) -> str:
+        method, _, path = route.partition("/")
+        api: apigw.HttpApi = self._pipeline.operations.api
+        return (
+            f"arn:{Aws.PARTITION}:execute-api:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
+            f"{self._pipeline.export_value(api.api_id)}/$default/{method}/{path}"
+        )
+
+    def _parameter(self, rest: str) -> str:
+        return self.format_arn(
+            service="ssm",
+            resource="parameter",
+            resource_name=f"{self._config.name}{rest}",
+            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
+        )
