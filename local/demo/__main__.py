@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from local.demo.play import DemoFailed
-from local.demo.screen import Screen, gist
+from local.demo.screen import Screen
+from promptlane.domain.gist import gist
 
 RESULT = Path(__file__).resolve().parents[2] / ".local" / "demo.json"
 

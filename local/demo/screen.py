@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from promptlane.domain.gist import gist
 from promptlane.domain.names import FULL, Phase
 from promptlane.domain.route import Route
 from promptlane.domain.timeline import TimelineEntry, iso
@@ -136,24 +137,6 @@ def _entry(version: int, entry: TimelineEntry) -> Text:
     text.append(str(entry.event), style=style or "default")
     text.append(f"  {gist(entry.detail)}", style="dim")
     return text
-
-
-_FACTS = ("judgement", "attempt", "verdict", "calls", "outcome", "decision", "choice", "weight", "restored", "cause")
-
-
-def gist(detail: Mapping[str, Json]) -> str:
-    """What matters of an entry's detail, on one line."""
-    parts = []
-    for key in _FACTS:
-        if detail.get(key) not in (None, ""):
-            value = f"{int(detail[key]) / 100:g}%" if key == "weight" else detail[key]
-            parts.append(f"{key} {value}" if key in ("attempt", "calls", "weight", "restored", "cause") else str(value))
-    for key in ("reason", "why", "summary"):
-        if isinstance(detail.get(key), str) and detail[key].strip():
-            parts.append(" ".join(detail[key].split()))
-            break
-    line = "; ".join(parts)
-    return line if len(line) <= 150 else line[:149] + "…"
 
 
 def _shares(route: Route | None) -> Text:
