@@ -104,7 +104,6 @@ def _footer() -> Html:
     return tag("p", ask, tag("code", "promptlane status"), ".", class_="soft")
 
 
-NOT_FOUND: Final = ("This address is not complete", "Open the whole link from your email.")
 WRONG_METHOD: Final = ("This address cannot do that", "Open it in a browser. Nothing was decided.")
 NOT_A_FORM: Final = (
     "That was not the review's form",
