@@ -34,13 +34,15 @@ def is_refusal(text: str) -> bool:
     opening = normalize("NFKC", text[: OPENING * 4]).translate(_APOSTROPHES).casefold()
     opening = " ".join(_UNSEEN.sub("", opening).split())[:OPENING]
     opening = _INEXACT.sub(" ", opening)
-    return any(script.search(opening) and declines.search(opening) for script, declines in _compiled())
+    return any(
+        _pattern(letter).search(opening) and _pattern(*patterns).search(opening) for letter, patterns in _SCRIPTS
+    )
 
 
 @cache
-def _compiled() -> list[tuple[re.Pattern[str], re.Pattern[str]]]:
-    """The patterns of each script as one, compiled at first use."""
-    return [(re.compile(letter), re.compile("|".join(f"(?:{p})" for p in patterns))) for letter, patterns in _SCRIPTS]
+def _pattern(*alternatives: str) -> re.Pattern[str]:
+    """The alternatives as one pattern, compiled when an answer first needs it: a script unseen costs nothing."""
+    return re.compile("|".join(f"(?:{alternative})" for alternative in alternatives))
 
 
 # English: a first person that cannot or will not, and a verb of serving a request.
