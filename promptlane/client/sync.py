@@ -85,7 +85,7 @@ class PromptClient:
         if routes is None and not table:
             raise InvalidInput(
                 "no route table: pass route_table=..., or set PROMPTLANE_ROUTE_TABLE to the deployment's (stack output "
-                "RouteTableName)"
+                "RouteTable)"
             )
         self._timeout = timeout
         self._slow_after = slow_after
