@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,15 @@ from typing import Any
 from local import deploy, lambda_runtime, running, server
 
 HOME = server.HOME
-PID = HOME / "pid"
-ENV = HOME / "env"
+
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""Servers that this very process started, so that `down` in the same process can wait for them."""
 
 
 def start(port: int, *, auth: bool = False, home: Path = HOME) -> int:
     """Start the server in the background; returns its process id. Raises server.PortTaken, running.NotStarted."""
     process = running.spawn(port, home, auth=auth)
+    _children[process.pid] = process
     running.wait_healthy(port, process, home)
     (home / "pid").write_text(json.dumps({"pid": process.pid, "port": port}) + "\n")
     (home / "env").write_text(exports(running.env(port) | _own_variables(home)))
@@ -35,27 +38,29 @@ def exports(variables: dict[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
-def recorded() -> dict[str, int] | None:
+def recorded(home: Path = HOME) -> dict[str, int] | None:
     """Process id and port of the server that `up` started, if it still answers under that id."""
     try:
-        found: dict[str, int] = json.loads(PID.read_text())
+        found: dict[str, int] = json.loads((home / "pid").read_text())
         seen = running.health(found["port"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if seen and seen["pid"] == found["pid"] else None
 
 
-def up(port: int, *, auth: bool = False, context: dict[str, Any] | None = None) -> int:
+def up(port: int, *, auth: bool = False, context: dict[str, Any] | None = None, home: Path = HOME) -> int:
     """Start and deploy; returns the exit code. What `up` itself left running is replaced."""
     try:
         deploy.check_node()
-        down(quiet=True)
-        start(port, auth=auth)
+        down(quiet=True, home=home)
+        start(port, auth=auth, home=home)
         print(
             f"embedded AWS on {running.env(port)['AWS_ENDPOINT_URL']}; deploying (log: .local/deploy.log) …", flush=True
         )
-        with (HOME / "deploy.log").open("w") as log:
-            deploy.deploy(running.env(port), context or local_context(), say=_logger(log))
+        with (home / "deploy.log").open("w") as log:
+            deploy.deploy(
+                running.env(port), context or local_context(), outputs=home / "outputs.json", say=_logger(log)
+            )
     except (server.PortTaken, running.NotStarted, deploy.CannotDeploy, lambda_runtime.RuntimeMissing) as problem:
         print(f"promptlane: {problem}", file=sys.stderr)
         return 2
@@ -76,12 +81,14 @@ def _logger(log: Any) -> Callable[[str], None]:
     return say
 
 
-def down(*, quiet: bool = False) -> int:
+def down(*, quiet: bool = False, home: Path = HOME) -> int:
     """Stop the server that `up` started; returns the exit code (0 also where there was none)."""
-    found = recorded()
+    found = recorded(home)
     if found:
         running.stop(found["pid"])
-    PID.unlink(missing_ok=True)
+        if child := _children.pop(found["pid"], None):
+            child.wait()
+    (home / "pid").unlink(missing_ok=True)
     if not quiet:
         print("stopped" if found else "nothing to stop: no embedded AWS that `up` started is running")
     return 0

@@ -2,9 +2,9 @@
 
 Types: Bedrock Prompt, PromptVersion and Guardrail, CloudTrail Trail, CloudWatch CompositeAlarm, Logs QueryDefinition
 (and its API). Properties that MiniStack drops silently: DynamoDB deletion protection, point-in-time recovery, TTL,
-encryption and resource policy (in Replicas too); Lambda reserved concurrency, dead-letter queue and key; Object Lock of
-buckets; permission boundaries. Types without effect here are accepted and do nothing; so are lifecycle, logging, encryption and public access
-settings of buckets.
+encryption and resource policy (in Replicas too); Lambda reserved concurrency, dead-letter queue and key; Object Lock
+of buckets; permission boundaries. Types without effect here are accepted and do nothing; so are lifecycle, logging,
+encryption and public access settings of buckets.
 
 Handlers run on the event loop: they call MiniStack's functions, never its endpoint."""
 

@@ -12,16 +12,8 @@ from typing import Any
 import pytest
 
 from local.running import EmbeddedAws
-from tests.integration.deployed import Deployed, deploy_all
 
 _numbers = itertools.count(100_000_000_001)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the deployed stacks share one process, so that they share one deployment."""
-    for item in items:
-        if "deployed" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("deployed"))
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +21,6 @@ def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedA
     """A running embedded AWS, IAM not enforced: `.client(service)`, `.session(account=…)`, `.env()`, `.mails()`."""
     with EmbeddedAws(home=tmp_path_factory.mktemp("embedded-aws")) as aws:
         yield aws
-
-
-@pytest.fixture(scope="session")
-def deployed(embedded_aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    """Every stack, deployed once by the CDK CLI: `.client(service)`, `.outputs[stack][name]`, `.aws`."""
-    return deploy_all(embedded_aws, tmp_path_factory.mktemp("deployed"))
 
 
 @pytest.fixture

@@ -248,13 +248,14 @@ def test_a_boundary_from_a_template_limits_what_the_roles_policy_allows(aws: Emb
         "Role": {"Type": "AWS::IAM::Role", "Properties": bounded},
     }
     cloudformation = aws.client("cloudformation")
-    cloudformation.create_stack(StackName="bounded", TemplateBody=json.dumps({"Resources": resources}))
+    template = json.dumps({"Resources": resources})
+    cloudformation.create_stack(StackName="bounded", TemplateBody=template, Capabilities=["CAPABILITY_NAMED_IAM"])
     eventually(
         lambda: cloudformation.describe_stacks(StackName="bounded")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
     )
 
     arn = aws.client("iam").get_role(RoleName="bounded")["Role"]["Arn"]
-    made = aws.client("sts").assume_role(RoleArn=arn, RoleSessionName="s")["Credentials"]
+    made = aws.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
     keys = {
         "aws_access_key_id": made["AccessKeyId"],
         "aws_secret_access_key": made["SecretAccessKey"],

@@ -109,14 +109,14 @@ def test_throttled_events_wait_for_their_turn(client: Client, eventually: Any) -
     client("lambda").put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=1)
     topic = client("sns").create_topic(Name="alarms")["TopicArn"]
     client("sns").subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function)
-    for number in range(8):
+    for number in range(5):
         client("sns").publish(TopicArn=topic, Message=str(number))
     got: set[str] = set()
 
     def all_done() -> bool:
         for message in client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
             got.add(message["Body"])
-        return got == {str(number) for number in range(8)}
+        return got == {str(number) for number in range(5)}
 
     eventually(all_done, seconds=30)
 

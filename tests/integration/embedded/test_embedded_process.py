@@ -20,7 +20,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import deploy, lambda_runtime, seams, server, up
-from local.running import EmbeddedAws, NotStarted, env, health
+from local.running import EmbeddedAws, NotStarted, env, free_port, health
 
 Client = Callable[[str], Any]
 
@@ -83,13 +83,22 @@ def test_the_exports_work_in_a_shell(embedded_aws: EmbeddedAws, tmp_path: Path) 
     assert done.stdout.strip() == "000000000000", done.stderr
 
 
-def test_nothing_to_stop_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(up, "PID", tmp_path / "pid")
+def test_nothing_to_stop_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "pid").write_text('{"pid": 1, "port": 1}')
-    assert up.down() == 0
+    assert up.down(home=tmp_path) == 0
     assert "nothing to stop" in capsys.readouterr().out
+    assert not (tmp_path / "pid").exists()
+
+
+def test_in_the_background_until_it_is_told_to_stop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    pid = up.start(port, home=tmp_path)
+    assert up.recorded(tmp_path) == {"pid": pid, "port": port}
+    assert f"export AWS_ENDPOINT_URL=http://localhost:{port}\n" in (tmp_path / "env").read_text()
+    assert up.down(home=tmp_path) == 0
+    assert capsys.readouterr().out == "stopped\n"
+    assert health(port) is None
+    assert up.recorded(tmp_path) is None
 
 
 def test_start_and_stop_leave_no_process_behind(tmp_path: Path) -> None:
