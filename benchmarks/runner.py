@@ -1,7 +1,8 @@
 """Cases per second of our runner and of promptfoo, side by side, against a local model with a fixed latency.
 
 Every measurement is a fresh process, ours and theirs alternating, 1,000 calls (500 cases x 2 prompts, two deterministic
-assertions a case, no cache); a second, tiny run of the same process gives its start-up, which is taken off. Writes
+assertions a case, no cache). The rate is taken where both look alike, at the model: calls from the first one's arrival
+to the last answer, so start-up does not count; the wall time of the whole process is noted too. Writes
 `.local/bench/runner.json`. `python -m benchmarks.runner --quick` leaves the repetitions out.
 """
 
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +102,13 @@ def child(concurrency: int, cases: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024)
 
 
+def seen(url: str) -> dict[str, float]:
+    """What the model saw since it was last asked."""
+    with urllib.request.urlopen(url, timeout=10) as response:
+        found: dict[str, float] = json.load(response)
+    return found
+
+
 def ours(url: str, concurrency: int, cases: int) -> tuple[float, float]:
     """(seconds of the whole process, peak memory in MB)."""
     command = [sys.executable, "-m", "benchmarks.runner", "--child", str(concurrency), str(cases)]
@@ -155,52 +164,43 @@ def measure(url: str, repetitions: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for concurrency, cases in LEVELS.items():
-            mine, theirs, starts, their_starts, memory = [], [], [], [], []
+            mine, theirs, walls, their_walls, memory = [], [], [], [], []
             for _ in range(repetitions):
-                starts.append(ours(url, concurrency, 1)[0])
-                seconds, peak = ours(url, concurrency, cases)
-                mine.append(seconds)
+                seen(url)
+                wall, peak = ours(url, concurrency, cases)
+                walls.append(wall)
                 memory.append(peak)
+                mine.append(_rate(seen(url), 2 * cases))
                 if not missing:
                     try:
-                        their_starts.append(promptfoo(url, concurrency, 1, folder))
-                        theirs.append(promptfoo(url, concurrency, cases, folder))
+                        their_walls.append(promptfoo(url, concurrency, cases, folder))
+                        theirs.append(_rate(seen(url), 2 * cases))
                     except RuntimeError as error:
                         missing = str(error)
-            level = _level(concurrency, 2 * cases, mine, starts, theirs, their_starts)
-            levels.append({**level, "ours_peak_mb": round(max(memory), 1), "promptfoo_reason": missing or None})
-            print(_line(levels[-1]), flush=True)
+            ideal, own = concurrency / LATENCY, statistics.median(mine)
+            other = statistics.median(theirs) if theirs else None
+            level = {
+                "concurrency": concurrency,
+                "calls": 2 * cases,
+                "ours_per_s": round(own, 1),
+                "promptfoo_per_s": None if other is None else round(other, 1),
+                "ideal_per_s": ideal,
+                "ours_share_of_ideal": round(own / ideal, 3),
+                "times_promptfoo": None if other is None else round(own / other, 1),
+                "ours_wall_s": round(statistics.median(walls), 2),
+                "promptfoo_wall_s": round(statistics.median(their_walls), 2) if their_walls else None,
+                "ours_peak_mb": round(max(memory), 1),
+                "promptfoo_reason": missing or None,
+            }
+            levels.append(level)
+            print(_line(level), flush=True)
     return {"levels": levels}
 
 
-def _level(
-    concurrency: int, calls: int, mine: list[float], starts: list[float], theirs: list[float], their_starts: list[float]
-) -> dict[str, Any]:
-    ideal = concurrency / LATENCY
-
-    def rate(walls: list[float], start: list[float]) -> float | None:
-        if not walls:
-            return None
-        # the tiny run makes two calls at once: one latency of it is not start-up
-        return round(calls / (statistics.median(walls) - statistics.median(start) + LATENCY), 1)
-
-    def gross(walls: list[float]) -> float | None:
-        return round(calls / statistics.median(walls), 1) if walls else None
-
-    own, other = rate(mine, starts), rate(theirs, their_starts)
-    return {
-        "concurrency": concurrency,
-        "calls": calls,
-        "ours_per_s": own,
-        "promptfoo_per_s": other,
-        "ideal_per_s": ideal,
-        "ours_share_of_ideal": round((own or 0) / ideal, 3),
-        "times_promptfoo": round(own / other, 1) if own and other else None,
-        "ours_per_s_with_start_up": gross(mine),
-        "promptfoo_per_s_with_start_up": gross(theirs),
-        "ours_start_up_s": round(statistics.median(starts), 2),
-        "promptfoo_start_up_s": round(statistics.median(their_starts), 2) if their_starts else None,
-    }
+def _rate(found: dict[str, float], calls: int) -> float:
+    if found["calls"] < calls:
+        raise SystemExit(f"the model saw {found['calls']} calls where {calls} were due")
+    return found["calls"] / found["seconds"]
 
 
 def _line(level: dict[str, Any]) -> str:
@@ -236,7 +236,7 @@ def main() -> None:
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
-        "per_s": "calls per second, net of the process's start-up; one call is one case against one prompt",
+        "per_s": "calls per second between the first call and the last answer; one call is one case against one prompt",
     }
     path = BENCH / "runner.json"
     path.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,9 +1,11 @@
 // A model that answers everything after a fixed time: Converse for us, chat completions for promptfoo.
-// Prints the port it listens on. GET /seen tells how many calls it got, and how many at once.
+// Prints the port it listens on. GET tells what it saw since the last GET: calls, the most at once, and the seconds from
+// the first call's arrival to the last answer, by which both runners are measured alike.
 import http from "node:http";
 
 const delay = Number(process.argv[2] ?? 50);
-const seen = { calls: 0, at_once: 0, most_at_once: 0, connections: 0 };
+const fresh = () => ({ calls: 0, at_once: 0, most_at_once: 0, first: 0, last: 0 });
+let seen = fresh();
 const text = "Refunds take 5 working days, says the policy of our shop.";
 const converse = JSON.stringify({
   output: { message: { role: "assistant", content: [{ text }] } },
@@ -19,9 +21,11 @@ const chat = JSON.stringify({
 
 const server = http.createServer((request, response) => {
   if (request.method === "GET") {
-    response.end(JSON.stringify(seen));
+    response.end(JSON.stringify({ ...seen, seconds: (seen.last - seen.first) / 1000 }));
+    seen = fresh();
     return;
   }
+  seen.first ||= performance.now();
   seen.calls += 1;
   seen.at_once += 1;
   seen.most_at_once = Math.max(seen.most_at_once, seen.at_once);
@@ -32,9 +36,10 @@ const server = http.createServer((request, response) => {
       seen.at_once -= 1;
       response.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
       response.end(body);
+      seen.last = performance.now();
     }, delay);
   });
 });
 server.keepAliveTimeout = 60_000;
-server.on("connection", (socket) => { seen.connections += 1; socket.setNoDelay(true); });
+server.on("connection", (socket) => socket.setNoDelay(true));
 server.listen(0, "127.0.0.1", 1024, () => console.log(server.address().port));
