@@ -1,4 +1,4 @@
-"""The release table's stream → the event bus: every timeline entry becomes a versioned event, and none is lost."""
+"""The release table's stream → the audit bucket and the event bus: every timeline entry is copied, and none is lost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
+from promptlane.aws.audit_copies import AuditCopies
 from promptlane.aws.clients import client, resource
 from promptlane.aws.errors import translated
 from promptlane.aws.observability import logger
@@ -20,6 +21,7 @@ log = logger("relay")
 class Settings:
     release_table: str
     event_bus: str
+    audit_bucket: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class Wired:
     releases: DynamoReleases
     events: Any
     bus: str
+    copies: AuditCopies | None
 
 
 @cache
 def wire() -> Wired:
     s = read(Settings)
-    return Wired(DynamoReleases(resource("dynamodb").Table(s.release_table)), client("events"), s.event_bus)
+    copies = AuditCopies(client("s3"), s.audit_bucket) if s.audit_bucket else None
+    return Wired(DynamoReleases(resource("dynamodb").Table(s.release_table)), client("events"), s.event_bus, copies)
 
 
 @lru_cache(maxsize=1000)
@@ -49,7 +53,10 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if record.get("eventName") != "INSERT" or not image.get("pk", {}).get("S", "").startswith("timeline#"):
             continue
         try:
-            _put(wired, json.loads(image["body"]["S"]))
+            entry = json.loads(image["body"]["S"])
+            if wired.copies is not None:
+                wired.copies.put(entry)
+            _put(wired, entry)
         except Exception as error:
             log.exception("not relayed", extra={"why": str(error)})
             return {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.prompt import PromptDraft, PromptVersion
@@ -14,6 +14,7 @@ from promptlane.domain.prompt import PromptDraft, PromptVersion
 from .errors import translated
 
 Json = Any
+_UPDATABLE: Final = ("name", "description", "variants", "defaultVariant", "customerEncryptionKeyArn")
 
 
 class BedrockPrompts:
@@ -84,6 +85,34 @@ class BedrockPrompts:
                 promptIdentifier=prompt_id, clientToken=str(uuid.uuid4()), **arguments
             )
         return _snapshot(answer)
+
+    def draft_body(self, prompt_id: str) -> dict[str, Json]:
+        """The draft's fields as UpdatePrompt takes them, for putting it back."""
+        with translated(f"reading the draft of prompt {prompt_id}"):
+            answer = self._agent.get_prompt(promptIdentifier=prompt_id)
+        return {key: answer[key] for key in _UPDATABLE if answer.get(key)}
+
+    def write_variants(self, prompt_id: str, variants: Sequence[Mapping[str, Json]], default: str) -> None:
+        """Replace the draft's variants; its other fields are kept."""
+        body = self.draft_body(prompt_id) | {"variants": [dict(v) for v in variants]}
+        if default:
+            body["defaultVariant"] = default
+        self.write_body(prompt_id, body)
+
+    def write_body(self, prompt_id: str, body: Mapping[str, Json]) -> None:
+        """Replace the draft by `body`, which `draft_body` gave."""
+        with translated(f"writing the draft of prompt {prompt_id}"):
+            self._agent.update_prompt(promptIdentifier=prompt_id, **body)
+
+    def delete(self, prompt_id: str, version: int) -> None:
+        """Delete one numbered version; one that is gone already is fine. The prompt itself is never deleted."""
+        if version < 1:
+            raise InvalidInput(f"{version} is not a version number; the prompt itself is never deleted")
+        with translated(f"deleting version {version} of prompt {prompt_id}"):
+            try:
+                self._agent.delete_prompt(promptIdentifier=prompt_id, promptVersion=str(version))
+            except self._agent.exceptions.ResourceNotFoundException:
+                return
 
 
 def _snapshot(answer: Mapping[str, Json]) -> PromptVersion:

@@ -297,3 +297,16 @@ def investigate(
     from .investigate import investigate
 
     investigate(ctx.obj, prompt, since=since, until=until, html=html, as_json=as_json)
+
+
+@app.command()
+def restore(
+    ctx: typer.Context,
+    prompt: Prompt,
+    version: Annotated[int, typer.Argument(help="The archived version.", min=1, max=99_999, show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Publish an archived version again, with the same fingerprint; a release of it takes `promptlane release`."""
+    from .restoring import restore
+
+    restore(ctx.obj, prompt, version, as_json=as_json)

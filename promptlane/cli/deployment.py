@@ -14,8 +14,10 @@ from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError, Un
 from .operations import Operations
 
 if TYPE_CHECKING:
+    from promptlane.aws.audit_copies import AuditCopies
     from promptlane.aws.mail import ReviewerTopics
     from promptlane.aws.prompts import BedrockPrompts
+    from promptlane.aws.reports import S3Objects
     from promptlane.domain.counts import CountReader
     from promptlane.domain.ports import Enrolments, IntakeQueue, ReleaseStore, RouteStore
     from promptlane.domain.review_ports import Briefs, ReviewStore
@@ -109,6 +111,22 @@ class Deployment:
     @cached_property
     def operations(self) -> Operations:
         return Operations.signed(self.resource("operations_url"))
+
+    @cached_property
+    def audit_copies(self) -> AuditCopies | None:
+        """The locked copies of timelines; None where the Audit stack is not deployed."""
+        from promptlane.aws.audit_copies import AuditCopies
+        from promptlane.aws.clients import client
+
+        bucket = self.resources.get("audit_bucket")
+        return AuditCopies(client("s3"), str(bucket)) if bucket else None
+
+    @cached_property
+    def archive(self) -> S3Objects:
+        from promptlane.aws.clients import client
+        from promptlane.aws.reports import S3Objects
+
+        return S3Objects(client("s3"), self.resource("report_bucket"))
 
     @cached_property
     def caller(self) -> str:

@@ -13,6 +13,8 @@ from promptlane.domain.gist import gist
 from promptlane.domain.text import one_line
 from promptlane.domain.timeline import from_iso
 
+from .verify import how_verified
+
 Json = Any
 
 _COLOURS = {
@@ -123,7 +125,7 @@ def show_releases(console: Console, document: Mapping[str, Json]) -> None:
         )
     console.print(table)
     if document.get("verified"):
-        console.print("All timelines hold: no entry was altered or left out.")
+        console.print(how_verified(document, "All timelines hold"))
 
 
 def show_timeline(console: Console, document: Mapping[str, Json]) -> None:
@@ -134,7 +136,7 @@ def show_timeline(console: Console, document: Mapping[str, Json]) -> None:
     console.print(head)
     console.print(timeline_table(document["timeline"]))
     if document.get("verified"):
-        console.print("The timeline holds: no entry was altered or left out.")
+        console.print(how_verified(document, "The timeline holds"))
 
 
 def timeline_table(entries: list[Mapping[str, Json]]) -> Table:

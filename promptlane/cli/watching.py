@@ -7,22 +7,19 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
+from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import FULL, Event, Phase, parse_release_id
 from promptlane.domain.release import Release
 from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry, chain_problems, iso
+from promptlane.domain.timeline import iso
 
 from .deployment import Deployment
 from .judge import curve_lines, expected
 from .review import review_notes
 from .session import Session
+from .verify import verified
 
 Json = Any
-
-
-class TimelineBroken(PromptlaneError):
-    """The hash chain of a timeline does not hold."""
 
 
 def status(session: Session, prompt: str, *, watch: bool, every: float, as_json: bool) -> None:
@@ -184,11 +181,9 @@ def history(session: Session, subject: str, *, verify: bool, as_json: bool) -> N
     if record is None:
         raise NotFound(f"there is no release {subject}; `promptlane history <prompt>` lists those of a prompt")
     entries = deployment.releases.timeline(subject)
-    if verify:
-        _verified(subject, entries)
     document = {**_release(record), "prompt": record.prompt, "timeline": [e.to_dict() for e in entries]}
     if verify:
-        document["verified"] = True
+        document |= verified(deployment, {subject: entries})
     session.emit(document, as_json=as_json, show=lambda console: show_timeline(console, document))
 
 
@@ -197,19 +192,8 @@ def _releases_of(session: Session, deployment: Deployment, subject: str, *, veri
 
     prompt_id, name = deployment.prompt(subject)
     records = deployment.releases.of_prompt(prompt_id)
-    if verify:
-        for record in records:
-            _verified(record.release_id, deployment.releases.timeline(record.release_id))
     document: dict[str, Json] = {"prompt": name, "prompt_id": prompt_id, "releases": [_release(r) for r in records]}
     if verify:
-        document["verified"] = True
+        timelines = {r.release_id: deployment.releases.timeline(r.release_id) for r in records}
+        document |= verified(deployment, timelines)
     session.emit(document, as_json=as_json, show=lambda console: show_releases(console, document))
-
-
-def _verified(release_id: str, entries: list[TimelineEntry]) -> None:
-    problems = chain_problems(entries)
-    if problems:
-        raise TimelineBroken(
-            f"the timeline of release {release_id} was tampered with: {'; '.join(problems)}. Compare it with the copy "
-            "in the audit bucket, and find out who can write the release table"
-        )

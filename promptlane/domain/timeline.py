@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -85,6 +85,19 @@ def chain_problems(entries: Iterable[TimelineEntry]) -> list[str]:
         if entry_hash(entry) != entry.hash:
             problems.append(f"entry {entry.seq} was altered: its hash does not fit its content")
         previous, expected = entry.hash, entry.seq + 1
+    return problems
+
+
+def copy_problems(entries: Sequence[TimelineEntry], copies: Sequence[TimelineEntry]) -> list[str]:
+    """Where a timeline and its locked copy disagree. A copy that lags behind at the end is no problem by itself."""
+    problems = [f"the locked copy: {problem}" for problem in chain_problems(copies)]
+    kept = {entry.seq: entry for entry in copies}
+    for entry in entries:
+        copy = kept.get(entry.seq)
+        if copy is not None and copy.hash != entry.hash:
+            problems.append(f"entry {entry.seq} is not the one that was copied when it was written")
+    if len(copies) > len(entries):
+        problems.append(f"the locked copy has {len(copies)} entries, the table only {len(entries)}")
     return problems
 
 

@@ -1,0 +1,101 @@
+"""CloudFormation custom resource: model invocation logging, which an account has once per Region.
+
+Properties: `LogGroupName`, `RoleArn`, `LargeDataBucket`, `LargeDataPrefix`. Create and Update fail, saying why, where
+somebody else's configuration is in place; Delete restores what was found.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from promptlane.aws.clients import client
+from promptlane.aws.model_logging import BedrockLogging, ParameterMemory
+from promptlane.aws.observability import logger
+from promptlane.aws.settings import read
+from promptlane.domain.errors import InvalidInput, PromptlaneError
+from promptlane.lifecycle.observe import ForeignLogging, LoggingSwitch, Memory, switch_back, switch_on
+
+Json = Any
+log = logger("invocation_logging")
+_ATTEMPTS: Final = 6
+_PAUSE: Final = 5.0
+"""Bedrock tests the role by writing a record, and a role that was just made takes seconds to work everywhere."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    found_parameter: str
+
+
+@cache
+def wire() -> tuple[LoggingSwitch, Memory]:
+    return BedrockLogging(client("bedrock")), ParameterMemory(client("ssm"), read(Settings).found_parameter)
+
+
+def handle(event: dict[str, Json], context: Any) -> dict[str, Json]:
+    """Always answers CloudFormation, or the stack would wait for an hour."""
+    try:
+        status, said = "SUCCESS", act(event)
+    except Exception as error:
+        log.exception("not set up", extra={"why": str(error)})
+        status, said = "FAILED", str(error)
+    log.info("answered", extra={"status": status, "said": said})
+    return answer(event, status, said, getattr(context, "log_stream_name", ""))
+
+
+def act(event: dict[str, Json]) -> str:
+    switch, memory = wire()
+    if event["RequestType"] == "Delete":
+        return switch_back(switch, memory)
+    wanted = configuration(event["ResourceProperties"])
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return switch_on(switch, memory, wanted)
+        except ForeignLogging:
+            raise
+        except PromptlaneError as error:
+            if attempt == _ATTEMPTS or not isinstance(error, InvalidInput):
+                raise
+            time.sleep(_PAUSE)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def configuration(properties: dict[str, Json]) -> dict[str, Json]:
+    """Bedrock's loggingConfig: texts to CloudWatch Logs, bodies too large for it to S3; no images, no embeddings."""
+    large = {"bucketName": properties["LargeDataBucket"], "keyPrefix": properties["LargeDataPrefix"]}
+    return {
+        "cloudWatchConfig": {
+            "logGroupName": properties["LogGroupName"],
+            "roleArn": properties["RoleArn"],
+            "largeDataDeliveryS3Config": large,
+        },
+        "textDataDeliveryEnabled": True,
+        "imageDataDeliveryEnabled": False,
+        "embeddingDataDeliveryEnabled": False,
+    }
+
+
+def answer(event: dict[str, Json], status: str, said: str, stream: str) -> dict[str, Json]:
+    """PUT the result to the URL that CloudFormation gave; what was sent."""
+    body = {
+        "Status": status,
+        "Reason": f"{said[:900]} (log stream {stream})" if stream else said[:900],
+        "PhysicalResourceId": event.get("PhysicalResourceId") or "model-invocation-logging",
+        "StackId": event["StackId"],
+        "RequestId": event["RequestId"],
+        "LogicalResourceId": event["LogicalResourceId"],
+        "Data": {"Said": said[:900]},
+    }
+    url = str(event["ResponseURL"])
+    if not url.startswith(("https://", "http://")):
+        raise InvalidInput(f"ResponseURL {url!r} is not a web address")
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method="PUT", headers={"content-type": ""})  # noqa: S310 - checked
+    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+        reply.read()
+    return body

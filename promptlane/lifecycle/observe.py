@@ -1,0 +1,109 @@
+"""Sets up model invocation logging for an account that may have its own already, and takes it back as it was.
+
+The setting is one per account and Region. A configuration that is not ours is never overwritten; what was found is
+kept, so that a deletion restores exactly that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from promptlane.domain.errors import PromptlaneError
+
+Json = Any
+Configuration = Mapping[str, Json]
+
+
+class ForeignLogging(PromptlaneError):
+    """The account logs model invocations already, in another way than ours."""
+
+
+class LoggingSwitch(Protocol):
+    """Bedrock's setting."""
+
+    def read(self) -> Configuration | None:
+        """The present configuration, None when logging is off."""
+
+    def write(self, configuration: Configuration) -> None:
+        """Replace it."""
+
+    def clear(self) -> None:
+        """Switch logging off."""
+
+
+class Memory(Protocol):
+    """Remembers what was found before we wrote, and what we wrote."""
+
+    def load(self) -> Mapping[str, Json] | None:
+        """{"found": configuration or None, "ours": configuration}; None when nothing was written yet."""
+
+    def keep(self, remembered: Mapping[str, Json]) -> None:
+        """Remember."""
+
+    def forget(self) -> None:
+        """Forget."""
+
+
+def switch_on(switch: LoggingSwitch, memory: Memory, wanted: Configuration) -> str:
+    """Log as `wanted`; what was done, in a sentence. Raises ForeignLogging and changes nothing where others log.
+
+    Safe to repeat at any point: what was found is remembered before anything is written.
+    """
+    present, remembered = switch.read(), memory.load()
+    ours = (remembered or {}).get("ours")
+    if present is not None and _differ(present, wanted) and (ours is None or _differ(present, ours)):
+        raise ForeignLogging(
+            "this account already logs model invocations in this Region "
+            f"({describe(present)}), and Promptlane does not overwrite that. Either deploy with "
+            "-c promptlane:invocation_logging=off (investigations then read that log group where it is in CloudWatch), "
+            "or delete that configuration first (aws bedrock delete-model-invocation-logging-configuration)"
+        )
+    if remembered is None:
+        # A configuration that equals ours without our memory of it is somebody's own: it is what a deletion restores.
+        memory.keep({"found": dict(present) if present is not None else None, "ours": dict(wanted)})
+    else:
+        memory.keep({**remembered, "ours": dict(wanted)})
+    if present is not None and not _differ(present, wanted):
+        return "model invocation logging is as wanted already"
+    switch.write(wanted)
+    return "model invocation logging is on"
+
+
+def switch_back(switch: LoggingSwitch, memory: Memory) -> str:
+    """Restore what was found; what was done, in a sentence. A configuration that others made meanwhile stays."""
+    present, remembered = switch.read(), memory.load()
+    if remembered is None:
+        return "nothing of ours to take back"
+    said = "somebody changed model invocation logging meanwhile; it was left as it is"
+    if present is not None and not _differ(present, remembered["ours"]):
+        if found := remembered["found"]:
+            switch.write(found)
+            said = f"model invocation logging is as it was found ({describe(found)})"
+        else:
+            switch.clear()
+            said = "model invocation logging is off, as it was found"
+    elif present is None:
+        said = "model invocation logging is off already"
+    memory.forget()
+    return said
+
+
+def describe(configuration: Configuration) -> str:
+    """Where a configuration logs to."""
+    group = (configuration.get("cloudWatchConfig") or {}).get("logGroupName")
+    bucket = (configuration.get("s3Config") or {}).get("bucketName")
+    places = [f"log group {group}"] * bool(group) + [f"bucket {bucket}"] * bool(bucket)
+    return " and ".join(places) or "to nowhere"
+
+
+def _differ(one: Configuration, other: Configuration) -> bool:
+    return bool(_told(one) != _told(other))
+
+
+def _told(value: Json) -> Json:
+    """A configuration without what AWS fills in or leaves out: empty parts, and deliveries that are on by default."""
+    if isinstance(value, Mapping):
+        parts = {k: _told(v) for k, v in value.items() if not (k.endswith("DataDeliveryEnabled") and v is True)}
+        return {k: v for k, v in parts.items() if v not in (None, {}, "")}
+    return value

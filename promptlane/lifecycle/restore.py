@@ -1,0 +1,74 @@
+"""Publishes an archived version again, as a new number with the same fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from promptlane.domain.errors import Conflict, NotFound
+from promptlane.domain.housekeeping import archive_key, from_archive
+from promptlane.domain.prompt import PromptVersion, fingerprint
+
+Json = Any
+
+
+class Press(Protocol):
+    """Bedrock Prompt Management, for authors."""
+
+    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
+        """(number, created at) of every version."""
+
+    def version(self, prompt_id: str, version: int) -> PromptVersion:
+        """One version; NotFound."""
+
+    def draft_body(self, prompt_id: str) -> dict[str, Json]:
+        """The draft's fields as an update takes them."""
+
+    def write_variants(self, prompt_id: str, variants: Sequence[Mapping[str, Json]], default: str) -> None:
+        """Replace the draft's variants; its other fields are kept."""
+
+    def write_body(self, prompt_id: str, body: Mapping[str, Json]) -> None:
+        """Replace the draft by what `draft_body` gave."""
+
+    def publish(self, prompt_id: str, *, description: str) -> PromptVersion:
+        """Snapshot the draft as the next version."""
+
+
+class Shelf(Protocol):
+    """Objects of the report bucket."""
+
+    def get(self, key: str) -> bytes:
+        """Read one; NotFound."""
+
+
+def restore(press: Press, archive: Shelf, prompt_id: str, version: int) -> PromptVersion:
+    """The version that holds the archived content: one that exists with this fingerprint, else a new one.
+
+    The draft is written, published and put back as it was, so that nobody's work in it is lost. Raises NotFound when
+    the archive has no such version, Conflict when something else was published (somebody wrote the draft between).
+    """
+    key = archive_key(prompt_id, version)
+    try:
+        copy = from_archive(archive.get(key), key)
+    except NotFound:
+        raise NotFound(
+            f"the archive has no version {version} of prompt {prompt_id} ({key}); `housekeep` archives every version "
+            "once a day"
+        ) from None
+    for number, _ in reversed(press.versions(prompt_id)):
+        present = press.version(prompt_id, number)
+        if present.fingerprint == copy.fingerprint:
+            return present
+    before = press.draft_body(prompt_id)
+    description = f"Restored from version {version}" + (f": {copy.description}" if copy.description else "")
+    press.write_variants(prompt_id, copy.variants, copy.default_variant)
+    try:
+        published = press.publish(prompt_id, description=description[:200])
+    finally:
+        press.write_body(prompt_id, before)
+    if fingerprint(published.variants) != copy.fingerprint:
+        raise Conflict(
+            f"version {published.version} of {prompt_id} was published but does not hold what version {version} held: "
+            "somebody wrote the draft at the same time. Do not release it; run `promptlane restore` again"
+        )
+    return published

@@ -1,0 +1,348 @@
+"""Archiving, deleting and restoring versions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promptlane.domain.errors import Conflict, InvalidInput, NotFound
+from promptlane.domain.housekeeping import archive_key, archived, from_archive
+from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.policy import Policy
+from promptlane.domain.prompt import PromptDraft, PromptVersion
+from promptlane.domain.release import Release, Waiting
+from promptlane.domain.route import Route
+from promptlane.domain.timeline import TimelineEntry, copy_problems
+from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases, InMemoryRoutes
+from promptlane.lifecycle.housekeep import Housekeeping, Kept
+from promptlane.lifecycle.restore import restore
+from tests.unit.cli_desk import Desk
+
+ID, NAME = "PROMPT0001", "greeter"
+POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}})
+
+
+class Archive:
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+        self.objects[key] = body
+
+    def get(self, key: str) -> bytes:
+        if key not in self.objects:
+            raise NotFound(key)
+        return self.objects[key]
+
+    def keys(self, prefix: str) -> list[str]:
+        return sorted(k for k in self.objects if k.startswith(prefix))
+
+
+class Shelf(FakePrompts):
+    """Versions can go, and the draft can be written; numbers are never used twice, as in Bedrock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone: set[int] = set()
+        self.draft: dict[str, Any] = {"name": NAME, "variants": [{"name": "default", "modelId": "m"}]}
+        self.meddle: list[dict[str, Any]] | None = None
+
+    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
+        return [v for v in super().versions(prompt_id) if v[0] not in self.gone]
+
+    def version(self, prompt_id: str, version: int) -> PromptVersion:
+        if version in self.gone:
+            raise NotFound(f"version {version} is gone")
+        return super().version(prompt_id, version)
+
+    def delete(self, prompt_id: str, version: int) -> None:
+        self.gone.add(version)
+
+    def draft_body(self, prompt_id: str) -> dict[str, Any]:
+        return dict(self.draft)
+
+    def write_variants(self, prompt_id: str, variants: Any, default: str) -> None:
+        self.draft = {**self.draft, "variants": list(variants)}
+
+    def write_body(self, prompt_id: str, body: Any) -> None:
+        self.draft = dict(body)
+
+    def snapshot(self, prompt_id: str, *, description: str) -> PromptVersion:
+        number = max((n for n, _ in FakePrompts.versions(self, prompt_id)), default=0) + 1
+        variants = tuple(self.meddle or self.draft["variants"])
+        version = PromptVersion(prompt_id, NAME, number, f"arn:{number}", variants, description)
+        self._versions[prompt_id].append(version)
+        return version
+
+
+class _Press:
+    """The shelf with an author's `publish`."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shelf, "snapshot" if name == "publish" else name)
+
+
+class House:
+    """A prompt with as many versions as asked for, and its housekeeping."""
+
+    def __init__(self, versions: int, *, keep: int = 4, quota: int = 10) -> None:
+        self.shelf, self.archive, self.notices = Shelf(), Archive(), FakeNotices()
+        self.routes, self.releases = InMemoryRoutes(), InMemoryReleases()
+        for number in range(1, versions + 1):
+            draft = PromptDraft(NAME, "m", ("name",), template=f"{number} {{{{name}}}}")
+            self.shelf.publish(draft, prompt_id=ID, at=float(number))
+        self.housekeeping = Housekeeping(
+            prompts=self.shelf, enrolments=FakeEnrolments({NAME: POLICY}), routes=self.routes, releases=self.releases,
+            archive=self.archive, notices=self.notices, keep=keep, quota=quota, log=lambda text: None,
+        )  # fmt: skip
+
+    def ref(self, version: int) -> Any:
+        return self.shelf.version(ID, version).ref
+
+    def serve(self, stable: int, **changes: Any) -> None:
+        stored = self.routes.get(NAME)
+        route = Route(NAME, ID, self.ref(stable), revision=stored.revision + 1 if stored else 1, **changes)
+        self.routes.put(route, expected=stored)
+
+    def run(self) -> Kept:
+        return self.housekeeping.run()
+
+    @property
+    def left(self) -> list[int]:
+        return [n for n, _ in self.shelf.versions(ID)]
+
+
+def test_everything_is_archived_before_the_oldest_go() -> None:
+    house = House(9)
+    house.serve(8)
+
+    done = house.run()
+
+    assert house.left == [6, 7, 8, 9]
+    assert done.deleted == [f"{NAME} {n}" for n in (1, 2, 3, 4, 5)]
+    assert set(house.archive.objects) == {archive_key(ID, n) for n in range(1, 10)}
+    assert house.run() == Kept()
+
+
+def test_versions_in_use_stay_whatever_their_age() -> None:
+    house = House(9, keep=2)
+    quarantined = {house.ref(2).fingerprint: {"version": 2, "release_id": f"{ID}-2-1", "at": 1}}
+    house.serve(7, previous=house.ref(1), canary=house.ref(8), weight=100, phase=Phase.CANARY, quarantined=quarantined)
+    house.releases.wait(Waiting(NAME, ID, 3, 0, "x"))
+    flying = Release(f"{ID}-4-2", NAME, 0, "x", stable=house.ref(5))
+    house.releases.start(flying, TimelineEntry("a", flying.release_id, 0, Event.STARTED))
+
+    house.run()
+
+    assert house.left == [1, 2, 3, 4, 5, 7, 8, 9]
+
+
+def test_nothing_goes_before_a_first_promotion() -> None:
+    house = House(9)
+
+    assert house.run().deleted == []
+    assert len(house.archive.objects) == 9
+
+
+def test_what_is_newer_than_stable_may_still_be_released() -> None:
+    house = House(9, keep=2)
+    house.serve(2, previous=house.ref(1))
+
+    assert house.run().deleted == []
+
+
+def test_a_full_shelf_is_announced_with_its_reasons() -> None:
+    house = House(9, keep=9)
+    house.serve(9, previous=house.ref(8))
+
+    assert house.run().nearly_full == [NAME]
+    subject, body = house.notices.sent[0]
+    assert "9 of 10 versions" in subject
+    assert "version 8: previous" in body
+
+
+def test_a_damaged_archive_deletes_nothing() -> None:
+    house = House(6, keep=2)
+    house.serve(6)
+    house.run()
+    fresh = House(6, keep=2)
+    fresh.serve(6)
+    fresh.archive.objects = {k: v.replace(b"1 {{name}}", b"9 {{name}}") for k, v in house.archive.objects.items()}
+
+    done = fresh.run()
+
+    assert done.failed == [NAME]
+    assert 1 in fresh.left
+
+
+def test_one_that_came_into_use_meanwhile_stays() -> None:
+    house = House(6, keep=2)
+    house.serve(6)
+    original = house.archive.get
+
+    def promoted_while_reading(key: str) -> bytes:
+        if key == archive_key(ID, 1):
+            house.serve(6, previous=house.ref(1))
+        return original(key)
+
+    house.archive.get = promoted_while_reading  # type: ignore[method-assign]
+    house.run()
+
+    assert house.left == [1, 5, 6]
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(2, 14), st.integers(2, 10), st.data(),
+)  # fmt: skip
+def test_no_interleaving_of_uses_loses_a_version_in_use(versions: int, keep: int, data: st.DataObject) -> None:
+    house = House(versions, keep=keep)
+    number = st.integers(1, versions)
+    stable = data.draw(number)
+    previous = data.draw(st.none() | number)
+    house.serve(stable, previous=house.ref(previous) if previous else None)
+    for waiting in data.draw(st.sets(number, max_size=3)):
+        house.releases.wait(Waiting(NAME, ID, waiting, 0, "x"))
+    used = {stable, *([previous] if previous else []), *(w.version for w in house.releases.waiting(ID))}
+
+    house.run()
+
+    assert used <= set(house.left)
+    assert {n for n in house.left if n > stable} == set(range(stable + 1, versions + 1))
+    assert len(house.left) >= min(versions, keep)
+    for gone in set(range(1, versions + 1)) - set(house.left):
+        body = house.archive.objects[archive_key(ID, gone)]
+        assert from_archive(body, "x").version == gone
+
+
+def test_a_restored_version_has_the_fingerprint_of_the_archived_one_and_the_draft_is_put_back() -> None:
+    house = House(6, keep=2)
+    house.serve(6)
+    wanted = house.shelf.version(ID, 1).fingerprint
+    house.run()
+    draft = dict(house.shelf.draft)
+
+    published = restore(_Press(house.shelf), house.archive, ID, 1)
+
+    assert (published.version, published.fingerprint) == (7, wanted)
+    assert published.description.startswith("Restored from version 1")
+    assert house.shelf.draft == draft
+    assert restore(_Press(house.shelf), house.archive, ID, 1) == published
+
+
+def test_a_draft_written_by_somebody_else_between_is_noticed() -> None:
+    house = House(6, keep=2)
+    house.serve(6)
+    house.run()
+    house.shelf.meddle = [{"name": "default", "modelId": "other"}]
+
+    with pytest.raises(Conflict, match="Do not release it"):
+        restore(_Press(house.shelf), house.archive, ID, 1)
+
+
+def test_a_version_that_was_never_archived_is_named() -> None:
+    with pytest.raises(NotFound, match="has no version 3 of prompt PROMPT0001"):
+        restore(_Press(House(2).shelf), Archive(), ID, 3)
+
+
+@given(st.binary(max_size=200))
+def test_junk_in_the_archive_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidInput, match="is no archived version"):
+        from_archive(body, "archive/x/1.json")
+
+
+def test_an_archived_version_reads_back_as_it_was() -> None:
+    version = House(1).shelf.version(ID, 1)
+
+    assert from_archive(archived(version), "k").fingerprint == version.fingerprint
+
+
+def chain(count: int) -> list[TimelineEntry]:
+    store = InMemoryReleases()
+    for k in range(count):
+        store.append(TimelineEntry(f"e{k}", f"{ID}-1-1", float(k), Event.CANARY_JUDGED))
+    return store.timeline(f"{ID}-1-1")
+
+
+def test_a_copy_that_lags_is_fine_and_one_that_knows_more_is_not() -> None:
+    entries = chain(4)
+
+    assert copy_problems(entries, entries) == []
+    assert copy_problems(entries, entries[:2]) == []
+    assert "only 2" in copy_problems(entries[:2], entries)[0]
+
+
+def test_a_chain_that_was_forged_as_a_whole_shows_in_the_copy() -> None:
+    """Whoever can write the table can compute new hashes; the locked copy still has the old ones."""
+    entries = chain(3)
+    forged: list[TimelineEntry] = []
+    for entry in entries:
+        by = "somebody else" if entry.seq == 2 else entry.by
+        forged.append(replace(entry, by=by).chained(entry.seq, forged[-1].hash if forged else entry.prev_hash))
+
+    assert copy_problems(forged, entries) == [
+        "entry 2 is not the one that was copied when it was written",
+        "entry 3 is not the one that was copied when it was written",
+    ]
+
+
+class _Copies:
+    def __init__(self, kept: dict[str, list[TimelineEntry]]) -> None:
+        self.kept = kept
+
+    def timeline(self, release_id: str) -> list[TimelineEntry]:
+        return self.kept.get(release_id, [])
+
+
+def test_history_verifies_against_the_locked_copy() -> None:
+    desk = Desk()
+    desk.publish()
+    release = desk.start(1)
+    deployment = desk.connect()
+    kept = {release.release_id: desk.releases.timeline(release.release_id)}
+    deployment.__dict__["audit_copies"] = _Copies(kept)
+    desk.connect = lambda: deployment  # type: ignore[method-assign]
+
+    document = desk.json("history", release.release_id, "--verify")
+    assert document["locked_copy"] == {"agree": 1, "not_copied_yet": 0}
+    assert "1 agree with their locked copy" in desk.type("history", release.release_id, "--verify").stdout
+
+    entry = kept[release.release_id][0]
+    kept[release.release_id] = [replace(entry, by="another").chained(1, entry.prev_hash)]
+    error = desk.json("history", release.release_id, "--verify", exit_code=1)["error"]
+    assert error["type"] == "TimelineBroken"
+    assert "entry 1 is not the one that was copied" in error["message"]
+
+
+def test_restore_at_the_desk() -> None:
+    desk = Desk()
+    first = desk.publish()
+    desk.publish("Greet {{name}} twice.")
+    deployment = desk.connect()
+    archive = Archive()
+    archive.put(archive_key(first.prompt_id, 1), archived(first))
+    deployment.__dict__["archive"] = archive
+    desk.connect = lambda: deployment  # type: ignore[method-assign]
+
+    document = desk.json("restore", "greeter", "1")
+
+    assert (document["version"], document["published"]) == (1, False)
+    assert document["fingerprint"] == first.fingerprint
+
+
+def test_a_release_that_ended_protects_nothing() -> None:
+    house = House(6, keep=2)
+    house.serve(6, previous=house.ref(5))
+    ended = Release(f"{ID}-3-1", NAME, 0, "x", state="ended", outcome=Outcome.REJECTED)
+    house.releases.record_ended(ended)
+
+    house.run()
+
+    assert house.left == [5, 6]

@@ -1,0 +1,176 @@
+"""Model invocation logging is set up without overwriting anybody's, and taken back as it was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.invocation_logging import handler
+from promptlane.domain.errors import Unavailable
+from promptlane.lifecycle.observe import ForeignLogging, switch_back, switch_on
+
+Json = Any
+PROPERTIES = {
+    "LogGroupName": "/promptlane/invocations",
+    "RoleArn": "arn:aws:iam::111122223333:role/log",
+    "LargeDataBucket": "large",
+    "LargeDataPrefix": "bodies",
+}
+OURS = handler.configuration(PROPERTIES)
+THEIRS = {"s3Config": {"bucketName": "theirs", "keyPrefix": ""}, "textDataDeliveryEnabled": True}
+
+
+class Switch:
+    """Bedrock's setting; `failing` makes the next write fail after it took effect or before."""
+
+    def __init__(self, present: Mapping[str, Json] | None = None) -> None:
+        self.present = present
+        self.failing = ""
+
+    def read(self) -> Mapping[str, Json] | None:
+        return self.present
+
+    def write(self, configuration: Mapping[str, Json]) -> None:
+        if self.failing == "before":
+            self.failing = ""
+            raise Unavailable("no answer")
+        self.present = dict(configuration)
+        if self.failing == "after":
+            self.failing = ""
+            raise Unavailable("no answer")
+
+    def clear(self) -> None:
+        self.present = None
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.kept: str | None = None
+
+    def load(self) -> Mapping[str, Json] | None:
+        return json.loads(self.kept) if self.kept else None
+
+    def keep(self, remembered: Mapping[str, Json]) -> None:
+        self.kept = json.dumps(remembered)
+
+    def forget(self) -> None:
+        self.kept = None
+
+
+def test_where_nobody_logs_it_is_switched_on_and_off_again() -> None:
+    switch, memory = Switch(), Memory()
+
+    switch_on(switch, memory, OURS)
+    assert switch.present == OURS
+    assert "off, as it was found" in switch_back(switch, memory)
+    assert switch.present is None
+    assert memory.kept is None
+
+
+def test_somebody_elses_configuration_is_refused_by_name_and_left_alone() -> None:
+    switch, memory = Switch(THEIRS), Memory()
+
+    with pytest.raises(ForeignLogging, match=r"bucket theirs.*invocation_logging=off"):
+        switch_on(switch, memory, OURS)
+    assert switch.present == THEIRS
+    assert memory.kept is None
+    assert switch_back(switch, memory) == "nothing of ours to take back"
+    assert switch.present == THEIRS
+
+
+def test_one_that_equals_ours_is_taken_over_and_given_back() -> None:
+    switch, memory = Switch(OURS | {"videoDataDeliveryEnabled": True}), Memory()
+    found = switch.present
+
+    assert "already" in switch_on(switch, memory, OURS)
+    switch_on(switch, memory, OURS)
+    switch_back(switch, memory)
+
+    assert switch.present == found
+
+
+def test_an_update_of_ours_replaces_ours() -> None:
+    switch, memory = Switch(), Memory()
+    switch_on(switch, memory, OURS)
+    other = {**OURS, "cloudWatchConfig": {**OURS["cloudWatchConfig"], "logGroupName": "/promptlane/other"}}
+
+    switch_on(switch, memory, other)
+    assert switch.present == other
+    switch_back(switch, memory)
+    assert switch.present is None
+
+
+def test_what_others_changed_meanwhile_is_left_to_them() -> None:
+    switch, memory = Switch(), Memory()
+    switch_on(switch, memory, OURS)
+    switch.present = THEIRS
+
+    assert "left as it is" in switch_back(switch, memory)
+    assert switch.present == THEIRS
+
+
+@given(st.booleans(), st.lists(st.sampled_from(["before", "after", ""]), max_size=4))
+def test_whatever_fails_on_the_way_what_was_found_comes_back(same: bool, failures: list[str]) -> None:
+    switch, memory = Switch(dict(OURS) if same else None), Memory()
+    found = switch.present
+    for failing in [*failures, ""]:
+        switch.failing = failing
+        try:
+            switch_on(switch, memory, OURS)
+        except Unavailable:
+            continue
+    switch.failing = ""
+    assert switch.present is not None
+    switch_back(switch, memory)
+    assert switch.present == found
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Json]]:
+    """Bodies that were PUT to CloudFormation."""
+    bodies: list[dict[str, Json]] = []
+
+    class Reply:
+        def __enter__(self) -> Reply:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+        def read(self) -> bytes:
+            return b""
+
+    def urlopen(request: Any, timeout: float) -> Reply:
+        bodies.append(json.loads(request.data))
+        return Reply()
+
+    monkeypatch.setattr(handler.urllib.request, "urlopen", urlopen)
+    return bodies
+
+
+def event(kind: str) -> dict[str, Json]:
+    return {
+        "RequestType": kind, "ResponseURL": "https://cloudformation.example/answer", "StackId": "s", "RequestId": "r",
+        "LogicalResourceId": "Logging",
+        "ResourceProperties": PROPERTIES,
+    }  # fmt: skip
+
+
+def test_cloudformation_is_always_answered(sent: list[dict[str, Json]], monkeypatch: pytest.MonkeyPatch) -> None:
+    switch, memory = Switch(THEIRS), Memory()
+    monkeypatch.setattr(handler, "wire", lambda: (switch, memory))
+
+    handler.handle(event("Create"), None)
+    switch.present = None
+    handler.handle(event("Create"), None)
+    handler.handle(event("Delete"), None)
+
+    assert [b["Status"] for b in sent] == ["FAILED", "SUCCESS", "SUCCESS"]
+    assert "bucket theirs" in sent[0]["Reason"]
+    assert len({b["PhysicalResourceId"] for b in sent}) == 1
+    assert switch.present is None
