@@ -34,6 +34,7 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     projects = load(config.prompts_dir)
     name = config.name
     state = StateStack(app, f"{name}-state", config=config, projects=projects)
+    audit = AuditStack(app, f"{name}-audit", config=config)
     pipeline = PipelineStack(app, f"{name}-pipeline", config=config, state=state.state, projects=projects)
     runtime = RuntimeStack(app, f"{name}-runtime", config=config, state=state.state)
     stacks = Stacks(
@@ -43,8 +44,10 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
         observability=ObservabilityStack(
             app, f"{name}-observability", config=config, state=state.state, projects=projects
         ),
-        audit=AuditStack(app, f"{name}-audit", config=config),
-        access=AccessStack(app, f"{name}-access", config=config, state=state.state, pipeline=pipeline, runtime=runtime),
+        audit=audit,
+        access=AccessStack(
+            app, f"{name}-access", config=config, state=state.state, pipeline=pipeline, runtime=runtime, audit=audit
+        ),
     )
     Tags.of(app).add("promptlane", name)
     return stacks

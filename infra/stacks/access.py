@@ -16,6 +16,7 @@ from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import Grant, Grants, allow, distinct
 from infra.constructs.record import ResourceRecord
+from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import State
@@ -56,10 +57,13 @@ class AccessStack(Stack):
         state: State,
         pipeline: PipelineStack,
         runtime: RuntimeStack,
+        audit: AuditStack,
     ) -> None:
         super().__init__(scope, id, description="Promptlane: roles of people and applications")
         self._config, self._state = config, state
         self._pipeline, self._runtime = pipeline, runtime
+        self._audit_bucket = str(audit.export_value(audit.bucket.bucket_arn))
+        self._audit_key = str(audit.export_value(audit.key.key_arn))
         self._grants = Grants(self, config=config, state=state)
         self.policies: dict[str, iam.ManagedPolicy] = {}
         self.roles: dict[str, iam.Role] = {}
@@ -144,6 +148,7 @@ class AccessStack(Stack):
                 says="asks for releases, pauses, advances and rolls back",
                 allowed=(
                     *self._reading(),
+                    *self._investigating(),
                     *g.queue_send(self._pipeline.intake_queue.queue_arn),
                     self._call("OperateReleases", *operations, rollback),
                     allow(
@@ -165,7 +170,7 @@ class AccessStack(Stack):
             Duty(
                 name="auditor",
                 says="reads everything and changes nothing",
-                allowed=(*self._reading(), *self._auditing()),
+                allowed=(*self._reading(), *self._investigating()),
                 denied=(
                     *EDITS,
                     "sqs:SendMessage",
@@ -200,19 +205,39 @@ class AccessStack(Stack):
             )
         )
 
-    def _auditing(self) -> tuple[Grant, ...]:
-        machine = self._grants.machine_arn
+    def _investigating(self) -> tuple[Grant, ...]:
+        """What `investigate` and `history --verify` read: trail, alarms, logs and the locked copies of timelines."""
+        machine, bucket = self._grants.machine_arn, self._audit_bucket
         return (
-            allow("ReadTrail", ["cloudtrail:LookupEvents", "cloudtrail:DescribeTrails"], ["*"], because=_SHARED),
+            allow(
+                "ReadTrail",
+                ["cloudtrail:LookupEvents", "cloudtrail:DescribeTrails", "cloudtrail:GetTrailStatus"],
+                ["*"],
+                because=_SHARED,
+            ),
             allow("ReadAlarmHistory", ["cloudwatch:DescribeAlarmHistory"], ["*"], because=_SHARED),
             allow(
                 "QueryLogs",
-                ["logs:StartQuery", "logs:GetQueryResults", "logs:DescribeLogGroups", "logs:DescribeQueryDefinitions"],
+                [
+                    "logs:StartQuery",
+                    "logs:StopQuery",
+                    "logs:GetQueryResults",
+                    "logs:DescribeLogGroups",
+                    "logs:DescribeQueryDefinitions",
+                ],
                 ["*"],
                 because=_SHARED,
             ),
             allow("ReadLogging", ["bedrock:GetModelInvocationLoggingConfiguration"], ["*"], because=_SHARED),
             allow("ListExecutions", ["states:ListExecutions", "states:DescribeStateMachine"], [machine]),
+            allow(
+                "ReadLockedTimelines",
+                ["s3:GetObject", "s3:GetObjectVersion"],
+                [f"{bucket}/timeline/*"],
+                because="Copies of timelines are named by release.",
+            ),
+            allow("ListLockedTimelines", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
+            allow("ReadLockedKey", ["kms:Decrypt"], [self._audit_key]),
         )
 
     def _runtime_grants(self) -> tuple[Grant, ...]:

@@ -204,7 +204,9 @@ class PipelineStack(Stack):
         ):
             self._verb(
                 verb, says, mails, *looks, g.links("GenerateMac"), g.reviewers_send(), g.notices_send(),
-                g.reports(read=[CONFIG, RELEASES], write=[RELEASES], may_be_missing=True),
+                g.reports(
+                    read=[CONFIG, RELEASES], write=[RELEASES] if verb == "request_review" else [], may_be_missing=True
+                ),
                 timeout=Duration.seconds(seconds), memory_mib=512, called_by_events=verb == "remind",
             )  # fmt: skip
         self._verb(

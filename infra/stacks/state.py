@@ -149,6 +149,23 @@ class StateStack(Stack):
             removal_policy=self._removal,
             time_to_live_attribute="expires_at" if expires else None,
             stream=dynamodb.StreamViewType.NEW_IMAGE if sort else None,
+            resource_policy=self._only_functions_write(),
+        )
+
+    def _only_functions_write(self) -> iam.PolicyDocument:
+        """Whatever somebody's own policies allow: items are written by this deployment's functions alone."""
+        roles = f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._config.name}-pipeline-*"
+        return iam.PolicyDocument(
+            statements=[
+                iam.PolicyStatement(
+                    sid="OnlyFunctionsWrite",
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+                    resources=["*"],
+                    conditions={"ArnNotLike": {"aws:PrincipalArn": roles}},
+                )
+            ]
         )
 
     def _feedback(self) -> dynamodb.Table:

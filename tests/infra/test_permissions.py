@@ -83,6 +83,15 @@ def test_only_four_functions_may_write_routes(synthesized: Synthesized) -> None:
     assert writers == {text([{"Ref": synthesized.role_of(verb)}]) for verb in ROUTE_WRITERS}
 
 
+def test_tables_refuse_everybody_but_the_functions_whatever_their_policies_say(synthesized: Synthesized) -> None:
+    for name in ("Routes", "Releases"):
+        table = synthesized.one("AWS::DynamoDB::Table", f"/{name}/")[2]
+        (deny,) = table["ResourcePolicy"]["PolicyDocument"]["Statement"]
+        assert deny["Effect"] == "Deny"
+        assert {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"} <= set(deny["Action"])
+        assert ":role/promptlane-pipeline-*" in text(deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
+
+
 def test_nobody_may_change_or_delete_a_timeline_entry(synthesized: Synthesized) -> None:
     checked = 0
     for _, logical, policy in synthesized.resources("AWS::IAM::Policy"):
