@@ -47,6 +47,7 @@ def deploy(
     *,
     outputs: Path = HOME / "outputs.json",
     say: Callable[[str], None] | None = None,
+    bootstrap: bool = True,
 ) -> dict[str, dict[str, str]]:
     """Bootstrap, deploy all stacks, and return `{stack: {output: value}}` (also written to `outputs`).
 
@@ -60,7 +61,8 @@ def deploy(
     target = f"aws://{account if re.fullmatch(r'[0-9]{12}', account) else '0' * 12}/{env['AWS_REGION']}"
     assembly = str(outputs.parent / "cdk.out")
     _run(["synth", "--quiet", "--output", assembly, *given], env, say)
-    _run(["bootstrap", target, "--app", assembly], env, say)
+    if bootstrap:
+        _run(["bootstrap", target, "--app", assembly], env, say)
     everything = ["deploy", "--all", "--app", assembly, "--require-approval", "never", "--outputs-file", str(outputs)]
     _run([*everything, "--concurrency", "4"], env, say)
     found: dict[str, dict[str, str]] = json.loads(outputs.read_text()) if outputs.exists() else {}

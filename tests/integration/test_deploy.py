@@ -6,9 +6,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from local.demo.mailbox import Mailbox, confirm
 from promptlane.project import load_draft
-from tests.integration.deployed import PROMPTS, Deployed
+from tests.deployment import PROMPTS, Deployment
 
 STACKS = ("state", "pipeline", "runtime", "observability", "audit", "access")
 
@@ -23,13 +22,13 @@ def status(url: str, method: str = "GET", body: bytes | None = None) -> int:
             return refused.code
 
 
-def test_every_stack_is_up(deployed: Deployed) -> None:
+def test_every_stack_is_up(deployed: Deployment) -> None:
     stacks = {s["StackName"]: s["StackStatus"] for s in deployed.client("cloudformation").describe_stacks()["Stacks"]}
     assert {f"promptlane-{name}" for name in STACKS} <= stacks.keys()
     assert {stacks[f"promptlane-{name}"] for name in STACKS} == {"CREATE_COMPLETE"}
 
 
-def test_the_records_that_the_cli_reads_agree_with_the_outputs(deployed: Deployed) -> None:
+def test_the_records_that_the_cli_reads_agree_with_the_outputs(deployed: Deployment) -> None:
     for stack in STACKS:
         value = deployed.client("ssm").get_parameter(Name=f"/promptlane/resources/{stack}")["Parameter"]["Value"]
         for name, resource in json.loads(value).items():
@@ -38,7 +37,7 @@ def test_the_records_that_the_cli_reads_agree_with_the_outputs(deployed: Deploye
             assert deployed.outputs[f"promptlane-{stack}"][camel].replace(" ", "") == shown.replace(" ", "")
 
 
-def test_every_function_starts_with_the_environment_it_was_given(deployed: Deployed) -> None:
+def test_every_function_starts_with_the_environment_it_was_given(deployed: Deployment) -> None:
     """Wired wrongly, a function would fail on its settings or on an import, whatever it is asked."""
     functions = {k: v for k, v in deployed.outputs["promptlane-pipeline"].items() if k.endswith("Function")}
     assert len(functions) >= 17
@@ -53,7 +52,7 @@ def test_every_function_starts_with_the_environment_it_was_given(deployed: Deplo
         assert "environment is wrong" not in text, text
 
 
-def test_reviews_are_reached_without_a_signature_and_nothing_else_is(deployed: Deployed) -> None:
+def test_reviews_are_reached_without_a_signature_and_nothing_else_is(deployed: Deployment) -> None:
     url = deployed.outputs["promptlane-pipeline"]["OperationsUrl"]
     assert status(f"{url}/review/ABCDEFGHIJ-1-1") in (400, 401, 403, 404, 410)
     assert status(f"{url}/releases/ABCDEFGHIJ-1-1/decision", "POST", b"{}") == 403
@@ -61,8 +60,7 @@ def test_reviews_are_reached_without_a_signature_and_nothing_else_is(deployed: D
     assert status(f"{deployed.outputs['promptlane-runtime']['GatewayUrl']}/openapi.json") == 403
 
 
-def test_a_published_version_reaches_its_reviewers(deployed: Deployed, eventually: Callable[..., Any]) -> None:
-    confirm(deployed.client("sns"), Mailbox(deployed.aws.home / "mail").confirmations())
+def test_a_published_version_reaches_its_reviewers(deployed: Deployment, eventually: Callable[..., Any]) -> None:
     agent, states = deployed.client("bedrock-agent"), deployed.client("stepfunctions")
     draft = load_draft(PROMPTS / "support-assistant")
     prompt = agent.create_prompt(name=draft.name, variants=draft.variants(), defaultVariant="default")
