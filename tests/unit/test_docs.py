@@ -1,0 +1,42 @@
+"""The pages that people copy from are true: examples parse, defaults are the defaults, links lead somewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from promptlane.domain.policy import Policy
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), flags=re.S)
+
+
+def test_the_policy_page_shows_exactly_the_defaults() -> None:
+    (example,) = blocks("docs/write-a-policy.md", "yaml")
+    data = yaml.safe_load(example)
+    least = {"review": {"reviewers": data["review"]["reviewers"]}}
+    assert Policy.from_dict(data) == Policy.from_dict(least)
+
+
+def test_the_policy_page_names_every_setting() -> None:
+    (example,) = blocks("docs/write-a-policy.md", "yaml")
+    data = yaml.safe_load(example)
+    policy = Policy.from_dict(data)
+    for section in ("review", "tests", "canary", "watch", "fuse", "request"):
+        named = {"duration" if key == "for" else key for key in data[section]}
+        assert named == {f.name for f in dataclasses.fields(getattr(policy, section))}, section
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
