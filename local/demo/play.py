@@ -56,11 +56,12 @@ class Play:
 
     def __init__(
         self, screen: Screen, *, environment: Mapping[str, str], observer: Observer, mailbox: Mailbox, crowd: Crowd,
-        pace: Pace | None = None, sleep: Callable[[float], None] = time.sleep,
+        versions: Mapping[int, tuple[Path, str]] | None = None, pace: Pace | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
         self._screen, self._environment = screen, dict(environment)
         self._observer, self._mailbox, self._crowd = observer, mailbox, crowd
-        self._pace, self._sleep = pace or Pace(), sleep
+        self._versions, self._pace, self._sleep = versions or VERSIONS, pace or Pace(), sleep
         self._seen: dict[int, int] = {}
         self._releases: dict[int, str] = {}
 
@@ -96,14 +97,14 @@ class Play:
     def _bad_version(self) -> None:
         self._publish(3)
         self._review(3)
-        self._screen.begin("Version 3 on trial: it turns away everybody who asks about gift cards")
+        self._screen.begin("Version 3 on trial: it turns away people whom it should help")
         self._until("version 3 was not rolled back", self._pace.rollback, lambda: self._ended(3))
         self._expect(3, Outcome.ROLLED_BACK)
         if not self._serves(2):
             raise DemoFailed("version 3 was rolled back, but version 2 does not serve everybody again")
 
     def _publish(self, version: int) -> None:
-        folder, why = VERSIONS[version]
+        folder, why = self._versions[version]
         self._screen.begin(f"promptlane publish {folder.relative_to(REPOSITORY)}")
         said = self._cli("publish", str(folder), "--message", why)
         if said["version"] != version:

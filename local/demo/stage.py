@@ -11,10 +11,11 @@ from typing import Any
 
 from local import deploy, running, server, up
 from local.demo import mailbox as reviewers
+from local.demo.cast import CASTS, model_server
 from local.demo.crowd import Crowd
 from local.demo.mailbox import Mailbox
 from local.demo.observe import Observer
-from local.demo.play import PROMPT, REPOSITORY, DemoFailed, Pace, Play
+from local.demo.play import PROMPT, DemoFailed, Play
 from local.demo.screen import Screen
 from promptlane.project import load_policy
 
@@ -28,7 +29,6 @@ SETTINGS = {
 }
 """20 minutes of baking take 8 seconds; counts are complete 3 seconds after the longest request, since the simulated
 application sends its metrics every second."""
-USERS = 3000
 
 
 @contextmanager
@@ -36,15 +36,16 @@ def set_stage(screen: Screen, *, port: int = 0, model: str = "scripted", rate: f
     """A play on a deployed embedded AWS, which is stopped at the end. Raises RuntimeError with the remedy."""
     # Files of an embedded AWS that `make up` left running are its own.
     home = server.HOME / "demo" if up.recorded() else server.HOME
-    screen.begin("Starting the embedded AWS")
+    cast = CASTS[model]
+    screen.begin("Starting the embedded AWS" + ("" if model == "scripted" else f" and {model}"))
     _forget_mail(home / "mail")
-    variables = {"PROMPTLANE_ASSISTANT_LATENCY_MS": "20"}
-    with running.EmbeddedAws(port, home=home, variables=variables) as aws:
+    with model_server(model) as variables, running.EmbeddedAws(port, home=home, variables=variables) as aws:
         environment = {**os.environ, **aws.env()}
         screen.begin("Deploying every stack with the CDK CLI")
+        settings = {**SETTINGS, "promptlane:prompts_dir": str(cast.prompts)}
         with (home / "deploy.log").open("w") as log:
             deploy.deploy(
-                aws.env(), SETTINGS, outputs=home / "outputs.json", say=lambda line: print(line, file=log, flush=True)
+                aws.env(), settings, outputs=home / "outputs.json", say=lambda line: print(line, file=log, flush=True)
             )
         session = aws.session()
         resources = _resources(session, aws.url)
@@ -58,12 +59,14 @@ def set_stage(screen: Screen, *, port: int = 0, model: str = "scripted", rate: f
             "PROMPTLANE_FEEDBACK_TABLE": str(resources.get("feedback_table", "")),
             "PROMPTLANE_RESOLUTION": SETTINGS["promptlane:resolution_seconds"],
         }
-        request = load_policy(REPOSITORY / "prompts" / PROMPT).request
+        request = load_policy(cast.prompts / PROMPT).request
         crowd = Crowd(
             environment,
             prompt=PROMPT,
-            users=USERS,
-            rate=rate or 80,
+            users=cast.users,
+            rate=rate or cast.rate,
+            processes=cast.processes,
+            threads=cast.threads,
             timeout=request.timeout,
             slow_after=request.slow_after,
         )
@@ -79,7 +82,8 @@ def set_stage(screen: Screen, *, port: int = 0, model: str = "scripted", rate: f
                 observer=observer,
                 mailbox=Mailbox(home / "mail"),
                 crowd=crowd,
-                pace=Pace(),
+                versions=cast.versions,
+                pace=cast.pace,
             )
         finally:
             crowd.stop()
