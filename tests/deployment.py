@@ -33,7 +33,10 @@ SETTINGS = {
     "promptlane:retain": "false",
     "promptlane:budget_usd_per_prompt": "100",
 }
-ROLES = ("tested", "reviewed", "canary", "watched", "expiring", "waiting", "redeployed", "alarmed", "racing")
+ROLES = (
+    "tested", "reviewed", "canary", "watched", "expiring", "waiting", "redeployed", "alarmed", "racing", "regressed",
+    "equal", "thin",
+)  # fmt: skip
 """One prompt for each role that a test needs, so that tests do not wait for each other's locks."""
 
 POLICY = """
@@ -49,6 +52,7 @@ canary:
     - {{weight: 10%, min_bake: 5m, max_time: 20d}}
     - {{weight: 50%, min_bake: 5m, max_time: 20d}}
 watch: {{for: 10d, holdback: 5%}}
+request: {{timeout: 2, slow_after: 1}}
 """
 SUITE = """
 tests:

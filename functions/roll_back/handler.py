@@ -19,7 +19,6 @@ from promptlane.aws.routes import DynamoRoutes
 from promptlane.aws.settings import read
 from promptlane.aws.workflow import SnsNotices, StepFunctionsWorkflow
 from promptlane.domain.errors import InvalidInput, PromptlaneError
-from promptlane.domain.names import parse_alarm_arn
 from promptlane.domain.route import Route, alarm_applies
 from promptlane.lifecycle.rollback import RolledBack, read_alarm, restore_safe_route, tell
 
@@ -65,18 +64,18 @@ def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
     routes, deployment = wire()
     _, _, _, region, account, *_ = str(context.invoked_function_arn).split(":")
     try:
-        arn, changed_at, reason = read_alarm(_json(record["Sns"]["Message"]))
-        prompt, track, metric = parse_alarm_arn(arn, deployment=deployment, account=account, region=region)
+        alarm = read_alarm(_json(record["Sns"]["Message"]), deployment=deployment, account=account, region=region)
     except InvalidInput as error:
         log.info("ignored", extra={"why": str(error)})
         return {"result": "not_applicable", "reason": str(error)}
 
     def applies(route: Route) -> None:
-        alarm_applies(route, track=track, changed_at=changed_at)
+        alarm_applies(route, track=alarm.track, changed_at=alarm.changed_at)
 
     done = restore_safe_route(
-        routes, prompt, cause="alarm", reason=f"alarm {metric} on track {track}: {reason}", by=arn, clock=time.time,
-        keep_trying=_patience(context), applies=applies, evidence={"alarm": arn, "changed_at": changed_at},
+        routes, alarm.prompt, cause="alarm", reason=f"alarm {alarm.metric} on track {alarm.track}: {alarm.reason}",
+        by=alarm.arn, clock=time.time, keep_trying=_patience(context), applies=applies,
+        evidence={"alarm": alarm.arn, "changed_at": alarm.changed_at},
     )  # fmt: skip
     _after(done, stop_execution=True)
     return _answer(done)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
-from promptlane.domain.names import Event, Phase
+from promptlane.domain.names import OUTAGE, Event, Phase, Track, parse_alarm_arn
 from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.route import Cause, NothingToGoBackTo, Route, roll_back
 from promptlane.domain.timeline import TimelineEntry, from_iso
@@ -126,17 +126,33 @@ def _notice(done: RolledBack, route: Route) -> tuple[str, str]:
     return f"[Promptlane] {done.prompt}: version {detail.get('version')} rolled back", "\n".join(lines)
 
 
-def read_alarm(message: Json) -> tuple[str, float, str]:
-    """(alarm ARN, changed at in epoch seconds, reason) of a CloudWatch alarm notification that says ALARM.
+@dataclass(frozen=True, slots=True)
+class TrippedAlarm:
+    """What an alarm's notification says. `changed_at`: epoch seconds."""
 
-    Raises InvalidInput for anything else.
+    arn: str
+    prompt: str
+    track: Track
+    metric: str
+    changed_at: float
+    reason: str
+
+
+def read_alarm(message: Json, *, deployment: str, account: str, region: str) -> TrippedAlarm:
+    """One of our fuse alarms that went into ALARM; InvalidInput for anything else, which is to be ignored.
+
+    The message alone decides: CloudWatch is not asked again, so an alarm that was deleted meanwhile still counts.
     """
     if not isinstance(message, Mapping) or "AlarmArn" not in message or "NewStateValue" not in message:
         raise InvalidInput("the SNS message is not a CloudWatch alarm notification; ignored")
     if message["NewStateValue"] != "ALARM":
         raise InvalidInput(f"the alarm is {message['NewStateValue']}, not ALARM; nothing to do")
     try:
-        changed = from_iso(str(message["StateChangeTime"]).replace("+0000", "+00:00"))
+        changed_at = from_iso(str(message["StateChangeTime"]).replace("+0000", "+00:00"))
     except (KeyError, ValueError):
         raise InvalidInput("the alarm notification has no readable StateChangeTime; ignored") from None
-    return str(message["AlarmArn"]), changed, str(message.get("NewStateReason") or "")[:1000]
+    arn = str(message["AlarmArn"])
+    prompt, track, metric = parse_alarm_arn(arn, deployment=deployment, account=account, region=region)
+    if metric == OUTAGE:
+        raise InvalidInput(f"{arn} watches stable itself: it keeps releases from moving and condemns none; ignored")
+    return TrippedAlarm(arn, prompt, track, metric, changed_at, str(message.get("NewStateReason") or "")[:1000])

@@ -154,6 +154,23 @@ def test_a_stable_alarm_in_canary_is_a_shared_outage(world: World) -> None:
     assert world.route().canary == ref(2)
 
 
+def test_the_outage_alarm_of_stable_condemns_nobody(world: World) -> None:
+    outage = ARN.replace("Error", "Outage")
+    assert only(handler.handle(alarm("canary", arn=outage), Context()))["result"] == "not_applicable"
+    world.to_watch(2)
+    answer = only(handler.handle(alarm("stable", arn=outage), Context()))
+    assert answer["result"] == "not_applicable"
+    assert "condemns none" in answer["reason"]
+    assert world.route().stable == ref(2)
+
+
+def test_an_alarm_of_another_prompt_leaves_this_one_alone(world: World) -> None:
+    answer = only(handler.handle(alarm(arn=ARN.replace("support", "billing")), Context()))
+    assert answer["result"] == "not_applicable"
+    assert "'billing' has no route" in answer["reason"]
+    assert world.route().canary == ref(2)
+
+
 def test_in_watch_the_previous_version_comes_back(world: World) -> None:
     world.to_watch(2)
     assert only(handler.handle(alarm("stable"), Context()))["result"] == "rolled_back"
