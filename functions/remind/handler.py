@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from promptlane.aws.authors import CloudTrailTouches
-from promptlane.aws.callbacks import StepFunctionsTokens
-from promptlane.aws.clients import client, resource
-from promptlane.aws.enrolment import SsmEnrolments
-from promptlane.aws.mail import ReviewerTopics
 from promptlane.aws.observability import logger
-from promptlane.aws.prompts import BedrockPrompts
-from promptlane.aws.releases import DynamoReleases
-from promptlane.aws.reviews import DynamoReviews, S3Briefs
 from promptlane.aws.settings import read
-from promptlane.aws.signing import KmsSigner
-from promptlane.aws.workflow import SnsNotices
-from promptlane.domain.brief import VerdictShown, verdict_shown
-from promptlane.domain.release import Release
-from promptlane.lifecycle.review_desk import ReviewDesk
-from promptlane.lifecycle.review_round import AuthorSearch, ReviewRound
+from promptlane.aws.wiring import review_round
+from promptlane.lifecycle.review_round import ReviewRound
 
 log = logger("remind")
 
@@ -40,33 +26,7 @@ class Settings:
 
 @cache
 def wire() -> ReviewRound:
-    s = read(Settings)
-    table, ssm, s3 = resource("dynamodb").Table(s.release_table), client("ssm"), client("s3")
-    prompts, releases, reviews = BedrockPrompts(client("bedrock-agent")), DynamoReleases(table), DynamoReviews(table)
-    search = AuthorSearch(CloudTrailTouches(client("cloudtrail")), prompts, time.time)
-    tokens = StepFunctionsTokens(client("stepfunctions"))
-    briefs = S3Briefs(s3, s.report_bucket)
-
-    def tests(release: Release, round: int) -> VerdictShown:
-        key = f"releases/{release.release_id}/tests/{round}/report"
-        report = briefs.report(f"{key}.json")
-        return verdict_shown(release.verdict, json.loads(report) if report else None, f"{key}.html")
-
-    return ReviewRound(
-        reviews=reviews,
-        releases=releases,
-        prompts=prompts,
-        enrolments=SsmEnrolments(ssm=ssm, s3=s3, deployment=s.deployment, report_bucket=s.report_bucket),
-        briefs=briefs,
-        signer=KmsSigner(client("kms"), s.review_key_id),
-        post=ReviewerTopics(sns=client("sns"), ssm=ssm, deployment=s.deployment),
-        notices=SnsNotices(client("sns"), s.notices_topic),
-        desk=ReviewDesk(reviews, releases, tokens, time.time, authors_again=search.again),
-        clock=time.time,
-        base_url=s.operations_url,
-        authors=search,
-        tests=tests,
-    )
+    return review_round(**asdict(read(Settings)))
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
