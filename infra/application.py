@@ -35,7 +35,7 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     name = config.name
     state = StateStack(app, f"{name}-state", config=config, projects=projects)
     audit = AuditStack(app, f"{name}-audit", config=config)
-    pipeline = PipelineStack(app, f"{name}-pipeline", config=config, state=state.state, projects=projects)
+    pipeline = PipelineStack(app, f"{name}-pipeline", config=config, state=state.state, audit=audit, projects=projects)
     runtime = RuntimeStack(app, f"{name}-runtime", config=config, state=state.state)
     stacks = Stacks(
         state=state,

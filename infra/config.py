@@ -44,6 +44,8 @@ class DeploymentConfig:
     audit_retention_days: Object Lock of the audit bucket.
     subscription_admins: patterns of the principal ARNs that may change reviewers' topics; without any, the execution
         roles of the CDK bootstrap.
+    keep_versions: how many versions of a prompt `housekeep` leaves in Bedrock; all are archived in the report bucket.
+    version_quota: how many versions of a prompt the account may have (Service Quotas); a notice comes before it is met.
     """
 
     name: str = "promptlane"
@@ -63,6 +65,8 @@ class DeploymentConfig:
     mask_personal_data: bool = False
     audit_retention_days: int = 365
     subscription_admins: tuple[str, ...] = ()
+    keep_versions: int = 8
+    version_quota: int = 10
 
     @property
     def state_machine_name(self) -> str:
@@ -208,6 +212,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "mask_personal_data": _flag,
     "audit_retention_days": _whole(low=1, high=36500),
     "subscription_admins": _patterns,
+    "keep_versions": _whole(low=2, high=1000),
+    "version_quota": _whole(low=3, high=1000),
 }
 
 assert _READERS.keys() == {field.name for field in fields(DeploymentConfig)}

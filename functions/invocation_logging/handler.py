@@ -7,6 +7,7 @@ somebody else's configuration is in place; Delete restores what was found.
 from __future__ import annotations
 
 import json
+import logging
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ from typing import Any, Final
 
 from promptlane.aws.clients import client
 from promptlane.aws.model_logging import BedrockLogging, ParameterMemory
-from promptlane.aws.observability import logger
 from promptlane.aws.settings import read
 from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.lifecycle.observe import ForeignLogging, LoggingSwitch, Memory, switch_back, switch_on
 
 Json = Any
-log = logger("invocation_logging")
+log = logging.getLogger("invocation_logging")
+log.setLevel(logging.INFO)
 _ATTEMPTS: Final = 6
 _PAUSE: Final = 5.0
 """Bedrock tests the role by writing a record, and a role that was just made takes seconds to work everywhere."""
@@ -42,9 +43,9 @@ def handle(event: dict[str, Json], context: Any) -> dict[str, Json]:
     try:
         status, said = "SUCCESS", act(event)
     except Exception as error:
-        log.exception("not set up", extra={"why": str(error)})
+        log.exception("not set up")
         status, said = "FAILED", str(error)
-    log.info("answered", extra={"status": status, "said": said})
+    log.info("%s: %s", status, said)
     return answer(event, status, said, getattr(context, "log_stream_name", ""))
 
 

@@ -116,6 +116,11 @@ class Grants:
             statements.append(allow("ListPrompts", ["bedrock:ListPrompts"], ["*"], because=_NO_RESOURCES))
         return statements
 
+    def versions_delete(self) -> list[Grant]:
+        """Numbered versions only: neither a prompt nor its draft has a number after its id."""
+        versions = [self._arn("bedrock", "prompt", "*:*")]
+        return [allow("DeleteVersions", ["bedrock:DeletePrompt"], versions, because=_PROMPTS)]
+
     def prompts_answer(self) -> list[Grant]:
         """Converse on numbered versions. A cross-Region profile needs the model in every Region that it routes to."""
         return [

@@ -9,11 +9,13 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
+from infra.constructs.grants import Grant, allow
+from infra.constructs.invocation_log import InvocationLog
 from infra.constructs.record import ResourceRecord
 
 
 class AuditStack(Stack):
-    """A trail with validated log files in an Object-Locked bucket.
+    """A trail with validated log files in an Object-Locked bucket, copies of every timeline, the invocation log.
 
     Without a trail that logs management events no published version is ever noticed by an event: where the account
     has one (`existing_trail`), ours records only what that one does not.
@@ -31,6 +33,7 @@ class AuditStack(Stack):
             removal_policy=self._removal,
         )
         self.bucket = self._locked_bucket()
+        self._bucket_arn = str(self.export_value(self.bucket.bucket_arn))
         self._trail_arn = self.format_arn(service="cloudtrail", resource="trail", resource_name=config.name)
         self._let_trail_write()
         selectors = self._selectors()
@@ -50,13 +53,29 @@ class AuditStack(Stack):
             if self.bucket.policy is not None:
                 trail.node.add_dependency(self.bucket.policy)
             trail.node.add_dependency(self.key)
+        self.invocations: InvocationLog | None = None
+        if config.invocation_logging == "on":
+            self.invocations = InvocationLog(self, "Invocations", config=config, key=self.key)
         ResourceRecord(
             self,
             "Resources",
             config=config,
             stack="audit",
-            resources={"audit_bucket": self.bucket.bucket_name, "trail": config.name if selectors else ""},
+            resources={
+                "audit_bucket": self.bucket.bucket_name,
+                "trail": config.name if selectors else "",
+                "invocation_log_group": self.invocations.group.log_group_name if self.invocations else "",
+                "invocation_bucket": self.invocations.bucket.bucket_name if self.invocations else "",
+            },
         )
+
+    def copy_timelines(self) -> list[Grant]:
+        """What `relay` needs to put copies of timeline entries under the lock; it can neither read nor delete them."""
+        because = "One object per entry of a release's timeline, below a prefix of its own."
+        return [
+            allow("CopyTimeline", ["s3:PutObject"], [f"{self._bucket_arn}/timeline/*"], because=because),
+            allow("AuditKey", ["kms:Decrypt", "kms:GenerateDataKey"], [self.key.key_arn]),
+        ]
 
     def _selectors(self) -> list[cloudtrail.CfnTrail.AdvancedEventSelectorProperty]:
         """Management events unless another trail has them (a second copy is billed); rendered versions if asked for."""

@@ -22,11 +22,12 @@ from infra.constructs.queue import DeadLetters, WorkQueue
 from infra.constructs.record import ResourceRecord
 from infra.constructs.workflow import ReleaseWorkflow
 from infra.packaging import layer as layer_folder
+from infra.stacks.audit import AuditStack
 from infra.stacks.state import State
 from promptlane.project import PromptProject
 
 # Keys of objects in the report bucket, and partition keys of the release table.
-CONFIG, RELEASES, RESULTS = "config/*", "releases/*", "stable-results/*"
+CONFIG, RELEASES, RESULTS, ARCHIVE = "config/*", "releases/*", "stable-results/*", "archive/*"
 PROMPT, REVIEW, OPEN_REVIEWS = "prompt#*", "review#*", "reviews"
 _INTAKE_TIMEOUT = Duration.seconds(60)
 _SIGNED_LINK = (
@@ -38,10 +39,17 @@ class PipelineStack(Stack):
     """Every function has its own role; what each may do stands where the function is made."""
 
     def __init__(
-        self, scope: Construct, id: str, *, config: DeploymentConfig, state: State, projects: Sequence[PromptProject]
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: DeploymentConfig,
+        state: State,
+        audit: AuditStack,
+        projects: Sequence[PromptProject],
     ) -> None:
         super().__init__(scope, id, description="Promptlane: tests, reviews, releases and rolls back prompts")
-        self._config, self._state = config, state
+        self._config, self._state, self._audit = config, state, audit
         self._grants = Grants(self, config=config, state=state)
         self._enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p) for p in projects]
         self.layer = lambda_.LayerVersion(
@@ -75,6 +83,9 @@ class PipelineStack(Stack):
             "REPORT_BUCKET": state.report_bucket.bucket_name,
             "NOTICES_TOPIC": state.notices.topic_arn,
             "EVENT_BUS": state.event_bus.event_bus_name,
+            "AUDIT_BUCKET": audit.bucket.bucket_name,
+            "KEEP_VERSIONS": str(config.keep_versions),
+            "VERSION_QUOTA": str(config.version_quota),
             "REVIEW_KEY_ID": state.review_key.key_arn,
             "INTAKE_QUEUE_URL": self.intake_queue.queue_url,
             "STATE_MACHINE_ARN": self._grants.machine_arn,
@@ -168,10 +179,21 @@ class PipelineStack(Stack):
         )  # fmt: skip
         self._verb(
             "relay",
-            "Puts every timeline entry on the event bus",
-            "RELEASE_TABLE EVENT_BUS",
+            "Copies every timeline entry to the audit bucket and the event bus",
+            "RELEASE_TABLE EVENT_BUS AUDIT_BUCKET",
             g.releases_read(), g.stream_read(), g.queue_send(self._unrelayed.queue.queue_arn),
+            self._audit.copy_timelines(),
             [allow("PutEvents", ["events:PutEvents"], [self._state.event_bus.event_bus_arn])],
+        )  # fmt: skip
+
+        self._verb(
+            "housekeep",
+            "Archives every version, deletes the oldest that nobody needs",
+            "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET NOTICES_TOPIC DEPLOYMENT KEEP_VERSIONS VERSION_QUOTA",
+            g.routes_read(), g.releases_read(query=True), g.prompts_read(), g.versions_delete(),
+            g.enrolments_read("GetParametersByPath"), g.notices_send(),
+            g.reports(read=[ARCHIVE], write=[ARCHIVE], may_be_missing=True),
+            timeout=Duration.minutes(10), memory_mib=512, called_by_events=True,
         )  # fmt: skip
 
     def _test_functions(self) -> None:
@@ -280,6 +302,13 @@ class PipelineStack(Stack):
             schedule=events.Schedule.rate(Duration.minutes(5)),
         )
         self._call(remind, "remind")
+        housekeep = events.Rule(
+            self,
+            "HousekeepSchedule",
+            description="Archives versions, and deletes the oldest that nobody needs",
+            schedule=events.Schedule.rate(Duration.days(1)),
+        )
+        self._call(housekeep, "housekeep")
 
     def _relay(self) -> None:
         lambda_.CfnEventSourceMapping(

@@ -25,6 +25,17 @@ OPERATIONS = {
     "get_parameters_by_path": ["ssm:GetParametersByPath"],
     "get_prompt": ["bedrock:GetPrompt"],
     "list_prompts": ["bedrock:ListPrompts"],
+    "delete_prompt": ["bedrock:DeletePrompt"],
+    "put_parameter": ["ssm:PutParameter"],
+    "delete_parameter": ["ssm:DeleteParameter"],
+    "get_model_invocation_logging_configuration": ["bedrock:GetModelInvocationLoggingConfiguration"],
+    # Bedrock takes over a role, which the caller must be allowed to hand over.
+    "put_model_invocation_logging_configuration": [
+        "bedrock:PutModelInvocationLoggingConfiguration",
+        "iam:PassRole",
+    ],
+    "delete_model_invocation_logging_configuration": ["bedrock:DeleteModelInvocationLoggingConfiguration"],
+    "list_object_versions": ["s3:ListBucketVersions"],
     "update_prompt": ["bedrock:UpdatePrompt"],
     "create_prompt": ["bedrock:CreatePrompt"],
     "create_prompt_version": ["bedrock:CreatePromptVersion"],

@@ -20,7 +20,7 @@ QUEUE = {
 }
 STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
 BY_LAMBDA = {"intake": QUEUE, "relay": STREAM | {"sqs:SendMessage"}}
-DEAD_LETTERS = {"roll_back", "wind_up", "reconcile", "remind"}
+DEAD_LETTERS = {"roll_back", "wind_up", "reconcile", "remind", "housekeep"}
 # Encrypted tables, buckets and topics use keys under the caller's role.
 KEYS = {"kms:Decrypt", "kms:GenerateDataKey"}
 # Model calls that go over our own HTTP transport or by a name that is also ours.
@@ -37,6 +37,8 @@ NEVER_CALLED = {
     "relay": {"dynamodb:PutItem"},  # reads the release of an entry, nothing else
     "remind": {"bedrock:CreatePromptVersion"},  # `publish` is that of notices
     "request_review": {"bedrock:CreatePromptVersion"},
+    # `put` is the archive's, `publish` that of notices
+    "housekeep": {"dynamodb:PutItem", "bedrock:CreatePromptVersion"},
     "gateway": {"cloudwatch:PutMetricData"},  # in Lambda metrics go out through the log
 }
 

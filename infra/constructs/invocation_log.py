@@ -1,0 +1,191 @@
+"""Bedrock's model invocation log: group, bucket for large bodies, role, setting, and the queries people run over it."""
+
+from aws_cdk import ArnFormat, Aws, CustomResource, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.config import DeploymentConfig
+from infra.constructs.accepted import accept_finding
+from infra.constructs.function import Verb
+from infra.constructs.grants import allow
+from promptlane.domain.queries import SAVED
+
+_STREAM = "aws/bedrock/modelinvocations"
+_PREFIX = "bodies"
+
+
+class InvocationLog(Construct):
+    """What was sent and answered, for as long as the deployment keeps logs. `group` and `bucket` hold it."""
+
+    def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, key: kms.Key) -> None:
+        super().__init__(scope, id)
+        self._config, self._key = config, key
+        self._removal = RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY
+        self._let_services_encrypt()
+        self.group = logs.LogGroup(
+            self,
+            "Group",
+            retention=config.log_retention,
+            encryption_key=key,
+            removal_policy=self._removal,
+            data_protection_policy=_masking() if config.mask_personal_data else None,
+        )
+        self.bucket = self._large_bodies()
+        self.role = self._writer()
+        self._setting()
+        for number, query in enumerate(SAVED, 1):
+            logs.CfnQueryDefinition(
+                self,
+                f"Query{number}",
+                name=f"{config.name}/{query.name}",
+                query_string=query.text,
+                log_group_names=[self.group.log_group_name],
+            )
+
+    def _let_services_encrypt(self) -> None:
+        groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:*"
+        self._key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="LogsEncrypt",
+                principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.amazonaws.com")],
+                actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"],
+                resources=["*"],
+                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
+            )
+        )
+        self._key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="BedrockEncrypts",
+                principals=[iam.ServicePrincipal("bedrock.amazonaws.com")],
+                actions=["kms:GenerateDataKey"],
+                resources=["*"],
+                conditions=_from_bedrock(),
+            )
+        )
+
+    def _large_bodies(self) -> s3.Bucket:
+        bucket = s3.Bucket(
+            self,
+            "LargeBodies",
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self._key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            removal_policy=self._removal,
+            lifecycle_rules=[
+                s3.LifecycleRule(id="AsLongAsTheLog", expiration=Duration.days(self._config.log_retention_days))
+            ],
+        )
+        accept_finding(bucket, "S1", "Is itself a log; who read it is in the trail where data events are on.")
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="BedrockWritesLargeBodies",
+                principals=[iam.ServicePrincipal("bedrock.amazonaws.com")],
+                actions=["s3:PutObject"],
+                resources=[
+                    bucket.arn_for_objects(f"{_PREFIX}/AWSLogs/{Aws.ACCOUNT_ID}/BedrockModelInvocationLogs/*"),
+                ],
+                conditions=_from_bedrock(),
+            )
+        )
+        return bucket
+
+    def _writer(self) -> iam.Role:
+        role = iam.Role(
+            self,
+            "Writer",
+            assumed_by=iam.PrincipalWithConditions(iam.ServicePrincipal("bedrock.amazonaws.com"), _from_bedrock()),
+            description="Lets Amazon Bedrock write the model invocation log",
+        )
+        stream = Stack.of(self).format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"{self.group.log_group_name}:log-stream:{_STREAM}",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="WriteInvocations",
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[stream],
+            )
+        )
+        return role
+
+    def _setting(self) -> None:
+        stack, name = Stack.of(self), f"{self._config.name}/invocation-logging/found"
+        parameter = stack.format_arn(service="ssm", resource="parameter", resource_name=name)
+        no_resources = "The setting is the account's own and knows no resource-level permissions."
+        function = Verb(
+            self,
+            "InvocationLogging",
+            verb="invocation_logging",
+            description="Promptlane: sets up model invocation logging where nobody else did",
+            config=self._config,
+            environment={"FOUND_PARAMETER": f"/{name}"},
+            grants=[
+                allow(
+                    "SetLogging",
+                    [
+                        "bedrock:GetModelInvocationLoggingConfiguration",
+                        "bedrock:PutModelInvocationLoggingConfiguration",
+                        "bedrock:DeleteModelInvocationLoggingConfiguration",
+                    ],
+                    ["*"],
+                    because=no_resources,
+                ),
+                allow("RememberFound", ["ssm:GetParameter", "ssm:PutParameter", "ssm:DeleteParameter"], [parameter]),
+                allow(
+                    "HandWriterToBedrock",
+                    ["iam:PassRole"],
+                    [self.role.role_arn],
+                    {"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}},
+                ),
+            ],
+            timeout=Duration.seconds(90),
+        )
+        setting = CustomResource(
+            self,
+            "Setting",
+            service_token=function.function.function_arn,
+            resource_type="Custom::ModelInvocationLogging",
+            properties={
+                "LogGroupName": self.group.log_group_name,
+                "RoleArn": self.role.role_arn,
+                "LargeDataBucket": self.bucket.bucket_name,
+                "LargeDataPrefix": _PREFIX,
+            },
+        )
+        # Bedrock tries the role and the bucket when the setting is written, so their policies must be there.
+        setting.node.add_dependency(self.role, self.bucket, self.group, self._key)
+
+
+def _from_bedrock() -> dict[str, dict[str, str]]:
+    return {
+        "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+        "ArnLike": {"aws:SourceArn": f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}:{Aws.ACCOUNT_ID}:*"},
+    }
+
+
+def _masking() -> logs.DataProtectionPolicy:
+    """E-mail addresses, card and phone numbers read as asterisks, but to whoever holds logs:Unmask."""
+    return logs.DataProtectionPolicy(
+        name="personal-data",
+        description="Masks e-mail addresses, card and phone numbers",
+        identifiers=[
+            logs.DataIdentifier.EMAILADDRESS,
+            logs.DataIdentifier.CREDITCARDNUMBER,
+            logs.DataIdentifier.PHONENUMBER_US,
+            logs.DataIdentifier.PHONENUMBER_DE,
+            logs.DataIdentifier.PHONENUMBER_GB,
+            logs.DataIdentifier.PHONENUMBER_FR,
+            logs.DataIdentifier.PHONENUMBER_ES,
+            logs.DataIdentifier.PHONENUMBER_IT,
+            logs.DataIdentifier.PHONENUMBER_BR,
+        ],
+    )
