@@ -264,8 +264,14 @@ class Lifecycle(RuleBasedStateMachine):
         before = self.real_routes.get(PROMPT)
         self.roll_back(crash, cause="alarm", applies=applies)
         after = self.real_routes.get(PROMPT)
-        if before is not None and after is not None and changed < before.phase_since:
+        if before is not None and after is not None and changed < self.about_this(before, track):
             assert after.revision == before.revision, "a stale alarm moved the route"
+
+    @staticmethod
+    def about_this(route: Route, track: Track) -> float:
+        """From when an alarm can be about the release that the route is busy with."""
+        overtaken = route.phase is Phase.WATCH and track is Track.CANARY and route.shifts
+        return route.shifts[0][0] if overtaken else route.phase_since
 
     @rule(which=releases_of_any_age, cause=st.sampled_from(["judge", "undecided"]), crash=crashes)
     def judge_rolls_back(self, which: int, cause: str, crash: int | None) -> None:

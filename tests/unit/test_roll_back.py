@@ -177,6 +177,22 @@ def test_in_watch_the_previous_version_comes_back(world: World) -> None:
     assert world.route().stable == ref(1)
 
 
+def test_an_alarm_on_the_canary_that_a_promotion_overtook_still_counts(world: World) -> None:
+    world.to_watch(2)
+    assert world.route().phase_since == 1100.0
+    late = alarm("canary", at="1970-01-01T00:17:30.000+0000")  # 1050: after the first shift, before the promotion
+    assert only(handler.handle(late, Context()))["result"] == "rolled_back"
+    assert world.route().stable == ref(1)
+
+
+def test_an_alarm_from_before_the_release_does_not_count_in_its_watch(world: World) -> None:
+    world.to_watch(2)
+    for track, at in (("canary", "00:16:39"), ("stable", "00:17:30")):
+        stale = alarm(track, at=f"1970-01-01T{at}.000+0000")
+        assert only(handler.handle(stale, Context()))["result"] == "not_applicable"
+    assert world.route().stable == ref(2)
+
+
 def test_it_works_while_the_next_version_waits_at_review(world: World) -> None:
     world.to_watch(2)
     world.release(3)

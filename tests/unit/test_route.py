@@ -227,11 +227,14 @@ def test_which_alarms_say_something(steady: Route) -> None:
     canary, watch = in_canary(steady, now=200.0), in_watch(steady, now=300.0)
     alarm_applies(canary, track=Track.CANARY, changed_at=200.0)
     alarm_applies(watch, track=Track.STABLE, changed_at=301.0)
+    alarm_applies(watch, track=Track.CANARY, changed_at=watch.shifts[0][0])  # the promotion overtook it
     for route, track, at in (
         (steady, Track.CANARY, 500.0),
         (canary, Track.STABLE, 500.0),  # a shared outage condemns nobody
         (canary, Track.CANARY, 199.9),  # before this phase began
-        (watch, Track.CANARY, 500.0),
+        (watch, Track.STABLE, 299.9),
+        (watch, Track.CANARY, watch.shifts[0][0] - 0.1),
+        (watch, Track.HOLDBACK, 500.0),
     ):
         with pytest.raises(NotApplicable):
             alarm_applies(route, track=track, changed_at=at)
