@@ -5,7 +5,8 @@
 
 The same stub of Bedrock and DynamoDB answers both sides, in a process of its own: after 0, 50 or 500 ms. Called are the
 handler with an API Gateway event, and boto3's converse with the same client settings, in turns in one process. Added
-time is the difference of medians (p50) and of 99th percentiles. API Gateway's own time is not in it.
+time is the difference of medians (p50) and of 99th percentiles. API Gateway's own time is not in it. A cold start is a
+fresh process of the functions' own interpreter (boto3 and nothing else) until it has answered, in turns too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from local import lambda_runtime
 
 OUT = Path(".local/bench/gateway.json")
 _ARN = "arn:aws:bedrock:eu-west-1:111122223333:prompt/ABCDEFGHIJ"
@@ -120,10 +123,10 @@ def added(delay_ms: int, calls: int) -> dict[str, float]:
 def cold(program: str, env: dict[str, str], repeats: int) -> float:
     """Median milliseconds of a fresh process from start to its first answer."""
 
+    interpreter = str(lambda_runtime.python(Path(".local")).absolute())
+
     def run() -> None:
-        subprocess.run(
-            [sys.executable, "-c", program], check=True, env={**os.environ, **env}, stdout=subprocess.DEVNULL
-        )
+        subprocess.run([interpreter, "-c", program], check=True, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
 
     return statistics.median(timed(run) for _ in range(repeats))
 
@@ -133,8 +136,7 @@ def main() -> None:
     try:
         assert stub.stdout is not None
         env = environment(int(stub.stdout.readline()))
-        bare = gateway = 0.0
-        pairs = [(cold(_BARE % _ARN, env, 1), cold(_GATEWAY, env, 1)) for _ in range(7)]
+        pairs = [(cold(_BARE % _ARN, env, 1), cold(_GATEWAY, env, 1)) for _ in range(15)]
         bare, gateway = statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
         share = statistics.median(b / a for a, b in pairs)
         os.environ.update(env)
@@ -147,7 +149,10 @@ def main() -> None:
     finally:
         stub.kill()
         stub.wait()
-    result = {"added_ms": rows, "init_ms": gateway, "bare_boto3_init_ms": bare, "init_ratio": share}
+    result = {
+        "added_ms": rows, "init_ms": gateway, "bare_boto3_init_ms": bare, "init_ratio": share,
+        "load_average": os.getloadavg()[0],
+    }  # fmt: skip
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(result, indent=1))
     print(json.dumps(result, indent=1))

@@ -1,7 +1,8 @@
 """Other SDKs deciding the same: 5 % of users, held locally, no events, no network. Versions in requirements-peers.txt.
 
 Each is made as its makers recommend for a server, and is listed only when it really gives about 5 % of users the
-treatment; what cannot be measured here is said and left out.
+treatment; what cannot be measured here is said and left out. MLflow is not among them: a prompt of it comes from a
+database or server, and its split would be the application's own as with Langfuse.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 PACKAGES = Path(".local/bench/peers")
@@ -80,7 +83,8 @@ def _eppo() -> Any:
 
 
 def _statsig() -> Any:
-    from statsig_python_core import DataStoreBase, FeatureGateEvaluationOptions, Statsig, StatsigOptions, StatsigUser
+    from statsig_python_core import FeatureGateEvaluationOptions, Statsig, StatsigOptions, StatsigUser
+    from statsig_python_core.data_store import DataStore, DataStoreResponse
 
     gate = {
         "name": FLAG, "type": "feature_gate", "salt": "s", "enabled": True, "defaultValue": False,
@@ -100,26 +104,15 @@ def _statsig() -> Any:
         "has_updates": True, "time": 1_700_000_000_000, "company_id": "c", "checksum": "x",
     })  # fmt: skip
 
-    class Store(DataStoreBase):
-        def initialize(self) -> None:
-            """Nothing to open."""
-
-        def shutdown(self) -> None:
-            """Nothing to close."""
-
+    class Store(DataStore):
         def get(self, key: str) -> Any:
-            return {"result": specs, "time": 1_700_000_000_000}
-
-        def set(self, key: str, value: str, time: int | None = None) -> None:
-            """Nothing is kept."""
-
-        def support_polling_updates_for(self, key: str) -> bool:
-            return False
+            return DataStoreResponse(result=specs, time=1_700_000_000_000)
 
     options = StatsigOptions()
     options.data_store = Store()
     options.disable_network = True
     options.disable_all_logging = True
+    options.output_log_level = "none"
     statsig = Statsig("secret-key", options)
     statsig.initialize().wait()
     quiet = FeatureGateEvaluationOptions(disable_exposure_logging=True)
@@ -241,6 +234,66 @@ def _unleash() -> Any:
     return (lambda user: check(FLAG, {"userId": user})), bool, client.destroy
 
 
+def _langfuse() -> Any:
+    """It holds prompts and has no split of users, so the hash is the application's own."""
+    from hashlib import blake2b
+
+    from langfuse import Langfuse
+
+    class Prompts(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            label = self.path.rpartition("label=")[2]
+            body = json.dumps({
+                "name": FLAG, "version": 1 + (label == "canary"), "labels": [label], "tags": [], "type": "text",
+                "prompt": "Answer {{question}}", "config": {}, "commitMessage": None, "resolutionGraph": None,
+            }).encode()  # fmt: skip
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Prompts)
+    Thread(target=server.serve_forever, daemon=True).start()
+    client = Langfuse(
+        public_key="k", secret_key="k", base_url=f"http://127.0.0.1:{server.server_port}", tracing_enabled=False,
+    )  # fmt: skip
+    call = client.get_prompt
+    for label in ("canary", "stable"):
+        call(FLAG, label=label, cache_ttl_seconds=86_400)
+    server.shutdown()
+    server.server_close()
+
+    def decide(user: str) -> Any:
+        number = int.from_bytes(blake2b(b"s" + user.encode(), digest_size=8).digest(), "big")
+        return call(FLAG, label="canary" if number % 10_000 < 500 else "stable", cache_ttl_seconds=86_400)
+
+    return decide, (lambda got: got.version == 2), client.shutdown
+
+
+def _powertools() -> Any:
+    """Its gradual rollout takes a number modulo 100, so units here are their numbers."""
+    from aws_lambda_powertools.utilities.feature_flags import FeatureFlags, RuleAction, StoreProvider
+
+    condition = {"action": RuleAction.MODULO_RANGE.value, "key": "id", "value": {"BASE": 100, "START": 0, "END": 4}}
+    rules = {"five": {"when_match": True, "conditions": [condition]}}
+    schema = {FLAG: {"default": False, "rules": rules}}
+
+    class Store(StoreProvider):
+        get_raw_configuration = schema
+
+        def get_configuration(self) -> Any:
+            return schema
+
+    call = FeatureFlags(store=Store()).evaluate
+    return (
+        (lambda user: call(name=FLAG, context={"id": int(user.rpartition("-")[2])}, default=False)), bool, _nothing,
+    )  # fmt: skip
+
+
 _ALL: list[tuple[str, str, str, Callable[[], Any]]] = [
     ("Eppo", "eppo-server-sdk", "get_string_assignment(), doLog false (Rust core)", _eppo),
     ("Statsig", "statsig-python-core", "check_gate(), user built per call, logging off (Rust core)", _statsig),
@@ -249,5 +302,7 @@ _ALL: list[tuple[str, str, str, Callable[[], Any]]] = [
     ("PostHog", "posthog", "get_feature_flag(), local, no events", _posthog),
     ("Unleash", "UnleashClient", "is_enabled(), flexibleRollout on userId", _unleash),
     ("OpenFeature (in memory)", "openfeature-sdk", "InMemoryProvider + blake2b evaluator", _openfeature),
+    ("Langfuse", "langfuse", "get_prompt(label), warm cache, after a hash of one's own (it has no split)", _langfuse),
+    ("Powertools", "aws-lambda-powertools", "FeatureFlags.evaluate(), MODULO_RANGE on a number", _powertools),
     ("OpenFeature + flagd", "openfeature-provider-flagd", "FILE resolver, fractional targeting", _flagd),
 ]

@@ -2,7 +2,8 @@
 
     make bench-route        writes .local/bench/route.json
 
-Cores here are shared, so each figure is paired with the floor measured just before and after it: take the ratios.
+Cores here are shared, so ours and each SDK take turns, each paired with the floor measured just before and after it:
+take the ratios. The nanoseconds are these ratios times the floor's median.
 The floor is a whole decision in pure Python (dict lookup, BLAKE2b of salt and unit, compare).
 """
 
@@ -65,18 +66,21 @@ def nanoseconds(decide: Decide, calls: int) -> float:
     return (time.perf_counter_ns() - start) / calls
 
 
-def ratios(decides: list[Decide], reference: Decide, repeats: int) -> list[float]:
-    """Medians of each one's time over the reference's just before and after it, in turns; about 30 ms a turn."""
-    calls = [max(200, min(len(UNITS), int(3e7 / max(nanoseconds(decide, 200), 1)))) for decide in decides]
-    found: list[list[float]] = [[] for _ in decides]
+def in_turns(own: Decide, others: list[Decide], reference: Decide, repeats: int) -> list[list[tuple[float, float]]]:
+    """For each other, (own, other) as ratios to the floor, once a round. All are held at once and take turns of about
+    30 ms: floor, own, floor, other, floor; each is divided by the mean of the two floors around it."""
+    calls = {
+        decide: max(200, min(len(UNITS), int(3e7 / max(nanoseconds(decide, 200), 1)))) for decide in (own, *others)
+    }
+    found: list[list[tuple[float, float]]] = [[] for _ in others]
     for _ in range(repeats):
-        before = nanoseconds(reference, 10_000)
-        for decide, count, mine in zip(decides, calls, found, strict=True):
-            taken = nanoseconds(decide, count)
-            after = nanoseconds(reference, 10_000)
-            mine.append(taken / ((before + after) / 2))
-            before = after
-    return [statistics.median(mine) for mine in found]
+        for other, pairs in zip(others, found, strict=True):
+            floors, taken = [nanoseconds(reference, 10_000)], []
+            for decide in (own, other):
+                taken.append(nanoseconds(decide, calls[decide]))
+                floors.append(nanoseconds(reference, 10_000))
+            pairs.append((2 * taken[0] / (floors[0] + floors[1]), 2 * taken[1] / (floors[1] + floors[2])))
+    return found
 
 
 def import_ms(repeats: int) -> float:
@@ -130,18 +134,23 @@ def main() -> None:
     reference = floor()
     floor_ns = statistics.median(nanoseconds(reference, 10_000) for _ in range(given.repeats))
     canary = ours()
-    mine, steady, hundred, many = ratios([canary, ours(weight=0), ours(100), ours(10_000)], reference, given.repeats)
+    others = [] if given.no_peers else list(peers.available())
+    turns = in_turns(
+        canary, [ours(weight=0), ours(100), ours(10_000), *(p.decide for p in others)], reference, given.repeats
+    )
+    mine = statistics.median(own for pairs in turns for own, _ in pairs)
+    steady, hundred, many, *theirs = (statistics.median(other for _, other in pairs) for pairs in turns)
     print(f"floor {floor_ns:.0f} ns; ours {mine:.2f} x in canary, {steady:.2f} x in steady")
-    memory = {n: bytes_per_route(n) for n in (100, 10_000)}
     found_peers = {}
-    for peer in [] if given.no_peers else peers.available():
-        times, beside = ratios([peer.decide, canary], reference, given.repeats)
+    for peer, ratio, pairs in zip(others, theirs, turns[3:], strict=True):
+        beside = statistics.median(own for own, _ in pairs)
         found_peers[peer.name] = {
-            "ns": times * floor_ns, "sdk_version": peer.version, "ratio": times, "ours_beside": beside,
-            "call": peer.call,
+            "ns": ratio * floor_ns, "sdk_version": peer.version, "ratio": ratio, "ours_beside": beside,
+            "times_ours": statistics.median(other / own for own, other in pairs), "call": peer.call,
         }  # fmt: skip
-        print(f"{peer.name:28} {times:8.2f} x (ours beside it {beside:.2f} x)  {peer.call}", flush=True)
+        print(f"{peer.name:28} {ratio:8.2f} x (ours beside it {beside:.2f} x)  {peer.call}", flush=True)
         peer.close()
+    memory = {n: bytes_per_route(n) for n in (100, 10_000)}
     counted, formula = reads_counted(3.0, 0.1)
     seen = rollback_seen.measure(processes=given.processes)
     result = {

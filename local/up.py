@@ -34,6 +34,18 @@ def _own_variables(home: Path) -> dict[str, str]:
     return {"PROMPTLANE_MAIL_DIR": str(home / "mail"), "PROMPTLANE_OUTPUTS": str(home / "outputs.json")}
 
 
+def application_variables(outputs: dict[str, dict[str, str]]) -> dict[str, str]:
+    """What `PromptClient()` reads from the environment, from the stacks' outputs."""
+    state, runtime = outputs["promptlane-state"], outputs["promptlane-runtime"]
+    return {
+        "PROMPTLANE_ROUTE_TABLE": state["RouteTable"],
+        "PROMPTLANE_FEEDBACK_TABLE": state["FeedbackTable"],
+        "PROMPTLANE_RECEIPT_SECRET": state["ReceiptSecret"],
+        "PROMPTLANE_RESOLUTION": runtime["MetricResolution"],
+        "PROMPTLANE_GATEWAY_URL": runtime["GatewayUrl"],
+    }
+
+
 def exports(variables: dict[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
@@ -61,6 +73,8 @@ def up(port: int, *, auth: bool = False, context: dict[str, Any] | None = None, 
             deploy.deploy(
                 running.env(port), context or local_context(), outputs=home / "outputs.json", say=_logger(log)
             )
+        with (home / "env").open("a") as env:
+            env.write(exports(application_variables(json.loads((home / "outputs.json").read_text()))))
     except (server.PortTaken, running.NotStarted, deploy.CannotDeploy, lambda_runtime.RuntimeMissing) as problem:
         print(f"promptlane: {problem}", file=sys.stderr)
         return 2

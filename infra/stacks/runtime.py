@@ -99,5 +99,6 @@ class RuntimeStack(Stack):
                 "gateway_function": gateway.function.function_name,
                 "application_policy": self.application.managed_policy_arn,
                 "client_layer": layer.layer_version_arn,
+                "metric_resolution": str(config.resolution_seconds),
             },
         )

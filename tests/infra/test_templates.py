@@ -209,6 +209,6 @@ def test_the_cli_finds_every_stack_by_its_record(synthesized: Synthesized) -> No
     for stack, names in {
         "state": "route_table release_table feedback_table report_bucket event_bus notices_topic receipt_secret",
         "pipeline": "intake_queue_url state_machine_arn operations_url roll_back_function",
-        "runtime": "gateway_url application_policy",
+        "runtime": "gateway_url application_policy metric_resolution",
     }.items():
         assert all(name in recorded[stack] for name in names.split())
