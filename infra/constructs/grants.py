@@ -172,9 +172,10 @@ class Grants:
         return [
             allow(
                 "MailReviewers",
-                ["sns:Publish", "sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"],
+                ["sns:Publish", "sns:ListSubscriptionsByTopic"],
                 topics,
             ),
+            allow("ReadSubscriptions", ["sns:GetSubscriptionAttributes"], ["*"], because=_NO_RESOURCES),
             *self.message_key(),
             allow(
                 "ReadReviewers",

@@ -123,7 +123,7 @@ def test_no_statement_allows_all_actions_or_lacks_a_reason_for_all_resources(syn
     without_resources = re.compile(
         r"xray:Put|logs:(Create|Delete|Describe|Get|List|Put|Update)\w*(LogDeliver|Resource|LogGroups)|"
         r"cloudwatch:(DescribeAlarms|GetMetricData|PutMetricData)$|cloudtrail:(LookupEvents|DescribeTrails|GetTrailStatus)|bedrock:(ListPrompts|(Get|Put|Delete)ModelInvocation)|xray:Get|"
-        r"cloudwatch:DescribeAlarmHistory|logs:(StartQuery|StopQuery|GetQueryResults|DescribeQueryDefinitions)"
+        r"sns:GetSubscriptionAttributes$|cloudwatch:DescribeAlarmHistory|logs:(StartQuery|StopQuery|GetQueryResults|DescribeQueryDefinitions)"
     )
     for where, statement in statements(synthesized):
         if "Key" in where.rsplit("/", 1)[1] and statement["Resource"] == "*":
