@@ -43,7 +43,7 @@ CASTS = {
         200,
         1.0,
         1,
-        4,
+        2,
         Pace().times(10),
     ),
 }
@@ -71,7 +71,7 @@ def model_server(model: str) -> Iterator[dict[str, str]]:
                 raise DemoFailed(f"the model server did not start; try `node {script} {MODEL_FILE} {port}`")
             yield {
                 "PROMPTLANE_MODEL_URL": f"http://127.0.0.1:{port}/v1",
-                "PROMPTLANE_MODEL_TIMEOUT_SECONDS": "60",
+                "PROMPTLANE_MODEL_TIMEOUT_SECONDS": "30",
             }
         finally:
             process.stdin.close()
