@@ -21,7 +21,8 @@ from infra.stacks.pipeline import PipelineStack
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import State
 
-EDITS = ("bedrock:CreatePrompt", "bedrock:UpdatePrompt", "bedrock:CreatePromptVersion")
+CREATION = "bedrock:CreatePrompt"
+EDITS = (CREATION, "bedrock:UpdatePrompt", "bedrock:CreatePromptVersion")
 DELETIONS = ("bedrock:DeletePrompt",)
 TASK_ANSWERS = ("states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat")
 TABLE_WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
@@ -126,13 +127,16 @@ class AccessStack(Stack):
         operations = ("POST/releases/*/pause", "POST/releases/*/resume", "POST/releases/*/advance")
         rollback = "POST/prompts/*/rollback"
         prompt = Stack.of(self).format_arn(service="bedrock", resource="prompt", resource_name="*")
-        edit = allow("EditPrompts", EDITS, [prompt], because=_SHARED)
+        edit = (
+            allow("EditPrompts", [a for a in EDITS if a != CREATION], [prompt], because=_SHARED),
+            allow("CreatePrompts", [CREATION], ["*"], because="What does not exist yet has no resource."),
+        )
         try_out = (*g.prompts_answer(), allow("RenderDrafts", ["bedrock:RenderPrompt"], [prompt], because=_SHARED))
         return (
             Duty(
                 name="author",
                 says="creates and edits drafts, publishes versions",
-                allowed=(*self._reading(), edit, *try_out),
+                allowed=(*self._reading(), *edit, *try_out),
                 denied=("sqs:SendMessage",),
                 denied_routes=(decision, *operations, rollback),
             ),

@@ -9,7 +9,7 @@ from policy_sentry.querying.actions import get_action_data
 
 from tests.infra.synthesized import Synthesized, listed, text
 
-# The reference lists no resource, but the CDK's own `grant_task_response` grants it on the state machine, and that works.
+# The reference lists no resource, but the CDK's own `grant_task_response` grants it on the machine, and that works.
 ON_MACHINES = {"states:SendTaskSuccess"}
 
 
