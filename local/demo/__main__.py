@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     from local.demo.stage import set_stage
 
+    # Ended from outside, it must take the embedded AWS and the traffic down with it, as after Ctrl+C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Screen() as screen:
         try:
             with set_stage(screen, port=options.port, model=options.model, rate=options.rate) as play:
