@@ -65,9 +65,15 @@ def install() -> None:
     def set_state(original: Any, params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> seams.Response:
         request = data if is_cbor or is_json else metrics.unflatten(params)
         alarm = cloudwatch._alarms.get(request.get("AlarmName", ""))
-        if alarm:
-            _changed_at[alarm["AlarmArn"]] = time.monotonic()
-        return original(params, data, is_cbor, is_json)
+        if not alarm:
+            return original(params, data, is_cbor, is_json)
+        before, _changed_at[alarm["AlarmArn"]] = alarm["StateValue"], time.monotonic()
+        reply = original(params, data, is_cbor, is_json)
+        # MiniStack cuts the first to seconds and leaves out the second, by which an old alarm is told from a new one.
+        alarm["StateUpdatedTimestamp"] = time.time()
+        if alarm["StateValue"] != before:
+            alarm["StateTransitionedTimestamp"] = alarm["StateUpdatedTimestamp"]
+        return reply
 
     @seams.replace(provisioners, "_cw_metric_alarm_record")
     def from_template(original: Any, name: str, props: dict[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def _send_signed(method: str, url: str, body: bytes) -> tuple[int, bytes]:
     import boto3
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
-    from botocore.exceptions import HTTPClientError
+    from botocore.exceptions import BotoCoreError
     from botocore.httpsession import URLLib3Session
 
     session = boto3.Session()
@@ -89,6 +89,6 @@ def _send_signed(method: str, url: str, body: bytes) -> tuple[int, bytes]:
     SigV4Auth(credentials.get_frozen_credentials(), "execute-api", session.region_name or "us-east-1").add_auth(request)
     try:
         answer = URLLib3Session(timeout=30).send(request.prepare())
-    except HTTPClientError as error:
+    except BotoCoreError as error:
         raise Unreachable(f"the operations API at {url} cannot be reached: {error}") from error
     return int(answer.status_code), bytes(answer.content)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.names import OUTAGE, Event, Phase, Track, parse_alarm_arn
 from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.route import Cause, NothingToGoBackTo, Route, roll_back
 from promptlane.domain.timeline import TimelineEntry, from_iso
+
+PATH_CALLS: Final = 2
+"""Network calls from the request to the safe route: one read, one conditional write."""
 
 Json = Any
 Check = Callable[[Route], None]

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.httpsession import URLLib3Session
 
+from promptlane.cli.operations import Operations, Unreachable
 from tests.unit.cli_desk import OPERATOR, PROMPT_ID, Desk
 
 RELEASE = f"{PROMPT_ID}-1-1"
@@ -125,3 +134,27 @@ def test_rollback_does_not_need_bedrock_for_a_name(desk: Desk) -> None:
     desk.answers = [(200, {"result": "already", "stable": 1})]
 
     assert "was rolled back already" in desk.type("rollback", "greeter", "-r", "x").stdout
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://ops", error="refused"),
+        ConnectTimeoutError(endpoint_url="https://ops"),
+        ReadTimeoutError(endpoint_url="https://ops"),
+        ConnectionClosedError(endpoint_url="https://ops"),
+        SSLError(endpoint_url="https://ops", error="certificate"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_keeps_the_api_from_answering_is_told_apart_from_a_refusal(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: URLLib3Session, request: object) -> None:
+        raise error
+
+    monkeypatch.setattr(URLLib3Session, "send", fail)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        Operations.signed("https://ops").post("prompts", "greeter", "rollback", body={"reason": "now"})

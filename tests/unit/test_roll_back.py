@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import threading
 from dataclasses import replace
 from typing import Any
 
+import boto3
 import pytest
+from boto3.dynamodb.types import TypeSerializer
+from botocore.awsrequest import AWSResponse
 
 from functions.roll_back import handler
+from promptlane.aws.plain import to_store
+from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
 from promptlane.domain.names import Event, Phase, release_id
 from promptlane.domain.prompt import VersionRef
@@ -18,6 +24,7 @@ from promptlane.domain.release import Release
 from promptlane.domain.route import Route, first_route, promote, shift
 from promptlane.domain.timeline import TimelineEntry
 from promptlane.fakes import FakeNotices, FakeWorkflow, InMemoryReleases, InMemoryRoutes
+from promptlane.lifecycle.rollback import PATH_CALLS
 
 ID = "PROMPT0001"
 ARN = "arn:aws:cloudwatch:us-east-1:111122223333:alarm:promptlane/support/{}/Error"
@@ -122,6 +129,34 @@ def test_the_safe_route_takes_one_read_and_one_write(world: World) -> None:
     assert answer["result"] == "rolled_back"
     assert world.routes.calls == ["get", "put"]
     assert (world.route().stable, world.route().canary, world.route().phase) == (ref(1), None, Phase.STEADY)
+
+
+def test_the_path_takes_as_many_network_calls_as_it_promises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real boto3 table whose requests are answered before they would leave."""
+    sent: list[str] = []
+    stored = TypeSerializer().serialize(to_store(World().route().to_item()))["M"]
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        sent.append(request.headers["X-Amz-Target"].decode().partition(".")[2])
+        body = json.dumps({"Item": stored} if sent[-1] == "GetItem" else {}, default=repr).encode()
+        return AWSResponse(request.url, 200, {"content-type": "application/x-amz-json-1.0"}, _Raw(body))
+
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    table = session.resource("dynamodb").Table("routes")
+    table.meta.client.meta.events.register("before-send.dynamodb", answer)
+    monkeypatch.setattr(handler, "wire", lambda: (DynamoRoutes(table), "promptlane"))
+    monkeypatch.setattr(handler, "wire_aftermath", lambda: pytest.fail("the safe route needs nothing else"))
+    monkeypatch.setattr(handler, "_after", lambda done, stop_execution: sent.append(done.result))
+    handler.handle(alarm(), Context())
+    assert sent == ["GetItem", "PutItem", "rolled_back"]
+    assert len(sent) - 1 == PATH_CALLS
+
+
+class _Raw(io.BytesIO):
+    """What botocore reads a body from."""
+
+    def stream(self, **_: Any) -> Any:
+        yield self.read()
 
 
 def test_afterwards_it_is_told_and_the_execution_stopped(world: World) -> None:
