@@ -20,12 +20,14 @@ from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews, S3Briefs
 from promptlane.aws.settings import read
 from promptlane.aws.signing import KmsSigner
+from promptlane.domain.curve import points
 from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.review_ports import Briefs
 from promptlane.domain.visit import Caller, Door, Fault, Visit
 from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.lifecycle.review_round import AuthorSearch
 from promptlane.pages import outcome_pages as say
+from promptlane.pages.evidence import with_evidence
 from promptlane.pages.response import page, stored_page, without_body
 from promptlane.pages.review_page import review_page
 
@@ -126,7 +128,8 @@ def _report(wired: Wired, visit: Visit) -> Json:
     body = wired.briefs.report(wired.briefs.get(visit.request.release_id, visit.request.round).tests.report_key)
     if body is None or len(body) > MAX_REPORT:
         return page(404, say.message_page(*say.NO_REPORT))
-    return stored_page(body)
+    looks = points(wired.desk.releases.timeline(visit.request.release_id))
+    return stored_page(with_evidence(body, looks))
 
 
 def _post(wired: Wired, visit: Visit, token: str, event: Json, caller: Caller) -> Json:

@@ -7,7 +7,9 @@ from itertools import pairwise
 
 from promptlane.domain.curve import Point
 
-from .markup import Html, escape
+from .markup import Html, escape, join, tag
+
+_STYLE = ".evidence svg{width:100%;height:auto;max-width:60rem}"
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 240, 64, 16, 32
 _LOOK = {"harm": ("var(--bad,#a3161a)", "harm"), "advance": ("var(--good,#11632c)", "proof that it is harmless")}
@@ -46,6 +48,22 @@ def evidence_plot(points: Sequence[Point]) -> Html:
         drawn.append(f'<text x="{_LEFT + 180 * i}" y="{_HEIGHT - 4}" fill="{color}">{label}</text>')
     drawn.append(f'<text x="{_WIDTH - 12}" y="{_HEIGHT - 4}" text-anchor="end">{_span(end - start)}</text></svg>')
     return Html("".join(drawn))
+
+
+def with_evidence(body: str, points: Sequence[Point]) -> str:
+    """A stored report with the plot as its last section; the report as it is before the first look."""
+    if not points:
+        return body
+    section = tag(
+        "section",
+        tag("h2", "In production: what the judge saw"),
+        tag("p", f"{points[-1].judgement.replace('_', ' ').capitalize()}. {points[-1].reason}"),
+        evidence_plot(points),
+        class_="evidence",
+    )
+    added = join([Html(f"<style>{_STYLE}</style>"), section])
+    before, end, after = body.rpartition("</main>")
+    return f"{before}{added}{end}{after}" if end else body + added
 
 
 def _step(before: Point, after: Point, x: Callable[[float], float]) -> str:

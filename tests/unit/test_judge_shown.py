@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -16,7 +19,8 @@ from promptlane.domain.names import Event
 from promptlane.domain.policy import CanaryPolicy, GuardMetric, GuardName, Policy, Reviewer, ReviewPolicy, Step
 from promptlane.domain.timeline import TimelineEntry
 from promptlane.lifecycle.look import replay
-from promptlane.pages.evidence import evidence_plot
+from promptlane.pages.evidence import evidence_plot, with_evidence
+from tests.support_review import ANN, RELEASE, World
 
 T0 = 1_700_000_040.0
 POLICY = Policy(
@@ -73,6 +77,30 @@ def test_a_reason_cannot_inject_markup_into_the_plot() -> None:
     svg = evidence_plot([first, nasty])
     ET.fromstring(svg)
     assert "<script" not in svg
+
+
+def test_the_reports_page_ends_with_the_evidence_under_its_own_policy() -> None:
+    world = World(ReviewPolicy((ANN,)))
+    world.ask()
+    world.briefs.reports["report.html"] = (
+        "<!doctype html><html><style>svg{height:1.5rem}</style><body><main><h1>Report</h1></main></body></html>"
+    )
+    before = world.http("GET", world.token(ANN), path="/report")
+    assert "evidence" not in before["body"]
+    for entry in looks():
+        hostile = {**entry.detail, "reason": "</main><script>alert(1)</script>"}
+        world.releases.append(replace(entry, release_id=RELEASE, detail=hostile))
+    page = world.http("GET", world.token(ANN), path="/report")
+    assert page["statusCode"] == 200
+    assert page["body"].endswith("</svg></section></main></body></html>")
+    assert "&lt;script&gt;" in page["body"]
+    assert "<script" not in page["body"]
+    policy = page["headers"]["content-security-policy"]
+    for style in re.findall(r"<style>(.*?)</style>", page["body"]):
+        assert base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() in policy
+    assert "default-src 'none'" in policy
+    assert policy.endswith("sandbox")
+    assert with_evidence("no page at all", points(looks())).endswith("</svg></section>")
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1, 1)), max_size=100))
