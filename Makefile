@@ -93,3 +93,4 @@ demo: setup $(if $(filter smollm2,$(MODEL)),smollm2)  ## two releases with live 
 
 -include benchmarks/Makefile.inc
 -include local/demo/Makefile.inc
+-include local/access/Makefile.inc

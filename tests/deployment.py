@@ -32,6 +32,7 @@ SETTINGS = {
     "promptlane:time_scale": "0.01",
     "promptlane:retain": "false",
     "promptlane:budget_usd_per_prompt": "100",
+    "promptlane:on_call": "on-call@example.com",
 }
 ROLES = (
     "tested", "reviewed", "canary", "watched", "expiring", "waiting", "redeployed", "alarmed", "racing", "regressed",
@@ -85,7 +86,28 @@ def prompt_folders(parent: Path) -> Path:
         expires, concurrency = ("6s" if role == "expiring" else "1d"), (1 if role == "tested" else 10)
         (folder / "release.yaml").write_text(POLICY.format(role=role, expires=expires, concurrency=concurrency))
         (folder / "suite.yaml").write_text(SUITE)
+    _investigated(parent)
     return parent
+
+
+LAX = """
+canary:
+  steps: [{weight: 20%, min_bake: 5m, max_time: 20d}]
+  guard_metrics: {error: {margin_abs: 50%}, refusal: {margin_abs: 80%}}
+fuse: {error: 90%, refusal: 90%}
+watch: {for: 10d, holdback: 10%}
+request: {timeout: 6, slow_after: 3}
+"""
+
+
+def _investigated(parent: Path) -> None:
+    """The support assistant under another name, with thresholds so lax that nothing keeps a bad version out."""
+    folder = parent / "e2e-investigated"
+    shutil.copytree(PROMPTS / "support-assistant", folder)
+    content = (folder / "prompt.yaml").read_text()
+    (folder / "prompt.yaml").write_text(content.replace("name: support-assistant", "name: e2e-investigated", 1))
+    strict = POLICY.format(role="investigated", expires="1d", concurrency=10)
+    (folder / "release.yaml").write_text(strict[: strict.index("canary:")] + LAX)
 
 
 class Deployment:
@@ -161,6 +183,10 @@ class Deployment:
         )
         assert done.returncode == status, f"{' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout)
+
+    def shell(self) -> dict[str, str]:
+        """The environment of somebody at a terminal."""
+        return {**os.environ, **self.aws.env()}
 
     def stop_execution(self, release_id: str) -> None:
         arn = self.resources["state_machine_arn"].replace(":stateMachine:", ":execution:") + f":{release_id}"

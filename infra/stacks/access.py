@@ -65,6 +65,8 @@ class AccessStack(Stack):
         self._pipeline, self._runtime = pipeline, runtime
         self._audit_bucket = str(audit.export_value(audit.bucket.bucket_arn))
         self._audit_key = str(audit.export_value(audit.key.key_arn))
+        bodies = audit.invocations.bucket.bucket_arn if audit.invocations else None
+        self._bodies = str(audit.export_value(bodies)) if bodies else ""
         self._grants = Grants(self, config=config, state=state)
         self.policies: dict[str, iam.ManagedPolicy] = {}
         self.roles: dict[str, iam.Role] = {}
@@ -242,7 +244,15 @@ class AccessStack(Stack):
             ),
             allow("ListLockedTimelines", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
             allow("ReadLockedKey", ["kms:Decrypt"], [self._audit_key]),
+            *self._large_bodies(),
         )
+
+    def _large_bodies(self) -> list[Grant]:
+        """What was sent and answered, where it was too large for the log."""
+        if not self._bodies:
+            return []
+        because = "Bodies are named by date and request."
+        return [allow("ReadLargeBodies", ["s3:GetObject"], [f"{self._bodies}/*"], because=because)]
 
     def _runtime_grants(self) -> tuple[Grant, ...]:
         """The application's grants without DRAFT: an ARN with a version number is required by the pattern."""

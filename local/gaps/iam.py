@@ -1,8 +1,8 @@
 """IAM enforcement (AUTH=true): the right action, resource and condition keys for what we call.
 
 Lacking in MiniStack: it checks `bedrock:Converse`, which AWS does not have, mangles prompt ARNs, checks
-`states:SendTask*` on `*`, leaves `cloudwatch:namespace` and `dynamodb:LeadingKeys` empty, and lets a state machine do
-what its role may not. Here, as on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt (with its
+`states:SendTask*` and `ssm:GetParametersByPath` on `*`, leaves `cloudwatch:namespace` and `dynamodb:LeadingKeys` empty,
+and lets a state machine do what its role may not. Here, as on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt (with its
 version, if the ARN has one) *and* `bedrock:InvokeModel` on the model, and an inference profile needs its foundation
 model too. Denied Bedrock calls are CloudTrail events with errorCode AccessDenied.
 
@@ -90,6 +90,9 @@ def _resources() -> None:
             version = seams.one(query or {}, "promptVersion") or version
             arn = f"arn:aws:bedrock:{seams.region()}:{seams.account()}:prompt/{identifier}"
             return f"{arn}:{version}" if version else arn
+        if service == "ssm" and headers.get("x-amz-target", "").endswith(".GetParametersByPath"):
+            path = str(_json(body).get("Path", "/"))
+            return f"arn:aws:ssm:{seams.region()}:{seams.account()}:parameter/{path.strip('/')}"
         if service == "states" and ".SendTask" in headers.get("x-amz-target", ""):
             waiting = sfn._task_tokens.get(_json(body).get("taskToken")) or {}
             return str(waiting.get("state_machine") or "*")

@@ -1,0 +1,159 @@
+"""The matrix: what each role is expected to be allowed, and the real call that shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Json = Any
+ROLES = ("author", "reviewer", "operator", "runtime", "auditor")
+AUTHOR, REVIEWER, OPERATOR, RUNTIME, AUDITOR = ROLES
+PEOPLE = {AUTHOR, REVIEWER, OPERATOR, AUDITOR}
+NOBODY: set[str] = set()
+EVERYBODY = set(ROLES)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the calls are about: a prompt with a numbered version, and the deployment's resources by name."""
+
+    prompt_id: str
+    version_arn: str
+    resources: dict[str, Json]
+
+    @property
+    def draft_arn(self) -> str:
+        return self.version_arn.rpartition(":")[0]
+
+
+Call = Callable[[Any, Target], object]
+"""(caller, target): `caller.client(service)` is a client with the role's credentials, `caller.post(url)` is signed."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One action. `says` is what a reader calls it; `may` names the roles that are expected to be allowed."""
+
+    action: str
+    says: str
+    may: set[str]
+    call: Call
+
+
+def _draft(caller: Any, target: Target) -> Json:
+    return caller.client("bedrock-agent").get_prompt(promptIdentifier=target.prompt_id)
+
+
+def _update(caller: Any, target: Target) -> object:
+    # What the draft holds already: the call must be a real one, the prompt is not to change.
+    kept = target.resources["draft"]
+    return caller.client("bedrock-agent").update_prompt(promptIdentifier=target.prompt_id, **kept)
+
+
+def _converse(caller: Any, model: str) -> object:
+    return caller.client("bedrock-runtime").converse(
+        modelId=model, promptVariables={"question": {"text": "Where is my order?"}}
+    )
+
+
+def _item(target: Target, table: str, key: dict[str, str]) -> dict[str, Json]:
+    return {"TableName": target.resources[table], "Key": {k: {"S": v} for k, v in key.items()}}
+
+
+_NOBODYS = "/releases/NOBODY0000-1-1"
+_ROUTE = {"prompt": "nobody"}
+_RELEASE = {"pk": "prompt#nobody", "sk": "lock"}
+_ENTRY = {"pk": "timeline#nobody", "sk": "000001"}
+
+
+def _put(caller: Any, target: Target, table: str, key: dict[str, str]) -> object:
+    item = {k: {"S": v} for k, v in key.items()}
+    return caller.client("dynamodb").put_item(TableName=target.resources[table], Item=item)
+
+
+def _object(target: Target, bucket: str, key: str) -> dict[str, str]:
+    return {"Bucket": target.resources[bucket], "Key": key}
+
+
+def _operation(caller: Any, target: Target, path: str) -> object:
+    return caller.post(f"{target.resources['operations_url']}{path}", {"reason": "proof", "decision": "approve"})
+
+
+def _metric(caller: Any, namespace: str) -> object:
+    data = [{"MetricName": "Proof", "Value": 0.0}]
+    return caller.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
+
+
+ROWS = (
+    Row("bedrock:GetPrompt", "read a version", EVERYBODY,
+        lambda c, t: c.client("bedrock-agent").get_prompt(promptIdentifier=t.prompt_id, promptVersion="1")),
+    Row("bedrock:GetPrompt", "read the draft", PEOPLE, _draft),
+    Row("bedrock:CreatePrompt", "create a prompt", {AUTHOR},
+        lambda c, t: c.client("bedrock-agent").create_prompt(name="access-proof")),
+    Row("bedrock:UpdatePrompt", "edit the draft", {AUTHOR}, _update),
+    Row("bedrock:CreatePromptVersion", "publish a version", {AUTHOR},
+        lambda c, t: c.client("bedrock-agent").create_prompt_version(promptIdentifier=t.prompt_id)),
+    Row("bedrock:DeletePrompt", "delete a version", NOBODY,
+        lambda c, t: c.client("bedrock-agent").delete_prompt(promptIdentifier=t.prompt_id, promptVersion="1")),
+    Row("bedrock:DeletePrompt", "delete the prompt", NOBODY,
+        lambda c, t: c.client("bedrock-agent").delete_prompt(promptIdentifier=t.prompt_id)),
+    Row("bedrock:RenderPrompt", "answer with a numbered version", {AUTHOR, RUNTIME},
+        lambda c, t: _converse(c, t.version_arn)),
+    Row("bedrock:RenderPrompt", "answer with the draft", {AUTHOR}, lambda c, t: _converse(c, t.draft_arn)),
+    Row("execute-api:Invoke", "decide a review", {REVIEWER},
+        lambda c, t: _operation(c, t, f"{_NOBODYS}/decision")),
+    Row("execute-api:Invoke", "pause a canary", {OPERATOR},
+        lambda c, t: _operation(c, t, f"{_NOBODYS}/pause")),
+    Row("execute-api:Invoke", "advance a canary", {OPERATOR},
+        lambda c, t: _operation(c, t, f"{_NOBODYS}/advance")),
+    Row("execute-api:Invoke", "roll back", {OPERATOR}, lambda c, t: _operation(c, t, "/prompts/nobody/rollback")),
+    Row("execute-api:Invoke", "ask the gateway", {RUNTIME},
+        lambda c, t: c.post(f"{t.resources['gateway_url']}/prompts/nobody/converse", {"unit": "u"})),
+    Row("lambda:InvokeFunction", "roll back without the API", {OPERATOR},
+        lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["roll_back_function"], Payload=json.dumps(
+            {"prompt": "nobody", "cause": "operator", "reason": "proof", "by": "proof"}))),
+    Row("lambda:InvokeFunction", "invoke promote", NOBODY,
+        lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["promote_function"], Payload=b"{}")),
+    Row("sqs:SendMessage", "ask for a release", {OPERATOR},
+        lambda c, t: c.client("sqs").send_message(QueueUrl=t.resources["intake_queue_url"], MessageBody="{}")),
+    Row("states:StartExecution", "start a release past the lock", NOBODY,
+        lambda c, t: c.client("stepfunctions").start_execution(stateMachineArn=t.resources["state_machine_arn"])),
+    Row("states:SendTaskSuccess", "answer for the reviewers", NOBODY,
+        lambda c, t: c.client("stepfunctions").send_task_success(taskToken=t.resources["task_token"], output="{}")),
+    Row("dynamodb:GetItem", "read a route", EVERYBODY,
+        lambda c, t: c.client("dynamodb").get_item(**_item(t, "route_table", _ROUTE))),
+    Row("dynamodb:PutItem", "write a route", NOBODY, lambda c, t: _put(c, t, "route_table", _ROUTE)),
+    Row("dynamodb:GetItem", "read a release", PEOPLE,
+        lambda c, t: c.client("dynamodb").get_item(**_item(t, "release_table", _RELEASE))),
+    Row("dynamodb:PutItem", "write a release", NOBODY, lambda c, t: _put(c, t, "release_table", _RELEASE)),
+    Row("dynamodb:PutItem", "write a timeline", NOBODY, lambda c, t: _put(c, t, "release_table", _ENTRY)),
+    Row("dynamodb:DeleteItem", "delete a timeline entry", NOBODY,
+        lambda c, t: c.client("dynamodb").delete_item(**_item(t, "release_table", _ENTRY))),
+    Row("s3:GetObject", "read a report", PEOPLE,
+        lambda c, t: c.client("s3").get_object(**_object(t, "report_bucket", "releases/proof.json"))),
+    Row("s3:PutObject", "write a report", NOBODY,
+        lambda c, t: c.client("s3").put_object(**_object(t, "report_bucket", "releases/proof.json"), Body=b"{}")),
+    Row("s3:GetObject", "read a timeline's locked copy", {OPERATOR, AUDITOR},
+        lambda c, t: c.client("s3").get_object(**_object(t, "audit_bucket", "timeline/proof.json"))),
+    Row("s3:DeleteObject", "delete a timeline's locked copy", NOBODY,
+        lambda c, t: c.client("s3").delete_object(**_object(t, "audit_bucket", "timeline/proof.json"))),
+    Row("cloudtrail:LookupEvents", "see who did what", {OPERATOR, AUDITOR},
+        lambda c, t: c.client("cloudtrail").lookup_events(MaxResults=1)),
+    Row("cloudtrail:StopLogging", "stop the trail", NOBODY,
+        lambda c, t: c.client("cloudtrail").stop_logging(Name=t.resources["trail"])),
+    Row("logs:StartQuery", "query what was sent and answered", {OPERATOR, AUDITOR},
+        lambda c, t: c.client("logs").start_query(logGroupName=t.resources["invocation_log_group"], startTime=0,
+                                                  endTime=1, queryString="limit 1")),
+    Row("bedrock:PutModelInvocationLoggingConfiguration", "change what is logged", NOBODY,
+        lambda c, t: c.client("bedrock").put_model_invocation_logging_configuration(loggingConfig={})),
+    Row("cloudwatch:GetMetricData", "read metrics", PEOPLE,
+        lambda c, t: c.client("cloudwatch").get_metric_data(MetricDataQueries=[], StartTime=0, EndTime=60)),
+    Row("cloudwatch:PutMetricData", "count requests", {RUNTIME}, lambda c, t: _metric(c, "Promptlane")),
+    Row("cloudwatch:PutMetricData", "write others' metrics", NOBODY, lambda c, t: _metric(c, "Elsewhere")),
+    Row("ssm:GetParametersByPath", "find the deployment", PEOPLE,
+        lambda c, t: c.client("ssm").get_parameters_by_path(Path="/promptlane/resources")),
+    Row("ssm:PutParameter", "enrol a prompt by hand", NOBODY,
+        lambda c, t: c.client("ssm").put_parameter(Name="/promptlane/enrolled/nobody", Value="{}", Type="String")),
+)  # fmt: skip

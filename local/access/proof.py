@@ -1,0 +1,129 @@
+"""Makes every call of the matrix under every role, with IAM enforced, and notes what was let through."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ClientError, ParamValidationError
+
+from local.access.calls import ROLES, ROWS, Row, Target
+from local.running import EmbeddedAws
+
+Json = Any
+Observed = Literal["allowed", "denied"]
+_DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "AccessDeniedByResourcePolicy", "403",
+           "UnauthorizedOperation", "Forbidden", "AuthorizationErrorException")  # fmt: skip
+
+
+class Forbidden(Exception):
+    """An API answered 403 to a signed request."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cell of the matrix."""
+
+    role: str
+    row: Row
+    observed: Observed
+
+    @property
+    def expected(self) -> Observed:
+        return "allowed" if self.role in self.row.may else "denied"
+
+    def to_dict(self) -> dict[str, str]:
+        return {
+            "role": self.role, "action": f"{self.row.action} ({self.row.says})", "expected": self.expected,
+            "observed": self.observed,
+        }  # fmt: skip
+
+
+class Caller:
+    """Somebody who took on a role."""
+
+    def __init__(self, aws: EmbeddedAws, role_arn: str) -> None:
+        answer = aws.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="access-proof")["Credentials"]
+        self._credentials = {
+            "aws_access_key_id": answer["AccessKeyId"],
+            "aws_secret_access_key": answer["SecretAccessKey"],
+            "aws_session_token": answer["SessionToken"],
+        }
+        self._aws = aws
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._aws.client(service, **self._credentials)
+        return self._clients[service]
+
+    def post(self, url: str, body: Json) -> None:
+        """A signed POST; Forbidden when the API refuses the identity, nothing for any other answer."""
+        session = boto3.Session(region_name="us-east-1", **self._credentials)
+        request = AWSRequest("POST", url, data=json.dumps(body).encode(), headers={"content-type": "application/json"})
+        SigV4Auth(session.get_credentials().get_frozen_credentials(), "execute-api", "us-east-1").add_auth(request)
+        sent = urllib.request.Request(url, data=request.data, headers=dict(request.headers), method="POST")
+        try:
+            urllib.request.urlopen(sent, timeout=30).close()
+        except urllib.error.HTTPError as answer:
+            with answer:
+                said = answer.read()
+            # Our own functions say why in `title`; API Gateway's refusal has nothing but a message.
+            if answer.code in (401, 403) and b'"title"' not in said:
+                raise Forbidden(url) from None
+
+
+def prove(aws: EmbeddedAws, target: Target, rows: Sequence[Row] = ROWS) -> Iterator[Finding]:
+    """Every role and row. A call that fails for another reason than permission was let through."""
+    for role in ROLES:
+        caller = Caller(aws, target.resources[f"{role}_role"])
+        for row in rows:
+            yield Finding(role, row, observe(caller, target, row))
+
+
+def observe(caller: Caller, target: Target, row: Row) -> Observed:
+    try:
+        row.call(caller, target)
+    except Forbidden:
+        return "denied"
+    except ParamValidationError:
+        raise  # never sent: the call itself is wrong, and shows nothing
+    except ClientError as error:
+        said = error.response.get("Error", {})
+        if said.get("Code") in _DENIED or "not authorized to perform" in str(said.get("Message")):
+            return "denied"
+    return "allowed"
+
+
+def prepare(aws: EmbeddedAws, resources: dict[str, Json], name: str = "access-subject") -> Target:
+    """A prompt with one version, and a task that waits for its answer, made as root."""
+    agent = aws.client("bedrock-agent")
+    variant = {
+        "name": "default", "modelId": "amazon.nova-lite-v1:0", "templateType": "TEXT",
+        "templateConfiguration": {"text": {"text": "Answer. {{question}}", "inputVariables": [{"name": "question"}]}},
+    }  # fmt: skip
+    draft = {"name": name, "variants": [variant], "defaultVariant": "default"}
+    made = agent.create_prompt(**draft)
+    version = agent.create_prompt_version(promptIdentifier=made["id"])
+    arn = version["arn"] if version["arn"].endswith(":1") else f"{version['arn']}:1"
+    return Target(made["id"], arn, {**resources, "draft": draft, "task_token": "no-such-token"})
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """The matrix as Markdown: rows are actions, columns roles."""
+    cells = {(f.role, id(f.row)): f for f in findings}
+    lines = [f"| what | action | {' | '.join(ROLES)} |", "|---|---|" + "---|" * len(ROLES)]
+    for row in ROWS:
+        found = [cells[role, id(row)] for role in ROLES]
+        shown = [
+            ("yes" if f.observed == "allowed" else "no") + ("" if f.observed == f.expected else " **?**") for f in found
+        ]
+        lines.append(f"| {row.says} | `{row.action}` | {' | '.join(shown)} |")
+    return "\n".join(lines)

@@ -1,0 +1,92 @@
+"""With IAM enforced: a whole release with every function under its own role, and what each duty may do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.access.__main__ import BEGIN, DOCUMENT, END
+from local.access.calls import ROLES, ROWS
+from local.access.proof import Caller, Finding, Forbidden, prepare, prove, table
+from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.timeline import chain_problems
+from tests.deployment import Deployment, draft, prompt_folders
+
+pytestmark = pytest.mark.xdist_group("enforced")
+
+
+@pytest.fixture(scope="module")
+def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Every stack on an embedded AWS that enforces IAM."""
+    home = tmp_path_factory.mktemp("enforced")
+    with Deployment(home, prompts=prompt_folders(home / "prompts"), auth=True) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def findings(enforced: Deployment) -> list[Finding]:
+    return list(prove(enforced.aws, prepare(enforced.aws, enforced.resources)))
+
+
+def test_a_release_goes_all_the_way_with_each_function_under_its_own_role(enforced: Deployment) -> None:
+    first = enforced.first_version("reviewed")
+    assert enforced.release(first).outcome is Outcome.PROMOTED
+    second = enforced.in_canary("reviewed", "Be brief.")
+    operator = Caller(enforced.aws, enforced.resources["operator_role"])
+
+    operator.post(f"{enforced.resources['operations_url']}/prompts/e2e-reviewed/rollback", {"reason": "enough"})
+
+    release = enforced.ended(second)
+    assert release.outcome is Outcome.ROLLED_BACK
+    route = enforced.route("reviewed")
+    assert route is not None
+    assert (route.stable.version, route.phase) == (1, Phase.STEADY)
+    timeline = enforced.timeline(second)
+    assert chain_problems(timeline) == []
+    back = next(e for e in timeline if e.event is Event.ROLLED_BACK)
+    assert "OperatorRole" in back.by
+
+
+def test_scheduled_functions_work_under_their_roles(enforced: Deployment) -> None:
+    enforced.first_version("canary")
+    for verb in ("reconcile", "remind", "housekeep"):
+        answer = enforced.client("lambda").invoke(FunctionName=enforced.resources[f"{verb}_function"], Payload=b"{}")
+        done = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, done
+        assert not done.get("failed"), done
+
+
+def test_timelines_are_copied_to_the_locked_bucket(enforced: Deployment) -> None:
+    release = enforced.first_version("watched")
+    prefix = f"timeline/{release}/"
+
+    def copied() -> Any:
+        listed = enforced.client("s3").list_objects_v2(Bucket=enforced.resources["audit_bucket"], Prefix=prefix)
+        return listed.get("KeyCount", 0) >= len(enforced.timeline(release))
+
+    enforced.wait(copied, "the timeline was not copied")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_duty_may_do_its_own_and_nothing_else(findings: list[Finding], role: str) -> None:
+    wrong = [f.to_dict() for f in findings if f.role == role and f.expected != f.observed]
+    assert wrong == []
+
+
+def test_every_call_of_the_matrix_was_made_under_every_role(findings: list[Finding]) -> None:
+    assert len(findings) == len(ROWS) * len(ROLES)
+    assert {f.observed for f in findings} == {"allowed", "denied"}
+
+
+def test_an_unsigned_identity_is_let_in_nowhere(enforced: Deployment) -> None:
+    caller = Caller(enforced.aws, enforced.resources["auditor_role"])
+    with pytest.raises(Forbidden):
+        caller.post(f"{enforced.resources['operations_url']}/prompts/e2e-reviewed/rollback", {"reason": "mine"})
+
+
+def test_the_document_shows_what_was_observed(findings: list[Finding]) -> None:
+    shown = DOCUMENT.read_text().partition(BEGIN)[2].partition(END)[0].strip()
+    assert shown == table(findings), "run `make access-matrix`"
