@@ -67,7 +67,7 @@ def install() -> None:
         if "ResultWriter" in state:
             results = _written(fields, state["ResultWriter"], map_run["mapRunArn"], children, results)
         elif map_run["itemCounts"]["failed"]:
-            results = [json.loads(child["output"]) for child in children if child["status"] == "SUCCEEDED"]
+            results = [result for result in results if result is not None]  # in the items' order, unlike the children
         return _output(fields, results), following
 
     @seams.replace(sfn, "_run_map_items")

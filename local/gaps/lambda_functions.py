@@ -3,7 +3,7 @@
 Lacking in MiniStack: every failure is `Runtime.HandlerError` without stack trace and ends the environment; functions
 run in the emulator's interpreter, so its packages hide missing ones; they inherit the host's environment; SNS and
 EventBridge invoke once, without retries or dead-letter queue; reserved concurrency misses versions and aliases;
-handlers that log nothing cost 50 ms; AWS_EXECUTION_ENV, _HANDLER, TZ and the log group's name are missing.
+what a handler logs may go to the next invocation; AWS_EXECUTION_ENV, _HANDLER, TZ and the log group's name are missing.
 Here: all of it. A throttled asynchronous event is tried again until it is too old, as on AWS, and only failures count
 as attempts; retries come after 1 s and 2 s, not after minutes."""
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextvars
 import json
 import os
+import queue
 import threading
 import time
 from pathlib import Path
@@ -45,6 +46,9 @@ _INIT_FAILED_NEW = """_failure = {"errorMessage": "Unable to import module '%s':
             if isinstance(e, AttributeError) else type(e).__name__, "stackTrace": traceback.format_tb(e.__traceback__)}
         _real_stdout.write(json.dumps({"status": "error", "error": json.dumps(_failure)}) + "\\n")"""
 _INIT_PREFIX = "Worker init failed: "
+_ANSWERED = "        _real_stdout.flush()\n\nrun()"
+END_OF_LOG = "--- promptlane: end of invocation ---"
+LOG_SECONDS = 2.0
 
 
 def install() -> None:
@@ -57,7 +61,7 @@ def install() -> None:
     _rewrite_worker_script()
     _own_interpreter()
     _own_environment()
-    lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (0.010, 0.004, 0.250)
+    lambda_runtime.Worker._drain_stderr_bounded = _all_lines
     seams.put(lambda_svc, "invoke_async_with_retry", _invoke_later)
 
     @seams.replace(lambda_svc, "_execute_function_warm")
@@ -103,8 +107,30 @@ def _rewrite_worker_script() -> None:
         if script.count(old) != 1:
             raise seams.EmulatorChanged(f"the Python worker script of ministack no longer holds: {old}")
         script = script.replace(old, new)
+    if script.count(_ANSWERED) != 1:
+        raise seams.EmulatorChanged(f"the Python worker script of ministack no longer ends with: {_ANSWERED}")
+    script = script.replace(_ANSWERED, f"        print({END_OF_LOG!r}, file=sys.stderr, flush=True)\n{_ANSWERED}")
     scrub = f"import os\nfor _name in {HOST_ONLY!r}:\n    os.environ.pop(_name, None)\n"
     lambda_runtime._PYTHON_WORKER_SCRIPT = scrub + script
+
+
+def _all_lines(worker: Any, *_: float, **__: float) -> str:
+    """Everything that an invocation logged, up to the line that the worker writes after it.
+
+    The emulator guesses by how long nothing came, and under load gives a line to the next invocation."""
+    lines: list[str] = []
+    deadline = time.monotonic() + LOG_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            line = worker._stderr_queue.get(timeout=0.02)
+        except queue.Empty:
+            if worker._proc is None or worker._proc.poll() is not None:
+                break
+            continue
+        if line.rstrip() == END_OF_LOG:
+            break
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _own_interpreter() -> None:
