@@ -91,7 +91,7 @@ DOCUMENT: dict[str, Any] = {
                 "Count feedback on an answer; a duplicate counts once",
                 "Feedback",
                 "FeedbackCounted",
-                {**_BODY, 403: "The receipt is not ours or too old"},
+                {**_BODY, 403: "The receipt is not ours or too old", 503: "Not counted now; try again"},
                 operationId="feedback",
             )
         },

@@ -11,7 +11,7 @@ from promptlane.client import (
     UnknownPrompt,
     UnsupportedRoute,
 )
-from promptlane.domain.errors import PromptlaneError
+from promptlane.domain.errors import PromptlaneError, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def problem_of(error: PromptlaneError) -> Problem:
         if error.code in _TIMEOUTS:
             return Problem(504, "deadline-exceeded", str(error), code=error.code)
         return Problem(502, "model-call-failed", str(error), code=error.code)
+    if isinstance(error, Unavailable):
+        return Problem(503, "temporarily-unavailable", str(error))
     return Problem(400, "invalid-request", str(error))
 
 

@@ -20,6 +20,7 @@ _ROUTES = (
     (apigw.HttpMethod.GET, "/prompts/{prompt}/route"),
     (apigw.HttpMethod.POST, "/feedback"),
     (apigw.HttpMethod.GET, "/openapi.json"),
+    (apigw.HttpMethod.ANY, "/{proxy+}"),  # what there is not is the gateway's to say, with the way out
 )
 
 

@@ -56,6 +56,7 @@ def install() -> None:
     after("AWS::Lambda::Function", function)
     after("AWS::S3::Bucket", bucket)
     after("AWS::IAM::Role", lambda name, props: boundary(iam._roles, name, props))
+    secrets_by_arn()
     after("AWS::IAM::User", lambda name, props: boundary(iam._users, name, props))
     seams.wrap("logs", query_definitions)
     seams.on_reset(_queries.clear)
@@ -92,6 +93,28 @@ def after(kind: str, finish: Callable[[str, dict[str, Any]], None]) -> None:
     if update:
         functools.update_wrapper(updated, update)  # MiniStack looks at the signature
         handlers["update"] = updated
+
+
+def secrets_by_arn() -> None:
+    """`Ref` of a secret is its ARN, as policies and functions need it; MiniStack gives its name."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::SecretsManager::Secret"]
+    create, update, delete = handlers["create"], handlers["update"], handlers["delete"]
+
+    def name(arn: str) -> str:
+        return arn.rpartition(":")[2].rpartition("-")[0] if arn.startswith("arn:") else arn
+
+    def created(logical_id: str, props: dict[str, Any], stack: str) -> Made:
+        _, attributes = create(logical_id, props, stack)
+        return attributes["Arn"], attributes
+
+    def updated(arn: str, old: dict[str, Any], new: dict[str, Any], *rest: Any, **named: Any) -> Any:
+        made = update(name(arn), old, new, *rest, **named)
+        return (made[1]["Arn"], made[1]) if isinstance(made, tuple) else made
+
+    functools.update_wrapper(updated, update)  # MiniStack looks at the signature
+    handlers |= {
+        "create": created, "update": updated, "delete": lambda arn, props: delete(name(arn), props),
+    }  # fmt: skip
 
 
 def name_of(props: dict[str, Any], key: str, stack: str, logical_id: str, longest: int) -> str:

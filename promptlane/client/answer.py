@@ -135,6 +135,8 @@ class StreamedAnswer:
                     yield event
                     if self._caller.left(self._request) <= 0 and self.stop_reason is None:
                         raise TimeoutError("the stream took longer than the request may take")
+                if self.stop_reason is None:
+                    raise StreamError("IncompleteStream", "the stream ended before the answer did")
                 break
             except Exception as error:  # noqa: BLE001 - whatever broke the stream is counted, then raised or shielded
                 self._broken(error)

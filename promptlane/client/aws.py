@@ -13,6 +13,8 @@ from __future__ import annotations
 import threading
 from time import time
 
+from promptlane.domain.errors import Unavailable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,14 +106,14 @@ class RouteTable:
         self._aws = aws
         self._table = table
 
-    def read(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+    def read(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any] | Exception]:
         names = list(prompts)
         dynamodb = self._aws.client("dynamodb", read_timeout=1.0, attempts=2)
         if len(names) == 1:
             item = dynamodb.get_item(TableName=self._table, Key={"prompt": {"S": names[0]}}).get("Item")
             return {} if item is None else {names[0]: plain({"M": item})}
         keys: dict[str, Any] = {self._table: {"Keys": [{"prompt": {"S": name}} for name in names]}}
-        found: dict[str, Mapping[str, Any]] = {}
+        found: dict[str, Mapping[str, Any] | Exception] = {}
         while keys:
             page = dynamodb.batch_get_item(RequestItems=keys)
             for item in page["Responses"].get(self._table, ()):
@@ -119,9 +121,10 @@ class RouteTable:
                 found[route["prompt"]] = route
             left = page.get("UnprocessedKeys") or {}
             if left == keys:
-                break  # wholly throttled: the routes held go on, the next refresh tries again
+                break
             keys = left
-        return found
+        throttled = {str(key["prompt"]["S"]) for key in keys.get(self._table, {}).get("Keys", ())}
+        return {**found, **{name: Unavailable("the route table is throttled") for name in throttled}}
 
     def name_of(self, prompt: str) -> str | None:
         """The name of a prompt given by id or ARN; None when it is neither, or Bedrock knows no such prompt."""
@@ -153,6 +156,11 @@ class FeedbackTable:
             )
         except dynamodb.exceptions.ConditionalCheckFailedException:
             return False
+        except Exception as error:
+            raise Unavailable(
+                f"the feedback was not counted: the feedback table {self._table} was not reached "
+                f"({type(error).__name__}: {error}); try again, and check its name and dynamodb:PutItem on it"
+            ) from error
         return True
 
 

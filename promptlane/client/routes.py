@@ -11,7 +11,7 @@ import os
 import threading
 from time import monotonic
 
-from promptlane.domain.errors import InvalidInput, PromptlaneError
+from promptlane.domain.errors import InvalidInput, PromptlaneError, Unavailable
 
 from .decision import live_route, pinned
 from .errors import RouteUnavailable, UnknownPrompt
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from .decision import LiveRoute
 
     class RouteReader(Protocol):
-        """Where routes are read from. `read` returns the items it found, by prompt, and raises when it cannot tell."""
+        """Where routes are read from. `read` returns the items it found, by prompt, and an exception in place of each
+        that it could not read; it raises when it could read none."""
 
-        def read(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any]]: ...
+        def read(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any] | Exception]: ...
         def name_of(self, prompt: str) -> str | None: ...
 
 
@@ -159,7 +160,7 @@ class Routes:
         for prompt in batch:
             self._take(prompt, items.get(prompt))
 
-    def _items(self, batch: list[str]) -> dict[str, Mapping[str, Any]]:
+    def _items(self, batch: list[str]) -> dict[str, Mapping[str, Any] | Exception]:
         """The items of the prompts that have one, by what the caller calls them: name, id or ARN."""
         names = {prompt: self._names.get(prompt, prompt) for prompt in batch}
         found = dict(self._reader.read(sorted(set(names.values()))))
@@ -171,7 +172,10 @@ class Routes:
                     found.update(self._reader.read([name]))
         return {prompt: found[name] for prompt, name in names.items() if name in found}
 
-    def _take(self, prompt: str, item: Mapping[str, Any] | None) -> None:
+    def _take(self, prompt: str, item: Mapping[str, Any] | Exception | None) -> None:
+        if isinstance(item, Exception):
+            self._missed(prompt, _unavailable(prompt, item))
+            return
         if item is None:
             self._missed(prompt, UnknownPrompt(
                 f"no route for {prompt!r}: never released, or its name is misspelt; `promptlane status` lists them"
@@ -203,7 +207,7 @@ class Routes:
 
 
 def _unavailable(prompt: str, error: Exception) -> PromptlaneError:
-    if isinstance(error, PromptlaneError):
+    if isinstance(error, PromptlaneError) and type(error) is not Unavailable:
         return error
     failure = RouteUnavailable(
         f"the route of {prompt} cannot be read ({type(error).__name__}: {error}) and no fallback is configured; check "

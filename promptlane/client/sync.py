@@ -9,7 +9,7 @@ import os
 from time import monotonic, time
 from zlib import crc32
 
-from promptlane.domain.errors import InvalidInput
+from promptlane.domain.errors import InvalidInput, Unavailable
 from promptlane.domain.split import MAX_UNIT_BYTES, group, mix
 
 from .errors import InvalidUnit
@@ -217,12 +217,18 @@ class PromptClient:
     def feedback(self, receipt: str, *, positive: bool) -> bool:
         """Count feedback on the answer that the receipt came with; False when it was counted before.
 
-        Raises InvalidReceipt, and InvalidInput when no receipt key is configured.
+        Raises InvalidReceipt, InvalidInput when no receipt key is configured, and Unavailable when the key or the
+        feedback table cannot be reached: the receipt stays good, try again.
         """
         from . import metrics
         from .receipts import MAX_AGE, verify
 
         keys = self._receipt_keys(wait=5.0)
+        if not keys and self._secret:
+            raise Unavailable(
+                f"the receipt secret {self._secret} cannot be read, so no receipt can be checked; try again in a "
+                "minute, and allow secretsmanager:GetSecretValue on it (the log says what AWS answered)"
+            )
         if not keys:
             raise InvalidInput(
                 "no receipt key: set PROMPTLANE_RECEIPT_KEY or PROMPTLANE_RECEIPT_SECRET, as the signer had"

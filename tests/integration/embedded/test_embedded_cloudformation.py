@@ -407,3 +407,20 @@ def test_object_lock_keys_policies_parameters_buses_and_schedules(client: Client
     url = client("sqs").get_queue_url(QueueName="events")["QueueUrl"]
     body = json.loads(client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]["Body"])
     assert body["detail-type"] == "Release Started"
+
+
+def test_a_reference_to_a_secret_is_its_arn_also_after_an_update(client: Client, deploy: Any) -> None:
+    def secret(description: str) -> dict[str, str]:
+        properties = {"Description": description, "GenerateSecretString": {"PasswordLength": 64}}
+        resource = {"Type": "AWS::SecretsManager::Secret", "Properties": properties}
+        return deploy({"Key": resource}, {"Ref": ref("Key")})
+
+    arn = secret("first")["Ref"]
+    assert arn.startswith("arn:aws:secretsmanager:")
+    assert secret("second") == {"Ref": arn}
+    found = client("secretsmanager").describe_secret(SecretId=arn)
+    assert (found["ARN"], found["Description"]) == (arn, "second")
+    assert len(client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]) == 64
+    deploy({"Other": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}}})
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        client("secretsmanager").get_secret_value(SecretId=arn)

@@ -1,0 +1,153 @@
+"""The tables behind the client when they are throttled, refuse, or cannot be reached."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.exceptions import ClientError
+
+from promptlane.client import PromptClient, RouteUnavailable, UnknownPrompt
+from promptlane.client.aws import Aws, FeedbackTable, RouteTable
+from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes
+from promptlane.domain.errors import Unavailable
+
+THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetItem")
+
+
+class Dynamo:
+    """The SDK's client of one table of routes: prompts in `throttled` are not read, in a batch as alone."""
+
+    class exceptions:  # noqa: N801 - as the SDK names it
+        class ConditionalCheckFailedException(Exception):
+            """The receipt was put before."""
+
+    def __init__(self, routes: StaticRoutes) -> None:
+        self.routes = routes
+        self.throttled: set[str] = set()
+        self.reads = 0
+
+    def client(self, service: str, **settings: Any) -> Dynamo:
+        return self
+
+    def _item(self, name: str) -> dict[str, Any] | None:
+        item = self.routes.items.get(name)
+        return None if item is None else attribute(item)["M"]
+
+    def get_item(self, *, TableName: str, Key: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+        self.reads += 1
+        name = Key["prompt"]["S"]
+        if name in self.throttled:
+            raise THROTTLED
+        item = self._item(name)
+        return {} if item is None else {"Item": item}
+
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+        self.reads += 1
+        ((table, wanted),) = RequestItems.items()
+        names = [key["prompt"]["S"] for key in wanted["Keys"]]
+        left = [{"prompt": {"S": name}} for name in names if name in self.throttled]
+        found = [item for name in names if name not in self.throttled and (item := self._item(name))]
+        return {"Responses": {table: found}, "UnprocessedKeys": {table: {"Keys": left}} if left else {}}
+
+    def put_item(self, **given: Any) -> None:
+        raise THROTTLED
+
+
+def attribute(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {"M": {name: attribute(inner) for name, inner in value.items()}}
+    if isinstance(value, list):
+        return {"L": [attribute(inner) for inner in value]}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+@pytest.fixture
+def dynamo() -> Dynamo:
+    routes = StaticRoutes()
+    for name in ("one", "two"):
+        routes.put(name, stable=1, canary=2, weight=2500, variables=["name"])
+    return Dynamo(routes)
+
+
+def client_over(dynamo: Dynamo, sink: ListSink) -> PromptClient:
+    return PromptClient(
+        routes=RouteTable(dynamo, "routes"),  # type: ignore[arg-type]
+        bedrock=lambda timeout: FakeBedrock(), sink=sink, refresh=0.05,
+    )  # fmt: skip
+
+
+def test_a_batch_tells_what_it_read_what_there_is_not_and_what_was_throttled(dynamo: Dynamo) -> None:
+    table = RouteTable(dynamo, "routes")  # type: ignore[arg-type]
+    dynamo.throttled = {"two"}
+    found = table.read(["one", "two", "three"])
+    assert found["one"] == dynamo.routes.items["one"]
+    assert isinstance(found["two"], Unavailable)
+    assert "three" not in found
+
+
+def test_a_throttled_table_serves_what_is_held_and_never_calls_a_prompt_unknown(dynamo: Dynamo) -> None:
+    sink = ListSink()
+    client = client_over(dynamo, sink)
+    held = client.route("one", "u")
+    dynamo.throttled = {"one", "two"}
+    with pytest.raises(RouteUnavailable, match="two cannot be read"):
+        client.route("two", "u")
+    until = time.monotonic() + 5
+    while sink.total("StaleRoute", Prompt="one")[1] < 2 and time.monotonic() < until:
+        assert client.route("one", "u") is held
+    assert sink.total("StaleRoute", Prompt="one")[1] >= 2
+    dynamo.throttled = set()
+    time.sleep(0.1)  # a failed first read is not repeated for every request
+    assert client.route("two", "u").prompt == "two"
+    with pytest.raises(UnknownPrompt):
+        client.route("three", "u")
+
+
+def test_feedback_that_cannot_be_stored_is_not_counted_and_may_be_given_again(dynamo: Dynamo) -> None:
+    sink = ListSink()
+    memory = FeedbackTable(dynamo, "feedback")  # type: ignore[arg-type]
+    client = PromptClient(
+        routes=dynamo.routes, bedrock=lambda timeout: FakeBedrock(), sink=sink, receipt_key="k", feedback_memory=memory
+    )
+    receipt = client.converse("one", unit="u", variables={"name": "Anna"}).receipt or ""
+    with pytest.raises(Unavailable, match="try again"):
+        client.feedback(receipt, positive=False)
+    assert not [document for document in sink.documents if "NegativeFeedback" in document.values]
+
+
+def test_a_secret_that_cannot_be_read_costs_receipts_and_no_answers(
+    dynamo: Dynamo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(aws: Aws, secret: str) -> str:
+        raise THROTTLED
+
+    monkeypatch.setattr("promptlane.client.aws.secret_text", refused)
+    client = PromptClient(
+        routes=dynamo.routes, bedrock=lambda timeout: FakeBedrock(), sink=ListSink(), receipt_secret="key"
+    )
+    answer = client.converse("one", unit="u", variables={"name": "Anna"})
+    assert (bool(answer.text), answer.receipt) == (True, None)
+    with pytest.raises(Unavailable, match="secret key cannot be read"):
+        client.feedback("x.y", positive=True)
+
+
+@pytest.mark.parametrize("service", ["bedrock-runtime", "dynamodb", "secretsmanager", "cloudwatch"])
+def test_models_are_read_as_botocore_reads_them(service: str) -> None:
+    ours = Aws(region="eu-west-1").client(service, read_timeout=1.0)
+    theirs = botocore.session.get_session().create_client(service, region_name="eu-west-1")
+    assert ours.meta.endpoint_url == theirs.meta.endpoint_url
+    names = theirs.meta.service_model.operation_names
+    assert ours.meta.service_model.operation_names == names
+    assert ours.meta.service_model._service_description == theirs.meta.service_model._service_description
+
+
+def test_a_session_that_the_application_passes_is_used() -> None:
+    import boto3
+
+    session = boto3.session.Session(region_name="eu-north-1")
+    client = Aws(session=session).client("dynamodb", read_timeout=1.0)
+    assert client.meta.region_name == "eu-north-1"
