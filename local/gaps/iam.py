@@ -1,10 +1,11 @@
 """IAM enforcement (AUTH=true): the right action, resource and condition keys for what we call.
 
 Lacking in MiniStack: it checks `bedrock:Converse`, which AWS does not have, mangles prompt ARNs, checks
-`states:SendTask*` and `ssm:GetParametersByPath` on `*`, leaves `cloudwatch:namespace` and `dynamodb:LeadingKeys` empty,
-and lets a state machine do what its role may not. Here, as on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt (with its
-version, if the ARN has one) *and* `bedrock:InvokeModel` on the model, and an inference profile needs its foundation
-model too. Denied Bedrock calls are CloudTrail events with errorCode AccessDenied.
+`states:SendTask*` and `ssm:GetParametersByPath` on `*`, leaves `cloudwatch:namespace` and `dynamodb:LeadingKeys`
+empty, and lets a state machine do what its role may not. Here, as on AWS, Converse on a prompt needs
+`bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and* `bedrock:InvokeModel` on the model,
+and an inference profile needs its foundation model too. Denied Bedrock calls are CloudTrail events with errorCode
+AccessDenied.
 
 Still unchecked: what one service may do to another (rule to queue, topic to function, alarm to topic)."""
 

@@ -1,0 +1,267 @@
+"""The adapters of an investigation against the embedded AWS: the same calls and queries as on AWS."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from promptlane.aws.alarm_history import CloudWatchAlarmHistory
+from promptlane.aws.audit_copies import AuditCopies
+from promptlane.aws.invocation_log import InsightsLog
+from promptlane.aws.metrics import CloudWatchCounts
+from promptlane.aws.model_logging import BedrockLogging, ParameterMemory
+from promptlane.aws.prompts import BedrockPrompts
+from promptlane.aws.trail import CloudTrailHistory
+from promptlane.domain.errors import InvalidInput, Unavailable
+from promptlane.domain.inquiry import CALL_EVENTS, CONTROL_EVENTS, OBSERVATION_EVENTS, Window
+from promptlane.domain.names import Event
+from promptlane.domain.prompt import PromptDraft
+from promptlane.domain.queries import SAVED
+from promptlane.domain.timeline import TimelineEntry, copy_problems
+from promptlane.fakes import InMemoryReleases
+from promptlane.lifecycle.observe import switch_back, switch_on
+from tests.unit.investigation_case import SORRY, record
+
+Client = Callable[[str], Any]
+GROUP = "/promptlane/invocations"
+
+
+@pytest.fixture
+def window() -> Window:
+    return Window(time.time() - 3600, time.time() + 5)
+
+
+@pytest.fixture
+def log(client: Client) -> InsightsLog:
+    """Records of versions 1 and 2, one without metadata, one cut short, one with its body in S3."""
+    logs, s3, bedrock = client("logs"), client("s3"), client("bedrock")
+    logs.create_log_group(logGroupName=GROUP)
+    logs.create_log_stream(logGroupName=GROUP, logStreamName="s")
+    bedrock.put_model_invocation_logging_configuration(
+        loggingConfig={"cloudWatchConfig": {"logGroupName": GROUP, "roleArn": "arn:aws:iam::111122223333:role/x"}}
+    )
+    bucket = "bodies-" + str(time.time_ns())
+    s3.create_bucket(Bucket=bucket)
+    now = time.time() - 60
+    large = record(2, now, "A very long question", SORRY)
+    body = large["output"].pop("outputBodyJson")
+    large["output"]["outputBodyS3Path"] = f"s3://{bucket}/data/large.json.gz"
+    s3.put_object(Bucket=bucket, Key="data/large.json.gz", Body=gzip.compress(json.dumps(body).encode()))
+    lost = record(2, now, "A lost question", SORRY)
+    lost["output"] = {"outputBodyS3Path": f"s3://{bucket}/data/none.json.gz"}
+    direct = record(1, now, "Direct", "Yes.", requestMetadata=None)
+    tested = record(1, now, "A test", "Yes.", requestMetadata={"purpose": "promptlane test"})
+    messages = [
+        *(json.dumps(record(1, now + k, f"Question {k}", "Here is how.")) for k in range(5)),
+        json.dumps(record(2, now, "Where is it?", SORRY)),
+        json.dumps(large), json.dumps(lost), json.dumps(direct), json.dumps(tested),
+        json.dumps(record(2, now, "cut", "x"))[:-30],
+    ]  # fmt: skip
+    events = [{"timestamp": int((now + k) * 1000), "message": m} for k, m in enumerate(messages)]
+    logs.put_log_events(logGroupName=GROUP, logStreamName="s", logEvents=events)
+    return InsightsLog(bedrock=bedrock, logs=logs, s3=s3)
+
+
+def test_calls_are_counted_by_version_and_caller(log: InsightsLog, window: Window) -> None:
+    groups = {g.version: g for g in log.calls("support-assistant", window)}
+
+    assert {v: g.calls for v, g in groups.items()} == {"1": 5, "2": 3}
+    assert groups["1"].caller.endswith("assumed-role/App/i-1")
+    assert (groups["1"].input_tokens, groups["1"].output_tokens, groups["1"].errors) == (100, 45, 0)
+    assert window.since < groups["1"].first <= groups["1"].last < window.until
+
+
+def test_calls_without_metadata_are_those_outside_and_tests_are_not(log: InsightsLog, window: Window) -> None:
+    [group] = log.outside(["amazon.nova-lite-v1:0"], "PROMPT0001", window)
+
+    assert (group.calls, group.model, group.version) == (1, "amazon.nova-lite-v1:0", "")
+    assert log.outside(["amazon.nova-pro-v1:0"], "PROMPT0001", window) == []
+
+
+def test_samples_fetch_large_bodies_and_count_what_is_lost(log: InsightsLog, window: Window) -> None:
+    sampled = log.sample("support-assistant", 2, window)
+
+    assert sampled.offloaded_lost == 1
+    refused = [i for i in sampled.invocations if "Refusal" in i.bad]
+    assert len(refused) == 2
+    assert {i.has_text for i in sampled.invocations} == {True, False}
+
+
+def test_an_empty_window_and_another_prompt_have_no_calls(log: InsightsLog, window: Window) -> None:
+    assert log.calls("ticket-triage", window) == []
+    assert log.calls("support-assistant", Window(window.until, window.until)) == []
+    assert log.calls("support-assistant", Window(1000, 2000)) == []
+
+
+@pytest.mark.parametrize("query", SAVED, ids=lambda q: q.name)
+def test_saved_queries_run(log: InsightsLog, window: Window, query: Any) -> None:
+    rows = log.query(query.text, window)
+
+    assert rows, query.name
+
+
+def test_saved_queries_answer_what_they_promise(log: InsightsLog, window: Window) -> None:
+    by_name = {q.name: log.query(q.text, window) for q in SAVED}
+
+    [refusals] = [r for r in by_name["Likely refusals by version"] if r["requestMetadata.version"] == "2"]
+    assert refusals["refusals"] == "1"
+    tokens = {r["requestMetadata.version"]: r for r in by_name["Tokens by version"]}
+    assert tokens["1"]["calls"] == "5"
+    [outside] = by_name["Requests outside the split"]
+    assert outside["calls"] == "1"
+
+
+def test_without_a_configuration_logging_is_off(client: Client) -> None:
+    log = InsightsLog(bedrock=client("bedrock"), logs=client("logs"), s3=client("s3"))
+
+    assert log.state().on is False
+    assert log.calls("support-assistant", Window(0, time.time())) == []
+
+
+def test_a_hostile_prompt_name_is_refused_before_it_is_sent(log: InsightsLog, window: Window) -> None:
+    with pytest.raises(InvalidInput):
+        log.calls('x" or ispresent(modelId) | limit 1 #', window)
+
+
+class _Slow:
+    """A Logs client whose queries never end."""
+
+    stopped = False
+
+    def start_query(self, **_: Any) -> dict[str, str]:
+        return {"queryId": "q"}
+
+    def get_query_results(self, **_: Any) -> dict[str, Any]:
+        return {"status": "Running", "results": []}
+
+    def stop_query(self, **_: Any) -> None:
+        self.stopped = True
+
+
+def test_a_query_that_never_ends_is_given_up_and_stopped(log: InsightsLog, client: Client, window: Window) -> None:
+    slow = _Slow()
+    patient = InsightsLog(bedrock=client("bedrock"), logs=slow, s3=client("s3"), patience=3, sleep=lambda seconds: None)
+
+    with pytest.raises(Unavailable, match="more than 3 s"):
+        patient.calls("support-assistant", window)
+    assert slow.stopped
+
+
+def test_the_trail_tells_who_did_what_to_a_prompt(client: Client) -> None:
+    prompts = BedrockPrompts(client("bedrock-agent"))
+    began = time.time()
+    draft = PromptDraft("support-assistant", "amazon.nova-lite-v1:0", ("question",), template="Answer {{question}}")
+    prompt_id = prompts.write_draft(draft)
+    prompts.write_draft(PromptDraft("other", "amazon.nova-lite-v1:0", (), template="Hi"))
+    version = prompts.publish(prompt_id, description="first")
+    runtime = client("bedrock-runtime")
+    for arn in (version.arn, version.arn.rpartition(":")[0]):
+        runtime.converse(modelId=arn, promptVariables={"question": {"text": "Hello?"}})
+    runtime.converse(modelId="amazon.nova-lite-v1:0", messages=[{"role": "user", "content": [{"text": "Hi"}]}])
+    trail = CloudTrailHistory(client("cloudtrail"))
+    window = Window(began, time.time() + 1)
+
+    changes = trail.events(prompt_id, "support-assistant", names=(*CONTROL_EVENTS, *OBSERVATION_EVENTS), window=window)
+    calls = trail.events(prompt_id, "support-assistant", names=CALL_EVENTS, window=window)
+
+    assert {e.name for e in changes.events} == {"CreatePrompt", "CreatePromptVersion"}
+    assert all(e.arn.startswith("arn:aws:iam::") for e in changes.events)
+    assert sorted(e.version for e in calls.events) == [0, 1]
+    assert trail.logging() == []
+    assert trail.events(prompt_id, "support-assistant", names=("Converse",), window=window, most=1).truncated == (
+        "Converse",
+    )
+
+
+def test_counts_by_version_come_as_cells(client: Client) -> None:
+    cloudwatch = client("cloudwatch")
+    minute = time.time() // 60 * 60 - 600
+    for version, bad in ((1, 2), (2, 30)):
+        cloudwatch.put_metric_data(
+            Namespace="Promptlane",
+            MetricData=[{
+                "MetricName": "Refusal", "Timestamp": datetime.fromtimestamp(minute, UTC), "Values": [0.0, 1.0],
+                "Counts": [100.0 - bad, float(bad)],
+                "Dimensions": [{"Name": "Prompt", "Value": "p"}, {"Name": "Version", "Value": str(version)}],
+            }],
+        )  # fmt: skip
+
+    cells = CloudWatchCounts(cloudwatch).cells(
+        "p", versions=[1, 2, 3], metrics=["Refusal", "Error"], window=Window(minute - 600, minute + 600), seconds=60
+    )
+
+    assert [(c.at, c.version, c.metric, c.requests, c.bad) for c in cells] == [
+        (minute, 1, "Refusal", 100, 2),
+        (minute, 2, "Refusal", 100, 30),
+    ]
+
+
+def test_alarm_history_is_that_of_the_prompt(client: Client) -> None:
+    cloudwatch = client("cloudwatch")
+    for name in ("promptlane/p/stable/Refusal", "promptlane/other/stable/Refusal"):
+        cloudwatch.put_metric_alarm(
+            AlarmName=name, Namespace="N", MetricName="M", Statistic="Sum", Period=60, EvaluationPeriods=1, Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+        )  # fmt: skip
+        cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="too many")
+    history = CloudWatchAlarmHistory(cloudwatch, "promptlane")
+
+    changes = history.changes("p", Window(time.time() - 60, time.time() + 60))
+
+    assert {c.alarm for c in changes} == {"promptlane/p/stable/Refusal"}
+    assert "ALARM" in {c.new for c in changes}
+    assert history.changes("p", Window(0, 1000)) == []
+
+
+def test_copies_read_back_in_order_and_the_first_version_counts(client: Client) -> None:
+    s3 = client("s3")
+    bucket = f"audit-{time.time_ns()}"
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    store = InMemoryReleases()
+    for k in range(12):
+        store.append(TimelineEntry(f"e{k}", "PROMPT0001-1-1", float(k), Event.CANARY_JUDGED))
+    entries = store.timeline("PROMPT0001-1-1")
+    copies = AuditCopies(s3, bucket)
+    for entry in entries:
+        copies.put(entry.to_dict())
+    time.sleep(1.1)  # S3 dates versions by the second
+    copies.put({**entries[3].to_dict(), "by": "somebody else"})
+
+    assert copies.timeline("PROMPT0001-1-1") == entries
+    assert copy_problems(entries, copies.timeline("PROMPT0001-1-1")) == []
+    assert copies.timeline("PROMPT0001-2-1") == []
+
+
+def test_logging_is_set_up_and_taken_back_on_the_real_interface(client: Client) -> None:
+    bedrock, logs = client("bedrock"), client("logs")
+    logs.create_log_group(logGroupName=GROUP)
+    switch, memory = BedrockLogging(bedrock), ParameterMemory(client("ssm"), "/promptlane/invocation-logging/found")
+    wanted = {"cloudWatchConfig": {"logGroupName": GROUP, "roleArn": "arn:aws:iam::111122223333:role/x"}}
+
+    assert switch.read() is None
+    switch_on(switch, memory, wanted)
+    assert (switch.read() or {})["cloudWatchConfig"]["logGroupName"] == GROUP
+    switch_back(switch, memory)
+    assert switch.read() is None
+    assert memory.load() is None
+
+
+def test_versions_can_be_deleted_once_and_prompts_never(client: Client) -> None:
+    prompts = BedrockPrompts(client("bedrock-agent"))
+    draft = PromptDraft("gone", "amazon.nova-lite-v1:0", (), template="Hi")
+    prompt_id = prompts.write_draft(draft)
+    prompts.publish(prompt_id, description="")
+    prompts.publish(prompt_id, description="")
+
+    prompts.delete(prompt_id, 1)
+    prompts.delete(prompt_id, 1)
+
+    assert [n for n, _ in prompts.versions(prompt_id)] == [2]
+    with pytest.raises(InvalidInput, match="never deleted"):
+        prompts.delete(prompt_id, 0)
