@@ -42,6 +42,7 @@ class DeploymentConfig:
     invocation_logging: `on` lets the Audit stack set up Bedrock's model invocation logging.
     mask_personal_data: mask e-mail addresses, phone and card numbers in the invocation log.
     audit_retention_days: Object Lock of the audit bucket.
+    on_call: e-mail addresses that get every notice (rollbacks with their evidence, ends of releases, dead letters).
     subscription_admins: patterns of the principal ARNs that may change reviewers' topics; without any, the execution
         roles of the CDK bootstrap.
     keep_versions: how many versions of a prompt `housekeep` leaves in Bedrock; all are archived in the report bucket.
@@ -64,6 +65,7 @@ class DeploymentConfig:
     invocation_logging: InvocationLogging = "on"
     mask_personal_data: bool = False
     audit_retention_days: int = 365
+    on_call: tuple[str, ...] = ()
     subscription_admins: tuple[str, ...] = ()
     keep_versions: int = 8
     version_quota: int = 10
@@ -192,6 +194,15 @@ def _patterns(value: Any) -> tuple[str, ...]:
     return tuple(str(one) for one in given)
 
 
+def _emails(value: Any) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    given = [str(one).strip().lower() for one in listed] if isinstance(listed, (list, tuple)) else []
+    if not given or not all(_EMAIL.fullmatch(one) for one in given):
+        raise ValueError("write e-mail addresses, separated by commas")
+    return tuple(dict.fromkeys(given))
+
+
+_EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 _ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::(\d{12}|\*):[\w+=,.@/*-]+")
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -211,6 +222,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "invocation_logging": _one_of("off", "on"),
     "mask_personal_data": _flag,
     "audit_retention_days": _whole(low=1, high=36500),
+    "on_call": _emails,
     "subscription_admins": _patterns,
     "keep_versions": _whole(low=2, high=1000),
     "version_quota": _whole(low=3, high=1000),

@@ -84,7 +84,7 @@ def up(port: int, *, auth: bool = False, context: dict[str, Any] | None = None, 
 
 def local_context() -> dict[str, Any]:
     """CDK context of a deployment on the embedded AWS: assets for this host instead of arm64."""
-    return {"promptlane:lambda_target": "host"}
+    return {"promptlane:lambda_target": "host", "promptlane:on_call": "on-call@example.com"}
 
 
 def _logger(log: Any) -> Callable[[str], None]:

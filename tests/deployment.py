@@ -39,7 +39,14 @@ ROLES = (
     "equal", "thin",
 )  # fmt: skip
 """One prompt for each role that a test needs, so that tests do not wait for each other's locks."""
+JUDGED = ("regressed", "equal", "thin")
+"""Roles whose releases the judge decides, in one step."""
 
+STEPS = """\
+    - {weight: 10%, min_bake: 5m, max_time: 20d}
+    - {weight: 50%, min_bake: 5m, max_time: 20d}
+"""
+ONE_STEP = "    - {weight: 20%, min_bake: 5m, max_time: 20d}\n"
 POLICY = """
 review:
   reviewers: [{{name: prompt-review, email: {role}@example.com}}]
@@ -50,9 +57,7 @@ models: {{allowed: [amazon.nova-lite-v1:0]}}
 tests: {{margin: 20%, min_pass_rate: 50%, max_concurrency: {concurrency}, batch_size: 4}}
 canary:
   steps:
-    - {{weight: 10%, min_bake: 5m, max_time: 20d}}
-    - {{weight: 50%, min_bake: 5m, max_time: 20d}}
-watch: {{for: 10d, holdback: 5%}}
+{steps}watch: {{for: 10d, holdback: 5%}}
 request: {{timeout: 2, slow_after: 1}}
 """
 SUITE = """
@@ -84,7 +89,9 @@ def prompt_folders(parent: Path) -> Path:
                         "variables": list(content.variables)})
         )  # fmt: skip
         expires, concurrency = ("6s" if role == "expiring" else "1d"), (1 if role == "tested" else 10)
-        (folder / "release.yaml").write_text(POLICY.format(role=role, expires=expires, concurrency=concurrency))
+        steps = ONE_STEP if role in JUDGED else STEPS
+        policy = POLICY.format(role=role, expires=expires, concurrency=concurrency, steps=steps)
+        (folder / "release.yaml").write_text(policy)
         (folder / "suite.yaml").write_text(SUITE)
     _investigated(parent)
     return parent
@@ -106,7 +113,7 @@ def _investigated(parent: Path) -> None:
     shutil.copytree(PROMPTS / "support-assistant", folder)
     content = (folder / "prompt.yaml").read_text()
     (folder / "prompt.yaml").write_text(content.replace("name: support-assistant", "name: e2e-investigated", 1))
-    strict = POLICY.format(role="investigated", expires="1d", concurrency=10)
+    strict = POLICY.format(role="investigated", expires="1d", concurrency=10, steps=STEPS)
     (folder / "release.yaml").write_text(strict[: strict.index("canary:")] + LAX)
 
 

@@ -10,6 +10,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secrets
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -58,6 +59,8 @@ class StateStack(Stack):
             removal_policy=self._removal,
         )
         notices = AlarmTopic(self, "Notices", config=config, key=message_key, alarms="*", shown_as="Promptlane notices")
+        for email in config.on_call:
+            notices.topic.add_subscription(subscriptions.EmailSubscription(email))
         alarms = AlarmTopic(
             self, "Alarms", config=config, key=message_key, alarms=f"{config.name}/*", shown_as="Promptlane fuse"
         )

@@ -26,6 +26,7 @@ SETTINGS = {
     "promptlane:arrival_seconds": "3",
     "promptlane:time_scale": "0.00667",
     "promptlane:reconcile_minutes": "1",
+    "promptlane:on_call": "on-call@example.com",
 }
 """20 minutes of baking take 8 seconds; counts are complete 3 seconds after the longest request, since the simulated
 application sends its metrics every second."""

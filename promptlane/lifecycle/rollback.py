@@ -10,7 +10,7 @@ from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unav
 from promptlane.domain.names import OUTAGE, Event, Phase, Track, parse_alarm_arn
 from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.route import Cause, NothingToGoBackTo, Route, roll_back
-from promptlane.domain.timeline import TimelineEntry, from_iso
+from promptlane.domain.timeline import TimelineEntry, from_iso, iso
 
 PATH_CALLS: Final = 2
 """Network calls from the request to the safe route: one read, one conditional write."""
@@ -120,13 +120,32 @@ def _notice(done: RolledBack, route: Route) -> tuple[str, str]:
     ]
     evidence = detail.get("evidence")
     if isinstance(evidence, Mapping):
-        lines += ["", "Evidence:", *[f"  {k}: {v}" for k, v in evidence.items()]]
+        lines += ["", "Evidence:", *[f"  {line}" for line in _evidence(evidence)]]
     lines += [
         "",
         "Its content is quarantined: it gets no traffic again without a new, explicit, reviewed release.",
         f"What happened:  promptlane history {done.prompt}",
     ]
     return f"[Promptlane] {done.prompt}: version {detail.get('version')} rolled back", "\n".join(lines)
+
+
+def _evidence(evidence: Mapping[str, Json]) -> list[str]:
+    """An alarm's or a judgement's evidence in words; as it is where it is neither."""
+    try:
+        if "alarm" in evidence:
+            return [f"alarm {evidence['alarm']}", f"in ALARM since {iso(float(evidence['changed_at']))}"]
+        rows = [
+            f"{name}: {_rate(m['trial'])} against {_rate(m['control'])}; evidence of harm {m['harm']:.3g}"
+            for name, m in evidence["metrics"].items()
+        ]
+        return [f"harm {evidence['harm']:.3g}, decides at {evidence['harm_needed']:.3g}", *rows, *evidence["notes"]]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return [f"{key}: {value}" for key, value in evidence.items()]
+
+
+def _rate(pair: tuple[int, int]) -> str:
+    n, bad = pair
+    return f"{bad:,} of {n:,} ({100 * bad / n:.2f} %)" if n else "no request"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
         ("retain", 1),
         ("budget_usd_per_prompt", -5),
         ("subscription_admins", "everybody"),
+        ("on_call", "nobody"),
+        ("on_call", []),
         ("retian", "false"),
     ],
 )
@@ -65,3 +67,8 @@ def test_administrators_of_subscriptions_may_be_a_list_or_separated_by_commas(ro
     arns = ("arn:aws:iam::123456789012:role/deploy-*", "arn:aws:iam::123456789012:user/root")
     assert read_config({"promptlane:subscription_admins": ",".join(arns)}, root=root).subscription_admins == arns
     assert read_config({"promptlane:subscription_admins": list(arns)}, root=root).subscription_admins == arns
+
+
+def test_people_on_call_are_named_once_each(root: Path) -> None:
+    given = "ann@example.com, Bob@Example.com,bob@example.com"
+    assert read_config({"promptlane:on_call": given}, root=root).on_call == ("ann@example.com", "bob@example.com")

@@ -169,6 +169,29 @@ def test_afterwards_it_is_told_and_the_execution_stopped(world: World) -> None:
     assert ARN.format("canary") in body
 
 
+def test_the_mail_gives_the_judges_evidence_in_words(world: World) -> None:
+    metric = {"control": [4000, 80], "trial": [1000, 52], "harm": 123.4, "advance": None, "inflation": 1.0}
+    silent = {"control": [10, 0], "trial": [0, 0], "harm": 1.0, "advance": 1.0, "inflation": 1.0}
+    evidence = {"harm": 61.7, "harm_needed": 20.0, "metrics": {"Refusal": metric, "Error": silent}, "notes": ["odd"]}
+    event = {"prompt": "support", "release_id": release_id(ID, 2), "cause": "judge", "reason": "worse"}
+    handler.handle({**event, "evidence": evidence}, Context())
+    _, body = world.notices.sent[-1]
+    for line in (
+        "harm 61.7, decides at 20",
+        "Refusal: 52 of 1,000 (5.20 %) against 80 of 4,000 (2.00 %); evidence of harm 123",
+        "Error: no request against 0 of 10 (0.00 %); evidence of harm 1",
+        "odd",
+    ):
+        assert f"  {line}\n" in body
+
+
+@pytest.mark.parametrize("evidence", [{"harm": "much"}, {"metrics": [1]}, {"alarm": "a", "changed_at": "soon"}])
+def test_evidence_that_cannot_be_read_is_mailed_as_it_is(world: World, evidence: dict[str, Any]) -> None:
+    event = {"prompt": "support", "release_id": release_id(ID, 2), "cause": "judge", "reason": "worse"}
+    assert handler.handle({**event, "evidence": evidence}, Context())["result"] == "rolled_back"
+    assert f"  {next(iter(evidence))}: " in world.notices.sent[-1][1]
+
+
 def test_a_duplicate_or_second_alarm_changes_nothing_more(world: World) -> None:
     handler.handle(alarm(), Context())
     revision = world.route().revision
