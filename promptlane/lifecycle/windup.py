@@ -26,7 +26,7 @@ def wind_up(
     release = releases.get(release_id)
     route = _settled(release, routes, releases, clock)
     outcome = _outcome(release, route, claimed)
-    why = reason if outcome is claimed else f"{reason} (found {outcome} on the route)" if reason else ""
+    why = _why(release, releases, outcome, claimed, reason)
     while not release.ended:
         now = clock()
         detail = {"outcome": outcome.value, "reason": why}
@@ -72,6 +72,15 @@ def _outcome(release: Release, route: Route | None, claimed: Outcome) -> Outcome
         return Outcome.PROMOTED
     # Nobody but the route can say that a version was promoted or rolled back.
     return Outcome.FAILED if claimed in (Outcome.PROMOTED, Outcome.ROLLED_BACK) else claimed
+
+
+def _why(release: Release, releases: ReleaseStore, outcome: Outcome, claimed: Outcome, reason: str) -> str:
+    """Why it ended so: a rollback has said so itself; else what the caller says, with what the route says otherwise."""
+    if outcome is Outcome.ROLLED_BACK:
+        told = [e for e in releases.timeline(release.release_id) if e.event is Event.ROLLED_BACK]
+        if told:
+            return str(told[-1].detail.get("reason", ""))
+    return reason if outcome is claimed or not reason else f"{reason} (found {outcome} on the route)"
 
 
 def _start_next(release: Release, releases: ReleaseStore, queue: IntakeQueue) -> None:
