@@ -86,6 +86,25 @@ def test_rollbacks_have_reserved_concurrency(synthesized: Synthesized) -> None:
     assert synthesized.function("roll_back")[2]["ReservedConcurrentExecutions"] == 5
 
 
+def test_an_alarm_that_no_rollback_took_ends_where_somebody_is_told(synthesized: Synthesized) -> None:
+    _, _, subscription = synthesized.one("AWS::SNS::Subscription", "/RollBack/")
+    assert subscription["Protocol"] == "lambda"
+    _, letters, _ = synthesized.one("AWS::SQS::Queue", "/DeadAlarms/")
+    assert subscription["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": [letters, "Arn"]}
+    assert synthesized.function("roll_back")[2]["DeadLetterConfig"]["TargetArn"] == {"Fn::GetAtt": [letters, "Arn"]}
+    _, _, alarm = synthesized.one("AWS::CloudWatch::Alarm", "/DeadAlarms/")
+    assert {"Name": "QueueName", "Value": {"Fn::GetAtt": [letters, "QueueName"]}} in alarm["Dimensions"]
+    assert (alarm["Threshold"], alarm["MetricName"]) == (1, "ApproximateNumberOfMessagesVisible")
+    assert "Notices" in text(alarm["AlarmActions"])
+
+
+def test_people_on_call_get_the_notices(tmp_path: Path, config: DeploymentConfig) -> None:
+    made = synthesize(DeploymentConfig(prompts_dir=config.prompts_dir, on_call=("ann@example.com",)), tmp_path)
+    _, topic, _ = made.one("AWS::SNS::Topic", "/Notices/")
+    found = [p for _, _, p in made.resources("AWS::SNS::Subscription") if p["Endpoint"] == "ann@example.com"]
+    assert [(p["Protocol"], p["TopicArn"]) for p in found] == [("email", {"Ref": topic})]
+
+
 def test_dead_executions_are_wound_up(synthesized: Synthesized) -> None:
     _, _, rule = synthesized.one("AWS::Events::Rule", "/ExecutionDied/")
     assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
