@@ -2,7 +2,8 @@
 
 Every measurement is a fresh process, ours and theirs alternating, 1,000 calls (500 cases x 2 prompts, two deterministic
 assertions a case, no cache). The rate is taken where both look alike, at the model: calls from the first one's arrival
-to the last answer, so start-up does not count; the wall time of the whole process is noted too. Writes
+to the last answer, so start-up does not count; the wall time of the whole process is noted too. Beside them stand bare
+threads over http.client, which tell what the machine and the model stub allow at that moment. Writes
 `.local/bench/runner.json`. `python -m benchmarks.runner --quick` leaves the repetitions out.
 """
 
@@ -120,6 +121,27 @@ def ours(url: str, concurrency: int, cases: int) -> tuple[float, float]:
     return elapsed, float(done.stdout.split()[-1])
 
 
+BARE = """
+import http.client, sys, threading
+host, calls, concurrency = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+left = iter(range(calls))
+def work():
+    connection = http.client.HTTPConnection(host)
+    while next(left, None) is not None:
+        connection.request("POST", "/model/m/converse", body=b"{}", headers={"content-type": "application/json"})
+        connection.getresponse().read()
+workers = [threading.Thread(target=work) for _ in range(concurrency)]
+for worker in workers: worker.start()
+for worker in workers: worker.join()
+"""
+
+
+def bare(url: str, concurrency: int, calls: int) -> None:
+    """What the machine can do at all now: threads of http.client that sign nothing, check nothing and keep nothing."""
+    command = [sys.executable, "-c", BARE, url.removeprefix("http://"), str(calls), str(concurrency)]
+    subprocess.run(command, check=True)
+
+
 def promptfoo_missing() -> str:
     """Why promptfoo cannot be run; empty when it can."""
     if not (PROMPTFOO / "node_modules" / "promptfoo").is_dir():
@@ -164,9 +186,11 @@ def measure(url: str, repetitions: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for concurrency, cases in LEVELS.items():
-            mine, theirs, walls, their_walls, memory = [], [], [], [], []
+            mine, theirs, floors, walls, their_walls, memory = [], [], [], [], [], []
             for _ in range(repetitions):
                 seen(url)
+                bare(url, concurrency, 2 * cases)
+                floors.append(_rate(seen(url), 2 * cases))
                 wall, peak = ours(url, concurrency, cases)
                 walls.append(wall)
                 memory.append(peak)
@@ -185,6 +209,7 @@ def measure(url: str, repetitions: int) -> dict[str, Any]:
                 "ours_per_s": round(own, 1),
                 "promptfoo_per_s": None if other is None else round(other, 1),
                 "ideal_per_s": ideal,
+                "bare_http_per_s": round(statistics.median(floors), 1),
                 "ours_share_of_ideal": round(own / ideal, 3),
                 "times_promptfoo": None if other is None else round(own / other, 1),
                 "ours_wall_s": round(statistics.median(walls), 2),
@@ -208,7 +233,7 @@ def _line(level: dict[str, Any]) -> str:
     times = f" ({level['times_promptfoo']}x)" if level["times_promptfoo"] else ""
     return (
         f"concurrency {level['concurrency']:>3}: ours {level['ours_per_s']:7.1f}/s, {level['ours_share_of_ideal']:.1%} "
-        f"of {level['ideal_per_s']:.0f}, promptfoo {other}{times}, our peak {level['ours_peak_mb']} MB"
+        f"of {level['ideal_per_s']:.0f} (bare {level['bare_http_per_s']:.1f}/s), promptfoo {other}{times}, our peak {level['ours_peak_mb']} MB"
     )
 
 
