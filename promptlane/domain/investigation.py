@@ -285,8 +285,7 @@ def _stories(facts: Gathered) -> Iterator[Story]:
 def _approvers(entries: Iterable[TimelineEntry]) -> Iterator[str]:
     seen = set()
     for entry in entries:
-        said = str(entry.detail.get("decision") or "")
-        if entry.event is Event.REVIEWER_DECIDED and said.startswith("approve") and entry.by not in seen:
+        if entry.event is Event.REVIEWER_DECIDED and entry.detail.get("choice") == "approve" and entry.by not in seen:
             seen.add(entry.by)
             yield entry.by
 
@@ -312,6 +311,8 @@ def _timeline(facts: Gathered) -> Iterator[Happening]:
         if facts.window.holds(entry.at) and entry.event is not Event.REVIEW_VIEWED:
             happened.append(_of_entry(entry))
     for change in facts.alarms:
+        if "ALARM" not in (change.old, change.new):
+            continue  # an alarm that finds its first data, or none, says nothing
         if facts.window.holds(change.at):
             what = f"alarm {change.alarm}: {change.old} → {change.new}"
             reason = f" ({one_line(change.reason, 200)})" if change.reason else ""
@@ -332,7 +333,7 @@ def _of_entry(entry: TimelineEntry) -> Happening:
     parts = [f"version {version}"] if version else []
     if (weight := detail.get("weight")) is not None:
         parts.append(f"{float(weight) / 100:g}% of traffic")
-    for name in ("decision", "verdict", "outcome", "cause", "judgement", "restored", "reason"):
+    for name in ("choice", "decision", "verdict", "outcome", "cause", "judgement", "restored", "reason"):
         if detail.get(name) not in (None, ""):
             parts.append(f"{'' if name == 'reason' else name + ' '}{detail[name]}")
     told = f": {one_line('; '.join(parts), 240)}" if parts else ""
