@@ -100,7 +100,7 @@ def prompt_folders(parent: Path) -> Path:
 LAX = """
 canary:
   steps: [{weight: 20%, min_bake: 5m, max_time: 20d}]
-  guard_metrics: {error: {margin_abs: 50%}, refusal: {margin_abs: 80%}}
+  guard_metrics: {error: {margin_abs: 50%}, refusal: {margin_abs: 80%, tolerance: 75%}}
 fuse: {error: 90%, refusal: 90%}
 watch: {for: 10d, holdback: 10%}
 request: {timeout: 6, slow_after: 3}

@@ -30,7 +30,7 @@ NOW = 1_760_000_400.0
 T0 = NOW - 7200
 ID = "PROMPT0001"
 NAME = "support-assistant"
-AUTHOR = "arn:aws:iam::111122223333:user/ada"
+AUTHOR = "arn:aws:iam::111122223333:user/author"
 EDITOR = "arn:aws:iam::111122223333:user/grace"
 TEMPLATE = "You help customers.\nQuestion: {{question}}\nAnswer:"
 STRICT = "You help customers. Decline what is not about orders.\nQuestion: {{question}}\nAnswer:"
@@ -216,7 +216,7 @@ def _released(case: Case, version: int, at: float, by: str) -> None:
     case.releases.record_ended(
         release,
         entry(version, "started", at - 900, Event.STARTED, by, version=version),
-        entry(version, "decision", at - 300, Event.REVIEWER_DECIDED, "lin@example.com", decision="approve"),
+        entry(version, "decision", at - 300, Event.REVIEWER_DECIDED, "support-lead@example.com", choice="approve"),
         entry(version, "route/1", at, Event.CANARY_SHIFTED, version=version, weight=1000, stable=version - 1),
         entry(version, "route/2", at + 600, Event.PROMOTED, version=version),
     )
