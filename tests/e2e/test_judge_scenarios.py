@@ -130,6 +130,12 @@ def test_a_subtle_regression_is_rolled_back_by_the_judge(scenarios: dict[str, Sc
     route = deployed.route(scenario.role)
     assert route is not None
     assert (route.stable.version, route.canary, route.phase) == (1, None, Phase.STEADY)
+    subject = f"{scenario.prompt}: version 2 rolled back"
+    (mail,) = deployed.wait(
+        lambda: [m for m in deployed.mail.messages() if subject in str(m["Subject"])], "nobody was told", 20
+    )
+    assert mail["To"] == "on-call@example.com"
+    assert "\n  Refusal: " in mail.get_content()
     replayed = deployed.promptlane("judge", "--replay", scenario.release_id)
     assert len(replayed["looks"]) == len(scenario.looks())
     assert all(look["same"] for look in replayed["looks"])
