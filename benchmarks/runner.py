@@ -233,7 +233,8 @@ def _line(level: dict[str, Any]) -> str:
     times = f" ({level['times_promptfoo']}x)" if level["times_promptfoo"] else ""
     return (
         f"concurrency {level['concurrency']:>3}: ours {level['ours_per_s']:7.1f}/s, {level['ours_share_of_ideal']:.1%} "
-        f"of {level['ideal_per_s']:.0f} (bare {level['bare_http_per_s']:.1f}/s), promptfoo {other}{times}, our peak {level['ours_peak_mb']} MB"
+        f"of {level['ideal_per_s']:.0f} "
+        f"(bare {level['bare_http_per_s']:.1f}/s), promptfoo {other}{times}, our peak {level['ours_peak_mb']} MB"
     )
 
 
