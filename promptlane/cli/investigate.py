@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.investigation import Investigation, Pair, percent, summary
+from promptlane.domain.findings import Investigation, Pair, percent, summary
 from promptlane.domain.invocation import Invocation
 from promptlane.domain.text import one_line, visible
 from promptlane.domain.timeline import iso

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Final, TypeVar
 
 from promptlane.domain.errors import NotFound, PromptlaneError
+from promptlane.domain.examples import with_conversations
+from promptlane.domain.findings import Investigation
 from promptlane.domain.inquiry import (
     CALL_EVENTS,
     CONTROL_EVENTS,
@@ -26,7 +28,7 @@ from promptlane.domain.inquiry import (
     TrailEvent,
     Window,
 )
-from promptlane.domain.investigation import Investigation, investigate, serving, with_conversations
+from promptlane.domain.investigation import investigate, serving
 from promptlane.domain.names import GuardName
 from promptlane.domain.ports import Clock, PromptStore, ReleaseStore, RouteStore
 from promptlane.domain.prompt import PromptVersion

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from promptlane.domain.findings import Happening, Investigation, Pair, Story, summary
 from promptlane.domain.inquiry import CallGroup
-from promptlane.domain.investigation import Happening, Investigation, Pair, Story, summary
 from promptlane.domain.invocation import Invocation
 from promptlane.domain.text import shortened, visible
 from promptlane.domain.timeline import iso

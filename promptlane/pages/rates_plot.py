@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from promptlane.domain.findings import Happening, percent
 from promptlane.domain.inquiry import Cell, Window
-from promptlane.domain.investigation import Happening, percent
 from promptlane.domain.timeline import iso
 
 from .markup import Html, join, tag

@@ -11,8 +11,8 @@ import pytest
 
 from promptlane.cli.times import moment
 from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.findings import Investigation
 from promptlane.domain.inquiry import AlarmChange, CallGroup, LoggingState, Sampled, TrailEvent
-from promptlane.domain.investigation import Investigation
 from promptlane.domain.names import Phase
 from promptlane.fakes import InMemoryRoutes
 from promptlane.lifecycle.inquire import inquire
@@ -57,7 +57,11 @@ def test_the_version_that_refuses_leads_with_its_numbers_and_people(case: Case) 
     assert (lead.contrast.metric, round(lead.contrast.exposed_rate, 2)) == ("Refusal", 0.2)
     assert lead.contrast.chance < 1e-6
     story = next(s for s in found.stories if s.version == 3)
-    assert (story.published_by, story.edited_by, story.approved_by) == (AUTHOR, (EDITOR,), ("lin@example.com",))
+    assert (story.published_by, story.edited_by, story.approved_by) == (
+        AUTHOR,
+        (EDITOR,),
+        ("support-lead@example.com",),
+    )
     assert (story.first_served, story.promoted_at) == (T0, T0 + 600)
     assert any("Decline what is not about orders" in line for line in found.diff)
 
