@@ -11,6 +11,7 @@ import pytest
 from functions.gateway import handler, requests
 from functions.gateway.openapi import DOCUMENT
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
+from promptlane.domain.errors import Unavailable
 
 
 def event(method: str, path: str, body: Any = None, *, query: dict[str, str] | None = None, **more: Any) -> Any:
@@ -167,6 +168,20 @@ def test_the_deadline_is_a_504_with_the_way_out(monkeypatch: pytest.MonkeyPatch)
     hung.set()
     assert status == 504
     assert "client library" in problem["detail"]
+
+
+def test_feedback_that_cannot_be_stored_is_a_503_and_may_be_sent_again(gateway: Gateway) -> None:
+    class Down:
+        def first(self, receipt_id: str, *, keep_seconds: float) -> bool:
+            raise Unavailable("the feedback table was not reached; try again")
+
+    _, answer = gateway("POST", "/prompts/greeter/converse", {"unit": "u", "variables": {"name": "A"}})
+    given, kept = {"receipt": answer["receipt"], "positive": True}, gateway.client._memory
+    gateway.client._memory = Down()
+    status, problem = gateway("POST", "/feedback", given)
+    assert (status, problem["type"]) == (503, "urn:promptlane:problem:temporarily-unavailable")
+    gateway.client._memory = kept
+    assert gateway("POST", "/feedback", given) == (200, {"counted": True})
 
 
 def test_a_defect_of_the_gateway_is_a_500_that_tells_callers_nothing(
