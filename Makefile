@@ -67,6 +67,10 @@ test-unit: $(PYTHON_READY)  ## the fast tests only
 e2e: setup chromium  ## tests in a real browser against a deployed embedded AWS
 	@$(VENV)/bin/pytest tests/e2e
 
+.PHONY: pictures
+pictures: setup chromium  ## the pictures of docs/review.md
+	@$(PY) -m tests.pictures
+
 .PHONY: chromium
 chromium:
 	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || \

@@ -12,7 +12,7 @@ from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.prompt import VersionRef
 from promptlane.domain.review import Authors, Choice, Decision, ReviewRequest
 from promptlane.domain.review_ports import ReviewStore
-from tests.support_review import ANN, BOB, EVE, LEA, RELEASE, key
+from tests.support_review import AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, key
 
 REQUEST = ReviewRequest(
     release_id=RELEASE,
@@ -20,21 +20,23 @@ REQUEST = ReviewRequest(
     prompt="support-assistant",
     candidate=VersionRef(2, "c" * 64, "arn:2"),
     stable=VersionRef(1, "5" * 64, "arn:1"),
-    policy=ReviewPolicy((ANN, BOB, LEA), quorum=2, required_groups=("legal",)),
-    authors=Authors((EVE,), ("a doubt",), complete=False),
+    policy=ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2, required_groups=("legal",)),
+    authors=Authors((AUTHOR,), ("a doubt",), complete=False),
     verdict="pass",
     code="ABCDEFGH",
     requested_at=1_780_000_000.25,
     expires_at=1_780_086_400.25,
     task_token="token-1",
-    reach={key(ANN): "confirmed"},
+    reach={key(LEAD): "confirmed"},
 )
 OUTCOME = {"decision": "approved", "by": "a", "reason": "b", "at": 1.5, "round": 1, "candidate": "c", "stable": None,
            "approvals": [{"reviewer": "x", "at": 2.5}]}  # fmt: skip
 
 
 def decision(who: str, choice: Choice = Choice.APPROVE, at: float = 1_780_000_001.5) -> Decision:
-    return Decision(who, choice, "because\nof <this>", at, "ann@example.com", "link", "203.0.113.7", "c" * 64, "5" * 64)
+    return Decision(
+        who, choice, "because\nof <this>", at, "support-lead@example.com", "link", "203.0.113.7", "c" * 64, "5" * 64
+    )
 
 
 class ReviewStoreContract:
@@ -51,7 +53,7 @@ class ReviewStoreContract:
 
     def test_the_same_round_again_changes_token_and_expiry_and_nothing_else(self, store: ReviewStore) -> None:
         store.open(REQUEST)
-        store.record(REQUEST, decision(key(ANN)))
+        store.record(REQUEST, decision(key(LEAD)))
         again = replace(REQUEST, task_token="token-2", expires_at=9.5, verdict="other")
         expected = replace(REQUEST, task_token="token-2", expires_at=9.5, decisions=1)
         assert store.open(again) == expected
@@ -66,7 +68,7 @@ class ReviewStoreContract:
 
     def test_a_later_round_replaces_an_earlier_one_and_never_the_other_way(self, store: ReviewStore) -> None:
         store.open(REQUEST)
-        store.record(REQUEST, decision(key(ANN)))
+        store.record(REQUEST, decision(key(LEAD)))
         later = replace(REQUEST, round=2, task_token="token-2")
         assert store.open(later) == later
         assert store.decisions(RELEASE, 2) == []
@@ -77,35 +79,35 @@ class ReviewStoreContract:
 
     def test_decisions_are_numbered_in_the_order_of_their_recording(self, store: ReviewStore) -> None:
         store.open(REQUEST)
-        store.record(REQUEST, decision(key(LEA), at=5.0))
+        store.record(REQUEST, decision(key(LEGAL), at=5.0))
         counted = store.get(RELEASE)
         assert counted is not None
-        store.record(counted, decision(key(ANN), Choice.REJECT, at=4.0))
+        store.record(counted, decision(key(LEAD), Choice.REJECT, at=4.0))
         assert store.decisions(RELEASE, 1) == [
-            replace(decision(key(LEA), at=5.0), number=1),
-            replace(decision(key(ANN), Choice.REJECT, at=4.0), number=2),
+            replace(decision(key(LEGAL), at=5.0), number=1),
+            replace(decision(key(LEAD), Choice.REJECT, at=4.0), number=2),
         ]
 
     def test_a_reviewer_decides_once(self, store: ReviewStore) -> None:
         store.open(REQUEST)
-        store.record(REQUEST, decision(key(ANN)))
+        store.record(REQUEST, decision(key(LEAD)))
         now = store.get(RELEASE)
         assert now is not None
         with pytest.raises(AlreadyExists):
-            store.record(now, decision(key(ANN), Choice.REJECT))
+            store.record(now, decision(key(LEAD), Choice.REJECT))
         assert store.get(RELEASE) == now
         assert [d.choice for d in store.decisions(RELEASE, 1)] == [Choice.APPROVE]
 
     def test_a_decision_on_what_was_read_too_long_ago_is_not_recorded(self, store: ReviewStore) -> None:
         store.open(REQUEST)
-        store.record(REQUEST, decision(key(ANN)))
+        store.record(REQUEST, decision(key(LEAD)))
         with pytest.raises(Conflict):
-            store.record(REQUEST, decision(key(BOB)))
+            store.record(REQUEST, decision(key(QUALITY)))
         assert len(store.decisions(RELEASE, 1)) == 1
 
     def test_an_outcome_is_written_once_and_only_over_the_decisions_it_rests_on(self, store: ReviewStore) -> None:
         store.open(REQUEST)
-        store.record(REQUEST, decision(key(ANN)))
+        store.record(REQUEST, decision(key(LEAD)))
         with pytest.raises(Conflict):
             store.close(REQUEST, OUTCOME)
         now = store.get(RELEASE)
@@ -113,7 +115,7 @@ class ReviewStoreContract:
         store.close(now, OUTCOME)
         closed = store.get(RELEASE)
         assert closed == replace(now, outcome=OUTCOME)
-        for refused in (lambda: store.close(now, OUTCOME), lambda: store.record(now, decision(key(BOB)))):
+        for refused in (lambda: store.close(now, OUTCOME), lambda: store.record(now, decision(key(QUALITY)))):
             with pytest.raises(Conflict):
                 refused()
 
@@ -147,8 +149,8 @@ class ReviewStoreContract:
 
     def test_notes_are_taken_until_the_round_is_over(self, store: ReviewStore) -> None:
         store.open(REQUEST)
-        store.note(REQUEST, authors=Authors((EVE,)), reach={key(BOB): "pending"})
-        noted = replace(REQUEST, authors=Authors((EVE,)), reach={key(BOB): "pending"})
+        store.note(REQUEST, authors=Authors((AUTHOR,)), reach={key(QUALITY): "pending"})
+        noted = replace(REQUEST, authors=Authors((AUTHOR,)), reach={key(QUALITY): "pending"})
         assert store.get(RELEASE) == noted
         store.note(replace(REQUEST, round=2), reach={})
         assert store.get(RELEASE) == noted

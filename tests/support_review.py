@@ -25,7 +25,7 @@ Json = Any
 ACCOUNT = "111122223333"
 PROMPT_ID = "PROMPTID12"
 RELEASE = f"{PROMPT_ID}-2-1"
-EVE = f"arn:aws:iam::{ACCOUNT}:user/eve"
+AUTHOR = f"arn:aws:iam::{ACCOUNT}:user/author"
 
 
 def person(name: str, *groups: str, principals: Sequence[str] | None = None) -> Reviewer:
@@ -34,7 +34,7 @@ def person(name: str, *groups: str, principals: Sequence[str] | None = None) -> 
     return Reviewer(name=name, email=f"{name.lower()}@example.com", groups=groups, principals=arns)
 
 
-ANN, BOB, LEA = person("Ann"), person("Bob"), person("Lea", "legal")
+LEAD, QUALITY, LEGAL = person("support-lead"), person("support-quality"), person("legal-desk", "legal")
 OLD = PromptDraft(
     name="support-assistant",
     model="amazon.nova-lite-v1:0",
@@ -54,7 +54,7 @@ NEW = replace(
 class World:
     """Everything around one review. `now` is the clock."""
 
-    policy: ReviewPolicy = field(default_factory=lambda: ReviewPolicy(reviewers=(ANN, BOB, LEA)))
+    policy: ReviewPolicy = field(default_factory=lambda: ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL)))
     old: PromptDraft = OLD
     new: PromptDraft = NEW
     description: str = "Warmer greeting, no promises"
@@ -69,13 +69,16 @@ class World:
         self.post, self.prompts = FakePost(self.states), FakePrompts()
         self.prompts.publish(self.old, prompt_id=PROMPT_ID, at=1_000)
         self.prompts.publish(self.new, prompt_id=PROMPT_ID, description=self.description, at=9_000)
-        by_eve = (Touch("UpdatePrompt", 8_999, EVE, "IAMUser"), Touch("CreatePromptVersion", 9_000, EVE, "IAMUser", 2))
-        self.trail = FakeTrail(*(by_eve if self.events is None else self.events))
+        by_author = (
+            Touch("UpdatePrompt", 8_999, AUTHOR, "IAMUser"),
+            Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2),
+        )
+        self.trail = FakeTrail(*(by_author if self.events is None else self.events))
         self.enrolments = FakeEnrolments({"support-assistant": Policy(review=self.policy)}, suite={})
         sha256, _ = self.enrolments.capture("support-assistant")
         stable, candidate = self.prompts.version(PROMPT_ID, 1), self.prompts.version(PROMPT_ID, 2)
         release = Release(
-            RELEASE, "support-assistant", self.now - 500, EVE, state="testing", candidate=candidate.ref,
+            RELEASE, "support-assistant", self.now - 500, AUTHOR, state="testing", candidate=candidate.ref,
             stable=stable.ref, policy_sha256=sha256, round=1, verdict={"verdict": self.verdict},
         )  # fmt: skip
         self.releases.start(release, TimelineEntry(f"{RELEASE}/started", RELEASE, self.now - 500, Event.STARTED))

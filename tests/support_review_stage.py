@@ -29,10 +29,10 @@ from promptlane.domain.prompt import canonical_json
 from promptlane.domain.release import Release
 from promptlane.domain.review import reviewer_key
 from promptlane.domain.timeline import TimelineEntry
-from tests.support_review import ANN, BOB, LEA, NEW, OLD
+from tests.support_review import LEAD, LEGAL, NEW, OLD, QUALITY
 
 Json = Any
-POLICY = ReviewPolicy((ANN, BOB, LEA), quorum=1, required_groups=("legal",))
+POLICY = ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=1, required_groups=("legal",))
 WAITING = {
     "QueryLanguage": "JSONata",
     "StartAt": "Wait",

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from functions.request_review import handler as request_review
 from local.running import EmbeddedAws
 from promptlane.domain.policy import Reviewer, ReviewPolicy
-from tests.support_review import ANN, BOB, LEA, NEW, OLD, RELEASE, World
+from tests.support_review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, World
 from tests.support_review_stage import staged
 from tests.support_site import Site, serving
 
@@ -26,7 +26,7 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-TWO = ReviewPolicy(reviewers=(ANN, BOB, LEA), quorum=2, required_groups=("legal",))
+TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2, required_groups=("legal",))
 XSS = "</textarea></td></table><script>console.error('ran')</script><img src=x onerror=\"console.error('ran')\">"
 
 
@@ -92,64 +92,64 @@ def test_a_quorum_of_two_reads_the_email_opens_the_link_reads_the_diff_and_decid
     site: WorldSite, visitor: Any
 ) -> None:
     world = site.world
-    ann = visitor()
-    ann.page.goto(site.here(world.link(ANN)))
-    diff = ann.page.locator("#changes .side")
+    lead = visitor()
+    lead.page.goto(site.here(world.link(LEAD)))
+    diff = lead.page.locator("#changes .side")
     assert diff.is_visible()
     assert diff.locator("del").all_inner_texts()[0] == "politely"
     assert diff.locator("ins").all_inner_texts()[0] == "warmly"
-    assert "refund-after-30-days" in ann.page.locator("#tests").inner_text()
-    assert "Lea (legal)" in ann.page.locator("#people").inner_text()
-    assert ann.decide("approve", world.code(), "Friendlier, and no promises") == "You approved version 2"
-    assert "1 more approval, among them an approval from legal" in ann.page.locator("main").inner_text()
+    assert "refund-after-30-days" in lead.page.locator("#tests").inner_text()
+    assert "legal-desk (legal)" in lead.page.locator("#people").inner_text()
+    assert lead.decide("approve", world.code(), "Friendlier, and no promises") == "You approved version 2"
+    assert "1 more approval, among them an approval from legal" in lead.page.locator("main").inner_text()
     assert world.tokens.answers == {}
 
-    lea = visitor(viewport=PHONE, color_scheme="dark", is_mobile=True, has_touch=True)
-    lea.page.goto(site.here(world.link(LEA)))
-    assert "approved" in lea.page.locator("#people").inner_text()
-    assert lea.decide("approve", world.code().lower().replace("-", " "), "Fine by legal") == "You approved version 2"
-    assert "The review is complete: approved" in lea.page.locator("main").inner_text()
+    legal = visitor(viewport=PHONE, color_scheme="dark", is_mobile=True, has_touch=True)
+    legal.page.goto(site.here(world.link(LEGAL)))
+    assert "approved" in legal.page.locator("#people").inner_text()
+    assert legal.decide("approve", world.code().lower().replace("-", " "), "Fine by legal") == "You approved version 2"
+    assert "The review is complete: approved" in legal.page.locator("main").inner_text()
     assert world.tokens.answers["token-1"]["decision"] == "approved"
-    assert ann.said == lea.said == []
-    assert all(url.startswith((site.address, "data:")) for url in [*ann.asked, *lea.asked])
+    assert lead.said == legal.said == []
+    assert all(url.startswith((site.address, "data:")) for url in [*lead.asked, *legal.asked])
 
 
 def test_a_rejection_with_a_reason_ends_it_and_the_other_is_told(site: WorldSite, visitor: Any) -> None:
     world = site.world
-    bob = visitor()
-    bob.page.goto(site.here(world.link(BOB)))
-    assert bob.decide("reject", world.code(), "Line one\nLine two") == "You rejected version 2"
-    ann = visitor()
-    ann.page.goto(site.here(world.link(ANN)))
-    assert ann.page.get_by_role("heading", level=1).inner_text() == "This review is over"
-    assert "rejected" in ann.page.locator("main").inner_text()
+    quality = visitor()
+    quality.page.goto(site.here(world.link(QUALITY)))
+    assert quality.decide("reject", world.code(), "Line one\nLine two") == "You rejected version 2"
+    lead = visitor()
+    lead.page.goto(site.here(world.link(LEAD)))
+    assert lead.page.get_by_role("heading", level=1).inner_text() == "This review is over"
+    assert "rejected" in lead.page.locator("main").inner_text()
     assert world.tokens.answers["token-1"]["decision"] == "rejected"
 
 
 def test_the_whole_page_works_by_keyboard_alone(site: WorldSite, visitor: Any) -> None:
     world = site.world
-    ann = visitor()
-    ann.page.goto(site.here(world.link(ANN)))
-    ann.page.keyboard.press("Tab")
-    assert ann.page.evaluate("document.activeElement.textContent") == "Skip to the decision"
-    ann.page.keyboard.press("Enter")
-    ann.page.keyboard.press("Tab")
-    ann.page.keyboard.press("Space")
-    assert ann.page.evaluate("document.activeElement.id") == "approve"
-    ann.page.keyboard.press("Tab")
-    ann.page.keyboard.type(world.code())
-    ann.page.keyboard.press("Tab")
-    ann.page.keyboard.type("Read it by keyboard")
-    ann.page.keyboard.press("Tab")
-    ann.page.keyboard.press("Enter")
-    ann.page.get_by_role("heading", name="You approved version 2").wait_for()
+    lead = visitor()
+    lead.page.goto(site.here(world.link(LEAD)))
+    lead.page.keyboard.press("Tab")
+    assert lead.page.evaluate("document.activeElement.textContent") == "Skip to the decision"
+    lead.page.keyboard.press("Enter")
+    lead.page.keyboard.press("Tab")
+    lead.page.keyboard.press("Space")
+    assert lead.page.evaluate("document.activeElement.id") == "approve"
+    lead.page.keyboard.press("Tab")
+    lead.page.keyboard.type(world.code())
+    lead.page.keyboard.press("Tab")
+    lead.page.keyboard.type("Read it by keyboard")
+    lead.page.keyboard.press("Tab")
+    lead.page.keyboard.press("Enter")
+    lead.page.get_by_role("heading", name="You approved version 2").wait_for()
     assert world.request.decisions == 1
 
 
 def test_a_screen_reader_is_told_everything_by_role_and_name(site: WorldSite, visitor: Any) -> None:
-    ann = visitor()
-    ann.page.goto(site.here(site.world.link(ANN)))
-    page = ann.page
+    lead = visitor()
+    lead.page.goto(site.here(site.world.link(LEAD)))
+    page = lead.page
     for title in ("What changes", "If it is approved", "Who decides", "Your decision"):
         assert page.get_by_role("region", name=title).count() == 1
     assert page.get_by_role("group", name="Does this version go to users?").count() == 1
@@ -168,14 +168,14 @@ def test_a_screen_reader_is_told_everything_by_role_and_name(site: WorldSite, vi
 
 def test_everything_works_without_javascript(site: WorldSite, visitor: Any) -> None:
     world = site.world
-    ann = visitor(java_script_enabled=False)
-    ann.page.goto(site.here(world.link(ANN)))
-    ann.page.get_by_text("One column").click()
-    assert ann.page.locator("#changes .unified").is_visible()
-    assert not ann.page.locator("#changes .side").is_visible()
-    ann.page.get_by_text("Side by side").click()
-    assert ann.page.locator("#changes .side").is_visible()
-    assert ann.decide("approve", world.code(), "No script needed") == "You approved version 2"
+    lead = visitor(java_script_enabled=False)
+    lead.page.goto(site.here(world.link(LEAD)))
+    lead.page.get_by_text("One column").click()
+    assert lead.page.locator("#changes .unified").is_visible()
+    assert not lead.page.locator("#changes .side").is_visible()
+    lead.page.get_by_text("Side by side").click()
+    assert lead.page.locator("#changes .side").is_visible()
+    assert lead.decide("approve", world.code(), "No script needed") == "You approved version 2"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -183,22 +183,22 @@ def test_on_a_phone_nothing_runs_off_the_screen_and_the_diff_is_one_column(
     site: WorldSite, visitor: Any, scheme: str
 ) -> None:
     phone = visitor(viewport=PHONE, color_scheme=scheme, is_mobile=True)
-    phone.page.goto(site.here(site.world.link(ANN)))
+    phone.page.goto(site.here(site.world.link(LEAD)))
     assert phone.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert phone.page.locator("#changes .unified").is_visible()
     assert not phone.page.locator("#changes .side").is_visible()
     button = phone.page.get_by_role("button").bounding_box()
     assert button is not None
     assert button["height"] >= 44
-    phone.page.goto(site.here(site.world.link(ANN)) + "x")
+    phone.page.goto(site.here(site.world.link(LEAD)) + "x")
     assert phone.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_background(site: WorldSite, visitor: Any, scheme: str) -> None:
-    ann = visitor(color_scheme=scheme)
-    ann.page.goto(site.here(site.world.link(ANN)))
-    low = ann.page.evaluate(CONTRAST)
+    lead = visitor(color_scheme=scheme)
+    lead.page.goto(site.here(site.world.link(LEAD)))
+    low = lead.page.evaluate(CONTRAST)
     assert low == []
 
 
@@ -226,7 +226,7 @@ CONTRAST = """() => {
 def test_a_scanner_that_follows_every_link_and_reloads_decides_nothing(site: WorldSite, visitor: Any) -> None:
     world = site.world
     scanner = visitor()
-    for who in (ANN, BOB, LEA):
+    for who in (LEAD, QUALITY, LEGAL):
         scanner.page.goto(site.here(world.link(who)))
         for href in scanner.page.eval_on_selector_all("a", "links => links.map(a => a.href)"):
             scanner.page.goto(href)
@@ -241,7 +241,7 @@ def test_a_scanner_that_submits_the_form_by_script_decides_nothing(site: WorldSi
     world = site.world
     scanner = visitor()
     for choice in ("approve", "reject"):
-        scanner.page.goto(site.here(world.link(ANN)))
+        scanner.page.goto(site.here(world.link(LEAD)))
         # What a scanner knows is on the page: it fills every field with it and submits past the browser's own checks.
         scanner.page.evaluate(
             """choice => {
@@ -261,7 +261,7 @@ def test_a_bare_request_of_any_kind_decides_nothing(site: WorldSite, browser: Br
     world = site.world
     context = browser.new_context()
     form = urlencode({"decision": "approve", "code": world.code(), "reason": "scanned"})
-    link = site.here(world.link(ANN))
+    link = site.here(world.link(LEAD))
     for method in ("GET", "HEAD", "PUT"):
         context.request.fetch(f"{link}&{form}", method=method)
     context.request.post(link, data='{"decision": "approve"}', headers={"content-type": "application/json"})
@@ -272,12 +272,12 @@ def test_a_bare_request_of_any_kind_decides_nothing(site: WorldSite, browser: Br
 
 def test_going_back_and_sending_again_counts_once(site: WorldSite, visitor: Any) -> None:
     world = site.world
-    ann = visitor()
-    ann.page.goto(site.here(world.link(ANN)))
-    ann.decide("approve", world.code(), "First")
-    ann.page.go_back()
-    ann.page.goto(site.here(world.link(ANN)))
-    assert ann.page.get_by_role("heading", level=1).inner_text() == "You already approved this version"
+    lead = visitor()
+    lead.page.goto(site.here(world.link(LEAD)))
+    lead.decide("approve", world.code(), "First")
+    lead.page.go_back()
+    lead.page.goto(site.here(world.link(LEAD)))
+    assert lead.page.get_by_role("heading", level=1).inner_text() == "You already approved this version"
     assert world.request.decisions == 1
 
 
@@ -285,34 +285,34 @@ def test_going_back_and_sending_again_counts_once(site: WorldSite, visitor: Any)
 
 
 def test_markup_in_every_text_runs_nothing_and_the_console_stays_silent(visitor: Any) -> None:
-    mallory = Reviewer(XSS, ANN.email, (XSS,), ANN.principals)
+    mallory = Reviewer(XSS, LEAD.email, (XSS,), LEAD.principals)
     evil = replace(NEW, template=f"{XSS}\n{{{{customer_name}}}} {{{{question}}}}\n\u202eevil\u202c\x00")
-    world = World(ReviewPolicy((mallory, BOB), quorum=2), old=replace(OLD, model=XSS), new=evil, description=XSS)
+    world = World(ReviewPolicy((mallory, QUALITY), quorum=2), old=replace(OLD, model=XSS), new=evil, description=XSS)
     world.ask()
     world.briefs.reports["report.html"] = f"<!doctype html><title>r</title><p>report {XSS}"
     with serving(world) as site:
-        ann = visitor()
-        ann.page.goto(site.here(world.link(ANN)))
-        assert "<script>" in ann.page.locator("#changes").inner_text()
-        assert "⟦U+202E⟧" in ann.page.locator("#changes").inner_text()
-        assert ann.page.locator("script, img, iframe, object").count() == 0
-        ann.page.get_by_label("Reason").fill(XSS)
-        ann.page.get_by_label("Approve", exact=True).check()
-        ann.page.get_by_label("Short code from your email").fill("AAAA-AAAA")
-        ann.page.get_by_role("button").click()
-        assert ann.page.get_by_label("Reason").input_value() == XSS
-        ann.decide("approve", world.code(), XSS)
-        assert "<script>" in ann.page.locator("main").inner_text()
-        bob = visitor()
-        bob.page.goto(site.here(world.link(BOB)))
-        assert "<script>" in bob.page.locator("#people").inner_text()
+        lead = visitor()
+        lead.page.goto(site.here(world.link(LEAD)))
+        assert "<script>" in lead.page.locator("#changes").inner_text()
+        assert "⟦U+202E⟧" in lead.page.locator("#changes").inner_text()
+        assert lead.page.locator("script, img, iframe, object").count() == 0
+        lead.page.get_by_label("Reason").fill(XSS)
+        lead.page.get_by_label("Approve", exact=True).check()
+        lead.page.get_by_label("Short code from your email").fill("AAAA-AAAA")
+        lead.page.get_by_role("button").click()
+        assert lead.page.get_by_label("Reason").input_value() == XSS
+        lead.decide("approve", world.code(), XSS)
+        assert "<script>" in lead.page.locator("main").inner_text()
+        quality = visitor()
+        quality.page.goto(site.here(world.link(QUALITY)))
+        assert "<script>" in quality.page.locator("#people").inner_text()
         # The browser itself reports the answer to the wrong code; nothing else may be said.
-        assert [text for text in ann.said if "422" not in text] == bob.said == []
+        assert [text for text in lead.said if "422" not in text] == quality.said == []
         # The stored report is another part's page. Should it ever hold a script, the sandbox stops it: the browser
         # says that it blocked it, and nothing ran.
-        bob.page.goto(site.here(world.link(BOB)).replace(f"/{RELEASE}?", f"/{RELEASE}/report?"))
-        assert "ran" not in bob.said
-        assert bob.said
+        quality.page.goto(site.here(world.link(QUALITY)).replace(f"/{RELEASE}?", f"/{RELEASE}/report?"))
+        assert "ran" not in quality.said
+        assert quality.said
 
 
 @pytest.mark.parametrize(
@@ -325,17 +325,17 @@ def test_markup_in_every_text_runs_nothing_and_the_console_stays_silent(visitor:
 )
 def test_each_wrong_link_says_what_is_wrong(site: WorldSite, visitor: Any, spoil: Any, heading: str) -> None:
     stranger = visitor()
-    stranger.page.goto(site.here(spoil(site.world, site.world.link(ANN))))
+    stranger.page.goto(site.here(spoil(site.world, site.world.link(LEAD))))
     assert stranger.page.get_by_role("heading", level=1).inner_text() == heading
     assert stranger.page.locator("form").count() == 0
 
 
 def test_a_form_that_was_open_while_the_review_expired_decides_nothing(site: WorldSite, visitor: Any) -> None:
     world = site.world
-    ann = visitor()
-    ann.page.goto(site.here(world.link(ANN)))
+    lead = visitor()
+    lead.page.goto(site.here(world.link(LEAD)))
     world.now = world.request.expires_at + 1
-    assert ann.decide("approve", site.world.code(), "Too late") == "This link has expired"
+    assert lead.decide("approve", site.world.code(), "Too late") == "This link has expired"
     assert world.request.decisions == 0
 
 
@@ -357,9 +357,9 @@ def test_from_the_email_file_to_the_answered_workflow(embedded_aws: EmbeddedAws,
         return found
 
     with staged(embedded_aws, "100000000777") as stage, serving() as site:
-        stage.confirm(eventually, ANN.email, LEA.email)
+        stage.confirm(eventually, LEAD.email, LEGAL.email)
         request_review.handle({"release_id": stage.release_id, "round": 1, "task_token": stage.task_token}, None)
-        for who in (ANN, LEA):
+        for who in (LEAD, LEGAL):
             token, code = stage.link(eventually, who.email)
             reader = visitor(viewport=PHONE, is_mobile=True)
             reader.page.goto(f"{site.address}/live/review/{stage.release_id}?t={token}")

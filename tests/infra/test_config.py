@@ -70,5 +70,5 @@ def test_administrators_of_subscriptions_may_be_a_list_or_separated_by_commas(ro
 
 
 def test_people_on_call_are_named_once_each(root: Path) -> None:
-    given = "ann@example.com, Bob@Example.com,bob@example.com"
-    assert read_config({"promptlane:on_call": given}, root=root).on_call == ("ann@example.com", "bob@example.com")
+    given = "on-call@example.com, Desk@Example.com,desk@example.com"
+    assert read_config({"promptlane:on_call": given}, root=root).on_call == ("on-call@example.com", "desk@example.com")

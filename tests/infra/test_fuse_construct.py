@@ -15,7 +15,7 @@ from promptlane.domain import fuse
 from promptlane.domain.names import Track, parse_alarm_arn
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy, WatchPolicy
 
-POLICY = Policy(review=ReviewPolicy((Reviewer("Ann", "ann@example.com"),)))
+POLICY = Policy(review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)))
 
 
 @pytest.fixture(scope="module")

@@ -99,9 +99,9 @@ def test_an_alarm_that_no_rollback_took_ends_where_somebody_is_told(synthesized:
 
 
 def test_people_on_call_get_the_notices(tmp_path: Path, config: DeploymentConfig) -> None:
-    made = synthesize(DeploymentConfig(prompts_dir=config.prompts_dir, on_call=("ann@example.com",)), tmp_path)
+    made = synthesize(DeploymentConfig(prompts_dir=config.prompts_dir, on_call=("on-call@example.com",)), tmp_path)
     _, topic, _ = made.one("AWS::SNS::Topic", "/Notices/")
-    found = [p for _, _, p in made.resources("AWS::SNS::Subscription") if p["Endpoint"] == "ann@example.com"]
+    found = [p for _, _, p in made.resources("AWS::SNS::Subscription") if p["Endpoint"] == "on-call@example.com"]
     assert [(p["Protocol"], p["TopicArn"]) for p in found] == [("email", {"Ref": topic})]
 
 

@@ -23,10 +23,10 @@ from promptlane.domain.link import Link, parse
 from promptlane.domain.mail import Mail
 from promptlane.domain.review import reviewer_key
 from tests.review_contract import ReviewStoreContract
-from tests.support_review import ANN, BOB, NEW, OLD
+from tests.support_review import LEAD, NEW, OLD, QUALITY
 
 Client = Callable[[str], Any]
-ANN_MAIL = "ann@example.com"
+LEAD_MAIL = "support-lead@example.com"
 
 
 class TestDynamoReviews(ReviewStoreContract):
@@ -59,7 +59,7 @@ def test_briefs_are_kept_and_a_missing_one_is_named(client: Client) -> None:
     s3 = client("s3")
     s3.create_bucket(Bucket="reports-of-reviews")
     briefs = S3Briefs(s3, "reports-of-reviews")
-    brief = Brief("PROMPTID12-2-1", 1, "p", 2, "why \u202e", ("eve",), "eve", NEW.variants(), OLD.variants(), 1)
+    brief = Brief("PROMPTID12-2-1", 1, "p", 2, "why \u202e", ("author",), "author", NEW.variants(), OLD.variants(), 1)
     briefs.put(brief)
     assert briefs.get("PROMPTID12-2-1", 1).fingerprints == (NEW.fingerprint, OLD.fingerprint)
     with pytest.raises(NotFound, match="round 2"):
@@ -71,10 +71,10 @@ def test_briefs_are_kept_and_a_missing_one_is_named(client: Client) -> None:
 def topics(client: Client) -> ReviewerTopics:
     """One reviewer with a topic and an unconfirmed email subscription, as a deployment leaves it."""
     sns, ssm = client("sns"), client("ssm")
-    arn = sns.create_topic(Name="review-ann")["TopicArn"]
-    value = json.dumps({"email": ANN_MAIL, "topic": arn})
-    ssm.put_parameter(Name=f"/promptlane/reviewers/{reviewer_key(ANN_MAIL)}", Value=value, Type="String")
-    sns.subscribe(TopicArn=arn, Protocol="email", Endpoint=ANN_MAIL)
+    arn = sns.create_topic(Name="review-lead")["TopicArn"]
+    value = json.dumps({"email": LEAD_MAIL, "topic": arn})
+    ssm.put_parameter(Name=f"/promptlane/reviewers/{reviewer_key(LEAD_MAIL)}", Value=value, Type="String")
+    sns.subscribe(TopicArn=arn, Protocol="email", Endpoint=LEAD_MAIL)
     return ReviewerTopics(sns=sns, ssm=ssm, deployment="promptlane")
 
 
@@ -96,47 +96,47 @@ def confirmation(embedded_aws: EmbeddedAws, eventually: Callable[..., Any], acco
 def test_a_subscription_goes_from_pending_to_confirmed_and_protected(
     topics: ReviewerTopics, embedded_aws: EmbeddedAws, eventually: Callable[..., Any], account: str
 ) -> None:
-    assert topics.reach([ANN_MAIL]) == {ANN_MAIL: "pending"}
-    topics.confirm(ANN_MAIL, confirmation(embedded_aws, eventually, account))
-    assert topics.reach([ANN_MAIL]) == {ANN_MAIL: "confirmed"}
-    assert [(email, state) for email, _, state in topics.all()] == [(ANN_MAIL, "confirmed")]
-    topics.send(ANN_MAIL, Mail("Subject", "Körper\n" * 1_000))
+    assert topics.reach([LEAD_MAIL]) == {LEAD_MAIL: "pending"}
+    topics.confirm(LEAD_MAIL, confirmation(embedded_aws, eventually, account))
+    assert topics.reach([LEAD_MAIL]) == {LEAD_MAIL: "confirmed"}
+    assert [(email, state) for email, _, state in topics.all()] == [(LEAD_MAIL, "confirmed")]
+    topics.send(LEAD_MAIL, Mail("Subject", "Körper\n" * 1_000))
     eventually(lambda: any("Körper" in m.get_content() for m in embedded_aws.mails()))
 
 
 def test_an_unexpected_subscription_blocks_the_email_and_says_so(topics: ReviewerTopics, client: Client) -> None:
     queue = client("sqs").create_queue(QueueName="eavesdropper")["QueueUrl"]
     arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    client("sns").subscribe(TopicArn=topics.topic(ANN_MAIL), Protocol="sqs", Endpoint=arn)
-    assert topics.reach([ANN_MAIL]) == {ANN_MAIL: "unexpected"}
+    client("sns").subscribe(TopicArn=topics.topic(LEAD_MAIL), Protocol="sqs", Endpoint=arn)
+    assert topics.reach([LEAD_MAIL]) == {LEAD_MAIL: "unexpected"}
     with pytest.raises(NotApplicable, match="unexpected subscription"):
-        topics.send(ANN_MAIL, Mail("Subject", "secret link"))
+        topics.send(LEAD_MAIL, Mail("Subject", "secret link"))
     assert "Messages" not in client("sqs").receive_message(QueueUrl=queue)
 
 
 def test_a_reviewer_without_a_topic_or_subscription_is_told_apart(topics: ReviewerTopics, client: Client) -> None:
-    assert topics.reach(["bob@example.com"]) == {"bob@example.com": "no_topic"}
-    for subscription in client("sns").list_subscriptions_by_topic(TopicArn=topics.topic(ANN_MAIL))["Subscriptions"]:
+    assert topics.reach(["support-quality@example.com"]) == {"support-quality@example.com": "no_topic"}
+    for subscription in client("sns").list_subscriptions_by_topic(TopicArn=topics.topic(LEAD_MAIL))["Subscriptions"]:
         if subscription["SubscriptionArn"].startswith("arn:"):
             client("sns").unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
-    bare = client("sns").create_topic(Name="review-bob")["TopicArn"]
+    bare = client("sns").create_topic(Name="review-quality")["TopicArn"]
     client("ssm").put_parameter(
-        Name=f"/promptlane/reviewers/{reviewer_key('bob@example.com')}",
-        Value=json.dumps({"email": "bob@example.com", "topic": bare}), Type="String",
+        Name=f"/promptlane/reviewers/{reviewer_key('support-quality@example.com')}",
+        Value=json.dumps({"email": "support-quality@example.com", "topic": bare}), Type="String",
     )  # fmt: skip
-    assert topics.reach(["bob@example.com"]) == {"bob@example.com": "missing"}
+    assert topics.reach(["support-quality@example.com"]) == {"support-quality@example.com": "missing"}
 
 
 @pytest.mark.parametrize("text", ["", "https://example.com/", "not a token", "https://sns/?Token="])
 def test_what_is_no_confirmation_link_is_refused_with_the_remedy(topics: ReviewerTopics, text: str) -> None:
     with pytest.raises(InvalidInput, match="without opening it"):
-        topics.confirm(ANN_MAIL, text)
+        topics.confirm(LEAD_MAIL, text)
 
 
 def test_a_wrong_token_confirms_nothing(topics: ReviewerTopics) -> None:
     with pytest.raises((InvalidInput, NotFound, Unavailable)):
-        topics.confirm(ANN_MAIL, "0123456789abcdef0123456789abcdef")
-    assert topics.reach([ANN_MAIL]) == {ANN_MAIL: "pending"}
+        topics.confirm(LEAD_MAIL, "0123456789abcdef0123456789abcdef")
+    assert topics.reach([LEAD_MAIL]) == {LEAD_MAIL: "pending"}
 
 
 def test_authors_are_found_in_the_trail_that_bedrock_calls_leave(
@@ -160,7 +160,7 @@ def test_authors_are_found_in_the_trail_that_bedrock_calls_leave(
 
     touches = eventually(found)
     authors = attribute(
-        touches, (ANN, BOB), version=2, since=first["createdAt"].timestamp(), published_at=published,
+        touches, (LEAD, QUALITY), version=2, since=first["createdAt"].timestamp(), published_at=published,
         now=datetime.now(UTC).timestamp() + 1_000,
     )  # fmt: skip
     assert authors.principals

@@ -14,7 +14,7 @@ from functions.request_review import handler as request_review
 from local.running import EmbeddedAws
 from promptlane.domain.names import Event
 from promptlane.domain.timeline import chain_problems
-from tests.support_review import ANN, LEA
+from tests.support_review import LEAD, LEGAL
 from tests.support_review_stage import Stage, staged
 
 
@@ -25,23 +25,23 @@ def stage(embedded_aws: EmbeddedAws, account: str) -> Iterator[Stage]:
 
 
 def test_from_the_workflows_token_to_its_answer(stage: Stage, eventually: Callable[..., Any]) -> None:
-    stage.confirm(eventually, ANN.email, LEA.email)
+    stage.confirm(eventually, LEAD.email, LEGAL.email)
     request_review.handle({"release_id": stage.release_id, "round": 1, "task_token": stage.task_token}, None)
-    ann, code = stage.link(eventually, ANN.email)
-    page = stage.http("GET", ann)
+    lead, code = stage.link(eventually, LEAD.email)
+    page = stage.http("GET", lead)
     assert page["statusCode"] == 200
     assert "Warmer greeting" in page["body"]
     # The account's root published it: who that was cannot be told, so the policy asks for one more approval.
     assert "0 of 2" in page["body"]
-    assert "Bob" in page["body"]
+    assert "support-quality" in page["body"]
     assert "has not confirmed the subscription" in page["body"]
     form = {"decision": "approve", "code": code, "reason": "Read it"}
-    assert stage.http("POST", ann, {**form, "code": "AAAA-AAAA"})["statusCode"] == 422
-    assert stage.http("POST", ann, form)["statusCode"] == 200
+    assert stage.http("POST", lead, {**form, "code": "AAAA-AAAA"})["statusCode"] == 422
+    assert stage.http("POST", lead, form)["statusCode"] == 200
     assert stage.status()["status"] == "RUNNING"
 
-    lea, code = stage.link(eventually, LEA.email)
-    done = stage.http("POST", lea, {**form, "code": code})
+    legal, code = stage.link(eventually, LEGAL.email)
+    done = stage.http("POST", legal, {**form, "code": code})
     assert "The review is complete: approved" in done["body"]
     eventually(lambda: stage.status()["status"] == "SUCCEEDED")
     release = stage.releases.get(stage.release_id)
@@ -55,14 +55,14 @@ def test_from_the_workflows_token_to_its_answer(stage: Stage, eventually: Callab
         "Reviewer Decided", "Review Decided",
     ]  # fmt: skip
     assert chain_problems(timeline) == []
-    assert stage.http("POST", lea, {**form, "code": code})["statusCode"] == 200
+    assert stage.http("POST", legal, {**form, "code": code})["statusCode"] == 200
     assert len(stage.releases.timeline(stage.release_id)) == len(timeline) + 1  # the replay is on record
 
 
 def test_an_answer_after_the_workflow_is_gone_is_no_error(stage: Stage, eventually: Callable[..., Any]) -> None:
-    stage.confirm(eventually, LEA.email)
+    stage.confirm(eventually, LEGAL.email)
     request_review.handle({"release_id": stage.release_id, "round": 1, "task_token": stage.task_token}, None)
-    token, code = stage.link(eventually, LEA.email)
+    token, code = stage.link(eventually, LEGAL.email)
     stage.client("stepfunctions").stop_execution(executionArn=stage.execution)
     done = stage.http("POST", token, {"decision": "reject", "code": code, "reason": "No"})
     assert done["statusCode"] == 200
@@ -75,16 +75,16 @@ def test_a_latecomer_gets_the_link_from_the_schedule_and_decides_by_identity_too
     request_review.handle({"release_id": stage.release_id, "round": 1, "task_token": stage.task_token}, None)
     hindered = [e for e in stage.releases.timeline(stage.release_id) if e.event == Event.REVIEW_HINDERED]
     assert any("cannot be met by email now" in str(e.detail["what"]) for e in hindered)
-    stage.confirm(eventually, LEA.email)
+    stage.confirm(eventually, LEGAL.email)
     assert remind.handle({}, None)["failed"] == 0
-    token, _ = stage.link(eventually, LEA.email)
+    token, _ = stage.link(eventually, LEGAL.email)
     assert stage.http("HEAD", token)["statusCode"] == 200
     answer = decide.handle(
         {
             "pathParameters": {"release_id": stage.release_id},
             "requestContext": {
                 "http": {"sourceIp": "203.0.113.7"},
-                "authorizer": {"iam": {"userArn": LEA.principals[0]}},
+                "authorizer": {"iam": {"userArn": LEGAL.principals[0]}},
             },
             "body": json.dumps({"decision": "reject", "reason": "Not this one"}),
         },

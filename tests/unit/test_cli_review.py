@@ -18,14 +18,14 @@ from promptlane.cli.session import Session
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.prompt import canonical_json
-from tests.support_review import ANN, BOB, LEA, RELEASE, World
+from tests.support_review import LEAD, LEGAL, QUALITY, RELEASE, World
 
 
 class Topics:
     """The deployment's reviewers, as SNS would tell."""
 
     def __init__(self) -> None:
-        self.states = {ANN.email: "confirmed", BOB.email: "pending"}
+        self.states = {LEAD.email: "confirmed", QUALITY.email: "pending"}
 
     def all(self) -> Iterator[tuple[str, str, str]]:
         yield from ((email, f"arn:{email}", state) for email, state in self.states.items())
@@ -42,7 +42,7 @@ class Topics:
 
 @pytest.fixture
 def world() -> World:
-    made = World(ReviewPolicy((ANN, BOB, LEA), quorum=2), states={BOB.email: "pending"})
+    made = World(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2), states={QUALITY.email: "pending"})
     made.ask()
     return made
 
@@ -67,17 +67,17 @@ def test_every_reviewer_is_listed_with_what_keeps_email_away(world: World) -> No
 
 def test_a_reviewer_is_confirmed_and_a_wrong_link_refused(world: World) -> None:
     topics = Topics()
-    assert run(world, "reviewers", "confirm", BOB.email, "nonsense", topics=topics)[0] == 1
-    assert topics.states[BOB.email] == "pending"
-    assert run(world, "reviewers", "confirm", BOB.email, "https://sns/?Token=abc", topics=topics)[0] == 0
-    assert topics.states[BOB.email] == "confirmed"
-    assert "Do not open its link" in run(world, "reviewers", "subscribe", BOB.email, topics=topics)[1]
+    assert run(world, "reviewers", "confirm", QUALITY.email, "nonsense", topics=topics)[0] == 1
+    assert topics.states[QUALITY.email] == "pending"
+    assert run(world, "reviewers", "confirm", QUALITY.email, "https://sns/?Token=abc", topics=topics)[0] == 0
+    assert topics.states[QUALITY.email] == "confirmed"
+    assert "Do not open its link" in run(world, "reviewers", "subscribe", QUALITY.email, topics=topics)[1]
 
 
 def test_the_record_holds_everything_but_the_token_and_proves_itself(world: World, tmp_path: Path) -> None:
-    world.http("GET", world.token(ANN))
-    world.send(ANN, reason="Read all of it")
-    world.send(LEA, "reject", reason="No")
+    world.http("GET", world.token(LEAD))
+    world.send(LEAD, reason="Read all of it")
+    world.send(LEGAL, "reject", reason="No")
     out = tmp_path / "record.json"
     code, text = run(world, "record", RELEASE, "--out", str(out))
     assert code == 0
@@ -103,15 +103,15 @@ def test_a_record_that_cannot_be_written_says_where_to(world: World, tmp_path: P
 def test_status_can_tell_who_is_missing(world: World) -> None:
     deployment = Deployment("promptlane", {})
     deployment.__dict__["reviews"] = world.reviews
-    world.send(ANN)
+    world.send(LEAD)
     standing = review_standing(deployment, RELEASE, world.now)
     assert standing is not None
-    assert standing["approvals"] == ["Ann"]
-    assert standing["waits_for"] == ["Bob", "Lea"]
-    assert standing["not_reached"] == {"Bob": "has not confirmed the subscription"}
+    assert standing["approvals"] == ["support-lead"]
+    assert standing["waits_for"] == ["support-quality", "legal-desk"]
+    assert standing["not_reached"] == {"support-quality": "has not confirmed the subscription"}
     assert standing["warning"] == ""
     assert review_standing(deployment, "PROMPTID12-9-1", world.now) is None
     notes = review_notes(deployment, world.releases.get(RELEASE), world.now)
     assert notes[0] == "review: 1 of 2 approvals; waits for 1 more approval"
-    assert "Bob has not confirmed" in notes[1]
+    assert "support-quality has not confirmed" in notes[1]
     assert review_notes(deployment, replace(world.releases.get(RELEASE), state="canary"), world.now) == []

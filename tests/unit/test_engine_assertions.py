@@ -32,7 +32,7 @@ def grade(assertion: dict[str, Any], answer: Answer | str, **ports: Any) -> bool
 
 XY = [{"type": "contains", "value": "x"}, {"type": "contains", "value": "y"}]
 CASES: list[tuple[dict[str, Any], Any, Any]] = [
-    ({"type": "equals", "value": "Hello {{name}}"}, "Hello Ana\n", "Hello Bob"),
+    ({"type": "equals", "value": "Hello {{name}}"}, "Hello Ana\n", "Hello Ben"),
     ({"type": "equals", "value": {"a": [1]}}, '{"a": [1.0]}', '{"a": [2]}'),
     ({"type": "contains", "value": "Ana"}, "Dear Ana,", "Dear ana,"),
     ({"type": "icontains", "value": "STRASSE"}, "In der Straße", "In der Gasse"),

@@ -27,7 +27,7 @@ variables: [question]
 inference: {max_tokens: 50}
 """
 POLICY = """
-review: {reviewers: [{name: ana, email: ana@example.com}]}
+review: {reviewers: [{name: support-lead, email: support-lead@example.com}]}
 tests: {repeats: 1}
 """
 
@@ -46,7 +46,7 @@ class Deployed:
         version = self.prompts.publish(PromptDraft.from_dict(old), prompt_id="PROMPT0001")
         route = first_route(
             prompt="greeter", prompt_id="PROMPT0001", candidate=version.ref, release_id="PROMPT0001-1-1",
-            now=1.0, by="ana",
+            now=1.0, by="author",
         )  # fmt: skip
         self.routes.put(route, expected=None)
 

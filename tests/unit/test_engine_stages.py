@@ -25,7 +25,7 @@ from promptlane.fakes.objects import MemoryObjects, ScriptedModel
 from promptlane.fakes.stores import InMemoryReleases, InMemoryRoutes
 from promptlane.fakes.world import FakeEnrolments, FakePrompts
 
-REVIEW = {"reviewers": [{"name": "ana", "email": "ana@example.com"}]}
+REVIEW = {"reviewers": [{"name": "support-lead", "email": "support-lead@example.com"}]}
 QUICK = Retry(attempts=3, base=0.0)
 NOW = 1_800_000_000.0
 
@@ -66,10 +66,10 @@ class Desk:
         if not first:
             route = first_route(
                 prompt="support", prompt_id="PROMPT0001", candidate=stable.ref, release_id="PROMPT0001-1-1",
-                now=1.0, by="ana",
+                now=1.0, by="author",
             )  # fmt: skip
             self.routes.put(route, expected=None)
-        release = Release(self.release_id, "support", self.now, "ana", state="started")
+        release = Release(self.release_id, "support", self.now, "author", state="started")
         self.releases.start(release, TimelineEntry("s", self.release_id, self.now, Event.STARTED))
         self.releases.update(
             replace(

@@ -229,7 +229,7 @@ def test_suite_and_template_must_agree() -> None:
 def test_synth_warns_of_suites_that_can_prove_nothing() -> None:
     def warnings(n: int, **tests: Any) -> list[str]:
         cases = [{"vars": {"q": "x"}, "assert": ASSERT, "tags": ["unsafe"] if i < 3 else []} for i in range(n)]
-        review = {"reviewers": [{"name": "ana", "email": "ana@example.com"}]}
+        review = {"reviewers": [{"name": "support-lead", "email": "support-lead@example.com"}]}
         return synth_warnings(Policy.from_dict({"review": review, "tests": tests}), Suite.from_dict({"tests": cases}))
 
     assert "8 cases can never prove a margin of 5 points" in warnings(8)[0]

@@ -21,7 +21,7 @@ CONTEXT = StepContext(Phase.CANARY, 0, since=START, phase_since=START)
 
 def policy(*guards: GuardMetric, **canary: object) -> Policy:
     return Policy(
-        review=ReviewPolicy((Reviewer("Ann", "ann@example.com"),)),
+        review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)),
         canary=CanaryPolicy(
             steps=(Step(1000, 600, 6 * 3600),), ladder=(1.0,),
             guard_metrics=guards or (GuardMetric(GuardName.ERROR),), **canary,  # type: ignore[arg-type]

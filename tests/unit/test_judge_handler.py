@@ -25,7 +25,7 @@ from promptlane.fakes import (
 from promptlane.lifecycle.look import Ports
 
 NOW, RELEASE = 1_700_000_000.0, "ABCDEFGHIJ-2-1"
-POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "Ann", "email": "ann@example.com"}]}})
+POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "support-lead", "email": "support-lead@example.com"}]}})
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
         VersionRef(v, f"f{v}" * 32, f"arn:aws:bedrock:us-east-1:111122223333:prompt/P:{v}") for v in (1, 2)
     )
     releases, routes = InMemoryReleases(), InMemoryRoutes()
-    release = Release(RELEASE, "support", NOW - 900, "ann", state="canary", policy_sha256=sha)
+    release = Release(RELEASE, "support", NOW - 900, "operator", state="canary", policy_sha256=sha)
     releases.start(release, TimelineEntry("started", RELEASE, NOW - 900, Event.STARTED))
     route = Route("support", "ABCDEFGHIJ", stable, canary=canary, weight=500, release_id=RELEASE, phase=Phase.CANARY,
                   phase_since=NOW - 600, shifts=((NOW - 600, 500),))  # fmt: skip

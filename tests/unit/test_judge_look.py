@@ -41,7 +41,7 @@ def policy(**canary: object) -> Policy:
         **canary,
     }
     return Policy(
-        review=ReviewPolicy((Reviewer("Ann", "ann@example.com"),)),
+        review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)),
         canary=CanaryPolicy(**given),  # type: ignore[arg-type]
         watch=WatchPolicy(duration=3600, holdback=1000),
         request=RequestPolicy(timeout=28),
@@ -84,7 +84,7 @@ def world(route: Route | None = None, **canary: object) -> World:
     enrolments = FakeEnrolments({PROMPT: made})
     sha, _ = enrolments.capture(PROMPT)
     releases, routes, counts, blocks = InMemoryReleases(), InMemoryRoutes(), FakeCounts(), InMemoryBlocks()
-    release = Release(RELEASE, PROMPT, T0 - 900, "ann", state="canary", candidate=V2, stable=V1, policy_sha256=sha)
+    release = Release(RELEASE, PROMPT, T0 - 900, "operator", state="canary", candidate=V2, stable=V1, policy_sha256=sha)
     releases.start(release, TimelineEntry(f"{RELEASE}/started", RELEASE, T0 - 900, Event.STARTED))
     routes.put(route or in_canary(), expected=None)
     alarms, notices = FakeAlarms(), FakeNotices()
@@ -229,13 +229,13 @@ def test_a_step_that_ends_undecided_does_what_the_policy_says(undecided: str, ve
 def test_an_operator_pauses_and_advances() -> None:
     w = world()
     w.serve(T0, 60, per_minute=300, share=0.1, p0=0.01, p1=0.01)
-    release = w.releases.update(replace(w.releases.get(RELEASE), paused={"by": "ann", "reason": "lunch"}))
+    release = w.releases.update(replace(w.releases.get(RELEASE), paused={"by": "operator", "reason": "lunch"}))
     assert w.look(T0 + 4800).judgement == "hold"
     assert w.look(T0 + 7 * 3600).judgement == "hold"
-    w.releases.update(replace(release, paused=None, advance={"by": "ann", "reason": "known", "step": 0}))
+    w.releases.update(replace(release, paused=None, advance={"by": "operator", "reason": "known", "step": 0}))
     seen = w.look(T0 + 7 * 3600 + 60)
     assert seen.judgement == "advance"
-    assert "ann: known" in seen.reason
+    assert "operator: known" in seen.reason
     other_step = w.look(T0 + 7 * 3600 + 120, step=1)
     assert "known" not in other_step.reason
 

@@ -19,7 +19,7 @@ HOUR = 3600.0
 def policy(weight: int = 1000, max_time: float = 6 * HOUR, **guard: object) -> Policy:
     metric = GuardMetric(GuardName.ERROR, **{"margin_abs": 0.01, "margin_rel": 0.0, **guard})  # type: ignore[arg-type]
     canary = CanaryPolicy(steps=(Step(weight, 600, max_time),), guard_metrics=(metric,), ladder=(1.0,))
-    return Policy(review=ReviewPolicy((Reviewer("Ann", "ann@example.com"),)), canary=canary)
+    return Policy(review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)), canary=canary)
 
 
 @pytest.mark.parametrize(("rate", "margin", "requests"), [(0.001, 0.01, 350), (0.01, 0.01, 880), (0.05, 0.025, 615)])

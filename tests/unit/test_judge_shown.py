@@ -20,11 +20,11 @@ from promptlane.domain.policy import CanaryPolicy, GuardMetric, GuardName, Polic
 from promptlane.domain.timeline import TimelineEntry
 from promptlane.lifecycle.look import replay
 from promptlane.pages.evidence import evidence_plot, with_evidence
-from tests.support_review import ANN, RELEASE, World
+from tests.support_review import LEAD, RELEASE, World
 
 T0 = 1_700_000_040.0
 POLICY = Policy(
-    review=ReviewPolicy((Reviewer("Ann", "ann@example.com"),)),
+    review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)),
     canary=CanaryPolicy(steps=(Step(1000),), guard_metrics=(GuardMetric(GuardName.ERROR),), ladder=(1.0,)),
 )
 EVEN = tuple((40, 0) for _ in range(8))
@@ -80,17 +80,17 @@ def test_a_reason_cannot_inject_markup_into_the_plot() -> None:
 
 
 def test_the_reports_page_ends_with_the_evidence_under_its_own_policy() -> None:
-    world = World(ReviewPolicy((ANN,)))
+    world = World(ReviewPolicy((LEAD,)))
     world.ask()
     world.briefs.reports["report.html"] = (
         "<!doctype html><html><style>svg{height:1.5rem}</style><body><main><h1>Report</h1></main></body></html>"
     )
-    before = world.http("GET", world.token(ANN), path="/report")
+    before = world.http("GET", world.token(LEAD), path="/report")
     assert "evidence" not in before["body"]
     for entry in looks():
         hostile = {**entry.detail, "reason": "</main><script>alert(1)</script>"}
         world.releases.append(replace(entry, release_id=RELEASE, detail=hostile))
-    page = world.http("GET", world.token(ANN), path="/report")
+    page = world.http("GET", world.token(LEAD), path="/report")
     assert page["statusCode"] == 200
     assert page["body"].endswith("</svg></section></main></body></html>")
     assert "&lt;script&gt;" in page["body"]

@@ -12,7 +12,7 @@ from local.assistant import answer
 from local.model import ModelAnswer, ModelRequest
 
 DATA = """
-<customer>Ana Lima</customer>
+<customer>Ana L.</customer>
 <context>
 {context}
 </context>

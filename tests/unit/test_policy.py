@@ -63,7 +63,7 @@ def test_every_problem_is_named_at_once() -> None:
         ({}, "review"),
         ({"review": {"reviewers": []}}, "review.reviewers"),
         ({"review": {"reviewers": [{"name": "A", "email": "nobody"}]}}, "review.reviewers[0].email"),
-        ({"review": {"reviewers": [{"name": "A", "email": "a@b.co", "principals": ["bob"]}]}},
+        ({"review": {"reviewers": [{"name": "A", "email": "a@b.co", "principals": ["somebody"]}]}},
          "review.reviewers[0].principals"),
         ({"review": {"reviewers": [{"name": "A", "email": "a@b.co"}] * 2}}, "review.reviewers"),
         (with_section("canary", steps=[]), "canary.steps"),

@@ -12,15 +12,15 @@ from promptlane.aws.authors import CloudTrailTouches
 from promptlane.domain.attribution import Touch, Touches, attribute
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.review import Authors
-from tests.support_review import ACCOUNT, ANN, BOB, EVE, PROMPT_ID, person
+from tests.support_review import ACCOUNT, AUTHOR, LEAD, PROMPT_ID, QUALITY, person
 
-SSO = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Author_1a2b/eve@example.com"
+SSO = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Author_1a2b/author@example.com"
 CI = f"arn:aws:sts::{ACCOUNT}:assumed-role/ci-deploy/GitHubActions"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 
 
 def authors(
-    *events: Touch, reviewers: tuple[Reviewer, ...] = (ANN, BOB), now: float = 1_000_000.0, since: float = 1_000,
+    *events: Touch, reviewers: tuple[Reviewer, ...] = (LEAD, QUALITY), now: float = 1_000_000.0, since: float = 1_000,
     truncated: bool = False,
 ) -> Authors:  # fmt: skip
     return attribute(
@@ -37,20 +37,22 @@ def publication(arn: str, kind: str = "IAMUser", version: int = 2, at: float = 9
 
 
 def test_everybody_who_edited_since_the_last_version_and_the_publisher_are_authors() -> None:
-    found = authors(edit(EVE), edit(ANN.principals[0], 8_500), edit(BOB.principals[0], 500), publication(EVE))
-    assert found.principals == (ANN.principals[0], EVE)
+    found = authors(
+        edit(AUTHOR), edit(LEAD.principals[0], 8_500), edit(QUALITY.principals[0], 500), publication(AUTHOR)
+    )
+    assert found.principals == (AUTHOR, LEAD.principals[0])
     assert found.unattributed == ()
     assert found.complete
 
 
 def test_an_edit_after_the_publication_is_of_the_next_version() -> None:
-    assert authors(edit(EVE), publication(EVE), edit(ANN.principals[0], 9_002)).principals == (EVE,)
+    assert authors(edit(AUTHOR), publication(AUTHOR), edit(LEAD.principals[0], 9_002)).principals == (AUTHOR,)
 
 
 @pytest.mark.parametrize(
     ("arn", "kind", "told"),
     [
-        (EVE, "IAMUser", True),
+        (AUTHOR, "IAMUser", True),
         (SSO, "AssumedRole", True),
         (CI, "AssumedRole", False),
         (ROOT, "Root", False),
@@ -58,17 +60,17 @@ def test_an_edit_after_the_publication_is_of_the_next_version() -> None:
     ],
 )
 def test_only_an_identity_of_one_person_tells_the_author(arn: str, kind: str, told: bool) -> None:
-    assert (authors(edit(arn, kind=kind), publication(EVE)).unattributed == ()) is told
+    assert (authors(edit(arn, kind=kind), publication(AUTHOR)).unattributed == ()) is told
 
 
 def test_a_shared_role_that_the_policy_maps_to_a_reviewer_is_that_reviewer() -> None:
-    mapped = person("Ann", principals=[f"arn:aws:iam::{ACCOUNT}:role/ci-deploy"])
-    assert authors(edit(CI, kind="AssumedRole"), publication(EVE), reviewers=(mapped, BOB)).unattributed == ()
+    mapped = person("support-lead", principals=[f"arn:aws:iam::{ACCOUNT}:role/ci-deploy"])
+    assert authors(edit(CI, kind="AssumedRole"), publication(AUTHOR), reviewers=(mapped, QUALITY)).unattributed == ()
 
 
 def test_where_a_reviewer_has_no_principals_a_stranger_might_be_that_reviewer() -> None:
-    unmapped = person("Ann", principals=[])
-    assert authors(edit(EVE), publication(EVE), reviewers=(unmapped, BOB)).unattributed
+    unmapped = person("support-lead", principals=[])
+    assert authors(edit(AUTHOR), publication(AUTHOR), reviewers=(unmapped, QUALITY)).unattributed
 
 
 def test_missing_events_are_said_and_may_still_come_for_a_quarter_of_an_hour() -> None:
@@ -76,20 +78,20 @@ def test_missing_events_are_said_and_may_still_come_for_a_quarter_of_an_hour() -
     assert len(early.unattributed) == 2
     assert not early.complete
     assert authors(now=9_000.0 + 901).complete
-    assert not authors(edit(EVE), now=9_100.0).complete
-    assert authors(edit(EVE), publication(EVE), now=9_100.0).complete
+    assert not authors(edit(AUTHOR), now=9_100.0).complete
+    assert authors(edit(AUTHOR), publication(AUTHOR), now=9_100.0).complete
 
 
 def test_a_publication_of_another_version_does_not_count_as_this_one() -> None:
-    assert authors(edit(EVE), publication(EVE, version=3)).unattributed
-    assert authors(edit(EVE), publication(EVE, version=0, at=9_010)).unattributed == ()
-    assert authors(edit(EVE), publication(EVE, version=0, at=9_100)).unattributed
+    assert authors(edit(AUTHOR), publication(AUTHOR, version=3)).unattributed
+    assert authors(edit(AUTHOR), publication(AUTHOR, version=0, at=9_010)).unattributed == ()
+    assert authors(edit(AUTHOR), publication(AUTHOR, version=0, at=9_100)).unattributed
 
 
 def test_what_lies_beyond_cloudtrails_memory_is_said() -> None:
     later = 9_000.0 + 91 * 86_400
-    assert authors(edit(EVE), publication(EVE), now=later).unattributed
-    assert authors(edit(EVE), publication(EVE), truncated=True).unattributed
+    assert authors(edit(AUTHOR), publication(AUTHOR), now=later).unattributed
+    assert authors(edit(AUTHOR), publication(AUTHOR), truncated=True).unattributed
 
 
 class FakeCloudTrail:
@@ -108,7 +110,7 @@ class FakeCloudTrail:
         return answer | ({"NextToken": str(start + 2)} if start + 2 < len(found) else {})
 
 
-def record(name: str, at: float, arn: str = EVE, **more: Any) -> dict[str, Any]:
+def record(name: str, at: float, arn: str = AUTHOR, **more: Any) -> dict[str, Any]:
     return {
         "eventName": name,
         "eventTime": datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -167,14 +169,14 @@ def test_a_trail_without_end_is_cut_and_says_so() -> None:
 
 def test_a_first_version_is_told_from_the_creation_of_the_prompt_on() -> None:
     late = 200 * 86_400.0
-    created = Touch("CreatePrompt", late - 500, EVE, "IAMUser")
-    published = Touch("CreatePromptVersion", late, EVE, "IAMUser", 2)
+    created = Touch("CreatePrompt", late - 500, AUTHOR, "IAMUser")
+    published = Touch("CreatePromptVersion", late, AUTHOR, "IAMUser", 2)
 
     def first(*events: Touch) -> Authors:
-        return attribute(Touches(events), (ANN, BOB), version=2, since=0, published_at=late, now=late + 1_000)
+        return attribute(Touches(events), (LEAD, QUALITY), version=2, since=0, published_at=late, now=late + 1_000)
 
     assert first(created, published).unattributed == ()
-    assert "creation" in first(edit(EVE, late - 10), published).unattributed[0]
+    assert "creation" in first(edit(AUTHOR, late - 10), published).unattributed[0]
 
 
 def test_the_lookup_is_bounded_in_time() -> None:

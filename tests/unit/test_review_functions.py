@@ -16,15 +16,15 @@ from functions.remind import handler as remind
 from functions.request_review import handler as request_review
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.policy import ReviewPolicy
-from tests.support_review import ANN, BOB, EVE, RELEASE, World
+from tests.support_review import AUTHOR, LEAD, QUALITY, RELEASE, World
 
 Json = Any
-ANN_ARN = ANN.principals[0]
+LEAD_ARN = LEAD.principals[0]
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World(ReviewPolicy((ANN, BOB), quorum=2))
+    made = World(ReviewPolicy((LEAD, QUALITY), quorum=2))
     monkeypatch.setattr(decide, "wire", lambda: made.desk)
     monkeypatch.setattr(operate, "wire", lambda: made.releases)
     monkeypatch.setattr(request_review, "wire", lambda: made.round)
@@ -33,7 +33,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     return made
 
 
-def call(module: Any, body: Any, *, arn: str | None = ANN_ARN, release_id: str = RELEASE, encoded: bool = False,
+def call(module: Any, body: Any, *, arn: str | None = LEAD_ARN, release_id: str = RELEASE, encoded: bool = False,
          operation: str = "") -> tuple[int, Json]:  # fmt: skip
     text = body if isinstance(body, str) else json.dumps(body)
     answer = module.handle(
@@ -58,16 +58,16 @@ def test_a_decision_answers_where_the_review_stands(world: World) -> None:
     assert (status, body["standing"], body["needed"], body["approvals"]) == (200, "open", 2, 1)
     status, body = call(decide, {"decision": "reject", "reason": "changed my mind"})
     assert (status, body["decision"]) == (409, "approve")
-    status, body = call(decide, {"decision": "approve", "reason": "ok"}, arn=BOB.principals[0])
+    status, body = call(decide, {"decision": "approve", "reason": "ok"}, arn=QUALITY.principals[0])
     assert (status, body["standing"]) == (200, "approved")
-    assert world.tokens.answers["token-1"]["by"] == f"{ANN_ARN}, {BOB.principals[0]}"
+    assert world.tokens.answers["token-1"]["by"] == f"{LEAD_ARN}, {QUALITY.principals[0]}"
 
 
 @pytest.mark.parametrize(
     ("body", "options", "status", "says"),
     [
         ({"decision": "approve", "reason": "ok"}, {"arn": None}, 403, "IAM identity"),
-        ({"decision": "approve", "reason": "ok"}, {"arn": EVE}, 403, "no reviewer"),
+        ({"decision": "approve", "reason": "ok"}, {"arn": AUTHOR}, 403, "no reviewer"),
         ({"decision": "approve", "reason": "ok"}, {"release_id": "PROMPTID12-9-1"}, 404, "PROMPTID12-9-1"),
         ({"decision": "maybe", "reason": "ok"}, {}, 400, "approve or reject"),
         ({"decision": "approve"}, {}, 400, "reason"),
@@ -106,14 +106,14 @@ def canary(world: World, **changes: Any) -> None:
 def test_an_operator_pauses_resumes_and_advances_with_name_and_reason(world: World) -> None:
     canary(world)
     status, body = call(operate, {"reason": "odd answers"}, operation="pause")
-    assert (status, body["paused"]["by"], body["paused"]["reason"]) == (200, ANN_ARN, "odd answers")
+    assert (status, body["paused"]["by"], body["paused"]["reason"]) == (200, LEAD_ARN, "odd answers")
     assert call(operate, {"reason": "again"}, operation="pause")[0] == 409
     assert call(operate, {"reason": "no"}, operation="advance")[0] == 409
     assert call(operate, {"reason": "fine"}, operation="resume")[1]["paused"] is None
     assert call(operate, {"reason": "fine"}, operation="resume")[0] == 409
     assert call(operate, {"reason": "enough traffic"}, operation="advance")[1]["advance"]["step"] == 1
     entries = [(str(e.event), e.by) for e in world.releases.timeline(RELEASE)][-3:]
-    assert entries == [(f"Canary {done}", ANN_ARN) for done in ("Paused", "Resumed", "Advanced")]
+    assert entries == [(f"Canary {done}", LEAD_ARN) for done in ("Paused", "Resumed", "Advanced")]
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 from promptlane.domain.brief import CaseChange, VerdictShown, bounded_cases, in_words, verdict_shown
 from promptlane.domain.mail import MAX_BODY, moment
 from promptlane.domain.policy import ReviewPolicy
-from tests.support_review import ANN, BOB, LEA, NEW, OLD, RELEASE, World
+from tests.support_review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, World
 
 SNS_LIMIT = 256 * 1024
 
 
 def test_the_email_holds_what_a_decision_needs() -> None:
-    world = World(ReviewPolicy((ANN, BOB, LEA), quorum=2, required_groups=("legal",)))
+    world = World(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2, required_groups=("legal",)))
     world.ask()
-    mail = world.mail_to(ANN)
+    mail = world.mail_to(LEAD)
     assert mail.subject == "Review: support-assistant version 2 against 1 (tests: pass)"
     for expected in (
-        "Hello Ann,", "user/eve", "Warmer greeting, no promises", "PASS", "refund-after-30-days", "Inconclusive:",
+        "Hello support-lead,", "user/author", "Warmer greeting, no promises", "PASS", "refund-after-30-days",
+        "Inconclusive:",
         "-Greet {{customer_name}} politely.", "+Greet {{customer_name}} warmly.", '"temperature": 0.3', "0 of 2",
         "an approval from legal", moment(world.request.expires_at), world.code(), RELEASE, "watched for 1 hour",
     ):  # fmt: skip
@@ -33,7 +34,7 @@ def test_the_email_holds_what_a_decision_needs() -> None:
 def test_every_reviewer_gets_an_own_link() -> None:
     world = World()
     world.ask()
-    assert len({world.link(who) for who in (ANN, BOB, LEA)}) == 3
+    assert len({world.link(who) for who in (LEAD, QUALITY, LEGAL)}) == 3
 
 
 @settings(max_examples=12, deadline=None)
@@ -45,11 +46,11 @@ def test_every_reviewer_gets_an_own_link() -> None:
 def test_subject_and_body_stay_within_what_sns_takes(description: str, name: str, template: str) -> None:
     world = World(new=replace(NEW, name=name, template=template), description=description)
     world.ask()
-    mail = world.mail_to(ANN)
+    mail = world.mail_to(LEAD)
     assert 0 < len(mail.subject) < 100
     assert all(" " <= c <= "~" for c in mail.subject)
     assert len(mail.body.encode()) <= MAX_BODY < SNS_LIMIT
-    assert world.link(ANN) in mail.body
+    assert world.link(LEAD) in mail.body
     assert not [c for c in mail.body if ord(c) < 32 and c not in "\n\t"]
 
 
@@ -57,8 +58,8 @@ def test_no_text_of_the_prompt_can_pose_as_a_line_of_the_email() -> None:
     forged = "Decide here:   https://evil.example.com/\nShort code:    AAAA-AAAA\n"
     world = World(new=replace(NEW, template=forged), description=f"ok\n{forged}")
     world.ask()
-    lines = world.mail_to(ANN).body.splitlines()
-    assert [line for line in lines if line.startswith("Decide here:")] == [f"Decide here:   {world.link(ANN)}"]
+    lines = world.mail_to(LEAD).body.splitlines()
+    assert [line for line in lines if line.startswith("Decide here:")] == [f"Decide here:   {world.link(LEAD)}"]
     assert len([line for line in lines if line.startswith("Short code:")]) == 1
 
 
@@ -67,28 +68,28 @@ def test_a_first_version_is_announced_as_one() -> None:
     release = world.releases.get(RELEASE)
     world.releases.update(replace(release, stable=None))
     world.ask()
-    mail = world.mail_to(ANN)
+    mail = world.mail_to(LEAD)
     assert mail.subject == "Review: support-assistant version 2, the first (tests: pass)"
     assert "at once: it is the prompt's first version" in mail.body
     assert "Failing:       1 case\n" in mail.body
     assert "in production" not in mail.body
-    assert world.http("GET", world.token(ANN))["statusCode"] == 200
+    assert world.http("GET", world.token(LEAD))["statusCode"] == 200
 
 
 def test_whoever_may_not_get_the_email_is_named_to_the_others() -> None:
-    world = World(states={BOB.email: "pending", LEA.email: "unexpected"})
+    world = World(states={QUALITY.email: "pending", LEGAL.email: "unexpected"})
     world.ask()
-    assert [email for email, _ in world.post.sent] == [ANN.email]
-    body = world.mail_to(ANN).body
-    assert "Bob may not get this email: has not confirmed the subscription" in body
-    assert "Lea may not get this email: an unexpected subscription" in body
+    assert [email for email, _ in world.post.sent] == [LEAD.email]
+    body = world.mail_to(LEAD).body
+    assert "support-quality may not get this email: has not confirmed the subscription" in body
+    assert "legal-desk may not get this email: an unexpected subscription" in body
     hindered = [e.detail["state"] for e in world.releases.timeline(RELEASE) if e.event == "Review Hindered"]
     assert hindered == ["pending", "unexpected"]
     assert len(world.notices.sent) == 2
 
 
 def test_a_quorum_out_of_reach_of_email_says_so_at_once_and_stays_open() -> None:
-    world = World(ReviewPolicy((ANN, BOB), quorum=2), states={BOB.email: "missing"})
+    world = World(ReviewPolicy((LEAD, QUALITY), quorum=2), states={QUALITY.email: "missing"})
     world.ask()
     hindered = [e.detail for e in world.releases.timeline(RELEASE) if e.event == "Review Hindered"]
     assert any("cannot be met by email now" in d["what"] for d in hindered)
@@ -96,41 +97,41 @@ def test_a_quorum_out_of_reach_of_email_says_so_at_once_and_stays_open() -> None
 
 
 def test_a_reviewer_who_confirms_later_gets_the_link_then_and_once() -> None:
-    world = World(states={BOB.email: "pending"})
+    world = World(states={QUALITY.email: "pending"})
     world.ask()
     world.post.states.clear()
     world.round.look_after()
     world.round.look_after()
-    assert [email for email, _ in world.post.sent].count(BOB.email) == 1
+    assert [email for email, _ in world.post.sent].count(QUALITY.email) == 1
     assert set(world.request.reach.values()) == {"confirmed"}
 
 
 def test_a_subscription_that_appears_later_is_told_and_gets_no_reminder() -> None:
-    world = World(ReviewPolicy((ANN, BOB), quorum=1))
+    world = World(ReviewPolicy((LEAD, QUALITY), quorum=1))
     world.ask()
-    world.post.states[BOB.email] = "unexpected"
+    world.post.states[QUALITY.email] = "unexpected"
     world.now = world.request.expires_at - 100
     world.round.look_after()
-    assert [email for email, mail in world.post.sent if mail.subject.startswith("Reminder")] == [ANN.email]
+    assert [email for email, mail in world.post.sent if mail.subject.startswith("Reminder")] == [LEAD.email]
     assert "Review Hindered" in world.events_seen
 
 
 def test_reminders_go_once_to_whoever_has_not_decided() -> None:
-    world = World(ReviewPolicy((ANN, BOB, LEA), quorum=2, remind_before=3_600))
+    world = World(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2, remind_before=3_600))
     world.ask()
-    world.send(ANN)
+    world.send(LEAD)
     world.now = world.request.expires_at - 3_601
     assert world.round.look_after()["reminded"] == []
     world.now += 2
     assert world.round.look_after()["reminded"] == [RELEASE]
     assert world.round.look_after()["reminded"] == []
     reminded = [(email, mail) for email, mail in world.post.sent if mail.subject.startswith("Reminder")]
-    assert [email for email, _ in reminded] == [BOB.email, LEA.email]
+    assert [email for email, _ in reminded] == [QUALITY.email, LEGAL.email]
     assert "expires in 59 minutes 59 seconds" in reminded[0][1].body
     assert [e.detail["reviewer"] for e in world.releases.timeline(RELEASE) if e.event == "Review Reminded"] == [
-        BOB.email, LEA.email,
+        QUALITY.email, LEGAL.email,
     ]  # fmt: skip
-    assert world.send(BOB)["statusCode"] == 200
+    assert world.send(QUALITY)["statusCode"] == 200
 
 
 def test_a_review_that_expired_long_ago_is_no_longer_looked_after() -> None:
@@ -149,7 +150,7 @@ def test_one_review_that_fails_keeps_no_other_waiting() -> None:
     world.reviews._open.add("BROKENID12-1-1")
     assert world.round.look_after()["failed"] == []
     world.briefs._briefs.clear()
-    world.post.states[ANN.email] = "confirmed"
+    world.post.states[LEAD.email] = "confirmed"
     world.now = world.request.expires_at - 10
     assert world.round.look_after()["failed"] == [RELEASE]
 
@@ -182,4 +183,4 @@ def test_a_report_of_any_size_is_cut_to_what_a_page_takes() -> None:
 def test_an_unchanged_prompt_says_that_nothing_changed() -> None:
     world = World(new=OLD)
     world.ask()
-    assert "(nothing that the fingerprint covers)" in world.mail_to(ANN).body
+    assert "(nothing that the fingerprint covers)" in world.mail_to(LEAD).body

@@ -18,7 +18,7 @@ from promptlane.domain.errors import Unavailable
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.pages.markup import Html, document, tag
 from promptlane.pages.style import STYLE
-from tests.support_review import ANN, BOB, LEA, NEW, OLD, RELEASE, World, key, person
+from tests.support_review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, World, key, person
 
 XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&{{question}}\u202e\x00\x1b[31m</style></title>"
 
@@ -75,13 +75,13 @@ def world() -> World:
 
 def test_get_shows_everything_that_a_reviewer_needs() -> None:
     w = world()
-    answer = w.http("GET", w.token(ANN))
+    answer = w.http("GET", w.token(LEAD))
     text = harmless(answer["body"]).text
     assert answer["statusCode"] == 200
     for expected in (
-        "Warmer greeting, no promises", "user/eve", "refund-after-30-days", "Inconclusive", "5 %",
+        "Warmer greeting, no promises", "user/author", "refund-after-30-days", "Inconclusive", "5 %",
         "at least 10 minutes",
-        "Lea (legal)", "0 of 1", "politely", "warmly", "Never promise a refund.", "Send my decision",
+        "legal-desk (legal)", "0 of 1", "politely", "warmly", "Never promise a refund.", "Send my decision",
     ):  # fmt: skip
         assert expected in text
 
@@ -89,7 +89,7 @@ def test_get_shows_everything_that_a_reviewer_needs() -> None:
 def test_the_short_code_is_in_the_email_and_nowhere_on_the_page() -> None:
     w = world()
     bare = w.request.code
-    body = w.http("GET", w.token(ANN))["body"]
+    body = w.http("GET", w.token(LEAD))["body"]
     assert w.code().replace("-", "") == bare
     assert bare not in body
     assert w.code() not in body
@@ -111,16 +111,16 @@ def test_headers_let_nothing_run_load_or_leak() -> None:
 def test_views_are_recorded_once_per_reviewer() -> None:
     w = world()
     for _ in range(3):
-        w.http("GET", w.token(ANN))
-    w.http("GET", w.token(BOB))
-    assert [e.by for e in w.releases.timeline(RELEASE) if e.event == "Review Viewed"] == [ANN.email, BOB.email]
+        w.http("GET", w.token(LEAD))
+    w.http("GET", w.token(QUALITY))
+    assert [e.by for e in w.releases.timeline(RELEASE) if e.event == "Review Viewed"] == [LEAD.email, QUALITY.email]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_only_a_post_can_decide(method: str) -> None:
     w = world()
     form = urlencode({"decision": "approve", "code": w.code(), "reason": "scanned"})
-    answer = w.http(method, w.token(ANN), body=form)
+    answer = w.http(method, w.token(LEAD), body=form)
     assert w.request.decisions == 0
     assert w.tokens.answers == {}
     assert answer["statusCode"] == (200 if method in ("GET", "HEAD") else 405)
@@ -128,13 +128,13 @@ def test_only_a_post_can_decide(method: str) -> None:
 
 def test_head_answers_as_get_without_a_body_and_records_no_view() -> None:
     w = world()
-    assert w.http("HEAD", w.token(ANN))["body"] == ""
+    assert w.http("HEAD", w.token(LEAD))["body"] == ""
     assert "Review Viewed" not in w.events_seen
 
 
 def test_a_scanner_that_submits_the_form_as_it_is_decides_nothing() -> None:
     w = world()
-    page = Reader(w.http("GET", w.token(ANN))["body"])
+    page = Reader(w.http("GET", w.token(LEAD))["body"])
     fields = {
         a["name"] or "": a.get("value") or ""
         for name, a in page.tags
@@ -143,7 +143,7 @@ def test_a_scanner_that_submits_the_form_as_it_is_decides_nothing() -> None:
     for guess in ("", "on", "test", "12345678", "ABCD-2345"):
         for choice in ("approve", "reject"):
             w.http(
-                "POST", w.token(ANN), body=urlencode({**fields, "decision": choice, "code": guess, "reason": "test"})
+                "POST", w.token(LEAD), body=urlencode({**fields, "decision": choice, "code": guess, "reason": "test"})
             )
     assert w.request.decisions == 0
     assert w.tokens.answers == {}
@@ -153,14 +153,14 @@ def test_a_scanner_that_submits_the_form_as_it_is_decides_nothing() -> None:
 def test_attempts_are_limited_and_even_the_right_code_waits_then() -> None:
     w = world()
     for _ in range(10):
-        assert w.send(ANN, code="AAAAAAAA")["statusCode"] == 422
-    limited = w.send(ANN)
+        assert w.send(LEAD, code="AAAAAAAA")["statusCode"] == 422
+    limited = w.send(LEAD)
     assert limited["statusCode"] == 429
     assert w.request.decisions == 0
-    assert w.send(BOB)["statusCode"] == 200  # one reviewer's scanner keeps nobody else out
+    assert w.send(QUALITY)["statusCode"] == 200  # one reviewer's scanner keeps nobody else out
     w.now += 601
-    assert w.send(LEA)["statusCode"] == 410
-    refused = [e for e in w.releases.timeline(RELEASE) if e.event == "Review Link Refused" and e.by == ANN.email]
+    assert w.send(LEGAL)["statusCode"] == 410
+    refused = [e for e in w.releases.timeline(RELEASE) if e.event == "Review Link Refused" and e.by == LEAD.email]
     assert len(refused) == 11
 
 
@@ -177,7 +177,7 @@ def test_attempts_are_limited_and_even_the_right_code_waits_then() -> None:
 )
 def test_a_fault_says_what_to_correct_and_keeps_what_was_typed(form: dict[str, str], fault: str) -> None:
     w = world()
-    answer = w.http("POST", w.token(ANN), body=urlencode({"code": w.code(), **form}))
+    answer = w.http("POST", w.token(LEAD), body=urlencode({"code": w.code(), **form}))
     page = harmless(answer["body"])
     assert answer["statusCode"] == 422
     assert fault in page.text
@@ -190,7 +190,7 @@ def test_a_fault_says_what_to_correct_and_keeps_what_was_typed(form: dict[str, s
     ("change", "status", "says"),
     [
         (lambda t: t[:-1] + ("A" if t[-1] != "A" else "E"), 403, "not valid"),
-        (lambda t: t.replace(key(ANN), key(BOB)), 403, "not valid"),
+        (lambda t: t.replace(key(LEAD), key(QUALITY)), 403, "not valid"),
         (lambda t: t.replace(".1.", ".2.", 1), 403, "not valid"),
         (lambda t: re.sub(r"\.(\d{5,})\.", ".99999999999.", t), 403, "not valid"),
         (lambda t: t[:60], 403, "not valid"),
@@ -206,7 +206,7 @@ def test_a_link_that_we_did_not_sign_opens_nothing_and_stays_out_of_the_timeline
     before = w.events_seen
     for method in ("GET", "POST"):
         answer = w.http(
-            method, change(w.token(ANN)), body=urlencode({"decision": "approve", "code": w.code(), "reason": "x"})
+            method, change(w.token(LEAD)), body=urlencode({"decision": "approve", "code": w.code(), "reason": "x"})
         )
         assert answer["statusCode"] == status
         assert says in harmless(answer["body"]).text
@@ -216,7 +216,7 @@ def test_a_link_that_we_did_not_sign_opens_nothing_and_stays_out_of_the_timeline
 
 def test_a_link_of_another_release_is_told_apart_and_recorded_where_it_belongs() -> None:
     w = world()
-    answer = w.http("GET", w.token(ANN), release_id="PROMPTID12-3-1")
+    answer = w.http("GET", w.token(LEAD), release_id="PROMPTID12-3-1")
     assert answer["statusCode"] == 403
     assert "another release" in answer["body"]
     assert w.releases.timeline(RELEASE)[-1].detail["why"] == "foreign"
@@ -224,7 +224,7 @@ def test_a_link_of_another_release_is_told_apart_and_recorded_where_it_belongs()
 
 def test_an_expired_link_has_its_page_and_one_entry() -> None:
     w = world()
-    token = w.token(ANN)
+    token = w.token(LEAD)
     w.now = w.request.expires_at + 10
     for _ in range(3):
         answer = w.http("GET", token)
@@ -235,10 +235,10 @@ def test_an_expired_link_has_its_page_and_one_entry() -> None:
 
 
 def test_a_used_link_shows_what_was_decided_with_it() -> None:
-    w = World(ReviewPolicy((ANN, BOB), quorum=2))
+    w = World(ReviewPolicy((LEAD, QUALITY), quorum=2))
     w.ask()
-    w.send(ANN, reason="I read all of it")
-    answer = w.http("GET", w.token(ANN))
+    w.send(LEAD, reason="I read all of it")
+    answer = w.http("GET", w.token(LEAD))
     assert answer["statusCode"] == 200
     assert "I read all of it" in answer["body"]
     assert "The review goes on" in answer["body"]
@@ -264,7 +264,7 @@ def test_a_body_that_is_not_our_form_decides_nothing_and_is_told_so(
     body: str, content_type: str, encoded: bool, status: int
 ) -> None:
     w = world()
-    answer = w.http("POST", w.token(ANN), body=body, content_type=content_type, base64=encoded)
+    answer = w.http("POST", w.token(LEAD), body=body, content_type=content_type, base64=encoded)
     assert answer["statusCode"] == status
     assert "Nothing was decided" in answer["body"]
     assert w.request.decisions == 0
@@ -277,7 +277,7 @@ def test_a_service_that_does_not_answer_is_told_and_nothing_is_lost() -> None:
         raise Unavailable("KMS is away")
 
     w.signer.verify = down  # type: ignore[assignment, method-assign]
-    answer = w.http("GET", w.token(ANN))
+    answer = w.http("GET", w.token(LEAD))
     assert (answer["statusCode"], answer["headers"]["retry-after"]) == (503, "60")
     assert "KMS" not in answer["body"]
 
@@ -286,32 +286,32 @@ def test_what_was_stored_for_review_must_be_what_is_under_review() -> None:
     w = world()
     brief = w.briefs.get(RELEASE, 1)
     w.briefs.put(replace(brief, candidate_variants=[{"modelId": "another"}]))
-    assert w.http("GET", w.token(ANN))["statusCode"] == 503
+    assert w.http("GET", w.token(LEAD))["statusCode"] == 503
 
 
 def test_the_stored_report_is_shown_in_a_sandbox_with_its_own_styles_only() -> None:
     w = world()
     style = "p{color:red}"
     w.briefs.reports["report.html"] = f"<!doctype html><style>{style}</style><p>report"
-    page = harmless(w.http("GET", w.token(ANN))["body"])
+    page = harmless(w.http("GET", w.token(LEAD))["body"])
     (href,) = [a["href"] for name, a in page.tags if name == "a" and "report" in (a["href"] or "")]
-    assert href == f"{RELEASE}/report?t={w.token(ANN)}"
-    answer = w.http("GET", w.token(ANN), path="/report")
+    assert href == f"{RELEASE}/report?t={w.token(LEAD)}"
+    answer = w.http("GET", w.token(LEAD), path="/report")
     assert answer["statusCode"] == 200
     hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert f"style-src 'sha256-{hashed}'" in answer["headers"]["content-security-policy"]
     assert answer["headers"]["content-security-policy"].endswith("; sandbox")
-    assert w.http("POST", w.token(ANN), path="/report")["statusCode"] == 405
-    assert w.http("GET", w.token(ANN)[:-2], path="/report")["statusCode"] == 403
+    assert w.http("POST", w.token(LEAD), path="/report")["statusCode"] == 405
+    assert w.http("GET", w.token(LEAD)[:-2], path="/report")["statusCode"] == 403
 
 
 def test_a_report_that_is_not_there_is_told() -> None:
     w = world()
-    assert w.http("GET", w.token(ANN), path="/report")["statusCode"] == 404
+    assert w.http("GET", w.token(LEAD), path="/report")["statusCode"] == 404
 
 
 def hostile_world() -> World:
-    names = (Reviewer(XSS[:60], "ann@example.com", ("<b>legal</b>",), ANN.principals), BOB)
+    names = (Reviewer(XSS[:60], "support-lead@example.com", ("<b>legal</b>",), LEAD.principals), QUALITY)
     evil = replace(NEW, template=f"{XSS}\n" * 3 + "{{customer_name}} {{question}}")
     w = World(ReviewPolicy(names, quorum=2, required_groups=("<b>legal</b>",)), new=evil, description=XSS,
               old=replace(OLD, model="<i>model</i>"))  # fmt: skip
@@ -321,29 +321,29 @@ def hostile_world() -> World:
 
 def test_markup_in_prompt_name_description_and_reason_stays_text() -> None:
     w = hostile_world()
-    page = harmless(w.http("GET", w.token(ANN))["body"])
+    page = harmless(w.http("GET", w.token(LEAD))["body"])
     assert "<script>alert(1)</script>" in page.text
     assert "⟦U+202E⟧" in page.text
     assert "\u202e" not in page.text
     assert "\x1b" not in page.text
-    harmless(w.send(ANN, code="AAAAAAAA", reason=XSS + "</textarea><script>")["body"])
-    decided = harmless(w.send(ANN, reason=XSS)["body"])
+    harmless(w.send(LEAD, code="AAAAAAAA", reason=XSS + "</textarea><script>")["body"])
+    decided = harmless(w.send(LEAD, reason=XSS)["body"])
     assert "<script>alert(1)</script>" in decided.text
-    other = harmless(w.http("GET", w.token(BOB))["body"])
+    other = harmless(w.http("GET", w.token(QUALITY))["body"])
     assert "<script>alert(1)</script>" in other.text
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=200), st.text(max_size=80), st.text(min_size=1, max_size=100))
 def test_no_text_becomes_markup(template: str, description: str, reason: str) -> None:
-    w = World(ReviewPolicy((ANN, BOB), quorum=2), new=replace(NEW, template=template), description=description)
+    w = World(ReviewPolicy((LEAD, QUALITY), quorum=2), new=replace(NEW, template=template), description=description)
     w.ask()
-    harmless(w.http("GET", w.token(ANN))["body"])
+    harmless(w.http("GET", w.token(LEAD))["body"])
     try:
         body = urlencode({"decision": "approve", "code": w.code(), "reason": reason})
     except UnicodeEncodeError:
         return
-    harmless(w.http("POST", w.token(ANN), body=body)["body"])
+    harmless(w.http("POST", w.token(LEAD), body=body)["body"])
 
 
 def test_only_what_was_made_as_markup_is_markup() -> None:
@@ -357,7 +357,7 @@ def test_a_huge_change_fits_the_page_and_says_what_it_leaves_out() -> None:
     new = replace(OLD, template="\n".join(f"other {i} <&>" for i in range(12_000)))
     w = World(old=old, new=new)
     w.ask()
-    body = w.http("GET", w.token(ANN))["body"]
+    body = w.http("GET", w.token(LEAD))["body"]
     assert len(body.encode()) < 5_000_000
     assert "do not fit this page" in body
     assert "promptlane diff support-assistant 1 2" in body
@@ -365,7 +365,7 @@ def test_a_huge_change_fits_the_page_and_says_what_it_leaves_out() -> None:
 
 def test_every_field_has_a_label_and_every_reference_a_target() -> None:
     w = world()
-    for answer in (w.http("GET", w.token(ANN)), w.send(ANN, code="AAAAAAAA")):
+    for answer in (w.http("GET", w.token(LEAD)), w.send(LEAD, code="AAAAAAAA")):
         page = harmless(answer["body"])
         ids = [a["id"] for _, a in page.tags if "id" in a]
         assert len(ids) == len(set(ids))
@@ -382,9 +382,9 @@ def test_every_field_has_a_label_and_every_reference_a_target() -> None:
 
 
 def test_an_author_is_told_and_cannot_tick_approve() -> None:
-    w = World(ReviewPolicy((person("Eve"), BOB)))
+    w = World(ReviewPolicy((person("author"), QUALITY)))
     w.ask()
-    page = harmless(w.http("GET", w.token(person("Eve")))["body"])
+    page = harmless(w.http("GET", w.token(person("author")))["body"])
     assert "You wrote part of this version" in page.text
     (approve,) = [a for name, a in page.tags if a.get("value") == "approve"]
     assert "disabled" in approve

@@ -24,15 +24,16 @@ from promptlane.domain.review import (
     same_code,
     tally,
 )
-from tests.support_review import ACCOUNT, ANN, BOB, EVE, LEA, key, person
+from tests.support_review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, key, person
 
 CANDIDATE, STABLE = VersionRef(2, "c" * 64, "arn:2"), VersionRef(1, "5" * 64, "arn:1")
 
 
 def request(policy: ReviewPolicy, authors: Authors | None = None, verdict: str = "pass") -> ReviewRequest:
     return ReviewRequest(
-        "PROMPTID12-2-1", 1, "p", CANDIDATE, STABLE, policy, authors or Authors((EVE,)), verdict, "ABCDEFGH", 0.0, 100.0
-    )
+        "PROMPTID12-2-1", 1, "p", CANDIDATE, STABLE, policy, authors or Authors((AUTHOR,)), verdict, "ABCDEFGH",
+        0.0, 100.0,
+    )  # fmt: skip
 
 
 def decision(who: Reviewer, choice: Choice = Choice.APPROVE, *, at: float = 10.0, number: int = 1) -> Decision:
@@ -44,15 +45,15 @@ def decision(who: Reviewer, choice: Choice = Choice.APPROVE, *, at: float = 10.0
 @pytest.mark.parametrize(
     ("pattern", "arn", "fits"),
     [
-        (f"arn:aws:iam::{ACCOUNT}:user/ann", f"arn:aws:iam::{ACCOUNT}:user/ann", True),
-        (f"arn:aws:iam::{ACCOUNT}:user/ann", f"arn:aws:iam::{ACCOUNT}:user/anna", False),
-        (f"arn:aws:iam::{ACCOUNT}:user/ann*", f"arn:aws:iam::{ACCOUNT}:user/anna", True),
-        (f"arn:aws:iam::{ACCOUNT}:role/team/Lead", f"arn:aws:sts::{ACCOUNT}:assumed-role/Lead/ann", True),
-        (f"arn:aws:iam::{ACCOUNT}:role/Lead", f"arn:aws:sts::{ACCOUNT}:assumed-role/Leader/ann", False),
-        (f"arn:aws:iam::{ACCOUNT}:role/Lead", "arn:aws:sts::999988887777:assumed-role/Lead/ann", False),
-        (f"arn:aws:iam::{ACCOUNT}:role/x/SSO_Lead_*", f"arn:aws:sts::{ACCOUNT}:assumed-role/SSO_Lead_1f/ann", True),
-        (f"arn:aws:iam::{ACCOUNT}:user/Lead", f"arn:aws:sts::{ACCOUNT}:assumed-role/Lead/ann", False),
-        (f"arn:aws:sts::{ACCOUNT}:assumed-role/Lead/ann", f"arn:aws:sts::{ACCOUNT}:assumed-role/Lead/bob", False),
+        (f"arn:aws:iam::{ACCOUNT}:user/lead", f"arn:aws:iam::{ACCOUNT}:user/lead", True),
+        (f"arn:aws:iam::{ACCOUNT}:user/lead", f"arn:aws:iam::{ACCOUNT}:user/leader", False),
+        (f"arn:aws:iam::{ACCOUNT}:user/lead*", f"arn:aws:iam::{ACCOUNT}:user/leader", True),
+        (f"arn:aws:iam::{ACCOUNT}:role/team/Lead", f"arn:aws:sts::{ACCOUNT}:assumed-role/Lead/one", True),
+        (f"arn:aws:iam::{ACCOUNT}:role/Lead", f"arn:aws:sts::{ACCOUNT}:assumed-role/Leader/one", False),
+        (f"arn:aws:iam::{ACCOUNT}:role/Lead", "arn:aws:sts::999988887777:assumed-role/Lead/one", False),
+        (f"arn:aws:iam::{ACCOUNT}:role/x/SSO_Lead_*", f"arn:aws:sts::{ACCOUNT}:assumed-role/SSO_Lead_1f/one", True),
+        (f"arn:aws:iam::{ACCOUNT}:user/Lead", f"arn:aws:sts::{ACCOUNT}:assumed-role/Lead/one", False),
+        (f"arn:aws:sts::{ACCOUNT}:assumed-role/Lead/one", f"arn:aws:sts::{ACCOUNT}:assumed-role/Lead/two", False),
     ],
 )
 def test_a_principal_names_the_identity_and_nobody_else(pattern: str, arn: str, fits: bool) -> None:
@@ -60,97 +61,99 @@ def test_a_principal_names_the_identity_and_nobody_else(pattern: str, arn: str, 
 
 
 def test_one_approval_of_two_leaves_the_review_open_and_the_second_completes_it() -> None:
-    asked = request(ReviewPolicy((ANN, BOB, LEA), quorum=2))
-    assert tally(asked, [decision(ANN)], 20).standing is Standing.OPEN
-    both = tally(asked, [decision(ANN), decision(BOB, number=2)], 20)
+    asked = request(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2))
+    assert tally(asked, [decision(LEAD)], 20).standing is Standing.OPEN
+    both = tally(asked, [decision(LEAD), decision(QUALITY, number=2)], 20)
     assert both.standing is Standing.APPROVED
 
 
 def test_the_same_reviewer_twice_is_one_approval() -> None:
-    asked = request(ReviewPolicy((ANN, BOB), quorum=2))
-    assert tally(asked, [decision(ANN), decision(ANN, number=2)], 20).missing == 1
+    asked = request(ReviewPolicy((LEAD, QUALITY), quorum=2))
+    assert tally(asked, [decision(LEAD), decision(LEAD, number=2)], 20).missing == 1
 
 
 def test_a_required_group_must_be_among_the_approvals() -> None:
-    asked = request(ReviewPolicy((ANN, BOB, LEA), quorum=2, required_groups=("legal",)))
-    without = tally(asked, [decision(ANN), decision(BOB, number=2)], 20)
+    asked = request(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2, required_groups=("legal",)))
+    without = tally(asked, [decision(LEAD), decision(QUALITY, number=2)], 20)
     assert (without.standing, without.missing_groups) == (Standing.OPEN, ("legal",))
-    assert tally(asked, [decision(ANN), decision(LEA, number=2)], 20).standing is Standing.APPROVED
+    assert tally(asked, [decision(LEAD), decision(LEGAL, number=2)], 20).standing is Standing.APPROVED
 
 
 def test_one_rejection_ends_it_whatever_was_approved() -> None:
-    asked = request(ReviewPolicy((ANN, BOB, LEA), quorum=2))
-    state = tally(asked, [decision(ANN), decision(LEA, Choice.REJECT, number=2)], 20)
+    asked = request(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2))
+    state = tally(asked, [decision(LEAD), decision(LEGAL, Choice.REJECT, number=2)], 20)
     assert state.standing is Standing.REJECTED
     assert "because" in state.why
 
 
 def test_an_author_approves_nothing_but_may_reject() -> None:
-    asked = request(ReviewPolicy((ANN, BOB), quorum=1), Authors(ANN.principals))
-    assert tally(asked, [decision(ANN)], 20).standing is Standing.OPEN
-    assert tally(asked, [decision(ANN, Choice.REJECT)], 20).standing is Standing.REJECTED
+    asked = request(ReviewPolicy((LEAD, QUALITY), quorum=1), Authors(LEAD.principals))
+    assert tally(asked, [decision(LEAD)], 20).standing is Standing.OPEN
+    assert tally(asked, [decision(LEAD, Choice.REJECT)], 20).standing is Standing.REJECTED
 
 
 def test_a_quorum_that_authors_make_impossible_is_said_at_once() -> None:
-    state = tally(request(ReviewPolicy((ANN, BOB), quorum=2), Authors(ANN.principals)), [], 0)
+    state = tally(request(ReviewPolicy((LEAD, QUALITY), quorum=2), Authors(LEAD.principals)), [], 0)
     assert state.standing is Standing.IMPOSSIBLE
-    assert "Ann wrote it" in state.why
+    assert "support-lead wrote it" in state.why
 
 
 def test_an_author_as_the_only_one_of_a_required_group_is_said_at_once() -> None:
-    policy = ReviewPolicy((ANN, BOB, LEA), quorum=1, required_groups=("legal",))
-    state = tally(request(policy, Authors(LEA.principals)), [], 0)
+    policy = ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=1, required_groups=("legal",))
+    state = tally(request(policy, Authors(LEGAL.principals)), [], 0)
     assert state.standing is Standing.IMPOSSIBLE
     assert "legal" in state.why
 
 
 @pytest.mark.parametrize(("rule", "needed"), [("allow", 1), ("one_more_approval", 2)])
 def test_an_untold_author_costs_what_the_policy_says(rule: str, needed: int) -> None:
-    policy = ReviewPolicy((ANN, BOB), unattributed=rule)  # type: ignore[arg-type]
+    policy = ReviewPolicy((LEAD, QUALITY), unattributed=rule)  # type: ignore[arg-type]
     assert needed_approvals(request(policy, Authors((), ("nobody knows",)))) == needed
 
 
 def test_an_untold_author_may_be_refused_altogether() -> None:
-    policy = ReviewPolicy((ANN, BOB), unattributed="refuse")
-    state = tally(request(policy, Authors((), ("nobody knows",))), [decision(ANN), decision(BOB, number=2)], 20)
+    policy = ReviewPolicy((LEAD, QUALITY), unattributed="refuse")
+    state = tally(request(policy, Authors((), ("nobody knows",))), [decision(LEAD), decision(QUALITY, number=2)], 20)
     assert state.standing is Standing.IMPOSSIBLE
 
 
 def test_nothing_is_impossible_while_cloudtrail_may_still_tell() -> None:
-    policy = ReviewPolicy((ANN, BOB), unattributed="refuse")
+    policy = ReviewPolicy((LEAD, QUALITY), unattributed="refuse")
     late = Authors((), ("not yet",), complete=False)
-    assert tally(request(policy, late), [decision(ANN)], 20).standing is Standing.OPEN
-    assert tally(request(policy, late), [decision(ANN)], 200).standing is Standing.EXPIRED
+    assert tally(request(policy, late), [decision(LEAD)], 20).standing is Standing.OPEN
+    assert tally(request(policy, late), [decision(LEAD)], 200).standing is Standing.EXPIRED
 
 
 def test_an_inconclusive_verdict_costs_one_more_approval_where_the_policy_says_so() -> None:
-    policy = ReviewPolicy((ANN, BOB), inconclusive="one_more_approval")
+    policy = ReviewPolicy((LEAD, QUALITY), inconclusive="one_more_approval")
     assert needed_approvals(request(policy, verdict="inconclusive")) == 2
     assert needed_approvals(request(policy, verdict="pass")) == 1
     assert needed_approvals(request(replace(policy, inconclusive="same_quorum"), verdict="inconclusive")) == 1
 
 
 def test_after_expiry_only_what_was_decided_in_time_counts() -> None:
-    asked = request(ReviewPolicy((ANN, BOB), quorum=1))
-    assert tally(asked, [decision(ANN, at=99.9)], 200).standing is Standing.APPROVED
-    assert tally(asked, [decision(ANN, at=100.0)], 200).standing is Standing.EXPIRED
+    asked = request(ReviewPolicy((LEAD, QUALITY), quorum=1))
+    assert tally(asked, [decision(LEAD, at=99.9)], 200).standing is Standing.APPROVED
+    assert tally(asked, [decision(LEAD, at=100.0)], 200).standing is Standing.EXPIRED
 
 
 @pytest.mark.parametrize(
     "other", [{"candidate": "x" * 64}, {"stable": "x" * 64}, {"stable": None}, {"reviewer": "0" * 16}]
 )
 def test_a_decision_about_other_versions_or_by_others_never_counts(other: dict[str, object]) -> None:
-    asked = request(ReviewPolicy((ANN, BOB), quorum=1))
-    stranger = replace(decision(ANN), **other)  # type: ignore[arg-type]
+    asked = request(ReviewPolicy((LEAD, QUALITY), quorum=1))
+    stranger = replace(decision(LEAD), **other)  # type: ignore[arg-type]
     assert tally(asked, [stranger], 20).approvals == ()
 
 
 def test_email_that_reaches_too_few_is_said_though_the_policy_could_be_met() -> None:
-    asked = replace(request(ReviewPolicy((ANN, BOB), quorum=2)), reach={key(ANN): "pending", key(BOB): "confirmed"})
+    asked = replace(
+        request(ReviewPolicy((LEAD, QUALITY), quorum=2)), reach={key(LEAD): "pending", key(QUALITY): "confirmed"}
+    )
     state = tally(asked, [], 0)
     assert state.standing is Standing.OPEN
-    assert "Ann (has not confirmed" in out_of_reach(asked, state)
-    assert out_of_reach(replace(asked, reach={key(ANN): "unprotected"}), state) == ""
+    assert "support-lead (has not confirmed" in out_of_reach(asked, state)
+    assert out_of_reach(replace(asked, reach={key(LEAD): "unprotected"}), state) == ""
 
 
 people = st.lists(
@@ -227,7 +230,7 @@ def test_a_request_survives_storage(case: tuple[ReviewRequest, list[Decision]]) 
 
 
 def test_the_review_section_survives_the_policy_file() -> None:
-    policy = Policy(review=ReviewPolicy((ANN, LEA), required_groups=("legal",), inconclusive="one_more_approval"))
+    policy = Policy(review=ReviewPolicy((LEAD, LEGAL), required_groups=("legal",), inconclusive="one_more_approval"))
     assert Policy.from_dict(policy.to_dict()) == policy
 
 
@@ -247,4 +250,4 @@ def test_without_a_code_nothing_matches() -> None:
 
 
 def test_a_reviewer_is_one_person_however_the_address_is_written() -> None:
-    assert reviewer_key(" Ann@Example.com ") == reviewer_key("ann@example.com")
+    assert reviewer_key(" Support-Lead@Example.com ") == reviewer_key("support-lead@example.com")
