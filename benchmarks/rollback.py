@@ -21,6 +21,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +110,16 @@ class Stage:
 
     def cold(self, function: str, turn: int) -> None:
         """A changed configuration gives the next call a new environment, as on AWS."""
-        self.functions.update_function_configuration(FunctionName=function, Description=f"turn {turn}")
+        self.functions.update_function_configuration(FunctionName=function, Timeout=30 + turn % 60)
 
     def to_canary(self) -> Route:
         """The next version on trial with half of the traffic."""
         self.version += 1
         route = self.routes.get(PROMPT)
         assert route is not None
+        clean = replace(route, pending=(), quarantined={})  # as others leave it; or it would grow with every turn
         moved = shift(
-            route, release_id=release_id(PROMPT_ID, self.version), candidate=self._ref(self.version),
+            clean, release_id=release_id(PROMPT_ID, self.version), candidate=self._ref(self.version),
             tested_against=route.stable.fingerprint, weight=5000, now=time.time(), explicit=True,
         )  # fmt: skip
         self.routes.put(moved, expected=route)
