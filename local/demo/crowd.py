@@ -91,3 +91,6 @@ class Crowd:
                 process.wait()
         for reader in self._readers:
             reader.join(5)
+        for process in self._processes:
+            if process.stdout is not None:
+                process.stdout.close()

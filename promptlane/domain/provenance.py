@@ -99,9 +99,10 @@ def _of_trail(event: TrailEvent) -> Happening:
 
 def _of_entry(entry: TimelineEntry) -> Happening:
     detail = entry.detail
-    version = int(detail.get("version") or 0)
+    number = str(detail.get("version") or "")
+    version = int(number) if number.isdigit() else 0
     parts = [f"version {version}"] if version else []
-    if (weight := detail.get("weight")) is not None:
+    if isinstance(weight := detail.get("weight"), int | float):
         parts.append(f"{float(weight) / 100:g}% of traffic")
     for name in ("choice", "decision", "verdict", "outcome", "cause", "judgement", "restored", "reason"):
         if detail.get(name) not in (None, ""):

@@ -29,7 +29,7 @@ from promptlane.domain.inquiry import (
     Window,
 )
 from promptlane.domain.investigation import investigate, serving
-from promptlane.domain.names import GuardName
+from promptlane.domain.names import Event, GuardName
 from promptlane.domain.ports import Clock, PromptStore, ReleaseStore, RouteStore
 from promptlane.domain.prompt import PromptVersion
 from promptlane.domain.release import Release
@@ -177,8 +177,10 @@ def _versions(
     route: Route | None, releases: Sequence[Release], entries: Sequence[TimelineEntry], read: Window
 ) -> list[int]:
     """Versions that may have had traffic: what the route names, and what was shifted or promoted."""
-    shifted = {int(e.detail["version"]) for e in entries if e.detail.get("version") and "weight" in e.detail}
-    stable = {int(e.detail["stable"]) for e in entries if e.detail.get("stable")}
+    # Other events name versions by their fingerprints, or tell of versions that never got any traffic.
+    shifts = [e.detail for e in entries if e.event is Event.CANARY_SHIFTED]
+    shifted = {int(d["version"]) for d in shifts if d.get("version")}
+    stable = {int(d["stable"]) for d in shifts if d.get("stable")}
     promoted = {
         r.version for r in releases if r.state in ("canary", "watch") or r.outcome in ("promoted", "rolled_back")
     }

@@ -216,7 +216,15 @@ def _released(case: Case, version: int, at: float, by: str) -> None:
     case.releases.record_ended(
         release,
         entry(version, "started", at - 900, Event.STARTED, by, version=version),
-        entry(version, "decision", at - 300, Event.REVIEWER_DECIDED, "support-lead@example.com", choice="approve"),
+        entry(
+            version,
+            "decision",
+            at - 300,
+            Event.REVIEWER_DECIDED,
+            "support-lead@example.com",
+            choice="approve",
+            stable="f" * 64,
+        ),
         entry(version, "route/1", at, Event.CANARY_SHIFTED, version=version, weight=1000, stable=version - 1),
         entry(version, "route/2", at + 600, Event.PROMOTED, version=version),
     )
