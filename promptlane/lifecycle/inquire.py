@@ -74,7 +74,10 @@ class _Asking:
             return question()
         except PromptlaneError as error:
             self.lacks(source, str(error), therefore, remedy)
-            return otherwise
+        except (LookupError, TypeError, ValueError) as error:
+            # Records of other systems change their form; one that cannot be read must not hide all the others.
+            self.lacks(source, f"its answer is of an unknown form ({type(error).__name__}: {error})", therefore, remedy)
+        return otherwise
 
 
 def inquire(sources: Sources, prompt: str, since: float, until: float) -> Investigation:

@@ -12,7 +12,7 @@ import pytest
 from promptlane.cli.times import moment
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.findings import Investigation
-from promptlane.domain.inquiry import AlarmChange, CallGroup, LoggingState, Sampled, TrailEvent
+from promptlane.domain.inquiry import AlarmChange, CallGroup, LoggingState, Sampled, TrailEvent, Window
 from promptlane.domain.names import Phase
 from promptlane.fakes import InMemoryRoutes
 from promptlane.lifecycle.inquire import inquire
@@ -219,6 +219,16 @@ def test_all_sources_but_one_down_is_still_an_answer(case: Case) -> None:
     assert len({m.source for m in found.missing}) >= 6
 
 
+def test_an_answer_of_an_unknown_form_is_a_gap_too(case: Case) -> None:
+    case.cells = None  # type: ignore[assignment]
+
+    found = inquire(replace(case.sources(), alarms=_Odd()), NAME, T0 - 4000, NOW)
+
+    assert "metrics: its answer is of an unknown form (TypeError" in gaps(found)
+    assert "alarms: its answer is of an unknown form (KeyError" in gaps(found)
+    assert found.timeline
+
+
 def test_logging_off_says_what_cannot_be_known(case: Case) -> None:
     case.logging = LoggingState(False)
 
@@ -309,6 +319,13 @@ def test_ten_thousand_events_give_one_answer(case: Case) -> None:
 
     assert len(found.timeline) >= 10_000
     assert found.leading is not None
+
+
+class _Odd:
+    """Alarm history in a form that nobody knows."""
+
+    def changes(self, prompt: str, window: Window) -> list[AlarmChange]:
+        raise KeyError("Timestamp")
 
 
 class _Reader(html.parser.HTMLParser):
