@@ -9,16 +9,14 @@ after authentication and inside the caller's account and region. A thread starts
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import functools
 import json
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from importlib import metadata
-from types import ModuleType
 from typing import Any
 
 import boto3
@@ -190,14 +188,3 @@ def one(query: dict[str, Any], name: str) -> str | None:
     if isinstance(value, list):
         value = value[0] if value else None
     return value or None
-
-
-def module_names(modules: Iterable[ModuleType]) -> list[str]:
-    return [module.__name__ for module in modules]
-
-
-@contextlib.contextmanager
-def default_scope() -> Iterator[None]:
-    """The account and region that unsigned requests act in."""
-    with scope("000000000000", "us-east-1"):
-        yield

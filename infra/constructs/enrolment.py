@@ -2,7 +2,7 @@
 
 import hashlib
 
-from aws_cdk import Fn
+from aws_cdk import Annotations, Fn
 from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
@@ -10,6 +10,7 @@ from constructs import Construct
 from infra.config import DeploymentConfig
 from infra.packaging import document
 from promptlane.domain.prompt import canonical_json
+from promptlane.engine.plan import size_warnings
 from promptlane.project import PromptProject
 
 
@@ -18,6 +19,10 @@ class Enrolment(Construct):
 
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, project: PromptProject) -> None:
         super().__init__(scope, id)
+        for number, warning in enumerate(size_warnings(project.suite, project.policy.tests), 1):
+            Annotations.of(self).add_warning_v2(
+                f"promptlane:suite-{project.name}-{number}", f"{project.name}/suite.yaml: {warning}"
+            )
         policy = canonical_json(project.policy.scaled(config.time_scale).to_dict()).encode()
         suite = canonical_json(project.suite.to_dict()).encode()
         self.assets: list[assets.Asset] = []

@@ -153,15 +153,6 @@ class Deployment:
             raise Unavailable(f"function {name} failed: {document.get('errorMessage', document)}")
         return document
 
-    def read_object(self, key: str) -> bytes:
-        """An object of the report bucket."""
-        from promptlane.aws.clients import client
-        from promptlane.aws.errors import translated
-
-        bucket = self.resource("report_bucket")
-        with translated(f"reading s3://{bucket}/{key}"):
-            return bytes(client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
-
     def prompt(self, name: str) -> tuple[str, str]:
         """(prompt id, name) of a prompt given by name, id or ARN; NotFound lists what is enrolled."""
         found = self.prompts.find(name)

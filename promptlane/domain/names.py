@@ -53,10 +53,6 @@ ADVANCE_EVIDENCE: Final = "AdvanceEvidence"
 SPLIT_EVIDENCE: Final = "SplitEvidence"
 WEIGHT: Final = "Weight"
 """What the judge shows of itself on the dashboard, dimension [Prompt]; weight in percent."""
-LATENCY: Final = "Latency"
-TIME_TO_FIRST_TOKEN: Final = "TimeToFirstToken"
-INPUT_TOKENS: Final = "InputTokens"
-OUTPUT_TOKENS: Final = "OutputTokens"
 
 
 class Outcome(StrEnum):

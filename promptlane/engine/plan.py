@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.policy import Policy, TestPolicy
+from promptlane.domain.policy import TestPolicy
 from promptlane.domain.verdict import (
     CaseTally,
     Rules,
@@ -127,11 +127,6 @@ def make_plan(suite: Suite, policy: TestPolicy, candidate: Target, stable: Targe
         parallel=max(1, policy.max_concurrency // threads),
         warnings=tuple(size_warnings(suite, policy)),
     )
-
-
-def synth_warnings(policy: Policy, suite: Suite) -> list[str]:
-    """What `cdk synth` tells about a suite that is too small for its policy."""
-    return size_warnings(suite, policy.tests)
 
 
 def size_warnings(suite: Suite, policy: TestPolicy) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a call costs: USD per million input and output tokens, on demand, us-east-1.
+"""What a call costs: USD per million input and output tokens, on demand, us-east-1, as of May 2026.
 
 The table serves estimates and caps; invoices are AWS's. `tests.prices` of release.yaml adds to it and overrides it.
 """
@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-AS_OF: Final = "2026-05"
 TABLE: Final[Mapping[str, tuple[float, float]]] = {
     "amazon.nova-micro-v1": (0.035, 0.14),
     "amazon.nova-lite-v1": (0.06, 0.24),

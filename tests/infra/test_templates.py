@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from aws_cdk import App
+from aws_cdk import App, Stack
+from aws_cdk.assertions import Annotations, Match
 
 from infra.application import add_stacks
 from infra.config import ConfigError, DeploymentConfig
+from infra.constructs.enrolment import Enrolment
 from promptlane.domain.policy import Policy
 from promptlane.project import ProjectInvalid, load
 from tests.infra.synthesized import Json, Synthesized, text
@@ -212,6 +215,14 @@ def test_a_policy_with_mistakes_stops_the_synth_with_file_and_line(tmp_path: Pat
         add_stacks(App(outdir=str(tmp_path / "out")), config=DeploymentConfig(prompts_dir=tmp_path / "prompts"))
     assert f"release.yaml:{len(lines) + 1}:1" in str(caught.value)
     assert "colour" in str(caught.value)
+
+
+def test_synth_warns_of_a_suite_that_is_too_small_for_its_margin(config: DeploymentConfig) -> None:
+    project, stack = load(config.prompts_dir)[0], Stack(App(), "Small")
+    small = replace(project, suite=replace(project.suite, cases=project.suite.cases[:8]))
+    Enrolment(stack, "Enrolment", config=config, project=small)
+    warned = Match.string_like_regexp(f"{project.name}/suite.yaml: 8 cases can never prove a margin")
+    Annotations.from_stack(stack).has_warning("/Small/Enrolment", warned)
 
 
 def test_alarms_that_cost_more_than_allowed_stop_the_synth(tmp_path: Path, config: DeploymentConfig) -> None:

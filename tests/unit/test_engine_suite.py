@@ -13,7 +13,7 @@ from promptlane.domain.errors import SuiteInvalid
 from promptlane.domain.policy import Policy
 from promptlane.engine.dataset import expected
 from promptlane.engine.kinds import KINDS, REFUSED
-from promptlane.engine.plan import synth_warnings
+from promptlane.engine.plan import size_warnings
 from promptlane.engine.suite import MAX_CASES, Suite, problems
 
 ASSERT = [{"type": "contains", "value": "yes"}]
@@ -226,11 +226,12 @@ def test_suite_and_template_must_agree() -> None:
     assert "case 'b' gives no value for template variable 'q'" in found[1]
 
 
-def test_synth_warns_of_suites_that_can_prove_nothing() -> None:
+def test_there_is_a_warning_of_suites_that_can_prove_nothing() -> None:
     def warnings(n: int, **tests: Any) -> list[str]:
         cases = [{"vars": {"q": "x"}, "assert": ASSERT, "tags": ["unsafe"] if i < 3 else []} for i in range(n)]
         review = {"reviewers": [{"name": "support-lead", "email": "support-lead@example.com"}]}
-        return synth_warnings(Policy.from_dict({"review": review, "tests": tests}), Suite.from_dict({"tests": cases}))
+        policy = Policy.from_dict({"review": review, "tests": tests}).tests
+        return size_warnings(Suite.from_dict({"tests": cases}), policy)
 
     assert "8 cases can never prove a margin of 5 points" in warnings(8)[0]
     assert "at least 45 cases" in warnings(8)[0]

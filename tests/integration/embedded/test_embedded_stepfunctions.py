@@ -13,7 +13,6 @@ from botocore.exceptions import ClientError
 from tests.integration.embedded.embedded_functions import deploy, finished, machine, run
 
 Client = Callable[[str], Any]
-ECHO = "def handle(event, context): return event\n"
 LAMBDA = "arn:aws:states:::lambda:invoke"
 
 
