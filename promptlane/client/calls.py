@@ -37,6 +37,7 @@ _REMEDY = {
     "ValidationException": "the version does not accept this request; `promptlane diff {prompt}` shows what changed",
     "ThrottlingException": "the model's quota is used up; slow down or raise it",
     "ReadTimeoutError": "raise the client's timeout, or stream the answer",
+    "TimeoutError": "raise the client's timeout, or stream the answer",
 }
 
 

@@ -18,6 +18,9 @@ from promptlane.client.testing import ListSink, StaticRoutes
 
 Play = Callable[["Wire"], None]
 
+SILENCE = {"ReadTimeoutError", "TimeoutError"}
+"""botocore's name and the socket's for the same thing: which comes first is a matter of milliseconds."""
+
 
 class Wire:
     """One response: events are sent at once, chunk by chunk."""
@@ -164,7 +167,8 @@ def test_a_model_that_falls_silent_midway_is_given_up_with_the_text_so_far(serve
     stream = world.client.converse_stream("greeter", unit=world.unit(track))
     with pytest.raises(StreamInterrupted, match="raise the client's timeout") as caught:
         list(stream)
-    assert (caught.value.text, caught.value.code) == ("half an ", "ReadTimeoutError")
+    assert caught.value.text == "half an "
+    assert caught.value.code in SILENCE
     assert world.fuse("Error", track) == (1, 1)
     assert len(world.first_token({"stable": 1, "canary": 2}[track])) == 1
 
@@ -211,5 +215,5 @@ def test_a_stable_that_says_nothing_is_an_error_in_time(server: Bedrock) -> None
     world = World(server, timeout=0.5)
     with pytest.raises(ModelCallFailed) as caught:
         list(world.client.converse_stream("greeter", unit=world.unit("stable")))
-    assert caught.value.code == "ReadTimeoutError"
+    assert caught.value.code in SILENCE
     assert world.fuse("Error", "stable") == (1, 1)
