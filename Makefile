@@ -14,7 +14,7 @@ PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: help
 help:  ## list the commands
