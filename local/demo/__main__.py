@@ -75,9 +75,9 @@ def show(screen: Screen, document: dict[str, object]) -> None:
             screen.console.print(line)
     versions = ", ".join(f"version {v} {n:,}" for v, n in sorted(requests["by_version"].items()))
     seconds = document["alarm_to_safe_route_seconds"]
+    undone = "The judge was first" if seconds is None else f"From the alarm to the safe route: [bold]{seconds:.2f} s[/]"
     screen.console.print(
-        f"\nFrom the alarm to the safe route: [bold]{seconds:.2f} s[/]. "
-        f"{requests['total']:,} questions were asked ({versions}), {requests['failed']:,} failed."
+        f"\n{undone}. {requests['total']:,} questions were asked ({versions}), {requests['failed']:,} failed."
     )
     screen.console.print(f"Everything is in {RESULT.relative_to(RESULT.parents[1])}.")
 

