@@ -9,6 +9,7 @@ from typing import Any
 
 from promptlane.aws.clients import client, resource
 from promptlane.aws.enrolment import SsmEnrolments
+from promptlane.aws.enrolment_tags import BedrockEnrolmentTags
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
@@ -30,6 +31,7 @@ def wire() -> dict[str, Any]:
     s = read(Settings)
     return {
         "prompts": BedrockPrompts(client("bedrock-agent")),
+        "tags": BedrockEnrolmentTags(client("bedrock-agent"), s.deployment),
         "enrolments": SsmEnrolments(
             ssm=client("ssm"), s3=client("s3"), deployment=s.deployment, report_bucket=s.report_bucket
         ),

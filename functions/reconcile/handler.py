@@ -10,6 +10,7 @@ from typing import Any
 
 from promptlane.aws.clients import client, resource
 from promptlane.aws.enrolment import SsmEnrolments
+from promptlane.aws.enrolment_tags import BedrockEnrolmentTags
 from promptlane.aws.errors import translated
 from promptlane.aws.observability import logger
 from promptlane.aws.prompts import BedrockPrompts
@@ -45,6 +46,7 @@ def wire() -> dict[str, Any]:
 
     return {
         "prompts": BedrockPrompts(client("bedrock-agent")),
+        "tags": BedrockEnrolmentTags(client("bedrock-agent"), s.deployment),
         "enrolments": SsmEnrolments(
             ssm=client("ssm"), s3=client("s3"), deployment=s.deployment, report_bucket=s.report_bucket
         ),

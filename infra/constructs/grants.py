@@ -11,6 +11,7 @@ from constructs import IConstruct
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding, finding_text
 from infra.stacks.state import State
+from promptlane.domain.names import ENROLLED_TAG
 
 _KEYS = "Objects of one kind share a prefix of the bucket; their names are release ids and hashes."
 _PARAMETERS = "One parameter per prompt or reviewer, below a prefix that is this deployment's own."
@@ -121,12 +122,26 @@ class Grants:
         versions = [self._arn("bedrock", "prompt", "*:*")]
         return [allow("DeleteVersions", ["bedrock:DeletePrompt"], versions, because=_PROMPTS)]
 
-    def prompts_answer(self) -> list[Grant]:
-        """Converse on numbered versions. A cross-Region profile needs the model in every Region that it routes to."""
+    def enrolment_tags(self, *, read: bool = False) -> list[Grant]:
+        """Put the tag that lets applications to a version, and no other tag; `read` to see whether it is there."""
+        prompts = [self._arn("bedrock", "prompt", "*")]
+        condition = {
+            "StringEquals": {f"aws:RequestTag/{ENROLLED_TAG}": self._config.name},
+            "ForAllValues:StringEquals": {"aws:TagKeys": [ENROLLED_TAG]},
+        }
+        statements = [allow("TagEnrolled", ["bedrock:TagResource"], prompts, condition, because=_PROMPTS)]
+        if read:
+            statements.append(allow("ReadTags", ["bedrock:ListTagsForResource"], prompts, because=_PROMPTS))
+        return statements
+
+    def prompts_answer(self, *, enrolled: bool = False) -> list[Grant]:
+        """Converse on numbered versions. A cross-Region profile needs the model in every Region that it routes to.
+
+        `enrolled`: of prompts that this deployment has admitted, and no others.
+        """
+        versions, condition = [self._arn("bedrock", "prompt", "*:*")], self._enrolled() if enrolled else None
         return [
-            allow(
-                "RenderVersions", ["bedrock:RenderPrompt"], [self._arn("bedrock", "prompt", "*:*")], because=_PROMPTS
-            ),
+            allow("RenderVersions", ["bedrock:RenderPrompt"], versions, condition, because=_PROMPTS),
             allow(
                 "InvokeModels",
                 ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
@@ -146,8 +161,14 @@ class Grants:
             allow("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], [state.route_table.table_arn]),
             allow("CountFeedbackOnce", ["dynamodb:PutItem"], [state.feedback_table.table_arn]),
             allow("SignReceipts", ["secretsmanager:GetSecretValue"], [state.receipt_secret.secret_arn]),
-            allow("ReadVersions", ["bedrock:GetPrompt"], [self._arn("bedrock", "prompt", "*:*")], because=_PROMPTS),
-            *self.prompts_answer(),
+            allow(
+                "ReadVersions",
+                ["bedrock:GetPrompt"],
+                [self._arn("bedrock", "prompt", "*:*")],
+                self._enrolled(),
+                because=_PROMPTS,
+            ),
+            *self.prompts_answer(enrolled=True),
         ]
 
     def machine_start(self) -> list[Grant]:
@@ -207,6 +228,9 @@ class Grants:
     def machine_arn(self) -> str:
         """Built from its fixed name: a reference would be circular, since the machine calls these functions."""
         return self._arn("states", "stateMachine", self._config.state_machine_name, ArnFormat.COLON_RESOURCE_NAME)
+
+    def _enrolled(self) -> dict[str, dict[str, str]]:
+        return {"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": self._config.name}}
 
     def _data_key(self) -> list[Grant]:
         return [allow("DataKey", ["kms:Decrypt", "kms:GenerateDataKey"], [self._state.data_key.key_arn])]

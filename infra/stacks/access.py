@@ -20,12 +20,22 @@ from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import State
+from promptlane.domain.names import ENROLLED_TAG
 
 CREATION = "bedrock:CreatePrompt"
 EDITS = (CREATION, "bedrock:UpdatePrompt", "bedrock:CreatePromptVersion")
 DELETIONS = ("bedrock:DeletePrompt",)
 TASK_ANSWERS = ("states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat")
-TABLE_WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
+TABLE_WRITES = (
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:PartiQLInsert",
+    "dynamodb:PartiQLUpdate",
+    "dynamodb:PartiQLDelete",
+)
+TAGGING = ("bedrock:TagResource", "bedrock:UntagResource", CREATION, "bedrock:CreatePromptVersion")
 TRAIL_CHANGES = (
     "cloudtrail:StopLogging",
     "cloudtrail:DeleteTrail",
@@ -104,6 +114,25 @@ class AccessStack(Stack):
                 resources=[self._state.route_table.table_arn, self._state.release_table.table_arn],
             )
         )
+        policy.add_statements(
+            iam.PolicyStatement(
+                sid="OnlyReleasesEnrol",
+                effect=iam.Effect.DENY,
+                actions=list(TAGGING),
+                resources=["*"],
+                # IAM takes tag keys that differ in case alone for the same key.
+                conditions={"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [ENROLLED_TAG]}},
+            )
+        )
+        if duty.name != "operator":
+            policy.add_statements(
+                iam.PolicyStatement(
+                    sid="OnlyOperatorsAskForReleases",
+                    effect=iam.Effect.DENY,
+                    actions=["sqs:SendMessage"],
+                    resources=[self._pipeline.intake_queue.queue_arn],
+                )
+            )
         if duty.denied_routes:
             policy.add_statements(
                 iam.PolicyStatement(
@@ -139,14 +168,14 @@ class AccessStack(Stack):
                 name="author",
                 says="creates and edits drafts, publishes versions",
                 allowed=(*self._reading(), *edit, *try_out),
-                denied=("sqs:SendMessage",),
+                denied=(),
                 denied_routes=(decision, *operations, rollback),
             ),
             Duty(
                 name="reviewer",
                 says="reads, and decides reviews",
                 allowed=(*self._reading(), self._call("DecideReviews", decision)),
-                denied=(*EDITS, "sqs:SendMessage"),
+                denied=EDITS,
                 denied_routes=(*operations, rollback),
             ),
             Duty(
@@ -170,7 +199,7 @@ class AccessStack(Stack):
                 name="runtime",
                 says="answers with released versions",
                 allowed=self._runtime_grants(),
-                denied=(*EDITS, "sqs:SendMessage"),
+                denied=EDITS,
                 denied_routes=(decision, *operations, rollback),
             ),
             Duty(
@@ -179,7 +208,6 @@ class AccessStack(Stack):
                 allowed=(*self._reading(), *self._investigating()),
                 denied=(
                     *EDITS,
-                    "sqs:SendMessage",
                     "lambda:InvokeFunction",
                     "states:StartExecution",
                     "states:StopExecution",
@@ -255,7 +283,7 @@ class AccessStack(Stack):
         return [allow("ReadLargeBodies", ["s3:GetObject"], [f"{self._bodies}/*"], because=because)]
 
     def _runtime_grants(self) -> tuple[Grant, ...]:
-        """The application's grants without DRAFT: an ARN with a version number is required by the pattern."""
+        """The application's grants. Never DRAFT: the pattern wants a version; never what was not admitted: no tag."""
         metrics = allow(
             "PublishMetrics",
             ["cloudwatch:PutMetricData"],

@@ -147,7 +147,7 @@ class PipelineStack(Stack):
             "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET STATE_MACHINE_ARN INTAKE_QUEUE_URL DEPLOYMENT",
             g.routes_read(), g.releases_write(query=True), g.prompts_read(), g.executions("DescribeExecution"),
             g.enrolments_read("GetParametersByPath"), requests, g.invoke(self.functions["wind_up"].function_arn),
-            timeout=Duration.minutes(5), called_by_events=True,
+            g.enrolment_tags(read=True), timeout=Duration.minutes(5), called_by_events=True,
             more={"WIND_UP_FUNCTION": self.functions["wind_up"].function_name},
         )  # fmt: skip
         self._verb(
@@ -155,7 +155,7 @@ class PipelineStack(Stack):
             "Checks whether a version can be released, and under which policy",
             "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT",
             g.routes_read(), g.releases_write(), g.prompts_read(), g.enrolments_read("GetParameter"),
-            g.reports(read=[CONFIG], write=[CONFIG]), self._deployed_configuration(),
+            g.enrolment_tags(), g.reports(read=[CONFIG], write=[CONFIG]), self._deployed_configuration(),
         )  # fmt: skip
         moves = "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET DEPLOYMENT RESOLUTION_SECONDS"
         looks = (g.routes_write(), g.prompts_read(listed=False), g.alarms_read(), g.reports(read=[CONFIG]))

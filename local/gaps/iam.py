@@ -1,8 +1,9 @@
 """IAM enforcement (AUTH=true): the right action, resource and condition keys for what we call.
 
 Lacking in MiniStack: it checks `bedrock:Converse`, which AWS does not have, mangles prompt ARNs, checks
-`states:SendTask*` and `ssm:GetParametersByPath` on `*`, leaves `cloudwatch:namespace` and `dynamodb:LeadingKeys`
-empty, and lets a state machine do what its role may not. Here, as on AWS, Converse on a prompt needs
+`states:SendTask*`, `ssm:GetParametersByPath` and the tagging of prompts on `*`, leaves `cloudwatch:namespace`,
+`dynamodb:LeadingKeys`, the tags of prompts and the keys that UntagResource names empty, and lets a state machine do
+what its role may not. Here, as on AWS, Converse on a prompt needs
 `bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and* `bedrock:InvokeModel` on the model,
 and an inference profile needs its foundation model too. Denied Bedrock calls are CloudTrail events with errorCode
 AccessDenied.
@@ -13,12 +14,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
 import ministack.app as host
 from ministack.core import iam_actions, iam_evaluator, router
-from ministack.services import dynamodb, iam
+from ministack.services import bedrock_agent, dynamodb, iam, tagging
 from ministack.services import stepfunctions as sfn
 
 from local import seams
@@ -51,6 +53,9 @@ def install() -> None:
     seams.require(router, "extract_access_key_id")
     seams.require(iam, "_roles")
     seams.require(iam_actions, "_dynamodb_table_arn", "_DYNAMODB_TRANSACT_ITEM_ACTIONS")
+    seams.require(tagging, "_RESOURCE_TAG_COLLECTORS", "resource_tags")
+    seams.require(bedrock_agent, "_tags")
+    tagging._RESOURCE_TAG_COLLECTORS["bedrock"] = _prompt_tags
     _actions()
     _resources()
     _context_keys()
@@ -91,6 +96,8 @@ def _resources() -> None:
             version = seams.one(query or {}, "promptVersion") or version
             arn = f"arn:aws:bedrock:{seams.region()}:{seams.account()}:prompt/{identifier}"
             return f"{arn}:{version}" if version else arn
+        if service == "bedrock-agent" and plain.startswith("/tags/"):
+            return plain.removeprefix("/tags/")
         if service == "ssm" and headers.get("x-amz-target", "").endswith(".GetParametersByPath"):
             path = str(_json(body).get("Path", "/"))
             return f"arn:aws:ssm:{seams.region()}:{seams.account()}:parameter/{path.strip('/')}"
@@ -129,9 +136,18 @@ def _context_keys() -> None:
             namespace = request.get("Namespace") or seams.one(params, "Namespace")
             if namespace:
                 found["cloudwatch:namespace"] = namespace
+        if action == "bedrock:UntagResource":
+            keys = params.get("tagKeys") or []
+            found["aws:TagKeys"] = keys if isinstance(keys, list) else [keys]
         if service == "dynamodb" and (keys := leading_keys(request)):
             found["dynamodb:LeadingKeys"] = keys
         return found
+
+
+def _prompt_tags() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """(ARN, tags) of everything of Bedrock that was tagged, as MiniStack's collectors give them."""
+    for arn, tags in bedrock_agent._tags.items():
+        yield arn, [{"Key": name, "Value": value} for name, value in tags.items()]
 
 
 def leading_keys(request: dict[str, Any]) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Final
 from .errors import InvalidInput
 
 NAMESPACE: Final = "Promptlane"
+ENROLLED_TAG: Final = "promptlane:enrolled"
+"""On prompts and versions that a deployment admitted, with its name: IAM lets applications to no others."""
 FULL: Final = 10_000
 """A weight of 100 %, in basis points; also the number of buckets of the split."""
 

@@ -114,6 +114,16 @@ class Enrolments(Protocol):
         """A captured suite, as plain data."""
 
 
+class EnrolmentTags(Protocol):
+    """The tag by which IAM tells what applications may render from the account's other prompts."""
+
+    def tag(self, version_arn: str) -> None:
+        """Put the tag on a version and on its prompt; both stay tagged when done twice. NotFound when one is gone."""
+
+    def tagged(self, version_arn: str) -> bool:
+        """Whether version and prompt both carry this deployment's tag. NotFound when one is gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class RedAlarm:
     """A fuse alarm that stands in ALARM; `since` is when it changed to that, epoch seconds."""

@@ -114,6 +114,11 @@ class Route:
             **refs,
         )
 
+    @property
+    def named(self) -> tuple[VersionRef, ...]:
+        """Every version that gets traffic now or is gone back to: stable first."""
+        return tuple(ref for ref in (self.stable, self.previous, self.canary) if ref is not None)
+
     def in_flight(self, release_id: str) -> bool:
         """Whether this release is the one that the route belongs to, in canary or in watch."""
         return self.release_id == release_id and self.phase is not Phase.STEADY

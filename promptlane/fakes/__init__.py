@@ -2,11 +2,12 @@
 
 from .counts import FakeCounts, InMemoryBlocks
 from .stores import InMemoryReleases, InMemoryRoutes
-from .world import FakeAlarms, FakeEnrolments, FakeNotices, FakePrompts, FakeQueue, FakeWorkflow
+from .world import FakeAlarms, FakeEnrolments, FakeEnrolmentTags, FakeNotices, FakePrompts, FakeQueue, FakeWorkflow
 
 __all__ = [
     "FakeAlarms",
     "FakeCounts",
+    "FakeEnrolmentTags",
     "FakeEnrolments",
     "FakeNotices",
     "FakePrompts",

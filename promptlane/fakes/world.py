@@ -81,6 +81,19 @@ class FakeEnrolments:
         return dict(self._captured[sha256])
 
 
+class FakeEnrolmentTags:
+    """`EnrolmentTags` in memory."""
+
+    def __init__(self) -> None:
+        self.versions: set[str] = set()
+
+    def tag(self, version_arn: str) -> None:
+        self.versions.add(version_arn)
+
+    def tagged(self, version_arn: str) -> bool:
+        return version_arn in self.versions
+
+
 class FakeAlarms:
     """`FuseAlarms` in memory."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from promptlane.domain.errors import AdmissionRefused, NotFound
 from promptlane.domain.names import Event
-from promptlane.domain.ports import Clock, Enrolments, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, Enrolments, EnrolmentTags, PromptStore, ReleaseStore, RouteStore
 from promptlane.domain.prompt import PromptVersion, static_problems
 from promptlane.domain.release import Release
 from promptlane.domain.route import Route
@@ -18,11 +18,12 @@ SuiteCheck = Callable[[dict[str, object], frozenset[str]], list[str]]
 
 
 def admit(
-    release_id: str, *, prompts: PromptStore, enrolments: Enrolments, routes: RouteStore, releases: ReleaseStore,
-    check_suite: SuiteCheck, clock: Clock,
+    release_id: str, *, prompts: PromptStore, enrolments: Enrolments, tags: EnrolmentTags, routes: RouteStore,
+    releases: ReleaseStore, check_suite: SuiteCheck, clock: Clock,
 ) -> Release:  # fmt: skip
     """Capture policy and suite, bind the fingerprints of candidate and stable, run the static checks.
 
+    What is admitted is tagged before it is recorded as such: IAM lets applications to no version without the tag.
     Raises AdmissionRefused with every problem. Run twice, it returns what the first run bound.
     """
     release = releases.get(release_id)
@@ -40,6 +41,7 @@ def admit(
     problems += [("version", p) for p in _route_problems(release, version, route)]
     if problems:
         raise AdmissionRefused(problems)
+    tags.tag(version.arn)
     stable = route.stable if route else None
     admitted = replace(
         release,

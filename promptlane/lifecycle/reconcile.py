@@ -9,6 +9,7 @@ from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.ports import (
     Clock,
     Enrolments,
+    EnrolmentTags,
     IntakeQueue,
     PromptStore,
     ReleaseStore,
@@ -30,12 +31,14 @@ class Reconciled:
     requested: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
     wound_up: list[str] = field(default_factory=list)
+    tagged: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
 def reconcile(
-    *, prompts: PromptStore, enrolments: Enrolments, routes: RouteStore, releases: ReleaseStore, workflow: Workflow,
-    queue: IntakeQueue, wind_up: Callable[[str, str], None], clock: Clock, log: Callable[[str], None],
+    *, prompts: PromptStore, enrolments: Enrolments, tags: EnrolmentTags, routes: RouteStore, releases: ReleaseStore,
+    workflow: Workflow, queue: IntakeQueue, wind_up: Callable[[str, str], None], clock: Clock,
+    log: Callable[[str], None],
 ) -> Reconciled:  # fmt: skip
     """Look after every enrolled prompt; one that fails does not keep the others waiting.
 
@@ -50,6 +53,7 @@ def reconcile(
             prompt_id = found[0]
             _revive(prompt, prompt_id, done, routes, releases, workflow, wind_up, clock())
             _request_missed(prompt, prompt_id, done, prompts, releases, queue, clock())
+            _let_applications_in(prompt, done, tags, routes)
         except PromptlaneError as error:
             done.failed.append(prompt)
             log(f"reconciling {prompt}: {error}")
@@ -107,3 +111,12 @@ def _request_missed(
         newest = waiting[max(waiting)]
         queue.request(prompt, newest.version, requested_by=newest.requested_by, explicit=newest.explicit)
         done.requested.append(f"{prompt} {newest.version}")
+
+
+def _let_applications_in(prompt: str, done: Reconciled, tags: EnrolmentTags, routes: RouteStore) -> None:
+    """Put back the tag that somebody took from a version which gets traffic: without it IAM denies its calls."""
+    route = routes.get(prompt)
+    for ref in route.named if route else ():
+        if not tags.tagged(ref.arn):
+            tags.tag(ref.arn)
+            done.tagged.append(f"{prompt} {ref.version}")

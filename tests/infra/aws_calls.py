@@ -26,6 +26,8 @@ OPERATIONS = {
     "get_prompt": ["bedrock:GetPrompt"],
     "list_prompts": ["bedrock:ListPrompts"],
     "delete_prompt": ["bedrock:DeletePrompt"],
+    "tag_resource": ["bedrock:TagResource"],
+    "list_tags_for_resource": ["bedrock:ListTagsForResource"],
     "put_parameter": ["ssm:PutParameter"],
     "delete_parameter": ["ssm:DeleteParameter"],
     "get_model_invocation_logging_configuration": ["bedrock:GetModelInvocationLoggingConfiguration"],

@@ -1,9 +1,11 @@
 """The five duties: what each policy allows and denies, judged as IAM does (an explicit denial wins)."""
 
 import fnmatch
+from collections.abc import Collection
 
 import pytest
 
+from promptlane.domain.names import ENROLLED_TAG
 from tests.infra.synthesized import Json, Synthesized, listed, text
 
 DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
@@ -14,12 +16,17 @@ def statements(synthesized: Synthesized, duty: str) -> list[Json]:
     return list(policy["PolicyDocument"]["Statement"])
 
 
-def decides(found: list[Json], action: str, resource: str = "*") -> bool:
-    """Whether the statements allow an action on a resource that is named by a part of its ARN."""
+def decides(found: list[Json], action: str, resource: str = "*", *, holds: Collection[str] = ()) -> bool:
+    """Whether the statements allow an action on a resource that is named by a part of its ARN.
+
+    `holds`: the condition keys that the request fulfils; a statement with another one does not apply.
+    """
 
     def fits(statement: Json) -> bool:
         named = any(fnmatch.fnmatchcase(action, given) for given in listed(statement["Action"]))
-        return named and any(r == "*" or resource in text(r) for r in listed(statement["Resource"]))
+        keys = {key for test in (statement.get("Condition") or {}).values() for key in test}
+        on_it = any(r == "*" or resource in text(r) for r in listed(statement["Resource"]))
+        return named and on_it and keys <= set(holds)
 
     matching = [s["Effect"] for s in found if fits(s)]
     return "Allow" in matching and "Deny" not in matching
@@ -30,8 +37,10 @@ EXPECTED = [
     ("bedrock:UpdatePrompt", "prompt/", {"author"}),
     ("bedrock:CreatePromptVersion", "prompt/", {"author"}),
     ("bedrock:DeletePrompt", "prompt/", set()),
-    ("bedrock:GetPrompt", "prompt/", set(DUTIES)),
-    ("bedrock:RenderPrompt", "prompt/*:*", {"author", "runtime"}),
+    ("bedrock:GetPrompt", "prompt/", set(DUTIES) - {"runtime"}),
+    ("bedrock:RenderPrompt", "prompt/*:*", {"author"}),
+    ("bedrock:TagResource", "", set()),
+    ("bedrock:UntagResource", "", set()),
     ("execute-api:Invoke", "/decision", {"reviewer"}),
     ("execute-api:Invoke", "/advance", {"operator"}),
     ("execute-api:Invoke", "/rollback", {"operator"}),
@@ -51,6 +60,38 @@ def test_each_duty_may_do_its_own_and_no_other(
     synthesized: Synthesized, action: str, resource: str, who: set[str]
 ) -> None:
     assert {duty for duty in DUTIES if decides(statements(synthesized, duty), action, resource)} == who
+
+
+ENROLLED = f"aws:ResourceTag/{ENROLLED_TAG}"
+
+
+@pytest.mark.parametrize("action", ["bedrock:RenderPrompt", "bedrock:GetPrompt"])
+def test_applications_get_enrolled_versions_and_no_others(synthesized: Synthesized, action: str) -> None:
+    application = synthesized.one("AWS::IAM::ManagedPolicy", "promptlane-runtime/Application/")[2]
+    gateway = synthesized.grants(synthesized.role_of("gateway"))
+    for found in (statements(synthesized, "runtime"), application["PolicyDocument"]["Statement"], gateway):
+        assert decides(list(found), action, "prompt/*:*", holds={ENROLLED})
+        assert not decides(list(found), action, "prompt/*:*")
+
+
+@pytest.mark.parametrize("duty", DUTIES)
+@pytest.mark.parametrize(
+    "action", ["bedrock:CreatePrompt", "bedrock:CreatePromptVersion", "bedrock:TagResource", "bedrock:UntagResource"]
+)
+def test_nobody_can_enrol_a_prompt_by_its_tag(synthesized: Synthesized, duty: str, action: str) -> None:
+    everything = [*statements(synthesized, duty), {"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    assert not decides(everything, action, "*", holds={"aws:TagKeys"})
+
+
+def test_admission_can_put_that_tag_and_no_other(synthesized: Synthesized) -> None:
+    for verb in ("admit", "reconcile"):
+        (statement,) = [
+            s for s in synthesized.grants(synthesized.role_of(verb)) if "bedrock:TagResource" in listed(s["Action"])
+        ]
+        assert statement["Condition"] == {
+            "StringEquals": {f"aws:RequestTag/{ENROLLED_TAG}": "promptlane"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": [ENROLLED_TAG]},
+        }
 
 
 def test_whoever_has_two_duties_can_still_not_edit_and_approve(synthesized: Synthesized) -> None:

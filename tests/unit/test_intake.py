@@ -14,13 +14,21 @@ from hypothesis import strategies as st
 
 from functions.intake import handler
 from promptlane.domain import trigger
-from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneError, Unavailable
+from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, PromptlaneError, Unavailable
 from promptlane.domain.names import Event, Outcome
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
 from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.route import first_route
+from promptlane.domain.route import Route, first_route
 from promptlane.domain.trigger import Request
-from promptlane.fakes import FakeEnrolments, FakePrompts, FakeQueue, FakeWorkflow, InMemoryReleases, InMemoryRoutes
+from promptlane.fakes import (
+    FakeEnrolments,
+    FakeEnrolmentTags,
+    FakePrompts,
+    FakeQueue,
+    FakeWorkflow,
+    InMemoryReleases,
+    InMemoryRoutes,
+)
 from promptlane.lifecycle.intake import Taken, take
 from promptlane.lifecycle.reconcile import GRACE, reconcile
 from promptlane.lifecycle.windup import wind_up
@@ -33,6 +41,7 @@ POLICY = Policy(review=ReviewPolicy((Reviewer("Prompt review", "prompt-review@ex
 @dataclass
 class World:
     prompts: FakePrompts = field(default_factory=FakePrompts)
+    tags: FakeEnrolmentTags = field(default_factory=FakeEnrolmentTags)
     enrolments: FakeEnrolments = field(default_factory=lambda: FakeEnrolments({"support": POLICY}))
     routes: InMemoryRoutes = field(default_factory=InMemoryRoutes)
     releases: InMemoryReleases = field(default_factory=InMemoryReleases)
@@ -55,7 +64,11 @@ class World:
     def reconcile(self) -> Any:
         wound_up: list[str] = []
         done = reconcile(
-            **self.wired, queue=self.queue, wind_up=lambda r, why: wound_up.append(r), log=lambda text: None
+            **self.wired,
+            tags=self.tags,
+            queue=self.queue,
+            wind_up=lambda r, why: wound_up.append(r),
+            log=lambda text: None,
         )
         assert done.wound_up == wound_up
         return done
@@ -256,6 +269,30 @@ def test_reconcile_winds_up_what_has_no_execution(world: World, status: str) -> 
     world.releases.update(replace(release, state="review"))
     world.workflow.executions[f"{ID}-1-1"] = status
     assert world.reconcile().wound_up == [f"{ID}-1-1"]
+
+
+def test_reconcile_lets_applications_back_in_where_somebody_took_the_tag(world: World) -> None:
+    served, retired = world.prompts.version(ID, 1).ref, world.prompts.version(ID, world.publish()).ref
+    world.routes.put(Route("support", ID, served, previous=retired), expected=None)
+    world.tags.tag(retired.arn)
+
+    assert world.reconcile().tagged == ["support 1"]
+    assert world.tags.tagged(served.arn)
+    assert world.reconcile().tagged == []
+
+
+def test_a_version_that_cannot_be_tagged_keeps_no_other_work_from_being_done(world: World) -> None:
+    class Gone(FakeEnrolmentTags):
+        def tagged(self, version_arn: str) -> bool:
+            raise NotFound(f"there is no {version_arn}")
+
+    world.tags = Gone()
+    world.releases.enrolled_since(ID, 900.0)
+    world.routes.put(Route("support", ID, world.prompts.version(ID, 1).ref), expected=None)
+
+    done = world.reconcile()
+
+    assert (done.requested, done.failed) == (["support 1"], ["support"])
 
 
 def test_the_handler_reports_only_what_must_be_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

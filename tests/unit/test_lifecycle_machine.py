@@ -28,6 +28,7 @@ from promptlane.domain.trigger import Request
 from promptlane.fakes import (
     FakeAlarms,
     FakeEnrolments,
+    FakeEnrolmentTags,
     FakeNotices,
     FakePrompts,
     FakeQueue,
@@ -61,6 +62,7 @@ WRITES = {
     "request",
     "publish",
     "stop",
+    "tag",
 }
 
 
@@ -107,7 +109,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.real_routes, self.real_releases = InMemoryRoutes(), InMemoryReleases()
         self.prompts, self.workflow, self.queue = FakePrompts(), FakeWorkflow(), FakeQueue()
         self.alarms, self.notices = FakeAlarms(), FakeNotices()
-        self.enrolments = FakeEnrolments({PROMPT: POLICY})
+        self.enrolments, self.real_tags = FakeEnrolments({PROMPT: POLICY}), FakeEnrolmentTags()
+        self.tags = self.fuse.around(self.real_tags)
         self.routes, self.releases = self.fuse.around(self.real_routes), self.fuse.around(self.real_releases)
         self.seen = 0
         self.approved: dict[str, tuple[str, str | None]] = {}
@@ -162,9 +165,9 @@ class Lifecycle(RuleBasedStateMachine):
         self.run(
             crash,
             lambda: reconcile(
-                prompts=self.prompts, enrolments=self.enrolments, routes=self.routes, releases=self.releases,
-                workflow=self.workflow, queue=self.queue, wind_up=lambda r, why: self.end(r, Outcome.FAILED),
-                clock=self.clock, log=lambda text: None,
+                prompts=self.prompts, enrolments=self.enrolments, tags=self.tags, routes=self.routes,
+                releases=self.releases, workflow=self.workflow, queue=self.queue,
+                wind_up=lambda r, why: self.end(r, Outcome.FAILED), clock=self.clock, log=lambda text: None,
             ),
         )  # fmt: skip
 
@@ -174,8 +177,8 @@ class Lifecycle(RuleBasedStateMachine):
             self.run(
                 crash,
                 lambda: admit(
-                    name, prompts=self.prompts, enrolments=self.enrolments, routes=self.routes, releases=self.releases,
-                    check_suite=lambda suite, variables: [], clock=self.clock,
+                    name, prompts=self.prompts, enrolments=self.enrolments, tags=self.tags, routes=self.routes,
+                    releases=self.releases, check_suite=lambda suite, variables: [], clock=self.clock,
                 ),
             )  # fmt: skip
 
@@ -316,6 +319,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.seen = len(history)
 
     def check(self, before: Route | None, after: Route) -> None:
+        assert all(self.real_tags.tagged(ref.arn) for ref in after.named), "a version that IAM denies to applications"
         if after.canary is not None:
             candidate, _ = self.approved[after.release_id]
             assert after.canary.fingerprint == candidate, "1: traffic for what was not approved"
