@@ -21,6 +21,16 @@ from infra.constructs.topic import AlarmTopic, ReviewerTopic
 from promptlane.domain.review import reviewer_key
 from promptlane.project import PromptProject
 
+_ITEM_WRITES = (
+    "PutItem",
+    "UpdateItem",
+    "DeleteItem",
+    "BatchWriteItem",
+    "PartiQLInsert",
+    "PartiQLUpdate",
+    "PartiQLDelete",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class State:
@@ -67,7 +77,7 @@ class StateStack(Stack):
         reports = self._reports(data_key)
         self.state = State(
             # The AWS-managed key: what every request and every rollback reads depends on no key of ours.
-            route_table=self._table("Routes", "prompt", None, None, expires=False),
+            route_table=self._table("Routes", "prompt", None, None),
             release_table=self._table("Releases", "pk", "sk", data_key),
             feedback_table=self._feedback(),
             report_bucket=reports,
@@ -125,15 +135,9 @@ class StateStack(Stack):
             )
         return key
 
-    def _table(
-        self,
-        id: str,
-        partition: str,
-        sort: str | None,
-        key: kms.IKey | None,
-        *,
-        expires: bool = True,
-    ) -> dynamodb.Table:
+    def _table(self, id: str, partition: str, sort: str | None, key: kms.IKey | None) -> dynamodb.Table:
+        """Nothing in it expires: a review request's `expires_at` is a deadline, and the request is who approved."""
+
         def text(name: str) -> dynamodb.Attribute:
             return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
 
@@ -150,13 +154,16 @@ class StateStack(Stack):
             ),
             deletion_protection=self._config.retain,
             removal_policy=self._removal,
-            time_to_live_attribute="expires_at" if expires else None,
             stream=dynamodb.StreamViewType.NEW_IMAGE if sort else None,
             resource_policy=self._only_functions_write(),
         )
 
     def _only_functions_write(self) -> iam.PolicyDocument:
-        """Whatever somebody's own policies allow: items are written by this deployment's functions alone."""
+        """Whatever somebody's own policies allow: items are written by this deployment's functions alone.
+
+        Batches and PartiQL statements are authorized under names of their own. Who may replace this very policy
+        (dynamodb:PutResourcePolicy) is not denied: a mistake in it could then never be put right.
+        """
         roles = f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._config.name}-pipeline-*"
         return iam.PolicyDocument(
             statements=[
@@ -164,7 +171,7 @@ class StateStack(Stack):
                     sid="OnlyFunctionsWrite",
                     effect=iam.Effect.DENY,
                     principals=[iam.AnyPrincipal()],
-                    actions=["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+                    actions=[f"dynamodb:{name}" for name in _ITEM_WRITES],
                     resources=["*"],
                     conditions={"ArnNotLike": {"aws:PrincipalArn": roles}},
                 )

@@ -1,8 +1,10 @@
 """Every function's role against its code: nothing missing, nothing extra."""
 
+import re
 from pathlib import Path
 
 import pytest
+from policy_sentry.querying.actions import get_actions_with_access_level
 
 from tests.infra.aws_calls import ROOT, needed, reach
 from tests.infra.synthesized import Synthesized, listed, text
@@ -86,11 +88,14 @@ def test_only_four_functions_may_write_routes(synthesized: Synthesized) -> None:
 
 
 def test_tables_refuse_everybody_but_the_functions_whatever_their_policies_say(synthesized: Synthesized) -> None:
+    """By every name under which AWS's service reference knows a write of items."""
+    writes = {a for a in get_actions_with_access_level("dynamodb", "Write") if re.search(r"Item$|:PartiQL", a)}
+    assert {"dynamodb:PutItem", "dynamodb:BatchWriteItem", "dynamodb:PartiQLInsert"} <= writes
     for name in ("Routes", "Releases"):
         table = synthesized.one("AWS::DynamoDB::Table", f"/{name}/")[2]
         (deny,) = table["ResourcePolicy"]["PolicyDocument"]["Statement"]
         assert deny["Effect"] == "Deny"
-        assert {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"} <= set(deny["Action"])
+        assert set(deny["Action"]) == writes
         assert ":role/promptlane-pipeline-*" in text(deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
 
 

@@ -39,9 +39,11 @@ def test_the_route_table_depends_on_no_key_of_ours(synthesized: Synthesized) -> 
     assert "DataKey" in text(table(synthesized, "Releases")["SSESpecification"]["KMSMasterKeyId"])
 
 
-def test_routes_never_expire_and_releases_may(synthesized: Synthesized) -> None:
-    assert "TimeToLiveSpecification" not in table(synthesized, "Routes")
-    assert table(synthesized, "Releases")["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+def test_only_marks_of_feedback_expire(synthesized: Synthesized) -> None:
+    """A review request has an attribute `expires_at`, its deadline, and is the record of who approved."""
+    for name in ("Routes", "Releases"):
+        assert "TimeToLiveSpecification" not in table(synthesized, name)
+    assert table(synthesized, "Feedback")["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
 def test_only_timeline_inserts_reach_the_relay(synthesized: Synthesized) -> None:
