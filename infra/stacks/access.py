@@ -77,6 +77,8 @@ class AccessStack(Stack):
         self._audit_key = str(audit.export_value(audit.key.key_arn))
         bodies = audit.invocations.bucket.bucket_arn if audit.invocations else None
         self._bodies = str(audit.export_value(bodies)) if bodies else ""
+        # Without a log of ours, investigations read whichever one the account has.
+        self._queried_group = str(audit.export_value(audit.invocations.group.log_group_name)) if bodies else ""
         self._grants = Grants(self, config=config, state=state)
         self.policies: dict[str, iam.ManagedPolicy] = {}
         self.roles: dict[str, iam.Role] = {}
@@ -205,7 +207,7 @@ class AccessStack(Stack):
             Duty(
                 name="auditor",
                 says="reads everything and changes nothing",
-                allowed=(*self._reading(), *self._investigating()),
+                allowed=(*self._reading(), *self._investigating(), *self._validating()),
                 denied=(
                     *EDITS,
                     "lambda:InvokeFunction",
@@ -242,6 +244,12 @@ class AccessStack(Stack):
     def _investigating(self) -> tuple[Grant, ...]:
         """What `investigate` and `history --verify` read: trail, alarms, logs and the locked copies of timelines."""
         machine, bucket = self._grants.machine_arn, self._audit_bucket
+        group = self.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=self._queried_group,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
         return (
             allow(
                 "ReadTrail",
@@ -252,32 +260,40 @@ class AccessStack(Stack):
             allow("ReadAlarmHistory", ["cloudwatch:DescribeAlarmHistory"], ["*"], because=_SHARED),
             allow(
                 "QueryLogs",
-                [
-                    "logs:StartQuery",
-                    "logs:StopQuery",
-                    "logs:GetQueryResults",
-                    "logs:DescribeLogGroups",
-                    "logs:DescribeQueryDefinitions",
-                ],
+                ["logs:StartQuery"],
+                # Log groups are matched in both forms, depending on the action.
+                [group, f"{group}:*"] if self._queried_group else ["*"],
+                because="The streams of the invocation log; without one of ours, whichever group the account logs to.",
+            ),
+            allow(
+                "ReadAnswers",
+                ["logs:StopQuery", "logs:GetQueryResults", "logs:DescribeLogGroups", "logs:DescribeQueryDefinitions"],
                 ["*"],
                 because=_SHARED,
             ),
             allow("ReadLogging", ["bedrock:GetModelInvocationLoggingConfiguration"], ["*"], because=_SHARED),
             allow("ListExecutions", ["states:ListExecutions", "states:DescribeStateMachine"], [machine]),
             allow(
-                "ReadLockedTimelines",
+                "ReadLocked",
                 ["s3:GetObject", "s3:GetObjectVersion"],
-                [f"{bucket}/timeline/*"],
-                because="Copies of timelines are named by release.",
+                [f"{bucket}/timeline/*", f"{bucket}/AWSLogs/*"],
+                because="Copies of timelines are named by release, log files of the trail by account and time.",
             ),
-            allow("ListLockedTimelines", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
+            allow("ListLocked", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
             allow("ReadLockedKey", ["kms:Decrypt"], [self._audit_key]),
             *self._large_bodies(),
         )
 
+    def _validating(self) -> tuple[Grant, ...]:
+        """What `aws cloudtrail validate-logs` needs beside the log files themselves."""
+        return (
+            allow("ValidateTrail", ["cloudtrail:ListPublicKeys"], ["*"], because=_SHARED),
+            allow("LocateLocked", ["s3:GetBucketLocation"], [self._audit_bucket]),
+        )
+
     def _large_bodies(self) -> list[Grant]:
-        """What was sent and answered, where it was too large for the log."""
-        if not self._bodies:
+        """What was sent and answered, where it was too large for the log. Masking reaches the log, never the bucket."""
+        if not self._bodies or self._config.mask_personal_data:
             return []
         because = "Bodies are named by date and request."
         return [allow("ReadLargeBodies", ["s3:GetObject"], [f"{self._bodies}/*"], because=because)]

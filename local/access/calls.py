@@ -17,15 +17,30 @@ EVERYBODY = set(ROLES)
 
 @dataclass(frozen=True)
 class Target:
-    """What the calls are about: a prompt with a numbered version, and the deployment's resources by name."""
+    """What the calls are about: two prompts with a numbered version each, and the deployment's resources by name.
 
-    prompt_id: str
+    `version_arn` is of an enrolled prompt, `other_arn` of one that this deployment does not know.
+    """
+
     version_arn: str
+    other_arn: str
     resources: dict[str, Json]
+
+    @property
+    def prompt_id(self) -> str:
+        return _id_of(self.version_arn)
+
+    @property
+    def other_id(self) -> str:
+        return _id_of(self.other_arn)
 
     @property
     def draft_arn(self) -> str:
         return self.version_arn.rpartition(":")[0]
+
+
+def _id_of(version_arn: str) -> str:
+    return version_arn.rpartition("/")[2].partition(":")[0]
 
 
 Call = Callable[[Any, Target], object]
@@ -46,6 +61,10 @@ def _draft(caller: Any, target: Target) -> Json:
     return caller.client("bedrock-agent").get_prompt(promptIdentifier=target.prompt_id)
 
 
+def _read(caller: Any, prompt_id: str) -> object:
+    return caller.client("bedrock-agent").get_prompt(promptIdentifier=prompt_id, promptVersion="1")
+
+
 def _update(caller: Any, target: Target) -> object:
     # What the draft holds already: the call must be a real one, the prompt is not to change.
     kept = target.resources["draft"]
@@ -62,6 +81,7 @@ def _item(target: Target, table: str, key: dict[str, str]) -> dict[str, Json]:
     return {"TableName": target.resources[table], "Key": {k: {"S": v} for k, v in key.items()}}
 
 
+_ENROLLED = {"promptlane:enrolled": "promptlane"}
 _NOBODYS = "/releases/NOBODY0000-1-1"
 _ROUTE = {"prompt": "nobody"}
 _RELEASE = {"pk": "prompt#nobody", "sk": "lock"}
@@ -87,20 +107,28 @@ def _metric(caller: Any, namespace: str) -> object:
 
 
 ROWS = (
-    Row("bedrock:GetPrompt", "read a version", EVERYBODY,
-        lambda c, t: c.client("bedrock-agent").get_prompt(promptIdentifier=t.prompt_id, promptVersion="1")),
+    Row("bedrock:GetPrompt", "read a version of an enrolled prompt", EVERYBODY, lambda c, t: _read(c, t.prompt_id)),
+    Row("bedrock:GetPrompt", "read a version of another prompt", PEOPLE, lambda c, t: _read(c, t.other_id)),
     Row("bedrock:GetPrompt", "read the draft", PEOPLE, _draft),
     Row("bedrock:CreatePrompt", "create a prompt", {AUTHOR},
         lambda c, t: c.client("bedrock-agent").create_prompt(name="access-proof")),
     Row("bedrock:UpdatePrompt", "edit the draft", {AUTHOR}, _update),
     Row("bedrock:CreatePromptVersion", "publish a version", {AUTHOR},
         lambda c, t: c.client("bedrock-agent").create_prompt_version(promptIdentifier=t.prompt_id)),
+    Row("bedrock:CreatePromptVersion", "publish a version with the tag of enrolled ones", NOBODY,
+        lambda c, t: c.client("bedrock-agent").create_prompt_version(promptIdentifier=t.other_id, tags=_ENROLLED)),
+    Row("bedrock:TagResource", "enrol a prompt by its tag", NOBODY,
+        lambda c, t: c.client("bedrock-agent").tag_resource(resourceArn=t.other_arn, tags=_ENROLLED)),
+    Row("bedrock:UntagResource", "take that tag away", NOBODY,
+        lambda c, t: c.client("bedrock-agent").untag_resource(resourceArn=t.version_arn, tagKeys=list(_ENROLLED))),
     Row("bedrock:DeletePrompt", "delete a version", NOBODY,
         lambda c, t: c.client("bedrock-agent").delete_prompt(promptIdentifier=t.prompt_id, promptVersion="1")),
     Row("bedrock:DeletePrompt", "delete the prompt", NOBODY,
         lambda c, t: c.client("bedrock-agent").delete_prompt(promptIdentifier=t.prompt_id)),
-    Row("bedrock:RenderPrompt", "answer with a numbered version", {AUTHOR, RUNTIME},
+    Row("bedrock:RenderPrompt", "answer with a version of an enrolled prompt", {AUTHOR, RUNTIME},
         lambda c, t: _converse(c, t.version_arn)),
+    Row("bedrock:RenderPrompt", "answer with a version of another prompt", {AUTHOR},
+        lambda c, t: _converse(c, t.other_arn)),
     Row("bedrock:RenderPrompt", "answer with the draft", {AUTHOR}, lambda c, t: _converse(c, t.draft_arn)),
     Row("execute-api:Invoke", "decide a review", {REVIEWER},
         lambda c, t: _operation(c, t, f"{_NOBODYS}/decision")),
@@ -128,6 +156,12 @@ ROWS = (
     Row("dynamodb:GetItem", "read a release", PEOPLE,
         lambda c, t: c.client("dynamodb").get_item(**_item(t, "release_table", _RELEASE))),
     Row("dynamodb:PutItem", "write a release", NOBODY, lambda c, t: _put(c, t, "release_table", _RELEASE)),
+    Row("dynamodb:PartiQLInsert", "write a release in PartiQL", NOBODY,
+        lambda c, t: c.client("dynamodb").execute_statement(
+            Statement=f"INSERT INTO \"{t.resources['release_table']}\" VALUE {{'pk': 'prompt#nobody', 'sk': 'x'}}")),
+    Row("dynamodb:BatchWriteItem", "write releases in a batch", NOBODY,
+        lambda c, t: c.client("dynamodb").batch_write_item(RequestItems={t.resources["release_table"]: [
+            {"PutRequest": {"Item": {"pk": {"S": "prompt#nobody"}, "sk": {"S": "x"}}}}]})),
     Row("dynamodb:PutItem", "write a timeline", NOBODY, lambda c, t: _put(c, t, "release_table", _ENTRY)),
     Row("dynamodb:DeleteItem", "delete a timeline entry", NOBODY,
         lambda c, t: c.client("dynamodb").delete_item(**_item(t, "release_table", _ENTRY))),
@@ -141,6 +175,12 @@ ROWS = (
         lambda c, t: c.client("s3").delete_object(**_object(t, "audit_bucket", "timeline/proof.json"))),
     Row("cloudtrail:LookupEvents", "see who did what", {OPERATOR, AUDITOR},
         lambda c, t: c.client("cloudtrail").lookup_events(MaxResults=1)),
+    Row("s3:GetObject", "read the trail's log files", {OPERATOR, AUDITOR},
+        lambda c, t: c.client("s3").get_object(**_object(t, "audit_bucket", "AWSLogs/proof.json.gz"))),
+    Row("s3:DeleteObject", "delete the trail's log files", NOBODY,
+        lambda c, t: c.client("s3").delete_object(**_object(t, "audit_bucket", "AWSLogs/proof.json.gz"))),
+    Row("cloudtrail:ListPublicKeys", "validate the trail's log files", {AUDITOR},
+        lambda c, t: c.client("cloudtrail").list_public_keys()),
     Row("cloudtrail:StopLogging", "stop the trail", NOBODY,
         lambda c, t: c.client("cloudtrail").stop_logging(Name=t.resources["trail"])),
     Row("logs:StartQuery", "query what was sent and answered", {OPERATOR, AUDITOR},

@@ -64,20 +64,22 @@ class Caller:
             self._clients[service] = self._aws.client(service, **self._credentials)
         return self._clients[service]
 
-    def post(self, url: str, body: Json) -> None:
-        """A signed POST; Forbidden when the API refuses the identity, nothing for any other answer."""
+    def post(self, url: str, body: Json) -> int:
+        """The HTTP status of a signed POST; Forbidden when the API refuses the identity."""
         session = boto3.Session(region_name="us-east-1", **self._credentials)
         request = AWSRequest("POST", url, data=json.dumps(body).encode(), headers={"content-type": "application/json"})
         SigV4Auth(session.get_credentials().get_frozen_credentials(), "execute-api", "us-east-1").add_auth(request)
         sent = urllib.request.Request(url, data=request.data, headers=dict(request.headers), method="POST")
         try:
-            urllib.request.urlopen(sent, timeout=30).close()
+            with urllib.request.urlopen(sent, timeout=30) as answered:
+                return int(answered.status)
         except urllib.error.HTTPError as answer:
             with answer:
                 said = answer.read()
             # Our own functions say why in `title`; API Gateway's refusal has nothing but a message.
             if answer.code in (401, 403) and b'"title"' not in said:
                 raise Forbidden(url) from None
+            return answer.code
 
 
 def prove(aws: EmbeddedAws, target: Target, rows: Sequence[Row] = ROWS) -> Iterator[Finding]:
@@ -103,8 +105,20 @@ def observe(caller: Caller, target: Target, row: Row) -> Observed:
 
 
 def prepare(aws: EmbeddedAws, resources: dict[str, Json], name: str = "access-subject") -> Target:
-    """A prompt with one version, and a task that waits for its answer, made as root."""
+    """An enrolled prompt and another one, with one version each, made as root; and a task that waits for its answer.
+
+    The tags are those that `admit` puts on the versions that it lets in, and on their prompts.
+    """
     agent = aws.client("bedrock-agent")
+    enrolled, draft = _published(agent, name)
+    other, _ = _published(agent, f"{name}-other")
+    for arn in (enrolled, enrolled.rpartition(":")[0]):
+        agent.tag_resource(resourceArn=arn, tags={"promptlane:enrolled": "promptlane"})
+    return Target(enrolled, other, {**resources, "draft": draft, "task_token": "no-such-token"})
+
+
+def _published(agent: Any, name: str) -> tuple[str, Json]:
+    """(ARN of the first version, draft) of a new prompt."""
     variant = {
         "name": "default", "modelId": "amazon.nova-lite-v1:0", "templateType": "TEXT",
         "templateConfiguration": {"text": {"text": "Answer. {{question}}", "inputVariables": [{"name": "question"}]}},
@@ -112,8 +126,7 @@ def prepare(aws: EmbeddedAws, resources: dict[str, Json], name: str = "access-su
     draft = {"name": name, "variants": [variant], "defaultVariant": "default"}
     made = agent.create_prompt(**draft)
     version = agent.create_prompt_version(promptIdentifier=made["id"])
-    arn = version["arn"] if version["arn"].endswith(":1") else f"{version['arn']}:1"
-    return Target(made["id"], arn, {**resources, "draft": draft, "task_token": "no-such-token"})
+    return version["arn"] if version["arn"].endswith(":1") else f"{version['arn']}:1", draft
 
 
 def table(findings: Sequence[Finding]) -> str:

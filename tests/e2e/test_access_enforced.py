@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.access.__main__ import BEGIN, DOCUMENT, END
 from local.access.calls import ROLES, ROWS
@@ -36,6 +37,7 @@ def test_a_release_goes_all_the_way_with_each_function_under_its_own_role(enforc
     assert enforced.release(first).outcome is Outcome.PROMOTED
     second = enforced.in_canary("reviewed", "Be brief.")
     operator = Caller(enforced.aws, enforced.resources["operator_role"])
+    _applications_get_both_tracks(enforced)
 
     operator.post(f"{enforced.resources['operations_url']}/prompts/e2e-reviewed/rollback", {"reason": "enough"})
 
@@ -48,6 +50,37 @@ def test_a_release_goes_all_the_way_with_each_function_under_its_own_role(enforc
     assert chain_problems(timeline) == []
     back = next(e for e in timeline if e.event is Event.ROLLED_BACK)
     assert "OperatorRole" in back.by
+
+
+def _applications_get_both_tracks(enforced: Deployment) -> None:
+    """Under the runtime role, by the library's way and through the gateway: what `admit` tagged, nothing else."""
+    application = Caller(enforced.aws, enforced.resources["runtime_role"])
+    route = enforced.route("reviewed")
+    assert route is not None
+    assert [ref.version for ref in route.named] == [1, 2]
+    question = {"question": {"text": "Where is my order?"}}
+    for ref in route.named:
+        said = application.client("bedrock-runtime").converse(modelId=ref.arn, promptVariables=question)
+        assert said["output"]["message"]["content"]
+    gateway = f"{enforced.resources['gateway_url']}/prompts/e2e-reviewed/converse"
+    for unit in range(20):
+        asked = {"unit": f"unit-{unit}", "variables": {"question": "Where is my order?"}}
+        assert application.post(gateway, asked) == 200
+
+
+def test_a_version_without_a_release_answers_no_application(enforced: Deployment) -> None:
+    application = Caller(enforced.aws, enforced.resources["runtime_role"])
+    agent = enforced.client("bedrock-agent")
+    template = {"text": {"text": "Hello"}}
+    variant = {
+        "name": "v", "templateType": "TEXT", "templateConfiguration": template, "modelId": "amazon.nova-lite-v1:0",
+    }  # fmt: skip
+    secret = agent.create_prompt(name="not-enrolled", variants=[variant])
+    version = agent.create_prompt_version(promptIdentifier=secret["id"])
+    with pytest.raises(ClientError, match="not authorized to perform: bedrock:RenderPrompt"):
+        application.client("bedrock-runtime").converse(modelId=version["arn"])
+    with pytest.raises(ClientError, match="not authorized to perform: bedrock:GetPrompt"):
+        application.client("bedrock-agent").get_prompt(promptIdentifier=secret["id"], promptVersion="1")
 
 
 def test_scheduled_functions_work_under_their_roles(enforced: Deployment) -> None:

@@ -122,8 +122,8 @@ def test_every_condition_key_exists(synthesized: Synthesized) -> None:
 def test_no_statement_allows_all_actions_or_lacks_a_reason_for_all_resources(synthesized: Synthesized) -> None:
     without_resources = re.compile(
         r"xray:Put|logs:(Create|Delete|Describe|Get|List|Put|Update)\w*(LogDeliver|Resource|LogGroups)|"
-        r"cloudwatch:(DescribeAlarms|GetMetricData|PutMetricData)$|cloudtrail:(LookupEvents|DescribeTrails|GetTrailStatus)|bedrock:(ListPrompts|CreatePrompt$|(Get|Put|Delete)ModelInvocation)|xray:Get|"
-        r"sns:GetSubscriptionAttributes$|cloudwatch:DescribeAlarmHistory|logs:(StartQuery|StopQuery|GetQueryResults|DescribeQueryDefinitions)"
+        r"cloudwatch:(DescribeAlarms|GetMetricData|PutMetricData)$|cloudtrail:(LookupEvents|DescribeTrails|GetTrailStatus|ListPublicKeys)|bedrock:(ListPrompts|CreatePrompt$|(Get|Put|Delete)ModelInvocation)|xray:Get|"
+        r"sns:GetSubscriptionAttributes$|cloudwatch:DescribeAlarmHistory|logs:(StopQuery|GetQueryResults|DescribeQueryDefinitions)"
     )
     for where, statement in statements(synthesized):
         if "Key" in where.rsplit("/", 1)[1] and statement["Resource"] == "*":

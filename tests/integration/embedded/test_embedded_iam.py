@@ -146,6 +146,66 @@ def test_leading_keys_hold_for_single_items_queries_and_each_item_of_a_transacti
     assert denied(lambda: client.transact_write_items(TransactItems=rewrite))
 
 
+TAG = "promptlane:enrolled"
+
+
+def test_a_version_is_rendered_and_read_where_its_tag_lets_in(user: Any, aws: EmbeddedAws) -> None:
+    agent = aws.client("bedrock-agent")
+    template = {"text": {"text": "Hello"}}
+    variant = {"name": "v", "templateType": "TEXT", "templateConfiguration": template, "modelId": MODEL}
+    made = agent.create_prompt(name="tagged", variants=[variant])
+    version = agent.create_prompt_version(promptIdentifier=made["id"])["arn"]
+    condition = {"StringEquals": {f"aws:ResourceTag/{TAG}": "one"}}
+    actions = ["bedrock:RenderPrompt", "bedrock:GetPrompt"]
+    client = user(
+        {"Action": actions, "Resource": "arn:aws:bedrock:*:*:prompt/*:*", "Condition": condition},
+        {"Action": "bedrock:InvokeModel", "Resource": FOUNDATION},
+    )
+
+    def refused() -> list[bool]:
+        return [
+            denied(lambda: client("bedrock-runtime").converse(modelId=version, messages=[])),
+            denied(lambda: client("bedrock-agent").get_prompt(promptIdentifier=made["id"], promptVersion="1")),
+        ]
+
+    assert refused() == [True, True]
+    agent.tag_resource(resourceArn=version, tags={TAG: "another"})
+    assert refused() == [True, True]
+    agent.tag_resource(resourceArn=version, tags={TAG: "one"})
+    assert refused() == [False, False]
+    agent.untag_resource(resourceArn=version, tagKeys=[TAG])
+    assert refused() == [True, True]
+
+
+def test_tags_are_put_and_taken_where_their_keys_allow_it(user: Any, aws: EmbeddedAws, prompt: dict[str, Any]) -> None:
+    client = user(
+        {
+            "Action": "bedrock:TagResource",
+            "Resource": "arn:aws:bedrock:*:*:prompt/*",
+            "Condition": {
+                "StringEquals": {f"aws:RequestTag/{TAG}": "one"},
+                "ForAllValues:StringEquals": {"aws:TagKeys": [TAG]},
+            },
+        },
+        {"Action": ["bedrock:UntagResource", "bedrock:CreatePrompt"], "Resource": "*"},
+        {
+            "Effect": "Deny",
+            "Action": ["bedrock:UntagResource", "bedrock:CreatePrompt"],
+            "Resource": "*",
+            "Condition": {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [TAG]}},
+        },
+    )("bedrock-agent")
+    arn = prompt["arn"]
+    assert not denied(lambda: client.tag_resource(resourceArn=arn, tags={TAG: "one"}))
+    assert denied(lambda: client.tag_resource(resourceArn=arn, tags={TAG: "two"}))
+    assert denied(lambda: client.tag_resource(resourceArn=arn, tags={TAG: "one", "more": "x"}))
+    assert denied(lambda: client.tag_resource(resourceArn=arn, tags={"more": "x"}))
+    assert denied(lambda: client.untag_resource(resourceArn=arn, tagKeys=[TAG.upper()]))
+    assert not denied(lambda: client.untag_resource(resourceArn=arn, tagKeys=["more"]))
+    assert denied(lambda: client.create_prompt(name="sneaky", tags={TAG: "one"}))
+    assert not denied(lambda: client.create_prompt(name="open", tags={"team": "x"}))
+
+
 def test_metrics_can_be_put_into_the_allowed_namespace_only(user: Any) -> None:
     condition = {"StringEquals": {"cloudwatch:namespace": "Promptlane"}}
     client = user({"Action": "cloudwatch:PutMetricData", "Resource": "*", "Condition": condition})("cloudwatch")
