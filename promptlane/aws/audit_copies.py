@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
+from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.prompt import canonical_json
 from promptlane.domain.timeline import TimelineEntry
 
 from .errors import translated
 
 Json = Any
+_KEY: Final = re.compile(r"timeline/(?P<release_id>[^/]+)/(?P<seq>\d{6})\.json")
 
 
 class AuditCopies:
@@ -20,32 +24,57 @@ class AuditCopies:
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
 
-    def put(self, entry: Mapping[str, Json]) -> None:
-        """Copy one entry. Twice makes two versions of one object: the first is what `timeline` reads."""
+    def put(self, entry: Mapping[str, Json]) -> bool:
+        """Copy one entry; False when it has a copy already, which stays as it is."""
         key = f"timeline/{entry['release_id']}/{int(entry['seq']):06d}.json"
-        with translated(f"copying {key} to the audit bucket"):
-            self._s3.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=canonical_json(dict(entry)).encode(),
-                ContentType="application/json",
-                ChecksumAlgorithm="SHA256",
-            )
+        try:
+            with translated(f"copying {key} to the audit bucket"):
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=canonical_json(dict(entry)).encode(),
+                    ContentType="application/json",
+                    ChecksumAlgorithm="SHA256",
+                    IfNoneMatch="*",
+                )
+        except Conflict:
+            return False
+        return True
+
+    def kept(self, prompt_id: str) -> dict[str, set[int]]:
+        """The numbers of the entries that have a copy, by release of this prompt, also where a marker hides them."""
+        found: dict[str, set[int]] = defaultdict(set)
+        with translated(f"listing the audit copies of prompt {prompt_id}"):
+            for version in self._versions(f"timeline/{prompt_id}-"):
+                if match := _KEY.fullmatch(str(version["Key"])):
+                    found[match["release_id"]].add(int(match["seq"]))
+        return dict(found)
 
     def timeline(self, release_id: str) -> list[TimelineEntry]:
         """All copies of a release's entries in order, each in the version that was written first."""
-        prefix = f"timeline/{release_id}/"
         oldest: dict[str, tuple[float, str]] = {}
         with translated(f"reading the audit copy of release {release_id}"):
-            pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix)
-            for page in pages:
-                for found in page.get("Versions", []):
-                    written = (found["LastModified"].timestamp(), str(found["VersionId"]))
-                    # Listed newest first: among equal times the later one in the list is the older one.
-                    if found["Key"] not in oldest or written[0] <= oldest[found["Key"]][0]:
-                        oldest[str(found["Key"])] = written
+            for found in self._versions(f"timeline/{release_id}/"):
+                written = (found["LastModified"].timestamp(), str(found["VersionId"]))
+                # Listed newest first: among equal times the later one in the list is the older one.
+                if found["Key"] not in oldest or written[0] <= oldest[found["Key"]][0]:
+                    oldest[str(found["Key"])] = written
             bodies = [
-                self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version)["Body"].read()
+                (key, self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version)["Body"].read())
                 for key, (_, version) in sorted(oldest.items())
             ]
-        return [TimelineEntry.from_dict(json.loads(body)) for body in bodies]
+        return [_entry(key, body) for key, body in bodies]
+
+    def _versions(self, prefix: str) -> Iterator[dict[str, Json]]:
+        pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix)
+        for page in pages:
+            yield from page.get("Versions", [])
+
+
+def _entry(key: str, body: bytes) -> TimelineEntry:
+    try:
+        return TimelineEntry.from_dict(json.loads(body))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"{key} in the audit bucket is no timeline entry ({error}); find out who else can write there"
+        ) from error

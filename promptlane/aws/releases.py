@@ -18,7 +18,7 @@ from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
 from promptlane.domain.names import parse_release_id
 from promptlane.domain.prompt import canonical_json
 from promptlane.domain.release import Release, Waiting
-from promptlane.domain.timeline import GENESIS, TimelineEntry
+from promptlane.domain.timeline import GENESIS, ChainHead, TimelineEntry
 
 from .errors import cancellation_reasons, domain_error, translated
 from .plain import from_store, to_store
@@ -79,6 +79,10 @@ class DynamoReleases:
     def timeline(self, release_id: str) -> list[TimelineEntry]:
         items = self._query(f"timeline#{release_id}", "")
         return [TimelineEntry.from_dict(json.loads(item["body"])) for item in items]
+
+    def head(self, release_id: str) -> ChainHead | None:
+        item = self._get(f"chain#{release_id}", "head")
+        return None if item is None else ChainHead(int(item["seq"]), str(item["hash"]))
 
     def of_prompt(self, prompt_id: str) -> list[Release]:
         return [Release.from_item(item) for item in self._query(f"prompt#{prompt_id}", "release#")]
@@ -209,8 +213,8 @@ class DynamoReleases:
         if not entries:
             return []
         release_id = entries[0].release_id
-        head = self._get(f"chain#{release_id}", "head")
-        seq, last = (int(head["seq"]), str(head["hash"])) if head else (0, GENESIS)
+        head = self.head(release_id)
+        seq, last = (head.seq, head.hash) if head else (0, GENESIS)
         actions: list[Action] = []
         for i, entry in enumerate(entries):
             chained = entry.chained(seq + 1 + i, last)

@@ -124,7 +124,7 @@ def show_releases(console: Console, document: Mapping[str, Json]) -> None:
             Text(one_line(str(release["reason"]), 200)),
         )
     console.print(table)
-    if document.get("verified"):
+    if "verified" in document:
         console.print(how_verified(document, "All timelines hold"))
 
 
@@ -135,7 +135,7 @@ def show_timeline(console: Console, document: Mapping[str, Json]) -> None:
     head.append(outcome.replace("_", " "), style=_COLOURS.get(outcome, "cyan"))
     console.print(head)
     console.print(timeline_table(document["timeline"]))
-    if document.get("verified"):
+    if "verified" in document:
         console.print(how_verified(document, "The timeline holds"))
 
 

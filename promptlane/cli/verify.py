@@ -1,12 +1,14 @@
-"""`promptlane history --verify`: the hash chains, and the locked copies of them."""
+"""`promptlane history --verify`: the hash chains, their heads, and the locked copies of every entry."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from promptlane.domain.errors import PromptlaneError
-from promptlane.domain.timeline import TimelineEntry, chain_problems, copy_problems
+from promptlane.domain.timeline import TimelineEntry, chain_problems, compare_copies, head_problems
 
 from .deployment import Deployment
 
@@ -14,44 +16,110 @@ Json = Any
 
 
 class TimelineBroken(PromptlaneError):
-    """A timeline was altered, or entries of it are missing."""
+    """A timeline was altered, or entries of it or of its locked copy are missing."""
 
 
 class Copies(Protocol):
     """The Object-Locked bucket."""
 
+    def kept(self, prompt_id: str) -> Mapping[str, set[int]]:
+        """The numbers of the copied entries, by release."""
+
     def timeline(self, release_id: str) -> list[TimelineEntry]:
         """The copied entries of a release, in order."""
 
 
-def verified(deployment: Deployment, timelines: Mapping[str, Sequence[TimelineEntry]]) -> dict[str, Json]:
-    """What was proved of these timelines; TimelineBroken names what does not hold.
+def verified(
+    deployment: Deployment, releases: Sequence[str], *, now: float, prompt_id: str | None = None
+) -> dict[str, Json]:
+    """What was proved of these releases' timelines; TimelineBroken names everything that does not hold.
 
-    `locked_copy` counts entries that agree with their copy and those that are not copied (yet); None where the
-    deployment has no audit bucket: then only the chain itself was checked, which whoever can write the table can forge.
+    `prompt_id`: they are all releases of this prompt, so that any other one in the audit bucket is missing. The
+    document's `verified` is true only if locked copies agree: whoever can write the table can forge a chain.
+    `locked_copy` counts the entries by how they stand to their copies; None where there is no audit bucket.
     """
-    copies = deployment.audit_copies
-    agreed = behind = 0
-    for release_id, entries in timelines.items():
-        problems = chain_problems(entries)
-        if copies is not None:
-            there = copies.timeline(release_id)
-            problems += copy_problems(entries, there)
-            agreed += min(len(there), len(entries))
-            behind += max(0, len(entries) - len(there))
-        if problems:
-            raise TimelineBroken(
-                f"the timeline of release {release_id} was tampered with: {'; '.join(problems)}. Compare it with the "
-                "copy in the audit bucket, and find out who can write the release table"
-            )
-    locked = None if copies is None else {"agree": agreed, "not_copied_yet": behind}
-    return {"verified": True, "locked_copy": locked}
+    copies: Copies | None = deployment.audit_copies
+    problems: list[str] = []
+    if copies is not None and prompt_id is not None:
+        problems += _lost(deployment, copies, prompt_id, known=set(releases))
+    counts: Counter[str] = Counter()
+    for release_id in releases:
+        found = _problems(deployment, copies, release_id, now, counts)
+        problems += [f"release {release_id}: {problem}" for problem in found]
+    if problems:
+        raise TimelineBroken(
+            f"timelines do not hold: {'; '.join(problems)}. Compare the table with the audit bucket, and find out who "
+            "can write either"
+        )
+    if copies is None:
+        return {"verified": False, "locked_copy": None}
+    locked = {name: counts[name] for name in ("agree", "not_copied_yet", "no_longer_kept")}
+    return {"verified": locked["agree"] > 0 or not any(locked.values()), "locked_copy": locked}
+
+
+def not_deleted(deployment: Deployment, release_id: str) -> None:
+    """Raise TimelineBroken when a release that the table lacks has locked copies: then it was there once."""
+    copies: Copies | None = deployment.audit_copies
+    if copies is not None and (there := copies.timeline(release_id)):
+        raise TimelineBroken(
+            f"the table has no release {release_id}, the audit bucket has {len(there)} entries of it: it was deleted. "
+            "Find out who can write the release table"
+        )
+
+
+def _lost(deployment: Deployment, copies: Copies, prompt_id: str, *, known: set[str]) -> list[str]:
+    """Releases with locked copies of which the table knows nothing; one may have begun since `known` was read."""
+    return [
+        f"release {release_id}: the audit bucket has {len(numbers)} entries of it, the table has no such release"
+        for release_id, numbers in sorted(copies.kept(prompt_id).items())
+        if release_id not in known and deployment.releases.find(release_id) is None
+    ]
+
+
+def _problems(
+    deployment: Deployment, copies: Copies | None, release_id: str, now: float, counts: Counter[str]
+) -> list[str]:
+    """Read in this order, so that what is appended meanwhile is no problem: copies, head, entries, head."""
+    store = deployment.releases
+    there = copies.timeline(release_id) if copies is not None else []
+    before, entries, after = store.head(release_id), store.timeline(release_id), store.head(release_id)
+    problems = [*chain_problems(entries), *head_problems(entries, before, after)]
+    if copies is not None:
+        compared = compare_copies(entries, there, now=now, kept_for=_kept_for(deployment))
+        problems += compared.problems
+        counts.update(
+            agree=compared.agree,
+            not_copied_yet=compared.not_copied_yet,
+            no_longer_kept=compared.no_longer_kept,
+        )
+    return problems
+
+
+def _kept_for(deployment: Deployment) -> float:
+    """For how many seconds the audit bucket surely keeps a copy."""
+    days = deployment.resources.get("audit_retention_days")
+    return float(days) * 86_400 if days else math.inf
 
 
 def how_verified(document: Mapping[str, Json], subject: str) -> str:
-    """One sentence on what was proved."""
+    """One sentence on what was proved, and what was not."""
     locked = document.get("locked_copy")
     if locked is None:
-        return f"{subject}: no entry was altered or left out. There is no audit bucket, so no locked copy was compared."
-    late = f"; {locked['not_copied_yet']} not copied yet" if locked["not_copied_yet"] else ""
-    return f"{subject}: no entry was altered or left out; {locked['agree']} agree with their locked copy{late}."
+        return (
+            f"Not verified against a locked copy: there is no audit bucket. {subject} by its hashes alone, which "
+            "whoever can write the table can forge."
+        )
+    open_ = [
+        f"{locked[name]} {says}"
+        for name, says in (
+            ("not_copied_yet", "not copied yet"),
+            ("no_longer_kept", "older than copies are kept"),
+        )
+        if locked[name]
+    ]
+    if not document["verified"]:
+        return (
+            f"Not verified: no entry has a locked copy to compare with ({'; '.join(open_)}). Ask again in 15 minutes."
+        )
+    rest = f"; {'; '.join(open_)}" if open_ else ""
+    return f"{subject}: no entry was altered or left out; {locked['agree']} agree with their locked copy{rest}."

@@ -17,7 +17,7 @@ from .deployment import Deployment
 from .judge import curve_lines, expected
 from .review import review_notes
 from .session import Session
-from .verify import verified
+from .verify import not_deleted, verified
 
 Json = Any
 
@@ -179,11 +179,13 @@ def history(session: Session, subject: str, *, verify: bool, as_json: bool) -> N
 
     record = deployment.releases.find(subject)
     if record is None:
+        if verify:
+            not_deleted(deployment, subject)
         raise NotFound(f"there is no release {subject}; `promptlane history <prompt>` lists those of a prompt")
     entries = deployment.releases.timeline(subject)
     document = {**_release(record), "prompt": record.prompt, "timeline": [e.to_dict() for e in entries]}
     if verify:
-        document |= verified(deployment, {subject: entries})
+        document |= verified(deployment, [subject], now=session.clock())
     session.emit(document, as_json=as_json, show=lambda console: show_timeline(console, document))
 
 
@@ -194,6 +196,6 @@ def _releases_of(session: Session, deployment: Deployment, subject: str, *, veri
     records = deployment.releases.of_prompt(prompt_id)
     document: dict[str, Json] = {"prompt": name, "prompt_id": prompt_id, "releases": [_release(r) for r in records]}
     if verify:
-        timelines = {r.release_id: deployment.releases.timeline(r.release_id) for r in records}
-        document |= verified(deployment, timelines)
+        names = [r.release_id for r in records]
+        document |= verified(deployment, names, now=session.clock(), prompt_id=prompt_id)
     session.emit(document, as_json=as_json, show=lambda console: show_releases(console, document))

@@ -11,7 +11,7 @@ from .policy import Policy
 from .prompt import PromptVersion
 from .release import Release, Waiting
 from .route import Route
-from .timeline import TimelineEntry
+from .timeline import ChainHead, TimelineEntry
 
 Clock = Callable[[], float]
 """Epoch seconds."""
@@ -59,6 +59,9 @@ class ReleaseStore(Protocol):
 
     def timeline(self, release_id: str) -> list[TimelineEntry]:
         """All entries in order."""
+
+    def head(self, release_id: str) -> ChainHead | None:
+        """The head of the timeline's chain; None when nothing was ever appended."""
 
     def of_prompt(self, prompt_id: str) -> list[Release]:
         """All releases of a prompt, oldest version and attempt first."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from .names import Event
 from .prompt import canonical_json
@@ -14,6 +15,8 @@ from .prompt import canonical_json
 Json = Any
 GENESIS = "0" * 64
 SYSTEM = "promptlane"
+COPIED_WITHIN: Final = 900.0
+"""Seconds within which an entry must have its locked copy; `relay` takes one or two, and more when it tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +91,73 @@ def chain_problems(entries: Iterable[TimelineEntry]) -> list[str]:
     return problems
 
 
-def copy_problems(entries: Sequence[TimelineEntry], copies: Sequence[TimelineEntry]) -> list[str]:
-    """Where a timeline and its locked copy disagree. A copy that lags behind at the end is no problem by itself."""
-    problems = [f"the locked copy: {problem}" for problem in chain_problems(copies)]
-    kept = {entry.seq: entry for entry in copies}
-    for entry in entries:
-        copy = kept.get(entry.seq)
-        if copy is not None and copy.hash != entry.hash:
-            problems.append(f"entry {entry.seq} is not the one that was copied when it was written")
-    if len(copies) > len(entries):
-        problems.append(f"the locked copy has {len(copies)} entries, the table only {len(entries)}")
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The number and hash of the last entry of a timeline, as the store keeps them in an item of its own."""
+
+    seq: int
+    hash: str
+
+
+def head_problems(entries: Sequence[TimelineEntry], before: ChainHead | None, after: ChainHead | None) -> list[str]:
+    """Where a timeline and the head of its chain disagree: entries cut off its end, or put there without the head.
+
+    `before` and `after` were read before and after the entries: what was appended meanwhile is no problem.
+    """
+    last = entries[-1].seq if entries else 0
+    by_number = {entry.seq: entry for entry in entries}
+    problems: list[str] = []
+    if before is not None and last < before.seq:
+        problems.append(f"the timeline ends with entry {last}, the head of its chain is entry {before.seq}")
+    elif before is not None and before.seq in by_number and by_number[before.seq].hash != before.hash:
+        problems.append(f"entry {before.seq} is not the one that the head of the chain names")
+    end = after.seq if after else 0
+    if end < last:
+        problems.append(f"the timeline goes on to entry {last}, the head of its chain is entry {end}")
     return problems
+
+
+@dataclass(frozen=True, slots=True)
+class CopyComparison:
+    """A timeline beside its locked copies: entries that agree, that are young, that are older than copies are kept."""
+
+    agree: int
+    not_copied_yet: int
+    no_longer_kept: int
+    problems: tuple[str, ...]
+
+
+def compare_copies(
+    entries: Sequence[TimelineEntry], copies: Sequence[TimelineEntry], *, now: float, kept_for: float = math.inf
+) -> CopyComparison:
+    """Compare each entry with its copy. `now` in epoch seconds; `kept_for`: seconds for which copies are kept.
+
+    An entry was written no earlier than any before it, whatever time it claims: so none is made old by its date alone.
+    """
+    kept = {copy.seq: copy for copy in copies}
+    problems = [
+        f"the locked copy of entry {c.seq} does not fit its own hash" for c in copies if entry_hash(c) != c.hash
+    ]
+    counts = {"agree": 0, "not_copied_yet": 0, "no_longer_kept": 0}
+    written = -math.inf
+    for entry in entries:
+        written = max(written, entry.at)
+        copy, age = kept.pop(entry.seq, None), now - written
+        if copy is not None and copy.hash == entry.hash:
+            counts["agree"] += 1
+        elif copy is not None:
+            problems.append(f"entry {entry.seq} is not the one that was copied when it was written")
+        elif age > kept_for:
+            counts["no_longer_kept"] += 1
+        elif abs(age) <= COPIED_WITHIN:
+            counts["not_copied_yet"] += 1
+        else:
+            problems.append(
+                f"entry {entry.seq}, dated {iso(entry.at)}, has no locked copy: either `relay` failed (see its log; "
+                "`housekeep` copies again once a day what is missing), or it was put there by somebody else"
+            )
+    problems += [f"entry {number} has a locked copy, and the table lacks it" for number in sorted(kept)]
+    return CopyComparison(problems=tuple(problems), **counts)
 
 
 def iso(at: float) -> str:

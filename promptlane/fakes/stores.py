@@ -8,7 +8,7 @@ from dataclasses import replace
 from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
 from promptlane.domain.release import Release, Waiting
 from promptlane.domain.route import Route
-from promptlane.domain.timeline import GENESIS, TimelineEntry
+from promptlane.domain.timeline import GENESIS, ChainHead, TimelineEntry
 
 
 class InMemoryRoutes:
@@ -100,6 +100,11 @@ class InMemoryReleases:
     def timeline(self, release_id: str) -> list[TimelineEntry]:
         with self._lock:
             return list(self._timelines.get(release_id, []))
+
+    def head(self, release_id: str) -> ChainHead | None:
+        with self._lock:
+            entries = self._timelines.get(release_id)
+            return ChainHead(entries[-1].seq, entries[-1].hash) if entries else None
 
     def of_prompt(self, prompt_id: str) -> list[Release]:
         with self._lock:

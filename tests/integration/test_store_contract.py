@@ -18,7 +18,7 @@ from promptlane.domain.ports import ReleaseStore, RouteStore
 from promptlane.domain.prompt import VersionRef
 from promptlane.domain.release import Release, Waiting
 from promptlane.domain.route import first_route, roll_back, shift
-from promptlane.domain.timeline import TimelineEntry, chain_problems
+from promptlane.domain.timeline import ChainHead, TimelineEntry, chain_problems
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 
 ID = "PROMPT0001"
@@ -109,6 +109,14 @@ def test_a_route_that_belongs_to_another_release_is_not_overwritten(routes: Rout
     routes.put(route, expected=None)
     with pytest.raises(Conflict):
         routes.put(replace(route, revision=2), expected=replace(route, release_id=f"{ID}-9-1"))
+
+
+def test_the_head_of_a_chain_is_its_last_entry(releases: ReleaseStore) -> None:
+    name = f"{ID}-1-1"
+    assert releases.head(name) is None
+    for key in ("a", "b", "b"):
+        releases.append(entry(name, key))
+    assert releases.head(name) == ChainHead(2, releases.timeline(name)[-1].hash)
 
 
 def test_of_two_releases_of_a_prompt_one_takes_the_lock(releases: ReleaseStore) -> None:

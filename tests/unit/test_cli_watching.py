@@ -109,7 +109,7 @@ def test_history_of_a_release_is_its_timeline(desk: Desk) -> None:
     said = desk.json("history", name, "--verify")
 
     assert [e["event"] for e in said["timeline"]] == ["Release Started", "Canary Shifted"]
-    assert said["verified"] is True
+    assert (said["verified"], said["locked_copy"]) == (False, None)
     shown = desk.type("history", name).stdout
     assert "weight 5%" in shown.replace("\n", " ")
     assert "[red]" in shown

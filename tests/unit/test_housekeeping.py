@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promptlane.cli.deployment import Deployment
 from promptlane.domain.errors import Conflict, InvalidInput, NotFound
 from promptlane.domain.housekeeping import archive_key, archived, from_archive
 from promptlane.domain.names import Event, Outcome, Phase
@@ -16,7 +18,7 @@ from promptlane.domain.policy import Policy
 from promptlane.domain.prompt import PromptDraft, PromptVersion
 from promptlane.domain.release import Release, Waiting
 from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry, copy_problems
+from promptlane.domain.timeline import COPIED_WITHIN, ChainHead, TimelineEntry, compare_copies, head_problems
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.housekeep import Housekeeping, Kept
 from promptlane.lifecycle.restore import restore
@@ -274,9 +276,49 @@ def chain(count: int) -> list[TimelineEntry]:
 def test_a_copy_that_lags_is_fine_and_one_that_knows_more_is_not() -> None:
     entries = chain(4)
 
-    assert copy_problems(entries, entries) == []
-    assert copy_problems(entries, entries[:2]) == []
-    assert "only 2" in copy_problems(entries[:2], entries)[0]
+    same, lagging = (compare_copies(entries, copies, now=10.0) for copies in (entries, entries[:2]))
+    assert (same.agree, same.problems) == (4, ())
+    assert (lagging.agree, lagging.not_copied_yet, lagging.problems) == (2, 2, ())
+    assert compare_copies(entries[:2], entries, now=10.0).problems == (
+        "entry 3 has a locked copy, and the table lacks it",
+        "entry 4 has a locked copy, and the table lacks it",
+    )
+
+
+@pytest.mark.parametrize("now", [3 + COPIED_WITHIN + 1, -COPIED_WITHIN - 1])
+def test_an_entry_without_a_copy_is_a_problem_when_it_should_have_one(now: float) -> None:
+    """Also when its date lies ahead: whoever forges an entry chooses its date."""
+    entries = chain(4)
+
+    found = compare_copies(entries, entries[:3], now=now)
+
+    assert (found.agree, found.not_copied_yet) == (3, 0)
+    assert "entry 4, dated 1970-01-01T00:00:03.000Z, has no locked copy" in found.problems[0]
+
+
+def test_copies_that_expired_are_not_missed_and_no_entry_is_made_old_by_its_date_alone() -> None:
+    entries = chain(4)
+    assert compare_copies(entries, [], now=1e6, kept_for=9e5).no_longer_kept == 4
+    recent = TimelineEntry("e4", entries[0].release_id, 1e6, Event.CANARY_JUDGED).chained(5, entries[-1].hash)
+    backdated = TimelineEntry("e5", entries[0].release_id, 0.0, Event.CANARY_JUDGED).chained(6, recent.hash)
+
+    found = compare_copies([*entries, recent, backdated], [recent], now=1e6 + COPIED_WITHIN + 1, kept_for=9e5)
+
+    assert (found.agree, found.no_longer_kept) == (1, 4)
+    assert "entry 6" in found.problems[0]
+
+
+def test_the_head_of_the_chain_tells_what_was_cut_off_or_added() -> None:
+    entries = chain(4)
+    two, four = ChainHead(2, entries[1].hash), ChainHead(4, entries[3].hash)
+
+    assert (
+        head_problems([], None, None) == head_problems(entries, two, four) == head_problems(entries, four, four) == []
+    )
+    assert "ends with entry 2" in head_problems(entries[:2], four, four)[0]
+    assert "goes on to entry 4" in head_problems(entries, two, two)[0]
+    assert "goes on to entry 4" in head_problems(entries, None, None)[0]
+    assert "entry 2 is not the one" in head_problems(entries, ChainHead(2, "0" * 64), four)[0]
 
 
 def test_a_chain_that_was_forged_as_a_whole_shows_in_the_copy() -> None:
@@ -287,38 +329,119 @@ def test_a_chain_that_was_forged_as_a_whole_shows_in_the_copy() -> None:
         by = "somebody else" if entry.seq == 2 else entry.by
         forged.append(replace(entry, by=by).chained(entry.seq, forged[-1].hash if forged else entry.prev_hash))
 
-    assert copy_problems(forged, entries) == [
+    assert compare_copies(forged, entries, now=3.0).problems == (
         "entry 2 is not the one that was copied when it was written",
         "entry 3 is not the one that was copied when it was written",
-    ]
+    )
 
 
 class _Copies:
-    def __init__(self, kept: dict[str, list[TimelineEntry]]) -> None:
-        self.kept = kept
+    """The audit bucket."""
+
+    def __init__(self, entries: Mapping[str, list[TimelineEntry]] | None = None) -> None:
+        self.entries = {release: list(copied) for release, copied in (entries or {}).items()}
+
+    def put(self, entry: Mapping[str, Any]) -> bool:
+        copy = TimelineEntry.from_dict(entry)
+        there = self.entries.setdefault(copy.release_id, [])
+        if any(e.seq == copy.seq for e in there):
+            return False
+        there.append(copy)
+        return True
+
+    def kept(self, prompt_id: str) -> dict[str, set[int]]:
+        return {r: {e.seq for e in copied} for r, copied in self.entries.items() if r.startswith(f"{prompt_id}-")}
 
     def timeline(self, release_id: str) -> list[TimelineEntry]:
-        return self.kept.get(release_id, [])
+        return sorted(self.entries.get(release_id, []), key=lambda e: e.seq)
+
+
+class AuditedDesk(Desk):
+    """A desk with one release in flight and an audit bucket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.publish()
+        self.name = self.start(1).release_id
+        self.copies = _Copies({self.name: self.releases.timeline(self.name)})
+
+    def connect(self) -> Deployment:
+        deployment = super().connect()
+        deployment.__dict__["audit_copies"] = self.copies
+        return deployment
+
+    def refused(self, subject: str) -> str:
+        error = self.json("history", subject, "--verify", exit_code=1)["error"]
+        assert error["type"] == "TimelineBroken"
+        return str(error["message"])
 
 
 def test_history_verifies_against_the_locked_copy() -> None:
+    desk = AuditedDesk()
+    document = desk.json("history", desk.name, "--verify")
+    assert document["verified"] is True
+    assert document["locked_copy"] == {"agree": 1, "not_copied_yet": 0, "no_longer_kept": 0}
+    assert "1 agree with their locked copy" in desk.type("history", desk.name, "--verify").stdout
+
+    entry = desk.copies.entries[desk.name][0]
+    desk.copies.entries[desk.name] = [replace(entry, by="another").chained(1, entry.prev_hash)]
+    assert "entry 1 is not the one that was copied" in desk.refused(desk.name)
+
+
+def test_nothing_reads_as_verified_that_no_locked_copy_was_compared_with() -> None:
+    desk = AuditedDesk()
+    desk.copies.entries.clear()
+    for subject in (desk.name, "greeter"):
+        assert desk.json("history", subject, "--verify")["verified"] is False
+        assert "Not verified: no entry has a locked copy" in desk.type("history", subject, "--verify").stdout
+
+    desk.now += COPIED_WITHIN + 1
+
+    for subject in (desk.name, "greeter"):
+        assert "has no locked copy" in desk.refused(subject)
+
+
+def test_without_an_audit_bucket_it_is_said_that_hashes_alone_were_checked() -> None:
     desk = Desk()
     desk.publish()
-    release = desk.start(1)
+    name = desk.start(1).release_id
+
+    document = desk.json("history", name, "--verify")
+
+    assert (document["verified"], document["locked_copy"]) == (False, None)
+    assert "there is no audit bucket" in desk.type("history", name, "--verify").stdout
+
+
+def test_a_release_that_was_taken_out_of_the_table_is_missed() -> None:
+    desk = AuditedDesk()
+    gone = f"{ID}-2-1"
+    desk.copies.put(TimelineEntry("a", gone, desk.now, Event.STARTED).chained(1, "0" * 64).to_dict())
+
+    assert f"release {gone}: the audit bucket has 1 entries of it" in desk.refused("greeter")
+    assert f"the table has no release {gone}" in desk.refused(gone)
+    assert desk.json("history", f"{ID}-3-1", "--verify", exit_code=1)["error"]["type"] == "NotFound"
+
+
+def test_entries_cut_off_the_end_are_missed_even_if_they_were_never_copied() -> None:
+    desk = AuditedDesk()
+    desk.releases.append(TimelineEntry("b", desk.name, desk.now, Event.ADMITTED))
+    cut = desk.releases.timeline(desk.name)[:1]
+    desk.releases.timeline = lambda _: list(cut)  # type: ignore[method-assign]
+
+    assert "the timeline ends with entry 1, the head of its chain is entry 2" in desk.refused(desk.name)
+
+
+def test_copies_older_than_the_bucket_keeps_them_are_counted_apart() -> None:
+    desk = AuditedDesk()
+    desk.copies.entries.clear()
+    desk.now += 2 * 86_400
     deployment = desk.connect()
-    kept = {release.release_id: desk.releases.timeline(release.release_id)}
-    deployment.__dict__["audit_copies"] = _Copies(kept)
+    deployment.resources = {**deployment.resources, "audit_retention_days": "1"}
     desk.connect = lambda: deployment  # type: ignore[method-assign]
 
-    document = desk.json("history", release.release_id, "--verify")
-    assert document["locked_copy"] == {"agree": 1, "not_copied_yet": 0}
-    assert "1 agree with their locked copy" in desk.type("history", release.release_id, "--verify").stdout
+    document = desk.json("history", "greeter", "--verify")
 
-    entry = kept[release.release_id][0]
-    kept[release.release_id] = [replace(entry, by="another").chained(1, entry.prev_hash)]
-    error = desk.json("history", release.release_id, "--verify", exit_code=1)["error"]
-    assert error["type"] == "TimelineBroken"
-    assert "entry 1 is not the one that was copied" in error["message"]
+    assert (document["verified"], document["locked_copy"]["no_longer_kept"]) == (False, 1)
 
 
 def test_restore_at_the_desk() -> None:
