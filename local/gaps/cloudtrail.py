@@ -3,15 +3,20 @@
 Lacking in MiniStack: events of Bedrock calls in AWS's shape, EventBridge delivery, pages in LookupEvents, data events.
 Here: other gaps call `record`; LookupEvents answers from what was recorded (and from MiniStack's own recording, if it
 is switched on). As on AWS, LookupEvents knows management events only and needs no trail; events reach EventBridge
-(source `aws.bedrock`, detail-type `AWS API Call via CloudTrail`) and CloudWatch Logs only while a trail is logging and
-selects them, and read-only events never reach EventBridge. Delivery takes no time here; on AWS it takes minutes."""
+(source `aws.bedrock`, detail-type `AWS API Call via CloudTrail`), CloudWatch Logs and the trail's bucket only while a
+trail is logging and selects them, and read-only events never reach EventBridge. Data events are in the bucket and in
+CloudWatch Logs alone. Log files are gzipped JSON below `AWSLogs/<account>/CloudTrail/<region>/YYYY/MM/DD/`, named by
+the minute of their delivery, as on AWS; digests of them are not made. EventBridge gets an event at once and the bucket
+within seconds; on AWS both take minutes. Of a burst that outruns the bucket only the newest events are kept."""
 
 from __future__ import annotations
 
 import collections
+import gzip
 import json
+import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import cloudtrail, cloudwatch_logs, eventbridge
@@ -20,11 +25,27 @@ from local import seams
 from local.gaps import callers, log_groups
 
 KEPT = 100_000
+FLUSH_SECONDS = 2.0
+MOST_WAITING = 20_000
+"""Events that may wait for one trail's bucket."""
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 SENSITIVE = ("variants", "metadata", "inputVariables", "promptVariables")
 
 _management = AccountRegionScopedDict()
 _data_events = AccountRegionScopedDict()
+
+
+class _Place(NamedTuple):
+    """Where the log files of a trail go."""
+
+    account: str
+    region: str
+    bucket: str
+    prefix: str
+
+
+_waiting: dict[_Place, collections.deque[str]] = {}
+_lock = threading.Lock()
 
 
 def install() -> None:
@@ -36,6 +57,8 @@ def install() -> None:
         cloudtrail._DISPATCH[action] = _with_log_group(cloudtrail._DISPATCH[action])
     seams.on_reset(_management.clear)
     seams.on_reset(_data_events.clear)
+    seams.ticker(FLUSH_SECONDS, flush, "cloudtrail-files")
+    seams.on_reset(_waiting.clear)
 
 
 def _with_log_group(operation: Any) -> Any:
@@ -126,6 +149,35 @@ def _deliver(event: dict[str, Any], read_only: bool, data_event: bool) -> None:
     for trail in trails:
         if group := (trail.get("CloudWatchLogsLogGroupArn") or "").removesuffix(":*").partition(":log-group:")[2]:
             log_groups.write(group, f"{seams.account()}_CloudTrail_{seams.region()}", [detail])
+        if bucket := trail.get("S3BucketName"):
+            _later(_Place(seams.account(), seams.region(), bucket, trail.get("S3KeyPrefix") or ""), detail)
+
+
+def _later(place: _Place, detail: str) -> None:
+    with _lock:
+        _waiting.setdefault(place, collections.deque(maxlen=MOST_WAITING)).append(detail)
+
+
+def flush() -> None:
+    """Write a log file for each place where events wait; what its bucket refuses is logged and lost."""
+    with _lock:
+        queued = dict(_waiting)
+        _waiting.clear()
+    for place, details in queued.items():
+        with seams.scope(place.account, place.region):
+            seams._logged(_put_file, place, details)
+
+
+def _put_file(place: _Place, details: collections.deque[str]) -> None:
+    body = gzip.compress(b'{"Records":[' + ",".join(details).encode() + b"]}")
+    now = time.gmtime()
+    folder = f"AWSLogs/{place.account}/CloudTrail/{place.region}/{time.strftime('%Y/%m/%d', now)}"
+    unique = seams.responses.new_uuid().replace("-", "")[:16]
+    name = f"{place.account}_CloudTrail_{place.region}_{time.strftime('%Y%m%dT%H%MZ', now)}_{unique}.json.gz"
+    key = f"{place.prefix.strip('/')}/{folder}/{name}".lstrip("/")
+    seams.client("s3").put_object(
+        Bucket=place.bucket, Key=key, Body=body, ContentType="application/json", ContentEncoding="gzip"
+    )
 
 
 def _logging_trails() -> list[tuple[list[dict[str, Any]], dict[str, Any]]]:

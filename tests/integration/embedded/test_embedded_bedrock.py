@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -317,6 +318,57 @@ def test_rendering_is_a_data_event_for_trails_that_ask_for_it(client: Client, ac
     assert [message["eventName"] for message in messages] == ["RenderPrompt"]
     assert messages[0]["resources"][0]["ARN"] == version["arn"]
     assert messages[0]["eventCategory"] == "Data"
+
+
+@pytest.mark.parametrize("prefix", ["", "trails"])
+def test_a_trail_delivers_what_it_selects_into_its_locked_bucket(
+    client: Client, account: str, eventually: Any, prefix: str
+) -> None:
+    s3, bucket = client("s3"), f"trail-files-{account}"
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    s3.put_object_lock_configuration(
+        Bucket=bucket,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
+        },
+    )  # fmt: skip
+    key = client("kms").create_key()["KeyMetadata"]["Arn"]
+    encrypted = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": encrypted}]},
+    )
+    trail = client("cloudtrail")
+    trail.create_trail(Name="files", S3BucketName=bucket, **({"S3KeyPrefix": prefix} if prefix else {}))
+    fields = [
+        {"Field": "eventCategory", "Equals": ["Data"]},
+        {"Field": "resources.type", "Equals": ["AWS::Bedrock::PromptVersion"]},
+    ]
+    trail.put_event_selectors(
+        TrailName="files", AdvancedEventSelectors=[{"Name": "rendering", "FieldSelectors": fields}]
+    )
+    version = publish(client, "Hello")
+    client("bedrock-runtime").converse(modelId=version["arn"])
+    trail.start_logging(Name="files")
+    for _ in range(2):
+        client("bedrock-runtime").converse(modelId=version["arn"])
+    trail.stop_logging(Name="files")
+    client("bedrock-runtime").converse(modelId=version["arn"])
+
+    def records() -> list[dict[str, Any]]:
+        found = []
+        for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+            assert re.fullmatch(
+                rf"{prefix + '/' if prefix else ''}AWSLogs/{account}/CloudTrail/us-east-1/\d{{4}}/\d\d/\d\d/"
+                rf"{account}_CloudTrail_us-east-1_\d{{8}}T\d{{4}}Z_\w{{16}}\.json\.gz",
+                item["Key"],
+            )
+            body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+            found += json.loads(gzip.decompress(body))["Records"]
+        return found
+
+    eventually(lambda: len(records()) == 2)
+    assert {(r["eventName"], r["resources"][0]["ARN"]) for r in records()} == {("RenderPrompt", version["arn"])}
 
 
 def test_lookup_events_has_pages(client: Client) -> None:
