@@ -3,15 +3,18 @@
 Every wrong value is reported at once, each with its name, what was found and what to write instead.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from aws_cdk import aws_logs as logs
 
 PREFIX = "promptlane:"
+DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
+"""The roles of the Access stack."""
 
 LambdaTarget = Literal["aws", "host"]
 InvocationLogging = Literal["off", "on"]
@@ -40,11 +43,14 @@ class DeploymentConfig:
     retain: keep tables, buckets and keys when a stack is deleted.
     budget_usd_per_prompt: what the fuse alarms of one prompt may cost a month before synth fails.
     invocation_logging: `on` lets the Audit stack set up Bedrock's model invocation logging.
-    mask_personal_data: mask e-mail addresses, phone and card numbers in the invocation log.
+    mask_personal_data: mask e-mail addresses, phone and card numbers in the invocation log's log group; bodies that are
+        too large for it lie unmasked in its bucket.
     audit_retention_days: Object Lock of the audit bucket.
     on_call: e-mail addresses that get every notice (rollbacks with their evidence, ends of releases, dead letters).
     subscription_admins: patterns of the principal ARNs that may change reviewers' topics; without any, the execution
         roles of the CDK bootstrap.
+    duty_principals: who may take on a duty's role, as patterns of principal ARNs by duty; where a duty has none,
+        whoever the account allows `sts:AssumeRole` on the role.
     keep_versions: how many versions of a prompt `housekeep` leaves in Bedrock; all are archived in the report bucket.
     version_quota: how many versions of a prompt the account may have (Service Quotas); a notice comes before it is met.
     """
@@ -67,6 +73,7 @@ class DeploymentConfig:
     audit_retention_days: int = 365
     on_call: tuple[str, ...] = ()
     subscription_admins: tuple[str, ...] = ()
+    duty_principals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_versions: int = 8
     version_quota: int = 10
 
@@ -120,6 +127,12 @@ def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
     if not prompts_dir.is_dir():
         wrong.append(
             f"{PREFIX}prompts_dir: there is no folder {prompts_dir}; write the folder that holds <prompt>/release.yaml"
+        )
+    keep, quota = (values.get(k, getattr(DeploymentConfig, k)) for k in ("keep_versions", "version_quota"))
+    if keep >= quota:
+        wrong.append(
+            f"{PREFIX}keep_versions is {keep} and {PREFIX}version_quota {quota}: write a lower keep_versions, or "
+            "the account's quota is met before any version is deleted"
         )
     if wrong:
         raise ConfigError("the deployment's settings cannot be used:\n  " + "\n  ".join(wrong))
@@ -194,6 +207,17 @@ def _patterns(value: Any) -> tuple[str, ...]:
     return tuple(str(one) for one in given)
 
 
+def _by_duty(value: Any) -> dict[str, tuple[str, ...]]:
+    wanted = 'write {"author": ["arn:aws:iam::123456789012:role/writers-*"], …} for any of ' + ", ".join(DUTIES)
+    try:
+        given = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not isinstance(given, Mapping) or not given or given.keys() - set(DUTIES):
+        raise ValueError(wanted)
+    return {str(duty): _patterns(patterns) for duty, patterns in given.items()}
+
+
 def _emails(value: Any) -> tuple[str, ...]:
     listed = value.split(",") if isinstance(value, str) else value
     given = [str(one).strip().lower() for one in listed] if isinstance(listed, (list, tuple)) else []
@@ -224,6 +248,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "audit_retention_days": _whole(low=1, high=36500),
     "on_call": _emails,
     "subscription_admins": _patterns,
+    "duty_principals": _by_duty,
     "keep_versions": _whole(low=2, high=1000),
     "version_quota": _whole(low=3, high=1000),
 }

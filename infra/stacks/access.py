@@ -75,10 +75,11 @@ class AccessStack(Stack):
         self._pipeline, self._runtime = pipeline, runtime
         self._audit_bucket = str(audit.export_value(audit.bucket.bucket_arn))
         self._audit_key = str(audit.export_value(audit.key.key_arn))
-        bodies = audit.invocations.bucket.bucket_arn if audit.invocations else None
-        self._bodies = str(audit.export_value(bodies)) if bodies else ""
         # Without a log of ours, investigations read whichever one the account has.
-        self._queried_group = str(audit.export_value(audit.invocations.group.log_group_name)) if bodies else ""
+        self._bodies = self._queried_group = ""
+        if log := audit.invocations:
+            self._bodies = str(audit.export_value(log.bucket.bucket_arn))
+            self._queried_group = str(audit.export_value(log.group.log_group_name))
         self._grants = Grants(self, config=config, state=state)
         self.policies: dict[str, iam.ManagedPolicy] = {}
         self.roles: dict[str, iam.Role] = {}
@@ -147,13 +148,18 @@ class AccessStack(Stack):
         role = iam.Role(
             self,
             f"{duty.name.capitalize()}Role",
-            assumed_by=iam.AccountRootPrincipal(),
+            assumed_by=self._members(duty),
             description=f"Promptlane {duty.name}: {duty.says}",
             managed_policies=[policy],
             permissions_boundary=policy,
         )
         accept_finding(policy, "IAM5[Resource::*]", _SHARED)
         self.policies[duty.name], self.roles[duty.name] = policy, role
+
+    def _members(self, duty: Duty) -> iam.IPrincipal:
+        """Whoever the account lets assume the role; only those that the deployment names for it, where it names any."""
+        account, named = iam.AccountRootPrincipal(), self._config.duty_principals.get(duty.name)
+        return account.with_conditions({"ArnLike": {"aws:PrincipalArn": list(named)}}) if named else account
 
     def _duties(self) -> Sequence[Duty]:
         g, decision = self._grants, "POST/releases/*/decision"

@@ -2,13 +2,17 @@
 
 import fnmatch
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
+from aws_cdk import App
+from aws_cdk.assertions import Template
 
+from infra.application import add_stacks
+from infra.config import DUTIES, DeploymentConfig
 from promptlane.domain.names import ENROLLED_TAG
+from tests.infra.conftest import context
 from tests.infra.synthesized import Json, Synthesized, listed, text
-
-DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
 
 
 def statements(synthesized: Synthesized, duty: str) -> list[Json]:
@@ -106,6 +110,17 @@ def test_a_policy_is_its_roles_boundary_too(synthesized: Synthesized) -> None:
         policy = synthesized.one("AWS::IAM::ManagedPolicy", f"promptlane-access/{duty.capitalize()}/")[1]
         assert role["PermissionsBoundary"] == {"Ref": policy}
         assert role["ManagedPolicyArns"] == [{"Ref": policy}]
+
+
+def test_a_duty_is_taken_on_by_those_alone_that_the_deployment_names(config: DeploymentConfig) -> None:
+    writers = "arn:aws:iam::123456789012:role/writers-*"
+    app = App(context=context())
+    stacks = add_stacks(app, config=replace(config, duty_principals={"author": (writers,)}))
+    roles = Template.from_stack(stacks.access).find_resources("AWS::IAM::Role")
+    trust = {name: role["Properties"]["AssumeRolePolicyDocument"]["Statement"] for name, role in roles.items()}
+    named = {name: s[0]["Condition"] for name, s in trust.items() if "Condition" in s[0]}
+    assert list(named.values()) == [{"ArnLike": {"aws:PrincipalArn": [writers]}}]
+    assert next(iter(named)).startswith("AuthorRole")
 
 
 def test_applications_never_render_a_draft(synthesized: Synthesized) -> None:

@@ -43,6 +43,9 @@ def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
         ("retain", 1),
         ("budget_usd_per_prompt", -5),
         ("subscription_admins", "everybody"),
+        ("duty_principals", {"authors": ["arn:aws:iam::123456789012:role/writers"]}),
+        ("duty_principals", {"author": ["writers"]}),
+        ("duty_principals", "arn:aws:iam::123456789012:role/writers"),
         ("on_call", "nobody"),
         ("on_call", []),
         ("retian", "false"),
@@ -54,6 +57,12 @@ def test_a_wrong_value_is_named_with_what_to_write(root: Path, setting: str, val
     message = str(caught.value)
     assert f"promptlane:{setting}" in message
     assert "write" in message or "the settings are" in message
+
+
+def test_who_may_take_on_a_duty_can_be_said_on_the_command_line_too(root: Path) -> None:
+    writers = "arn:aws:iam::123456789012:role/writers-*"
+    for value in ({"author": [writers]}, f'{{"author": "{writers}"}}'):
+        assert read_config({"promptlane:duty_principals": value}, root=root).duty_principals == {"author": (writers,)}
 
 
 def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
@@ -72,3 +81,12 @@ def test_administrators_of_subscriptions_may_be_a_list_or_separated_by_commas(ro
 def test_people_on_call_are_named_once_each(root: Path) -> None:
     given = "on-call@example.com, Desk@Example.com,desk@example.com"
     assert read_config({"promptlane:on_call": given}, root=root).on_call == ("on-call@example.com", "desk@example.com")
+
+
+@pytest.mark.parametrize(
+    "given", [{"keep_versions": 10}, {"version_quota": 8}, {"keep_versions": 9, "version_quota": 5}]
+)
+def test_as_many_versions_as_the_quota_allows_cannot_be_kept(root: Path, given: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="write a lower keep_versions"):
+        read_config({f"promptlane:{name}": value for name, value in given.items()}, root=root)
+    assert read_config({"promptlane:keep_versions": 10, "promptlane:version_quota": 11}, root=root).keep_versions == 10
