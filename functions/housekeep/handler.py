@@ -1,11 +1,16 @@
-"""Once a day: archives every version, deletes the oldest that nobody needs, warns before the quota is reached."""
+"""Once a day: archives every version, deletes the oldest that nobody needs, warns before the quota is reached.
+
+Puts again the locked copies of timeline entries that `relay` could not put.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
+from promptlane.aws.audit_copies import AuditCopies
 from promptlane.aws.clients import client, resource
 from promptlane.aws.enrolment import SsmEnrolments
 from promptlane.aws.observability import logger
@@ -29,6 +34,7 @@ class Settings:
     deployment: str
     keep_versions: int
     version_quota: int
+    audit_bucket: str = ""
 
 
 @cache
@@ -42,7 +48,9 @@ def wire() -> Housekeeping:
         routes=DynamoRoutes(resource("dynamodb").Table(s.route_table)),
         releases=DynamoReleases(resource("dynamodb").Table(s.release_table)),
         archive=S3Objects(client("s3"), s.report_bucket),
+        copies=AuditCopies(client("s3"), s.audit_bucket) if s.audit_bucket else None,
         notices=SnsNotices(client("sns"), s.notices_topic),
+        clock=time.time,
         keep=s.keep_versions,
         quota=s.version_quota,
         log=log.warning,

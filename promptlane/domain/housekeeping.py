@@ -65,13 +65,16 @@ def from_archive(body: bytes, key: str) -> PromptVersion:
 
 
 def protected(
-    route: Route, releases: Iterable[Release], waiting: Iterable[Waiting], fingerprints: Mapping[int, str]
+    route: Route | None, releases: Sequence[Release], waiting: Iterable[Waiting], versions: Iterable[int]
 ) -> dict[int, str]:
-    """Versions that must stay, with the reason. `fingerprints` by version number."""
-    reasons: dict[int, str] = {}
-    for version, value in fingerprints.items():
-        if value in route.quarantined:
-            reasons[version] = "quarantined: its content was rolled back"
+    """Versions that must stay, with the reason. `route`: None for a prompt that was never promoted.
+
+    What is newer than stable and has no release may still get one: an event may be late, and `reconcile` to come. What
+    was rolled back may go: its quarantine is by content, and outlives the version.
+    """
+    released = {release.version for release in releases}
+    newest = route.stable.version if route is not None else 0
+    reasons = {v: "newer than stable, and not released yet" for v in versions if v > newest and v not in released}
     for one in waiting:
         reasons[one.version] = "waiting for its release"
     for release in releases:
@@ -80,22 +83,18 @@ def protected(
             if release.stable is not None:
                 reasons[release.stable.version] = f"release {release.release_id} compares with it"
     for name in ("canary", "previous", "stable"):
-        ref = getattr(route, name)
+        ref = getattr(route, name, None)
         if ref is not None:
             reasons[ref.version] = name
     return reasons
 
 
-def to_delete(versions: Sequence[int], kept: Mapping[int, str], *, keep: int, stable: int) -> list[int]:
-    """The oldest versions beyond `keep`, never a protected one, and none that is newer than stable.
-
-    What is newer than stable may not have been released yet: an event may be late, and `reconcile` still to come.
-    """
+def to_delete(versions: Sequence[int], kept: Mapping[int, str], *, keep: int) -> list[int]:
+    """The oldest versions beyond `keep`, never a protected one."""
     if keep < 2:
         raise InvalidInput(f"keep_versions is {keep}; at least 2 must stay, or there is nothing to roll back to")
     beyond = len(versions) - keep
-    candidates = [v for v in sorted(versions) if v not in kept and v < stable]
-    return candidates[: max(0, beyond)]
+    return [v for v in sorted(versions) if v not in kept][: max(0, beyond)]
 
 
 @dataclass(frozen=True, slots=True)

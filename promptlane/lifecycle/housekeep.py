@@ -1,14 +1,20 @@
-"""Once a day: every version is archived, the oldest ones nobody needs are deleted, and a full shelf is announced."""
+"""Once a day: every version is archived, the oldest ones nobody needs are deleted, and a full shelf is announced.
+
+Timeline entries that have no locked copy get one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from promptlane.domain.errors import NotFound, PromptlaneError
 from promptlane.domain.housekeeping import Shelf, archive_key, archived, from_archive, protected, to_delete
-from promptlane.domain.ports import Enrolments, Notices, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, Enrolments, Notices, PromptStore, ReleaseStore, RouteStore
+
+from .copies import LockedCopies, copy_missing
 
 
 class Archive(Protocol):
@@ -33,72 +39,94 @@ class Shelves(PromptStore, Protocol):
 
 @dataclass(slots=True)
 class Kept:
-    """What was done, as `prompt version`."""
+    """What was done, as `prompt version`; `copied` as `release entry`; `failed` with what was wrong."""
 
     archived: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     nearly_full: list[str] = field(default_factory=list)
+    copied: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Housekeeping:
-    """The stores, and how many versions of a prompt stay and may exist."""
+    """The stores, and how many versions of a prompt stay and may exist. `copies`: None without an audit bucket."""
 
     prompts: Shelves
     enrolments: Enrolments
     routes: RouteStore
     releases: ReleaseStore
     archive: Archive
+    copies: LockedCopies | None
     notices: Notices
+    clock: Clock
     keep: int
     quota: int
     log: Callable[[str], None]
 
     def run(self) -> Kept:
-        """Look after every enrolled prompt; one that fails does not keep the others waiting."""
+        """Look after every enrolled prompt; what fails keeps nothing else waiting, and people are told of it."""
         done = Kept()
         for prompt in self.enrolments.names():
-            try:
+            with self._telling(prompt, done):
                 found = self.prompts.find(prompt)
                 if found is not None:
                     self._tidy(prompt, found[0], done)
-            except PromptlaneError as error:
-                done.failed.append(prompt)
-                self.log(f"housekeeping of {prompt}: {error}")
+        if done.failed:
+            self.notices.publish(
+                f"[Promptlane] housekeeping: {len(done.failed)} failed",
+                "Housekeeping could not do everything:\n"
+                + "\n".join(f"  {failure}" for failure in done.failed)
+                + "\n\nIt tries again tomorrow. The log of `housekeep` has the same lines.",
+            )
         return done
+
+    @contextmanager
+    def _telling(self, what: str, done: Kept) -> Iterator[None]:
+        """Note a failure and go on."""
+        try:
+            yield
+        except PromptlaneError as error:
+            done.failed.append(f"{what}: {error}")
+            self.log(f"housekeeping of {what}: {error}")
 
     def _tidy(self, prompt: str, prompt_id: str, done: Kept) -> None:
         numbers = [number for number, _ in self.prompts.versions(prompt_id)]
-        there = set(self.archive.keys(f"archive/{prompt_id}/"))
-        fingerprints: dict[int, str] = {}
-        for number in numbers:
-            version = self.prompts.version(prompt_id, number)
-            fingerprints[number] = version.fingerprint
-            if archive_key(prompt_id, number) not in there:
-                self.archive.put(archive_key(prompt_id, number), archived(version))
-                done.archived.append(f"{prompt} {number}")
-        kept = self._protected(prompt, prompt_id, fingerprints)
-        if kept is None:
-            return
-        stable = next(v for v, reason in kept.items() if reason == "stable")
-        for number in to_delete(numbers, kept, keep=self.keep, stable=stable):
-            if self._delete(prompt, prompt_id, number, fingerprints):
-                numbers.remove(number)
-                done.deleted.append(f"{prompt} {number}")
+        fingerprints = self._archive(prompt, prompt_id, numbers, done)
+        kept = self._protected(prompt, prompt_id, numbers)
+        for number in to_delete(numbers, kept, keep=self.keep):
+            with self._telling(f"{prompt} {number}", done):
+                if self._delete(prompt, prompt_id, number, fingerprints):
+                    numbers.remove(number)
+                    done.deleted.append(f"{prompt} {number}")
         shelf = Shelf(prompt, len(numbers), self.quota, kept)
         if shelf.nearly_full:
             done.nearly_full.append(prompt)
-            self.notices.publish(f"[Promptlane] {prompt}: {shelf.versions} of {shelf.quota} versions", shelf.warning)
+            with self._telling(prompt, done):
+                self.notices.publish(
+                    f"[Promptlane] {prompt}: {shelf.versions} of {shelf.quota} versions", shelf.warning
+                )
+        if self.copies is not None:
+            self._copy(self.copies, prompt_id, done)
 
-    def _protected(self, prompt: str, prompt_id: str, fingerprints: dict[int, str]) -> dict[int, str] | None:
-        """None for a prompt that was never promoted: nobody can tell yet what is needed."""
-        route = self.routes.get(prompt)
-        if route is None:
-            return None
-        return protected(route, self.releases.of_prompt(prompt_id), self.releases.waiting(prompt_id), fingerprints)
+    def _archive(self, prompt: str, prompt_id: str, numbers: list[int], done: Kept) -> dict[int, str]:
+        """Archive what is not in the archive yet; the fingerprints of the versions that could be read."""
+        there = set(self.archive.keys(f"archive/{prompt_id}/"))
+        fingerprints: dict[int, str] = {}
+        for number in numbers:
+            with self._telling(f"{prompt} {number}", done):
+                version = self.prompts.version(prompt_id, number)
+                fingerprints[number] = version.fingerprint
+                if archive_key(prompt_id, number) not in there:
+                    self.archive.put(archive_key(prompt_id, number), archived(version))
+                    done.archived.append(f"{prompt} {number}")
+        return fingerprints
 
-    def _delete(self, prompt: str, prompt_id: str, number: int, fingerprints: dict[int, str]) -> bool:
+    def _protected(self, prompt: str, prompt_id: str, numbers: list[int]) -> dict[int, str]:
+        waiting = self.releases.waiting(prompt_id)
+        return protected(self.routes.get(prompt), self.releases.of_prompt(prompt_id), waiting, numbers)
+
+    def _delete(self, prompt: str, prompt_id: str, number: int, fingerprints: Mapping[int, str]) -> bool:
         """Delete one version whose archived copy was read back, unless it came into use since the list was made."""
         key = archive_key(prompt_id, number)
         try:
@@ -106,11 +134,19 @@ class Housekeeping:
         except NotFound:
             self.log(f"{key} is not in the archive yet; version {number} of {prompt} stays")
             return False
-        if copy.fingerprint != fingerprints[number]:
+        if copy.fingerprint != fingerprints.get(number):
             self.log(f"{key} is not what version {number} of {prompt} holds; it stays")
             return False
-        now = self._protected(prompt, prompt_id, fingerprints)
-        if now is None or number in now:
+        if number in self._protected(prompt, prompt_id, [number]):
             return False
         self.prompts.delete(prompt_id, number)
         return True
+
+    def _copy(self, copies: LockedCopies, prompt_id: str, done: Kept) -> None:
+        """`relay` copies each entry within seconds; what it gave up on is copied here."""
+        kept = copies.kept(prompt_id)
+        for release in self.releases.of_prompt(prompt_id):
+            name = release.release_id
+            with self._telling(f"release {name}", done):
+                numbers = copy_missing(copies, self.releases, release, kept.get(name, ()), now=self.clock())
+                done.copied += [f"{name} {number}" for number in numbers]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.cli.deployment import Deployment
-from promptlane.domain.errors import Conflict, InvalidInput, NotFound
+from promptlane.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from promptlane.domain.housekeeping import archive_key, archived, from_archive
 from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.policy import Policy
@@ -20,6 +20,7 @@ from promptlane.domain.release import Release, Waiting
 from promptlane.domain.route import Route
 from promptlane.domain.timeline import COPIED_WITHIN, ChainHead, TimelineEntry, compare_copies, head_problems
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases, InMemoryRoutes
+from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.lifecycle.housekeep import Housekeeping, Kept
 from promptlane.lifecycle.restore import restore
 from tests.unit.cli_desk import Desk
@@ -96,13 +97,15 @@ class House:
 
     def __init__(self, versions: int, *, keep: int = 4, quota: int = 10) -> None:
         self.shelf, self.archive, self.notices = Shelf(), Archive(), FakeNotices()
-        self.routes, self.releases = InMemoryRoutes(), InMemoryReleases()
+        self.routes, self.releases, self.copies = InMemoryRoutes(), InMemoryReleases(), _Copies()
+        self.now = 1000.0
         for number in range(1, versions + 1):
             draft = PromptDraft(NAME, "m", ("name",), template=f"{number} {{{{name}}}}")
             self.shelf.publish(draft, prompt_id=ID, at=float(number))
         self.housekeeping = Housekeeping(
             prompts=self.shelf, enrolments=FakeEnrolments({NAME: POLICY}), routes=self.routes, releases=self.releases,
-            archive=self.archive, notices=self.notices, keep=keep, quota=quota, log=lambda text: None,
+            archive=self.archive, copies=self.copies, notices=self.notices, clock=lambda: self.now, keep=keep,
+            quota=quota, log=lambda text: None,
         )  # fmt: skip
 
     def ref(self, version: int) -> Any:
@@ -135,15 +138,58 @@ def test_everything_is_archived_before_the_oldest_go() -> None:
 
 def test_versions_in_use_stay_whatever_their_age() -> None:
     house = House(9, keep=2)
-    quarantined = {house.ref(2).fingerprint: {"version": 2, "release_id": f"{ID}-2-1", "at": 1}}
-    house.serve(7, previous=house.ref(1), canary=house.ref(8), weight=100, phase=Phase.CANARY, quarantined=quarantined)
+    house.serve(7, previous=house.ref(1), canary=house.ref(8), weight=100, phase=Phase.CANARY)
     house.releases.wait(Waiting(NAME, ID, 3, 0, "x"))
     flying = Release(f"{ID}-4-2", NAME, 0, "x", stable=house.ref(5))
     house.releases.start(flying, TimelineEntry("a", flying.release_id, 0, Event.STARTED))
 
     house.run()
 
-    assert house.left == [1, 2, 3, 4, 5, 7, 8, 9]
+    assert house.left == [1, 3, 4, 5, 7, 8, 9]
+
+
+def ended(house: House, *versions: int, outcome: Outcome = Outcome.REJECTED) -> None:
+    for version in versions:
+        house.releases.record_ended(Release(f"{ID}-{version}-1", NAME, 0, "x", state="ended", outcome=outcome))
+
+
+def test_what_was_rolled_back_may_go_and_stays_quarantined_when_it_is_restored() -> None:
+    house = House(6, keep=2)
+    bad = house.ref(2).fingerprint
+    house.serve(6, quarantined={bad: {"version": 2, "release_id": f"{ID}-2-1", "at": 1}})
+    ended(house, 2, outcome=Outcome.ROLLED_BACK)
+
+    house.run()
+
+    assert house.left == [5, 6]
+    restored = restore(_Press(house.shelf), house.archive, ID, 2)
+    route = house.routes.get(NAME)
+    assert route is not None
+    assert restored.fingerprint in route.quarantined
+
+
+def test_attempts_newer_than_stable_that_all_ended_do_not_fill_the_shelf() -> None:
+    house = House(10, keep=8)
+    house.serve(1)
+    ended(house, *range(2, 11))
+    house.releases.wait(Waiting(NAME, ID, 2, 0, "x"))
+    again = Release(f"{ID}-3-2", NAME, 0, "x")
+    house.releases.start(again, TimelineEntry("a", again.release_id, 0, Event.STARTED))
+
+    assert house.run().deleted == [f"{NAME} 4", f"{NAME} 5"]
+    assert house.left == [1, 2, 3, 6, 7, 8, 9, 10]
+
+
+def test_a_prompt_that_was_never_promoted_loses_only_what_was_tried_and_is_warned_about() -> None:
+    house = House(9, keep=9)
+
+    assert house.run().nearly_full == [NAME]
+    assert "version 9: newer than stable, and not released yet" in house.notices.sent[0][1]
+
+    tried = House(9, keep=3)
+    ended(tried, *range(1, 9))
+    assert tried.run().nearly_full == []
+    assert tried.left == [7, 8, 9]
 
 
 def test_nothing_goes_before_a_first_promotion() -> None:
@@ -170,7 +216,7 @@ def test_a_full_shelf_is_announced_with_its_reasons() -> None:
     assert "version 8: previous" in body
 
 
-def test_a_damaged_archive_deletes_nothing() -> None:
+def test_what_is_damaged_in_the_archive_stays_and_is_told() -> None:
     house = House(6, keep=2)
     house.serve(6)
     house.run()
@@ -180,8 +226,76 @@ def test_a_damaged_archive_deletes_nothing() -> None:
 
     done = fresh.run()
 
-    assert done.failed == [NAME]
-    assert 1 in fresh.left
+    assert fresh.left == [1, 5, 6]
+    (failure,) = done.failed
+    assert failure.startswith(f"{NAME} 1: archive/{ID}/1.json in the report bucket was altered")
+    assert failure in fresh.notices.sent[-1][1]
+
+
+def test_a_version_that_cannot_be_deleted_hinders_neither_the_others_nor_the_warning() -> None:
+    house = House(10, keep=8)
+    house.serve(10)
+    deletes = house.shelf.delete
+
+    def refused(prompt_id: str, version: int) -> None:
+        if version == 1:
+            raise Unavailable("throttled")
+        deletes(prompt_id, version)
+
+    house.shelf.delete = refused  # type: ignore[method-assign]
+
+    done = house.run()
+
+    assert (done.deleted, done.failed) == ([f"{NAME} 2"], [f"{NAME} 1: throttled"])
+    assert done.nearly_full == [NAME]
+    assert [subject for subject, _ in house.notices.sent] == [
+        f"[Promptlane] {NAME}: 9 of 10 versions",
+        "[Promptlane] housekeeping: 1 failed",
+    ]
+
+
+def timeline(house: House, count: int, **fields: Any) -> Release:
+    """A release of version 1 with so many entries, the first at time 1000, a second apart; none has a copy."""
+    release = Release(f"{ID}-1-1", NAME, 0, "x", **fields)
+    entries = [TimelineEntry(f"e{k}", release.release_id, 1000.0 + k, Event.CANARY_JUDGED) for k in range(count)]
+    house.releases.record_ended(release, *entries)
+    return release
+
+
+def test_entries_that_the_relay_gave_up_on_get_their_locked_copy() -> None:
+    house = House(1)
+    name = timeline(house, 3).release_id
+    entries = house.releases.timeline(name)
+    house.copies.put(entries[1].to_dict())
+
+    house.now = 1000 + COPIED_WITHIN
+    assert house.run().copied == [], "the relay is at it"
+    house.now += 60
+    assert house.run().copied == [f"{name} 1", f"{name} 3"]
+
+    assert house.copies.timeline(name) == entries
+    assert house.run().copied == []
+
+
+def test_an_altered_timeline_is_told_and_not_locked_as_if_it_were_true() -> None:
+    house = House(1)
+    name = timeline(house, 2).release_id
+    forged = [replace(e, by="somebody else") for e in house.releases.timeline(name)]
+    house.releases.timeline = lambda _: forged  # type: ignore[method-assign,assignment]
+    house.now = 5000
+
+    done = house.run()
+
+    assert (done.copied, house.copies.entries) == ([], {})
+    assert f"release {name}: the timeline does not hold" in done.failed[0]
+
+
+def test_copies_that_expired_are_not_put_again() -> None:
+    house = House(1)
+    timeline(house, 2, state="ended", outcome=Outcome.PROMOTED, ended_at=1002.0)
+    house.now = 1002 + LOOKED_BACK + 1
+
+    assert house.run() == Kept(archived=[f"{NAME} 1"])
 
 
 def test_one_that_came_into_use_meanwhile_stays() -> None:

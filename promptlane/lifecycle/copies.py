@@ -1,0 +1,46 @@
+"""Puts again the locked copies of timeline entries that `relay` could not put."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final, Protocol
+
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.ports import ReleaseStore
+from promptlane.domain.release import Release
+from promptlane.domain.timeline import COPIED_WITHIN, chain_problems
+
+Json = Any
+LOOKED_BACK: Final = 30 * 86_400.0
+"""Seconds. The bucket drops copies no earlier than this after their retention: no copy that expired is put again."""
+
+
+class LockedCopies(Protocol):
+    """The Object-Locked bucket."""
+
+    def put(self, entry: Mapping[str, Json]) -> bool:
+        """Copy one entry; False when it has a copy already."""
+
+    def kept(self, prompt_id: str) -> Mapping[str, Collection[int]]:
+        """The numbers of the copied entries, by release."""
+
+
+def copy_missing(
+    copies: LockedCopies, releases: ReleaseStore, release: Release, kept: Collection[int], *, now: float
+) -> list[int]:
+    """Copy the entries of a release that have no copy though they should; returns their numbers.
+
+    InvalidInput for a timeline that does not hold: what was altered is told, not locked as if it were true.
+    """
+    head = releases.head(release.release_id)
+    over = release.ended and now - release.ended_at > LOOKED_BACK
+    if head is None or over or len(kept) >= head.seq:
+        return []
+    entries = releases.timeline(release.release_id)
+    if problems := chain_problems(entries):
+        raise InvalidInput(
+            f"the timeline does not hold, so it was not copied ({'; '.join(problems)}); "
+            f"`promptlane history {release.release_id} --verify` compares it with the copies that there are"
+        )
+    late = [e for e in entries if e.seq not in kept and COPIED_WITHIN < now - e.at <= LOOKED_BACK]
+    return [entry.seq for entry in late if copies.put(entry.to_dict())]
