@@ -1,4 +1,7 @@
-"""The release table's stream → the audit bucket and the event bus: every timeline entry is copied, and none is lost."""
+"""The release table's stream → the audit bucket and the event bus: every timeline entry is copied, and none is lost.
+
+What fails for longer than the stream's record age is given up here; `housekeep` puts its copy once a day.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,11 @@ _PREFIX = "bodies"
 
 
 class InvocationLog(Construct):
-    """What was sent and answered, for as long as the deployment keeps logs. `group` and `bucket` hold it."""
+    """What was sent and answered, for as long as the deployment keeps logs. `group` and `bucket` hold it.
+
+    `mask_personal_data` masks in the group alone: S3 masks nothing, so bodies in the bucket (those over 100 kB) are as
+    they were sent. Who may read the bucket is all that protects them.
+    """
 
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, key: kms.Key) -> None:
         super().__init__(scope, id)

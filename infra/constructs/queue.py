@@ -12,9 +12,21 @@ _KEPT = Duration.days(14)
 
 
 class DeadLetters(Construct):
-    """Where messages end that failed every retry. One message there raises an alarm on the notices topic."""
+    """Where messages end that failed every retry. One message there raises an alarm on the notices topic.
 
-    def __init__(self, scope: Construct, id: str, *, key: kms.IKey, notices: sns.ITopic, holds: str) -> None:
+    `remedy`: what people do about it; a stream hands over where its records stood, not the records themselves.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        key: kms.IKey,
+        notices: sns.ITopic,
+        holds: str,
+        remedy: str = "Read the queue, fix the cause, then move them back.",
+    ) -> None:
         super().__init__(scope, id)
         self.queue = sqs.Queue(
             self,
@@ -29,7 +41,7 @@ class DeadLetters(Construct):
         self.alarm = cloudwatch.Alarm(
             self,
             "Alarm",
-            alarm_description=f"Dead letters: {holds}. Read the queue, fix the cause, then move them back.",
+            alarm_description=f"Dead letters: {holds}. {remedy}",
             metric=self.queue.metric_approximate_number_of_messages_visible(
                 period=Duration.minutes(1), statistic="Maximum"
             ),

@@ -13,6 +13,9 @@ from infra.constructs.grants import Grant, allow
 from infra.constructs.invocation_log import InvocationLog
 from infra.constructs.record import ResourceRecord
 
+_TIMELINES = "timeline/*"
+_MARGIN = Duration.days(30)
+
 
 class AuditStack(Stack):
     """A trail with validated log files in an Object-Locked bucket, copies of every timeline, the invocation log.
@@ -36,6 +39,7 @@ class AuditStack(Stack):
         self._bucket_arn = str(self.export_value(self.bucket.bucket_arn))
         self._trail_arn = self.format_arn(service="cloudtrail", resource="trail", resource_name=config.name)
         self._let_trail_write()
+        self._only_copiers_write()
         selectors = self._selectors()
         if selectors:
             trail = cloudtrail.CfnTrail(
@@ -63,19 +67,27 @@ class AuditStack(Stack):
             stack="audit",
             resources={
                 "audit_bucket": self.bucket.bucket_name,
+                "audit_retention_days": str(config.audit_retention_days),
                 "trail": config.name if selectors else "",
                 "invocation_log_group": self.invocations.group.log_group_name if self.invocations else "",
                 "invocation_bucket": self.invocations.bucket.bucket_name if self.invocations else "",
             },
         )
 
-    def copy_timelines(self) -> list[Grant]:
-        """What `relay` needs to put copies of timeline entries under the lock; it can neither read nor delete them."""
+    def copy_timelines(self, *, listed: bool = False) -> list[Grant]:
+        """Put copies of timeline entries under the lock; not read or delete them. `listed`: see which ones there are.
+
+        A single put needs no kms:Decrypt; only one in parts does.
+        """
         because = "One object per entry of a release's timeline, below a prefix of its own."
-        return [
-            allow("CopyTimeline", ["s3:PutObject"], [f"{self._bucket_arn}/timeline/*"], because=because),
-            allow("AuditKey", ["kms:Decrypt", "kms:GenerateDataKey"], [self.key.key_arn]),
+        grants = [
+            allow("CopyTimeline", ["s3:PutObject"], [f"{self._bucket_arn}/{_TIMELINES}"], because=because),
+            allow("AuditKey", ["kms:GenerateDataKey"], [self.key.key_arn]),
         ]
+        if listed:
+            below = {"StringLike": {"s3:prefix": _TIMELINES}}
+            grants.append(allow("ListTimelines", ["s3:ListBucketVersions"], [self._bucket_arn], below))
+        return grants
 
     def _selectors(self) -> list[cloudtrail.CfnTrail.AdvancedEventSelectorProperty]:
         """Management events unless another trail has them (a second copy is billed); rendered versions if asked for."""
@@ -103,7 +115,10 @@ class AuditStack(Stack):
         return selectors
 
     def _locked_bucket(self) -> s3.Bucket:
-        """Retained deployments lock in compliance mode: not even the account's root can shorten it."""
+        """Retained deployments lock in compliance mode: not even the account's root can shorten it.
+
+        What its lock no longer holds goes a month later. No bucket key: with one, CloudTrail would need kms:Decrypt.
+        """
         days = Duration.days(self._config.audit_retention_days)
         lock = s3.ObjectLockRetention.compliance if self._config.retain else s3.ObjectLockRetention.governance
         bucket = s3.Bucket(
@@ -111,7 +126,7 @@ class AuditStack(Stack):
             "Trails",
             encryption=s3.BucketEncryption.KMS,
             encryption_key=self.key,
-            bucket_key_enabled=True,
+            bucket_key_enabled=False,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
@@ -119,9 +134,39 @@ class AuditStack(Stack):
             object_lock_enabled=True,
             object_lock_default_retention=lock(days),
             removal_policy=self._removal,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="AfterRetention",
+                    expiration=days.plus(_MARGIN),
+                    # Also where somebody hid or overwrote an object earlier: a version that is locked waits for that.
+                    noncurrent_version_expiration=Duration.days(1),
+                    abort_incomplete_multipart_upload_after=Duration.days(1),
+                ),
+                s3.LifecycleRule(id="EmptyMarkers", expired_object_delete_marker=True),
+            ],
         )
         accept_finding(bucket, "S1", "Is itself the audit log; access to it is in the trail where data events are on.")
         return bucket
+
+    def _only_copiers_write(self) -> None:
+        """Whatever somebody's own policies allow: the first copy of an entry counts, so nobody may plant one.
+
+        By name, since the roles are made in a stack that needs this one.
+        """
+        roles = [
+            f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._config.name}-pipeline-{verb}Role*"
+            for verb in ("Relay", "Housekeep")
+        ]
+        self.bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="OnlyRelayAndHousekeepCopy",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObject"],
+                resources=[self.bucket.arn_for_objects(_TIMELINES)],
+                conditions={"ArnNotLike": {"aws:PrincipalArn": roles}},
+            )
+        )
 
     def _let_trail_write(self) -> None:
         service = iam.ServicePrincipal("cloudtrail.amazonaws.com")

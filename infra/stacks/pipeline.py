@@ -33,6 +33,10 @@ _INTAKE_TIMEOUT = Duration.seconds(60)
 _SIGNED_LINK = (
     "Reviewers come from their mail program: every request carries a signed, expiring link, checked by `review`."
 )
+_UNRELAYED = (
+    "Look at relay's log. The entries are in the release table; housekeep puts their copies into the audit bucket once "
+    "a day; what listens on the event bus has missed them. Then delete the messages: they hold no entries."
+)
 
 
 class PipelineStack(Stack):
@@ -61,7 +65,14 @@ class PipelineStack(Stack):
             compatible_architectures=[lambda_.Architecture.ARM_64],
         )
         self._undelivered = self._dead_letters("Undelivered", "events that no function or queue took")
-        self._unrelayed = self._dead_letters("Unrelayed", "timeline entries that are not on the event bus")
+        self._unrelayed = DeadLetters(
+            self,
+            "Unrelayed",
+            key=state.message_key,
+            notices=state.notices,
+            holds="places in the stream of timeline entries that relay gave up on",
+            remedy=_UNRELAYED,
+        )
         accept_finding(self._unrelayed, "SQS3", "Is the dead-letter queue of the stream's consumer.")
         dead_requests = self._dead_letters("DeadRequests", "versions whose release could not be started")
         self.roll_back_dead = self._dead_letters("DeadAlarms", "alarms that roll_back could not act on: look at once")
@@ -189,9 +200,9 @@ class PipelineStack(Stack):
         self._verb(
             "housekeep",
             "Archives every version, deletes the oldest that nobody needs",
-            "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET NOTICES_TOPIC DEPLOYMENT KEEP_VERSIONS VERSION_QUOTA",
+            "ROUTE_TABLE RELEASE_TABLE REPORT_BUCKET AUDIT_BUCKET NOTICES_TOPIC DEPLOYMENT KEEP_VERSIONS VERSION_QUOTA",
             g.routes_read(), g.releases_read(query=True), g.prompts_read(), g.versions_delete(),
-            g.enrolments_read("GetParametersByPath"), g.notices_send(),
+            g.enrolments_read("GetParametersByPath"), g.notices_send(), self._audit.copy_timelines(listed=True),
             g.reports(read=[ARCHIVE], write=[ARCHIVE], may_be_missing=True),
             timeout=Duration.minutes(10), memory_mib=512, called_by_events=True,
         )  # fmt: skip
@@ -311,6 +322,7 @@ class PipelineStack(Stack):
         self._call(housekeep, "housekeep")
 
     def _relay(self) -> None:
+        """Tries a record again for an hour, whatever is down; then those behind it have their turn."""
         lambda_.CfnEventSourceMapping(
             self,
             "Timeline",
@@ -318,7 +330,8 @@ class PipelineStack(Stack):
             event_source_arn=self._state.release_table.table_stream_arn,
             starting_position="TRIM_HORIZON",
             batch_size=50,
-            maximum_retry_attempts=10,
+            maximum_retry_attempts=-1,
+            maximum_record_age_in_seconds=3600,
             bisect_batch_on_function_error=True,
             function_response_types=["ReportBatchItemFailures"],
             destination_config={"onFailure": {"destination": self._unrelayed.queue.queue_arn}},

@@ -99,6 +99,15 @@ def test_tables_refuse_everybody_but_the_functions_whatever_their_policies_say(s
         assert ":role/promptlane-pipeline-*" in text(deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
 
 
+def test_who_copies_timelines_may_neither_read_nor_delete_nor_decrypt_them(synthesized: Synthesized) -> None:
+    for verb in ("relay", "housekeep"):
+        statements = {s.get("Sid"): s for s in synthesized.grants(synthesized.role_of(verb))}
+        assert statements["CopyTimeline"]["Action"] == "s3:PutObject"
+        assert statements["AuditKey"]["Action"] == "kms:GenerateDataKey"
+    assert statements["ListTimelines"]["Condition"] == {"StringLike": {"s3:prefix": "timeline/*"}}
+    assert "ListTimelines" not in {s.get("Sid") for s in synthesized.grants(synthesized.role_of("relay"))}
+
+
 def test_nobody_may_change_or_delete_a_timeline_entry(synthesized: Synthesized) -> None:
     checked = 0
     for _, logical, policy in synthesized.resources("AWS::IAM::Policy"):

@@ -13,6 +13,7 @@ from infra.application import add_stacks
 from infra.config import ConfigError, DeploymentConfig
 from infra.constructs.enrolment import Enrolment
 from promptlane.domain.policy import Policy
+from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.project import ProjectInvalid, load
 from tests.infra.synthesized import Json, Synthesized, text
 
@@ -53,6 +54,15 @@ def test_only_timeline_inserts_reach_the_relay(synthesized: Synthesized) -> None
     assert pattern == {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"S": [{"prefix": "timeline#"}]}}}}
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert "Unrelayed" in text(mapping["DestinationConfig"])
+
+
+def test_a_record_that_cannot_be_relayed_is_tried_for_an_hour_and_blocks_no_longer(synthesized: Synthesized) -> None:
+    _, _, mapping = synthesized.one("AWS::Lambda::EventSourceMapping", "/Timeline")
+    assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, 3600)
+    assert mapping["BisectBatchOnFunctionError"] is True
+    _, _, alarm = synthesized.one("AWS::CloudWatch::Alarm", "/Unrelayed/")
+    assert "Look at relay's log" in alarm["AlarmDescription"]
+    assert "move them back" not in alarm["AlarmDescription"], "the messages hold no entries"
 
 
 def test_intake_gets_every_success_of_create_prompt_version_and_nothing_else(synthesized: Synthesized) -> None:
@@ -143,6 +153,32 @@ def test_the_trail_validates_its_files_in_a_locked_bucket(synthesized: Synthesiz
     assert bucket["ObjectLockEnabled"] is True
     retention = bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
     assert retention == {"Mode": "COMPLIANCE", "Days": 365}
+    # With a bucket key CloudTrail would need kms:Decrypt, which the key's policy does not give it.
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert not encryption.get("BucketKeyEnabled")
+
+
+def test_what_is_no_longer_locked_goes_and_no_copy_that_went_is_put_again(synthesized: Synthesized) -> None:
+    _, _, bucket = synthesized.one("AWS::S3::Bucket", "/Trails/")
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    expiry = rules["AfterRetention"]
+    assert expiry["ExpirationInDays"] >= 365 + LOOKED_BACK / 86_400
+    assert expiry["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert expiry["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert rules["EmptyMarkers"]["ExpiredObjectDeleteMarker"] is True
+    _, _, record = synthesized.one("AWS::SSM::Parameter", "promptlane-audit/Resources/")
+    assert '"audit_retention_days":"365"' in text(record["Value"]).replace("\\", "")
+
+
+def test_only_relay_and_housekeep_may_put_a_copy_of_a_timeline(synthesized: Synthesized) -> None:
+    policy = synthesized.one("AWS::S3::BucketPolicy", "/Trails/")[2]["PolicyDocument"]["Statement"]
+    (deny,) = [s for s in policy if s.get("Sid") == "OnlyRelayAndHousekeepCopy"]
+    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", {"AWS": "*"}, "s3:PutObject")
+    assert "/timeline/*" in text(deny["Resource"])
+    patterns = deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
+    for verb, pattern in zip(("relay", "housekeep"), patterns, strict=True):
+        prefix = text(pattern).partition(":role/")[2].partition("*")[0]
+        assert f"promptlane-pipeline-{synthesized.role_of(verb)}".startswith(prefix)
 
 
 def synthesize(config: DeploymentConfig, tmp_path: Path) -> Synthesized:

@@ -1,0 +1,117 @@
+"""Timeline entries on their way to the audit bucket and the event bus."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.relay import handler
+from promptlane.aws.audit_copies import AuditCopies
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.names import Event
+from promptlane.domain.prompt import canonical_json
+from promptlane.domain.release import Release
+from promptlane.domain.timeline import TimelineEntry
+from promptlane.fakes import InMemoryReleases
+
+NAME = "PROMPT0001-1-1"
+
+
+class Bucket:
+    """S3 with versions and conditional writes; `hide` puts a delete marker on a key."""
+
+    def __init__(self) -> None:
+        self.versions: list[tuple[str, bytes]] = []
+        self.hidden: set[str] = set()
+
+    def put_object(self, **request: Any) -> None:
+        key = request["Key"]
+        there = key not in self.hidden and any(key == other for other, _ in self.versions)
+        if there and request.get("IfNoneMatch") == "*":
+            raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": "there is one"}}, "PutObject")
+        self.versions.append((key, request["Body"]))
+        self.hidden.discard(key)
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        return {"Body": io.BytesIO(self.versions[int(request["VersionId"])][1])}
+
+    def get_paginator(self, operation: str) -> Bucket:
+        assert operation == "list_object_versions", "a plain list shows nothing of what a marker hides"
+        return self
+
+    def paginate(self, **request: Any) -> Any:
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        found = [
+            {"Key": key, "VersionId": str(i), "LastModified": at}
+            for i, (key, _) in enumerate(self.versions)
+            if key.startswith(request["Prefix"])
+        ]
+        for version in sorted(found, key=lambda v: (v["Key"], -int(v["VersionId"]))):
+            yield {"Versions": [version]}
+
+
+class Bus:
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def put_events(self, **request: Any) -> dict[str, Any]:
+        self.sent += request["Entries"]
+        return {}
+
+
+@pytest.fixture
+def entries() -> list[TimelineEntry]:
+    store = InMemoryReleases()
+    for key in "abc":
+        store.append(TimelineEntry(key, NAME, 1000.0, Event.CANARY_JUDGED))
+    return store.timeline(NAME)
+
+
+def record(entry: TimelineEntry) -> dict[str, Any]:
+    image = {"pk": {"S": f"timeline#{NAME}"}, "body": {"S": canonical_json(entry.to_dict())}}
+    return {"eventName": "INSERT", "dynamodb": {"NewImage": image, "SequenceNumber": str(entry.seq)}}
+
+
+def test_a_record_read_again_keeps_the_first_copy_and_is_relayed_on(
+    entries: list[TimelineEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases, bucket, bus = InMemoryReleases(), Bucket(), Bus()
+    releases.record_ended(Release(NAME, "support", 1.0, "x"))
+    wired = handler.Wired(releases, bus, "bus", AuditCopies(bucket, "audit"))  # type: ignore[arg-type]
+    monkeypatch.setattr(handler, "wire", lambda: wired)
+    handler._prompt_and_version.cache_clear()
+
+    for _ in range(2):
+        answer = handler.handle({"Records": [record(e) for e in entries]}, None)
+        assert answer == {"batchItemFailures": []}
+
+    assert len(bucket.versions) == 3
+    assert [json.loads(e["Detail"])["seq"] for e in bus.sent] == [1, 2, 3, 1, 2, 3]
+
+
+def test_the_version_that_was_written_first_is_the_copy_also_where_a_marker_hides_it(
+    entries: list[TimelineEntry],
+) -> None:
+    bucket = Bucket()
+    copies = AuditCopies(bucket, "audit")
+    assert [copies.put(e.to_dict()) for e in entries] == [True] * 3
+    bucket.hidden.add(f"timeline/{NAME}/000002.json")
+    assert copies.put({**entries[1].to_dict(), "by": "somebody else"}) is True
+
+    assert copies.timeline(NAME) == entries
+    assert copies.kept("PROMPT0001") == {NAME: {1, 2, 3}}
+    assert copies.kept("PROMPT") == {}
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b"[]", b"{}", b'{"seq": 1}'])
+def test_what_is_no_entry_is_refused_by_name(body: bytes) -> None:
+    bucket = Bucket()
+    bucket.put_object(Key=f"timeline/{NAME}/000001.json", Body=body)
+
+    with pytest.raises(InvalidInput, match=r"000001\.json in the audit bucket is no timeline entry"):
+        AuditCopies(bucket, "audit").timeline(NAME)
