@@ -20,9 +20,13 @@ from promptlane.aws.settings import read
 from promptlane.aws.workflow import SnsNotices, StepFunctionsWorkflow
 from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.route import Route, alarm_applies
+from promptlane.domain.text import one_line
+from promptlane.domain.timeline import SYSTEM
 from promptlane.lifecycle.rollback import RolledBack, read_alarm, restore_safe_route, tell
 
 log = logger("roll_back")
+_OF_THE_JUDGE = ("judge", "undecided")
+"""Causes that the workflow passes on from `judge`, always with the release that it is about."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"results": [_from_alarm(record, context) for record in event["Records"]]}
     if "requestContext" in event:
         return _from_api(event, context)
-    return _answer(_from_request(event, context))
+    if event.get("release_id") and event.get("cause") in _OF_THE_JUDGE:
+        return _answer(_from_workflow(event, context))
+    return _answer(_from_somebody(event, context))
 
 
 def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -81,21 +87,43 @@ def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
     return _answer(done)
 
 
-def _from_request(event: dict[str, Any], context: Any) -> RolledBack:
-    """The workflow (`release_id`, `cause`) or somebody at the console (`prompt`, `reason`)."""
-    cause = event.get("cause", "operator")
-    if cause not in ("judge", "operator", "undecided"):
-        raise InvalidInput(f"cause {cause!r} is not one of judge, operator, undecided")
+def _from_workflow(event: dict[str, Any], context: Any) -> RolledBack:
+    """What the judge of a release decided. The workflow ends its own execution."""
+    prompt, reason = _wish(event)
+    done = restore_safe_route(
+        wire()[0], prompt, cause=event["cause"], reason=reason, by=SYSTEM, clock=time.time,
+        keep_trying=_patience(context), release_id=event["release_id"], evidence=event.get("evidence"),
+    )  # fmt: skip
+    _after(done, stop_execution=False)
+    return done
+
+
+def _from_somebody(event: dict[str, Any], context: Any) -> RolledBack:
+    """Invoked directly: by the CLI where the API is silent, or at the console.
+
+    Lambda does not say who invoked it, so the name is recorded as a claim, and no evidence is taken from a payload.
+    CloudTrail knows the caller where it records invocations.
+    """
+    says = one_line(str(event.get("by") or "nobody"), 200)
+    return _by_operator(event, context, by=f"invoked directly (says: {says})")
+
+
+def _by_operator(event: dict[str, Any], context: Any, *, by: str) -> RolledBack:
+    prompt, reason = _wish(event)
+    done = restore_safe_route(
+        wire()[0], prompt, cause="operator", reason=reason, by=by, clock=time.time, keep_trying=_patience(context),
+        release_id=event.get("release_id"),
+    )  # fmt: skip
+    _after(done, stop_execution=True)
+    return done
+
+
+def _wish(event: dict[str, Any]) -> tuple[str, str]:
+    """The prompt to roll back, and why."""
     prompt, reason = event.get("prompt"), str(event.get("reason") or "").strip()
     if not isinstance(prompt, str) or not prompt or not reason:
         raise InvalidInput('a rollback names the prompt and says why: {"prompt": "...", "reason": "..."}')
-    done = restore_safe_route(
-        wire()[0], prompt, cause=cause, reason=reason[:2000], by=str(event.get("by") or "promptlane"), clock=time.time,
-        keep_trying=_patience(context), release_id=event.get("release_id"), evidence=event.get("evidence"),
-    )  # fmt: skip
-    # The workflow ends its own execution; anybody else has it stopped.
-    _after(done, stop_execution="release_id" not in event or cause == "operator")
-    return done
+    return prompt, reason[:2000]
 
 
 def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -107,9 +135,8 @@ def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
         request = {
             "prompt": event["pathParameters"]["prompt"],
             "reason": body.get("reason") if isinstance(body, dict) else None,
-            "by": caller,
         }
-        done = _from_request(request, context)
+        done = _by_operator(request, context, by=str(caller))
     except InvalidInput as error:
         return _response(400, {"title": str(error)})
     except PromptlaneError as error:

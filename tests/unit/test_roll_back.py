@@ -373,6 +373,31 @@ def test_a_console_rollback_needs_a_prompt_and_a_reason(world: World) -> None:
     assert handler.handle({"prompt": "support", "reason": "customers complain"}, Context())["result"] == "rolled_back"
 
 
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"cause": "operator", "by": "arn:aws:iam::111122223333:user/kim"},
+        {"cause": "judge", "evidence": {"harm": 99.0}},
+        {"cause": "alarm", "by": "promptlane", "release_id": release_id(ID, 2)},
+    ],
+)
+def test_what_a_direct_invocation_says_of_itself_is_recorded_as_a_claim(world: World, claim: dict[str, Any]) -> None:
+    payload = {"prompt": "support", "reason": "customers complain", **claim}
+    assert handler.handle(payload, Context())["result"] == "rolled_back"
+    last = world.releases.timeline(release_id(ID, 2))[-1]
+    assert last.by == f"invoked directly (says: {claim.get('by', 'nobody')})"
+    assert (last.detail["cause"], "evidence" in last.detail) == ("operator", False)
+    assert world.workflow.status(release_id(ID, 2)) == "ABORTED"
+
+
+def test_the_judges_rollback_is_recorded_as_the_systems_own_whoever_it_names(world: World) -> None:
+    event = {"release_id": release_id(ID, 2), "prompt": "support", "cause": "judge", "reason": "worse", "by": "kim"}
+    handler.handle(event, Context())
+    world.releases.append(world.route().pending[-1])
+    last = world.releases.timeline(release_id(ID, 2))[-1]
+    assert (last.event, last.by, last.detail["cause"]) == (Event.ROLLED_BACK, "promptlane", "judge")
+
+
 def api(body: str, arn: str | None = "arn:aws:sts::111122223333:assumed-role/Operator/x") -> dict[str, Any]:
     identity = {"authorizer": {"iam": {"userArn": arn}}} if arn else {}
     return {"requestContext": identity, "pathParameters": {"prompt": "support"}, "body": body}
