@@ -23,7 +23,7 @@ from promptlane.domain.inquiry import CALL_EVENTS, CONTROL_EVENTS, OBSERVATION_E
 from promptlane.domain.names import Event
 from promptlane.domain.prompt import PromptDraft
 from promptlane.domain.queries import SAVED
-from promptlane.domain.timeline import TimelineEntry, copy_problems
+from promptlane.domain.timeline import TimelineEntry, compare_copies
 from promptlane.fakes import InMemoryReleases
 from promptlane.lifecycle.observe import switch_back, switch_on
 from tests.unit.investigation_case import SORRY, record
@@ -231,10 +231,14 @@ def test_copies_read_back_in_order_and_the_first_version_counts(client: Client) 
     for entry in entries:
         copies.put(entry.to_dict())
     time.sleep(1.1)  # S3 dates versions by the second
-    copies.put({**entries[3].to_dict(), "by": "somebody else"})
+    other = {**entries[3].to_dict(), "by": "somebody else"}
+    assert copies.put(other) is False
+    s3.put_object(Bucket=bucket, Key="timeline/PROMPT0001-1-1/000004.json", Body=json.dumps(other).encode())
+    s3.delete_object(Bucket=bucket, Key="timeline/PROMPT0001-1-1/000005.json")
 
     assert copies.timeline("PROMPT0001-1-1") == entries
-    assert copy_problems(entries, copies.timeline("PROMPT0001-1-1")) == []
+    assert copies.kept("PROMPT0001") == {"PROMPT0001-1-1": set(range(1, 13))}
+    assert compare_copies(entries, copies.timeline("PROMPT0001-1-1"), now=12.0).agree == 12
     assert copies.timeline("PROMPT0001-2-1") == []
 
 
