@@ -53,16 +53,17 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     failures: list[dict[str, str]] = []
     for record in event["Records"]:
         try:
-            _one(record["body"], account, region)
+            sender = str(record.get("attributes", {}).get("SenderId") or "")
+            _one(record["body"], account, region, sender)
         except Exception as error:
             log.exception("not taken", extra={"message_id": record["messageId"], "why": str(error)})
             failures.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failures}
 
 
-def _one(body: str, account: str, region: str) -> None:
+def _one(body: str, account: str, region: str, sender: str) -> None:
     try:
-        request = trigger.read(_json(body), account=account, region=region)
+        request = trigger.read(_json(body), account=account, region=region, sender=sender)
     except NotApplicable as reason:
         log.info("dropped", extra={"why": str(reason)})
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import InvalidInput, NotApplicable
@@ -13,20 +13,33 @@ Json = Any
 _SOURCES = ("bedrock.amazonaws.com", "bedrock-agent.amazonaws.com")
 _PROMPT = re.compile(r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:prompt/)?[0-9A-Za-z_-]{1,100}(:[0-9]{1,5})?$")
 
+_SESSION = re.compile(r"AROA[0-9A-Z]{8,}:[\w+=,.@-]{2,64}")
+_PRINCIPAL = re.compile(rf"{_SESSION.pattern}|AIDA[0-9A-Z]{{8,}}")
+"""Principal ids of a role's session, and of an IAM user."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A wish for a release. `prompt` is a name, id or ARN; `version` is None where the event does not tell it."""
+    """A wish for a release. `prompt` is a name, id or ARN; `version` is None where the event does not tell it.
+
+    `requested_by` is what the message says; where the queue knows its sender by another name, it holds that too.
+    `sent_by`: the principal id by which the queue knows a person's or a function's message.
+    """
 
     prompt: str
     version: int | None
     requested_by: str
     explicit: bool = False
     request_id: str = ""
+    sent_by: str = ""
 
 
-def read(message: Json, *, account: str, region: str) -> Request:
-    """Read a message of the intake queue.
+def read(message: Json, *, account: str, region: str, sender: str = "") -> Request:
+    """Read a message of the intake queue. `sender`: SQS's SenderId, "" where there is none.
+
+    EventBridge sends with an id that looks like an IAM user's, and a person may move real events back from the dead
+    letters: so no event is dropped for its sender. One that a role's session sent says so; it can start nothing that
+    `reconcile` would not start, and authors are looked up in CloudTrail itself.
 
     Raises NotApplicable for an event that is well-formed but none of ours (another account or Region, another call, a
     call that failed), InvalidInput for one that cannot be understood.
@@ -34,10 +47,20 @@ def read(message: Json, *, account: str, region: str) -> Request:
     if not isinstance(message, Mapping):
         raise InvalidInput("the message is not a JSON object; it must be an EventBridge event or a release request")
     if message.get("source") == "promptlane.request":
-        return _explicit(message)
-    if message.get("detail-type") != "AWS API Call via CloudTrail":
+        request, known = _explicit(message), _PRINCIPAL
+    elif message.get("detail-type") == "AWS API Call via CloudTrail":
+        request, known = _from_cloudtrail(message, account, region), _SESSION
+    else:
         raise InvalidInput("the message is neither an AWS API call via CloudTrail nor a release request")
-    return _from_cloudtrail(message, account, region)
+    return _with_sender(request, sender) if known.fullmatch(sender) else request
+
+
+def _with_sender(request: Request, sender: str) -> Request:
+    """Add who sent it; beside the name that the message gives, unless that is of the same session."""
+    session = sender.partition(":")[2]
+    agrees = session and request.requested_by.endswith(f"/{session}")
+    named = request.requested_by if agrees else f"{request.requested_by} (sent by {sender})"
+    return replace(request, requested_by=named, sent_by=sender)
 
 
 def _explicit(message: Mapping[str, Json]) -> Request:

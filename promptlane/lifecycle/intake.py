@@ -59,6 +59,8 @@ def take(
         request_id=request.request_id,
     )
     detail = {"prompt": prompt, "version": version, "attempt": attempt, "explicit": request.explicit}
+    if request.sent_by:
+        detail["sent_by"] = request.sent_by
     entry = TimelineEntry(f"{name}/started", name, release.started_at, Event.STARTED, request.requested_by, detail)
     try:
         releases.start(release, entry)

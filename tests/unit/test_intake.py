@@ -122,6 +122,36 @@ def test_an_event_of_another_account_is_dropped() -> None:
         trigger.read({**EVENT, "account": "999999999999"}, **HOME)
 
 
+CLAIMED = "arn:aws:sts::111122223333:assumed-role/Operator/kim"
+
+
+@pytest.mark.parametrize(
+    ("sender", "requested_by", "sent_by"),
+    [
+        ("AROAEXAMPLEROLEID0001:kim", CLAIMED, "AROAEXAMPLEROLEID0001:kim"),
+        (
+            "AROAEXAMPLEROLEID0001:sam",
+            f"{CLAIMED} (sent by AROAEXAMPLEROLEID0001:sam)",
+            "AROAEXAMPLEROLEID0001:sam",
+        ),
+        ("AIDAEXAMPLEUSERID0001", f"{CLAIMED} (sent by AIDAEXAMPLEUSERID0001)", "AIDAEXAMPLEUSERID0001"),
+        ("111122223333", CLAIMED, ""),
+        ("", CLAIMED, ""),
+    ],
+)
+def test_a_request_is_known_by_who_sent_it_too(sender: str, requested_by: str, sent_by: str) -> None:
+    message = {"source": "promptlane.request", "prompt": "support", "version": "1", "requested_by": CLAIMED}
+    request = trigger.read(message, **HOME, sender=sender)
+    assert (request.requested_by, request.sent_by) == (requested_by, sent_by)
+
+
+@pytest.mark.parametrize("sender", ["", "AIDAEVENTBRIDGEEXAMPLE", "111122223333", "AROAEXAMPLEROLEID0001:sam"])
+def test_no_event_is_dropped_for_its_sender_and_one_that_a_person_sent_says_so(sender: str) -> None:
+    request = trigger.read(EVENT, **HOME, sender=sender)
+    assert request.prompt == ID
+    assert ("(sent by" in request.requested_by) == sender.startswith("AROA")
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -305,3 +335,16 @@ def test_the_handler_reports_only_what_must_be_tried_again(world: World, monkeyp
     answer = handler.handle(event, context)
     assert [f["itemIdentifier"] for f in answer["batchItemFailures"]] == ["1", "3"]
     assert world.workflow.executions == {f"{ID}-1-1": "RUNNING"}
+
+
+def test_the_sender_is_on_the_timeline(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler, "wire", lambda: world.wired)
+    body = {"source": "promptlane.request", "prompt": "support", "version": "1", "requested_by": CLAIMED}
+    sender = "AROAEXAMPLEROLEID0001:sam"
+    record = {"messageId": "m", "body": json.dumps(body), "attributes": {"SenderId": sender}}
+    context = type("C", (), {"invoked_function_arn": "arn:aws:lambda:us-east-1:111122223333:function:intake"})
+
+    assert handler.handle({"Records": [record]}, context) == {"batchItemFailures": []}
+
+    (started,) = world.releases.timeline(f"{ID}-1-1")
+    assert (started.by, started.detail["sent_by"]) == (f"{CLAIMED} (sent by {sender})", sender)
