@@ -67,5 +67,14 @@ class SsmEnrolments:
         return sha256
 
     def _captured(self, sha256: str) -> Json:
+        """A captured copy, checked against the hash that the release pins: whoever wrote it since changed nothing."""
+        key = f"config/{sha256}.json"
         with translated(f"reading captured configuration {sha256}"):
-            return json.loads(self._s3.get_object(Bucket=self._bucket, Key=f"config/{sha256}.json")["Body"].read())
+            body: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        found = hashlib.sha256(body).hexdigest()
+        if found != sha256:
+            raise InvalidInput(
+                f"s3://{self._bucket}/{key} has SHA-256 {found}: somebody altered it after the release captured it. "
+                "Find out who wrote it, bring back the object's first version, then start the release again"
+            )
+        return json.loads(body)
