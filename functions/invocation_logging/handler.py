@@ -17,7 +17,7 @@ from typing import Any, Final
 from promptlane.aws.clients import client
 from promptlane.aws.model_logging import BedrockLogging, ParameterMemory
 from promptlane.aws.settings import read
-from promptlane.domain.errors import InvalidInput, PromptlaneError
+from promptlane.domain.errors import InvalidInput, PromptlaneError, Unauthorized
 from promptlane.lifecycle.observe import ForeignLogging, LoggingSwitch, Memory, switch_back, switch_on
 
 Json = Any
@@ -25,7 +25,8 @@ log = logging.getLogger("invocation_logging")
 log.setLevel(logging.INFO)
 _ATTEMPTS: Final = 6
 _PAUSE: Final = 5.0
-"""Bedrock tests the role by writing a record, and a role that was just made takes seconds to work everywhere."""
+"""Seconds. Bedrock tests the role by writing a record, and a role that was just made takes some to work everywhere:
+until then Bedrock refuses it as invalid, or the call as not allowed."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,17 @@ def act(event: dict[str, Json]) -> str:
         except ForeignLogging:
             raise
         except PromptlaneError as error:
-            if attempt == _ATTEMPTS or not isinstance(error, InvalidInput):
+            if attempt == _ATTEMPTS or not isinstance(error, InvalidInput | Unauthorized):
                 raise
             time.sleep(_PAUSE)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def configuration(properties: dict[str, Json]) -> dict[str, Json]:
-    """Bedrock's loggingConfig: texts to CloudWatch Logs, bodies too large for it to S3; no images, no embeddings."""
+    """Bedrock's loggingConfig: texts to CloudWatch Logs, bodies too large for it to S3, and no other kind of data.
+
+    Every kind is named, so that none is left to what Bedrock takes for granted.
+    """
     large = {"bucketName": properties["LargeDataBucket"], "keyPrefix": properties["LargeDataPrefix"]}
     return {
         "cloudWatchConfig": {
@@ -78,6 +82,8 @@ def configuration(properties: dict[str, Json]) -> dict[str, Json]:
         "textDataDeliveryEnabled": True,
         "imageDataDeliveryEnabled": False,
         "embeddingDataDeliveryEnabled": False,
+        "videoDataDeliveryEnabled": False,
+        "audioDataDeliveryEnabled": False,
     }
 
 

@@ -6,13 +6,16 @@ kept, so that a deletion restores exactly that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Final, Protocol
 
 from promptlane.domain.errors import PromptlaneError
 
 Json = Any
 Configuration = Mapping[str, Json]
+_DELIVERED: Final = "DataDeliveryEnabled"
+_TEXT: Final = f"text{_DELIVERED}"
+"""Delivered unless it is switched off; images, embeddings, video and audio only if they are switched on."""
 
 
 class ForeignLogging(PromptlaneError):
@@ -97,13 +100,25 @@ def describe(configuration: Configuration) -> str:
     return " and ".join(places) or "to nowhere"
 
 
-def _differ(one: Configuration, other: Configuration) -> bool:
-    return bool(_told(one) != _told(other))
+def _differ(present: Configuration, other: Configuration) -> bool:
+    """Whether `present`, as Bedrock tells it, is another configuration than one that was written.
+
+    What kinds of data are delivered counts for the kinds that `other` names: what nobody named, Bedrock may fill in.
+    """
+    kinds = {kind for kind in other if kind.endswith(_DELIVERED)}
+    return bool(_told(present, kinds) != _told(other, kinds))
 
 
-def _told(value: Json) -> Json:
-    """A configuration without what AWS fills in or leaves out: empty parts, and deliveries that are on by default."""
-    if isinstance(value, Mapping):
-        parts = {k: _told(v) for k, v in value.items() if not (k.endswith("DataDeliveryEnabled") and v is True)}
-        return {k: v for k, v in parts.items() if v not in (None, {}, "")}
-    return value
+def _told(configuration: Configuration, kinds: Collection[str]) -> Json:
+    """A configuration without what AWS fills in or leaves out: empty parts, and deliveries that are as when absent."""
+    places = {k: v for k, v in configuration.items() if not k.endswith(_DELIVERED)}
+    delivered = {kind: bool(configuration.get(kind, kind == _TEXT)) for kind in kinds}
+    return {**_filled(places), **delivered}
+
+
+def _filled(value: Json) -> Json:
+    """Without empty parts, at any depth."""
+    if not isinstance(value, Mapping):
+        return value
+    parts = {k: _filled(v) for k, v in value.items()}
+    return {k: v for k, v in parts.items() if v not in (None, {}, "")}

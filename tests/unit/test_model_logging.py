@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.invocation_logging import handler
-from promptlane.domain.errors import Unavailable
+from promptlane.domain.errors import InvalidInput, PromptlaneError, Unauthorized, Unavailable
 from promptlane.lifecycle.observe import ForeignLogging, switch_back, switch_on
 
 Json = Any
@@ -84,7 +84,8 @@ def test_somebody_elses_configuration_is_refused_by_name_and_left_alone() -> Non
 
 
 def test_one_that_equals_ours_is_taken_over_and_given_back() -> None:
-    switch, memory = Switch(OURS | {"videoDataDeliveryEnabled": True}), Memory()
+    answered = {k: v for k, v in OURS.items() if v is not False and k != "textDataDeliveryEnabled"}
+    switch, memory = Switch(answered), Memory()
     found = switch.present
 
     assert "already" in switch_on(switch, memory, OURS)
@@ -92,6 +93,63 @@ def test_one_that_equals_ours_is_taken_over_and_given_back() -> None:
     switch_back(switch, memory)
 
     assert switch.present == found
+
+
+KINDS = ("image", "embedding", "video", "audio")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_of_data_that_is_off_is_off_whether_bedrock_says_so_or_not(kind: str) -> None:
+    """And one that is on is another configuration: it was somebody's wish."""
+    name = f"{kind}DataDeliveryEnabled"
+    assert OURS[name] is False
+    for present in ({k: v for k, v in OURS.items() if k != name}, {**OURS, name: False}):
+        switch = Switch(present)
+        assert "already" in switch_on(switch, Memory(), OURS)
+        assert switch.present == present
+    with pytest.raises(ForeignLogging):
+        switch_on(Switch({**OURS, name: True}), Memory(), OURS)
+
+
+def test_texts_are_on_unless_they_are_switched_off() -> None:
+    absent = {k: v for k, v in OURS.items() if k != "textDataDeliveryEnabled"}
+    assert "already" in switch_on(Switch(absent), Memory(), OURS)
+    with pytest.raises(ForeignLogging):
+        switch_on(Switch({**OURS, "textDataDeliveryEnabled": False}), Memory(), OURS)
+
+
+def test_what_bedrock_filled_into_an_older_configuration_of_ours_does_not_make_it_foreign() -> None:
+    older = {k: v for k, v in OURS.items() if k not in ("videoDataDeliveryEnabled", "audioDataDeliveryEnabled")}
+    filled = {**older, "videoDataDeliveryEnabled": True, "audioDataDeliveryEnabled": True}
+    switch, memory = Switch(), Memory()
+    switch_on(switch, memory, older)
+    switch.present = filled
+
+    assert switch_on(switch, memory, OURS) == "model invocation logging is on"
+    assert switch.present == OURS
+    switch_back(switch, memory)
+    assert switch.present is None
+
+
+@pytest.mark.parametrize("refusal", [InvalidInput, Unauthorized])
+def test_a_role_that_was_just_made_is_tried_again(
+    refusal: type[PromptlaneError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fresh(Switch):
+        tries = 0
+
+        def write(self, configuration: Mapping[str, Json]) -> None:
+            self.tries += 1
+            if self.tries < 3:
+                raise refusal("the role does not work yet")
+            super().write(configuration)
+
+    switch = Fresh()
+    monkeypatch.setattr(handler, "wire", lambda: (switch, Memory()))
+    monkeypatch.setattr(handler.time, "sleep", lambda seconds: None)
+
+    assert handler.act(event("Create")) == "model invocation logging is on"
+    assert switch.present == OURS
 
 
 def test_an_update_of_ours_replaces_ours() -> None:
