@@ -7,10 +7,12 @@ import json
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
-from local.demo.play import DemoFailed
+from local.demo.play import REPORT, DemoFailed
 from local.demo.screen import Screen
 from promptlane.domain.gist import gist
+from promptlane.domain.text import one_line
 
 RESULT = Path(__file__).resolve().parents[2] / ".local" / "demo.json"
 
@@ -30,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             with set_stage(screen, port=options.port, model=options.model, rate=options.rate) as play:
                 try:
                     document = play.run()
+                    found = play.found
                 except DemoFailed:
                     screen.end(failed=True)
                     write(play.document())
@@ -47,7 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
         screen.console.print(f"The demo failed: {problem}", style="red", markup=False)
         return 1
     show(screen, document)
+    show_investigation(screen, found)
+    screen.console.print(f"\nEverything is in {_short(RESULT)}, the investigation as a page in {_short(REPORT)}.")
     return 0
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(RESULT.parents[1])
 
 
 def write(document: dict[str, object]) -> None:
@@ -79,7 +88,21 @@ def show(screen: Screen, document: dict[str, object]) -> None:
     screen.console.print(
         f"\n{undone}. {requests['total']:,} questions were asked ({versions}), {requests['failed']:,} failed."
     )
-    screen.console.print(f"Everything is in {RESULT.relative_to(RESULT.parents[1])}.")
+
+
+def show_investigation(screen: Screen, found: dict[str, Any]) -> None:
+    """The first lines of what `promptlane investigate` answered, with a conversation that shows the harm."""
+    from rich.text import Text
+
+    screen.console.print(Text(f"\npromptlane investigate {found['prompt']}", style="bold"))
+    for sentence in found["summary"]:
+        screen.console.print(Text(f"  {sentence}"))
+    for pair in found["conversations"][:1]:
+        for one, style in ((pair["bad"], "red"), (pair["good"], "green")):
+            if one:
+                asked = one["variables"].get("question") or one["sent"]
+                screen.console.print(Text(f"  asked: {one_line(asked, 200)}", style="dim"))
+                screen.console.print(Text(f"    version {one['version']}: {one_line(one['answer'], 300)}", style=style))
 
 
 if __name__ == "__main__":

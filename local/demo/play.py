@@ -22,6 +22,7 @@ from promptlane.domain.timeline import from_iso
 Json = Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROMPT = "support-assistant"
+REPORT = REPOSITORY / ".local" / "demo-investigation.html"
 VERSIONS = {
     1: (REPOSITORY / "prompts" / PROMPT, "First version of the assistant."),
     2: (REPOSITORY / "local/demo/v2", "Answers first, and asks for a missing order number."),
@@ -57,15 +58,19 @@ class Play:
     def __init__(
         self, screen: Screen, *, environment: Mapping[str, str], observer: Observer, mailbox: Mailbox, crowd: Crowd,
         versions: Mapping[int, tuple[Path, str]] | None = None, pace: Pace | None = None,
-        by_alarm: bool = True, sleep: Callable[[float], None] = time.sleep,
+        by_alarm: bool = True, sleep: Callable[[float], None] = time.sleep, report: Path = REPORT,
     ) -> None:  # fmt: skip
-        """`by_alarm`: the bad version must fall to its alarm; with few requests the judge may well be first."""
+        """`by_alarm`: the bad version must fall to its alarm; with few requests the judge may well be first.
+
+        `report`: where the page of the investigation is written."""
         self._screen, self._environment = screen, dict(environment)
         self._observer, self._mailbox, self._crowd = observer, mailbox, crowd
         self._versions, self._pace, self._sleep = versions or VERSIONS, pace or Pace(), sleep
-        self._by_alarm = by_alarm
+        self._by_alarm, self._report = by_alarm, report
         self._seen: dict[int, int] = {}
         self._releases: dict[int, str] = {}
+        self.found: dict[str, Json] = {}
+        """What `promptlane investigate` answered about it all, when the play has ended."""
 
     def run(self) -> dict[str, Json]:
         """Play all acts; what `.local/demo.json` holds. Raises DemoFailed."""
@@ -78,6 +83,8 @@ class Play:
         self._crowd.stop()
         document = self.document()
         self._check(document)
+        self._screen.begin(f"promptlane investigate {PROMPT}: what changed, who did it, and what it did to people")
+        self.found = self._cli("investigate", PROMPT, "--since", "15m", "--html", str(self._report))
         self._screen.end()
         return document
 
