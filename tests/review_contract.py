@@ -8,10 +8,13 @@ from dataclasses import replace
 import pytest
 
 from promptlane.domain.errors import AlreadyExists, Conflict
-from promptlane.domain.policy import ReviewPolicy
+from promptlane.domain.names import Event
+from promptlane.domain.policy import Reviewer, ReviewPolicy
+from promptlane.domain.ports import ReleaseStore
 from promptlane.domain.prompt import VersionRef
 from promptlane.domain.review import Authors, Choice, Decision, ReviewRequest
 from promptlane.domain.review_ports import ReviewStore
+from promptlane.domain.timeline import TimelineEntry, chain_problems
 from tests.support_review import AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, key
 
 REQUEST = ReviewRequest(
@@ -39,8 +42,12 @@ def decision(who: str, choice: Choice = Choice.APPROVE, at: float = 1_780_000_00
     )
 
 
+def entry(who: Reviewer) -> TimelineEntry:
+    return TimelineEntry(key(who), RELEASE, 1_780_000_001.5, Event.REVIEWER_DECIDED)
+
+
 class ReviewStoreContract:
-    """Subclass with a fixture `store`."""
+    """Subclass with the fixtures `store` and `releases`, which has the timelines."""
 
     def test_a_request_reads_back_as_it_was_written(self, store: ReviewStore) -> None:
         assert store.get(RELEASE) is None
@@ -104,6 +111,40 @@ class ReviewStoreContract:
         with pytest.raises(Conflict):
             store.record(REQUEST, decision(key(QUALITY)))
         assert len(store.decisions(RELEASE, 1)) == 1
+
+    def test_a_decision_is_on_the_timeline_or_nowhere(self, store: ReviewStore, releases: ReleaseStore) -> None:
+        store.open(REQUEST)
+        store.record(REQUEST, decision(key(LEAD)), entry(LEAD))
+        with pytest.raises(Conflict):
+            store.record(REQUEST, decision(key(QUALITY)), entry(QUALITY))
+        now = store.get(RELEASE)
+        assert now is not None
+        with pytest.raises(AlreadyExists):
+            store.record(now, decision(key(LEAD)), replace(entry(LEAD), id="again"))
+        assert [e.id for e in releases.timeline(RELEASE)] == [key(LEAD)]
+
+    def test_decisions_and_other_entries_at_one_instant_make_one_chain(
+        self, store: ReviewStore, releases: ReleaseStore
+    ) -> None:
+        store.open(REQUEST)
+        barrier = threading.Barrier(4)
+
+        def note(n: int) -> None:
+            barrier.wait()
+            for k in range(4):
+                releases.append(replace(entry(LEAD), id=f"note-{n}-{k}"))
+
+        threads = [threading.Thread(target=note, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        barrier.wait()
+        store.record(REQUEST, decision(key(LEGAL)), entry(LEGAL))
+        for thread in threads:
+            thread.join()
+
+        entries = releases.timeline(RELEASE)
+        assert (len(entries), chain_problems(entries)) == (13, [])
+        assert key(LEGAL) in {e.id for e in entries}
 
     def test_an_outcome_is_written_once_and_only_over_the_decisions_it_rests_on(self, store: ReviewStore) -> None:
         store.open(REQUEST)

@@ -64,7 +64,8 @@ class World:
     now: float = 10_000.0
 
     def __post_init__(self) -> None:
-        self.releases, self.reviews, self.briefs = InMemoryReleases(), InMemoryReviews(), InMemoryBriefs()
+        self.releases, self.briefs = InMemoryReleases(), InMemoryBriefs()
+        self.reviews = InMemoryReviews(self.releases)
         self.tokens, self.notices, self.signer = FakeTokens(), FakeNotices(), FakeSigner()
         self.post, self.prompts = FakePost(self.states), FakePrompts()
         self.prompts.publish(self.old, prompt_id=PROMPT_ID, at=1_000)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -44,14 +45,14 @@ class DynamoReleases:
             self._put(lock, "attribute_not_exists(pk)"),
             self._put(_record(release), "attribute_not_exists(pk)"),
         ]
-        refused = self._write(changes, [entry])
+        refused = self.write(changes, [entry])
         if 1 in refused:
             raise AlreadyExists(f"release {release.release_id} exists already")
         if 0 in refused:
             raise Conflict(f"another release of {release.prompt} is in flight")
 
     def record_ended(self, release: Release, *entries: TimelineEntry) -> None:
-        if self._write([self._put(_record(release), "attribute_not_exists(pk)")], list(entries)):
+        if self.write([self._put(_record(release), "attribute_not_exists(pk)")], list(entries)):
             raise AlreadyExists(f"release {release.release_id} exists already")
 
     def get(self, release_id: str) -> Release:
@@ -67,14 +68,14 @@ class DynamoReleases:
     def update(self, release: Release, *entries: TimelineEntry) -> Release:
         written = replace(release, revision=release.revision + 1)
         change = self._put(_record(written), "revision = :revision", {":revision": release.revision})
-        if self._write([change], list(entries)):
+        if self.write([change], list(entries)):
             raise Conflict(f"release {release.release_id} was changed meanwhile")
         return written
 
     def append(self, entry: TimelineEntry) -> bool:
         if self._get(f"chain#{entry.release_id}", f"entry#{entry.id}") is not None:
             return False
-        return self._write([], [entry]) == set()
+        return self.write([], [entry]) == set()
 
     def timeline(self, release_id: str) -> list[TimelineEntry]:
         items = self._query(f"timeline#{release_id}", "")
@@ -181,14 +182,14 @@ class DynamoReleases:
             put["ExpressionAttributeValues"] = values
         return {"Put": put}
 
-    def _write(self, changes: list[Action], entries: list[TimelineEntry]) -> set[int]:
-        """Write the changes and append the entries in one transaction.
+    def write(self, changes: Sequence[Action], entries: Sequence[TimelineEntry]) -> set[int]:
+        """Write the changes, of any items of this table, and append the entries, in one transaction.
 
         Returns the indexes of the changes whose condition failed, or {-1} when an entry is there already; empty when
         all was written. Lost races for the chain's head, and conflicts with other transactions, are tried again.
         """
         for attempt in range(_ATTEMPTS):
-            actions = changes + self._appends(entries)
+            actions = [*changes, *self._appends(entries)]
             try:
                 self._table.meta.client.transact_write_items(TransactItems=actions)
             except (ClientError, BotoCoreError) as error:
@@ -208,7 +209,7 @@ class DynamoReleases:
                 return set()
         raise Conflict("the release table kept changing; try again")
 
-    def _appends(self, entries: list[TimelineEntry]) -> list[Action]:
+    def _appends(self, entries: Sequence[TimelineEntry]) -> list[Action]:
         """For each entry two puts, itself and the mark of its id; then the chain's new head."""
         if not entries:
             return []

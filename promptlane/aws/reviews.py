@@ -1,7 +1,8 @@
 """Reviews in the release table, and what reviewers are shown in the report bucket. Keys: docs/architecture.md.
 
-A decision is put and counted on its request in one transaction, and the outcome is written on the condition that the
-count is what the tally was made of; so an outcome always rests on every decision recorded before it.
+A decision is put, counted on its request and appended to the timeline in one transaction, and the outcome is written
+on the condition that the count is what the tally was made of; so an outcome always rests on every decision recorded
+before it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from promptlane.domain.brief import Brief
 from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
 from promptlane.domain.prompt import canonical_json
 from promptlane.domain.review import Authors, Decision, ReviewRequest, numbered
+from promptlane.domain.timeline import TimelineEntry
 
-from .errors import cancellation_reasons, domain_error, translated
+from .errors import translated
 from .plain import from_store, to_store
+from .releases import DynamoReleases
 
 Json = Any
 _OPEN: Final = "reviews"
@@ -76,7 +77,7 @@ class DynamoReviews:
         items = self._query(f"review#{release_id}", f"decision#{round:03d}#")
         return sorted((Decision.from_dict(item) for item in items), key=lambda d: d.number)
 
-    def record(self, request: ReviewRequest, decision: Decision) -> Decision:
+    def record(self, request: ReviewRequest, decision: Decision, *entries: TimelineEntry) -> Decision:
         _, decision = numbered(request, decision)
         key = {
             "pk": f"review#{request.release_id}",
@@ -95,16 +96,11 @@ class DynamoReviews:
             "ExpressionAttributeNames": _UNMOVED_NAMES,
             "ExpressionAttributeValues": {":one": 1, **_seen(request)},
         }
-        try:
-            self._table.meta.client.transact_write_items(TransactItems=[{"Put": put}, {"Update": count}])
-        except (ClientError, BotoCoreError) as error:
-            reasons = cancellation_reasons(error) if isinstance(error, ClientError) else []
-            codes = [str(reason.get("Code", "")) for reason in reasons]
-            if codes and codes[0] == "ConditionalCheckFailed":
-                raise AlreadyExists(f"{decision.by} has decided about {request.release_id} already") from error
-            if {"ConditionalCheckFailed", "TransactionConflict"} & set(codes):
-                raise Conflict(f"the review of {request.release_id} moved on meanwhile") from error
-            raise domain_error(error, f"recording a decision about {request.release_id}") from error
+        refused = DynamoReleases(self._table).write([{"Put": put}, {"Update": count}], entries)
+        if refused - {1}:
+            raise AlreadyExists(f"{decision.by} has decided about {request.release_id} already")
+        if refused:
+            raise Conflict(f"the review of {request.release_id} moved on meanwhile")
         return decision
 
     def close(self, request: ReviewRequest, outcome: Mapping[str, Json]) -> None:

@@ -9,6 +9,7 @@ from .attribution import Touches
 from .brief import Brief
 from .mail import Mail
 from .review import Authors, Decision, ReviewRequest
+from .timeline import TimelineEntry
 
 Json = Any
 
@@ -29,8 +30,8 @@ class ReviewStore(Protocol):
     def decisions(self, release_id: str, round: int) -> list[Decision]:
         """The decisions of one round in the order in which they were recorded."""
 
-    def record(self, request: ReviewRequest, decision: Decision) -> Decision:
-        """Put a decision once and count it on the request, all or nothing.
+    def record(self, request: ReviewRequest, decision: Decision, *entries: TimelineEntry) -> Decision:
+        """Put a decision once, count it on the request and append the entries to the timeline, all or nothing.
 
         AlreadyExists when this reviewer has decided in this round; Conflict when the request has an outcome, is of
         another round, or somebody else's decision was counted since `request` was read.

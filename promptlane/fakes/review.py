@@ -14,14 +14,18 @@ from promptlane.domain.brief import Brief
 from promptlane.domain.errors import AlreadyExists, Conflict, NotApplicable, NotFound
 from promptlane.domain.mail import Mail
 from promptlane.domain.review import Authors, Decision, ReviewRequest, numbered
+from promptlane.domain.timeline import TimelineEntry
+
+from .stores import InMemoryReleases
 
 Json = Any
 
 
 class InMemoryReviews:
-    """`ReviewStore` in memory, thread safe."""
+    """`ReviewStore` in memory, thread safe. `releases` has the timelines."""
 
-    def __init__(self) -> None:
+    def __init__(self, releases: InMemoryReleases) -> None:
+        self._releases = releases
         self._lock = threading.RLock()
         self._requests: dict[str, ReviewRequest] = {}
         self._decisions: dict[tuple[str, int], dict[str, Decision]] = {}
@@ -49,7 +53,7 @@ class InMemoryReviews:
         with self._lock:
             return sorted(self._decisions.get((release_id, round), {}).values(), key=lambda d: d.number)
 
-    def record(self, request: ReviewRequest, decision: Decision) -> Decision:
+    def record(self, request: ReviewRequest, decision: Decision, *entries: TimelineEntry) -> Decision:
         with self._lock:
             recorded = self._decisions.setdefault((request.release_id, request.round), {})
             if decision.reviewer in recorded:
@@ -58,6 +62,8 @@ class InMemoryReviews:
             counted, decision = numbered(stored, decision)
             self._requests[request.release_id] = counted
             recorded[decision.reviewer] = Decision.from_dict(decision.to_dict())
+            for entry in entries:
+                self._releases.append(entry)
             return decision
 
     def close(self, request: ReviewRequest, outcome: Mapping[str, Json]) -> None:

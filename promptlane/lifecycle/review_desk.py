@@ -33,6 +33,7 @@ from promptlane.domain.review import (
     Standing,
     Tally,
     is_author,
+    numbered,
     outcome_of,
     reviewer_key,
     reviewers_of,
@@ -55,6 +56,18 @@ _TRIES: Final = 8
 def entry_id(release_id: str, round: int, *parts: str) -> str:
     """The id of a timeline entry of a review, so that writing it twice writes it once."""
     return "/".join([release_id, "review", str(round), *parts])
+
+
+def decided(request: ReviewRequest, decision: Decision) -> TimelineEntry:
+    """The timeline entry of a decision, which is recorded with it."""
+    return TimelineEntry(
+        entry_id(request.release_id, request.round, "decision", decision.reviewer),
+        request.release_id,
+        decision.at,
+        Event.REVIEWER_DECIDED,
+        decision.by,
+        {k: v for k, v in decision.to_dict().items() if k not in ("by", "at")},
+    )
 
 
 @dataclass(frozen=True)
@@ -223,13 +236,13 @@ class ReviewDesk:
                             {**caller.detail, "why": "own version", "reviewer": link.reviewer, "posted": True},
                             "refused", link.reviewer, "own")  # fmt: skip
                 return Receipt(visit, Fault.AUTHOR)
-            decision = Decision(
+            _, decision = numbered(request, Decision(
                 reviewer=link.reviewer, choice=choice, reason=clean_reason(reason), at=self.clock(), by=by, via=via,
                 address=known_address(caller.address), candidate=request.candidate.fingerprint,
                 stable=request.stable_fingerprint,
-            )  # fmt: skip
+            ))  # fmt: skip
             try:
-                self.reviews.record(request, decision)
+                self.reviews.record(request, decision, decided(request, decision))
             except (Conflict, AlreadyExists):
                 request = self._latest(request)
                 continue
@@ -265,7 +278,6 @@ class ReviewDesk:
             if request is None:
                 return None
             decisions = self.reviews.decisions(release_id, request.round)
-            self._record_all(request, decisions)
             state = tally(request, decisions, self.clock())
             if request.outcome is None:
                 if state.standing in (Standing.OPEN, Standing.EXPIRED):
@@ -278,12 +290,6 @@ class ReviewDesk:
             self._finish(request)
             return state
         raise Unavailable(f"the review of {release_id} is being decided by others; try again")
-
-    def _record_all(self, request: ReviewRequest, decisions: list[Decision]) -> None:
-        """Timeline entries of all decisions; those of a caller that died in between are written by the next."""
-        for d in decisions:
-            detail = {k: v for k, v in d.to_dict().items() if k not in ("by", "at")}
-            self._entry(request, Event.REVIEWER_DECIDED, d.by, detail, "decision", d.reviewer, at=d.at)
 
     def _finish(self, request: ReviewRequest) -> None:
         outcome: Mapping[str, Json] = request.outcome or {}
@@ -305,9 +311,8 @@ class ReviewDesk:
         self.tokens.succeed(request.task_token, answer)
         self.reviews.unlist(request.release_id)
 
-    def _entry(self, request: ReviewRequest, event: Event, by: str, detail: Mapping[str, Json], *parts: str,
-               at: float | None = None) -> bool:  # fmt: skip
-        return self.releases.append(self._make(request, event, by, detail, *parts, at=at))
+    def _entry(self, request: ReviewRequest, event: Event, by: str, detail: Mapping[str, Json], *parts: str) -> bool:
+        return self.releases.append(self._make(request, event, by, detail, *parts))
 
     def _make(self, request: ReviewRequest, event: Event, by: str, detail: Mapping[str, Json], *parts: str,
               at: float | None = None) -> TimelineEntry:  # fmt: skip

@@ -14,6 +14,7 @@ import pytest
 from local.running import EmbeddedAws
 from promptlane.aws.authors import CloudTrailTouches
 from promptlane.aws.mail import ReviewerTopics
+from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews, S3Briefs
 from promptlane.aws.signing import KmsSigner
 from promptlane.domain.attribution import attribute
@@ -31,7 +32,7 @@ LEAD_MAIL = "support-lead@example.com"
 
 class TestDynamoReviews(ReviewStoreContract):
     @pytest.fixture
-    def store(self, embedded_aws: EmbeddedAws, account: str, client: Client) -> DynamoReviews:
+    def table(self, embedded_aws: EmbeddedAws, account: str, client: Client) -> Any:
         client("dynamodb").create_table(
             TableName="releases",
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -39,7 +40,15 @@ class TestDynamoReviews(ReviewStoreContract):
             BillingMode="PAY_PER_REQUEST",
         )
         session: boto3.Session = embedded_aws.session(account=account)
-        return DynamoReviews(session.resource("dynamodb", endpoint_url=embedded_aws.url).Table("releases"))
+        return session.resource("dynamodb", endpoint_url=embedded_aws.url).Table("releases")
+
+    @pytest.fixture
+    def releases(self, table: Any) -> DynamoReleases:
+        return DynamoReleases(table)
+
+    @pytest.fixture
+    def store(self, table: Any) -> DynamoReviews:
+        return DynamoReviews(table)
 
 
 def test_a_link_signed_by_kms_verifies_with_that_key_and_message_only(client: Client) -> None:

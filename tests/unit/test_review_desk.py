@@ -16,6 +16,7 @@ from promptlane.domain.names import Outcome
 from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.review import Choice, Decision, Standing, tally
 from promptlane.domain.visit import Door, Fault
+from promptlane.lifecycle.review_desk import decided
 from tests.support_review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, World, key, person
 
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2)
@@ -128,11 +129,12 @@ def test_a_crash_between_the_decision_and_the_answer_is_settled_later() -> None:
     request = world.request
     decision = Decision(key(LEAD), Choice.APPROVE, "ok", world.now, LEAD.email, "link", "",
                         request.candidate.fingerprint, request.stable_fingerprint)  # fmt: skip
-    world.reviews.record(request, decision)
+    world.reviews.record(request, decision, decided(request, decision))
     assert world.tokens.answers == {}
+    assert "Reviewer Decided" in world.events_seen
     assert world.round.look_after()["settled"] == [RELEASE]
     assert world.tokens.answers["token-1"]["decision"] == "approved"
-    assert "Reviewer Decided" in world.events_seen
+    assert world.events_seen.count("Reviewer Decided") == 1
 
 
 def test_a_crash_after_the_outcome_was_written_still_answers_the_workflow() -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from promptlane.fakes import InMemoryReleases
 from promptlane.fakes.review import InMemoryReviews
 from tests.review_contract import ReviewStoreContract
 
 
 class TestInMemoryReviews(ReviewStoreContract):
     @pytest.fixture
-    def store(self) -> InMemoryReviews:
-        return InMemoryReviews()
+    def releases(self) -> InMemoryReleases:
+        return InMemoryReleases()
+
+    @pytest.fixture
+    def store(self, releases: InMemoryReleases) -> InMemoryReviews:
+        return InMemoryReviews(releases)
