@@ -41,6 +41,7 @@ GAPS = (
     "cloudformation",
     "http_api",
     "iam",
+    "principal_arn",
     "insights",
 )
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "TZ", "AUTH", "SFN_WAIT_SCALE")
