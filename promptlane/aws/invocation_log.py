@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from promptlane.domain.errors import PromptlaneError, Unavailable
 from promptlane.domain.inquiry import CallGroup, LoggingState, Sampled, Window
 from promptlane.domain.invocation import Invocation, read_record
-from promptlane.domain.queries import calls_of, calls_outside, records_of
+from promptlane.domain.queries import ABSENT, calls_of, calls_outside, records_of
 from promptlane.domain.timeline import from_iso
 
 from .errors import translated
@@ -25,21 +25,33 @@ _MOST_BODY: Final = 30_000_000
 
 
 class InsightsLog:
-    """`InvocationLog`. `bedrock`, `logs` and `s3` are boto3 clients; `patience` seconds a query may take."""
+    """`InvocationLog`. `bedrock`, `logs` and `s3` are boto3 clients; `patience` seconds a query may take.
+
+    `group` is the log group that is read while logging is off: it still holds what was logged before.
+    """
 
     def __init__(
-        self, *, bedrock: Any, logs: Any, s3: Any, patience: float = 60.0, sleep: Callable[[float], None] = time.sleep
+        self,
+        *,
+        bedrock: Any,
+        logs: Any,
+        s3: Any,
+        group: str = "",
+        patience: float = 60.0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._bedrock, self._logs, self._s3 = bedrock, logs, s3
+        self._bedrock, self._logs, self._s3, self._group = bedrock, logs, s3, group
         self._patience, self._sleep = patience, sleep
 
     def state(self) -> LoggingState:
         with translated("reading how model invocations are logged"):
             answer = self._bedrock.get_model_invocation_logging_configuration()
         config = answer.get("loggingConfig") or {}
+        if not config:
+            return LoggingState(False, self._group)
         cloudwatch, s3 = config.get("cloudWatchConfig") or {}, config.get("s3Config") or {}
         return LoggingState(
-            on=bool(config),
+            on=True,
             group=str(cloudwatch.get("logGroupName") or ""),
             text=config.get("textDataDeliveryEnabled") is not False,
             bucket=str(s3.get("bucketName") or ""),
@@ -51,10 +63,12 @@ class InsightsLog:
     def outside(self, models: Sequence[str], prompt_id: str, window: Window) -> list[CallGroup]:
         return [_group(row) for row in self.query(calls_outside(models, prompt_id), window)]
 
-    def sample(self, prompt: str, version: int, window: Window, most: int = 400) -> Sampled:
+    def sample(
+        self, prompt: str, version: int, window: Window, most: int = 400, *, suspicious: bool = False
+    ) -> Sampled:
         found: list[Invocation] = []
         unreadable = lost = 0
-        for row in self.query(records_of(prompt, version, most), window):
+        for row in self.query(records_of(prompt, version, most, suspicious=suspicious), window):
             try:
                 record = json.loads(row.get("@message") or "")
                 lost += self._fetch_bodies(record)
@@ -124,11 +138,11 @@ class InsightsLog:
 
 def _group(row: Mapping[str, str]) -> CallGroup:
     return CallGroup(
-        version=row.get("requestMetadata.version", ""),
-        track=row.get("requestMetadata.track", ""),
-        caller=row.get("identity.arn", ""),
-        model=row.get("modelId", ""),
-        operation=row.get("operation", ""),
+        version=_said(row.get("version")),
+        track=_said(row.get("track")),
+        caller=_said(row.get("caller")),
+        model=_said(row.get("model")),
+        operation=_said(row.get("called")),
         calls=_whole(row.get("calls")),
         errors=_whole(row.get("errors")),
         input_tokens=_whole(row.get("input_tokens")),
@@ -136,6 +150,10 @@ def _group(row: Mapping[str, str]) -> CallGroup:
         first=_moment(row.get("first")),
         last=_moment(row.get("last")),
     )
+
+
+def _said(text: str | None) -> str:
+    return "" if text in (None, ABSENT) else str(text)
 
 
 def _whole(text: str | None) -> int:

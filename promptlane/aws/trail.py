@@ -3,40 +3,80 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from promptlane.domain.inquiry import CALL_EVENTS, OBSERVATION_EVENTS, TrailAnswer, TrailEvent, Window
+from promptlane.domain.errors import PromptlaneError, Throttled
+from promptlane.domain.inquiry import (
+    CALL_EVENTS,
+    CONTROL_EVENTS,
+    RENDER_EVENTS,
+    TrailAnswer,
+    TrailEvent,
+    Window,
+    is_about,
+)
 from promptlane.domain.timeline import from_iso
 
 from .errors import translated
 
 Json = Any
 _PAGE: Final = 50
+_BURST: Final = 5
+"""Calls that are made at once; after them the pace of the limit, two a second for an account and Region."""
+_PAUSE: Final = 0.5
+_PATIENCE: Final = (1.0, 2.0, 4.0)
+"""Seconds to wait before each further attempt of a call that was throttled after the SDK's own attempts."""
+_PROMPT_TYPES: Final = ("AWS::Bedrock::PromptVersion", "AWS::Bedrock::Prompt")
+UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
+"""What reading a record of an unknown form may raise."""
 
 
 class CloudTrailHistory:
-    """`Trail` on LookupEvents. `cloudtrail` is the boto3 client."""
+    """`Trail` on LookupEvents, at its pace. `cloudtrail` is the boto3 client."""
 
-    def __init__(self, cloudtrail: Any) -> None:
-        self._cloudtrail = cloudtrail
+    def __init__(self, cloudtrail: Any, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._cloudtrail, self._sleep = cloudtrail, sleep
+        self._calls = 0
 
     def events(
-        self, prompt_id: str, name: str, *, names: Sequence[str], window: Window, most: int = 1000
+        self,
+        prompt_id: str,
+        name: str,
+        *,
+        names: Sequence[str],
+        window: Window,
+        most: int = 1000,
+        models: Sequence[str] = (),
     ) -> TrailAnswer:
         found: list[TrailEvent] = []
         truncated: list[str] = []
+        failed: dict[str, PromptlaneError] = {}
+        unreadable = 0
         for event_name in names:
             read = 0
-            for page in self._pages(event_name, window):
-                read += len(page)
-                events = (read_event(json.loads(item["CloudTrailEvent"])) for item in page)
-                found += [e for e in events if is_about(e, prompt_id, name)]
-                if read >= most:
-                    truncated.append(event_name)
-                    break
-        return TrailAnswer(tuple(sorted(found, key=lambda e: e.at)), tuple(truncated))
+            try:
+                for page in self._pages(event_name, window):
+                    read += len(page)
+                    events, odd = read_events(_documents(page))
+                    unreadable += odd
+                    found += [e for e in events if is_about(e, prompt_id, name, models)]
+                    if read >= most:
+                        truncated.append(event_name)
+                        break
+            except PromptlaneError as error:
+                failed[event_name] = error
+        if failed and len(failed) == len(names):
+            raise next(iter(failed.values()))
+        return TrailAnswer(
+            tuple(sorted(found, key=lambda e: e.at)),
+            tuple(truncated),
+            tuple(failed),
+            "; ".join(dict.fromkeys(map(str, failed.values()))),
+            unreadable,
+        )
 
     def logging(self) -> list[str]:
         with translated("reading which trails are logging"):
@@ -56,43 +96,95 @@ class CloudTrailHistory:
             "MaxResults": _PAGE,
         }
         while True:
-            with translated(f"looking up {event_name} in CloudTrail"):
-                answer = self._cloudtrail.lookup_events(**query)
+            answer = self._page(event_name, query)
             yield list(answer.get("Events", []))
             if not answer.get("NextToken"):
                 return
             query["NextToken"] = answer["NextToken"]
 
+    def _page(self, event_name: str, query: Mapping[str, Json]) -> Mapping[str, Json]:
+        """One call, repeated while it is throttled: others of the account count too."""
+        pauses = list(_PATIENCE)
+        while True:
+            try:
+                return self._look_up(event_name, query)
+            except Throttled:
+                if not pauses:
+                    raise
+                self._sleep(pauses.pop(0))
+
+    def _look_up(self, event_name: str, query: Mapping[str, Json]) -> Mapping[str, Json]:
+        self._calls += 1
+        if self._calls > _BURST:
+            self._sleep(_PAUSE)
+        with translated(f"looking up {event_name} in CloudTrail"):
+            answer: Mapping[str, Json] = self._cloudtrail.lookup_events(**query)
+        return answer
+
+
+def _documents(page: Iterable[Mapping[str, Json]]) -> Iterator[Json]:
+    for item in page:
+        try:
+            yield json.loads(item["CloudTrailEvent"])
+        except UNREADABLE:
+            yield None
+
+
+def read_events(records: Iterable[Json]) -> tuple[list[TrailEvent], int]:
+    """Events of CloudTrail records, and how many could not be read or do not say what they are about."""
+    found: list[TrailEvent] = []
+    odd = 0
+    for record in records:
+        try:
+            event = read_event(record)
+        except UNREADABLE:
+            odd += 1
+            continue
+        if event.target or event.error or event.name not in (*CONTROL_EVENTS, *CALL_EVENTS, *RENDER_EVENTS):
+            found.append(event)
+        else:
+            odd += 1
+    return found, odd
+
 
 def read_event(record: Mapping[str, Json]) -> TrailEvent:
-    """One CloudTrail record. Answers may be masked, so nothing but requests is relied on."""
-    asked, answered = record.get("requestParameters") or {}, record.get("responseElements") or {}
-    identity = record.get("userIdentity") or {}
-    target = str(
-        asked.get("promptIdentifier") or asked.get("modelId") or answered.get("id") or answered.get("arn")
-        or asked.get("name") or ""
-    )  # fmt: skip
-    version = str(asked.get("promptVersion") or answered.get("version") or "")
-    if not version.isdigit() and "prompt/" in target:
-        version = target.rsplit("prompt/", 1)[1].partition(":")[2]
+    """One CloudTrail record. Any part of it may be masked, so nothing but its name and time is relied on."""
+    identity = _mapping(record.get("userIdentity"))
+    target, version = _named(record)
     return TrailEvent(
         name=str(record["eventName"]),
         at=from_iso(str(record["eventTime"]).replace("Z", "+00:00")),
         arn=str(identity.get("arn") or identity.get("invokedBy") or ""),
         kind=str(identity.get("type") or ""),
         target=target,
-        version=int(version) if version.isdigit() else 0,
+        version=version,
         error=str(record.get("errorCode") or ""),
         source_ip=str(record.get("sourceIPAddress") or ""),
         event_id=str(record.get("eventID") or ""),
     )
 
 
-def is_about(event: TrailEvent, prompt_id: str, name: str) -> bool:
-    """Whether an event is about the prompt, or about what can be observed at all."""
-    if event.name in OBSERVATION_EVENTS:
-        return True
-    target = event.target.rsplit("prompt/", 1)[-1].split(":")[0] if "prompt/" in event.target else event.target
-    if event.name in CALL_EVENTS:
-        return bool(prompt_id) and "prompt/" in event.target and target == prompt_id
-    return target in {t for t in (prompt_id, name) if t}
+def _named(record: Mapping[str, Json]) -> tuple[str, int]:
+    """(prompt or model, version). A rendering names its prompt by its resource, any other event by its request."""
+    asked, answered = _mapping(record.get("requestParameters")), _mapping(record.get("responseElements"))
+    requested = str(
+        asked.get("promptIdentifier") or asked.get("modelId") or answered.get("id") or answered.get("arn")
+        or asked.get("name") or ""
+    )  # fmt: skip
+    resource, rendered = _resource(record.get("resources")), record["eventName"] in RENDER_EVENTS
+    target = (resource or requested) if rendered else (requested or resource)
+    version = str(asked.get("promptVersion") or answered.get("version") or "")
+    if "prompt/" in target and (rendered or not version.isdigit()):
+        version = target.rsplit("prompt/", 1)[1].partition(":")[2] or version
+    return target, int(version) if version.isdigit() else 0
+
+
+def _resource(resources: Json) -> str:
+    """The ARN of the prompt version, or else the prompt, among an event's resources."""
+    listed = [_mapping(r) for r in resources] if isinstance(resources, list) else []
+    arns = {str(r.get("type")): str(r.get("ARN") or "") for r in reversed(listed)}
+    return next((arns[kind] for kind in _PROMPT_TYPES if arns.get(kind)), "")
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}

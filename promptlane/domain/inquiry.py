@@ -16,12 +16,14 @@ Json = Any
 CONTROL_EVENTS: Final = ("CreatePrompt", "UpdatePrompt", "CreatePromptVersion", "DeletePrompt")
 """What changes a prompt."""
 OBSERVATION_EVENTS: Final = (
-    "StopLogging", "DeleteTrail", "PutEventSelectors", "PutModelInvocationLoggingConfiguration",
+    "StopLogging", "StartLogging", "DeleteTrail", "PutEventSelectors", "PutModelInvocationLoggingConfiguration",
     "DeleteModelInvocationLoggingConfiguration",
 )  # fmt: skip
 """What changes what can be known afterwards."""
 CALL_EVENTS: Final = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream")
 """Model calls: who, when and which model or prompt; never the text."""
+RENDER_EVENTS: Final = ("RenderPrompt",)
+"""Data events: which version was rendered for whom. One call on a prompt makes one of these and one call event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,21 @@ class TrailEvent:
 
 @dataclass(frozen=True, slots=True)
 class TrailAnswer:
-    """Events, oldest first. `truncated` names the events of which only the newest could be read."""
+    """Events, oldest first, and what is not among them.
+
+    `truncated` names the events of which only the newest could be read, `failed` those whose reading failed (with
+    `failure` as the reason), `unreadable` counts records that say nothing to us. Of log files: how many were `files`,
+    how many of those were `lost`, and `complete_since` which time nothing is left out (0: nothing is).
+    """
 
     events: tuple[TrailEvent, ...]
     truncated: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    failure: str = ""
+    unreadable: int = 0
+    files: int = 0
+    lost: int = 0
+    complete_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +120,10 @@ class CallGroup:
 
 @dataclass(frozen=True, slots=True)
 class LoggingState:
-    """Whether model calls are logged with their text, and where. `group` is the CloudWatch log group."""
+    """Whether model calls are logged with their text, and where.
+
+    `group` is the CloudWatch log group; where logging is off, the one that holds what was logged earlier, if known.
+    """
 
     on: bool
     group: str = ""
@@ -139,7 +155,10 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Everything that the sources told about one prompt. `read`: what the metrics cover, which begins earlier."""
+    """Everything that the sources told about one prompt. `read`: what the metrics cover, which begins earlier.
+
+    `releases_known`: whether the release table answered, so that no release means there was none.
+    """
 
     prompt: str
     prompt_id: str
@@ -156,18 +175,53 @@ class Gathered:
     outside: tuple[CallGroup, ...] = ()
     snapshots: Mapping[int, PromptVersion] = field(default_factory=dict)
     missing: tuple[Missing, ...] = ()
+    releases_known: bool = True
+
+
+def is_about(event: TrailEvent, prompt_id: str, name: str, models: Sequence[str] = ()) -> bool:
+    """Whether an event is about the prompt, about a direct call of one of its models, or about what is observed."""
+    if event.name in OBSERVATION_EVENTS:
+        return True
+    if "prompt/" in event.target:
+        return bool(prompt_id) and event.target.rsplit("prompt/", 1)[-1].split(":")[0] == prompt_id
+    if event.name in CALL_EVENTS:
+        return any(is_model(event.target, model) for model in models)
+    return event.target in {t for t in (prompt_id, name) if t}
+
+
+def is_model(target: str, model: str) -> bool:
+    """Whether a call's target names this model or inference profile: by id, or by an ARN that ends in the id."""
+    wanted = model.rsplit("/", 1)[-1]
+    return bool(wanted) and (target == wanted or target.endswith(f"/{wanted}"))
 
 
 class Trail(Protocol):
     """CloudTrail's event history."""
 
     def events(
-        self, prompt_id: str, name: str, *, names: Sequence[str], window: Window, most: int = 1000
+        self,
+        prompt_id: str,
+        name: str,
+        *,
+        names: Sequence[str],
+        window: Window,
+        most: int = 1000,
+        models: Sequence[str] = (),
     ) -> TrailAnswer:
-        """Events of these names about the prompt, or about logging itself; at most `most` of a name are read."""
+        """Events of these names about the prompt, its models, or logging itself; at most `most` of a name are read.
+
+        A name whose reading fails leaves a gap in the answer; raises only where every name fails.
+        """
 
     def logging(self) -> list[str]:
         """Names of the trails of this Region that are logging."""
+
+
+class TrailArchive(Protocol):
+    """The log files of our own trail, which hold data events too."""
+
+    def events(self, prompt_id: str, window: Window, *, models: Sequence[str] = ()) -> TrailAnswer:
+        """Renderings and calls of the prompt, and direct calls of its models; the newest when there are too many."""
 
 
 class AlarmHistory(Protocol):
@@ -198,5 +252,7 @@ class InvocationLog(Protocol):
     def outside(self, models: Sequence[str], prompt_id: str, window: Window) -> list[CallGroup]:
         """Calls of these models, or of the prompt, whose record names no prompt in its requestMetadata."""
 
-    def sample(self, prompt: str, version: int, window: Window, most: int = 400) -> Sampled:
-        """The newest records of one version."""
+    def sample(
+        self, prompt: str, version: int, window: Window, most: int = 400, *, suspicious: bool = False
+    ) -> Sampled:
+        """The newest records of one version; `suspicious`: only those that a coarse look takes for bad ones."""

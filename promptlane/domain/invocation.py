@@ -6,18 +6,17 @@ bodies; nothing here assumes more than the fields that are looked at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from .names import GuardName
-from .outcome import GUARDRAIL_STOP
+from .outcome import of_answer
 from .prompt import VARIABLE
-from .refusal import is_refusal
 from .timeline import from_iso
 
 Json = Any
-_TRUNCATED: Final = ("max_tokens", "model_context_window_exceeded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +77,13 @@ def read_record(record: Mapping[str, Json]) -> Invocation:
 
 
 def sent_of(body: Json) -> str:
-    """The text of the last user message of a Converse request."""
+    """The text of the last user message of a Converse request; of one that is not rendered, its variables' values."""
     messages = _mapping(body).get("messages")
     for message in reversed(messages if isinstance(messages, list) else []):
         if _mapping(message).get("role") == "user":
             return _text(_mapping(message).get("content"))
-    return ""
+    variables = map(_mapping, _mapping(_mapping(body).get("promptVariables")).values())
+    return "\n".join(str(variable["text"]) for variable in variables if "text" in variable)
 
 
 def answer_of(body: Json) -> tuple[str, str]:
@@ -99,12 +99,15 @@ def answer_of(body: Json) -> tuple[str, str]:
 
 
 def _bad(answer: str, stop: str, error: str) -> frozenset[str]:
-    guardrail = stop == GUARDRAIL_STOP
+    """As the canary counts it, so that what is shown is what was counted."""
+    if error:
+        return frozenset({str(GuardName.ERROR)})
+    outcome = of_answer(text=answer, stop_reason=stop, latency_ms=0.0, slow_after_ms=math.inf)
     found = {
-        GuardName.ERROR: bool(error),
-        GuardName.GUARDRAIL: guardrail,
-        GuardName.TRUNCATION: stop in _TRUNCATED,
-        GuardName.REFUSAL: not error and not guardrail and (stop == "content_filtered" or is_refusal(answer)),
+        GuardName.ERROR: outcome.error,
+        GuardName.GUARDRAIL: outcome.guardrail,
+        GuardName.TRUNCATION: outcome.truncation,
+        GuardName.REFUSAL: outcome.refusal,
     }
     return frozenset(str(name) for name, is_bad in found.items() if is_bad)
 

@@ -2,6 +2,10 @@
 
 Calls through the client library name prompt, version, track and release in requestMetadata. Records are picked by
 `schemaType`, so that a log group shared with other records works too.
+
+Logs Insights finds at most 200 fields in a JSON record, and a long conversation has more. An investigation therefore
+looks for what it selects and groups by in the record's text: requestMetadata is an object of plain strings without
+braces, whatever the order of its keys. Token counts of such records may be missing from sums.
 """
 
 from __future__ import annotations
@@ -14,6 +18,16 @@ from .errors import InvalidInput
 
 _SAFE: Final = re.compile(r"^[\w@:/.,+ =-]*$")
 RECORDS: Final = 'filter schemaType = "ModelInvocationLog"'
+_RECORDS: Final = r'filter @message like /"schemaType"\s*:\s*"ModelInvocationLog"/'
+ABSENT: Final = "-"
+"""Stands for what a record does not say: rows are not grouped by a field that is absent."""
+_WORDS: Final = (
+    "sorry|apolog|regret|can.t|cannot|unable|not able|won.t|will not|decline|refus|against|outside|beyond|désol|leider|"
+    "entschuldig|lamento|lo siento|desculp|dispiace|helaas|przykro|извин|申し訳|抱歉|죄송"
+)
+_STOPS: Final = "max_tokens|context_window_exceeded|content_filtered|guardrail_intervened|malformed_|refusal"
+_BAD: Final = rf'/(?i)"outputBodyJson".*({_WORDS}|{_STOPS})|"errorCode"/'
+"""A coarse look at a record's text: what it lets through is judged again. An error has no output."""
 MOST_ROWS: Final = 10_000
 """What one Logs Insights query can return."""
 
@@ -33,32 +47,69 @@ def quoted(value: str) -> str:
     return f'"{value}"'
 
 
+def _with(name: str, value: str) -> str:
+    """A regular expression for an entry of requestMetadata with this value."""
+    quoted(value)  # refuses what could leave the expression
+    return _entry(name, re.sub(r"([.+/])", r"\\\1", value))
+
+
+def _having(name: str) -> str:
+    """A regular expression for an entry of requestMetadata, whatever its value."""
+    return _entry(name, '[^"]*')
+
+
+def _taken(name: str) -> str:
+    """A regular expression that takes an entry's value as `of_<name>`."""
+    return _entry(name, f'(?<of_{name}>[^"]*)')
+
+
+def _entry(name: str, pattern: str) -> str:
+    return rf'/"requestMetadata"\s*:\s*\{{[^{{}}]*"{name}"\s*:\s*"{pattern}"/'
+
+
+_COUNTED: Final = """count(*) as calls, count(errorCode) as errors, sum(input.inputTokenCount) as input_tokens,
+  sum(output.outputTokenCount) as output_tokens, min(@timestamp) as first, max(@timestamp) as last"""
+_WHO: Final = f"""coalesce(identity.arn, "{ABSENT}") as caller, coalesce(modelId, "{ABSENT}") as model,
+  coalesce(operation, "{ABSENT}") as called"""
+
+
 def calls_of(prompt: str) -> str:
     """Counts of a prompt's calls by version, track, caller, model and operation."""
-    return f"""{RECORDS} and requestMetadata.prompt = {quoted(prompt)}
-| stats count(*) as calls, count(errorCode) as errors, sum(input.inputTokenCount) as input_tokens,
-  sum(output.outputTokenCount) as output_tokens, min(@timestamp) as first, max(@timestamp) as last
-  by requestMetadata.version, requestMetadata.track, identity.arn, modelId, operation
+    return f"""{_RECORDS} and @message like {_with("prompt", prompt)}
+| parse @message {_taken("version")}
+| parse @message {_taken("track")}
+| fields coalesce(of_version, "{ABSENT}") as version, coalesce(of_track, "{ABSENT}") as track, {_WHO}
+| stats {_COUNTED}
+  by version, track, caller, model, called
 | sort calls desc
-| limit 1000"""
+| limit {MOST_ROWS}"""
 
 
 def calls_outside(models: Sequence[str], prompt_id: str) -> str:
-    """Counts of calls of a prompt's models that name no prompt: nobody's split decided on them."""
-    wanted = " or ".join([*(f"modelId = {quoted(m)}" for m in models), f"modelId like {quoted(f'prompt/{prompt_id}')}"])
-    return f"""{RECORDS} and not ispresent(requestMetadata.prompt)
-  and not ispresent(requestMetadata.purpose) and ({wanted})
-| stats count(*) as calls, count(errorCode) as errors, sum(input.inputTokenCount) as input_tokens,
-  sum(output.outputTokenCount) as output_tokens, min(@timestamp) as first, max(@timestamp) as last
-  by identity.arn, modelId, operation
+    """Counts of calls of a prompt's models that name no prompt: nobody's split decided on them.
+
+    A model is named by its id or by an ARN that ends in it, of a foundation model or an inference profile.
+    """
+    ids = [m.rsplit("/", 1)[-1] for m in models]
+    wanted = [
+        *(f"modelId = {quoted(i)} or modelId like {quoted(f'/{i}')}" for i in ids),
+        *([f"modelId like {quoted(f'prompt/{prompt_id}')}"] if prompt_id else []),
+    ]
+    return f"""{_RECORDS} and @message not like {_having("prompt")}
+  and @message not like {_having("purpose")} and ({" or ".join(wanted) or "1 = 0"})
+| fields {_WHO}
+| stats {_COUNTED}
+  by caller, model, called
 | sort calls desc
-| limit 1000"""
+| limit {MOST_ROWS}"""
 
 
-def records_of(prompt: str, version: int, most: int) -> str:
-    """The newest records of one version, whole."""
+def records_of(prompt: str, version: int, most: int, *, suspicious: bool = False) -> str:
+    """The newest records of one version, whole; `suspicious`: of those alone whose text may be a bad answer's."""
+    only = f"\n| filter @message like {_BAD}" if suspicious else ""
     return f"""fields @timestamp, @message, @ptr
-| {RECORDS} and requestMetadata.prompt = {quoted(prompt)} and requestMetadata.version = {quoted(str(version))}
+| {_RECORDS} and @message like {_with("prompt", prompt)}
+  and @message like {_with("version", str(version))}{only}
 | sort @timestamp desc
 | limit {min(most, MOST_ROWS)}"""
 
@@ -78,35 +129,45 @@ SAVED: Final = (
     ),
     SavedQuery(
         "Likely refusals by version",
-        "A coarse look at wording; `promptlane investigate` reads the answers with the detector that the canary uses.",
-        f"""fields {_SAID} as answered
+        "A coarse look at wording, as a share of all calls; `promptlane investigate` reads the answers with the "
+        "detector that the canary uses.",
+        f"""fields {_SAID} as answered, coalesce(requestMetadata.version, "{ABSENT}") as version
 | {RECORDS} and ispresent(requestMetadata.prompt)
-| filter answered like /(?i)(can(no|')t|unable to|not able to|won't) (help|assist|provide|answer|do that)/
-| stats count(*) as refusals by requestMetadata.prompt, requestMetadata.version, bin(5m)
-| sort refusals desc""",
+| parse answered /(?i)(?<refusal>(can(no|')t|unable to|not able to|won't) (help|assist|provide|answer|do that))/
+| stats count(*) as calls, count(refusal) as refusals, 100 * count(refusal) / count(*) as percent
+  by requestMetadata.prompt, version, bin(5m)
+| sort percent desc""",
     ),
     SavedQuery(
         "Who invoked what",
-        "Callers by prompt and version.",
+        f"Callers by prompt and version; `{ABSENT}` where the call did not name them.",
         f"""{RECORDS}
-| stats count(*) as calls, min(@timestamp) as first, max(@timestamp) as last
-  by identity.arn, requestMetadata.prompt, requestMetadata.version, modelId
+| fields coalesce(identity.arn, "{ABSENT}") as caller, coalesce(requestMetadata.prompt, "{ABSENT}") as prompt,
+  coalesce(requestMetadata.version, "{ABSENT}") as version, coalesce(modelId, "{ABSENT}") as model
+| stats count(*) as calls, min(@timestamp) as first, max(@timestamp) as last by caller, prompt, version, model
 | sort calls desc""",
     ),
     SavedQuery(
         "Requests outside the split",
         "Calls without a release in their metadata: direct model calls, tests, or DRAFT.",
         f"""{RECORDS} and not ispresent(requestMetadata.release) and not ispresent(requestMetadata.purpose)
-| stats count(*) as calls, max(@timestamp) as last by identity.arn, modelId, operation
+| fields {_WHO}
+| stats count(*) as calls, max(@timestamp) as last by caller, model, called
 | sort calls desc""",
     ),
     SavedQuery(
-        "Tokens by version",
-        "What a version costs: multiply by the model's price per token.",
-        f"""{RECORDS} and ispresent(requestMetadata.prompt)
-| stats count(*) as calls, sum(input.inputTokenCount) as input_tokens, sum(output.outputTokenCount) as output_tokens,
-  avg(output.outputTokenCount) as output_tokens_a_call
-  by requestMetadata.prompt, requestMetadata.version, modelId
-| sort output_tokens desc""",
+        "Cost by version",
+        "US dollars. Edit the two prices, 0.06 for a million input tokens and 0.24 for a million output tokens (Nova "
+        "Lite's). Tokens written to the cache count as input, tokens read from it as a quarter of that.",
+        f"""# Prices in USD for a million tokens: 0.06 input, 0.24 output. Edit both for your model.
+fields coalesce(input.inputTokenCount, 0) as sent, coalesce(output.outputTokenCount, 0) as answered,
+  coalesce(input.cacheReadInputTokenCount, 0) as cache_read,
+  coalesce(input.cacheWriteInputTokenCount, 0) as cache_write, coalesce(requestMetadata.version, "{ABSENT}") as version
+| {RECORDS} and ispresent(requestMetadata.prompt)
+| stats count(*) as calls, sum(sent) as input_tokens, sum(answered) as output_tokens,
+  sum(cache_read) as cache_read_tokens, sum(cache_write) as cache_write_tokens,
+  (sum(sent) + sum(cache_write) + sum(cache_read) / 4) / 1000000 * 0.06 + sum(answered) / 1000000 * 0.24 as usd
+  by requestMetadata.prompt, version, modelId
+| sort usd desc""",
     ),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from promptlane.domain.errors import PromptlaneError, Unavailable
 from promptlane.domain.inquiry import (
+    RENDER_EVENTS,
     AlarmChange,
     CallGroup,
     Cell,
@@ -16,6 +17,7 @@ from promptlane.domain.inquiry import (
     TrailAnswer,
     TrailEvent,
     Window,
+    is_about,
 )
 from promptlane.domain.invocation import read_record
 from promptlane.domain.names import Event, Outcome, Phase
@@ -73,13 +75,20 @@ ASKED = ("Where is my parcel 4711?", "Can I return worn shoes?", "How do I chang
 
 @dataclass
 class Case:
-    """What each source will say; a test changes it, or names sources that fail in `down`."""
+    """What each source will say; a test changes it, or names sources that fail in `down`.
+
+    Renderings among `trail` come from the log files, everything else from the event history; `files` is what the files
+    answer besides (None: there is no trail). `rare` are records that only a closer look at the log finds.
+    """
 
     prompts: FakePrompts = field(default_factory=FakePrompts)
     routes: InMemoryRoutes = field(default_factory=InMemoryRoutes)
     releases: InMemoryReleases = field(default_factory=InMemoryReleases)
     trail: list[TrailEvent] = field(default_factory=list)
     truncated: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    unreadable: int = 0
+    files: TrailAnswer | None = field(default_factory=lambda: TrailAnswer((), files=1))
     trails: list[str] = field(default_factory=lambda: ["promptlane"])
     alarms: list[AlarmChange] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
@@ -87,6 +96,7 @@ class Case:
     calls: list[CallGroup] = field(default_factory=list)
     outside: list[CallGroup] = field(default_factory=list)
     records: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    rare: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     lost: Sampled = field(default_factory=lambda: Sampled(()))
     down: set[str] = field(default_factory=set)
     now: float = NOW
@@ -96,6 +106,7 @@ class Case:
             prompts=_Failing(self, "Bedrock", self.prompts), routes=_Failing(self, "routes", self.routes),
             releases=_Failing(self, "releases", self.releases), trail=_Trail(self), alarms=_Alarms(self),
             rates=_Rates(self), log=_Log(self), clock=lambda: self.now,
+            archive=None if self.files is None else _Archive(self, self.files),
         )  # fmt: skip
 
 
@@ -123,17 +134,38 @@ class _Trail:
         self._case = case
 
     def events(
-        self, prompt_id: str, name: str, *, names: Sequence[str], window: Window, most: int = 1000
+        self,
+        prompt_id: str,
+        name: str,
+        *,
+        names: Sequence[str],
+        window: Window,
+        most: int = 1000,
+        models: Sequence[str] = (),
     ) -> TrailAnswer:
         fail(self._case, "CloudTrail")
+        events = [e for e in self._case.trail if e.name in names and window.holds(e.at)]
         return TrailAnswer(
-            tuple(e for e in self._case.trail if e.name in names and window.holds(e.at)),
+            tuple(e for e in events if is_about(e, prompt_id, name, models) and e.name not in self._case.failed),
             tuple(n for n in self._case.truncated if n in names),
+            tuple(n for n in self._case.failed if n in names),
+            "throttled" if self._case.failed else "",
+            self._case.unreadable if "CreatePrompt" in names else 0,
         )
 
     def logging(self) -> list[str]:
         fail(self._case, "CloudTrail")
         return self._case.trails
+
+
+class _Archive:
+    def __init__(self, case: Case, answer: TrailAnswer) -> None:
+        self._case, self._answer = case, answer
+
+    def events(self, prompt_id: str, window: Window, *, models: Sequence[str] = ()) -> TrailAnswer:
+        fail(self._case, "CloudTrail log files")
+        rendered = [e for e in self._case.trail if e.name in RENDER_EVENTS and window.holds(e.at)]
+        return replace(self._answer, events=(*self._answer.events, *rendered))
 
 
 class _Alarms:
@@ -165,13 +197,18 @@ class _Log:
         return self._case.logging
 
     def calls(self, prompt: str, window: Window) -> list[CallGroup]:
+        fail(self._case, "log queries")
         return self._case.calls
 
     def outside(self, models: Sequence[str], prompt_id: str, window: Window) -> list[CallGroup]:
         return self._case.outside
 
-    def sample(self, prompt: str, version: int, window: Window, most: int = 400) -> Sampled:
-        found = tuple(read_record(r) for r in self._case.records.get(version, []))
+    def sample(
+        self, prompt: str, version: int, window: Window, most: int = 400, *, suspicious: bool = False
+    ) -> Sampled:
+        fail(self._case, "log queries")
+        records = self._case.rare if suspicious else self._case.records
+        found = tuple(read_record(r) for r in records.get(version, []))
         return replace(self._case.lost, invocations=found)
 
 
