@@ -28,7 +28,7 @@ def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
     ("setting", "value"),
     [
         ("name", "Prompt Lane"),
-        ("name", "p" * 40),
+        ("name", "p" * 16),
         ("existing_trail", "yes"),
         ("lambda_target", "x86"),
         ("resolution_seconds", 30),
