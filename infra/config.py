@@ -140,7 +140,7 @@ def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
 
 
 def _name(value: Any) -> str:
-    # CloudFormation shortens the names of roles; with more, `<name>-pipeline-…` in resource policies may not match them.
+    # CloudFormation shortens names of roles; with more, `<name>-pipeline-…` in resource policies may not match them.
     if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9-]{0,13}[a-z0-9]", value):
         raise ValueError("write 2 to 15 lower-case letters, digits and hyphens, beginning with a letter")
     return value
