@@ -1,0 +1,50 @@
+"""Whether a side is worse than a steady rise over time already tells: for versions that were never served together.
+
+Bad rates are fitted by weighted least squares on a straight line over time; what is left of "exposed" beside that line
+(Frisch and Waugh 1933; Lovell 1963) carries the difference. This is the level change of an interrupted time series
+(Wagner et al. 2002). Variances are binomial at the fitted rates, times the dispersion of the residuals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from .inquiry import Cell
+
+_LEAST_RATE: Final = 1e-6
+
+
+def beyond_slope(cells: Sequence[Cell], exposed: Callable[[Cell], bool]) -> float:
+    """Evidence in nats (z²/2) that exposed cells of one metric are worse than the line tells; 0 when they are not."""
+    cells = [c for c in cells if c.requests]
+    weights = [float(c.requests) for c in cells]
+    times = [c.at + c.seconds / 2 for c in cells]
+    rates = [c.bad / c.requests for c in cells]
+    marked = [1.0 if exposed(c) else 0.0 for c in cells]
+    beside, over = _residuals(weights, times, marked), _residuals(weights, times, rates)
+    room = sum(w * b * b for w, b in zip(weights, beside, strict=True))
+    if room < 1e-9 * sum(weights) or len(cells) < 4:
+        return 0.0  # exposed and the line are the same thing
+    level = sum(w * b * r for w, b, r in zip(weights, beside, over, strict=True)) / room
+    if level <= 0:
+        return 0.0
+    fitted = [
+        min(1 - _LEAST_RATE, max(_LEAST_RATE, y - r + level * b)) for y, r, b in zip(rates, over, beside, strict=True)
+    ]
+    usual = [w * p * (1 - p) for w, p in zip(weights, fitted, strict=True)]
+    left = sum((w * (y - p)) ** 2 for w, y, p in zip(weights, rates, fitted, strict=True))
+    spread = max(1.0, left / sum(usual) * len(cells) / (len(cells) - 3))
+    variance = sum(u * b * b for u, b in zip(usual, beside, strict=True)) / room**2
+    return level**2 / (2 * variance * spread)
+
+
+def _residuals(weights: Sequence[float], times: Sequence[float], values: Sequence[float]) -> list[float]:
+    """What a weighted straight line over time leaves of the values."""
+    total = sum(weights) or 1.0
+    when = sum(w * t for w, t in zip(weights, times, strict=True)) / total
+    mean = sum(w * v for w, v in zip(weights, values, strict=True)) / total
+    width = sum(w * (t - when) ** 2 for w, t in zip(weights, times, strict=True))
+    both = sum(w * (t - when) * (v - mean) for w, t, v in zip(weights, times, values, strict=True))
+    steep = both / width if width else 0.0
+    return [v - mean - steep * (t - when) for t, v in zip(times, values, strict=True)]
