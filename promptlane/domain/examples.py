@@ -15,7 +15,8 @@ def with_conversations(
     found: Investigation, bad: Sequence[Invocation], good: Sequence[Invocation], *, most: int = 3
 ) -> Investigation:
     """Add examples: bad ones of the version after, each beside the most similar good one of the version before."""
-    metric = found.leading.contrast.metric if found.leading and found.leading.contrast else "Refusal"
+    contrast = found.subject.contrast if found.subject else found.leading.contrast if found.leading else None
+    metric = contrast.metric if contrast else "Refusal"
     wrong = [i for i in bad if metric in i.bad] or [i for i in bad if i.bad]
     right = [i for i in good if not i.bad and i.has_text and i.answer]
     new, old = _template(found.facts, found.after), _template(found.facts, found.before)

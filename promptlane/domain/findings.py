@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from .causes import CONVINCING, Contrast
+from .causes import Contrast
 from .inquiry import CallGroup, Gathered, Missing
 from .invocation import Invocation
 from .text import one_line
@@ -54,6 +54,16 @@ class Story:
     first_served: float = 0.0
     promoted_at: float = 0.0
     rolled_back_at: float = 0.0
+    restored_at: float = 0.0
+
+    @property
+    def traffic(self) -> tuple[tuple[str, float], ...]:
+        """(what happened, when) in the order of time: how it got and lost its traffic."""
+        told = (
+            ("served from", self.first_served), ("promoted", self.promoted_at), ("rolled back", self.rolled_back_at),
+            ("put back by a rollback", self.restored_at),
+        )  # fmt: skip
+        return tuple(sorted(((word, at) for word, at in told if at), key=lambda t: t[1]))
 
     def to_dict(self) -> dict[str, Json]:
         return {
@@ -69,6 +79,7 @@ class Story:
             "first_served_at": _time(self.first_served),
             "promoted_at": _time(self.promoted_at),
             "rolled_back_at": _time(self.rolled_back_at),
+            "restored_at": _time(self.restored_at),
         }
 
 
@@ -86,8 +97,17 @@ class Cause:
 
     @property
     def shown(self) -> bool:
-        """Whether chance is a poor explanation."""
-        return self.contrast is not None and self.contrast.chance < CONVINCING
+        """Whether chance is a poor explanation, and nothing else explains the same counts as well."""
+        return self.contrast is not None and self.contrast.convincing
+
+    @property
+    def certainty(self) -> str:
+        """How sure it is, in a few words."""
+        if self.contrast is None:
+            return "no count can test it"
+        if self.contrast.rivalled:
+            return "not shown: another explanation fits as well"
+        return f"chance {chance_words(self.contrast.chance)}{'' if self.shown else ', not shown'}"
 
     def to_dict(self) -> dict[str, Json]:
         return {
@@ -123,8 +143,33 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Rendered:
+    """How often a caller had a version of the prompt rendered (`RenderPrompt`). Version 0: DRAFT."""
+
+    version: int
+    caller: str
+    calls: int
+    first: float
+    last: float
+
+    @property
+    def name(self) -> str:
+        return f"version {self.version}" if self.version else "DRAFT"
+
+    def to_dict(self) -> dict[str, Json]:
+        return {
+            "version": self.version or "DRAFT", "caller": self.caller or None, "calls": self.calls,
+            "first": _time(self.first), "last": _time(self.last),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Investigation:
-    """The answer. `before` and `after` are the versions that the leading cause is about (0: none)."""
+    """The answer. `before` and `after` are the versions that it is about (0: none).
+
+    `after` is the version of `subject`, else the one that last began to get traffic. `subject`: the shown version cause
+    that can be ended, else the first shown one.
+    """
 
     facts: Gathered
     timeline: tuple[Happening, ...]
@@ -136,6 +181,8 @@ class Investigation:
     remedy: Remedy
     missing: tuple[Missing, ...]
     pairs: tuple[Pair, ...] = ()
+    rendered: tuple[Rendered, ...] = ()
+    subject: Cause | None = None
 
     @property
     def leading(self) -> Cause | None:
@@ -164,6 +211,7 @@ class Investigation:
                  "requests": c.requests, "bad": c.bad} for c in facts.cells
             ],
             "calls": [_group(g) for g in facts.calls],
+            "rendered": [r.to_dict() for r in self.rendered],
             "calls_outside_the_split": [_group(g) for g in facts.outside],
             "missing": [m.to_dict() for m in self.missing],
         }  # fmt: skip
@@ -181,10 +229,22 @@ def summary(found: Investigation) -> Iterator[str]:
     else:
         yield lead.title
         yield from lead.because
+        if found.subject and found.subject is not lead:
+            yield found.subject.title
     if story := next((s for s in found.stories if s.version == found.after), None):
-        yield _who(story)
+        yield who(story, approvals_known=facts.releases_known)
     if found.missing:
         yield f"{len(found.missing)} thing(s) could not be learnt; they are listed under what is missing."
+
+
+def no_conversations(found: Investigation) -> str:
+    """That there are no examples although the invocation log holds calls; empty otherwise."""
+    if found.pairs or not found.facts.calls or not found.after:
+        return ""
+    return (
+        f"The invocation log holds calls, but of the records that were read none of version {found.after} shows what "
+        "went wrong."
+    )
 
 
 def percent(rate: float) -> str:
@@ -192,14 +252,27 @@ def percent(rate: float) -> str:
     return f"{rate * 100:.1f}%" if rate < 0.1 else f"{rate * 100:.0f}%"
 
 
-def _who(story: Story) -> str:
+def chance_words(chance: float) -> str:
+    """A probability's upper bound as people read it; below one in a million the size says nothing more."""
+    return "< 1e-6" if chance < 1e-6 else f"≤ {chance:.2g}"
+
+
+def who(story: Story, *, approvals_known: bool) -> str:
+    """Who published, edited and approved a version, in one sentence."""
     parts = [f"published by {story.published_by}" if story.published_by else "publisher unknown"]
     if others := [e for e in story.edited_by if e != story.published_by]:
         parts.append(f"edited by {', '.join(others)}")
-    parts.append(f"approved by {', '.join(story.approved_by)}" if story.approved_by else "no approval on record")
+    parts.append(approvals(story, known=approvals_known))
     if story.description:
         parts.append(f"described as “{one_line(story.description, 200)}”")
     return f"Version {story.version}: {'; '.join(parts)}."
+
+
+def approvals(story: Story, *, known: bool) -> str:
+    """Who approved; a release table that could not be read is not the same as no approval."""
+    if story.approved_by:
+        return f"approved by {', '.join(story.approved_by)}"
+    return "no approval on record" if known else "approvals not known"
 
 
 def _conversation(one: Invocation, variables: Mapping[str, str]) -> dict[str, Json]:
@@ -217,6 +290,11 @@ def _group(g: CallGroup) -> dict[str, Json]:
         "operation": g.operation, "calls": g.calls, "errors": g.errors, "input_tokens": g.input_tokens,
         "output_tokens": g.output_tokens, "first": _time(g.first), "last": _time(g.last),
     }  # fmt: skip
+
+
+def clock(at: float) -> str:
+    """A time (UTC) to the second, as people read it."""
+    return iso(at)[:19].replace("T", " ")
 
 
 def _time(at: float) -> str | None:

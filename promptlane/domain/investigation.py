@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from .bypasses import rendered
 from .diff import compare, unified
-from .findings import WORDS, Cause, Investigation, Remedy, Story, percent
+from .findings import Investigation, Story
+from .housekeeping import archive_key
 from .inquiry import Gathered, Missing
-from .names import Event, Phase
 from .provenance import stories_of, timeline_of
+from .remedies import acting, remedy_of
 from .route import Route
 from .suspects import ranked
+from .traffic import beginning, givings
 
 
-def investigate(facts: Gathered) -> Investigation:
+def investigate(gathered: Gathered) -> Investigation:
     """Join, rank and conclude. Conversations are added by `with_conversations`, once it is known which to sample."""
+    facts = replace(gathered, cells=tuple(c for c in gathered.cells if 0 <= c.bad <= c.requests))
     stories = tuple(stories_of(facts))
-    causes = tuple(ranked(facts, stories))
-    lead = causes[0] if causes and causes[0].shown and causes[0].kind == "version" else None
-    after = lead.version if lead else _newest_change(stories, facts)
+    causes = tuple(ranked(facts))
+    shown = (c for c in causes if c.shown and c.kind == "version")
+    subject = acting(facts, causes) or next(shown, None)
+    after = subject.version if subject else _newest_change(facts)
     before = _version_before(after, facts)
     return Investigation(
         facts=facts,
@@ -28,64 +34,57 @@ def investigate(facts: Gathered) -> Investigation:
         before=before,
         after=after,
         diff=tuple(_diff(facts, before, after)),
-        remedy=_remedy(facts, lead, before),
-        missing=(*facts.missing, *_doubts(facts, stories)),
+        remedy=remedy_of(facts, causes, before),
+        missing=(*facts.missing, *_impossible(gathered), *_doubts(facts, stories)),
+        rendered=tuple(rendered(facts)),
+        subject=subject,
     )
 
 
-def _newest_change(stories: Sequence[Story], facts: Gathered) -> int:
-    """Without a shown cause: the version that last began to get traffic before the window's end."""
-    begun = [(max(s.first_served, s.promoted_at), s.version) for s in stories if s.first_served]
-    return max((b for b in begun if b[0] < facts.window.until), default=(0.0, 0))[1]
+def _newest_change(facts: Gathered) -> int:
+    """Without a shown cause: the version that last began to get traffic, or more of it, before the window's end."""
+    given = givings(facts.entries, facts.window.until)
+    return given[-1].version if given else 0
 
 
 def _version_before(version: int, facts: Gathered) -> int:
-    """What was stable when this version began: the route's entry says so; else the next lower version that served."""
+    """What users had when this version last began, by the route's entry; else the next lower version that served."""
     if not version:
         return 0
-    for entry in sorted(facts.entries, key=lambda e: e.at):
-        if (
-            entry.event is Event.CANARY_SHIFTED
-            and entry.detail.get("version") == version
-            and entry.detail.get("stable")
-        ):
-            return int(entry.detail["stable"])
+    began = beginning(version, givings(facts.entries, facts.window.until), facts.read.since)
+    if began is not None and began.before:
+        return began.before
     lower = [v for v in {*facts.snapshots, *(c.version for c in facts.cells)} if v < version]
     return max(lower, default=0)
 
 
 def _diff(facts: Gathered, before: int, after: int) -> Iterator[str]:
+    """The changed lines; or which text is missing, and where it may be."""
+    if not before or not after:
+        return
     old, new = facts.snapshots.get(before), facts.snapshots.get(after)
     if old and new:
         yield from unified(compare(old.variants, new.variants))
+        return
+    for version in (v for v in (before, after) if v not in facts.snapshots):
+        yield (
+            f"The text of version {version} is missing: Bedrock did not give it. The report bucket may hold it as "
+            f"{archive_key(facts.prompt_id or '<prompt id>', version)}; `promptlane restore {facts.prompt} {version}` "
+            "publishes it again."
+        )
 
 
-def _remedy(facts: Gathered, lead: Cause | None, before: int) -> Remedy:
-    route, version = facts.route, lead.version if lead else 0
-    if lead is None:
-        return Remedy("", "No version stands out, so no rollback is proposed.")
-    if route is None:
-        return Remedy("", "The route could not be read; `promptlane rollback` reads it itself if the table answers.")
-    share = f"{percent(lead.contrast.exposed_rate)} {WORDS.get(lead.contrast.metric, '')}" if lead.contrast else ""
-    reason = f"version {version} has {share} (investigate)"
-    command = f'promptlane rollback {facts.prompt} --reason "{reason}"'
-    if route.canary is not None and route.canary.version == version and route.phase is Phase.CANARY:
-        return Remedy(command, f"Takes the canary back: everybody gets version {route.stable.version} again.")
-    if route.stable.version != version:
-        return Remedy("", f"Version {version} gets no traffic any more; version {route.stable.version} is stable.")
-    again = f"promptlane release {facts.prompt} {before} --again"
-    if route.phase is Phase.CANARY and route.canary is not None:
-        return Remedy(
-            f"{command} && {again}" if before else command,
-            f"Version {version} is stable while version {route.canary.version} is in canary: the rollback takes the "
-            "canary back first, and leaves nothing to go back to, so the version before needs a release of its own.",
+def _impossible(facts: Gathered) -> Iterator[Missing]:
+    """Counts that no request can have made: whoever may call PutMetricData can write them."""
+    wrong = [c for c in facts.cells if not 0 <= c.bad <= c.requests]
+    if wrong:
+        versions = ", ".join(str(v) for v in sorted({c.version for c in wrong}))
+        yield Missing(
+            "metrics",
+            f"{len(wrong)} period(s) of version {versions} count more bad events than requests, or fewer than none",
+            "they were left out",
+            "find who else writes metrics of namespace Promptlane (CloudTrail, cloudwatch:PutMetricData)",
         )
-    if route.previous is None:
-        return Remedy(
-            again if before else "",
-            "The route remembers no version to go back to; the one before needs a release of its own.",
-        )
-    return Remedy(command, f"Puts version {route.previous.version} back at once.")
 
 
 def _doubts(facts: Gathered, stories: Sequence[Story]) -> Iterator[Missing]:

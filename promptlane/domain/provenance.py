@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from .findings import Happening, Story
-from .inquiry import CALL_EVENTS, CONTROL_EVENTS, Gathered, TrailEvent
+from .inquiry import CALL_EVENTS, CONTROL_EVENTS, RENDER_EVENTS, Gathered, TrailEvent
 from .names import Event
 from .prompt import PromptVersion
 from .text import one_line
 from .timeline import TimelineEntry
+from .traffic import givings
 
 _ROUTING: Final = (Event.CANARY_SHIFTED, Event.PROMOTED, Event.ROLLED_BACK)
 
@@ -18,6 +19,7 @@ _ROUTING: Final = (Event.CANARY_SHIFTED, Event.PROMOTED, Event.ROLLED_BACK)
 def stories_of(facts: Gathered) -> Iterator[Story]:
     """Every version that was released or served, or that is compared with, lowest number first."""
     entries = sorted(facts.entries, key=lambda e: (e.at, e.seq))
+    given = givings(entries, facts.window.until)
     releases: dict[int, list[str]] = {}
     for release in facts.releases:
         releases.setdefault(release.version, []).append(release.release_id)
@@ -27,9 +29,8 @@ def stories_of(facts: Gathered) -> Iterator[Story]:
         record = next((r for r in reversed(facts.releases) if r.version == version), None)
         snapshot = facts.snapshots.get(version)
         published = _publication(facts, version, snapshot)
-        previous = facts.snapshots.get(version - 1)
-        start = previous.created_at if previous else 0.0
         end = published.at if published else (snapshot.created_at if snapshot else 0.0)
+        start = _published_before(facts, version, published, end)
         edits = (e.arn for e in facts.trail if e.name in ("CreatePrompt", "UpdatePrompt") and not e.error
                  and int(start) <= e.at <= end + 1)  # fmt: skip
         shifts = [e for e in mine if e.event in (Event.CANARY_SHIFTED, Event.PROMOTED) and _gives_traffic(e)]
@@ -39,7 +40,7 @@ def stories_of(facts: Gathered) -> Iterator[Story]:
             version=version,
             release_id=record.release_id if record else "",
             description=snapshot.description if snapshot else (record.description if record else ""),
-            published_at=published.at if published else (snapshot.created_at if snapshot else 0.0),
+            published_at=end,
             published_by=published.arn if published else "",
             edited_by=tuple(dict.fromkeys(a for a in edits if a)),
             requested_by=record.requested_by if record else "",
@@ -48,6 +49,7 @@ def stories_of(facts: Gathered) -> Iterator[Story]:
             first_served=shifts[0].at if shifts else 0.0,
             promoted_at=promoted[-1].at if promoted else 0.0,
             rolled_back_at=back[-1].at if back else 0.0,
+            restored_at=max((g.at for g in given if g.version == version and g.restored), default=0.0),
         )
 
 
@@ -67,6 +69,17 @@ def _publication(facts: Gathered, version: int, snapshot: PromptVersion | None) 
     return next(iter(exact or near), None)
 
 
+def _published_before(facts: Gathered, version: int, published: TrailEvent | None, end: float) -> float:
+    """When the draft was last published before this version: edits until then belong to earlier versions."""
+    snapshots = [s.created_at for number, s in facts.snapshots.items() if number < version]
+    events = [
+        e.at for e in facts.trail
+        if e.name == "CreatePromptVersion" and not e.error and e is not published and e.at < end
+        and (e.version or version) <= version
+    ]  # fmt: skip
+    return max([0.0, *snapshots, *events])
+
+
 def _gives_traffic(entry: TimelineEntry) -> bool:
     return entry.event is Event.PROMOTED or float(entry.detail.get("weight") or 0) > 0
 
@@ -75,7 +88,7 @@ def timeline_of(facts: Gathered) -> Iterator[Happening]:
     """What happened within the window, oldest first; page views and single model calls are left out."""
     happened: list[Happening] = []
     for event in facts.trail:
-        if facts.window.holds(event.at) and event.name not in CALL_EVENTS:
+        if facts.window.holds(event.at) and event.name not in (*CALL_EVENTS, *RENDER_EVENTS):
             happened.append(_of_trail(event))
     for entry in facts.entries:
         if facts.window.holds(entry.at) and entry.event is not Event.REVIEW_VIEWED:

@@ -2,111 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
 
-from .causes import CONVINCING, Contrast, best_moment, contrast, side_by_side
-from .findings import WORDS, Cause, Story, percent
-from .inquiry import CALL_EVENTS, Cell, Gathered, TrailEvent
-from .timeline import iso
+from .bypasses import bypasses
+from .causes import (
+    FREEDOM,
+    Contrast,
+    best_moment,
+    contrast,
+    rise,
+    rise_within_versions,
+    side_by_side,
+    totals,
+    version_contrast,
+)
+from .findings import WORDS, Cause, chance_words, clock, percent
+from .inquiry import Cell, Gathered, TrailEvent
+from .traffic import Giving, beginning, givings
+
+_EARLY: Final = 0.1
+"""Share of the counted time in which a version that was served all the while has had requests."""
 
 
-def ranked(facts: Gathered, stories: Sequence[Story]) -> list[Cause]:
+def ranked(facts: Gathered) -> list[Cause]:
     """Explanations in the order of `_rank`; empty when there is nothing to explain it by."""
-    causes = [*_by_counts(facts, stories), *_bypasses(facts)]
-    return sorted(causes, key=_rank)
+    return sorted([*_by_counts(facts), *bypasses(facts)], key=_rank)
 
 
 def _rank(cause: Cause) -> tuple[int, float, float]:
     """Shown causes by how unlikely chance is; then what no count could test; then what the counts do not support."""
     if cause.contrast is None:
         return 1, 0.0, -cause.at
-    return (0 if cause.shown else 2), -cause.contrast.ratio + _freedom(cause), -cause.at
+    # A version that explains the rise as well as an unnamed something is the better explanation.
+    handicap = FREEDOM if cause.kind == "outside" else 0.0
+    return (0 if cause.shown else 2), -cause.contrast.ratio + handicap, -cause.at
 
 
-def _freedom(cause: Cause) -> float:
-    """A version that explains the rise as well as an unnamed something is the better explanation."""
-    return 3.0 if cause.kind == "outside" else 0.0
-
-
-def _by_counts(facts: Gathered, stories: Sequence[Story]) -> Iterator[Cause]:
-    cells = facts.cells
+def _by_counts(facts: Gathered) -> Iterator[Cause]:
+    cells = [c for c in facts.cells if c.requests]
     metrics = sorted({c.metric for c in cells})
-    served = sorted({c.version for c in cells if c.requests})
+    served = sorted({c.version for c in cells})
     tried = max(1, len(metrics) * (len(served) + 1))
-    by_version = {s.version: s for s in stories}
+    given = givings(facts.entries, facts.window.until)
+    versions: list[Cause] = []
     for version in served:
-        story = by_version.get(version)
-        if story and 0 < story.first_served < facts.read.since:
-            continue  # served all the while: whatever it is like, it is not what changed
-        found = [contrast(cells, _version_is(version), metric=m, tried=tried) for m in metrics]
+        if _all_the_while(facts, cells, version, given):
+            continue  # whatever it is like, it is not what changed
+        found = [version_contrast(cells, version, metric=m, tried=tried) for m in metrics]
         if best := _best(found):
-            yield _version_cause(facts, story, version, best, found)
-    moments = {m: best_moment(cells, m) for m in metrics}
-    found = [
-        contrast(cells, _begins_at(at), metric=m, tried=tried * count) for m, (at, count) in moments.items() if count
-    ]
-    if best := _best(found):
-        yield _outside_cause(cells, moments[best.metric][0], best, found)
+            began = beginning(version, given, facts.read.since)
+            versions.append(_version_cause(cells, began, version, best, found))
+    yield from versions
+    blame = {c.metric: cause for cause in reversed(versions) if cause.shown for c in _shown(cause)}
+    yield from _outside(cells, metrics, blame, tried)
     for event in facts.trail:
         if event.name == "DeletePrompt" and not event.error and facts.window.holds(event.at):
             yield _deletion(cells, event, tried)
 
 
-def _version_is(version: int) -> Callable[[Cell], bool]:
-    return lambda cell: cell.version == version
-
-
-def _begins_at(at: float) -> Callable[[Cell], bool]:
-    return lambda cell: cell.at >= at
+def _all_the_while(facts: Gathered, cells: Sequence[Cell], version: int, given: Sequence[Giving]) -> bool:
+    """Whether a version had requests from the beginning on, and nothing gave it more traffic since."""
+    first, last = min(c.at for c in cells), max(c.at for c in cells)
+    early = min(c.at for c in cells if c.version == version) <= first + _EARLY * (last - first)
+    return early and not any(g.version == version and g.at >= facts.read.since for g in given)
 
 
 def _best(found: Sequence[Contrast | None]) -> Contrast | None:
-    return max((c for c in found if c), key=lambda c: c.ratio, default=None)
+    return max((c for c in found if c), key=lambda c: (c.convincing, c.ratio), default=None)
 
 
 def _also(found: Sequence[Contrast | None], best: Contrast) -> tuple[Contrast, ...]:
-    return tuple(c for c in found if c and c is not best and c.chance < CONVINCING)
+    return tuple(c for c in found if c and c is not best and c.convincing)
+
+
+def _shown(cause: Cause) -> list[Contrast]:
+    return [c for c in (cause.contrast, *cause.also) if c and c.convincing]
 
 
 def _version_cause(
-    facts: Gathered, story: Story | None, version: int, best: Contrast, found: Sequence[Contrast | None]
+    cells: Sequence[Cell], began: Giving | None, version: int, best: Contrast, found: Sequence[Contrast | None]
 ) -> Cause:
-    began = story.first_served if story else 0.0
     word = WORDS.get(best.metric, best.metric)
+    since = f" (served {'again ' if began.restored else ''}since {clock(began.at)} UTC)" if began else ""
+    when = " in the same periods" if best.basis == "shared" else ""
     title = (
         f"Version {version} has {percent(best.exposed_rate)} {word}; the other versions had "
-        f"{percent(best.other_rate)}{f' (served since {iso(began)})' if began else ''}."
+        f"{percent(best.other_rate)}{when}{since}."
     )
-    because = [
-        f"{best.exposed[1]:,} of {best.exposed[0]:,} requests against {best.others[1]:,} of {best.others[0]:,}; "
-        f"chance explains that with a probability of at most {best.chance:.2g}."
-    ]
-    mine, rest = side_by_side(facts.cells, version, best.metric)
-    if mine[0] and rest[0]:
-        because.append(
-            f"Served side by side, in the same periods: {percent(mine[1] / mine[0])} ({mine[1]:,} of {mine[0]:,}) "
-            f"against {percent(rest[1] / rest[0])} ({rest[1]:,} of {rest[0]:,})."
+    because = tuple(_evidence(cells, version, best))
+    return Cause("version", title, because, began.at if began else 0.0, version, best, _also(found, best))
+
+
+def _evidence(cells: Sequence[Cell], version: int, best: Contrast) -> Iterator[str]:
+    counts = f"{_of(best.exposed)} requests against {_of(best.others)}"
+    explains = f"chance explains that with a probability {chance_words(best.chance)}."
+    if best.basis == "shared":
+        mine = [c for c in cells if c.metric == best.metric]
+        pair = totals(c for c in mine if c.version == version)
+        rest = totals(c for c in mine if c.version != version)
+        yield f"Served side by side, in the same periods: {counts}; {explains}"
+        yield f"In all of the time that was read: {_of(pair)} against {_of(rest)}."
+        return
+    yield f"{counts}; {explains}"
+    if shared := sum(s.exposed[0] for s in side_by_side(cells, version, best.metric)):
+        yield (
+            f"Only {shared:,} requests of it were served in the same periods as another version, too few to compare, "
+            "so a change outside of Promptlane at the same time cannot be told apart."
         )
     else:
-        because.append(
-            "No period had requests of this version and of another one, so a change outside of Promptlane at the "
-            "same time cannot be told apart."
+        yield (
+            "No period had requests of this version and of another one, so a change outside of Promptlane at the same "
+            "time cannot be told apart."
         )
-    return Cause("version", title, tuple(because), began, version, best, _also(found, best))
+    if best.rivalled:
+        yield "A rise of everything over time explains these counts as well: it is not shown that the version did it."
 
 
-def _outside_cause(cells: Sequence[Cell], at: float, best: Contrast, found: Sequence[Contrast | None]) -> Cause:
+def _of(pair: tuple[int, int]) -> str:
+    return f"{pair[1]:,} of {pair[0]:,}"
+
+
+def _outside(cells: Sequence[Cell], metrics: Sequence[str], blame: dict[str, Cause], tried: int) -> Iterator[Cause]:
+    """The best moment; of metrics for which a version is blamed, only what changed within the same versions counts."""
+    risen = {m: (rise_within_versions if m in blame else rise)(cells, m, tried=tried) for m in metrics}
+    found = {m: r for m, r in risen.items() if r}
+    best = _best([c for _, c in found.values()])
+    if best is not None and (best.convincing or not blame):
+        at = found[best.metric][0]
+        yield _outside_cause(cells, at, best, [c for _, c in found.values()])
+    elif blame:
+        metric, version = next((m, c.version) for m, c in blame.items())
+        at, _ = best_moment(cells, metric)
+        if less := contrast(cells, lambda c: c.at >= at, metric=metric, tried=tried):
+            yield _lesser(at, replace(less, rivalled=True), version)
+
+
+def _outside_cause(cells: Sequence[Cell], at: float, best: Contrast, found: Sequence[Contrast]) -> Cause:
     word = WORDS.get(best.metric, best.metric)
+    whose = "the same versions" if best.basis == "shared" else "all versions together"
     title = (
-        f"Something outside of the prompt: {word} of all versions together went from {percent(best.other_rate)} to "
-        f"{percent(best.exposed_rate)} at {iso(at)}."
+        f"Something outside of the prompt: {word} of {whose} went from {percent(best.other_rate)} to "
+        f"{percent(best.exposed_rate)} at {clock(at)} UTC."
     )
-    versions = sorted({c.version for c in cells if c.at >= at and c.requests})
+    versions = sorted({c.version for c in cells if c.at >= at})
     because = (
+        f"{_of(best.exposed)} requests after it against {_of(best.others)} before; chance explains that with a "
+        f"probability {chance_words(best.chance)}.",
         f"After that moment version{'s' if len(versions) > 1 else ''} {', '.join(map(str, versions))} got requests. "
         "Look at the model's provider, at what the application sends, and at who sends it.",
     )
     return Cause("outside", title, because, at, 0, best, _also(found, best))
+
+
+def _lesser(at: float, found: Contrast, version: int) -> Cause:
+    word = WORDS.get(found.metric, found.metric)
+    title = (
+        f"Something outside of the prompt explains the same rise less well: {word} of all versions together went from "
+        f"{percent(found.other_rate)} to {percent(found.exposed_rate)} at {clock(at)} UTC."
+    )
+    because = (f"Version {version} explains that rise: within the same version, nothing rose at any one moment.",)
+    return Cause("outside", title, because, at, 0, found)
 
 
 def _deletion(cells: Sequence[Cell], event: TrailEvent, tried: int) -> Cause:
@@ -118,40 +175,5 @@ def _deletion(cells: Sequence[Cell], event: TrailEvent, tried: int) -> Cause:
         tried=tried,
     )
     because = (f"DeletePrompt by {event.arn or 'an unknown principal'}; calls of what is gone fail.",)
-    return Cause(
-        "deleted", f"{gone.capitalize()} was deleted at {iso(event.at)}.", because, event.at, event.version, found
-    )
-
-
-def _bypasses(facts: Gathered) -> Iterator[Cause]:
-    """Calls that no split decided on: DRAFT, versions that the route never named, models called directly."""
-    known = {c.version for c in facts.cells} | {r.version for r in facts.releases}
-    groups: dict[str, list[tuple[float, str]]] = {}
-    for event in facts.trail:
-        if event.name not in CALL_EVENTS or not facts.window.holds(event.at) or not facts.prompt_id:
-            continue
-        if f"prompt/{facts.prompt_id}" not in event.target:
-            continue
-        if not event.version:
-            groups.setdefault("DRAFT", []).append((event.at, event.arn))
-        elif event.version not in known:
-            groups.setdefault(f"version {event.version}, which was never released", []).append((event.at, event.arn))
-    for what, calls in groups.items():
-        callers = ", ".join(sorted({arn for _, arn in calls if arn})) or "an unknown principal"
-        yield _bypass(f"{len(calls)} call(s) used {what}.", callers, min(at for at, _ in calls))
-    direct = [g for g in facts.outside if g.calls]
-    if direct:
-        callers = ", ".join(sorted({g.caller for g in direct if g.caller})) or "unknown principals"
-        models = ", ".join(sorted({g.model for g in direct}))
-        first = min((g.first for g in direct if g.first), default=facts.window.since)
-        yield _bypass(
-            f"{sum(g.calls for g in direct):,} call(s) of {models} name no prompt in their metadata.", callers, first
-        )
-
-
-def _bypass(title: str, callers: str, at: float) -> Cause:
-    because = (
-        f"By {callers}. Nobody's split decided on them, and no guard metric counts them: what users saw there is in "
-        "the invocation log only.",
-    )
-    return Cause("bypass", title, because, at)
+    title = f"{gone.capitalize()} was deleted at {clock(event.at)} UTC."
+    return Cause("deleted", title, because, event.at, event.version, found)
