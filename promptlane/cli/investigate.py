@@ -6,11 +6,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.findings import Investigation, Pair, percent, summary
+from promptlane.domain.findings import (
+    WORDS,
+    Investigation,
+    Pair,
+    Story,
+    approvals,
+    clock,
+    no_conversations,
+    percent,
+    summary,
+)
+from promptlane.domain.inquiry import CallGroup
 from promptlane.domain.invocation import Invocation
 from promptlane.domain.text import one_line, visible
 from promptlane.domain.timeline import iso
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
 
 _DAY = 86_400.0
 _SHOWN_EVENTS = 60
+_SHOWN_CALLS = 10
 
 
 def investigate(session: Session, prompt: str, *, since: str, until: str, html: Path | None, as_json: bool) -> None:
@@ -32,6 +45,11 @@ def investigate(session: Session, prompt: str, *, since: str, until: str, html: 
     now = session.clock()
     end = moment(until, now) if until else now
     begin = moment(since, now) if since else end - _DAY
+    if since and begin > now:
+        raise InvalidInput(
+            f"--since {since} is in the future, where nothing has happened yet; write 2h for two hours ago, or a time "
+            f"before {iso(now)}"
+        )
     if begin >= end:
         raise InvalidInput(f"--since {since or iso(begin)} is not before --until {until or 'now'}; swap or widen them")
     found = inquire(sources(session), prompt, begin, end)
@@ -59,7 +77,13 @@ def _connected(deployment: Deployment, session: Session) -> Sources:
     from promptlane.aws.invocation_log import InsightsLog
     from promptlane.aws.metrics import CloudWatchCounts
     from promptlane.aws.trail import CloudTrailHistory
+    from promptlane.aws.trail_files import TrailFiles
 
+    archive: TrailFiles | None = None
+    if deployment.resources.get("trail"):
+        # Any ARN of the deployment names its account and Region: no call, and no permission, is needed to learn them.
+        region, account = deployment.resource("state_machine_arn").split(":")[3:5]
+        archive = TrailFiles(client("s3"), deployment.resource("audit_bucket"), account, region)
     return Sources(
         prompts=deployment.prompts,
         routes=deployment.routes,
@@ -67,58 +91,82 @@ def _connected(deployment: Deployment, session: Session) -> Sources:
         trail=CloudTrailHistory(client("cloudtrail")),
         alarms=CloudWatchAlarmHistory(client("cloudwatch"), deployment.name),
         rates=CloudWatchCounts(client("cloudwatch")),
-        log=InsightsLog(bedrock=client("bedrock"), logs=client("logs"), s3=client("s3")),
+        log=InsightsLog(
+            bedrock=client("bedrock"),
+            logs=client("logs"),
+            s3=client("s3"),
+            group=str(deployment.resources.get("invocation_log_group") or ""),
+        ),
         clock=session.clock,
+        archive=archive,
     )
 
 
 def show(console: Console, found: Investigation, html: Path | None) -> None:
-    """Most important first: conclusion, remedy, examples, what changed, timeline, what is missing."""
+    """Most important first: conclusion, remedy, examples, what changed, by whom, timeline, what is missing."""
     facts = found.facts
     length = duration(facts.window.seconds)
-    console.print(Text(f"{facts.prompt}: {iso(facts.window.since)} to {iso(facts.window.until)} ({length})", "bold"))
+    head = f"{facts.prompt}: {clock(facts.window.since)} to {clock(facts.window.until)} UTC ({length})"
+    _say(console, head, "bold", indent=0)
     for sentence in summary(found):
-        console.print(Text(f"  {visible(sentence)}"))
-    console.print(Text("\nTo end it", "bold"))
-    console.print(Text(f"  {found.remedy.says}"))
+        _say(console, visible(sentence))
+    _head(console, "To end it")
+    _say(console, visible(found.remedy.says))
     if found.remedy.command:
-        console.print(Text(f"  {found.remedy.command}", "bold red"))
-    if len(found.causes) > 1:
-        console.print(Text("\nLikely causes, most likely first", "bold"))
-        for number, cause in enumerate(found.causes, 1):
-            chance = f" (chance ≤ {cause.contrast.chance:.2g})" if cause.contrast else " (no count can test it)"
-            console.print(
-                Text(f"  {number}. {visible(cause.title)}", "" if cause.shown else "dim"), Text(chance, "dim")
-            )
+        # One line whatever the width, with nothing around it, so that it can be copied whole.
+        console.print()
+        console.print(Text(found.remedy.command, "bold red"), soft_wrap=True)
+    _show_causes(console, found)
     _show_pairs(console, found)
     if found.diff:
-        console.print(Text(f"\nWhat changed between version {found.before} and version {found.after}", "bold"))
+        _head(console, f"What changed between version {found.before} and version {found.after}")
         for line in found.diff[:60]:
-            console.print(Text(f"  {line}", {"+": "green", "-": "red"}.get(line[:1], "dim")))
+            _say(console, line, {"+": "green", "-": "red"}.get(line[:1], "dim"))
+    _show_stories(console, found)
     _show_timeline(console, found)
     _show_calls(console, found)
-    if found.missing:
-        console.print(Text("\nWhat is missing", "bold"))
-        for gap in found.missing:
-            console.print(Text(f"  {gap.source}: {visible(gap.what)}. Therefore {gap.therefore}.", "yellow"))
-            if gap.remedy:
-                console.print(Text(f"    {gap.remedy}", "dim"))
+    _show_missing(console, found)
     if html is not None:
-        console.print(Text(f"\nReport: {html}"))
+        _head(console, f"Report: {html}")
+
+
+def _say(console: Console, text: str, style: str = "", *, indent: int = 2) -> None:
+    """A paragraph, broken between words at the terminal's width, its further lines indented like the first."""
+    margin = " " * indent
+    for line in Text(text, style).wrap(console, max(20, console.width - indent), overflow="fold"):
+        line.rstrip()
+        console.print(Text(margin).append_text(line))
+
+
+def _head(console: Console, text: str) -> None:
+    console.print()
+    _say(console, text, "bold", indent=0)
+
+
+def _show_causes(console: Console, found: Investigation) -> None:
+    if len(found.causes) < 2:
+        return
+    _head(console, "Likely causes, most likely first")
+    for number, cause in enumerate(found.causes, 1):
+        _say(console, f"{number}. {visible(cause.title)} ({cause.certainty})", "" if cause.shown else "dim")
 
 
 def _show_pairs(console: Console, found: Investigation) -> None:
+    if why := no_conversations(found):
+        _head(console, "Conversations")
+        _say(console, why)
     if not found.pairs:
         return
-    console.print(Text("\nConversations", "bold"))
+    _head(console, "Conversations")
     for pair in found.pairs:
-        console.print(Text(f"  asked: {_asked(pair.bad, pair)}"))
-        console.print(Text(f"    version {pair.bad.version} ({', '.join(sorted(pair.bad.bad))}): "
-                           f"{one_line(pair.bad.answer or pair.bad.error, 300)}", "red"))  # fmt: skip
+        what = ", ".join(WORDS.get(name, name) for name in sorted(pair.bad.bad))
+        _say(console, f"asked: {_asked(pair.bad, pair)}")
+        _say(console, f"version {pair.bad.version} ({what}): {one_line(pair.bad.answer or pair.bad.error, 300)}", "red",
+             indent=4)  # fmt: skip
         if pair.good is not None:
             if _asked(pair.good, pair) != _asked(pair.bad, pair):
-                console.print(Text(f"    a similar one: {_asked(pair.good, pair)}", "dim"))
-            console.print(Text(f"    version {pair.good.version}: {one_line(pair.good.answer, 300)}", "green"))
+                _say(console, f"a similar one: {_asked(pair.good, pair)}", "dim", indent=4)
+            _say(console, f"version {pair.good.version}: {one_line(pair.good.answer, 300)}", "green", indent=4)
 
 
 def _asked(one: Invocation, pair: Pair) -> str:
@@ -126,31 +174,83 @@ def _asked(one: Invocation, pair: Pair) -> str:
     return one_line("; ".join(f"{k}: {v}" for k, v in variables.items()) or one.sent, 300)
 
 
+def _show_stories(console: Console, found: Investigation) -> None:
+    if not found.stories:
+        return
+    _head(console, "Versions")
+    for story in found.stories:
+        _say(console, f"{story.version}  {_story(story, found)}")
+
+
+def _story(story: Story, found: Investigation) -> str:
+    """Who published, edited and approved a version, and when it was served, in short."""
+    when = f" {clock(story.published_at)}" if story.published_at else ""
+    parts = [f"published{when} by {_name(story.published_by)}"]
+    if story.edited_by:
+        parts.append(f"edited by {', '.join(map(_name, story.edited_by))}")
+    parts.append(approvals(story, known=found.facts.releases_known))
+    parts += [f"{word} {clock(at)}" for word, at in story.traffic] or ["no traffic on record"]
+    return visible("; ".join(parts))
+
+
+def _name(arn: str) -> str:
+    """The part of an ARN that people know: `user/grace`, `assumed-role/App/i-1`."""
+    return one_line(arn.split(":", 5)[-1] if arn.startswith("arn:") else arn or "unknown", 80)
+
+
 def _show_timeline(console: Console, found: Investigation) -> None:
-    console.print(Text("\nTimeline (UTC)", "bold"))
+    _head(console, "Timeline (UTC)")
     if not found.timeline:
-        console.print("  nothing happened in this window")
+        _say(console, "nothing happened in this window")
         return
     left_out = len(found.timeline) - _SHOWN_EVENTS
     if left_out > 0:
-        console.print(Text(f"  {left_out} earlier entries left out; --json and --html show all", "dim"))
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for _ in range(4):
-        table.add_column(overflow="fold")
+        _say(console, f"{left_out:,} earlier entries left out; --json and --html show all", "dim")
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
+    for column in ("at", "source", "what", "by"):
+        whole = column in ("at", "source")
+        table.add_column(no_wrap=whole, overflow="fold", ratio=None if whole else 3 if column == "what" else 2)
     for event in found.timeline[-_SHOWN_EVENTS:]:
         table.add_row(
-            Text(f"  {iso(event.at)[:19].replace('T', ' ')}", "dim"),
+            Text(clock(event.at)[5:], "dim"),
             Text(event.source, "dim"),
             Text(visible(event.what), "bold" if event.change else ""),
-            Text(one_line(event.by, 60), "dim"),
+            Text(_name(event.by) if event.by else "", "dim"),
         )
-    console.print(table)
+    console.print(Padding(table, (0, 0, 0, 2)), soft_wrap=False)
 
 
 def _show_calls(console: Console, found: Investigation) -> None:
-    if not found.facts.calls:
+    if found.facts.calls:
+        _head(console, "Calls in the invocation log")
+        _list(console, [f"{g.calls:,} of version {g.version} as {g.track} by {_name(g.caller)}{_failed(g)}"
+                        for g in found.facts.calls])  # fmt: skip
+    if found.facts.outside:
+        _head(console, "Calls outside of the split")
+        _list(console, [f"{g.calls:,} of {g.model} ({g.operation}) by {_name(g.caller)}{_failed(g)}"
+                        for g in found.facts.outside])  # fmt: skip
+    if found.rendered:
+        _head(console, "Who rendered which version")
+        _list(console, [f"{r.calls:,} of {r.name} by {_name(r.caller)}, {clock(r.first)} to {clock(r.last)}"
+                        for r in found.rendered])  # fmt: skip
+
+
+def _failed(group: CallGroup) -> str:
+    return f", {percent(group.errors / group.calls)} failed" if group.errors and group.calls else ""
+
+
+def _list(console: Console, lines: list[str]) -> None:
+    for line in lines[:_SHOWN_CALLS]:
+        _say(console, visible(line))
+    if len(lines) > _SHOWN_CALLS:
+        _say(console, f"{len(lines) - _SHOWN_CALLS:,} more; --json and --html show all", "dim")
+
+
+def _show_missing(console: Console, found: Investigation) -> None:
+    if not found.missing:
         return
-    console.print(Text("\nCalls in the invocation log", "bold"))
-    for group in found.facts.calls[:10]:
-        failed = f", {percent(group.errors / group.calls)} failed" if group.errors and group.calls else ""
-        console.print(Text(f"  {group.calls:,} of version {group.version} as {group.track} by {group.caller}{failed}"))
+    _head(console, "What is missing")
+    for gap in found.missing:
+        _say(console, f"{gap.source}: {visible(gap.what)}. Therefore {gap.therefore}.", "yellow")
+        if gap.remedy:
+            _say(console, gap.remedy, "dim", indent=4)

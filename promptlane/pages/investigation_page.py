@@ -5,19 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from promptlane.domain.findings import Happening, Investigation, Pair, Story, summary
+from promptlane.domain.findings import (
+    WORDS,
+    Happening,
+    Investigation,
+    Rendered,
+    Story,
+    clock,
+    no_conversations,
+    summary,
+)
 from promptlane.domain.inquiry import CallGroup
 from promptlane.domain.invocation import Invocation
 from promptlane.domain.text import shortened, visible
-from promptlane.domain.timeline import iso
 
 from .markup import Child, Html, document, tag
-from .rates_plot import rates_plot
+from .rates_plot import marked, rates_plot
 from .style import STYLE
 
 _STYLE: Final = (
-    STYLE + "\nsvg.plot{width:100%;height:auto}td.wrap{white-space:pre-wrap}table.results th{white-space:nowrap}"
-    "\npre{white-space:pre-wrap;overflow-wrap:anywhere;font:.85rem/1.5 ui-monospace,Consolas,monospace;margin:0}"
+    STYLE
+    + """
+svg.plot{width:100%;height:auto}td.wrap{white-space:pre-wrap}table.results th{white-space:nowrap}
+table.results:not(.texts) td:first-child,table.versions td:nth-child(5),
+table.timeline td:nth-child(2){white-space:pre}
+div.wide{overflow-x:auto}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;font:.85rem/1.5 ui-monospace,Consolas,monospace;margin:0}
+pre.command{font-size:1rem;font-weight:600;padding:.8rem 1rem;border:2px solid var(--link);border-radius:.5rem;
+background:var(--bg);user-select:all;margin-top:.75rem;white-space:pre;overflow-x:auto}
+@media (max-width:45rem){table.results thead{display:none}table.results,table.results tbody,table.results tr,
+table.results td{display:block;width:100%}table.results tr{border-bottom:2px solid var(--line);padding:.4rem 0}
+table.results td{border:0;padding:.1rem 0}table.results td:first-child{font-weight:600}
+table.results:not(.texts) td:first-child,table.versions td:nth-child(5),
+table.timeline td:nth-child(2){white-space:pre-wrap}
+table.results td[data-label]:not(:first-child)::before{content:attr(data-label)": ";color:var(--soft)}
+table.results td:empty{display:none}svg.plot{min-width:42rem}}
+""".rstrip()
 )
 _MOST_TEXT: Final = 3_000
 
@@ -32,25 +55,34 @@ def investigation_page(found: Investigation) -> str:
         tag(
             "main",
             tag("h1", f"What happened to {facts.prompt}"),
-            tag("p", f"{iso(facts.window.since)} to {iso(facts.window.until)}, read {iso(facts.now)}", class_="soft"),
+            tag(
+                "p",
+                f"{clock(facts.window.since)} to {clock(facts.window.until)} UTC, read {clock(facts.now)}",
+                class_="soft",
+            ),
             tag(
                 "section",
                 tag("h2", "In short"),
                 *(tag("p", visible(s), class_="lead" if k == 0 else None) for k, s in enumerate(summary(found))),
-                tag("p", found.remedy.says),
-                tag("pre", found.remedy.command) if found.remedy.command else None,
             ),
+            _remedy(found),
             _causes(found),
             _plots(found, changes),
-            _pairs(found.pairs),
+            _pairs(found),
             _diff(found),
-            _stories(found.stories),
+            _stories(found.stories, approvals_known=facts.releases_known),
             _timeline(found.timeline),
             _calls("Calls in the invocation log", facts.calls),
             _calls("Calls outside of the split", facts.outside),
+            _rendered(found.rendered),
             _missing(found),
         ),
     )
+
+
+def _remedy(found: Investigation) -> Html:
+    command = tag("pre", found.remedy.command, class_="command") if found.remedy.command else None
+    return tag("section", tag("h2", "To end it"), tag("p", visible(found.remedy.says)), command)
 
 
 def _causes(found: Investigation) -> Html | None:
@@ -58,10 +90,9 @@ def _causes(found: Investigation) -> Html | None:
         return None
     rows = []
     for cause in found.causes:
-        chance = f"{cause.contrast.chance:.2g}" if cause.contrast else "not testable"
-        rows.append([visible(cause.title), " ".join(map(visible, cause.because)), chance])
-    head = ("Explanation", "Evidence", "Chance at most")
-    return tag("section", tag("h2", "Likely causes, most likely first"), _table(head, rows))
+        rows.append([visible(cause.title), "\n".join(map(visible, cause.because)), cause.certainty])
+    head = ("Explanation", "Evidence", "How sure")
+    return tag("section", tag("h2", "Likely causes, most likely first"), _table(head, rows, "texts"))
 
 
 def _plots(found: Investigation, changes: Sequence[Happening]) -> Html | None:
@@ -70,25 +101,50 @@ def _plots(found: Investigation, changes: Sequence[Happening]) -> Html | None:
         *(c.contrast.metric for c in found.causes if c.contrast and c.shown),
         *(a.metric for c in found.causes for a in c.also),
     ])) or ["Refusal", "Error"]  # fmt: skip
-    drawn = [(metric, rates_plot(facts.cells, metric=metric, window=facts.read, changes=changes)) for metric in metrics]
-    shown = [join for metric, plot in drawn if plot for join in (tag("h3", metric), plot)]
+    chosen = marked(changes, facts.read)
+    plots = [
+        (metric, rates_plot(facts.cells, metric=metric, window=facts.read, asked=facts.window, marks=chosen))
+        for metric in metrics
+    ]
+    shown = [part for metric, plot in plots if plot for part in (tag("h3", _title(metric)), _wide(plot))]
     if not shown:
         return None
-    marks = [tag("li", f"{iso(c.at)} {visible(c.what)}") for c in changes if facts.read.holds(c.at)][:12]
-    return tag("section", tag("h2", "Bad events over time, by version"), *shown, tag("ol", *marks) if marks else None)
+    marks = [tag("li", f"{clock(c.at)} {visible(c.what)}") for c in chosen]
+    left_out = sum(facts.read.holds(c.at) for c in changes) - len(chosen)
+    return tag(
+        "section",
+        tag("h2", "Bad events over time, by version"),
+        *shown,
+        tag("ol", *marks, class_="soft") if marks else None,
+        tag("p", f"{left_out:,} more changes are in the timeline below.", class_="soft") if left_out else None,
+    )
 
 
-def _pairs(pairs: Sequence[Pair]) -> Html | None:
-    if not pairs:
-        return None
+def _wide(plot: Html) -> Html:
+    """A plot that a phone scrolls sideways rather than shrinks."""
+    return tag("div", plot, class_="wide", tabindex="0", role="group", aria_label="Plot")
+
+
+def _title(metric: str) -> str:
+    word = WORDS.get(metric, metric)
+    return word[:1].upper() + word[1:]
+
+
+def _pairs(found: Investigation) -> Html | None:
+    if not found.pairs:
+        why = no_conversations(found)
+        return tag("section", tag("h2", "Conversations"), tag("p", why)) if why else None
     rows = []
-    for pair in pairs:
-        bad = [f"Version {pair.bad.version}, {iso(pair.bad.at)} ({', '.join(sorted(pair.bad.bad))})"]
-        rows.append([*bad, _asked(pair.bad, pair.bad_variables), _said(pair.bad)])
+    for pair in found.pairs:
+        rows.append([_heading(pair.bad), _asked(pair.bad, pair.bad_variables), _said(pair.bad)])
         if pair.good:
-            title = f"Version {pair.good.version}, {iso(pair.good.at)} (answered)"
-            rows.append([title, _asked(pair.good, pair.good_variables), _said(pair.good)])
+            rows.append([_heading(pair.good), _asked(pair.good, pair.good_variables), _said(pair.good)])
     return tag("section", tag("h2", "Conversations"), _table(("", "Asked", "Answered"), rows))
+
+
+def _heading(one: Invocation) -> str:
+    what = ", ".join(WORDS.get(name, name) for name in sorted(one.bad)) or "went well"
+    return f"Version {one.version} ({what})\n{clock(one.at)}"
 
 
 def _asked(one: Invocation, variables: Mapping[str, str]) -> str:
@@ -113,35 +169,29 @@ def _diff(found: Investigation) -> Html | None:
     return tag("section", tag("h2", title), tag("pre", *lines))
 
 
-def _stories(stories: Sequence[Story]) -> Html | None:
+def _stories(stories: Sequence[Story], *, approvals_known: bool) -> Html | None:
     if not stories:
         return None
     rows = [
         [
             str(s.version),
-            _when(s.published_at) + (f" by {s.published_by}" if s.published_by else ""),
-            ", ".join(s.edited_by) or "not known",
-            ", ".join(s.approved_by) or "nobody on record",
-            " ".join(
-                f"{word} {iso(at)}"
-                for word, at in (
-                    ("served from", s.first_served),
-                    ("promoted", s.promoted_at),
-                    ("rolled back", s.rolled_back_at),
-                )
-                if at
-            ),
+            _when(s.published_at) + (f"\nby {s.published_by}" if s.published_by else ""),
+            "\n".join(s.edited_by) or "not known",
+            ", ".join(s.approved_by) or ("nobody on record" if approvals_known else "not known"),
+            "\n".join(f"{word} {clock(at)}" for word, at in s.traffic) or "none known",
             visible(s.description),
         ]
         for s in stories
     ]
     head = ("Version", "Published", "Edited by", "Approved by", "Traffic", "Said to be")
-    return tag("section", tag("h2", "Versions"), _table(head, rows))
+    return tag("section", tag("h2", "Versions"), _table(head, rows, "versions"))
 
 
 def _timeline(timeline: Sequence[Happening]) -> Html:
-    rows = [[iso(h.at), h.source, visible(h.what), visible(h.by)] for h in timeline]
-    body: Child = _table(("When (UTC)", "Source", "What", "Who"), rows) if rows else tag("p", "Nothing happened.")
+    rows = [[clock(h.at), h.source, visible(h.what), visible(h.by)] for h in timeline]
+    body: Child = (
+        _table(("When (UTC)", "Source", "What", "Who"), rows, "timeline") if rows else tag("p", "Nothing happened.")
+    )
     return tag("section", tag("h2", "Timeline"), body)
 
 
@@ -157,6 +207,14 @@ def _calls(title: str, groups: Sequence[CallGroup]) -> Html | None:
     return tag("section", tag("h2", title), _table(head, rows))
 
 
+def _rendered(rendered: Sequence[Rendered]) -> Html | None:
+    if not rendered:
+        return None
+    rows = [[r.name, visible(r.caller) or "not known", f"{r.calls:,}", clock(r.first), clock(r.last)] for r in rendered]
+    head = ("Version", "Caller", "Renderings", "First (UTC)", "Last (UTC)")
+    return tag("section", tag("h2", "Who rendered which version"), _table(head, rows))
+
+
 def _missing(found: Investigation) -> Html | None:
     if not found.missing:
         return None
@@ -164,14 +222,19 @@ def _missing(found: Investigation) -> Html | None:
     return tag("section", tag("h2", "What is missing"), _table(("Source", "What", "Therefore", "Remedy"), rows))
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], name: str = "") -> Html:
+    """A table whose rows become cards on a phone, where each cell is named by its `data-label`."""
+    body = [
+        tag("tr", *(tag("td", cell, class_="wrap", data_label=h or None) for h, cell in zip(head, row, strict=True)))
+        for row in rows
+    ]
     return tag(
         "table",
         tag("thead", tag("tr", *(tag("th", h, scope="col") for h in head))),
-        tag("tbody", *(tag("tr", *(tag("td", cell, class_="wrap") for cell in row)) for row in rows)),
-        class_="results",
+        tag("tbody", *body),
+        class_=f"results {name}".rstrip(),
     )
 
 
 def _when(at: float) -> str:
-    return iso(at) if at else "at a time not known"
+    return clock(at) if at else "at a time not known"

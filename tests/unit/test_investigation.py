@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import html.parser
+import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from promptlane.cli.investigate import show
 from promptlane.cli.times import moment
 from promptlane.domain.errors import InvalidInput, NotFound
-from promptlane.domain.findings import Investigation
-from promptlane.domain.inquiry import AlarmChange, CallGroup, LoggingState, Sampled, TrailEvent, Window
-from promptlane.domain.names import Phase
-from promptlane.fakes import InMemoryRoutes
+from promptlane.domain.findings import Investigation, no_conversations
+from promptlane.domain.inquiry import AlarmChange, CallGroup, Cell, LoggingState, Sampled, TrailEvent, Window
+from promptlane.domain.investigation import investigate
+from promptlane.domain.names import Event, Phase
+from promptlane.domain.prompt import PromptDraft, PromptVersion
+from promptlane.domain.release import Release
+from promptlane.domain.timeline import TimelineEntry
+from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.inquire import inquire
 from promptlane.pages.investigation_page import investigation_page
 from tests.unit.cli_desk import Desk
@@ -29,6 +37,7 @@ from tests.unit.investigation_case import (
     T0,
     Case,
     counts,
+    entry,
     record,
     two_pm,
 )
@@ -405,3 +414,281 @@ def test_times_as_people_type_them() -> None:
     for wrong in ("yesterday-ish", "25:00", "2h30", ""):
         with pytest.raises(InvalidInput, match="is not a time"):
             moment(wrong, now)
+
+
+def rolled_back_to_two(case: Case, at: float, bad: float) -> None:
+    """Version 3 was fine; a rollback put version 2 back, and `bad` of its requests are refused since."""
+    case.releases.append(entry(3, "route/3", at, Event.ROLLED_BACK, version=3, restored=2, phase="watch"))
+    route = case.routes.get(NAME)
+    assert route is not None
+    case.routes = InMemoryRoutes()
+    case.routes.put(
+        replace(route, stable=case.prompts.version(ID, 2).ref, previous=None, phase_since=at), expected=None
+    )
+    case.cells = counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.02, T0, at)}) + counts({2: (bad, at, T0 + 6900)})
+
+
+def test_an_old_version_that_a_rollback_put_back_is_what_changed(case: Case) -> None:
+    """Not "something outside": the version first served long before the time that was read."""
+    rolled_back_to_two(case, T0 + 3000, 0.0)
+    case.cells = counts({3: (0.02, T0 - 7000, T0 + 3000)}) + counts({2: (0.3, T0 + 3000, T0 + 6900)})
+
+    found = asked(case)
+
+    lead = found.leading
+    assert lead is not None
+    assert (lead.kind, lead.version, lead.at) == ("version", 2, T0 + 3000)
+    assert "served again since" in lead.title
+    assert (found.before, found.after) == (3, 2)
+    assert next(s for s in found.stories if s.version == 2).restored_at == T0 + 3000
+
+
+def test_without_a_cause_a_rollback_is_the_newest_change(case: Case) -> None:
+    rolled_back_to_two(case, T0 + 3000, 0.02)
+
+    found = asked(case)
+
+    assert found.leading is None
+    assert (found.before, found.after) == (3, 2)
+
+
+def test_a_stable_version_that_gets_a_canarys_share_back_did_not_begin(case: Case) -> None:
+    """Version 2 was always worse than the canary; taking the canary back changed nothing about it."""
+    case.releases = InMemoryReleases()
+    case.releases.start(Release(f"{ID}-3-1", NAME, T0 - 900, AUTHOR), entry(3, "started", T0 - 900, Event.STARTED))
+    case.releases.append(entry(3, "route/1", T0, Event.CANARY_SHIFTED, version=3, weight=1000, stable=2))
+    case.releases.append(entry(3, "route/2", T0 + 3000, Event.ROLLED_BACK, version=3, restored=2, phase="canary"))
+    case.cells = counts({2: (0.3, T0 - 7000, T0 + 6900), 3: (0.02, T0, T0 + 3000)})
+
+    assert asked(case).leading is None
+
+
+def test_what_was_stable_at_this_release_counts_and_not_at_an_earlier_one(case: Case) -> None:
+    """Version 3 was released long ago against version 1, and again in this window against version 2."""
+    again = f"{ID}-3-2"
+    case.releases.start(Release(again, NAME, T0 - 5, AUTHOR), TimelineEntry(f"{again}/s", again, T0 - 5, Event.STARTED))
+    case.releases.append(entry(3, "route/0", T0 - 90_000, Event.CANARY_SHIFTED, version=3, weight=100, stable=1))
+    case.releases.append(
+        TimelineEntry(
+            f"{again}/r", again, T0 + 10, Event.CANARY_SHIFTED, detail={"version": 3, "weight": 5, "stable": 2}
+        )
+    )
+
+    found = asked(case)
+
+    assert (found.before, found.after) == (2, 3)
+
+
+def version_four(case: Case) -> None:
+    """Version 3 went at half of its requests refused; version 4 is stable, and a fifth of its requests are refused."""
+    draft = PromptDraft(NAME, "amazon.nova-lite-v1:0", ("question",), template="Hi {{question}}")
+    four = case.prompts.publish(draft, prompt_id=ID, description="", at=T0 + 1500)
+    case.releases.append(entry(3, "route/3", T0 + 1800, Event.ROLLED_BACK, version=3, restored=2, phase="watch"))
+    case.releases.start(Release(f"{ID}-4-1", NAME, T0 + 1500, AUTHOR), entry(4, "started", T0 + 1500, Event.STARTED))
+    case.releases.append(entry(4, "route/1", T0 + 3000, Event.CANARY_SHIFTED, version=4, weight=1000, stable=2))
+    case.releases.append(entry(4, "route/2", T0 + 4200, Event.PROMOTED, version=4, previous=2))
+    route = case.routes.get(NAME)
+    assert route is not None
+    case.routes = InMemoryRoutes()
+    two = case.prompts.version(ID, 2).ref
+    case.routes.put(replace(route, stable=four.ref, previous=two, phase_since=T0 + 4200), expected=None)
+    case.cells = counts({2: (0.02, T0 - 7000, T0 + 4200), 3: (0.5, T0, T0 + 1800), 4: (0.2, T0 + 3000, T0 + 6900)})
+
+
+def test_the_remedy_is_for_the_shown_version_that_is_still_served(case: Case) -> None:
+    version_four(case)
+
+    found = asked(case)
+
+    assert [c.version for c in found.causes if c.shown and c.kind == "version"] == [3, 4]
+    assert found.remedy.command == f'promptlane rollback {NAME} --reason "version 4 has 20% refusals (investigate)"'
+    assert found.remedy.says.startswith("Version 3 gets no traffic any more")
+    assert (found.before, found.after) == (2, 4)
+    assert any("Version 4 has 20% refusals" in s for s in found.to_dict()["summary"])
+
+
+def test_a_shown_deletion_is_ended_by_a_restore(case: Case) -> None:
+    case.trail.append(TrailEvent("DeletePrompt", T0 + 3000, EDITOR, "IAMUser", ID, 3))
+    case.cells = [
+        replace(c, bad=c.requests) if c.metric == "Error" and c.version == 3 and c.at >= T0 + 3000 else c
+        for c in counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.02, T0, T0 + 6900)})
+    ]
+
+    assert asked(case).remedy.command == f"promptlane restore {NAME} 3"
+
+
+def test_a_version_on_the_holdback_is_not_rolled_back_to_everybody(case: Case) -> None:
+    """In watch, version 2 is worse than the new stable: a rollback would give it to everybody."""
+    route = case.routes.get(NAME)
+    assert route is not None
+    case.routes = InMemoryRoutes()
+    case.routes.put(replace(route, phase=Phase.WATCH, watch_until=NOW + 60), expected=None)
+    case.releases.append(entry(2, "route/9", T0 - 4500, Event.CANARY_SHIFTED, version=2, weight=5000, stable=1))
+    case.cells = counts({3: (0.02, T0 - 7000, T0 + 6900), 2: (0.3, T0 - 4400, T0 + 6900)})
+
+    remedy = asked(case).remedy
+
+    assert (remedy.command, "give it to everybody" in remedy.says) == ("", True)
+
+
+def test_an_outside_rise_that_a_version_explains_is_said_to_explain_less(case: Case) -> None:
+    outside = [c for c in asked(case).causes if c.kind == "outside"]
+
+    assert len(outside) == 1
+    assert "explains the same rise less well" in outside[0].title
+    assert "Version 3 explains that rise" in outside[0].because[0]
+    assert not outside[0].shown
+
+
+def test_impossible_counts_are_left_out_and_said(case: Case) -> None:
+    case.cells += [Cell(T0 + 60, 120, 3, "Refusal", 1, 5), Cell(T0 + 60, 120, 2, "Error", 4, -1)]
+
+    found = asked(case)
+
+    assert "2 period(s) of version 2, 3 count more bad events than requests" in gaps(found)
+    assert found.leading is not None
+    assert all(0 <= c.bad <= c.requests for c in found.facts.cells)
+
+
+def lose(case: Case, version: int) -> None:
+    """Bedrock has this version no more."""
+    present = case.prompts.version
+
+    def read(prompt_id: str, number: int) -> PromptVersion:
+        if number == version:
+            raise NotFound(f"prompt {prompt_id} has no version {number}")
+        return present(prompt_id, number)
+
+    case.prompts.version = read  # type: ignore[method-assign]
+
+
+def test_editors_of_a_version_that_is_gone_are_not_credited_to_the_next(case: Case) -> None:
+    """Version 2's snapshot is gone; its CreatePromptVersion tells where its edits end."""
+    other = "arn:aws:iam::111122223333:user/ada"
+    lose(case, 2)
+    case.trail = [
+        TrailEvent("UpdatePrompt", T0 - 90_000, other, "IAMUser", ID),
+        TrailEvent("CreatePromptVersion", T0 - 89_000, other, "IAMUser", ID, 2),
+        *case.trail,
+    ]
+
+    stories = {s.version: s for s in asked(case, T0 - 95_000).stories}
+
+    assert stories[3].edited_by == (EDITOR,)
+
+
+def test_without_any_event_the_nearest_lower_version_bounds_the_edits(case: Case) -> None:
+    lose(case, 2)
+    case.trail = [TrailEvent("UpdatePrompt", T0 - 86_400 * 3 - 100, "before-version-1", "IAMUser", ID), *case.trail]
+
+    stories = {s.version: s for s in asked(case, T0 - 86_400 * 4).stories}
+
+    assert stories[3].edited_by == (EDITOR,)
+
+
+def test_a_missing_text_is_said_with_where_it_may_be(case: Case) -> None:
+    lose(case, 2)
+
+    diff = "\n".join(asked(case).diff)
+
+    assert "The text of version 2 is missing" in diff
+    assert f"archive/{ID}/2.json" in diff
+    assert f"promptlane restore {NAME} 2" in diff
+
+
+def test_calls_are_shown_to_have_no_conversation(case: Case) -> None:
+    case.records = {}
+
+    found = asked(case)
+
+    assert "none of version 3 shows what went wrong" in no_conversations(found)
+    assert no_conversations(found) in html_text(investigation_page(found))
+    assert no_conversations(asked(two_pm())) == ""
+
+
+def html_text(page: str) -> str:
+    reader = _Texts()
+    reader.feed(page)
+    return "".join(reader.texts)
+
+
+class _Texts(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_unknown_approvals_are_not_called_absent(case: Case) -> None:
+    facts = asked(case).facts
+    blind = investigate(replace(facts, releases=(), entries=(), releases_known=False))
+
+    told = " ".join(blind.to_dict()["summary"])
+
+    assert "approvals not known" in told
+    assert "no approval on record" not in told
+    assert "nobody on record" not in html_text(investigation_page(blind))
+
+
+def printed(case: Case, width: int) -> str:
+    out = io.StringIO()
+    show(Console(file=out, width=width, highlight=False, soft_wrap=True), asked(case), None)
+    return out.getvalue()
+
+
+def test_the_terminal_breaks_no_time_and_no_source(case: Case) -> None:
+    case.alarms = [AlarmChange("promptlane/x/stable/Refusal", T0 + 700, "OK", "ALARM", "Threshold Crossed " * 9)]
+
+    lines = printed(case, 80).splitlines()
+
+    command = next(line for line in lines if line.startswith("promptlane rollback"))
+    assert command.endswith('(investigate)"')
+    assert lines[lines.index(command) - 1] == ""
+    assert all(len(line) <= 80 for line in lines if line != command)
+    timeline = [line for line in lines if line.startswith("  10-09 ")]
+    assert len(timeline) == len(asked(case).timeline)
+    assert all(re.match(r"  \d\d-\d\d \d\d:\d\d:\d\d (cloudtrail|release|alarm) ", line) for line in timeline)
+
+
+def test_the_terminal_shows_versions_callers_and_renderings(case: Case) -> None:
+    arn = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
+    facts = asked(case).facts
+    seen = [
+        TrailEvent("RenderPrompt", T0 + 50, EDITOR, "IAMUser", arn),
+        TrailEvent("RenderPrompt", T0 + 60, EDITOR, "IAMUser", arn),
+        TrailEvent("RenderPrompt", T0 + 70, "app", "AssumedRole", f"{arn}:3", 3),
+    ]
+    outside = (CallGroup("", "", EDITOR, "amazon.nova-lite-v1:0", "Converse", 17, first=T0 + 5),)
+    found = investigate(replace(facts, trail=(*facts.trail, *seen), outside=outside))
+    out = io.StringIO()
+    show(Console(file=out, width=120, highlight=False), found, None)
+
+    told = " ".join(out.getvalue().split())
+
+    assert "3 published 2025-10-09 06:00:00 by user/author; edited by user/grace; approved by support-lead" in told
+    assert "17 of amazon.nova-lite-v1:0 (Converse) by user/grace" in told
+    assert "Who rendered which version 2 of DRAFT by user/grace" in told
+    assert [(r["version"], r["calls"]) for r in found.to_dict()["rendered"]] == [("DRAFT", 2), (3, 1)]
+    assert "Who rendered which version" in html_text(investigation_page(found))
+    assert not [h for h in found.timeline if "RenderPrompt" in h.what]
+
+
+def test_a_tiny_chance_is_printed_as_a_bound(case: Case) -> None:
+    found = asked(case)
+
+    assert "chance < 1e-6" in " ".join(printed(case, 80).split())
+    assert found.to_dict()["causes"][0]["contrast"]["chance"] < 1e-20
+
+
+def test_a_since_in_the_future_is_refused_in_words(case: Case) -> None:
+    desk = Desk()
+    desk.now = NOW
+    deployment = desk.connect()
+    deployment.made["sources"] = case.sources()
+    desk.connect = lambda: deployment  # type: ignore[method-assign]
+
+    refused = desk.json("investigate", NAME, "--since", "2099-01-01T00:00", exit_code=1)["error"]["message"]
+
+    assert "--since 2099-01-01T00:00 is in the future" in refused
