@@ -133,7 +133,7 @@ SAVED: Final = (
         "detector that the canary uses.",
         f"""fields {_SAID} as answered, coalesce(requestMetadata.version, "{ABSENT}") as version
 | {RECORDS} and ispresent(requestMetadata.prompt)
-| parse answered /(?i)(?<refusal>(can(no|')t|unable to|not able to|won't) (help|assist|provide|answer|do that))/
+| parse answered /(?i)(?<refusal>(?:can(?:no|')t|unable to|not able to|won't) (?:help|assist|provide|answer|do that))/
 | stats count(*) as calls, count(refusal) as refusals, 100 * count(refusal) / count(*) as percent
   by requestMetadata.prompt, version, bin(5m)
 | sort percent desc""",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.invocation import read_record, variables_in
-from promptlane.domain.queries import SAVED, calls_of, quoted
+from promptlane.domain.queries import SAVED, calls_of, quoted, records_of
 from tests.unit.investigation_case import SORRY, T0, TEMPLATE, record
 
 PLAIN = st.text(st.characters(exclude_characters="{}\n:Q", exclude_categories=("Cs",)), max_size=30)
@@ -72,10 +72,33 @@ def test_a_text_of_another_template_gives_no_variables() -> None:
     assert variables_in("", "Something") == {}
 
 
+def test_a_request_that_is_not_rendered_shows_its_variables() -> None:
+    variables = {"name": {"text": "Ada"}, "question": {"text": "Where is it?"}, "odd": "x"}
+
+    assert read_record(record(3, T0, "x", "y", input={"inputBodyJson": {"promptVariables": variables}})).sent == (
+        "Ada\nWhere is it?"
+    )
+    both = {"promptVariables": variables, "messages": [{"role": "user", "content": [{"text": "And now?"}]}]}
+    assert read_record(record(3, T0, "x", "y", input={"inputBodyJson": both})).sent == "And now?"
+
+
+@pytest.mark.parametrize(
+    ("stop", "bad"), [("refusal", {"Refusal"}), ("malformed_tool_use", {"Error"}), ("content_filtered", {"Refusal"})]
+)
+def test_a_stop_reason_counts_as_it_does_for_the_canary(stop: str, bad: set[str]) -> None:
+    assert read_record(record(3, T0, "x", "", output={"outputBodyJson": {"stopReason": stop}})).bad == bad
+
+
 def test_hostile_names_cannot_leave_their_literal() -> None:
     assert quoted("support-assistant") == '"support-assistant"'
     with pytest.raises(InvalidInput, match="Logs Insights"):
         calls_of('x" or 1 = 1 | limit 1 #')
+
+
+@pytest.mark.parametrize("value", ['a/ | limit 1 #"', "a.*", "(a)", "a\\", "a{2}", "a|b"])
+def test_hostile_names_cannot_leave_their_expression(value: str) -> None:
+    with pytest.raises(InvalidInput, match="Logs Insights"):
+        records_of(value, 1, 10)
 
 
 def test_saved_queries_have_names_of_their_own() -> None:
