@@ -99,6 +99,7 @@ def test_investigate_names_the_change_its_people_its_harm_and_its_end(
     assert "Release Promoted: version 2" in whats
     assert not [m for m in answer["missing"] if m["source"] == "invocation log"]
     assert {c["version"] for c in answer["calls"]} == {"1", "2"}
+    assert {r["version"] for r in answer["rendered"]} == {1, 2}, "the trail's log files were not read"
     page = report.read_text()
     assert "<polyline" in page
     assert "<script" not in page
