@@ -113,6 +113,15 @@ def test_glob_parse_dedup_display_and_limit() -> None:
     assert len(rows("fields @message | limit 2")) == 2
 
 
+def test_rows_without_a_key_are_grouped_by_what_stands_for_it() -> None:
+    query = 'fields coalesce(requestMetadata.none, requestMetadata.track, "-") as track | stats count(*) as n by track'
+    without = {**RECORDS[0], "@message": "{}"}
+    assert rows(query, [*RECORDS, without]) == [
+        {"track": "-", "n": "1"}, {"track": "stable", "n": "2"}, {"track": "canary", "n": "2"},
+    ]  # fmt: skip
+    assert rows("stats count(*) as n by requestMetadata.track", [without]) == []
+
+
 def test_the_latest_and_distinct_values() -> None:
     query = f"stats count_distinct(requestMetadata.track) as tracks, latest({TEXT}) as last, max(@timestamp) as at"
     assert rows(query) == [{"tracks": "2", "last": "Sure", "at": "2026-11-22 17:02:00.000"}]
