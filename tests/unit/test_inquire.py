@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from unittest.mock import MagicMock
 
 import pytest
 
+from promptlane.aws.trail_files import TrailFiles
+from promptlane.cli.deployment import Deployment
+from promptlane.cli.investigate import sources as sources_of
+from promptlane.cli.session import Session
 from promptlane.domain.errors import NotFound
 from promptlane.domain.findings import Investigation
 from promptlane.domain.inquiry import CallGroup, LoggingState, TrailAnswer, TrailEvent, Window
@@ -48,6 +53,31 @@ def asked(case: Case, since: float = T0 - 4000, until: float = NOW, prompt: str 
 
 def gaps(found: Investigation) -> str:
     return "\n".join(f"{m.source}: {m.what}; {m.therefore}" for m in found.missing)
+
+
+# Where the command line looks
+
+
+def test_our_trails_files_are_found_without_asking_for_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    s3, other = MagicMock(), MagicMock()
+    s3.get_paginator.return_value.paginate.return_value = []
+    monkeypatch.setattr("promptlane.aws.clients.client", lambda service: s3 if service == "s3" else other)
+    monkeypatch.setattr("promptlane.aws.clients.resource", lambda service: other)
+    resources = {
+        "trail": "promptlane", "audit_bucket": "audit", "route_table": "routes", "release_table": "releases",
+        "state_machine_arn": "arn:aws:states:eu-west-1:111122223333:stateMachine:release",
+    }  # fmt: skip
+
+    archive = sources_of(Session(lambda: Deployment("promptlane", resources))).archive
+    without = sources_of(Session(lambda: Deployment("promptlane", {**resources, "trail": ""}))).archive
+
+    assert without is None
+    assert isinstance(archive, TrailFiles)
+    archive.events(ID, Window(T0, T0 + 60))
+    asked_for = s3.get_paginator.return_value.paginate.call_args.kwargs
+    assert (asked_for["Bucket"], asked_for["Prefix"]) == (
+        "audit", "AWSLogs/111122223333/CloudTrail/eu-west-1/2025/10/09/111122223333_CloudTrail_eu-west-1_",
+    )  # fmt: skip
 
 
 # Renderings and calls
