@@ -156,7 +156,8 @@ def _log_odds(pair: tuple[int, int]) -> float:
 
 def _time_explains(cells: Sequence[Cell], version: int, pooled: Contrast) -> bool:
     """Whether a steady rise, or one moment, explains the pooled counts of a metric as well as the version does."""
-    if beyond_slope(cells, lambda c: c.version == version) < _BEYOND:
+    beyond = beyond_slope(cells, lambda c: c.version == version)
+    if beyond is not None and beyond < _BEYOND:
         return True
     at, _ = best_moment(cells, pooled.metric)
     step = contrast(cells, lambda c: c.at >= at, metric=pooled.metric, tried=1)

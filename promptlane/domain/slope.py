@@ -15,8 +15,11 @@ from .inquiry import Cell
 _LEAST_RATE: Final = 1e-6
 
 
-def beyond_slope(cells: Sequence[Cell], exposed: Callable[[Cell], bool]) -> float:
-    """Evidence in nats (z²/2) that exposed cells of one metric are worse than the line tells; 0 when they are not."""
+def beyond_slope(cells: Sequence[Cell], exposed: Callable[[Cell], bool]) -> float | None:
+    """Evidence in nats (z²/2) that exposed cells of one metric are worse than the line tells; 0 when they are not.
+
+    None where the two cannot be told apart at all: fewer than four cells, or exposed and the line are the same thing.
+    """
     cells = [c for c in cells if c.requests]
     weights = [float(c.requests) for c in cells]
     times = [c.at + c.seconds / 2 for c in cells]
@@ -25,7 +28,7 @@ def beyond_slope(cells: Sequence[Cell], exposed: Callable[[Cell], bool]) -> floa
     beside, over = _residuals(weights, times, marked), _residuals(weights, times, rates)
     room = sum(w * b * b for w, b in zip(weights, beside, strict=True))
     if room < 1e-9 * sum(weights) or len(cells) < 4:
-        return 0.0  # exposed and the line are the same thing
+        return None
     level = sum(w * b * r for w, b, r in zip(weights, beside, over, strict=True)) / room
     if level <= 0:
         return 0.0

@@ -174,3 +174,11 @@ def test_within_versions_nothing_rises_when_a_worse_one_takes_over() -> None:
 
     assert within is not None
     assert not within[1].convincing
+
+
+def test_in_two_periods_a_version_that_took_over_is_still_named() -> None:
+    """No line can be drawn through two points and a level beside it; the cause says that it was never side by side."""
+    found = version_contrast([cell(0, 2, 200, 2), cell(60, 3, 200, 60)], 3, metric="Refusal", tried=6)
+
+    assert found is not None
+    assert (found.basis, found.convincing) == ("pooled", True)
