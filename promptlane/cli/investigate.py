@@ -194,7 +194,7 @@ def _story(story: Story, found: Investigation) -> str:
 
 
 def _name(arn: str) -> str:
-    """The part of an ARN that people know: `user/grace`, `assumed-role/App/i-1`."""
+    """The part of an ARN that people know: `user/editor`, `assumed-role/App/i-1`."""
     return one_line(arn.split(":", 5)[-1] if arn.startswith("arn:") else arn or "unknown", 80)
 
 

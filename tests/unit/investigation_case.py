@@ -33,7 +33,7 @@ T0 = NOW - 7200
 ID = "PROMPT0001"
 NAME = "support-assistant"
 AUTHOR = "arn:aws:iam::111122223333:user/author"
-EDITOR = "arn:aws:iam::111122223333:user/grace"
+EDITOR = "arn:aws:iam::111122223333:user/editor"
 TEMPLATE = "You help customers.\nQuestion: {{question}}\nAnswer:"
 STRICT = "You help customers. Decline what is not about orders.\nQuestion: {{question}}\nAnswer:"
 

@@ -667,9 +667,9 @@ def test_the_terminal_shows_versions_callers_and_renderings(case: Case) -> None:
 
     told = " ".join(out.getvalue().split())
 
-    assert "3 published 2025-10-09 06:00:00 by user/author; edited by user/grace; approved by support-lead" in told
-    assert "17 of amazon.nova-lite-v1:0 (Converse) by user/grace" in told
-    assert "Who rendered which version 2 of DRAFT by user/grace" in told
+    assert "3 published 2025-10-09 06:00:00 by user/author; edited by user/editor; approved by support-lead" in told
+    assert "17 of amazon.nova-lite-v1:0 (Converse) by user/editor" in told
+    assert "Who rendered which version 2 of DRAFT by user/editor" in told
     assert [(r["version"], r["calls"]) for r in found.to_dict()["rendered"]] == [("DRAFT", 2), (3, 1)]
     assert "Who rendered which version" in html_text(investigation_page(found))
     assert not [h for h in found.timeline if "RenderPrompt" in h.what]
