@@ -204,7 +204,7 @@ def test_a_stream_that_trickles_beyond_the_requests_time_is_ended(server: Bedroc
             wire.words("more ", every=0.1)
 
     server.play = {"1": trickle}
-    world = World(server, timeout=0.6, shield=False)
+    world = World(server, timeout=2.0, shield=False)
     with pytest.raises(StreamInterrupted, match="longer than the request may take"):
         list(world.client.converse_stream("greeter", unit=world.unit("stable")))
     assert world.fuse("Error", "stable") == (1, 1)
