@@ -12,7 +12,6 @@ from .housekeeping import archive_key
 from .inquiry import Gathered, Missing
 from .provenance import stories_of, timeline_of
 from .remedies import acting, remedy_of
-from .route import Route
 from .suspects import ranked
 from .traffic import beginning, givings
 
@@ -112,9 +111,3 @@ def _doubts(facts: Gathered, stories: Sequence[Story]) -> Iterator[Missing]:
             "versions cannot be compared; only changes over time can",
             "choose an earlier --since",
         )
-
-
-def serving(route: Route | None) -> set[int]:
-    """Versions that the route names."""
-    refs = (route.stable, route.previous, route.canary) if route else ()
-    return {ref.version for ref in refs if ref is not None}
