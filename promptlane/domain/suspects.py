@@ -108,8 +108,8 @@ def _evidence(cells: Sequence[Cell], version: int, best: Contrast) -> Iterator[s
     yield f"{counts}; {explains}"
     if shared := sum(s.exposed[0] for s in side_by_side(cells, version, best.metric)):
         yield (
-            f"Only {shared:,} requests of it were served in the same periods as another version, too few to compare, "
-            "so a change outside of Promptlane at the same time cannot be told apart."
+            f"{shared:,} requests of it were served in the same periods as another version; they alone show no "
+            "difference, so a change outside of Promptlane at the same time cannot be told apart."
         )
     else:
         yield (
