@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.deployment import Deployment, prompt_folders
 
+# How long an example takes is the machine's affair; what is fast enough, the benchmarks say.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the deployed stacks share one process, so that they share one deployment."""
+    """Tests of the deployed stacks share one process, and so one deployment, unless they name another group."""
     for item in items:
-        if "deployed" in getattr(item, "fixturenames", ()):
+        if "deployed" in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("deployed"))
 
 

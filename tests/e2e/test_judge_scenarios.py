@@ -21,6 +21,8 @@ from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.timeline import TimelineEntry
 from tests.deployment import Deployment
 
+pytestmark = pytest.mark.xdist_group("deployed, with traffic")
+
 REFUSAL = "I'm sorry, but I can't help with that request."
 ANSWER = "Your order left our warehouse this morning and arrives on Friday."
 

@@ -168,7 +168,7 @@ def test_two_versions_at_once_and_duplicate_events(deployed: Deployment) -> None
     deployed.wait(lambda: deployed.tables.release(third), "the newest waiting version did not start")
     superseded = deployed.ended(second)
     assert superseded.outcome is Outcome.SUPERSEDED
-    assert waiting() == set()
+    deployed.wait(lambda: waiting() == set(), "versions are still said to wait")
 
 
 def test_a_deployment_in_the_middle_of_a_canary(deployed: Deployment) -> None:

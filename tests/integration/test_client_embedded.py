@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -109,9 +108,7 @@ def test_a_release_is_answered_counted_and_rolled_back_through_the_client(
             client.route("nobody", "u1")
         assert client.route(deployed.prompt_id, "u1").version == again[1]  # by id
         deployed.put(weight=0)
-        written = time.monotonic()
         eventually(lambda: {client.route(PROMPT, f"u{i}").version for i in range(30)} == {1}, 5, 0.01)
-        assert time.monotonic() - written < 5
     streamed = again[1]
     for version, count in by_version.items():
         expected = count + (version == streamed)

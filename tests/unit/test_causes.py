@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.causes import (
@@ -28,7 +28,6 @@ def cell(at: float, version: int, requests: int, bad: int) -> Cell:
     return Cell(at, 60, version, "Refusal", requests, bad)
 
 
-@settings(deadline=None)
 @given(PAIR, PAIR)
 def test_a_ratio_is_never_negative_and_only_for_the_worse_side(one: tuple[int, int], other: tuple[int, int]) -> None:
     there, back = log_ratio(one, other), log_ratio(other, one)
@@ -45,7 +44,6 @@ def test_a_ratio_is_half_the_g_statistic() -> None:
     assert log_ratio((100, 30), (100, 10)) == pytest.approx(g / 2)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 6), st.floats(0.01, 0.5), st.integers(0, 10_000))
 def test_chance_is_an_upper_bound_where_nothing_happened(versions: int, rate: float, seed: int) -> None:
     """The bound is tested below by its frequency; here: it is a probability and grows with what was tried."""

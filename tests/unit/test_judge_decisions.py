@@ -116,7 +116,7 @@ impossible = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(bad=impossible, at=st.integers(0, 149), in_trial=st.booleans())
 def test_impossible_counts_are_left_out_and_noted(bad: Arm, at: int, in_trial: bool) -> None:
     blocks = minutes(150, 90, 0.01, 10, 0.01)
@@ -127,7 +127,7 @@ def test_impossible_counts_are_left_out_and_noted(bad: Arm, at: int, in_trial: b
     assert any("impossible" in note for note in found.notes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(allow_nan=True, allow_infinity=True), st.integers(-5, 50), st.integers(-5, 50),
                           st.integers(-5, 50), st.integers(-5, 50)), max_size=30), st.floats(0, 2e9))  # fmt: skip
 def test_whatever_comes_in_the_judge_answers(rows: list[tuple[float, int, int, int, int]], now: float) -> None:

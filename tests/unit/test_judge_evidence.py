@@ -152,7 +152,7 @@ def slow_advance(blocks: list[Block], margin_abs: float, margin_rel: float) -> D
 arms = st.integers(0, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, min(n, 12))))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(counts=st.lists(st.tuples(arms, arms), min_size=1, max_size=4), gap=st.sampled_from([60.0, 2000.0]))
 def test_agrees_with_a_slow_independent_implementation(
     counts: list[tuple[tuple[int, int], tuple[int, int]]], gap: float

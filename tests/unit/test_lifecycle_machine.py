@@ -379,7 +379,6 @@ TestLifecycle = Lifecycle.TestCase
 TestLifecycle.settings = settings(
     max_examples=max(1, STEPS // 200),
     stateful_step_count=200,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )

@@ -37,7 +37,7 @@ def test_every_reviewer_gets_an_own_link() -> None:
     assert len({world.link(who) for who in (LEAD, QUALITY, LEGAL)}) == 3
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.text(max_size=300),
     st.sampled_from(["p", "p" * 100]),

@@ -333,7 +333,7 @@ def test_markup_in_prompt_name_description_and_reason_stays_text() -> None:
     assert "<script>alert(1)</script>" in other.text
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(max_size=200), st.text(max_size=80), st.text(min_size=1, max_size=100))
 def test_no_text_becomes_markup(template: str, description: str, reason: str) -> None:
     w = World(ReviewPolicy((LEAD, QUALITY), quorum=2), new=replace(NEW, template=template), description=description)

@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.inquiry import Cell
@@ -39,13 +39,11 @@ def tail(strata: list[Stratum]) -> float:
     return sum(chance for total, chance in sums.items() if total >= sum(s.exposed[1] for s in strata))
 
 
-@settings(deadline=None)
 @given(STRATA)
 def test_the_bound_holds_exactly_for_any_counts(strata: list[Stratum]) -> None:
     assert tail(strata) <= math.exp(-evidence(strata)) * (1 + 1e-9)
 
 
-@settings(deadline=None)
 @given(STRATA)
 def test_evidence_is_for_the_worse_side_only(strata: list[Stratum]) -> None:
     back = [Stratum(s.others, s.exposed) for s in strata]
