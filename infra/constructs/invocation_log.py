@@ -76,7 +76,7 @@ class InvocationLog(Construct):
             "LargeBodies",
             encryption=s3.BucketEncryption.KMS,
             encryption_key=self._key,
-            bucket_key_enabled=True,
+            bucket_key_enabled=False,  # with one, whoever writes may need kms:Decrypt, which Bedrock is not given
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,

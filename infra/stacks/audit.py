@@ -39,7 +39,7 @@ class AuditStack(Stack):
         self._bucket_arn = str(self.export_value(self.bucket.bucket_arn))
         self._trail_arn = self.format_arn(service="cloudtrail", resource="trail", resource_name=config.name)
         self._let_trail_write()
-        self._only_copiers_write()
+        self._let_nobody_else_write()
         selectors = self._selectors()
         if selectors:
             trail = cloudtrail.CfnTrail(
@@ -148,11 +148,12 @@ class AuditStack(Stack):
         accept_finding(bucket, "S1", "Is itself the audit log; access to it is in the trail where data events are on.")
         return bucket
 
-    def _only_copiers_write(self) -> None:
-        """Whatever somebody's own policies allow: the first copy of an entry counts, so nobody may plant one.
+    def _let_nobody_else_write(self) -> None:
+        """Whatever somebody's own policies allow: what was written first counts, so nobody may plant anything.
 
-        By name, since the roles are made in a stack that needs this one.
+        The copiers by name, since their roles are made in a stack that needs this one.
         """
+        writing = ["s3:PutObject", "s3:ReplicateObject"]
         roles = [
             f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._config.name}-pipeline-{verb}Role*"
             for verb in ("Relay", "Housekeep")
@@ -162,9 +163,19 @@ class AuditStack(Stack):
                 sid="OnlyRelayAndHousekeepCopy",
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
-                actions=["s3:PutObject"],
+                actions=writing,
                 resources=[self.bucket.arn_for_objects(_TIMELINES)],
                 conditions={"ArnNotLike": {"aws:PrincipalArn": roles}},
+            )
+        )
+        self.bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="OnlyCloudTrailWritesLogFiles",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=writing,
+                resources=[self.bucket.arn_for_objects("AWSLogs/*")],
+                conditions={"StringNotEquals": {"aws:PrincipalServiceName": "cloudtrail.amazonaws.com"}},
             )
         )
 

@@ -25,8 +25,11 @@ class BedrockLogging:
         return answer.get("loggingConfig") or None
 
     def write(self, configuration: Mapping[str, Json]) -> None:
+        """Kinds of data that this SDK cannot name yet are left out where they are off: unnamed, they are off too."""
+        known = self._bedrock.meta.service_model.shape_for("LoggingConfig").members
+        told = {name: value for name, value in configuration.items() if name in known or value is not False}
         with translated("setting up model invocation logging"):
-            self._bedrock.put_model_invocation_logging_configuration(loggingConfig=dict(configuration))
+            self._bedrock.put_model_invocation_logging_configuration(loggingConfig=told)
 
     def clear(self) -> None:
         with translated("switching model invocation logging off"):

@@ -3,6 +3,9 @@
 A file is named by the minute of its delivery, `AWSLogs/<account>/CloudTrail/<region>/YYYY/MM/DD/<account>_CloudTrail_
 <region>_YYYYMMDDTHHMMZ_<16 characters>.json.gz`, and holds events of up to about 15 minutes before. Files are read
 newest first, so that a bound leaves out the oldest ones. Digests are in a folder of their own.
+
+Each file is read in the version that was written first, also where a marker hides it: the bucket's lock keeps that one
+as CloudTrail delivered it, whatever somebody put or deleted over it.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from promptlane.domain.errors import PromptlaneError, Unauthorized
@@ -36,10 +41,11 @@ _NAMES: Final = (*CALL_EVENTS, *RENDER_EVENTS)
 
 
 class _File(NamedTuple):
-    """A log file; `at` is the minute of its delivery, epoch seconds."""
+    """A log file; `at` is the minute of its delivery, epoch seconds; `version` the one that was written first."""
 
     at: float
     key: str
+    version: str
 
 
 class _Content(NamedTuple):
@@ -110,22 +116,21 @@ class TrailFiles:
     def _of_day(self, day: float, first: float, last: float) -> Iterator[_File]:
         folder = f"{self._folder}{_stamp(day, '%Y/%m/%d')}/"
         with translated(f"listing the trail's log files in {self._bucket}"):
-            pages = self._s3.get_paginator("list_objects_v2").paginate(
+            pages = self._s3.get_paginator("list_object_versions").paginate(
                 Bucket=self._bucket,
                 Prefix=folder + self._start,
-                StartAfter=f"{folder}{self._start}{_stamp(first, '%Y%m%dT%H%M')}",
+                KeyMarker=f"{folder}{self._start}{_stamp(first, '%Y%m%dT%H%M')}",
             )
-            for page in pages:
-                for item in page.get("Contents", []):
-                    if match := _DELIVERED.search(item["Key"]):
-                        at = datetime.strptime(match[1], "%Y%m%dT%H%M").replace(tzinfo=UTC).timestamp()
-                        if at > last:
-                            return  # keys of a day are in the order of time
-                        yield _File(at, str(item["Key"]))
+            for key, version in _written_first(pages):
+                if match := _DELIVERED.search(key):
+                    at = datetime.strptime(match[1], "%Y%m%dT%H%M").replace(tzinfo=UTC).timestamp()
+                    if at > last:
+                        return  # keys of a day are in the order of time
+                    yield _File(at, key, version)
 
     def _read(self, file: _File, prompt_id: str, window: Window, models: Sequence[str]) -> _Content:
         try:
-            raw = self._unpacked(file.key)
+            raw = self._unpacked(file)
             wanted = [name.encode() for name in (prompt_id, *(m.rsplit("/", 1)[-1] for m in models)) if name]
             if not any(name in raw for name in wanted):
                 return _Content([], size=len(raw))
@@ -138,13 +143,22 @@ class TrailFiles:
         mine = [e for e in events if window.holds(e.at) and is_about(e, prompt_id, "", models)]
         return _Content(mine, odd, len(raw))
 
-    def _unpacked(self, key: str) -> bytes:
-        with translated(f"reading {key}"):
-            packed: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read(_MOST_FILE)
+    def _unpacked(self, file: _File) -> bytes:
+        with translated(f"reading {file.key}"):
+            found = self._s3.get_object(Bucket=self._bucket, Key=file.key, VersionId=file.version)
+            packed: bytes = found["Body"].read(_MOST_FILE)
         raw = gzip.GzipFile(fileobj=io.BytesIO(packed)).read(_MOST_FILE + 1)
         if len(raw) > _MOST_FILE:
-            raise ValueError(f"{key} is larger than {_MOST_FILE} bytes")
+            raise ValueError(f"{file.key} is larger than {_MOST_FILE} bytes")
         return raw
+
+
+def _written_first(pages: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """(key, version) of each key's oldest version: S3 lists the versions of a key together, newest first."""
+    listed = (version for page in pages for version in page.get("Versions", []))
+    for key, versions in groupby(listed, itemgetter("Key")):
+        *_, oldest = versions
+        yield str(key), str(oldest["VersionId"])
 
 
 def _stamp(at: float, form: str) -> str:

@@ -170,10 +170,38 @@ def test_what_is_no_longer_locked_goes_and_no_copy_that_went_is_put_again(synthe
     assert '"audit_retention_days":"365"' in text(record["Value"]).replace("\\", "")
 
 
+WRITING = ["s3:PutObject", "s3:ReplicateObject"]
+
+
+def test_nobody_but_cloudtrail_may_put_a_log_file(synthesized: Synthesized) -> None:
+    policy = synthesized.one("AWS::S3::BucketPolicy", "/Trails/")[2]["PolicyDocument"]["Statement"]
+    (deny,) = [s for s in policy if s.get("Sid") == "OnlyCloudTrailWritesLogFiles"]
+    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", {"AWS": "*"}, WRITING)
+    assert "/AWSLogs/*" in text(deny["Resource"])
+    assert deny["Condition"] == {"StringNotEquals": {"aws:PrincipalServiceName": "cloudtrail.amazonaws.com"}}
+
+
+def test_bedrock_writes_the_large_bodies_of_this_account_alone(synthesized: Synthesized) -> None:
+    """Without a bucket key, for the reason that the trail's bucket has none."""
+    _, _, bucket = synthesized.one("AWS::S3::Bucket", "/LargeBodies/")
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert not encryption.get("BucketKeyEnabled")
+    in_bucket = synthesized.one("AWS::S3::BucketPolicy", "/LargeBodies/")[2]["PolicyDocument"]["Statement"]
+    in_key = synthesized.one("AWS::KMS::Key", "promptlane-audit/Key/")[2]["KeyPolicy"]["Statement"]
+    for statements, sid, action in (
+        (in_bucket, "BedrockWritesLargeBodies", "s3:PutObject"),
+        (in_key, "BedrockEncrypts", "kms:GenerateDataKey"),
+    ):
+        (allow,) = [s for s in statements if s.get("Sid") == sid]
+        assert (allow["Principal"], allow["Action"]) == ({"Service": "bedrock.amazonaws.com"}, action)
+        assert allow["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        assert ":bedrock:" in text(allow["Condition"]["ArnLike"]["aws:SourceArn"])
+
+
 def test_only_relay_and_housekeep_may_put_a_copy_of_a_timeline(synthesized: Synthesized) -> None:
     policy = synthesized.one("AWS::S3::BucketPolicy", "/Trails/")[2]["PolicyDocument"]["Statement"]
     (deny,) = [s for s in policy if s.get("Sid") == "OnlyRelayAndHousekeepCopy"]
-    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", {"AWS": "*"}, "s3:PutObject")
+    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", {"AWS": "*"}, WRITING)
     assert "/timeline/*" in text(deny["Resource"])
     patterns = deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
     for verb, pattern in zip(("relay", "housekeep"), patterns, strict=True):

@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.invocation_logging import handler
+from promptlane.aws.model_logging import BedrockLogging
 from promptlane.domain.errors import InvalidInput, PromptlaneError, Unauthorized, Unavailable
 from promptlane.lifecycle.observe import ForeignLogging, switch_back, switch_on
 
@@ -93,6 +96,21 @@ def test_one_that_equals_ours_is_taken_over_and_given_back() -> None:
     switch_back(switch, memory)
 
     assert switch.present == found
+
+
+def test_an_sdk_that_cannot_name_a_kind_of_data_yet_leaves_it_out() -> None:
+    """The Lambda runtime brings its own SDK, which may be older than what Bedrock can log."""
+    bedrock = botocore.session.get_session().create_client(
+        "bedrock", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    description = bedrock.meta.service_model._service_description["shapes"]["LoggingConfig"]["members"]
+    del description["audioDataDeliveryEnabled"]
+    with Stubber(bedrock) as stub:
+        told = {k: v for k, v in OURS.items() if k != "audioDataDeliveryEnabled"}
+        stub.add_response("put_model_invocation_logging_configuration", {}, {"loggingConfig": told})
+        BedrockLogging(bedrock).write(OURS)
+    with pytest.raises(Unavailable, match="audioDataDeliveryEnabled"):  # on, it is somebody's wish
+        BedrockLogging(bedrock).write({**OURS, "audioDataDeliveryEnabled": True})
 
 
 KINDS = ("image", "embedding", "video", "audio")

@@ -35,10 +35,10 @@ def record(at: float, version: int = 3, name: str = "RenderPrompt", **changes: A
 
 
 class Bucket:
-    """S3 in memory; lists in the order of keys, 100 a page."""
+    """S3 in memory with versions; lists in the order of keys, newest version first, 100 a page."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
+        self.objects: dict[str, list[bytes]] = {}
         self.read: list[str] = []
         self.listed: list[str] = []
         self.refuse = ""
@@ -47,23 +47,32 @@ class Bucket:
         moment = datetime.fromtimestamp(at, UTC)
         name = f"{ACCOUNT}_CloudTrail_{REGION}_{moment:%Y%m%dT%H%M}Z_{len(self.objects):016d}.json.gz"
         key = f"{prefix}AWSLogs/{ACCOUNT}/{folder or 'CloudTrail'}/{REGION}/{moment:%Y/%m/%d}/{name}"
-        self.objects[key] = body if body is not None else gzip.compress(json.dumps({"Records": records}).encode())
+        self.put(key, body if body is not None else packed(*records))
         return key
 
-    def get_paginator(self, _: str) -> Bucket:
+    def put(self, key: str, body: bytes) -> None:
+        self.objects.setdefault(key, []).append(body)
+
+    def get_paginator(self, operation: str) -> Bucket:
+        assert operation == "list_object_versions", "a plain list shows nothing of what a marker hides"
         return self
 
     def paginate(self, **query: str) -> Iterator[dict[str, Any]]:
         self.listed.append(query["Prefix"])
-        keys = sorted(k for k in self.objects if k.startswith(query["Prefix"]) and k > query["StartAfter"])
-        for first in range(0, max(1, len(keys)), 100):
-            yield {"Contents": [{"Key": k} for k in keys[first : first + 100]]}
+        keys = sorted(k for k in self.objects if k.startswith(query["Prefix"]) and k > query["KeyMarker"])
+        versions = [{"Key": k, "VersionId": str(i)} for k in keys for i in reversed(range(len(self.objects[k])))]
+        for first in range(0, max(1, len(versions)), 100):
+            yield {"Versions": versions[first : first + 100]}
 
     def get_object(self, **query: str) -> dict[str, Any]:
         self.read.append(query["Key"])
         if self.refuse:
             raise ClientError({"Error": {"Code": self.refuse, "Message": ""}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[query["Key"]])}
+        return {"Body": io.BytesIO(self.objects[query["Key"]][int(query["VersionId"])])}
+
+
+def packed(*records: Any) -> bytes:
+    return gzip.compress(json.dumps({"Records": records}).encode())
 
 
 @pytest.fixture
@@ -87,6 +96,17 @@ def test_only_files_that_may_hold_events_of_the_window_are_read(bucket: Bucket) 
     assert set(bucket.read) == {first, late}
     assert [e.at for e in answer.events] == [T0 + 1, T0 + 3599]
     assert (answer.files, answer.truncated, answer.complete_since) == (2, (), 0.0)
+
+
+def test_a_file_is_read_as_it_was_delivered_whatever_was_put_over_it(bucket: Bucket) -> None:
+    for minute in range(60):
+        key = bucket.deliver(T0 + 60 * minute, record(T0 + 60 * minute, version=3))
+        for _ in range(minute % 4):
+            bucket.put(key, packed(record(T0 + 60 * minute, version=9)))
+
+    answer = files(bucket).events(ID, WINDOW)
+
+    assert [e.version for e in answer.events] == [3] * 60
 
 
 def test_renderings_and_calls_of_the_prompt_and_direct_calls_of_its_models_are_told(bucket: Bucket) -> None:
