@@ -39,7 +39,11 @@ class Memory(Protocol):
     """Remembers what was found before we wrote, and what we wrote."""
 
     def load(self) -> Mapping[str, Json] | None:
-        """{"found": configuration or None, "ours": configuration}; None when nothing was written yet."""
+        """None when nothing was written yet, else {"found", "ours", "replaced"}.
+
+        The configuration that was found, or None; the one we wrote; those of ours that it was to replace, for as long
+        as one of them may still be in place.
+        """
 
     def keep(self, remembered: Mapping[str, Json]) -> None:
         """Remember."""
@@ -51,25 +55,26 @@ class Memory(Protocol):
 def switch_on(switch: LoggingSwitch, memory: Memory, wanted: Configuration) -> str:
     """Log as `wanted`; what was done, in a sentence. Raises ForeignLogging and changes nothing where others log.
 
-    Safe to repeat at any point: what was found is remembered before anything is written.
+    Safe to repeat at any point: what was found, and what is about to be written, is remembered before it is.
     """
     present, remembered = switch.read(), memory.load()
-    ours = (remembered or {}).get("ours")
-    if present is not None and _differ(present, wanted) and (ours is None or _differ(present, ours)):
+    ours = _ours(remembered)
+    if present is not None and all(_differ(present, known) for known in (wanted, *ours)):
         raise ForeignLogging(
             "this account already logs model invocations in this Region "
             f"({describe(present)}), and Promptlane does not overwrite that. Either deploy with "
             "-c promptlane:invocation_logging=off (investigations then read that log group where it is in CloudWatch), "
             "or delete that configuration first (aws bedrock delete-model-invocation-logging-configuration)"
         )
-    if remembered is None:
-        # A configuration that equals ours without our memory of it is somebody's own: it is what a deletion restores.
-        memory.keep({"found": dict(present) if present is not None else None, "ours": dict(wanted)})
-    else:
-        memory.keep({**remembered, "ours": dict(wanted)})
+    # A configuration that equals ours without our memory of it is somebody's own: it is what a deletion restores.
+    found = remembered["found"] if remembered is not None else dict(present) if present is not None else None
+    settled = {"found": found, "ours": dict(wanted)}
     if present is not None and not _differ(present, wanted):
+        memory.keep(settled)
         return "model invocation logging is as wanted already"
+    memory.keep({**settled, "replaced": [dict(known) for known in ours if known != wanted]})
     switch.write(wanted)
+    memory.keep(settled)
     return "model invocation logging is on"
 
 
@@ -79,7 +84,7 @@ def switch_back(switch: LoggingSwitch, memory: Memory) -> str:
     if remembered is None:
         return "nothing of ours to take back"
     said = "somebody changed model invocation logging meanwhile; it was left as it is"
-    if present is not None and not _differ(present, remembered["ours"]):
+    if present is not None and not all(_differ(present, known) for known in _ours(remembered)):
         if found := remembered["found"]:
             switch.write(found)
             said = f"model invocation logging is as it was found ({describe(found)})"
@@ -98,6 +103,11 @@ def describe(configuration: Configuration) -> str:
     bucket = (configuration.get("s3Config") or {}).get("bucketName")
     places = [f"log group {group}"] * bool(group) + [f"bucket {bucket}"] * bool(bucket)
     return " and ".join(places) or "to nowhere"
+
+
+def _ours(remembered: Mapping[str, Json] | None) -> list[Configuration]:
+    """Every configuration that we may have left in place."""
+    return [remembered["ours"], *remembered.get("replaced", [])] if remembered else []
 
 
 def _differ(present: Configuration, other: Configuration) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from promptlane.domain.errors import Conflict, NotFound
+from promptlane.domain.errors import Conflict, NotFound, PromptlaneError, Unavailable
 from promptlane.domain.housekeeping import archive_key, from_archive
 from promptlane.domain.prompt import PromptVersion, fingerprint
 
@@ -44,8 +44,9 @@ class Shelf(Protocol):
 def restore(press: Press, archive: Shelf, prompt_id: str, version: int) -> PromptVersion:
     """The version that holds the archived content: one that exists with this fingerprint, else a new one.
 
-    The draft is written, published and put back as it was, so that nobody's work in it is lost. Raises NotFound when
-    the archive has no such version, Conflict when something else was published (somebody wrote the draft between).
+    The draft is written, published and put back as it was; what somebody else wrote into it meanwhile is left. Raises
+    NotFound when the archive has no such version, Conflict when somebody wrote the draft meanwhile: the message says
+    what was published.
     """
     key = archive_key(prompt_id, version)
     try:
@@ -61,14 +62,40 @@ def restore(press: Press, archive: Shelf, prompt_id: str, version: int) -> Promp
             return present
     before = press.draft_body(prompt_id)
     description = f"Restored from version {version}" + (f": {copy.description}" if copy.description else "")
-    press.write_variants(prompt_id, copy.variants, copy.default_variant)
     try:
+        press.write_variants(prompt_id, copy.variants, copy.default_variant)
         published = press.publish(prompt_id, description=description[:200])
-    finally:
-        press.write_body(prompt_id, before)
+    except PromptlaneError:
+        _put_back(press, prompt_id, before, ours=copy.fingerprint)
+        raise
     if fingerprint(published.variants) != copy.fingerprint:
         raise Conflict(
             f"version {published.version} of {prompt_id} was published but does not hold what version {version} held: "
-            "somebody wrote the draft at the same time. Do not release it; run `promptlane restore` again"
+            "somebody wrote the draft at the same time, and it is left as they wrote it. Do not release that version; "
+            "run `promptlane restore` again"
         )
+    try:
+        _put_back(press, prompt_id, before, ours=copy.fingerprint)
+    except PromptlaneError as error:
+        raise type(error)(
+            f"version {published.version} of {prompt_id} was published and holds what version {version} held, but "
+            f"{error}"
+        ) from error
     return published
+
+
+def _put_back(press: Press, prompt_id: str, before: Mapping[str, Json], *, ours: str) -> None:
+    """Write the draft that was found, unless it is there, or somebody wrote another since; raises Conflict then."""
+    try:
+        present = press.draft_body(prompt_id)
+        if present == before:
+            return
+        if fingerprint(present.get("variants", [])) == ours:
+            press.write_body(prompt_id, before)
+            return
+    except PromptlaneError as error:
+        raise Unavailable(
+            f"the draft could not be put back ({error}); it may hold the archived version: look at it before you "
+            "publish it"
+        ) from error
+    raise Conflict("somebody wrote the draft at the same time; it is left as they wrote it")

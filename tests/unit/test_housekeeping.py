@@ -76,7 +76,9 @@ class Shelf(FakePrompts):
 
     def snapshot(self, prompt_id: str, *, description: str) -> PromptVersion:
         number = max((n for n, _ in FakePrompts.versions(self, prompt_id)), default=0) + 1
-        variants = tuple(self.meddle or self.draft["variants"])
+        if self.meddle:
+            self.draft = {**self.draft, "variants": self.meddle}
+        variants = tuple(self.draft["variants"])
         version = PromptVersion(prompt_id, NAME, number, f"arn:{number}", variants, description)
         self._versions[prompt_id].append(version)
         return version
@@ -359,7 +361,63 @@ def test_a_draft_written_by_somebody_else_between_is_noticed() -> None:
     house.run()
     house.shelf.meddle = [{"name": "default", "modelId": "other"}]
 
-    with pytest.raises(Conflict, match="Do not release it"):
+    with pytest.raises(Conflict, match="Do not release that version"):
+        restore(_Press(house.shelf), house.archive, ID, 1)
+    assert house.shelf.draft["variants"] == house.shelf.meddle
+
+
+def tidied() -> House:
+    """A house whose version 1 is in the archive alone."""
+    house = House(6, keep=2)
+    house.serve(6)
+    house.run()
+    return house
+
+
+def test_a_draft_written_by_somebody_else_after_the_publishing_is_left_to_them() -> None:
+    house = tidied()
+    theirs = {**house.shelf.draft, "variants": [{"name": "default", "modelId": "theirs"}]}
+    snapshot = house.shelf.snapshot
+
+    def then_edited(prompt_id: str, *, description: str) -> PromptVersion:
+        published = snapshot(prompt_id, description=description)
+        house.shelf.write_body(prompt_id, theirs)
+        return published
+
+    house.shelf.snapshot = then_edited  # type: ignore[method-assign]
+
+    with pytest.raises(Conflict, match=r"version 7 of PROMPT0001 was published and .*left as they wrote it"):
+        restore(_Press(house.shelf), house.archive, ID, 1)
+    assert house.shelf.draft == theirs
+
+
+@pytest.mark.parametrize("failing", ["write_variants", "snapshot"])
+@pytest.mark.parametrize("done", [True, False], ids=["done though", "not done"])
+def test_a_restoring_that_fails_midway_puts_the_draft_back(failing: str, done: bool) -> None:
+    house = tidied()
+    draft, works = dict(house.shelf.draft), getattr(house.shelf, failing)
+
+    def fails(*args: Any, **kwargs: Any) -> None:
+        if done:
+            works(*args, **kwargs)
+        raise Unavailable("no answer")
+
+    setattr(house.shelf, failing, fails)
+
+    with pytest.raises(Unavailable, match="no answer"):
+        restore(_Press(house.shelf), house.archive, ID, 1)
+    assert house.shelf.draft == draft
+
+
+def test_a_draft_that_cannot_be_put_back_is_told_with_the_version_that_was_published() -> None:
+    house = tidied()
+
+    def fails(prompt_id: str, body: Any) -> None:
+        raise Unavailable("no answer")
+
+    house.shelf.write_body = fails  # type: ignore[method-assign]
+
+    with pytest.raises(Unavailable, match=r"version 7 .*was published.*could not be put back \(no answer\)"):
         restore(_Press(house.shelf), house.archive, ID, 1)
 
 

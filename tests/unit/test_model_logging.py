@@ -190,20 +190,27 @@ def test_what_others_changed_meanwhile_is_left_to_them() -> None:
     assert switch.present == THEIRS
 
 
-@given(st.booleans(), st.lists(st.sampled_from(["before", "after", ""]), max_size=4))
-def test_whatever_fails_on_the_way_what_was_found_comes_back(same: bool, failures: list[str]) -> None:
-    switch, memory = Switch(dict(OURS) if same else None), Memory()
+def in_group(number: int) -> dict[str, Json]:
+    return {**OURS, "cloudWatchConfig": {**OURS["cloudWatchConfig"], "logGroupName": f"/promptlane/{number}"}}
+
+
+@given(st.booleans(), st.lists(st.tuples(st.sampled_from(["before", "after", ""]), st.integers(1, 3))), st.booleans())
+def test_whatever_fails_on_the_way_what_was_found_comes_back(
+    same: bool, attempts: list[tuple[str, int]], done: bool
+) -> None:
+    """Updates to other groups among them, each of which may fail before it took effect or after."""
+    switch, memory = Switch(in_group(1) if same else None), Memory()
     found = switch.present
-    for failing in [*failures, ""]:
+    for failing, group in [("", 1), *attempts, *[("", 2)] * done]:
         switch.failing = failing
         try:
-            switch_on(switch, memory, OURS)
+            switch_on(switch, memory, in_group(group))
         except Unavailable:
             continue
+        assert switch.present == in_group(group)
     switch.failing = ""
-    assert switch.present is not None
     switch_back(switch, memory)
-    assert switch.present == found
+    assert (switch.present, memory.kept) == (found, None)
 
 
 @pytest.fixture
