@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.prompt import canonical_json
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.timeline import LockedCopy, TimelineEntry
 
 from .errors import translated
 
@@ -50,7 +50,7 @@ class AuditCopies:
                     found[match["release_id"]].add(int(match["seq"]))
         return dict(found)
 
-    def timeline(self, release_id: str) -> list[TimelineEntry]:
+    def timeline(self, release_id: str) -> list[LockedCopy]:
         """All copies of a release's entries in order, each in the version that was written first."""
         oldest: dict[str, tuple[float, str]] = {}
         with translated(f"reading the audit copy of release {release_id}"):
@@ -60,10 +60,10 @@ class AuditCopies:
                 if found["Key"] not in oldest or written[0] <= oldest[found["Key"]][0]:
                     oldest[str(found["Key"])] = written
             bodies = [
-                (key, self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version)["Body"].read())
-                for key, (_, version) in sorted(oldest.items())
+                (key, self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=version)["Body"].read(), at)
+                for key, (at, version) in sorted(oldest.items())
             ]
-        return [_entry(key, body) for key, body in bodies]
+        return [LockedCopy(_entry(key, body), at) for key, body, at in bodies]
 
     def _versions(self, prefix: str) -> Iterator[dict[str, Json]]:
         pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix)

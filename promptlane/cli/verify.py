@@ -1,4 +1,4 @@
-"""`promptlane history --verify`: the hash chains, their heads, and the locked copies of every entry."""
+"""`promptlane history --verify`: the hash chains, their heads, the records, and the locked copies of every entry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from promptlane.domain.errors import PromptlaneError
-from promptlane.domain.timeline import TimelineEntry, chain_problems, compare_copies, head_problems
+from promptlane.domain.release import Release
+from promptlane.domain.timeline import (
+    LockedCopy,
+    TimelineEntry,
+    chain_problems,
+    compare_copies,
+    head_problems,
+    record_problems,
+)
 
 from .deployment import Deployment
 
@@ -25,27 +33,40 @@ class Copies(Protocol):
     def kept(self, prompt_id: str) -> Mapping[str, set[int]]:
         """The numbers of the copied entries, by release."""
 
-    def timeline(self, release_id: str) -> list[TimelineEntry]:
+    def timeline(self, release_id: str) -> list[LockedCopy]:
         """The copied entries of a release, in order."""
 
 
 def verified(
-    deployment: Deployment, releases: Sequence[str], *, now: float, prompt_id: str | None = None
+    deployment: Deployment, releases: Sequence[Release], *, now: float, prompt_id: str | None = None
 ) -> dict[str, Json]:
-    """What was proved of these releases' timelines; TimelineBroken names everything that does not hold.
+    """What was proved of these releases' records and timelines; TimelineBroken names everything that does not hold.
 
     `prompt_id`: they are all releases of this prompt, so that any other one in the audit bucket is missing. The
     document's `verified` is true only if locked copies agree: whoever can write the table can forge a chain.
-    `locked_copy` counts the entries by how they stand to their copies; None where there is no audit bucket.
+    `locked_copy` counts the entries by how they stand to their copies, and names those whose copy is `late`; None where
+    there is no audit bucket.
     """
     copies: Copies | None = deployment.audit_copies
     problems: list[str] = []
     if copies is not None and prompt_id is not None:
-        problems += _lost(deployment, copies, prompt_id, known=set(releases))
+        problems += _lost(deployment, copies, prompt_id, known={r.release_id for r in releases})
     counts: Counter[str] = Counter()
-    for release_id in releases:
-        found = _problems(deployment, copies, release_id, now, counts)
-        problems += [f"release {release_id}: {problem}" for problem in found]
+    late: list[str] = []
+    for release in releases:
+        name = release.release_id
+        there = copies.timeline(name) if copies is not None else []
+        entries, found = _entries(deployment, release)
+        if copies is not None:
+            compared = compare_copies(entries, there, now=now, kept_for=_kept_for(deployment))
+            found += compared.problems
+            late += [f"release {name}: {entry}" for entry in compared.late]
+            counts.update(
+                agree=compared.agree,
+                not_copied_yet=compared.not_copied_yet,
+                no_longer_kept=compared.no_longer_kept,
+            )
+        problems += [f"release {name}: {problem}" for problem in found]
     if problems:
         raise TimelineBroken(
             f"timelines do not hold: {'; '.join(problems)}. Compare the table with the audit bucket, and find out who "
@@ -54,7 +75,8 @@ def verified(
     if copies is None:
         return {"verified": False, "locked_copy": None}
     locked = {name: counts[name] for name in ("agree", "not_copied_yet", "no_longer_kept")}
-    return {"verified": locked["agree"] > 0 or not any(locked.values()), "locked_copy": locked}
+    proved = locked["agree"] > 0 or not any(locked.values())
+    return {"verified": proved, "locked_copy": {**locked, "late": late}}
 
 
 def not_deleted(deployment: Deployment, release_id: str) -> None:
@@ -76,23 +98,17 @@ def _lost(deployment: Deployment, copies: Copies, prompt_id: str, *, known: set[
     ]
 
 
-def _problems(
-    deployment: Deployment, copies: Copies | None, release_id: str, now: float, counts: Counter[str]
-) -> list[str]:
-    """Read in this order, so that what is appended meanwhile is no problem: copies, head, entries, head."""
-    store = deployment.releases
-    there = copies.timeline(release_id) if copies is not None else []
-    before, entries, after = store.head(release_id), store.timeline(release_id), store.head(release_id)
-    problems = [*chain_problems(entries), *head_problems(entries, before, after)]
-    if copies is not None:
-        compared = compare_copies(entries, there, now=now, kept_for=_kept_for(deployment))
-        problems += compared.problems
-        counts.update(
-            agree=compared.agree,
-            not_copied_yet=compared.not_copied_yet,
-            no_longer_kept=compared.no_longer_kept,
-        )
-    return problems
+def _entries(deployment: Deployment, release: Release) -> tuple[list[TimelineEntry], list[str]]:
+    """A timeline, and what does not hold in it. Read in this order, so that what is appended meanwhile is no problem:
+    copies (before this is called), head, entries, head and record; `release` was read before all."""
+    store, name = deployment.releases, release.release_id
+    before, entries, after = store.head(name), store.timeline(name), store.head(name)
+    record = store.find(name) or release
+    return entries, [
+        *chain_problems(entries),
+        *head_problems(entries, before, after),
+        *record_problems(release, entries, record),
+    ]
 
 
 def _kept_for(deployment: Deployment) -> float:
@@ -122,4 +138,11 @@ def how_verified(document: Mapping[str, Json], subject: str) -> str:
             f"Not verified: no entry has a locked copy to compare with ({'; '.join(open_)}). Ask again in 15 minutes."
         )
     rest = f"; {'; '.join(open_)}" if open_ else ""
-    return f"{subject}: no entry was altered or left out; {locked['agree']} agree with their locked copy{rest}."
+    late = locked["late"]
+    look = (
+        f" Dated otherwise than they were copied (moved there later from the route, copied later by housekeep, or "
+        f"written under a false date): {'; '.join(late)}."
+        if late
+        else ""
+    )
+    return f"{subject}: no entry was altered or left out; {locked['agree']} agree with their locked copy{rest}.{look}"

@@ -185,7 +185,7 @@ def history(session: Session, subject: str, *, verify: bool, as_json: bool) -> N
     entries = deployment.releases.timeline(subject)
     document = {**_release(record), "prompt": record.prompt, "timeline": [e.to_dict() for e in entries]}
     if verify:
-        document |= verified(deployment, [subject], now=session.clock())
+        document |= verified(deployment, [record], now=session.clock())
     session.emit(document, as_json=as_json, show=lambda console: show_timeline(console, document))
 
 
@@ -196,6 +196,5 @@ def _releases_of(session: Session, deployment: Deployment, subject: str, *, veri
     records = deployment.releases.of_prompt(prompt_id)
     document: dict[str, Json] = {"prompt": name, "prompt_id": prompt_id, "releases": [_release(r) for r in records]}
     if verify:
-        names = [r.release_id for r in records]
-        document |= verified(deployment, names, now=session.clock(), prompt_id=prompt_id)
+        document |= verified(deployment, records, now=session.clock(), prompt_id=prompt_id)
     session.emit(document, as_json=as_json, show=lambda console: show_releases(console, document))

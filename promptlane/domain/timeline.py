@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from .names import Event
 from .prompt import canonical_json
+from .release import Release
 
 Json = Any
 GENESIS = "0" * 64
@@ -117,34 +118,82 @@ def head_problems(entries: Sequence[TimelineEntry], before: ChainHead | None, af
     return problems
 
 
+def record_problems(before: Release, entries: Sequence[TimelineEntry], after: Release) -> list[str]:
+    """Where the record of a release tells another story than its timeline, which alone is chained and copied.
+
+    `before` and `after` were read before and after the entries: what happened meanwhile is no problem.
+    """
+    told = {entry.event: entry for entry in entries}
+    problems: list[str] = []
+
+    def compare(event: Event, **recorded: Json) -> None:
+        said = {"by": told[event].by, "at": iso(told[event].at), **told[event].detail} if event in told else {}
+        problems.extend(
+            f"the record has {name} {value!r}, the entry {event!s} has {said[name]!r}"
+            for name, value in recorded.items()
+            if name in said and said[name] != value
+        )
+
+    compare(Event.STARTED, by=after.requested_by, prompt=after.prompt, explicit=after.explicit)
+    if after.candidate is not None:
+        fingerprint = after.candidate.fingerprint
+        compare(Event.ADMITTED, fingerprint=fingerprint, policy=after.policy_sha256, suite=after.suite_sha256)
+    if after.ended:
+        outcome = str(after.outcome) if after.outcome else ""
+        compare(Event.ENDED, outcome=outcome, reason=after.reason, at=iso(after.ended_at))
+    if before.ended and Event.ENDED not in told:
+        problems.append(f"the record has ended ({before.outcome}), the timeline does not say so")
+    if Event.ENDED in told and not after.ended:
+        problems.append(f"the timeline has ended, the record is still in state {after.state}")
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class LockedCopy:
+    """A copy of an entry. `at`: epoch seconds by the clock of the bucket, a time that no writer can choose."""
+
+    entry: TimelineEntry
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class CopyComparison:
-    """A timeline beside its locked copies: entries that agree, that are young, that are older than copies are kept."""
+    """A timeline beside its locked copies: entries that agree, that are young, that are older than copies are kept.
+
+    `late` names those that agree with a copy of another time than they are dated: they were moved there later from the
+    route, or copied later by `housekeep`, or written under a false date.
+    """
 
     agree: int
     not_copied_yet: int
     no_longer_kept: int
     problems: tuple[str, ...]
+    late: tuple[str, ...]
 
 
 def compare_copies(
-    entries: Sequence[TimelineEntry], copies: Sequence[TimelineEntry], *, now: float, kept_for: float = math.inf
+    entries: Sequence[TimelineEntry], copies: Sequence[LockedCopy], *, now: float, kept_for: float = math.inf
 ) -> CopyComparison:
     """Compare each entry with its copy. `now` in epoch seconds; `kept_for`: seconds for which copies are kept.
 
     An entry was written no earlier than any before it, whatever time it claims: so none is made old by its date alone.
     """
-    kept = {copy.seq: copy for copy in copies}
+    kept = {copy.entry.seq: copy for copy in copies}
     problems = [
-        f"the locked copy of entry {c.seq} does not fit its own hash" for c in copies if entry_hash(c) != c.hash
+        f"the locked copy of entry {c.entry.seq} does not fit its own hash"
+        for c in copies
+        if entry_hash(c.entry) != c.entry.hash
     ]
+    late: list[str] = []
     counts = {"agree": 0, "not_copied_yet": 0, "no_longer_kept": 0}
     written = -math.inf
     for entry in entries:
         written = max(written, entry.at)
         copy, age = kept.pop(entry.seq, None), now - written
-        if copy is not None and copy.hash == entry.hash:
+        if copy is not None and copy.entry.hash == entry.hash:
             counts["agree"] += 1
+            if abs(copy.at - entry.at) > COPIED_WITHIN:
+                late.append(f"entry {entry.seq}, dated {iso(entry.at)}, was copied at {iso(copy.at)}")
         elif copy is not None:
             problems.append(f"entry {entry.seq} is not the one that was copied when it was written")
         elif age > kept_for:
@@ -157,7 +206,7 @@ def compare_copies(
                 "`housekeep` copies again once a day what is missing), or it was put there by somebody else"
             )
     problems += [f"entry {number} has a locked copy, and the table lacks it" for number in sorted(kept)]
-    return CopyComparison(problems=tuple(problems), **counts)
+    return CopyComparison(problems=tuple(problems), late=tuple(late), **counts)
 
 
 def iso(at: float) -> str:

@@ -372,7 +372,8 @@ def test_copies_read_back_in_order_and_the_first_version_counts(client: Client) 
     s3.put_object(Bucket=bucket, Key="timeline/PROMPT0001-1-1/000004.json", Body=json.dumps(other).encode())
     s3.delete_object(Bucket=bucket, Key="timeline/PROMPT0001-1-1/000005.json")
 
-    assert copies.timeline("PROMPT0001-1-1") == entries
+    assert [copy.entry for copy in copies.timeline("PROMPT0001-1-1")] == entries
+    assert all(0 <= time.time() - copy.at < 600 for copy in copies.timeline("PROMPT0001-1-1"))
     assert copies.kept("PROMPT0001") == {"PROMPT0001-1-1": set(range(1, 13))}
     assert compare_copies(entries, copies.timeline("PROMPT0001-1-1"), now=12.0).agree == 12
     assert copies.timeline("PROMPT0001-2-1") == []

@@ -91,7 +91,8 @@ class Desk:
     def start(self, version: int, **fields: Json) -> Release:
         name = release_id(PROMPT_ID, version)
         release = Release(name, "greeter", self.now, OPERATOR, **fields)
-        entry = TimelineEntry(f"{name}/started", name, self.now, Event.STARTED, OPERATOR, {"version": version})
+        detail = {"prompt": "greeter", "version": version, "attempt": 1, "explicit": release.explicit}
+        entry = TimelineEntry(f"{name}/started", name, self.now, Event.STARTED, OPERATOR, detail)
         self.releases.start(release, entry)
         return release
 

@@ -18,7 +18,15 @@ from promptlane.domain.policy import Policy
 from promptlane.domain.prompt import PromptDraft, PromptVersion
 from promptlane.domain.release import Release, Waiting
 from promptlane.domain.route import Route
-from promptlane.domain.timeline import COPIED_WITHIN, ChainHead, TimelineEntry, compare_copies, head_problems
+from promptlane.domain.timeline import (
+    COPIED_WITHIN,
+    ChainHead,
+    LockedCopy,
+    TimelineEntry,
+    compare_copies,
+    head_problems,
+    record_problems,
+)
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.lifecycle.housekeep import Housekeeping, Kept
@@ -275,7 +283,7 @@ def test_entries_that_the_relay_gave_up_on_get_their_locked_copy() -> None:
     house.now += 60
     assert house.run().copied == [f"{name} 1", f"{name} 3"]
 
-    assert house.copies.timeline(name) == entries
+    assert [copy.entry for copy in house.copies.timeline(name)] == entries
     assert house.run().copied == []
 
 
@@ -445,13 +453,32 @@ def chain(count: int) -> list[TimelineEntry]:
     return store.timeline(f"{ID}-1-1")
 
 
+def locked(entries: list[TimelineEntry]) -> list[LockedCopy]:
+    """Copies made as soon as the entries were written."""
+    return [LockedCopy(entry, entry.at) for entry in entries]
+
+
+def test_an_entry_that_was_copied_at_another_time_than_it_is_dated_is_named() -> None:
+    """The bucket's clock dates the copy: whoever forges an entry chooses the entry's date alone."""
+    entries = chain(3)
+    day = 86_400.0
+
+    found = compare_copies(entries, [LockedCopy(e, e.at + (e.seq - 2) * day) for e in entries], now=2 * day)
+
+    assert (found.agree, found.problems) == (3, ())
+    assert found.late == (
+        "entry 1, dated 1970-01-01T00:00:00.000Z, was copied at 1969-12-31T00:00:00.000Z",
+        "entry 3, dated 1970-01-01T00:00:02.000Z, was copied at 1970-01-02T00:00:02.000Z",
+    )
+
+
 def test_a_copy_that_lags_is_fine_and_one_that_knows_more_is_not() -> None:
     entries = chain(4)
 
-    same, lagging = (compare_copies(entries, copies, now=10.0) for copies in (entries, entries[:2]))
+    same, lagging = (compare_copies(entries, locked(some), now=10.0) for some in (entries, entries[:2]))
     assert (same.agree, same.problems) == (4, ())
     assert (lagging.agree, lagging.not_copied_yet, lagging.problems) == (2, 2, ())
-    assert compare_copies(entries[:2], entries, now=10.0).problems == (
+    assert compare_copies(entries[:2], locked(entries), now=10.0).problems == (
         "entry 3 has a locked copy, and the table lacks it",
         "entry 4 has a locked copy, and the table lacks it",
     )
@@ -462,7 +489,7 @@ def test_an_entry_without_a_copy_is_a_problem_when_it_should_have_one(now: float
     """Also when its date lies ahead: whoever forges an entry chooses its date."""
     entries = chain(4)
 
-    found = compare_copies(entries, entries[:3], now=now)
+    found = compare_copies(entries, locked(entries[:3]), now=now)
 
     assert (found.agree, found.not_copied_yet) == (3, 0)
     assert "entry 4, dated 1970-01-01T00:00:03.000Z, has no locked copy" in found.problems[0]
@@ -474,7 +501,7 @@ def test_copies_that_expired_are_not_missed_and_no_entry_is_made_old_by_its_date
     recent = TimelineEntry("e4", entries[0].release_id, 1e6, Event.CANARY_JUDGED).chained(5, entries[-1].hash)
     backdated = TimelineEntry("e5", entries[0].release_id, 0.0, Event.CANARY_JUDGED).chained(6, recent.hash)
 
-    found = compare_copies([*entries, recent, backdated], [recent], now=1e6 + COPIED_WITHIN + 1, kept_for=9e5)
+    found = compare_copies([*entries, recent, backdated], locked([recent]), now=1e6 + COPIED_WITHIN + 1, kept_for=9e5)
 
     assert (found.agree, found.no_longer_kept) == (1, 4)
     assert "entry 6" in found.problems[0]
@@ -501,7 +528,7 @@ def test_a_chain_that_was_forged_as_a_whole_shows_in_the_copy() -> None:
         by = "somebody else" if entry.seq == 2 else entry.by
         forged.append(replace(entry, by=by).chained(entry.seq, forged[-1].hash if forged else entry.prev_hash))
 
-    assert compare_copies(forged, entries, now=3.0).problems == (
+    assert compare_copies(forged, locked(entries), now=3.0).problems == (
         "entry 2 is not the one that was copied when it was written",
         "entry 3 is not the one that was copied when it was written",
     )
@@ -524,8 +551,8 @@ class _Copies:
     def kept(self, prompt_id: str) -> dict[str, set[int]]:
         return {r: {e.seq for e in copied} for r, copied in self.entries.items() if r.startswith(f"{prompt_id}-")}
 
-    def timeline(self, release_id: str) -> list[TimelineEntry]:
-        return sorted(self.entries.get(release_id, []), key=lambda e: e.seq)
+    def timeline(self, release_id: str) -> list[LockedCopy]:
+        return locked(sorted(self.entries.get(release_id, []), key=lambda e: e.seq))
 
 
 class AuditedDesk(Desk):
@@ -552,12 +579,65 @@ def test_history_verifies_against_the_locked_copy() -> None:
     desk = AuditedDesk()
     document = desk.json("history", desk.name, "--verify")
     assert document["verified"] is True
-    assert document["locked_copy"] == {"agree": 1, "not_copied_yet": 0, "no_longer_kept": 0}
+    assert document["locked_copy"] == {"agree": 1, "not_copied_yet": 0, "no_longer_kept": 0, "late": []}
     assert "1 agree with their locked copy" in desk.type("history", desk.name, "--verify").stdout
 
     entry = desk.copies.entries[desk.name][0]
     desk.copies.entries[desk.name] = [replace(entry, by="another").chained(1, entry.prev_hash)]
     assert "entry 1 is not the one that was copied" in desk.refused(desk.name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"requested_by": "arn:aws:iam::1:user/nobody"}, "the record has by 'arn:aws:iam::1:user/nobody'"),
+        ({"prompt": "another"}, "the record has prompt 'another', the entry Release Started has 'greeter'"),
+        ({"outcome": Outcome.PROMOTED}, "the record has outcome 'promoted', the entry Release Ended has 'rolled_back'"),
+        ({"reason": "all is well"}, "the record has reason 'all is well'"),
+        ({"ended_at": 1.0}, "the record has at '1970-01-01T00:00:01.000Z'"),
+        ({"state": "canary"}, "the timeline has ended, the record is still in state canary"),
+        ({"policy_sha256": "f" * 64}, "the record has policy 'ff"),
+    ],
+    ids=str,
+)
+def test_a_record_that_tells_another_story_than_its_timeline_is_found(changes: dict[str, Any], said: str) -> None:
+    """The record is neither chained nor copied: whoever can write the table can change it alone."""
+    desk = AuditedDesk()
+    release = desk.releases.get(desk.name)
+    version = desk.prompts.version(ID, 1)
+    detail = {"fingerprint": version.fingerprint, "policy": "a" * 64, "suite": "b" * 64}
+    release = desk.releases.update(
+        replace(release, state="admitted", candidate=version.ref, policy_sha256="a" * 64, suite_sha256="b" * 64),
+        TimelineEntry("admitted", desk.name, desk.now, Event.ADMITTED, detail=detail),
+    )
+    detail = {"outcome": "rolled_back", "reason": "refusals"}
+    release = desk.releases.update(
+        replace(release, state="ended", outcome=Outcome.ROLLED_BACK, reason="refusals", ended_at=desk.now),
+        TimelineEntry("ended", desk.name, desk.now, Event.ENDED, detail=detail),
+    )
+    desk.copies.entries[desk.name] = desk.releases.timeline(desk.name)
+    for subject in (desk.name, "greeter"):
+        assert desk.json("history", subject, "--verify")["verified"] is True
+
+    desk.releases.update(replace(release, **changes))
+
+    assert said in desk.refused(desk.name)
+
+
+def test_a_record_that_ended_without_a_word_in_its_timeline_is_found() -> None:
+    desk = AuditedDesk()
+    ended = replace(desk.releases.get(desk.name), state="ended", outcome=Outcome.PROMOTED)
+    desk.releases.update(ended)
+
+    assert "the record has ended (promoted), the timeline does not say so" in desk.refused("greeter")
+
+
+def test_what_ends_while_it_is_verified_is_no_problem() -> None:
+    before = Release(f"{ID}-1-1", NAME, 0, "x")
+    after = replace(before, state="ended", outcome=Outcome.REJECTED, ended_at=1.0)
+    entry = TimelineEntry("e", before.release_id, 1.0, Event.ENDED, detail={"outcome": "rejected", "reason": ""})
+
+    assert record_problems(before, [], after) == record_problems(before, [entry], after) == []
 
 
 def test_nothing_reads_as_verified_that_no_locked_copy_was_compared_with() -> None:

@@ -103,7 +103,7 @@ def test_the_version_that_was_written_first_is_the_copy_also_where_a_marker_hide
     bucket.hidden.add(f"timeline/{NAME}/000002.json")
     assert copies.put({**entries[1].to_dict(), "by": "somebody else"}) is True
 
-    assert copies.timeline(NAME) == entries
+    assert [copy.entry for copy in copies.timeline(NAME)] == entries
     assert copies.kept("PROMPT0001") == {NAME: {1, 2, 3}}
     assert copies.kept("PROMPT") == {}
 
