@@ -83,9 +83,13 @@ class Grants:
         return grants
 
     def stream_read(self) -> list[Grant]:
+        """What Lambda asks of a role before it reads a table's stream under it."""
         stream = str(self._state.release_table.table_stream_arn)
         actions = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
-        return [allow("ReadStream", actions, [stream])]
+        return [
+            allow("ReadStream", actions, [stream]),
+            allow("ListStreams", ["dynamodb:ListStreams"], ["*"], because=_NO_RESOURCES),
+        ]
 
     def reports(
         self, *, read: Sequence[str] = (), write: Sequence[str] = (), may_be_missing: bool = False

@@ -203,7 +203,8 @@ def compare_copies(
         else:
             problems.append(
                 f"entry {entry.seq}, dated {iso(entry.at)}, has no locked copy: either `relay` failed (see its log; "
-                "`housekeep` copies again once a day what is missing), or it was put there by somebody else"
+                "`housekeep` copies again once a day what is missing), or it was put there by somebody else, or its "
+                "copy went under an `audit_retention_days` that was raised since"
             )
     problems += [f"entry {number} has a locked copy, and the table lacks it" for number in sorted(kept)]
     return CopyComparison(problems=tuple(problems), late=tuple(late), **counts)

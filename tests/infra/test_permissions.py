@@ -20,7 +20,7 @@ QUEUE = {
     "sqs:GetQueueUrl",
     "sqs:GetQueueAttributes",
 }
-STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
+STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"}
 BY_LAMBDA = {"intake": QUEUE, "relay": STREAM | {"sqs:SendMessage"}}
 DEAD_LETTERS = {"roll_back", "wind_up", "reconcile", "remind", "housekeep"}
 # Encrypted tables, buckets and topics use keys under the caller's role.

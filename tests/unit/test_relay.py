@@ -56,12 +56,22 @@ class Bucket:
 
 
 class Bus:
+    """EventBridge; answers that it refused the event whose number is `refused`, which AWS does with a success."""
+
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
+        self.refused = 0
+
+    @property
+    def numbers(self) -> list[int]:
+        return [json.loads(event["Detail"])["seq"] for event in self.sent]
 
     def put_events(self, **request: Any) -> dict[str, Any]:
-        self.sent += request["Entries"]
-        return {}
+        (event,) = request["Entries"]
+        if json.loads(event["Detail"])["seq"] == self.refused:
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "Throttling", "ErrorMessage": "slow down"}]}
+        self.sent.append(event)
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "e"}]}
 
 
 @pytest.fixture
@@ -77,21 +87,85 @@ def record(entry: TimelineEntry) -> dict[str, Any]:
     return {"eventName": "INSERT", "dynamodb": {"NewImage": image, "SequenceNumber": str(entry.seq)}}
 
 
-def test_a_record_read_again_keeps_the_first_copy_and_is_relayed_on(
-    entries: list[TimelineEntry], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    releases, bucket, bus = InMemoryReleases(), Bucket(), Bus()
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket()
+
+
+@pytest.fixture
+def bus(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bus:
+    releases, bus = InMemoryReleases(), Bus()
     releases.record_ended(Release(NAME, "support", 1.0, "x"))
     wired = handler.Wired(releases, bus, "bus", AuditCopies(bucket, "audit"))  # type: ignore[arg-type]
     monkeypatch.setattr(handler, "wire", lambda: wired)
     handler._prompt_and_version.cache_clear()
+    return bus
 
+
+def test_a_record_read_again_keeps_the_first_copy_and_is_relayed_on(
+    entries: list[TimelineEntry], bucket: Bucket, bus: Bus
+) -> None:
     for _ in range(2):
         answer = handler.handle({"Records": [record(e) for e in entries]}, None)
         assert answer == {"batchItemFailures": []}
 
     assert len(bucket.versions) == 3
-    assert [json.loads(e["Detail"])["seq"] for e in bus.sent] == [1, 2, 3, 1, 2, 3]
+    assert bus.numbers == [1, 2, 3, 1, 2, 3]
+
+
+def test_what_the_bucket_does_not_take_is_read_again_from_there(
+    entries: list[TimelineEntry], bucket: Bucket, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = bucket.put_object
+
+    def throttled(**request: Any) -> None:
+        if request["Key"].endswith("000002.json"):
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": "later"}}, "PutObject")
+        puts(**request)
+
+    monkeypatch.setattr(bucket, "put_object", throttled)
+
+    answer = handler.handle({"Records": [record(e) for e in entries]}, None)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    assert (len(bucket.versions), bus.numbers) == (1, [1])
+
+
+def test_what_the_bus_does_not_take_is_read_again_from_there_and_copied_once(
+    entries: list[TimelineEntry], bucket: Bucket, bus: Bus
+) -> None:
+    bus.refused = 2
+    records = [record(e) for e in entries]
+
+    assert handler.handle({"Records": records}, None) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+    assert (len(bucket.versions), bus.numbers) == (2, [1])
+
+    bus.refused = 0
+    assert handler.handle({"Records": records[1:]}, None) == {"batchItemFailures": []}
+    assert (len(bucket.versions), bus.numbers) == (3, [1, 2, 3])
+
+
+def test_other_items_and_other_changes_are_none_of_its_business(
+    entries: list[TimelineEntry], bucket: Bucket, bus: Bus
+) -> None:
+    head = {**record(entries[0])}
+    head["dynamodb"] = {"NewImage": {"pk": {"S": f"chain#{NAME}"}, "sk": {"S": "head"}}, "SequenceNumber": "9"}
+    others = [head, {**record(entries[0]), "eventName": "MODIFY"}, {"eventName": "REMOVE", "dynamodb": {}}]
+
+    assert handler.handle({"Records": others}, None) == {"batchItemFailures": []}
+    assert (bucket.versions, bus.sent) == ([], [])
+
+
+def test_an_entry_too_large_for_the_bus_is_copied_whole_and_told_without_its_detail(bucket: Bucket, bus: Bus) -> None:
+    store = InMemoryReleases()
+    store.append(TimelineEntry("a", NAME, 1.0, Event.CANARY_JUDGED, detail={"text": "ü" * 150_000}))
+    (entry,) = store.timeline(NAME)
+
+    handler.handle({"Records": [record(entry)]}, None)
+
+    assert json.loads(bucket.versions[0][1]) == entry.to_dict()
+    told = json.loads(bus.sent[0]["Detail"])
+    assert (told["seq"], told["hash"], told["detail"]) == (1, entry.hash, {"cut": True})
 
 
 def test_the_version_that_was_written_first_is_the_copy_also_where_a_marker_hides_it(
