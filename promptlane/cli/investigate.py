@@ -52,16 +52,23 @@ def investigate(session: Session, prompt: str, *, since: str, until: str, html: 
         )
     if begin >= end:
         raise InvalidInput(f"--since {since or iso(begin)} is not before --until {until or 'now'}; swap or widen them")
+    if html is not None:
+        _write(html, "", mode="a")  # a report that has no place is said before minutes of asking, not after
     found = inquire(sources(session), prompt, begin, end)
     if html is not None:
         from promptlane.pages.investigation_page import investigation_page
 
-        try:
-            html.write_text(investigation_page(found), encoding="utf-8")
-        except OSError as error:
-            raise InvalidInput(f"the report cannot be written to {html}: {error.strerror}") from None
+        _write(html, investigation_page(found))
     document = found.to_dict() | ({"html": str(html)} if html else {})
     session.emit(document, as_json=as_json, show=lambda console: show(console, found, html))
+
+
+def _write(html: Path, text: str, *, mode: str = "w") -> None:
+    try:
+        with html.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise InvalidInput(f"the report cannot be written to {html}: {error.strerror}") from None
 
 
 def sources(session: Session) -> Sources:

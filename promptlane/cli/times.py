@@ -14,7 +14,13 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 def moment(text: str, now: float) -> float:
     """Epoch seconds of `2h` (ago), `14:00` (UTC, the latest one), `now`, or an ISO 8601 time (UTC unless it says)."""
-    text = text.strip()
+    found = _moment(text.strip(), now)
+    if found < 0:
+        raise InvalidInput(f"{text!r} is before 1970, when nothing was recorded; write a later time")
+    return found
+
+
+def _moment(text: str, now: float) -> float:
     if text == "now":
         return now
     if match := _AGO.match(text):

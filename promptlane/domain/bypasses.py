@@ -26,7 +26,9 @@ def rendered(facts: Gathered) -> Iterator[Rendered]:
     """Who rendered which version within the window, the newest version first and DRAFT before all."""
     groups: dict[tuple[int, str], list[float]] = {}
     for event in facts.trail:
-        if event.name in RENDER_EVENTS and facts.window.holds(event.at) and _names(event, facts.prompt_id):
+        if event.error or not facts.window.holds(event.at):
+            continue
+        if event.name in RENDER_EVENTS and _names(event, facts.prompt_id):
             groups.setdefault((event.version, event.arn), []).append(event.at)
     for (version, caller), times in sorted(groups.items(), key=lambda g: (g[0][0] > 0, -g[0][0], -len(g[1]))):
         yield Rendered(version, caller, len(times), min(times), max(times))
@@ -38,7 +40,7 @@ def _names(event: TrailEvent, prompt_id: str) -> bool:
 
 def _of_the_prompt(facts: Gathered) -> Iterator[Cause]:
     given = givings(facts.entries, facts.window.until)
-    groups: dict[str, list[TrailEvent]] = {}
+    groups: dict[tuple[str, str], list[TrailEvent]] = {}
     for event in facts.trail:
         if (
             event.name in (*CALL_EVENTS, *RENDER_EVENTS)
@@ -47,12 +49,16 @@ def _of_the_prompt(facts: Gathered) -> Iterator[Cause]:
         ):
             what = _past_the_split(facts, event, given)
             if what:
-                groups.setdefault(what, []).append(event)
-    for what, events in groups.items():
+                groups.setdefault((what, event.error), []).append(event)
+    for (what, error), events in groups.items():
         # One call may appear as the call and as the rendering of its prompt: the larger number is of the same calls.
         renders = sum(e.name in RENDER_EVENTS for e in events)
         count = max(renders, len(events) - renders)
-        yield _bypass(f"{count:,} call(s) used {what}.", _callers(e.arn for e in events), min(e.at for e in events))
+        callers, first = _callers(e.arn for e in events), min(e.at for e in events)
+        if error:
+            yield _in_vain(f"{count:,} call(s) of {what} failed with {error}.", callers, first)
+        else:
+            yield _bypass(f"{count:,} call(s) used {what}.", callers, first)
 
 
 def _past_the_split(facts: Gathered, event: TrailEvent, given: Iterable[Giving]) -> str:
@@ -102,7 +108,8 @@ def _direct(facts: Gathered) -> Iterator[Cause]:
     told = {(_model(g.model), g.caller) for g in (*facts.calls, *facts.outside)}
     events = [
         e for e in facts.trail
-        if e.name in CALL_EVENTS and facts.window.holds(e.at) and e.target and "prompt/" not in e.target
+        if e.name in CALL_EVENTS and facts.window.holds(e.at) and not e.error
+        and e.target and "prompt/" not in e.target
         and (_model(e.target), e.arn) not in told
     ]  # fmt: skip
     counted = Counter(_model(e.target) for e in events)
@@ -124,6 +131,11 @@ def _model(name: str) -> str:
 
 def _callers(arns: Iterable[str]) -> str:
     return ", ".join(sorted({arn for arn in arns if arn})) or "an unknown principal"
+
+
+def _in_vain(title: str, callers: str, at: float) -> Cause:
+    because = f"By {callers}. They got no answer; nobody's split decided on them, and no guard metric counts them."
+    return Cause("bypass", title, (because,), at)
 
 
 def _bypass(title: str, callers: str, at: float, *more: str) -> Cause:

@@ -17,7 +17,7 @@ def with_conversations(
     """Add examples: bad ones of the version after, each beside the most similar good one of the version before."""
     contrast = found.subject.contrast if found.subject else found.leading.contrast if found.leading else None
     metric = contrast.metric if contrast else "Refusal"
-    wrong = [i for i in bad if metric in i.bad] or [i for i in bad if i.bad]
+    wrong = [i for i in bad if metric in i.bad or (not contrast and i.bad)]
     right = [i for i in good if not i.bad and i.has_text and i.answer]
     new, old = _template(found.facts, found.after), _template(found.facts, found.before)
     asked = {id(i): variables_in(new, i.sent) for i in wrong}

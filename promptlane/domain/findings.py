@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from .causes import Contrast
 from .inquiry import CallGroup, Gathered, Missing
-from .invocation import Invocation
+from .invocation import LOGGED, Invocation
 from .text import one_line
 from .timeline import iso
 
@@ -241,6 +241,10 @@ def no_conversations(found: Investigation) -> str:
     """That there are no examples although the invocation log holds calls; empty otherwise."""
     if found.pairs or not found.facts.calls or not found.after:
         return ""
+    cause = found.subject or found.leading
+    if cause and cause.contrast and cause.contrast.metric not in LOGGED:
+        word = WORDS.get(cause.contrast.metric, cause.contrast.metric)
+        return f"The invocation log does not tell which calls had {word}, so no conversation can show them."
     return (
         f"The invocation log holds calls, but of the records that were read none of version {found.after} shows what "
         "went wrong."

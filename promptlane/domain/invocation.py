@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from .names import GuardName
 from .outcome import of_answer
@@ -17,6 +17,9 @@ from .prompt import VARIABLE
 from .timeline import from_iso
 
 Json = Any
+
+LOGGED: Final = frozenset(map(str, (GuardName.ERROR, GuardName.REFUSAL, GuardName.GUARDRAIL, GuardName.TRUNCATION)))
+"""Guard metrics that a record shows; latency as users had it, and their feedback, are not in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .findings import WORDS, Cause, Remedy, percent
-from .inquiry import Gathered
+from .findings import WORDS, Cause, Remedy, clock, percent
+from .inquiry import Gathered, TrailEvent
 from .names import Phase
 from .route import Route
 from .traffic import standing
@@ -19,7 +19,7 @@ def acting(facts: Gathered, causes: Sequence[Cause]) -> Cause | None:
 
 def remedy_of(facts: Gathered, causes: Sequence[Cause], before: int) -> Remedy:
     """The command for the first shown cause that it can end. `before`: what users had before the acting version."""
-    shown = [c for c in causes if c.shown and c.kind in ("version", "deleted")]
+    shown = [c for c in causes if c.kind in ("version", "deleted") and (c.shown or _ends_service(facts, c))]
     if not shown:
         return Remedy("", "No version stands out, so no rollback is proposed.")
     if facts.route is None:
@@ -35,10 +35,15 @@ def remedy_of(facts: Gathered, causes: Sequence[Cause], before: int) -> Remedy:
     return Remedy("", " ".join(dict.fromkeys(over)))
 
 
+def _ends_service(facts: Gathered, cause: Cause) -> bool:
+    """Whether what the route serves was deleted: that needs no counts to be shown."""
+    return cause.kind == "deleted" and standing(facts.route, cause.version) in ("stable", "canary")
+
+
 def _for(facts: Gathered, route: Route, cause: Cause, before: int) -> Remedy:
-    if cause.kind == "deleted":
-        return _restoring(facts, cause)
     version, stands = cause.version, standing(route, cause.version)
+    if cause.kind == "deleted" and (not version or stands not in ("stable", "canary")):
+        return _restoring(facts, cause)
     if stands == "none":
         return Remedy("", f"Version {version} gets no traffic any more; version {route.stable.version} is stable.")
     if stands == "holdback":
@@ -52,24 +57,65 @@ def _for(facts: Gathered, route: Route, cause: Cause, before: int) -> Remedy:
 
 def _rollback(facts: Gathered, route: Route, cause: Cause, before: int) -> Remedy:
     version = cause.version
-    share = f"{percent(cause.contrast.exposed_rate)} {WORDS.get(cause.contrast.metric, '')}" if cause.contrast else ""
-    command = f'promptlane rollback {facts.prompt} --reason "version {version} has {share} (investigate)"'
-    if standing(route, version) == "canary":
+    why = "was deleted"
+    if cause.kind != "deleted":
+        share = (
+            f"{percent(cause.contrast.exposed_rate)} {WORDS.get(cause.contrast.metric, '')}" if cause.contrast else ""
+        )
+        why = f"has {share}"
+    command = f'promptlane rollback {facts.prompt} --reason "version {version} {why} (investigate)"'
+    in_canary = standing(route, version) == "canary"
+    if cause.kind == "deleted" and not in_canary and route.phase is Phase.CANARY and route.canary is not None:
+        return Remedy(
+            f'promptlane advance {route.release_id} --reason "version {version} {why} (investigate)"',
+            f"Version {version} is stable and gone: a rollback would take the canary back, and give everybody what "
+            f"fails. This gives the canary, version {route.canary.version}, its next share: repeat it until it is "
+            "promoted.",
+        )
+    safe = route.stable if in_canary else route.previous
+    if safe is not None and (gone := _deleted(facts, safe.version)):
+        return _without(facts, route, cause, safe.version, clock(gone.at), before)
+    if in_canary:
         return Remedy(command, f"Takes the canary back: everybody gets version {route.stable.version} again.")
-    again = f"promptlane release {facts.prompt} {before} --again"
+    again = _again(facts, before, version)
     if route.phase is Phase.CANARY and route.canary is not None:
         return Remedy(
-            f"{command} && {again}" if before else command,
+            f"{command} && {again}" if again else command,
             f"Version {version} is stable while version {route.canary.version} is in canary: the rollback takes the "
             "canary back first, and leaves nothing to go back to, so the version before needs a release of its own.",
         )
-    if route.previous is None:
+    if safe is None:
         return Remedy(
-            again if before else "",
-            f"The route remembers no version to go back to from version {version}; the one before needs a release of "
-            "its own.",
+            again,
+            f"The route remembers no version to go back to from version {version}; another one needs a release of its "
+            "own (`promptlane history` lists them).",
         )
-    return Remedy(command, f"Puts version {route.previous.version} back at once, in place of version {version}.")
+    return Remedy(command, f"Puts version {safe.version} back at once, in place of version {version}.")
+
+
+def _without(facts: Gathered, route: Route, cause: Cause, safe: int, when: str, before: int) -> Remedy:
+    """Where the version that a rollback would give everybody was deleted."""
+    says = f"A rollback would give everybody version {safe}, which was deleted at {when} UTC: every call would fail."
+    if again := _again(facts, before, cause.version, safe):
+        return Remedy(again, f"{says} Another version needs a release of its own.")
+    if safe != route.stable.version:
+        return Remedy(
+            f"promptlane restore {facts.prompt} {safe}",
+            f"{says} This publishes its content again, under the number that it prints; then release that number.",
+        )
+    return Remedy("", f"{says} Release another version; `promptlane history {facts.prompt}` lists them.")
+
+
+def _again(facts: Gathered, version: int, *others: int) -> str:
+    """The command that releases a version again; empty where there is none that exists."""
+    usable = version and version not in others and not _deleted(facts, version)
+    return f"promptlane release {facts.prompt} {version} --again" if usable else ""
+
+
+def _deleted(facts: Gathered, version: int) -> TrailEvent | None:
+    """The deletion of a version, or of the whole prompt, if CloudTrail tells of one. Numbers are never used again."""
+    found = (e for e in facts.trail if e.name == "DeletePrompt" and not e.error and e.version in (0, version))
+    return next(found, None)
 
 
 def _restoring(facts: Gathered, cause: Cause) -> Remedy:
@@ -84,5 +130,8 @@ def _restoring(facts: Gathered, cause: Cause) -> Remedy:
         return Remedy("", f"Version {version} was deleted, but the route does not name it any more.")
     return Remedy(
         f"promptlane restore {facts.prompt} {version}",
-        f"Publishes the archived content of version {version} again; then release the version that it prints.",
+        f"A rollback would give everybody version {version}, whose calls fail. This publishes its content again, under "
+        "the number that it prints; then release that number."
+        if route is not None
+        else f"Publishes the archived content of version {version} again; then release the number that it prints.",
     )

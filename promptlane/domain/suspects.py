@@ -55,11 +55,15 @@ def _by_counts(facts: Gathered) -> Iterator[Cause]:
             began = beginning(version, given, facts.read.since)
             versions.append(_version_cause(cells, began, version, best, found))
     yield from versions
-    blame = {c.metric: cause for cause in reversed(versions) if cause.shown for c in _shown(cause)}
-    yield from _outside(cells, metrics, blame, tried)
-    for event in facts.trail:
-        if event.name == "DeletePrompt" and not event.error and facts.window.holds(event.at):
-            yield _deletion(cells, event, tried)
+    blamed = sorted(((c, cause) for cause in versions for c in _shown(cause)), key=lambda pair: pair[0].ratio)
+    blame = {c.metric: cause for c, cause in blamed}  # the best explanation of each metric comes last, and stays
+    deletions = [
+        _deletion(cells, event, tried)
+        for event in facts.trail
+        if event.name == "DeletePrompt" and not event.error and facts.window.holds(event.at)
+    ]
+    yield from deletions
+    yield from _outside(cells, metrics, blame, [d.at for d in deletions if d.shown], tried)
 
 
 def _all_the_while(facts: Gathered, cells: Sequence[Cell], version: int, given: Sequence[Giving]) -> bool:
@@ -124,10 +128,18 @@ def _of(pair: tuple[int, int]) -> str:
     return f"{pair[1]:,} of {pair[0]:,}"
 
 
-def _outside(cells: Sequence[Cell], metrics: Sequence[str], blame: dict[str, Cause], tried: int) -> Iterator[Cause]:
-    """The best moment; of metrics for which a version is blamed, only what changed within the same versions counts."""
+def _outside(
+    cells: Sequence[Cell], metrics: Sequence[str], blame: dict[str, Cause], deleted: Sequence[float], tried: int
+) -> Iterator[Cause]:
+    """The best moment; of metrics for which a version is blamed, only what changed within the same versions counts.
+
+    Errors that rise in the period of a deletion that they show (`deleted`, its times) are no second explanation.
+    """
+    period = max((c.seconds for c in cells), default=0.0)
     risen = {m: (rise_within_versions if m in blame else rise)(cells, m, tried=tried) for m in metrics}
-    found = {m: r for m, r in risen.items() if r}
+    found = {
+        m: r for m, r in risen.items() if r and not (m == "Error" and any(abs(r[0] - at) <= period for at in deleted))
+    }
     best = _best([c for _, c in found.values()])
     if best is not None and (best.convincing or not blame):
         at = found[best.metric][0]
@@ -167,13 +179,14 @@ def _lesser(at: float, found: Contrast, version: int) -> Cause:
 
 
 def _deletion(cells: Sequence[Cell], event: TrailEvent, tried: int) -> Cause:
+    """Compares whole periods after it; the one that it falls in is of both, and counts only while there is no other."""
     gone = f"version {event.version}" if event.version else "the prompt"
-    found = contrast(
-        cells,
-        lambda c: c.at + c.seconds > event.at and event.version in (0, c.version),
-        metric="Error",
-        tried=tried,
-    )
+
+    def hit(cell: Cell) -> bool:
+        return cell.at + cell.seconds > event.at and event.version in (0, cell.version)
+
+    whole = [c for c in cells if not c.at < event.at < c.at + c.seconds]
+    found = contrast(whole if any(map(hit, whole)) else cells, hit, metric="Error", tried=tried)
     because = (f"DeletePrompt by {event.arn or 'an unknown principal'}; calls of what is gone fail.",)
     title = f"{gone.capitalize()} was deleted at {clock(event.at)} UTC."
     return Cause("deleted", title, because, event.at, event.version, found)

@@ -9,7 +9,7 @@ from typing import Final
 from promptlane.domain.examples import with_conversations
 from promptlane.domain.findings import WORDS, Investigation
 from promptlane.domain.inquiry import Gathered, LoggingState, Sampled
-from promptlane.domain.names import GuardName
+from promptlane.domain.invocation import LOGGED
 from promptlane.domain.observed import logging_changes, logging_gaps
 from promptlane.domain.queries import MOST_ROWS
 from promptlane.domain.timeline import iso
@@ -21,8 +21,6 @@ _BLIND: Final = (
     "what was sent and answered cannot be known, and calls past the split only as far as CloudTrail names the prompt "
     "or its model"
 )
-_LOGGED: Final = (GuardName.ERROR, GuardName.REFUSAL, GuardName.GUARDRAIL, GuardName.TRUNCATION)
-"""Guard metrics that a record shows; latency and feedback are not in it."""
 
 Conclude = Callable[[Gathered], Investigation]
 
@@ -125,7 +123,7 @@ def _with_examples(sources: Sources, found: Investigation, asking: Asking) -> In
 
     after, before = sample(found.after), sample(found.before) if found.before else Sampled(())
     metric = _metric(found)
-    if metric in _LOGGED and after.invocations and not _shows(after, metric):
+    if metric in LOGGED and after.invocations and not _shows(after, metric):
         after = _looked_closer(after, sample(found.after, suspicious=True), found.after, metric, asking)
     for version, sampled in ((found.after, after), (found.before, before)):
         if sampled.unreadable:

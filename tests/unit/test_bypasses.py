@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from promptlane.domain.bypasses import bypasses
+from promptlane.domain.bypasses import bypasses, rendered
 from promptlane.domain.inquiry import CallGroup, Gathered, TrailEvent
 from promptlane.domain.names import Outcome
 from promptlane.domain.release import Release
@@ -64,6 +64,25 @@ def test_a_call_that_appears_as_call_and_as_rendering_counts_once() -> None:
 
     assert titles(facts(*calls, *renders)) == ["5 call(s) used DRAFT."]
     assert titles(facts(*calls, *renders[:2])) == ["3 call(s) used DRAFT."]
+
+
+def test_calls_that_failed_are_not_told_as_calls_that_users_saw() -> None:
+    refused = [replace(call(T0 + k), error="AccessDenied") for k in range(3)]
+    direct = replace(call(T0 + 7, target=MODEL), error="ThrottlingException")
+    known = facts(*refused, call(T0 + 9), direct, calls=(), outside=())
+
+    found = list(bypasses(known))
+
+    assert [c.title for c in found] == ["3 call(s) of DRAFT failed with AccessDenied.", "1 call(s) used DRAFT."]
+    assert "They got no answer" in found[0].because[0]
+    assert "users saw" not in found[0].because[0]
+
+
+def test_who_rendered_what_tells_of_renderings_that_took_place() -> None:
+    rendering = call(T0, 3, name="RenderPrompt")
+    known = facts(rendering, replace(rendering, error="AccessDenied"))
+
+    assert [(r.version, r.calls) for r in rendered(known)] == [(3, 1)]
 
 
 def test_direct_calls_of_a_model_are_told_by_cloudtrail() -> None:

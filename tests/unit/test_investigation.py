@@ -394,6 +394,20 @@ def test_the_command_prints_writes_and_says_where(case: Case, tmp_path: Path) ->
     assert len(document["conversations"]) == 3
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_asked(case: Case, tmp_path: Path) -> None:
+    desk = Desk()
+    kept = tmp_path / "report.html"
+    kept.write_text("an earlier one")
+
+    said = desk.json("investigate", NAME, "--html", str(tmp_path / "nowhere" / "report.html"), exit_code=1)
+    assert "cannot be written" in said["error"]["message"]
+    deployment = desk.connect()
+    deployment.made["sources"] = case.sources()
+    desk.connect = lambda: deployment  # type: ignore[method-assign]
+    desk.json("investigate", "nobody", "--html", str(kept), exit_code=1)
+    assert kept.read_text() == "an earlier one"
+
+
 def test_a_range_the_wrong_way_round_is_refused(case: Case) -> None:
     desk = Desk()
     deployment = desk.connect()
@@ -414,6 +428,9 @@ def test_times_as_people_type_them() -> None:
     for wrong in ("yesterday-ish", "25:00", "2h30", ""):
         with pytest.raises(InvalidInput, match="is not a time"):
             moment(wrong, now)
+    for ancient in ("200000w", "99999999999w", "0001-01-01", "1969-12-31T23:59"):
+        with pytest.raises(InvalidInput, match="is before 1970"):
+            moment(ancient, now)
 
 
 def rolled_back_to_two(case: Case, at: float, bad: float) -> None:
@@ -507,14 +524,128 @@ def test_the_remedy_is_for_the_shown_version_that_is_still_served(case: Case) ->
     assert any("Version 4 has 20% refusals" in s for s in found.to_dict()["summary"])
 
 
-def test_a_shown_deletion_is_ended_by_a_restore(case: Case) -> None:
-    case.trail.append(TrailEvent("DeletePrompt", T0 + 3000, EDITOR, "IAMUser", ID, 3))
-    case.cells = [
-        replace(c, bad=c.requests) if c.metric == "Error" and c.version == 3 and c.at >= T0 + 3000 else c
-        for c in counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.02, T0, T0 + 6900)})
-    ]
+def delete(case: Case, version: int, at: float = T0 + 3000) -> None:
+    """Version deleted by hand, in the middle of a period: every call of it fails since."""
+    case.trail.append(TrailEvent("DeletePrompt", at, EDITOR, "IAMUser", ID, version))
 
-    assert asked(case).remedy.command == f"promptlane restore {NAME} 3"
+    def failed(cell: Cell) -> int:
+        if (cell.metric, cell.version) != ("Error", version):
+            return cell.bad
+        share = min(1.0, max(0.0, (cell.at + cell.seconds - at) / cell.seconds))
+        return max(cell.bad, round(share * cell.requests))
+
+    case.cells = [replace(c, bad=failed(c)) for c in case.cells]
+
+
+def steady(case: Case) -> None:
+    """Nothing but what it deleted goes wrong."""
+    case.cells = counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.02, T0, T0 + 6900)})
+
+
+def reroute(case: Case, **changes: object) -> None:
+    route = case.routes.get(NAME)
+    assert route is not None
+    case.routes = InMemoryRoutes()
+    case.routes.put(replace(route, **changes), expected=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("into", [0, 6, 60, 114], ids="{} s into a period".format)
+@pytest.mark.parametrize("periods", [4, 25])
+def test_a_deletion_leads_whenever_in_a_period_it_happened(case: Case, into: int, periods: int) -> None:
+    steady(case)
+    delete(case, 3, case.cells[-1].at - 120 * (periods - 1) + into)
+
+    found = asked(case)
+
+    assert found.leading is not None
+    assert (found.leading.kind, found.leading.version) == ("deleted", 3), [c.title for c in found.causes]
+
+
+def test_a_deleted_stable_is_ended_by_a_rollback(case: Case) -> None:
+    steady(case)
+    delete(case, 3)
+
+    remedy = asked(case).remedy
+
+    assert remedy.command == f'promptlane rollback {NAME} --reason "version 3 was deleted (investigate)"'
+    assert remedy.says == "Puts version 2 back at once, in place of version 3."
+
+
+def test_a_deleted_canary_is_ended_by_a_rollback(case: Case) -> None:
+    steady(case)
+    refs = {n: case.prompts.version(ID, n).ref for n in (2, 3)}
+    reroute(case, stable=refs[2], previous=None, canary=refs[3], weight=1000, phase=Phase.CANARY)
+    delete(case, 3)
+
+    remedy = asked(case).remedy
+
+    assert remedy.command == f'promptlane rollback {NAME} --reason "version 3 was deleted (investigate)"'
+    assert "everybody gets version 2 again" in remedy.says
+
+
+def test_a_deleted_stable_needs_no_counts_to_be_ended(case: Case) -> None:
+    delete(case, 3)
+    case.cells = []
+
+    assert asked(case).remedy.command.startswith("promptlane rollback")
+
+
+def test_a_deleted_stable_without_a_version_to_go_back_to_needs_another_release(case: Case) -> None:
+    steady(case)
+    reroute(case, previous=None)
+    delete(case, 3)
+
+    assert asked(case).remedy.command == f"promptlane release {NAME} 2 --again"
+
+
+def test_nobody_is_sent_back_to_a_version_that_was_deleted(case: Case) -> None:
+    delete(case, 2, T0 + 1300)
+
+    remedy = asked(case).remedy
+
+    assert remedy.command == f"promptlane restore {NAME} 2"
+    assert remedy.says.startswith("A rollback would give everybody version 2, which was deleted at ")
+
+
+def test_nobody_is_sent_back_to_a_stable_that_was_deleted(case: Case) -> None:
+    """Whether the canary is worse, or it is only found that stable is gone."""
+    refs = {n: case.prompts.version(ID, n).ref for n in (1, 2, 3)}
+    reroute(case, stable=refs[2], previous=refs[1], canary=refs[3], weight=1000, phase=Phase.CANARY)
+    delete(case, 2, T0 + 1300)
+    command = f'promptlane advance {ID}-3-1 --reason "version 2 was deleted (investigate)"'
+
+    remedy = asked(case).remedy
+    assert (remedy.command, "version 2, which was deleted" in remedy.says) == (command, True)
+
+    steady(case)
+    assert asked(case).remedy.command == command
+
+
+def test_a_deletion_that_was_refused_stands_in_nobodys_way(case: Case) -> None:
+    case.trail.append(TrailEvent("DeletePrompt", T0 + 1300, EDITOR, "IAMUser", ID, 2, error="AccessDenied"))
+
+    assert "version 2 back at once" in asked(case).remedy.says
+
+
+def test_the_version_that_explains_a_rise_best_is_the_one_that_is_said_to(case: Case) -> None:
+    version_four(case)
+    case.cells = counts({2: (0.02, T0 - 7000, T0 + 4200), 3: (0.12, T0, T0 + 1800), 4: (0.4, T0 + 3000, T0 + 6900)})
+
+    found = asked(case)
+
+    assert [c.version for c in found.causes if c.shown] == [4, 3]
+    (outside,) = (c for c in found.causes if c.kind == "outside")
+    assert "Version 4 explains that rise" in outside.because[0]
+
+
+@pytest.mark.parametrize("metric", ["Slow", "NegativeFeedback"])
+def test_conversations_are_not_made_to_show_what_the_log_does_not_tell(case: Case, metric: str) -> None:
+    case.cells = [replace(c, metric=metric) if c.metric == "Refusal" else c for c in case.cells]
+
+    found = asked(case)
+
+    assert found.pairs == ()
+    assert no_conversations(found).startswith("The invocation log does not tell which calls had ")
 
 
 def test_a_version_on_the_holdback_is_not_rolled_back_to_everybody(case: Case) -> None:
