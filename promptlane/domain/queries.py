@@ -21,10 +21,28 @@ RECORDS: Final = 'filter schemaType = "ModelInvocationLog"'
 _RECORDS: Final = r'filter @message like /"schemaType"\s*:\s*"ModelInvocationLog"/'
 ABSENT: Final = "-"
 """Stands for what a record does not say: rows are not grouped by a field that is absent."""
-_WORDS: Final = (
-    "sorry|apolog|regret|can.t|cannot|unable|not able|won.t|will not|decline|refus|against|outside|beyond|désol|leider|"
-    "entschuldig|lamento|lo siento|desculp|dispiace|helaas|przykro|извин|申し訳|抱歉|죄송"
+_WORDS: Final = "|".join(
+    (
+        "sorry|apolog|regret|afraid|can.t|cannot|unable|won.t|will not|declin|refus|denied|against|violat|outside",
+        "(not|nothing) (able|something|permitted|allowed|author|comfortable|going|willing|designed|in a pos|i can)",
+        "(don.t|do not) (provide|offer|give|discuss|engage|allow|assist|help|answer)|only (help|assist|answer|able)",
+        "beyond|inappropriate|to pass",
+        "leider|mir leid|entschuldig|bedauer|(kann|darf|möchte|werde) ich|nicht (in der|befugt|berecht|beant|helfen)",
+        "ablehn|außerhalb|verstö|kein[en]* (auskunft|angab)|ich kann (kein|nicht|leider|ihnen|dir)",
+        "[Dd]ésol|malheureus|ne (peux|puis|suis|saurais|pourrai)|impossible|dépasse|décliner|en dehors|contraire",
+        "lo siento|lament|disculp|no (puedo|podemos|podr|debo|estoy|me es|soy)|rechazar|fuera de mi|en contra|me temo",
+        "me niego|solo puedo|desculp|sinto muito|infelizmente|não (posso|podemos|consigo|estou|tenho|devo|vou)|recus",
+        "(fora|além) d|viola|spiace|purtroppo|non (posso|possiamo|potr|sono|mi è|riesco)|rifiut|esula|di fuori",
+        "helaas|spijt|kan ik|ik kan (geen|niet|je)|niet bevoegd|weiger|buiten mijn|[Tt]yvärr|ledsen|avböj",
+        "(kan|får) (jag )?(tyvärr )?inte|beklager|desværre|dessverre|ikke (hj|give|gi |op|dele|svare)",
+        "przykro|niestety|nie (mog|jestem|wolno)|odmówi|wykracza|bohužel|[Oo]mlouv|nemoh|nejsem|odmítn|toimit",
+        "[Ии]звин|[Пп]рост|сожал|не (мог|вправе|можем)|отказ|рамки|[Вв]ибач|жаль|не (мож|маю)|відмов",
+        "[Üü]zgün|maalesef|yetkim|dışında|[ae]m[ae]m|[ae]m[ıi]yor",
+        "عذر|آسف|للأسف|أعتذر|لا (يمكن|أستطيع)|لست|خارج نطاق|क्षमा|खेद|माफ़|नहीं|असमर्थ|दायरे",
+        "申し訳|ません|かねます|お断り|範囲外|抱歉|[对對]不起|[无無]法|不能|权限|超出|违反|遗憾|죄송|수 없|거절|권한",
+    )
 )
+"""What an answer's wording shows when it may decline, in the detector's languages (`refusal`)."""
 _STOPS: Final = "max_tokens|context_window_exceeded|content_filtered|guardrail_intervened|malformed_|refusal"
 _BAD: Final = rf'/(?i)"outputBodyJson".*({_WORDS}|{_STOPS})|"errorCode"/'
 """A coarse look at a record's text: what it lets through is judged again. An error has no output."""

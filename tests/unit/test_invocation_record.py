@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local.gaps import insights_language
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.invocation import read_record, variables_in
 from promptlane.domain.queries import SAVED, calls_of, quoted, records_of
+from promptlane.domain.refusal import is_refusal
 from tests.unit.investigation_case import SORRY, T0, TEMPLATE, record
 
+REFUSALS = Path(__file__).resolve().parents[1] / "data" / "refusals.tsv"
 PLAIN = st.text(st.characters(exclude_characters="{}\n:Q", exclude_categories=("Cs",)), max_size=30)
 
 
@@ -34,6 +39,29 @@ def test_a_refusal_is_seen_in_the_answer() -> None:
 )
 def test_other_bad_events_and_lacking_parts(changes: dict[str, Any], bad: set[str]) -> None:
     assert read_record(record(3, T0, "x", "Sure.", **changes)).bad == bad
+
+
+def test_a_closer_look_misses_no_refusal_that_the_detector_knows() -> None:
+    """In any of its languages; of answers that decline nothing, it leaves out half or more even of the near ones."""
+    rows = [line.split("\t") for line in REFUSALS.read_text("utf-8").splitlines()[1:]]
+    texts = [text for _, _, _, text in rows]
+    query = records_of("support-assistant", 3, 10_000, suspicious=True)
+    records = [
+        {
+            "@timestamp": k,
+            "@ptr": str(k),
+            "@message": json.dumps(record(3, T0, "Is that so?", text), ensure_ascii=False),
+        }
+        for k, text in enumerate(texts)
+    ]
+
+    found, _ = insights_language.run(query, records)
+
+    seen = {texts[int(cell["value"])] for row in found for cell in row if cell["field"] == "@ptr"}
+    detected = {text for text in texts if is_refusal(text)}
+    assert len(detected) > 150
+    assert detected <= seen
+    assert len(seen - detected) <= len(set(texts) - detected) / 2
 
 
 def test_a_stream_of_events_reads_like_an_answer() -> None:
