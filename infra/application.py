@@ -1,17 +1,19 @@
 """All stacks of one deployment."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import App, Tags
 
-from infra.config import DeploymentConfig
+from infra.config import ConfigError, DeploymentConfig
 from infra.stacks.access import AccessStack
 from infra.stacks.audit import AuditStack
 from infra.stacks.observability import ObservabilityStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import StateStack
-from promptlane.project import load
+from promptlane.project import PromptProject, load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +31,11 @@ class Stacks:
 def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     """Add a deployment's stacks to the app.
 
-    Raises ProjectInvalid with file and line of everything wrong below `config.prompts_dir`.
+    Raises ProjectInvalid with file and line of everything wrong below `config.prompts_dir`, ConfigError for a reviewer
+    who cannot be told from others.
     """
     projects = load(config.prompts_dir)
+    _check_reviewers(projects, config)
     name = config.name
     state = StateStack(app, f"{name}-state", config=config, projects=projects)
     audit = AuditStack(app, f"{name}-audit", config=config)
@@ -51,3 +55,22 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     )
     Tags.of(app).add("promptlane", name)
     return stacks
+
+
+def _check_reviewers(projects: Sequence[PromptProject], config: DeploymentConfig) -> None:
+    """Whoever takes on a role chooses the session's name: two sessions of one shared role are no two people."""
+    shared = re.compile(rf":assumed-role/{re.escape(config.name)}-access-[^/]+/")
+    wrong = [
+        f"prompts/{project.name}/release.yaml: reviewer {reviewer.name!r} is named by {principal}, a session of a role "
+        "that others may take on under the same name"
+        for project in projects
+        for reviewer in project.policy.review.reviewers
+        for principal in reviewer.principals
+        if shared.search(principal)
+    ]
+    if wrong:
+        raise ConfigError(
+            "\n".join(wrong)
+            + "\nName the reviewer's own IAM user, or a role that they alone may take on, or a session "
+            "whose name the identity provider sets (docs/access.md); attach ReviewerPolicy to that"
+        )

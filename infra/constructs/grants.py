@@ -1,7 +1,7 @@
 """The vocabulary of permissions: what a function may do, in statements that name actions and resources exactly."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aws_cdk import ArnFormat, Aws, Stack
@@ -11,11 +11,21 @@ from constructs import IConstruct
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding, finding_text
 from infra.stacks.state import State
-from promptlane.domain.names import ENROLLED_TAG
+from promptlane.domain.names import ENROLLED_TAG, ROUTES_BY_ID
 
 _KEYS = "Objects of one kind share a prefix of the bucket; their names are release ids and hashes."
 _PARAMETERS = "One parameter per prompt or reviewer, below a prefix that is this deployment's own."
 _PROMPTS = "Prompts are enrolled by name and their ids are not known at deployment."
+_MODELS = (
+    "inference-profile",
+    "application-inference-profile",
+    "provisioned-model",
+    "imported-model",
+    "custom-model-deployment",
+    "prompt-router",
+    "default-prompt-router",
+)
+"""What a prompt may name in place of a foundation model, all in this account and Region."""
 _NO_RESOURCES = "The action knows no resource-level permissions."
 
 
@@ -145,14 +155,16 @@ class Grants:
         """
         versions, condition = [self._arn("bedrock", "prompt", "*:*")], self._enrolled() if enrolled else None
         return [
-            allow("RenderVersions", ["bedrock:RenderPrompt"], versions, condition, because=_PROMPTS),
+            # AWS's own examples grant both to whoever converses with a prompt; which one Converse asks for, none says.
+            allow(
+                "RenderVersions", ["bedrock:RenderPrompt", "bedrock:GetPrompt"], versions, condition, because=_PROMPTS
+            ),
             allow(
                 "InvokeModels",
                 ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
                 [
                     f"arn:{Aws.PARTITION}:bedrock:*::foundation-model/*",
-                    self._arn("bedrock", "inference-profile", "*"),
-                    self._arn("bedrock", "application-inference-profile", "*"),
+                    *(self._arn("bedrock", kind, "*") for kind in _MODELS),
                 ],
                 because="A prompt's author chooses the model; `admit` holds versions to the models of the policy.",
             ),
@@ -163,16 +175,24 @@ class Grants:
         state = self._state
         return [
             allow("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], [state.route_table.table_arn]),
+            allow("FindRoutesById", ["dynamodb:Query"], [f"{state.route_table.table_arn}/index/{ROUTES_BY_ID}"]),
             allow("CountFeedbackOnce", ["dynamodb:PutItem"], [state.feedback_table.table_arn]),
             allow("SignReceipts", ["secretsmanager:GetSecretValue"], [state.receipt_secret.secret_arn]),
-            allow(
-                "ReadVersions",
-                ["bedrock:GetPrompt"],
-                [self._arn("bedrock", "prompt", "*:*")],
-                self._enrolled(),
-                because=_PROMPTS,
-            ),
             *self.prompts_answer(enrolled=True),
+        ]
+
+    def guardrails(self) -> list[Grant]:
+        """For applications that pass a guardrail with a request; a profile needs it in every Region that it names."""
+        return [
+            allow(
+                "ApplyGuardrails",
+                ["bedrock:ApplyGuardrail"],
+                [
+                    self._arn("bedrock", "guardrail", "*"),
+                    f"arn:{Aws.PARTITION}:bedrock:*:{Aws.ACCOUNT_ID}:guardrail-profile/*",
+                ],
+                because="An application chooses its guardrail.",
+            )
         ]
 
     def machine_start(self) -> list[Grant]:
@@ -271,3 +291,21 @@ def distinct(*groups: Sequence[Grant]) -> list[Grant]:
     for grant in (grant for group in groups for grant in group):
         found.setdefault(grant.sid, grant)
     return list(found.values())
+
+
+def merged(grants: Sequence[Grant]) -> list[Grant]:
+    """One grant for all that allow on the same resources under the same conditions.
+
+    Managed policies may have 6,144 characters.
+    """
+    groups: dict[str, list[Grant]] = {}
+    for grant in grants:
+        groups.setdefault(repr((sorted(grant.resources), grant.conditions)), []).append(grant)
+    return [
+        replace(
+            first,
+            sid=f"{first.sid}AndMore" if others else first.sid,
+            actions=tuple(sorted({action for grant in (first, *others) for action in grant.actions})),
+        )
+        for first, *others in groups.values()
+    ]

@@ -90,19 +90,22 @@ class ReleaseWorkflow(Construct):
             resource_name=config.state_machine_name,
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        # A map run's executions are named <machine>/<map label>:<id>.
-        executions = stack.format_arn(
-            service="states",
-            resource="execution",
-            resource_name=f"{config.state_machine_name}/*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
+        # A map run's executions are named <machine>/<map label>:<id>; AWS's examples and the CDK name <machine>:*.
+        executions = [
+            stack.format_arn(
+                service="states",
+                resource="execution",
+                resource_name=f"{config.state_machine_name}{named}",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for named in ("/*", ":*")
+        ]
         for grant in (
             allow("StartMapRuns", ["states:StartExecution"], [machine]),
             allow(
                 "FollowMapRuns",
                 ["states:DescribeExecution", "states:StopExecution"],
-                [executions],
+                executions,
                 because="The executions of a map run are named by Step Functions.",
             ),
             allow("ReadItems", ["s3:GetObject"], [f"{reports_arn}/releases/*"], because=_PER_RELEASE),

@@ -14,7 +14,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
-from infra.constructs.grants import Grant, Grants, allow, distinct
+from infra.constructs.grants import Grant, Grants, allow, distinct, merged
 from infra.constructs.record import ResourceRecord
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline import PipelineStack
@@ -47,13 +47,18 @@ _SHARED = "Duties are told apart by action; the objects are all prompts, release
 
 @dataclass(frozen=True, kw_only=True)
 class Duty:
-    """What one role is for: what it may do, and what it may not do whatever else is attached to it."""
+    """What one role is for: what it may do, and what it may not do whatever else is attached to it.
+
+    `denied_functions`: beginnings of the functions' names. Invoked directly, a function takes the caller's word for who
+    that is, where the API would have proved it.
+    """
 
     name: str
     says: str
     allowed: tuple[Grant, ...]
     denied: tuple[str, ...]
     denied_routes: tuple[str, ...] = ()
+    denied_functions: tuple[str, ...] = ("",)
 
 
 class AccessStack(Stack):
@@ -98,8 +103,10 @@ class AccessStack(Stack):
 
     def _make(self, duty: Duty) -> None:
         policy = iam.ManagedPolicy(self, duty.name.capitalize(), description=f"Promptlane {duty.name}: {duty.says}")
-        for grant in distinct(duty.allowed):
+        allowed = distinct(duty.allowed)
+        for grant in merged(allowed):
             policy.add_statements(grant.statement())
+        for grant in allowed:
             grant.accept_patterns(policy)
         policy.add_statements(
             iam.PolicyStatement(
@@ -136,6 +143,14 @@ class AccessStack(Stack):
                     resources=[self._pipeline.intake_queue.queue_arn],
                 )
             )
+        policy.add_statements(
+            iam.PolicyStatement(
+                sid="OnlyServicesInvoke",
+                effect=iam.Effect.DENY,
+                actions=["lambda:InvokeFunction"],
+                resources=[self._functions(verb) for verb in duty.denied_functions],
+            )
+        )
         if duty.denied_routes:
             policy.add_statements(
                 iam.PolicyStatement(
@@ -163,6 +178,7 @@ class AccessStack(Stack):
 
     def _duties(self) -> Sequence[Duty]:
         g, decision = self._grants, "POST/releases/*/decision"
+        everything = ("POST/*",)
         operations = ("POST/releases/*/pause", "POST/releases/*/resume", "POST/releases/*/advance")
         rollback = "POST/prompts/*/rollback"
         prompt = Stack.of(self).format_arn(service="bedrock", resource="prompt", resource_name="*")
@@ -177,7 +193,7 @@ class AccessStack(Stack):
                 says="creates and edits drafts, publishes versions",
                 allowed=(*self._reading(), *edit, *try_out),
                 denied=(),
-                denied_routes=(decision, *operations, rollback),
+                denied_routes=everything,
             ),
             Duty(
                 name="reviewer",
@@ -202,26 +218,29 @@ class AccessStack(Stack):
                 ),
                 denied=EDITS,
                 denied_routes=(decision,),
+                denied_functions=("Decide", "Operate"),
             ),
             Duty(
                 name="runtime",
                 says="answers with released versions",
                 allowed=self._runtime_grants(),
                 denied=EDITS,
-                denied_routes=(decision, *operations, rollback),
+                denied_routes=everything,
             ),
             Duty(
                 name="auditor",
                 says="reads everything and changes nothing",
                 allowed=(*self._reading(), *self._investigating(), *self._validating()),
-                denied=(
-                    *EDITS,
-                    "lambda:InvokeFunction",
-                    "states:StartExecution",
-                    "states:StopExecution",
-                ),
-                denied_routes=(decision, *operations, rollback),
+                denied=(*EDITS, "states:StartExecution", "states:StopExecution"),
+                denied_routes=everything,
             ),
+        )
+
+    def _functions(self, verb: str) -> str:
+        """The functions of the pipeline whose names begin so."""
+        name = f"{self._config.name}-pipeline-{verb}*"
+        return self.format_arn(
+            service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
         )
 
     def _reading(self) -> tuple[Grant, ...]:
@@ -285,17 +304,40 @@ class AccessStack(Stack):
                 [f"{bucket}/timeline/*", f"{bucket}/AWSLogs/*"],
                 because="Copies of timelines are named by release, log files of the trail by account and time.",
             ),
+            self._function_logs(),
             allow("ListLocked", ["s3:ListBucket", "s3:ListBucketVersions"], [bucket]),
             allow("ReadLockedKey", ["kms:Decrypt"], [self._audit_key]),
             *self._large_bodies(),
         )
 
     def _validating(self) -> tuple[Grant, ...]:
-        """What `aws cloudtrail validate-logs` needs beside the log files themselves."""
+        """What `aws cloudtrail validate-logs` needs beside the log files, and what shows that controls are in place."""
+        tables = self.format_arn(service="dynamodb", resource="table", resource_name=f"{self._config.name}-state-*")
+        prompt = self.format_arn(service="bedrock", resource="prompt", resource_name="*")
+        topics = self.format_arn(service="sns", resource=f"{self._config.name}-state-*")
         return (
-            allow("ValidateTrail", ["cloudtrail:ListPublicKeys"], ["*"], because=_SHARED),
-            allow("LocateLocked", ["s3:GetBucketLocation"], [self._audit_bucket]),
+            allow(
+                "ValidateTrail", ["cloudtrail:ListPublicKeys", "sns:GetSubscriptionAttributes"], ["*"], because=_SHARED
+            ),
+            allow(
+                "ReadLock",
+                ["s3:GetBucketLocation", "s3:GetBucketPolicy", "s3:GetBucketObjectLockConfiguration"],
+                [self._audit_bucket],
+            ),
+            allow("ReadTablePolicies", ["dynamodb:GetResourcePolicy"], [tables], because=_SHARED),
+            allow("ReadTags", ["bedrock:ListTagsForResource"], [prompt], because=_SHARED),
+            allow("ReadSubscriptions", ["sns:ListSubscriptionsByTopic"], [topics], because=_SHARED),
         )
+
+    def _function_logs(self) -> Grant:
+        """Why a function failed; the logs hold no text of prompts or answers."""
+        groups = self.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"{self._config.name}-*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        return allow("ReadFunctionLogs", ["logs:FilterLogEvents", "logs:GetLogEvents"], [groups], because=_SHARED)
 
     def _large_bodies(self) -> list[Grant]:
         """What was sent and answered, where it was too large for the log. Masking reaches the log, never the bucket."""
@@ -322,7 +364,7 @@ class AccessStack(Stack):
             ],
             because="Every method of the gateway, and nothing else.",
         )
-        return (*self._grants.application(), metrics, gateway)
+        return (*self._grants.application(), *self._grants.guardrails(), metrics, gateway)
 
     def _call(self, sid: str, *routes: str) -> Grant:
         return allow(sid, ["execute-api:Invoke"], [self._operation(r) for r in routes], because=_SHARED)

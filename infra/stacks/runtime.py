@@ -74,6 +74,7 @@ class RuntimeStack(Stack):
         )
         for grant in (
             *grants.application(),
+            *grants.guardrails(),
             allow(
                 "PublishMetrics",
                 ["cloudwatch:PutMetricData"],

@@ -18,6 +18,7 @@ from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.record import ResourceRecord
 from infra.constructs.topic import AlarmTopic, ReviewerTopic
+from promptlane.domain.names import ROUTES_BY_ID
 from promptlane.domain.review import reviewer_key
 from promptlane.project import PromptProject
 
@@ -68,6 +69,7 @@ class StateStack(Stack):
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
             removal_policy=self._removal,
         )
+        self._only_mailers_sign(review_key)
         notices = AlarmTopic(self, "Notices", config=config, key=message_key, alarms="*", shown_as="Promptlane notices")
         for email in config.on_call:
             notices.topic.add_subscription(subscriptions.EmailSubscription(email))
@@ -77,7 +79,7 @@ class StateStack(Stack):
         reports = self._reports(data_key)
         self.state = State(
             # The AWS-managed key: what every request and every rollback reads depends on no key of ours.
-            route_table=self._table("Routes", "prompt", None, None),
+            route_table=self._routes(),
             release_table=self._table("Releases", "pk", "sk", data_key),
             feedback_table=self._feedback(),
             report_bucket=reports,
@@ -113,6 +115,26 @@ class StateStack(Stack):
 
     def _key(self, id: str, description: str) -> kms.Key:
         return kms.Key(self, id, description=description, enable_key_rotation=True, removal_policy=self._removal)
+
+    def _only_mailers_sign(self, key: kms.Key) -> None:
+        """Whatever somebody's own policies allow: who signs a reviewer's link decides in that reviewer's name.
+
+        By name, since the roles are made in a stack that needs this one.
+        """
+        roles = [
+            f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._config.name}-pipeline-{verb}Role*"
+            for verb in ("RequestReview", "Remind")
+        ]
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="OnlyMailersSign",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["kms:GenerateMac"],
+                resources=["*"],
+                conditions={"ArnNotLike": {"aws:PrincipalArn": roles}},
+            )
+        )
 
     def _message_key(self) -> kms.Key:
         """Services publish on our behalf, so the key must let them in; the topics and queues say for which source.
@@ -157,6 +179,17 @@ class StateStack(Stack):
             stream=dynamodb.StreamViewType.NEW_IMAGE if sort else None,
             resource_policy=self._only_functions_write(),
         )
+
+    def _routes(self) -> dynamodb.Table:
+        """With an index by which the client finds a prompt that it is given by its id: Bedrock would tell the name to
+        those alone who may read the draft."""
+        table = self._table("Routes", "prompt", None, None)
+        table.add_global_secondary_index(
+            index_name=ROUTES_BY_ID,
+            partition_key=dynamodb.Attribute(name="prompt_id", type=dynamodb.AttributeType.STRING),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+        )
+        return table
 
     def _only_functions_write(self) -> iam.PolicyDocument:
         """Whatever somebody's own policies allow: items are written by this deployment's functions alone.

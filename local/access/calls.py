@@ -71,9 +71,9 @@ def _update(caller: Any, target: Target) -> object:
     return caller.client("bedrock-agent").update_prompt(promptIdentifier=target.prompt_id, **kept)
 
 
-def _converse(caller: Any, model: str) -> object:
+def _converse(caller: Any, model: str, **more: Json) -> object:
     return caller.client("bedrock-runtime").converse(
-        modelId=model, promptVariables={"question": {"text": "Where is my order?"}}
+        modelId=model, promptVariables={"question": {"text": "Where is my order?"}}, **more
     )
 
 
@@ -81,6 +81,7 @@ def _item(target: Target, table: str, key: dict[str, str]) -> dict[str, Json]:
     return {"TableName": target.resources[table], "Key": {k: {"S": v} for k, v in key.items()}}
 
 
+_GUARDRAIL = {"guardrailIdentifier": "gr0000000001", "guardrailVersion": "1"}
 _ENROLLED = {"promptlane:enrolled": "promptlane"}
 _NOBODYS = "/releases/NOBODY0000-1-1"
 _ROUTE = {"prompt": "nobody"}
@@ -130,6 +131,8 @@ ROWS = (
     Row("bedrock:RenderPrompt", "answer with a version of another prompt", {AUTHOR},
         lambda c, t: _converse(c, t.other_arn)),
     Row("bedrock:RenderPrompt", "answer with the draft", {AUTHOR}, lambda c, t: _converse(c, t.draft_arn)),
+    Row("bedrock:ApplyGuardrail", "answer behind a guardrail", {RUNTIME},
+        lambda c, t: _converse(c, t.version_arn, guardrailConfig=_GUARDRAIL)),
     Row("execute-api:Invoke", "decide a review", {REVIEWER},
         lambda c, t: _operation(c, t, f"{_NOBODYS}/decision")),
     Row("execute-api:Invoke", "pause a canary", {OPERATOR},
@@ -144,6 +147,11 @@ ROWS = (
             {"prompt": "nobody", "cause": "operator", "reason": "proof", "by": "proof"}))),
     Row("lambda:InvokeFunction", "invoke promote", NOBODY,
         lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["promote_function"], Payload=b"{}")),
+    Row("lambda:InvokeFunction", "decide a review in another's name", NOBODY,
+        lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["decide_function"], Payload=b"{}")),
+    Row("kms:GenerateMac", "sign a reviewer's link", NOBODY,
+        lambda c, t: c.client("kms").generate_mac(KeyId=t.resources["review_key"], Message=b"proof",
+                                                  MacAlgorithm="HMAC_SHA_256")),
     Row("sqs:SendMessage", "ask for a release", {OPERATOR},
         lambda c, t: c.client("sqs").send_message(QueueUrl=t.resources["intake_queue_url"], MessageBody="{}")),
     Row("states:StartExecution", "start a release past the lock", NOBODY,
@@ -152,6 +160,10 @@ ROWS = (
         lambda c, t: c.client("stepfunctions").send_task_success(taskToken=t.resources["task_token"], output="{}")),
     Row("dynamodb:GetItem", "read a route", EVERYBODY,
         lambda c, t: c.client("dynamodb").get_item(**_item(t, "route_table", _ROUTE))),
+    Row("dynamodb:Query", "find a route by a prompt's id", {RUNTIME},
+        lambda c, t: c.client("dynamodb").query(
+            TableName=t.resources["route_table"], IndexName="by_id", KeyConditionExpression="prompt_id = :id",
+            ExpressionAttributeValues={":id": {"S": "NOBODY0000"}})),
     Row("dynamodb:PutItem", "write a route", NOBODY, lambda c, t: _put(c, t, "route_table", _ROUTE)),
     Row("dynamodb:GetItem", "read a release", PEOPLE,
         lambda c, t: c.client("dynamodb").get_item(**_item(t, "release_table", _RELEASE))),
@@ -186,6 +198,8 @@ ROWS = (
     Row("logs:StartQuery", "query what was sent and answered", {OPERATOR, AUDITOR},
         lambda c, t: c.client("logs").start_query(logGroupName=t.resources["invocation_log_group"], startTime=0,
                                                   endTime=1, queryString="limit 1")),
+    Row("logs:FilterLogEvents", "read a function's log", {OPERATOR, AUDITOR},
+        lambda c, t: c.client("logs").filter_log_events(logGroupName=t.resources["relay_log_group"], limit=1)),
     Row("bedrock:PutModelInvocationLoggingConfiguration", "change what is logged", NOBODY,
         lambda c, t: c.client("bedrock").put_model_invocation_logging_configuration(loggingConfig={})),
     Row("cloudwatch:GetMetricData", "read metrics", PEOPLE,

@@ -114,7 +114,15 @@ def prepare(aws: EmbeddedAws, resources: dict[str, Json], name: str = "access-su
     other, _ = _published(agent, f"{name}-other")
     for arn in (enrolled, enrolled.rpartition(":")[0]):
         agent.tag_resource(resourceArn=arn, tags={"promptlane:enrolled": "promptlane"})
-    return Target(enrolled, other, {**resources, "draft": draft, "task_token": "no-such-token"})
+    mailer = aws.client("lambda").get_function_configuration(FunctionName=resources["request_review_function"])
+    groups = aws.client("logs").describe_log_groups(logGroupNamePrefix="promptlane-pipeline-Relay")["logGroups"]
+    found = {
+        "draft": draft,
+        "task_token": "no-such-token",
+        "review_key": mailer["Environment"]["Variables"]["REVIEW_KEY_ID"],
+        "relay_log_group": groups[0]["logGroupName"],
+    }
+    return Target(enrolled, other, {**resources, **found})
 
 
 def _published(agent: Any, name: str) -> tuple[str, Json]:

@@ -57,6 +57,7 @@ def install() -> None:
     after("AWS::S3::Bucket", bucket)
     after("AWS::IAM::Role", lambda name, props: boundary(iam._roles, name, props))
     secrets_by_arn()
+    log_groups_by_stack()
     after("AWS::IAM::User", lambda name, props: boundary(iam._users, name, props))
     seams.wrap("logs", query_definitions)
     seams.on_reset(_queries.clear)
@@ -115,6 +116,24 @@ def secrets_by_arn() -> None:
     handlers |= {
         "create": created, "update": updated, "delete": lambda arn, props: delete(name(arn), props),
     }  # fmt: skip
+
+
+def log_groups_by_stack() -> None:
+    """A log group without a name gets one that begins with its stack's, as policies expect; MiniStack gives a path."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Logs::LogGroup"]
+    create, update = handlers["create"], handlers["update"]
+
+    def created(logical_id: str, props: dict[str, Any], stack: str) -> Made:
+        made: Made = create(
+            logical_id, {**props, "LogGroupName": name_of(props, "LogGroupName", stack, logical_id, 512)}, stack
+        )
+        return made
+
+    def updated(name: str, old: dict[str, Any], new: dict[str, Any], *rest: Any, **named: Any) -> Any:
+        return update(name, {"LogGroupName": name, **old}, {"LogGroupName": name, **new}, *rest, **named)
+
+    functools.update_wrapper(updated, update)  # MiniStack looks at the signature
+    handlers |= {"create": created, "update": updated}
 
 
 def name_of(props: dict[str, Any], key: str, stack: str, logical_id: str, longest: int) -> str:

@@ -206,7 +206,7 @@ def _transactions() -> None:
 
 
 def _models() -> None:
-    """The second check of Converse: the model behind a prompt or an inference profile."""
+    """What Converse asks for besides: the model behind a prompt or an inference profile, and the guardrail."""
 
     def authorize(call: bedrock_runtime.Call) -> None:
         if not host.AUTH:
@@ -214,11 +214,15 @@ def _models() -> None:
         streamed = call.operation in ("ConverseStream", "InvokeModelWithResponseStream")
         action = "bedrock:InvokeModelWithResponseStream" if streamed else "bedrock:InvokeModel"
         key = router.extract_access_key_id(call.headers, {})
-        for arn in model_arns(call.resolved_model):
-            denied = iam_evaluator.enforce(key, action, "bedrock-runtime", seams.region(), resource_arn=arn)
+        needed = [(action, arn) for arn in model_arns(call.resolved_model)]
+        if guardrail := str((call.body.get("guardrailConfig") or {}).get("guardrailIdentifier") or ""):
+            own = f"arn:aws:bedrock:{seams.region()}:{seams.account()}:guardrail/{guardrail}"
+            needed.append(("bedrock:ApplyGuardrail", guardrail if guardrail.startswith("arn:") else own))
+        for name, arn in needed:
+            denied = iam_evaluator.enforce(key, name, "bedrock-runtime", seams.region(), resource_arn=arn)
             if denied:
                 who = getattr(denied, "principal_arn", "the caller")
-                message = f"User: {who} is not authorized to perform: {action} on resource: {arn}"
+                message = f"User: {who} is not authorized to perform: {name} on resource: {arn}"
                 raise prompts.Refused("AccessDeniedException", message, 403)
 
     bedrock_runtime.authorizers.append(authorize)

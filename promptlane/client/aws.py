@@ -14,6 +14,7 @@ import threading
 from time import time
 
 from promptlane.domain.errors import Unavailable
+from promptlane.domain.names import ROUTES_BY_ID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,15 +128,17 @@ class RouteTable:
         return {**found, **{name: Unavailable("the route table is throttled") for name in throttled}}
 
     def name_of(self, prompt: str) -> str | None:
-        """The name of a prompt given by id or ARN; None when it is neither, or Bedrock knows no such prompt."""
-        looks_like_id = len(prompt) == 10 and prompt.isalnum() and prompt.isupper()
-        if not (prompt.startswith("arn:") or looks_like_id):
+        """The name of a prompt given by id or ARN; None when it is neither, or no route is of such a prompt."""
+        prompt_id = prompt.rpartition("prompt/")[2].partition(":")[0] if prompt.startswith("arn:") else prompt
+        if not (len(prompt_id) == 10 and prompt_id.isalnum() and prompt_id.isupper()):
             return None
-        bedrock = self._aws.client("bedrock-agent", read_timeout=2.0, attempts=2)
-        try:
-            return str(bedrock.get_prompt(promptIdentifier=prompt)["name"])
-        except (bedrock.exceptions.ResourceNotFoundException, bedrock.exceptions.ValidationException):
-            return None
+        found = self._aws.client("dynamodb", read_timeout=1.0, attempts=2).query(
+            TableName=self._table,
+            IndexName=ROUTES_BY_ID,
+            KeyConditionExpression="prompt_id = :id",
+            ExpressionAttributeValues={":id": {"S": prompt_id}},
+        )
+        return next((str(item["prompt"]["S"]) for item in found["Items"]), None)
 
 
 class FeedbackTable:

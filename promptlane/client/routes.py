@@ -166,11 +166,20 @@ class Routes:
         found = dict(self._reader.read(sorted(set(names.values()))))
         for prompt in batch:
             if names[prompt] not in found and prompt not in self.live:
-                name = self._reader.name_of(prompt)
-                if name is not None and name != prompt:
-                    names[prompt] = self._names[prompt] = name
-                    found.update(self._reader.read([name]))
+                try:
+                    found.update(self._by_id(prompt, names))
+                except Exception as error:  # noqa: BLE001 - one that cannot be looked up hinders no other
+                    found[prompt] = error
         return {prompt: found[name] for prompt, name in names.items() if name in found}
+
+    def _by_id(self, prompt: str, names: dict[str, str]) -> Mapping[str, Mapping[str, Any] | Exception]:
+        """The item of a prompt that is given by id or ARN, its name noted in `names`; empty when there is none."""
+        name = self._reader.name_of(prompt)
+        if name is None or name == prompt:
+            return {}
+        item = self._reader.read([name])
+        names[prompt] = self._names[prompt] = name
+        return item
 
     def _take(self, prompt: str, item: Mapping[str, Any] | Exception | None) -> None:
         if isinstance(item, Exception):

@@ -9,6 +9,8 @@ from typing import Final
 from .errors import InvalidInput
 
 NAMESPACE: Final = "Promptlane"
+ROUTES_BY_ID: Final = "by_id"
+"""The route table's index by `prompt_id`, keys only: the name of a prompt that is given by its id."""
 ENROLLED_TAG: Final = "promptlane:enrolled"
 """On prompts and versions that a deployment admitted, with its name: IAM lets applications to no others."""
 FULL: Final = 10_000

@@ -66,6 +66,10 @@ def _applications_get_both_tracks(enforced: Deployment) -> None:
     for unit in range(20):
         asked = {"unit": f"unit-{unit}", "variables": {"question": "Where is my order?"}}
         assert application.post(gateway, asked) == 200
+    by_id = f"{enforced.resources['gateway_url']}/prompts/{route.prompt_id}/converse"
+    assert application.post(by_id, {"unit": "unit-1", "variables": {"question": "Where is my order?"}}) == 200
+    unknown = f"{enforced.resources['gateway_url']}/prompts/AAAAAAAAAA/converse"
+    assert application.post(unknown, {"unit": "unit-1", "variables": {}}) == 404
 
 
 def test_a_version_without_a_release_answers_no_application(enforced: Deployment) -> None:

@@ -36,12 +36,16 @@ def config() -> DeploymentConfig:
 
 @pytest.fixture(scope="session")
 def synthesized(config: DeploymentConfig, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    directory = tmp_path_factory.mktemp("cdk.out")
+    return synthesize(config, tmp_path_factory.mktemp("cdk.out"))
+
+
+def synthesize(config: DeploymentConfig, directory: Path) -> Synthesized:
+    """The templates of a deployment with these settings, by stack."""
     app = App(context={**context(), "aws:cdk:enable-path-metadata": True}, outdir=str(directory))
     add_stacks(app, config=config)
     app.synth()
     templates = {
-        path.name.removesuffix(".template.json").removeprefix("promptlane-"): json.loads(path.read_text())
+        path.name.removesuffix(".template.json").removeprefix(f"{config.name}-"): json.loads(path.read_text())
         for path in sorted(directory.glob("*.template.json"))
     }
     return Synthesized(directory, templates)

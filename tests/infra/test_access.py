@@ -1,8 +1,11 @@
 """The five duties: what each policy allows and denies, judged as IAM does (an explicit denial wins)."""
 
 import fnmatch
+import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aws_cdk import App
@@ -11,17 +14,18 @@ from aws_cdk.assertions import Template
 from infra.application import add_stacks
 from infra.config import DUTIES, DeploymentConfig
 from promptlane.domain.names import ENROLLED_TAG
-from tests.infra.conftest import context
+from tests.infra.conftest import context, synthesize
+from tests.infra.rendered import ACCOUNT, REGION, Rendered
 from tests.infra.synthesized import Json, Synthesized, listed, text
 
 
 def statements(synthesized: Synthesized, duty: str) -> list[Json]:
     policy = synthesized.one("AWS::IAM::ManagedPolicy", f"promptlane-access/{duty.capitalize()}/")[2]
-    return list(policy["PolicyDocument"]["Statement"])
+    return list(Rendered(synthesized).value("access", policy["PolicyDocument"]["Statement"]))
 
 
 def decides(found: list[Json], action: str, resource: str = "*", *, holds: Collection[str] = ()) -> bool:
-    """Whether the statements allow an action on a resource that is named by a part of its ARN.
+    """Whether the statements allow an action on a resource, given by its ARN or by a part of how policies name it.
 
     `holds`: the condition keys that the request fulfils; a statement with another one does not apply.
     """
@@ -29,13 +33,25 @@ def decides(found: list[Json], action: str, resource: str = "*", *, holds: Colle
     def fits(statement: Json) -> bool:
         named = any(fnmatch.fnmatchcase(action, given) for given in listed(statement["Action"]))
         keys = {key for test in (statement.get("Condition") or {}).values() for key in test}
-        on_it = any(r == "*" or resource in text(r) for r in listed(statement["Resource"]))
+        on_it = any(covers(r, resource) for r in listed(statement["Resource"]))
         return named and on_it and keys <= set(holds)
 
     matching = [s["Effect"] for s in found if fits(s)]
     return "Allow" in matching and "Deny" not in matching
 
 
+def covers(pattern: str, resource: str) -> bool:
+    if resource.startswith("arn:"):
+        return fnmatch.fnmatchcase(resource, pattern)
+    return pattern == "*" or resource in pattern
+
+
+def arn(service: str, rest: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}"
+
+
+OPERATIONS = "a1b2c3d4e5/$default/POST"
+DECISION = arn("execute-api", f"{OPERATIONS}/releases/R/decision")
 EXPECTED = [
     # action, part of the resource, who may
     ("bedrock:UpdatePrompt", "prompt/", {"author"}),
@@ -45,10 +61,16 @@ EXPECTED = [
     ("bedrock:RenderPrompt", "prompt/*:*", {"author"}),
     ("bedrock:TagResource", "", set()),
     ("bedrock:UntagResource", "", set()),
-    ("execute-api:Invoke", "/decision", {"reviewer"}),
-    ("execute-api:Invoke", "/advance", {"operator"}),
-    ("execute-api:Invoke", "/rollback", {"operator"}),
+    ("execute-api:Invoke", DECISION, {"reviewer"}),
+    ("execute-api:Invoke", arn("execute-api", f"{OPERATIONS}/releases/R/advance"), {"operator"}),
+    ("execute-api:Invoke", arn("execute-api", f"{OPERATIONS}/prompts/P/rollback"), {"operator"}),
     ("sqs:SendMessage", "Requests", {"operator"}),
+    ("lambda:InvokeFunction", "RollBack", {"operator"}),
+    ("bedrock:ApplyGuardrail", "guardrail/", {"runtime"}),
+    ("bedrock:InvokeModel", "provisioned-model/", {"author", "runtime"}),
+    ("dynamodb:Query", "/index/by_id", {"runtime"}),
+    ("logs:GetLogEvents", "log-group:promptlane-*", {"auditor", "operator"}),
+    ("dynamodb:GetResourcePolicy", arn("dynamodb", "table/promptlane-state-Routes1-A"), {"auditor"}),
     ("states:SendTaskSuccess", "", set()),
     ("dynamodb:PutItem", "Routes", set()),
     ("dynamodb:PutItem", "Releases", set()),
@@ -73,9 +95,13 @@ ENROLLED = f"aws:ResourceTag/{ENROLLED_TAG}"
 def test_applications_get_enrolled_versions_and_no_others(synthesized: Synthesized, action: str) -> None:
     application = synthesized.one("AWS::IAM::ManagedPolicy", "promptlane-runtime/Application/")[2]
     gateway = synthesized.grants(synthesized.role_of("gateway"))
-    for found in (statements(synthesized, "runtime"), application["PolicyDocument"]["Statement"], gateway):
-        assert decides(list(found), action, "prompt/*:*", holds={ENROLLED})
-        assert not decides(list(found), action, "prompt/*:*")
+    of_application = application["PolicyDocument"]["Statement"]
+    for stack, unfilled in (("runtime", of_application), ("runtime", gateway)):
+        found = Rendered(synthesized).value(stack, unfilled)
+        assert decides(found, action, "prompt/*:*", holds={ENROLLED})
+        assert not decides(found, action, "prompt/*:*")
+    assert decides(statements(synthesized, "runtime"), action, "prompt/*:*", holds={ENROLLED})
+    assert not decides(statements(synthesized, "runtime"), action, "prompt/*:*")
 
 
 @pytest.mark.parametrize("duty", DUTIES)
@@ -101,7 +127,35 @@ def test_admission_can_put_that_tag_and_no_other(synthesized: Synthesized) -> No
 def test_whoever_has_two_duties_can_still_not_edit_and_approve(synthesized: Synthesized) -> None:
     both = statements(synthesized, "author") + statements(synthesized, "reviewer")
     assert not decides(both, "bedrock:UpdatePrompt", "prompt/")
-    assert not decides(both, "execute-api:Invoke", "/decision")
+    assert not decides(both, "execute-api:Invoke", DECISION)
+
+
+@pytest.mark.parametrize("duty", DUTIES)
+@pytest.mark.parametrize("verb", ["decide", "operate"])
+def test_nobody_may_invoke_what_takes_the_callers_word_for_who_it_is(
+    synthesized: Synthesized, duty: str, verb: str
+) -> None:
+    everything = [*statements(synthesized, duty), {"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    stack, logical, _ = synthesized.function(verb)
+    function = Rendered(synthesized).value(stack, {"Fn::GetAtt": [logical, "Arn"]})
+    assert not decides(everything, "lambda:InvokeFunction", function)
+    assert decides(everything, "lambda:InvokeFunction", arn("lambda", "function:somebody-elses"))
+
+
+def test_every_policy_is_within_the_size_that_iam_takes(config: DeploymentConfig, tmp_path: Path) -> None:
+    """With the longest name that a deployment may have; a role's own policies together may have 10,240 characters."""
+    found = synthesize(replace(config, name="fifteen-letters"), tmp_path)
+    rendered = Rendered(found, "fifteen-letters")
+    inline: Counter[str] = Counter()
+    for kind in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy"):
+        for stack, logical, policy in found.resources(kind):
+            size = len(json.dumps(rendered.value(stack, policy["PolicyDocument"]), separators=(",", ":")))
+            if kind == "AWS::IAM::ManagedPolicy":
+                assert size < 6_000, f"{logical}: {size} of 6,144, and some partitions and Regions have longer names"
+            else:
+                inline.update({text(role): size for role in policy["Roles"]})
+    assert len(inline) > 20
+    assert max(inline.values()) < 10_000
 
 
 def test_a_policy_is_its_roles_boundary_too(synthesized: Synthesized) -> None:

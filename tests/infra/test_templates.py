@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +16,20 @@ from infra.constructs.enrolment import Enrolment
 from promptlane.domain.policy import Policy
 from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.project import ProjectInvalid, load
+from tests.infra.conftest import synthesize
 from tests.infra.synthesized import Json, Synthesized, text
-
-CDK_JSON = Path(__file__).resolve().parents[2] / "cdk.json"
 
 
 def table(synthesized: Synthesized, name: str) -> Json:
     _, logical, properties = synthesized.one("AWS::DynamoDB::Table", f"/{name}/")
     return {**properties, "kept": synthesized.templates["state"]["Resources"][logical]["DeletionPolicy"]}
+
+
+def test_routes_are_found_by_a_prompts_id_and_nothing_else_is_in_that_index(synthesized: Synthesized) -> None:
+    (index,) = table(synthesized, "Routes")["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == "by_id"
+    assert index["KeySchema"] == [{"AttributeName": "prompt_id", "KeyType": "HASH"}]
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
 
 @pytest.mark.parametrize("name", ["Routes", "Releases"])
@@ -170,6 +177,20 @@ def test_what_is_no_longer_locked_goes_and_no_copy_that_went_is_put_again(synthe
     assert '"audit_retention_days":"365"' in text(record["Value"]).replace("\\", "")
 
 
+def test_review_links_are_signed_by_those_alone_who_mail_them(synthesized: Synthesized) -> None:
+    policy = synthesized.one("AWS::KMS::Key", "/ReviewKey/")[2]["KeyPolicy"]["Statement"]
+    (deny,) = [s for s in policy if s.get("Sid") == "OnlyMailersSign"]
+    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", {"AWS": "*"}, "kms:GenerateMac")
+    _names_roles_of(synthesized, deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"], "request_review", "remind")
+
+
+def _names_roles_of(synthesized: Synthesized, patterns: list[Json], *verbs: str) -> None:
+    """Each pattern names the role of one function, and all of them have one."""
+    for verb, pattern in zip(verbs, patterns, strict=True):
+        prefix = text(pattern).partition(":role/")[2].partition("*")[0]
+        assert f"promptlane-pipeline-{synthesized.role_of(verb)}".startswith(prefix)
+
+
 WRITING = ["s3:PutObject", "s3:ReplicateObject"]
 
 
@@ -203,21 +224,7 @@ def test_only_relay_and_housekeep_may_put_a_copy_of_a_timeline(synthesized: Synt
     (deny,) = [s for s in policy if s.get("Sid") == "OnlyRelayAndHousekeepCopy"]
     assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", {"AWS": "*"}, WRITING)
     assert "/timeline/*" in text(deny["Resource"])
-    patterns = deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
-    for verb, pattern in zip(("relay", "housekeep"), patterns, strict=True):
-        prefix = text(pattern).partition(":role/")[2].partition("*")[0]
-        assert f"promptlane-pipeline-{synthesized.role_of(verb)}".startswith(prefix)
-
-
-def synthesize(config: DeploymentConfig, tmp_path: Path) -> Synthesized:
-    app = App(context={**json.loads(CDK_JSON.read_text())["context"]}, outdir=str(tmp_path / "out"))
-    add_stacks(app, config=config)
-    app.synth()
-    found = {
-        p.name.removesuffix(".template.json").removeprefix(f"{config.name}-"): json.loads(p.read_text())
-        for p in (tmp_path / "out").glob("*.template.json")
-    }
-    return Synthesized(tmp_path / "out", found)
+    _names_roles_of(synthesized, deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"], "relay", "housekeep")
 
 
 def test_a_deployment_that_is_not_kept_can_be_destroyed(tmp_path: Path, config: DeploymentConfig) -> None:
@@ -281,6 +288,23 @@ def test_a_policy_with_mistakes_stops_the_synth_with_file_and_line(tmp_path: Pat
         add_stacks(App(outdir=str(tmp_path / "out")), config=DeploymentConfig(prompts_dir=tmp_path / "prompts"))
     assert f"release.yaml:{len(lines) + 1}:1" in str(caught.value)
     assert "colour" in str(caught.value)
+
+
+def test_sessions_of_one_shared_role_are_no_two_reviewers(tmp_path: Path, config: DeploymentConfig) -> None:
+    """Whoever may take on the role chooses the session's name: one person could approve as two."""
+    copy = tmp_path / "prompts" / "support-assistant"
+    shutil.copytree(config.prompts_dir / "support-assistant", copy)
+    session = "arn:aws:sts::123456789012:assumed-role/promptlane-access-ReviewerRoleA1B2-C3/bob"
+    policy = (copy / "release.yaml").read_text()
+    named = policy.replace("{name: legal-desk,", f'{{name: legal-desk, principals: ["{session}"],')
+    assert named != policy
+    (copy / "release.yaml").write_text(named)
+    with pytest.raises(ConfigError, match=r"reviewer 'legal-desk' is named by .*ReviewerRoleA1B2-C3/bob"):
+        add_stacks(App(outdir=str(tmp_path / "out")), config=DeploymentConfig(prompts_dir=tmp_path / "prompts"))
+
+    elsewhere = session.replace("promptlane-access-", "AWSReservedSSO_")
+    (copy / "release.yaml").write_text(named.replace(session, elsewhere))
+    add_stacks(App(outdir=str(tmp_path / "fine")), config=DeploymentConfig(prompts_dir=tmp_path / "prompts"))
 
 
 def test_synth_warns_of_a_suite_that_is_too_small_for_its_margin(config: DeploymentConfig) -> None:

@@ -51,8 +51,9 @@ def test_the_distributed_map_may_start_itself_read_its_items_and_write_its_resul
         return text([s["Resource"] for s in statements if allows(s, action)])
 
     assert ":stateMachine:promptlane-release" in resources("states:StartExecution")
-    assert ":execution:promptlane-release/*" in resources("states:DescribeExecution")
-    assert ":execution:promptlane-release/*" in resources("states:StopExecution")
+    for action in ("states:DescribeExecution", "states:StopExecution"):
+        assert ":execution:promptlane-release/*" in resources(action)
+        assert ":execution:promptlane-release:*" in resources(action)
     assert "/releases/*" in resources("s3:GetObject")
     assert "/releases/*/map/*" in resources("s3:PutObject")
     assert "DataKey" in resources("kms:Decrypt")

@@ -409,6 +409,22 @@ def test_object_lock_keys_policies_parameters_buses_and_schedules(client: Client
     assert body["detail-type"] == "Release Started"
 
 
+def test_a_log_group_without_a_name_is_named_by_its_stack_and_keeps_its_events_through_an_update(
+    client: Client, account: str, deploy: Any
+) -> None:
+    def group(days: int) -> dict[str, Any]:
+        return {"Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": days}}}
+
+    name = deploy(group(7), {"Name": ref("Group")})["Name"]
+    client("logs").create_log_stream(logGroupName=name, logStreamName="s")
+
+    assert name.startswith(f"stack-{account}-Group-")
+    assert deploy(group(14), {"Name": ref("Group")})["Name"] == name
+    (kept,) = client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    assert kept["retentionInDays"] == 14
+    assert [s["logStreamName"] for s in client("logs").describe_log_streams(logGroupName=name)["logStreams"]] == ["s"]
+
+
 def test_a_reference_to_a_secret_is_its_arn_also_after_an_update(client: Client, deploy: Any) -> None:
     def secret(description: str) -> dict[str, str]:
         properties = {"Description": description, "GenerateSecretString": {"PasswordLength": 64}}

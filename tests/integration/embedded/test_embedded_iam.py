@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -27,9 +28,11 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
 def user(aws: EmbeddedAws, request: pytest.FixtureRequest) -> Callable[..., Callable[[str], Any]]:
     """`user(statement, …)` makes an IAM user that may do exactly that; returns its `client(service)`."""
 
+    numbers = count()
+
     def make(*statements: dict[str, Any]) -> Callable[[str], Any]:
         iam = aws.client("iam")
-        name = f"u{abs(hash(request.node.name))}"
+        name = f"u{abs(hash(request.node.name))}-{next(numbers)}"
         iam.create_user(UserName=name)
         policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]}
         iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
@@ -88,6 +91,43 @@ def test_an_inference_profile_needs_its_foundation_model_too(user: Any) -> None:
     runtime = user({"Action": "bedrock:InvokeModel", "Resource": profile})("bedrock-runtime")
     hello = [{"role": "user", "content": [{"text": "hi"}]}]
     assert denied(lambda: runtime.converse(modelId=f"us.{MODEL}", messages=hello))
+
+
+def test_a_guardrail_needs_a_permission_of_its_own(user: Any) -> None:
+    hello: dict[str, Any] = {
+        "modelId": MODEL, "messages": [{"role": "user", "content": [{"text": "hi"}]}],
+        "guardrailConfig": {"guardrailIdentifier": "gr0000000001", "guardrailVersion": "1"},
+    }  # fmt: skip
+    invoke = {"Action": "bedrock:InvokeModel", "Resource": "*"}
+    apply = {"Action": "bedrock:ApplyGuardrail", "Resource": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:guardrail/*"}
+    assert denied(lambda: user(invoke)("bedrock-runtime").converse(**hello))
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        user(invoke, apply)("bedrock-runtime").converse(**hello)
+
+
+def test_an_index_is_a_resource_of_its_own(aws: EmbeddedAws, user: Any) -> None:
+    aws.client("dynamodb").create_table(
+        TableName="indexed", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("name", "id")],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by_id", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+    )  # fmt: skip
+    table = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/indexed"
+
+    def query(resource: str, key: str, **index: str) -> Any:
+        client = user({"Action": "dynamodb:Query", "Resource": resource})("dynamodb")
+        return lambda: client.query(
+            TableName="indexed", KeyConditionExpression=f"{key} = :x", ExpressionAttributeValues={":x": {"S": "x"}},
+            **index,
+        )  # fmt: skip
+
+    assert not denied(query(f"{table}/index/by_id", "id", IndexName="by_id"))
+    assert denied(query(table, "id", IndexName="by_id"))
+    assert denied(query(f"{table}/index/by_id", "id"))
 
 
 def test_versions_and_drafts_are_resources_of_their_own(user: Any, prompt: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ class Dynamo:
     def __init__(self, routes: StaticRoutes) -> None:
         self.routes = routes
         self.throttled: set[str] = set()
+        self.forbidden = False
         self.reads = 0
 
     def client(self, service: str, **settings: Any) -> Dynamo:
@@ -52,6 +53,14 @@ class Dynamo:
         left = [{"prompt": {"S": name}} for name in names if name in self.throttled]
         found = [item for name in names if name not in self.throttled and (item := self._item(name))]
         return {"Responses": {table: found}, "UnprocessedKeys": {table: {"Keys": left}} if left else {}}
+
+    def query(self, *, TableName: str, IndexName: str, **given: Any) -> dict[str, Any]:  # noqa: N803
+        if self.forbidden:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not you"}}, "Query")
+        assert (IndexName, given["KeyConditionExpression"]) == ("by_id", "prompt_id = :id")
+        wanted = given["ExpressionAttributeValues"][":id"]["S"]
+        names = [name for name, item in self.routes.items.items() if item["prompt_id"] == wanted]
+        return {"Items": [{"prompt": {"S": name}, "prompt_id": {"S": wanted}} for name in names]}
 
     def put_item(self, **given: Any) -> None:
         raise THROTTLED
@@ -105,6 +114,29 @@ def test_a_throttled_table_serves_what_is_held_and_never_calls_a_prompt_unknown(
     assert client.route("two", "u").prompt == "two"
     with pytest.raises(UnknownPrompt):
         client.route("three", "u")
+
+
+def test_prompts_are_found_by_id_and_arn_and_an_unknown_id_is_unknown(dynamo: Dynamo) -> None:
+    client = client_over(dynamo, ListSink())
+    prompt_id = dynamo.routes.items["one"]["prompt_id"]
+    arn = f"arn:aws:bedrock:eu-west-1:111122223333:prompt/{prompt_id}"
+    for identifier in (prompt_id, arn, f"{arn}:7"):
+        assert client.route(identifier, "u").prompt == "one"
+    for identifier in ("AAAAAAAAAA", "arn:aws:bedrock:eu-west-1:111122223333:prompt/AAAAAAAAAA", "arn:aws:x", "nobody"):
+        with pytest.raises(UnknownPrompt):
+            client.route(identifier, "u")
+
+
+def test_one_prompt_that_cannot_be_looked_up_hinders_no_other(dynamo: Dynamo) -> None:
+    """Whoever may not read the index still gets every prompt by its name."""
+    sink = ListSink()
+    client = client_over(dynamo, sink)
+    dynamo.forbidden = True
+    with pytest.raises(RouteUnavailable, match="AccessDenied"):
+        client.route("AAAAAAAAAA", "u")
+    for name in ("one", "two"):
+        assert client.route(name, "u").prompt == name
+    assert sink.total("StaleRoute", Prompt="one") == (0, 0)
 
 
 def test_feedback_that_cannot_be_stored_is_not_counted_and_may_be_given_again(dynamo: Dynamo) -> None:
