@@ -22,7 +22,7 @@ from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.route import Route, alarm_applies
 from promptlane.domain.text import one_line
 from promptlane.domain.timeline import SYSTEM
-from promptlane.lifecycle.rollback import RolledBack, read_alarm, restore_safe_route, tell
+from promptlane.lifecycle.rollback import RolledBack, promoted_before, read_alarm, restore_safe_route, tell
 
 log = logger("roll_back")
 _OF_THE_JUDGE = ("judge", "undecided")
@@ -110,9 +110,10 @@ def _from_somebody(event: dict[str, Any], context: Any) -> RolledBack:
 
 def _by_operator(event: dict[str, Any], context: Any, *, by: str) -> RolledBack:
     prompt, reason = _wish(event)
+    to = _version(event.get("to"))
     done = restore_safe_route(
         wire()[0], prompt, cause="operator", reason=reason, by=by, clock=time.time, keep_trying=_patience(context),
-        release_id=event.get("release_id"),
+        release_id=event.get("release_id"), to=promoted_before(wire_aftermath()["releases"], to) if to else None,
     )  # fmt: skip
     _after(done, stop_execution=True)
     return done
@@ -126,6 +127,15 @@ def _wish(event: dict[str, Any]) -> tuple[str, str]:
     return prompt, reason[:2000]
 
 
+def _version(given: Any) -> int:
+    """The number of the version to go back to; 0 when none is named."""
+    if given is None:
+        return 0
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise InvalidInput(f'"to" is {json.dumps(given)}; name a version by its number, such as {{"to": 3}}')
+    return given
+
+
 def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
     caller = event["requestContext"].get("authorizer", {}).get("iam", {}).get("userArn")
     if not caller:
@@ -135,6 +145,7 @@ def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
         request = {
             "prompt": event["pathParameters"]["prompt"],
             "reason": body.get("reason") if isinstance(body, dict) else None,
+            "to": body.get("to") if isinstance(body, dict) else None,
         }
         done = _by_operator(request, context, by=str(caller))
     except InvalidInput as error:

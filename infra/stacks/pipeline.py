@@ -184,7 +184,7 @@ class PipelineStack(Stack):
             "roll_back",
             "Puts the safe version back; needs the route table alone",
             "ROUTE_TABLE RELEASE_TABLE NOTICES_TOPIC STATE_MACHINE_ARN DEPLOYMENT",
-            g.routes_write(), g.releases_write(), g.notices_send(), g.executions("StopExecution"),
+            g.routes_write(), g.releases_write(query=True), g.notices_send(), g.executions("StopExecution"),
             memory_mib=512, dead_letters=self.roll_back_dead,
             reserved_concurrency=self._config.roll_back_concurrency or None,
         )  # fmt: skip

@@ -226,6 +226,9 @@ def rollback(
     ctx: typer.Context,
     prompt: Prompt,
     reason: Reason,
+    to: Annotated[
+        int | None, typer.Option(min=1, help="Go back to this version, one that was promoted before.")
+    ] = None,
     function: Annotated[
         str, typer.Option(help="Name or ARN of the roll_back function: asks nothing else of the deployment.")
     ] = "",
@@ -234,7 +237,7 @@ def rollback(
     """Put the safe version back, now: the canary goes, or the version before is restored."""
     from .deciding import rollback
 
-    rollback(ctx.obj, prompt, reason=reason, function=function, as_json=as_json)
+    rollback(ctx.obj, prompt, reason=reason, to=to, function=function, as_json=as_json)
 
 
 reviewers = typer.Typer(help="Reviewers and the subscriptions by which email reaches them.", no_args_is_help=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound
+from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
 from promptlane.domain.names import parse_release_id
 
 from .deployment import Deployment
@@ -47,22 +48,27 @@ def operate(
     session.emit(document, as_json=as_json, show=show)
 
 
-def rollback(session: Session, prompt: str, *, reason: str, function: str, as_json: bool) -> None:
-    """Restore the safe route: through the operations API, or the function itself when that cannot be reached."""
-    why = _said(reason)
+def rollback(session: Session, prompt: str, *, reason: str, to: int | None, function: str, as_json: bool) -> None:
+    """Restore the safe route: through the operations API, or the function itself when that cannot be reached.
+
+    `to`: the version to go back to, in place of the one that the route remembers.
+    """
+    wish = {"reason": _said(reason), **({"to": to} if to else {})}
     if function:
         deployment = Deployment("", {"roll_back_function": function})
-        answer, way = _invoked(deployment, prompt, why), "function"
+        answer, way = _invoked(deployment, prompt, wish), "function"
     else:
         # Only the prompt's name is needed: Bedrock is not asked, it may be what is down.
         deployment = session.deployment
         name = _name_without_bedrock(deployment, prompt)
+        if to:
+            _check_exists(deployment, name, to)
         try:
-            answer, way = deployment.operations.post("prompts", name, "rollback", body={"reason": why}), "api"
+            answer, way = deployment.operations.post("prompts", name, "rollback", body=wish), "api"
         except (Unreachable, NotFound) as error:
             if isinstance(error, NotFound) and "operations_url" in deployment.resources:
                 raise
-            answer, way = _invoked(deployment, name, why), "function"
+            answer, way = _invoked(deployment, name, wish), "function"
     result = str(answer.get("result"))
     if result not in ("rolled_back", "already"):
         raise NotApplicable(f"{prompt} was not rolled back ({result}): {answer.get('reason')}")
@@ -98,8 +104,23 @@ def _name_without_bedrock(deployment: Deployment, prompt: str) -> str:
     return deployment.prompt(prompt)[1]
 
 
-def _invoked(deployment: Deployment, prompt: str, reason: str) -> dict[str, Json]:
-    payload = {"prompt": prompt, "reason": reason, "cause": "operator", "by": deployment.caller}
+def _check_exists(deployment: Deployment, name: str, version: int) -> None:
+    """Refuse to go back to a version that was deleted; where Bedrock does not answer, the operator knows better."""
+    route = deployment.routes.get(name)
+    try:
+        if route is not None:
+            deployment.prompts.version(route.prompt_id, version)
+    except NotFound as error:
+        raise NotApplicable(
+            f"version {version} of {name} is gone, and every call of it would fail ({error}); "
+            f"`promptlane restore {name} {version}` publishes its content again"
+        ) from error
+    except Unavailable:
+        return
+
+
+def _invoked(deployment: Deployment, prompt: str, wish: Mapping[str, Json]) -> dict[str, Json]:
+    payload = {"prompt": prompt, **wish, "cause": "operator", "by": deployment.caller}
     return dict(deployment.invoke("roll_back_function", payload))
 
 

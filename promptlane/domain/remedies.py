@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .findings import WORDS, Cause, Remedy, clock, percent
 from .inquiry import Gathered, TrailEvent
-from .names import Phase
+from .names import Outcome, Phase
 from .route import Route
 from .traffic import standing
 
@@ -64,52 +64,73 @@ def _rollback(facts: Gathered, route: Route, cause: Cause, before: int) -> Remed
         )
         why = f"has {share}"
     command = f'promptlane rollback {facts.prompt} --reason "version {version} {why} (investigate)"'
-    in_canary = standing(route, version) == "canary"
-    if cause.kind == "deleted" and not in_canary and route.phase is Phase.CANARY and route.canary is not None:
-        return Remedy(
-            f'promptlane advance {route.release_id} --reason "version {version} {why} (investigate)"',
-            f"Version {version} is stable and gone: a rollback would take the canary back, and give everybody what "
-            f"fails. This gives the canary, version {route.canary.version}, its next share: repeat it until it is "
-            "promoted.",
-        )
-    safe = route.stable if in_canary else route.previous
-    if safe is not None and (gone := _deleted(facts, safe.version)):
-        return _without(facts, route, cause, safe.version, clock(gone.at), before)
-    if in_canary:
-        return Remedy(command, f"Takes the canary back: everybody gets version {route.stable.version} again.")
-    again = _again(facts, before, version)
+    if standing(route, version) == "canary":
+        return _taking_back(facts, route, version, command)
     if route.phase is Phase.CANARY and route.canary is not None:
+        return _behind_a_canary(facts, route, cause, before, command)
+    safe = route.previous
+    if safe is not None and (gone := _deleted(facts, safe.version)) is None:
+        return Remedy(command, f"Puts version {safe.version} back at once, in place of version {version}.")
+    says = (
+        f"The route remembers no version to go back to from version {version}."
+        if safe is None
+        else f"A rollback would give everybody version {safe.version}, which was deleted at {_when(gone)}: every call "
+        "would fail."
+    )
+    if to := _earlier(facts, route, before):
+        return Remedy(f"{command} --to {to}", f"{says} Version {to} was promoted before: this puts it back at once.")
+    if safe is not None:
         return Remedy(
-            f"{command} && {again}" if again else command,
-            f"Version {version} is stable while version {route.canary.version} is in canary: the rollback takes the "
-            "canary back first, and leaves nothing to go back to, so the version before needs a release of its own.",
-        )
-    if safe is None:
-        return Remedy(
-            again,
-            f"The route remembers no version to go back to from version {version}; another one needs a release of its "
-            "own (`promptlane history` lists them).",
-        )
-    return Remedy(command, f"Puts version {safe.version} back at once, in place of version {version}.")
-
-
-def _without(facts: Gathered, route: Route, cause: Cause, safe: int, when: str, before: int) -> Remedy:
-    """Where the version that a rollback would give everybody was deleted."""
-    says = f"A rollback would give everybody version {safe}, which was deleted at {when} UTC: every call would fail."
-    if again := _again(facts, before, cause.version, safe):
-        return Remedy(again, f"{says} Another version needs a release of its own.")
-    if safe != route.stable.version:
-        return Remedy(
-            f"promptlane restore {facts.prompt} {safe}",
+            f"promptlane restore {facts.prompt} {safe.version}",
             f"{says} This publishes its content again, under the number that it prints; then release that number.",
         )
-    return Remedy("", f"{says} Release another version; `promptlane history {facts.prompt}` lists them.")
+    return Remedy("", f"{says} No other version is known to have been promoted: release one that is known to be good.")
 
 
-def _again(facts: Gathered, version: int, *others: int) -> str:
-    """The command that releases a version again; empty where there is none that exists."""
-    usable = version and version not in others and not _deleted(facts, version)
-    return f"promptlane release {facts.prompt} {version} --again" if usable else ""
+def _taking_back(facts: Gathered, route: Route, version: int, command: str) -> Remedy:
+    """The canary is what is wrong."""
+    if gone := _deleted(facts, route.stable.version):
+        return Remedy(
+            "",
+            f"A rollback would give everybody version {route.stable.version}, which was deleted at {_when(gone)}: "
+            f"every call would fail. Version {version} is bad, and the better of the two.",
+        )
+    return Remedy(command, f"Takes the canary back: everybody gets version {route.stable.version} again.")
+
+
+def _behind_a_canary(facts: Gathered, route: Route, cause: Cause, before: int, command: str) -> Remedy:
+    """Stable is what is wrong, while a canary is out: the rollback takes the canary back first."""
+    canary = route.canary.version if route.canary else 0
+    to = _earlier(facts, route, before)
+    if cause.kind == "deleted" and not to:
+        return Remedy(
+            command.replace("promptlane rollback", "promptlane advance", 1),
+            f"Version {cause.version} is stable and gone: a rollback would take the canary back, and give everybody "
+            f"what fails. This gives the canary, version {canary}, its next share: repeat it until it is promoted.",
+        )
+    return Remedy(
+        f"{command} && {command} --to {to}" if to else command,
+        f"Version {cause.version} is stable while version {canary} is in canary: the rollback takes the canary back "
+        "first, and leaves nothing to go back to; "
+        + (f"the second one puts version {to} back." if to else "another version needs a release of its own."),
+    )
+
+
+def _earlier(facts: Gathered, route: Route, before: int) -> int:
+    """A version that `rollback --to` takes: promoted once, neither rolled back nor deleted since; 0 when none is known.
+
+    The one before comes first, then the newest.
+    """
+    unfit = {int(back.get("version") or 0) for back in route.quarantined.values()} | {route.stable.version}
+    if route.canary is not None:
+        unfit.add(route.canary.version)
+    promoted = {r.version for r in facts.releases if r.outcome is Outcome.PROMOTED}
+    usable = {version for version in promoted - unfit if not _deleted(facts, version)}
+    return before if before in usable else max(usable, default=0)
+
+
+def _when(event: TrailEvent | None) -> str:
+    return f"{clock(event.at)} UTC" if event else "some time"
 
 
 def _deleted(facts: Gathered, version: int) -> TrailEvent | None:

@@ -239,16 +239,20 @@ def promote(
 
 def roll_back(
     route: Route, *, cause: Cause, reason: str, now: float, by: str, release_id: str | None = None,
-    evidence: Mapping[str, Json] | None = None,
+    evidence: Mapping[str, Json] | None = None, to: VersionRef | None = None,
 ) -> Route:  # fmt: skip
     """Put the safe version back and quarantine the other.
 
     `release_id`: only if the route still belongs to that release (else Gone). Alarm and judge act in canary, and in
-    watch before its end; an operator also later. Raises NotApplicable, Gone or NothingToGoBackTo; then nothing changed.
+    watch before its end; an operator also later, and an operator alone may name the version (`to`, one that was
+    promoted before) in place of the one that the route remembers. Raises NotApplicable, Gone, Quarantined or
+    NothingToGoBackTo; then nothing changed.
     """
     if release_id is not None and route.release_id != release_id:
         raise Gone(f"the route of {route.prompt} belongs to release {route.release_id or 'none'}, not to {release_id}")
-    if route.phase is Phase.CANARY and route.canary is not None:
+    if to is not None:
+        bad, safe = route.stable, _named_by_operator(route, to, cause)
+    elif route.phase is Phase.CANARY and route.canary is not None:
         bad, safe = route.canary, route.stable
     else:
         watching = route.phase is Phase.WATCH and now < route.watch_until
@@ -259,7 +263,8 @@ def roll_back(
             )
         if route.previous is None:
             raise NothingToGoBackTo(
-                f"{route.prompt} has no version to go back to; version {route.stable.version} stays"
+                f"{route.prompt} has no version to go back to; version {route.stable.version} stays. An operator may "
+                f"name one that was promoted before: promptlane rollback {route.prompt} --to VERSION --reason ..."
             )
         bad, safe = route.stable, route.previous
     back = replace(
@@ -279,6 +284,23 @@ def roll_back(
     )
     detail = {"version": bad.version, "restored": safe.version, "cause": cause, "reason": reason, "phase": route.phase}
     return _next(route, back, Event.ROLLED_BACK, now, by, {**detail, **({"evidence": evidence} if evidence else {})})
+
+
+def _named_by_operator(route: Route, to: VersionRef, cause: Cause) -> VersionRef:
+    if cause != "operator":
+        raise NotApplicable("only an operator may name the version to go back to")
+    if route.phase is Phase.CANARY:
+        raise NotApplicable(
+            f"a canary of {route.prompt} is out: take it back first, by a rollback that names no version"
+        )
+    if to.version == route.stable.version:
+        raise NotApplicable(f"version {to.version} of {route.prompt} is stable already")
+    if bad := route.quarantined.get(to.fingerprint):
+        raise Quarantined(
+            f"version {to.version} of {route.prompt} was rolled back in release {bad.get('release_id')}; if it shall "
+            f"be tried again: promptlane release {route.prompt} {to.version} --again"
+        )
+    return to
 
 
 def settle(route: Route, *, release_id: str, now: float) -> Route:

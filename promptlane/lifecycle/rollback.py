@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
-from promptlane.domain.names import OUTAGE, Event, Phase, Track, parse_alarm_arn
+from promptlane.domain.names import OUTAGE, Event, Outcome, Phase, Track, parse_alarm_arn
 from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
+from promptlane.domain.prompt import VersionRef
 from promptlane.domain.route import Cause, NothingToGoBackTo, Route, roll_back
 from promptlane.domain.timeline import TimelineEntry, from_iso, iso
 
@@ -17,6 +18,7 @@ PATH_CALLS: Final = 2
 
 Json = Any
 Check = Callable[[Route], None]
+Target = Callable[[Route], VersionRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,11 @@ class RolledBack:
 def restore_safe_route(
     routes: RouteStore, prompt: str, *, cause: Cause, reason: str, by: str, clock: Clock,
     keep_trying: Callable[[int], bool], release_id: str | None = None, applies: Check | None = None,
-    evidence: Mapping[str, Json] | None = None,
+    evidence: Mapping[str, Json] | None = None, to: Target | None = None,
 ) -> RolledBack:  # fmt: skip
     """Roll the route back, with nothing but the route table: one read and one conditional write.
+
+    `to` names another version than the route remembers (`promoted_before`), which may ask more than the route table.
 
     A moved revision, a conflict or a table that does not answer is tried again, reading anew each time, until the route
     is safe, the request no longer applies, or `keep_trying(attempt)` says no (then the last error is raised).
@@ -44,7 +48,7 @@ def restore_safe_route(
     while True:
         attempt += 1
         try:
-            return _try(routes, prompt, cause, reason, by, clock, release_id, applies, evidence)
+            return _try(routes, prompt, cause, reason, by, clock, release_id, applies, evidence, to)
         except (Conflict, Unavailable):
             if not keep_trying(attempt):
                 raise
@@ -52,7 +56,7 @@ def restore_safe_route(
 
 def _try(
     routes: RouteStore, prompt: str, cause: Cause, reason: str, by: str, clock: Clock, release_id: str | None,
-    applies: Check | None, evidence: Mapping[str, Json] | None,
+    applies: Check | None, evidence: Mapping[str, Json] | None, to: Target | None,
 ) -> RolledBack:  # fmt: skip
     route = routes.get(prompt)
     if route is None:
@@ -62,16 +66,39 @@ def _try(
     try:
         if applies is not None:
             applies(route)
+        target = to(route) if to is not None else None
+        if target is not None and target == route.stable:
+            return RolledBack("already", f"version {target.version} is stable", prompt, route.release_id, route)
         safe = roll_back(
-            route, cause=cause, reason=reason, now=clock(), by=by, release_id=release_id, evidence=evidence
+            route, cause=cause, reason=reason, now=clock(), by=by, release_id=release_id, evidence=evidence, to=target
         )
     except NothingToGoBackTo as error:
         return RolledBack("nothing_to_go_back_to", str(error), prompt, route.release_id, route)
     except NotApplicable as error:
-        already = route.phase is Phase.STEADY and bool(route.release_id) and route.rolled_back(route.release_id)
+        already = to is None and route.phase is Phase.STEADY and route.rolled_back(route.release_id or "none")
         return RolledBack("already" if already else "not_applicable", str(error), prompt, route.release_id, route)
     routes.put(safe, expected=route)
     return RolledBack("rolled_back", reason, prompt, route.release_id, safe)
+
+
+def promoted_before(releases: ReleaseStore, version: int) -> Target:
+    """The version of a route's prompt with this number, as it was approved and promoted; NotApplicable if it never was.
+
+    So an operator can go back further than the route remembers, and never to what nobody approved.
+    """
+
+    def target(route: Route) -> VersionRef:
+        for release in reversed(releases.of_prompt(route.prompt_id)):
+            promoted = release.candidate if release.outcome is Outcome.PROMOTED else None
+            approved = release.approval.get("candidate")
+            if promoted is not None and promoted.version == version and promoted.fingerprint == approved:
+                return promoted
+        raise NotApplicable(
+            f"version {version} of {route.prompt} was never promoted; `promptlane history {route.prompt}` lists those "
+            f"that were, and `promptlane release {route.prompt} {version}` asks for its release"
+        )
+
+    return target
 
 
 def tell(
@@ -96,7 +123,9 @@ def tell(
             lambda: notices.publish(
                 f"[Promptlane] {done.prompt}: rollback impossible",
                 f"A rollback of {done.prompt} was asked for, and there is nothing to go back to.\n\n{done.reason}\n\n"
-                "Publish a version that is known to be good and release it.",
+                f"Name a version that was promoted before (`promptlane history {done.prompt}` lists them):\n"
+                f"  promptlane rollback {done.prompt} --to VERSION --reason ...\n"
+                "or publish one that is known to be good and release it.",
             )
         )
     for step in steps:

@@ -43,6 +43,8 @@ def test_a_release_goes_all_the_way_with_each_function_under_its_own_role(enforc
 
     release = enforced.ended(second)
     assert release.outcome is Outcome.ROLLED_BACK
+    further = {"reason": "still bad", "to": 9}  # reads the releases, and finds that version 9 never was one
+    assert operator.post(f"{enforced.resources['operations_url']}/prompts/e2e-reviewed/rollback", further) == 409
     route = enforced.route("reviewed")
     assert route is not None
     assert (route.stable.version, route.phase) == (1, Phase.STEADY)

@@ -283,6 +283,26 @@ def test_an_operator_rolls_back_in_steady(track: Track) -> None:
     assert deployed.promptlane("rollback", PROMPT, "--reason", "and again", status=1)
 
 
+def test_an_operator_goes_back_further_than_the_route_remembers(track: Track) -> None:
+    first, deployed = track.route.stable, track.deployed
+    second = track.promoted()
+    deployed.stop_execution(second)
+    assert deployed.ended(second).outcome is Outcome.PROMOTED
+    third = track.promoted()
+    middle, last = deployed.release(second).version, deployed.release(third).version
+
+    refused = deployed.promptlane("rollback", PROMPT, "--to", str(last + 1), "--reason", "x", status=1)
+    assert "is gone" in refused["error"]["message"]
+    said = deployed.promptlane("rollback", PROMPT, "--to", str(first.version), "--reason", "both are bad")
+
+    assert (said["result"], said["stable"]) == ("rolled_back", first.version)
+    assert (track.route.stable, track.route.previous) == (first, None)
+    assert deployed.ended(third).outcome is Outcome.ROLLED_BACK
+    # What was not rolled back may be named again; what was may not.
+    assert deployed.promptlane("rollback", PROMPT, "--to", str(last), "--reason", "x", status=1)
+    assert deployed.promptlane("rollback", PROMPT, "--to", str(middle), "--reason", "x")["stable"] == middle
+
+
 def test_a_storm_of_shifts(track: Track) -> None:
     stable, release_id = track.route.stable, track.canary()
     table = track.deployed.aws.session().resource("dynamodb", endpoint_url=track.deployed.aws.url)

@@ -98,6 +98,18 @@ def test_rollback_goes_through_the_operations_api(desk: Desk) -> None:
     assert desk.invoked == []
 
 
+def test_rollback_to_a_version_names_it_and_checks_that_it_exists(desk: Desk) -> None:
+    desk.publish("1 {{name}}")
+    desk.serve(desk.publish("2 {{name}}"))
+    desk.answers = [(200, {"result": "rolled_back", "stable": 1, "reason": "", "release_id": RELEASE})]
+
+    desk.json("rollback", "greeter", "-r", "both are bad", "--to", "1")
+    refused = desk.json("rollback", "greeter", "-r", "x", "--to", "7", exit_code=1)["error"]
+
+    assert desk.posted == [("POST /prompts/greeter/rollback", {"reason": "both are bad", "to": 1})]
+    assert "version 7 of greeter is gone" in refused["message"]
+
+
 def test_rollback_asks_the_function_itself_when_the_api_is_down(desk: Desk) -> None:
     desk.serve(desk.publish())
     desk.api_down = True

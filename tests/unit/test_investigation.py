@@ -114,7 +114,8 @@ def test_stable_behind_another_canary_is_not_promised_a_simple_rollback(case: Ca
 
     remedy = asked(case).remedy
 
-    assert remedy.command.endswith(f"promptlane release {NAME} 2 --again")
+    simple = f'promptlane rollback {NAME} --reason "version 3 has 20% refusals (investigate)"'
+    assert remedy.command == f"{simple} && {simple} --to 2"
     assert "takes the canary back first" in remedy.says
 
 
@@ -590,12 +591,26 @@ def test_a_deleted_stable_needs_no_counts_to_be_ended(case: Case) -> None:
     assert asked(case).remedy.command.startswith("promptlane rollback")
 
 
-def test_a_deleted_stable_without_a_version_to_go_back_to_needs_another_release(case: Case) -> None:
+def test_a_deleted_stable_without_a_version_to_go_back_to_is_ended_by_naming_one(case: Case) -> None:
     steady(case)
     reroute(case, previous=None)
     delete(case, 3)
 
-    assert asked(case).remedy.command == f"promptlane release {NAME} 2 --again"
+    remedy = asked(case).remedy
+
+    assert remedy.command == f'promptlane rollback {NAME} --reason "version 3 was deleted (investigate)" --to 2'
+    assert "no version to go back to" in remedy.says
+
+
+def test_what_was_rolled_back_is_not_named_to_go_back_to(case: Case) -> None:
+    steady(case)
+    two = case.prompts.version(ID, 2)
+    reroute(case, previous=None, quarantined={two.fingerprint: {"version": 2, "release_id": f"{ID}-2-1"}})
+    delete(case, 3)
+
+    remedy = asked(case).remedy
+
+    assert (remedy.command, "No other version is known" in remedy.says) == ("", True)
 
 
 def test_nobody_is_sent_back_to_a_version_that_was_deleted(case: Case) -> None:
@@ -612,7 +627,7 @@ def test_nobody_is_sent_back_to_a_stable_that_was_deleted(case: Case) -> None:
     refs = {n: case.prompts.version(ID, n).ref for n in (1, 2, 3)}
     reroute(case, stable=refs[2], previous=refs[1], canary=refs[3], weight=1000, phase=Phase.CANARY)
     delete(case, 2, T0 + 1300)
-    command = f'promptlane advance {ID}-3-1 --reason "version 2 was deleted (investigate)"'
+    command = f'promptlane advance {NAME} --reason "version 2 was deleted (investigate)"'
 
     remedy = asked(case).remedy
     assert (remedy.command, "version 2, which was deleted" in remedy.says) == (command, True)

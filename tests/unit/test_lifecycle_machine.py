@@ -39,7 +39,7 @@ from promptlane.fakes import (
 from promptlane.lifecycle.admit import admit
 from promptlane.lifecycle.intake import take
 from promptlane.lifecycle.reconcile import reconcile
-from promptlane.lifecycle.rollback import restore_safe_route, tell
+from promptlane.lifecycle.rollback import promoted_before, restore_safe_route, tell
 from promptlane.lifecycle.routing import change
 from promptlane.lifecycle.shift import promote_release, shift_to
 from promptlane.lifecycle.windup import wind_up
@@ -285,6 +285,10 @@ class Lifecycle(RuleBasedStateMachine):
     def operator_rolls_back(self, crash: int | None) -> None:
         self.roll_back(crash, cause="operator")
 
+    @rule(version=st.integers(1, 12), crash=crashes)
+    def operator_rolls_back_to(self, version: int, crash: int | None) -> None:
+        self.roll_back(crash, cause="operator", to=promoted_before(self.releases, version))
+
     def end(self, name: str, claimed: Outcome) -> None:
         wind_up(
             name, claimed=claimed, reason="over", routes=self.routes, releases=self.releases, queue=self.queue,
@@ -330,6 +334,8 @@ class Lifecycle(RuleBasedStateMachine):
         assert after.revision == before.revision + 1, "2: a write that did not build on what was stored"
         known = {before.stable.fingerprint}
         known |= {r.fingerprint for r in (before.canary, before.previous) if r is not None}
+        further = self.gone_back_to(before, after)
+        known |= further
         assert after.stable.fingerprint in known, "2: stable lost"
         if after.canary is not None and before.canary is not None:
             assert after.release_id == before.release_id, "3: a second canary"
@@ -341,7 +347,18 @@ class Lifecycle(RuleBasedStateMachine):
             assert release.explicit, "4: quarantined content came back by itself"
             assert after.release_id != back, "4: the release that was rolled back came back"
         if after.stable != before.stable and after.phase is not Phase.WATCH:
-            assert after.stable == before.previous, "2: stable changed other than by promotion or rollback"
+            fine = after.stable == before.previous or after.stable.fingerprint in further
+            assert fine, "2: stable changed other than by promotion or rollback"
+
+    def gone_back_to(self, before: Route, after: Route) -> set[str]:
+        """What an operator may name: promoted once, as it was approved, and not rolled back since."""
+        last = after.pending[-1] if len(after.pending) > len(before.pending) else None
+        if last is None or last.event is not Event.ROLLED_BACK or last.detail["cause"] != "operator":
+            return set()
+        if before.phase is Phase.CANARY:
+            return set()
+        once = {r.release_id for r in self.real_releases.of_prompt(PROMPT_ID) if r.outcome is Outcome.PROMOTED}
+        return {self.approved[name][0] for name in once} - set(before.quarantined)
 
     @precondition(lambda self: hasattr(self, "real_releases"))
     @invariant()

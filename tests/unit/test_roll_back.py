@@ -18,7 +18,7 @@ from functions.roll_back import handler
 from promptlane.aws.plain import to_store
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
-from promptlane.domain.names import Event, Phase, release_id
+from promptlane.domain.names import Event, Outcome, Phase, release_id
 from promptlane.domain.prompt import VersionRef
 from promptlane.domain.release import Release
 from promptlane.domain.route import Route, first_route, promote, shift
@@ -408,6 +408,57 @@ def test_the_operations_api_records_the_caller(world: World) -> None:
     assert answer["statusCode"] == 200
     last = world.releases.timeline(release_id(ID, 2))[-1]
     assert (last.event, last.by) == (Event.ROLLED_BACK, "arn:aws:sts::111122223333:assumed-role/Operator/x")
+
+
+def promoted(world: World, version: int, *, approved: int = 0, outcome: Outcome = Outcome.PROMOTED) -> None:
+    """A record of an earlier release of the version; `approved`: the version whose content was, if another."""
+    name = release_id(ID, version, 9)
+    approval = {"candidate": ref(approved or version).fingerprint}
+    world.releases.record_ended(
+        Release(name, "support", 1.0, "x", state="ended", outcome=outcome, candidate=ref(version), approval=approval)
+    )
+
+
+def test_an_operator_goes_back_further_than_the_route_remembers(world: World) -> None:
+    promoted(world, 7)
+    handler.handle(alarm(), Context())
+    asked = api(json.dumps({"reason": "version 1 is bad too", "to": 7}))
+
+    answers = [handler.handle(asked, Context()) for _ in range(2)]
+
+    assert [a["statusCode"] for a in answers] == [200, 200]
+    assert [json.loads(a["body"])["result"] for a in answers] == ["rolled_back", "already"]
+    route = world.route()
+    assert (route.stable, route.previous) == (ref(7), None)
+    assert set(route.quarantined) == {ref(1).fingerprint, ref(2).fingerprint}
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [(8, "version 8 of support was never promoted"), (5, "version 5 of support was never promoted"),
+     (6, "version 6 of support was never promoted"), (2, "version 2 of support was rolled back")],
+    ids=["unknown", "rejected", "of another content than was approved", "quarantined"],
+)  # fmt: skip
+def test_nobody_goes_back_to_what_was_not_approved_and_promoted(world: World, to: int, said: str) -> None:
+    promoted(world, 5, outcome=Outcome.REJECTED)
+    promoted(world, 6, approved=5)
+    promoted(world, 2)
+    handler.handle(alarm(), Context())
+    before = world.route()
+
+    answer = handler.handle(api(json.dumps({"reason": "x", "to": to})), Context())
+
+    assert answer["statusCode"] == 409
+    assert said in json.loads(answer["body"])["reason"]
+    assert world.route() == before
+
+
+@pytest.mark.parametrize("to", [0, -1, "7", True, 1.5, [7]])
+def test_a_version_that_is_no_number_is_refused(world: World, to: Any) -> None:
+    answer = handler.handle(api(json.dumps({"reason": "x", "to": to})), Context())
+
+    assert answer["statusCode"] == 400
+    assert "name a version by its number" in answer["body"]
 
 
 def test_with_nothing_to_go_back_to_people_are_told(world: World) -> None:

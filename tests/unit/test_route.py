@@ -218,6 +218,32 @@ def test_with_nothing_to_go_back_to_nothing_changes(steady: Route) -> None:
         roll_back(steady, cause="operator", reason="bad", now=1.0, by="x")
 
 
+def test_an_operator_may_name_an_earlier_version_than_the_route_remembers(steady: Route) -> None:
+    calm = settle(in_watch(steady), release_id=rid(2), now=360.0)
+
+    route = roll_back(calm, cause="operator", reason="both are bad", now=400.0, by="x", to=ref(7))
+
+    assert (route.stable, route.previous, route.phase) == (ref(7), None, Phase.STEADY)
+    assert set(route.quarantined) == {ref(2).fingerprint}
+    assert route.pending[-1].detail["restored"] == 7
+
+
+@pytest.mark.parametrize("cause", ["alarm", "judge", "undecided"])
+def test_nobody_but_an_operator_names_the_version_to_go_back_to(steady: Route, cause: str) -> None:
+    with pytest.raises(NotApplicable, match="only an operator"):
+        roll_back(in_watch(steady), cause=cause, reason="x", now=310.0, by="x", to=ref(7))  # type: ignore[arg-type]
+
+
+def test_a_version_is_named_neither_while_a_canary_is_out_nor_again_nor_once_it_was_rolled_back(steady: Route) -> None:
+    with pytest.raises(NotApplicable, match="take it back first"):
+        roll_back(in_canary(steady), cause="operator", reason="x", now=210.0, by="x", to=ref(7))
+    with pytest.raises(NotApplicable, match="is stable already"):
+        roll_back(in_watch(steady), cause="operator", reason="x", now=310.0, by="x", to=ref(2))
+    back = roll_back(in_watch(steady), cause="operator", reason="x", now=310.0, by="x")
+    with pytest.raises(Quarantined, match=r"version 2 .* --again"):
+        roll_back(back, cause="operator", reason="x", now=320.0, by="x", to=ref(2))
+
+
 def test_a_rollback_that_names_another_release_does_not_apply(steady: Route) -> None:
     with pytest.raises(Gone):
         roll_back(in_canary(steady), cause="judge", reason="bad", now=1.0, by="x", release_id=rid(9))
