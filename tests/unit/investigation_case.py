@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from promptlane.domain.errors import PromptlaneError, Unavailable
+from promptlane.domain.errors import Unavailable
+from promptlane.domain.findings import Investigation
 from promptlane.domain.inquiry import (
     RENDER_EVENTS,
     AlarmChange,
@@ -26,7 +27,7 @@ from promptlane.domain.release import Release
 from promptlane.domain.route import Route
 from promptlane.domain.timeline import TimelineEntry, iso
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
-from promptlane.lifecycle.inquire import Sources
+from promptlane.lifecycle.inquire import Sources, inquire
 
 NOW = 1_760_000_400.0
 T0 = NOW - 7200
@@ -279,4 +280,33 @@ def counts(rates: dict[int, tuple[float, float, float]], *, requests: int = 60) 
     return cells
 
 
-__all__ = ["Case", "PromptlaneError", "counts", "entry", "record", "two_pm"]
+def asked(case: Case, since: float = T0 - 4000, until: float = NOW) -> Investigation:
+    return inquire(case.sources(), NAME, since, until)
+
+
+def version_four(case: Case) -> None:
+    """Version 3 went at half of its requests refused; version 4 is stable, and a fifth of its requests are refused."""
+    draft = PromptDraft(NAME, "amazon.nova-lite-v1:0", ("question",), template="Hi {{question}}")
+    four = case.prompts.publish(draft, prompt_id=ID, description="", at=T0 + 1500)
+    case.releases.append(entry(3, "route/3", T0 + 1800, Event.ROLLED_BACK, version=3, restored=2, phase="watch"))
+    case.releases.start(Release(f"{ID}-4-1", NAME, T0 + 1500, AUTHOR), entry(4, "started", T0 + 1500, Event.STARTED))
+    case.releases.append(entry(4, "route/1", T0 + 3000, Event.CANARY_SHIFTED, version=4, weight=1000, stable=2))
+    case.releases.append(entry(4, "route/2", T0 + 4200, Event.PROMOTED, version=4, previous=2))
+    route = case.routes.get(NAME)
+    assert route is not None
+    case.routes = InMemoryRoutes()
+    two = case.prompts.version(ID, 2).ref
+    case.routes.put(replace(route, stable=four.ref, previous=two, phase_since=T0 + 4200), expected=None)
+    case.cells = counts({2: (0.02, T0 - 7000, T0 + 4200), 3: (0.5, T0, T0 + 1800), 4: (0.2, T0 + 3000, T0 + 6900)})
+
+
+def steady(case: Case) -> None:
+    """Nothing but what it deleted goes wrong."""
+    case.cells = counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.02, T0, T0 + 6900)})
+
+
+def reroute(case: Case, **changes: object) -> None:
+    route = case.routes.get(NAME)
+    assert route is not None
+    case.routes = InMemoryRoutes()
+    case.routes.put(replace(route, **changes), expected=None)  # type: ignore[arg-type]
