@@ -20,7 +20,7 @@ from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import State
-from promptlane.domain.names import ENROLLED_TAG
+from promptlane.domain.names import CONSOLE, ENROLLED_TAG
 
 CREATION = "bedrock:CreatePrompt"
 EDITS = (CREATION, "bedrock:UpdatePrompt", "bedrock:CreatePromptVersion")
@@ -49,8 +49,8 @@ _SHARED = "Duties are told apart by action; the objects are all prompts, release
 class Duty:
     """What one role is for: what it may do, and what it may not do whatever else is attached to it.
 
-    `denied_functions`: beginnings of the functions' names. Invoked directly, a function takes the caller's word for who
-    that is, where the API would have proved it.
+    `denied_functions`: their ARNs. Invoked directly, a function takes the caller's word for who that is, where the API
+    would have proved it.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Duty:
     allowed: tuple[Grant, ...]
     denied: tuple[str, ...]
     denied_routes: tuple[str, ...] = ()
-    denied_functions: tuple[str, ...] = ("",)
+    denied_functions: tuple[str, ...]
 
 
 class AccessStack(Stack):
@@ -148,7 +148,7 @@ class AccessStack(Stack):
                 sid="OnlyServicesInvoke",
                 effect=iam.Effect.DENY,
                 actions=["lambda:InvokeFunction"],
-                resources=[self._functions(verb) for verb in duty.denied_functions],
+                resources=list(duty.denied_functions),
             )
         )
         if duty.denied_routes:
@@ -178,7 +178,7 @@ class AccessStack(Stack):
 
     def _duties(self) -> Sequence[Duty]:
         g, decision = self._grants, "POST/releases/*/decision"
-        everything = ("POST/*",)
+        everything, every_function = ("POST/*",), (self._functions(""),)
         operations = ("POST/releases/*/pause", "POST/releases/*/resume", "POST/releases/*/advance")
         rollback = "POST/prompts/*/rollback"
         prompt = Stack.of(self).format_arn(service="bedrock", resource="prompt", resource_name="*")
@@ -194,6 +194,7 @@ class AccessStack(Stack):
                 allowed=(*self._reading(), *edit, *try_out),
                 denied=(),
                 denied_routes=everything,
+                denied_functions=every_function,
             ),
             Duty(
                 name="reviewer",
@@ -201,6 +202,7 @@ class AccessStack(Stack):
                 allowed=(*self._reading(), self._call("DecideReviews", decision)),
                 denied=EDITS,
                 denied_routes=(*operations, rollback),
+                denied_functions=every_function,
             ),
             Duty(
                 name="operator",
@@ -213,12 +215,17 @@ class AccessStack(Stack):
                     allow(
                         "RollBackWithoutTheApi",
                         ["lambda:InvokeFunction"],
-                        [self._pipeline.functions["roll_back"].function_arn],
+                        [f"{self._pipeline.functions['roll_back'].function_arn}:{CONSOLE}"],
                     ),
                 ),
                 denied=EDITS,
                 denied_routes=(decision,),
-                denied_functions=("Decide", "Operate"),
+                # All of roll_back but its alias: what comes by that is recorded as a person's.
+                denied_functions=(
+                    self._functions("Decide"),
+                    self._functions("Operate"),
+                    self._pipeline.functions["roll_back"].function_arn,
+                ),
             ),
             Duty(
                 name="runtime",
@@ -226,6 +233,7 @@ class AccessStack(Stack):
                 allowed=self._runtime_grants(),
                 denied=EDITS,
                 denied_routes=everything,
+                denied_functions=every_function,
             ),
             Duty(
                 name="auditor",
@@ -233,6 +241,7 @@ class AccessStack(Stack):
                 allowed=(*self._reading(), *self._investigating(), *self._validating()),
                 denied=(*EDITS, "states:StartExecution", "states:StopExecution"),
                 denied_routes=everything,
+                denied_functions=every_function,
             ),
         )
 

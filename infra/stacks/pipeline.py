@@ -24,6 +24,7 @@ from infra.constructs.workflow import ReleaseWorkflow
 from infra.packaging import layer as layer_folder
 from infra.stacks.audit import AuditStack
 from infra.stacks.state import State
+from promptlane.domain.names import CONSOLE
 from promptlane.project import PromptProject
 
 # Keys of objects in the report bucket, and partition keys of the release table.
@@ -106,6 +107,14 @@ class PipelineStack(Stack):
             "ARRIVAL_SECONDS": str(config.arrival_seconds),
         }
         self._release_functions()
+        console = lambda_.CfnAlias(
+            self,
+            "RollBackConsole",
+            description="For people, where the operations API does not answer",
+            function_name=self.functions["roll_back"].function_name,
+            function_version="$LATEST",
+            name=CONSOLE,
+        )
         self._test_functions()
         self._review_functions()
         self.workflow = ReleaseWorkflow(
@@ -132,6 +141,7 @@ class PipelineStack(Stack):
                 "state_machine_arn": self.workflow.machine.state_machine_arn,
                 "operations_url": self.operations.url,
                 **{f"{verb}_function": function.function_name for verb, function in self.functions.items()},
+                "roll_back_console": console.ref,
             },
         )
 

@@ -143,8 +143,11 @@ ROWS = (
     Row("execute-api:Invoke", "ask the gateway", {RUNTIME},
         lambda c, t: c.post(f"{t.resources['gateway_url']}/prompts/nobody/converse", {"unit": "u"})),
     Row("lambda:InvokeFunction", "roll back without the API", {OPERATOR},
-        lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["roll_back_function"], Payload=json.dumps(
+        lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["roll_back_console"], Payload=json.dumps(
             {"prompt": "nobody", "cause": "operator", "reason": "proof", "by": "proof"}))),
+    Row("lambda:InvokeFunction", "roll back in an alarm's name", NOBODY,
+        lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["roll_back_function"],
+                                               Payload=json.dumps({"Records": []}))),
     Row("lambda:InvokeFunction", "invoke promote", NOBODY,
         lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["promote_function"], Payload=b"{}")),
     Row("lambda:InvokeFunction", "decide a review in another's name", NOBODY,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
-from promptlane.domain.names import parse_release_id
+from promptlane.domain.names import CONSOLE, parse_release_id
 
 from .deployment import Deployment
 from .operations import Unreachable
@@ -55,7 +55,8 @@ def rollback(session: Session, prompt: str, *, reason: str, to: int | None, func
     """
     wish = {"reason": _said(reason), **({"to": to} if to else {})}
     if function:
-        deployment = Deployment("", {"roll_back_function": function})
+        alias = function if function.endswith(f":{CONSOLE}") else f"{function}:{CONSOLE}"
+        deployment = Deployment("", {"roll_back_console": alias})
         answer, way = _invoked(deployment, prompt, wish), "function"
     else:
         # Only the prompt's name is needed: Bedrock is not asked, it may be what is down.
@@ -121,7 +122,7 @@ def _check_exists(deployment: Deployment, name: str, version: int) -> None:
 
 def _invoked(deployment: Deployment, prompt: str, wish: Mapping[str, Json]) -> dict[str, Json]:
     payload = {"prompt": prompt, **wish, "cause": "operator", "by": deployment.caller}
-    return dict(deployment.invoke("roll_back_function", payload))
+    return dict(deployment.invoke("roll_back_console", payload))
 
 
 def _said(reason: str) -> str:

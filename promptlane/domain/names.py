@@ -11,6 +11,8 @@ from .errors import InvalidInput
 NAMESPACE: Final = "Promptlane"
 ROUTES_BY_ID: Final = "by_id"
 """The route table's index by `prompt_id`, keys only: the name of a prompt that is given by its id."""
+CONSOLE: Final = "console"
+"""The alias of `roll_back` that people invoke. What comes that way is a person's request, whatever it says it is."""
 ENROLLED_TAG: Final = "promptlane:enrolled"
 """On prompts and versions that a deployment admitted, with its name: IAM lets applications to no others."""
 FULL: Final = 10_000

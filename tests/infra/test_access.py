@@ -65,7 +65,6 @@ EXPECTED = [
     ("execute-api:Invoke", arn("execute-api", f"{OPERATIONS}/releases/R/advance"), {"operator"}),
     ("execute-api:Invoke", arn("execute-api", f"{OPERATIONS}/prompts/P/rollback"), {"operator"}),
     ("sqs:SendMessage", "Requests", {"operator"}),
-    ("lambda:InvokeFunction", "RollBack", {"operator"}),
     ("bedrock:ApplyGuardrail", "guardrail/", {"runtime"}),
     ("bedrock:InvokeModel", "provisioned-model/", {"author", "runtime"}),
     ("dynamodb:Query", "/index/by_id", {"runtime"}),
@@ -131,7 +130,7 @@ def test_whoever_has_two_duties_can_still_not_edit_and_approve(synthesized: Synt
 
 
 @pytest.mark.parametrize("duty", DUTIES)
-@pytest.mark.parametrize("verb", ["decide", "operate"])
+@pytest.mark.parametrize("verb", ["decide", "operate", "roll_back"])
 def test_nobody_may_invoke_what_takes_the_callers_word_for_who_it_is(
     synthesized: Synthesized, duty: str, verb: str
 ) -> None:
@@ -140,6 +139,16 @@ def test_nobody_may_invoke_what_takes_the_callers_word_for_who_it_is(
     function = Rendered(synthesized).value(stack, {"Fn::GetAtt": [logical, "Arn"]})
     assert not decides(everything, "lambda:InvokeFunction", function)
     assert decides(everything, "lambda:InvokeFunction", arn("lambda", "function:somebody-elses"))
+
+
+def test_operators_alone_invoke_roll_back_and_only_by_what_is_recorded_as_theirs(synthesized: Synthesized) -> None:
+    stack, logical, _ = synthesized.function("roll_back")
+    function = Rendered(synthesized).value(stack, {"Fn::GetAtt": [logical, "Arn"]})
+    _, _, alias = synthesized.one("AWS::Lambda::Alias", "/RollBackConsole")
+    assert (alias["FunctionName"], alias["FunctionVersion"]) == ({"Ref": logical}, "$LATEST")
+    console = f"{function}:{alias['Name']}"
+    may = {duty for duty in DUTIES if decides(statements(synthesized, duty), "lambda:InvokeFunction", console)}
+    assert may == {"operator"}
 
 
 def test_every_policy_is_within_the_size_that_iam_takes(config: DeploymentConfig, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class Desk:
         return release
 
     def connect(self) -> Deployment:
-        resources = {"operations_url": "https://operations", "roll_back_function": "roll_back"}
+        resources = {"operations_url": "https://operations", "roll_back_console": "roll_back:console"}
         deployment = _Deployment("promptlane", resources)
         deployment.desk = self
         for name in ("prompts", "routes", "releases", "queue", "enrolments"):

@@ -118,7 +118,7 @@ def test_rollback_asks_the_function_itself_when_the_api_is_down(desk: Desk) -> N
     said = desk.json("rollback", "greeter", "-r", "customers complain")
 
     payload = {"prompt": "greeter", "reason": "customers complain", "cause": "operator", "by": OPERATOR}
-    assert desk.invoked == [("roll_back", payload)]
+    assert desk.invoked == [("roll_back:console", payload)]
     assert said["way"] == "function"
 
 

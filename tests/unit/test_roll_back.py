@@ -390,6 +390,32 @@ def test_what_a_direct_invocation_says_of_itself_is_recorded_as_a_claim(world: W
     assert world.workflow.status(release_id(ID, 2)) == "ABORTED"
 
 
+@pytest.mark.parametrize(
+    "imitated",
+    [
+        alarm(),
+        {"release_id": release_id(ID, 2), "prompt": "support", "cause": "judge", "reason": "worse", "evidence": {}},
+        {"requestContext": {"authorizer": {"iam": {"userArn": "arn:aws:iam::1:user/kim"}}},
+         "pathParameters": {"prompt": "support"}, "body": '{"reason": "x"}'},
+    ],
+    ids=["an alarm", "the judge", "the API"],
+)  # fmt: skip
+def test_what_people_invoke_passes_for_nothing_else(world: World, imitated: dict[str, Any]) -> None:
+    """Operators may invoke the alias alone; evidence and names that others vouch for are not theirs to give."""
+
+    class Console(Context):
+        invoked_function_arn = f"{Context.invoked_function_arn}:console"
+
+    try:
+        done = handler.handle(imitated, Console())
+    except InvalidInput:
+        assert world.route().phase is Phase.CANARY
+        return
+    last = world.releases.timeline(release_id(ID, 2))[-1]
+    assert (done["result"], last.by) == ("rolled_back", "invoked directly (says: nobody)")
+    assert (last.detail["cause"], "evidence" in last.detail) == ("operator", False)
+
+
 def test_the_judges_rollback_is_recorded_as_the_systems_own_whoever_it_names(world: World) -> None:
     event = {"release_id": release_id(ID, 2), "prompt": "support", "cause": "judge", "reason": "worse", "by": "kim"}
     handler.handle(event, Context())
