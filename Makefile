@@ -63,6 +63,10 @@ test: setup chromium lint  ## lint and all tests
 test-unit: $(PYTHON_READY)  ## the fast tests only
 	@$(VENV)/bin/pytest tests/unit
 
+.PHONY: explore
+explore: $(PYTHON_READY)  ## the fast tests with new examples of every property, and more of them
+	@HYPOTHESIS_PROFILE=explore $(VENV)/bin/pytest tests/unit -n $(WORKERS)
+
 .PHONY: e2e
 e2e: setup chromium  ## tests in a real browser against a deployed embedded AWS
 	@$(VENV)/bin/pytest tests/e2e
