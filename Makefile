@@ -8,7 +8,7 @@ PORT ?=
 MODEL ?=
 VENV := .venv
 PY := $(VENV)/bin/python
-REQUIREMENTS := requirements.txt requirements-dev.txt requirements-layer.txt
+REQUIREMENTS := requirements.txt requirements-dev.txt requirements-layer.txt requirements-engine.txt
 # Inside the folders that they speak of, so that deleting one has it made again.
 PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready

@@ -35,9 +35,11 @@ class PackagingError(Exception):
     """An asset cannot be built; the message says which and what to do."""
 
 
-def layer(*, target: Literal["aws", "host"], root: Path = ROOT, build: Path = BUILD) -> Path:
-    """Folder with `python/`: the packages of requirements-layer.txt for Lambda's or for this machine's Python."""
-    requirements = root / "requirements-layer.txt"
+def layer(
+    holds: Literal["layer", "engine"], *, target: Literal["aws", "host"], root: Path = ROOT, build: Path = BUILD
+) -> Path:
+    """Folder with `python/`: the packages of requirements-<holds>.txt for Lambda's or for this machine's Python."""
+    requirements = root / f"requirements-{holds}.txt"
     interpreter = _PYTHON if target == "aws" else f"{sys.version_info.major}.{sys.version_info.minor}-{sys.platform}"
     key = _digest([target, interpreter, *(_PLATFORMS if target == "aws" else ())], [(requirements, "requirements")])
 
@@ -55,7 +57,7 @@ def layer(*, target: Literal["aws", "host"], root: Path = ROOT, build: Path = BU
             )
         _make_reproducible(folder)
 
-    return _built(build / f"layer-{target}-{key}", install)
+    return _built(build / f"{holds}-{target}-{key}", install)
 
 
 def function_code(verb: str, *, root: Path = ROOT, build: Path = BUILD) -> Path:

@@ -32,7 +32,7 @@ class Verb(Construct):
         config: DeploymentConfig,
         environment: Mapping[str, str],
         grants: Sequence[Grant],
-        layer: lambda_.ILayerVersion | None = None,
+        layers: Sequence[lambda_.ILayerVersion] = (),
         timeout: Duration | None = None,
         memory_mib: int = 256,
         reserved_concurrency: int | None = None,
@@ -69,7 +69,7 @@ class Verb(Construct):
             architecture=lambda_.Architecture.ARM_64,
             handler=f"functions.{verb}.handler.handle",
             code=lambda_.Code.from_asset(str(function_code(verb))),
-            layers=[layer] if layer else [],
+            layers=list(layers),
             role=self.role,
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.TEXT,  # our logger writes JSON itself; EMF needs its lines untouched

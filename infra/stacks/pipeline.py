@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Literal
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
@@ -57,14 +58,8 @@ class PipelineStack(Stack):
         self._config, self._state, self._audit = config, state, audit
         self._grants = Grants(self, config=config, state=state)
         self._enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p) for p in projects]
-        self.layer = lambda_.LayerVersion(
-            self,
-            "Packages",
-            description="Third-party packages of Promptlane's functions",
-            code=lambda_.Code.from_asset(str(layer_folder(target=config.lambda_target))),
-            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            compatible_architectures=[lambda_.Architecture.ARM_64],
-        )
+        self._packages = self._layer("Packages", "layer", "Third-party packages of Promptlane's functions")
+        self._engine = self._layer("EnginePackages", "engine", "Third-party packages that test suites need")
         self._undelivered = self._dead_letters("Undelivered", "events that no function or queue took")
         self._unrelayed = DeadLetters(
             self,
@@ -379,13 +374,23 @@ class PipelineStack(Stack):
             config=self._config,
             environment={**{name: self._environment[name] for name in environment.split()}, **(more or {})},
             grants=distinct(*grants, self._grants.message_key() if letters else ()),
-            layer=self.layer,
+            layers=[self._packages, *([self._engine] if verb in _KNOW_SUITES else [])],
             timeout=timeout,
             memory_mib=memory_mib,
             reserved_concurrency=reserved_concurrency,
             dead_letters=letters.queue if letters else None,
         )
         self.functions[verb] = made.function
+
+    def _layer(self, id: str, holds: Literal["layer", "engine"], description: str) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
+            self,
+            id,
+            description=description,
+            code=lambda_.Code.from_asset(str(layer_folder(holds, target=self._config.lambda_target))),
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+        )
 
     def _call(self, rule: events.Rule, verb: str) -> None:
         rule.add_target(
@@ -412,6 +417,7 @@ class PipelineStack(Stack):
         ]
 
 
+_KNOW_SUITES = ("admit", "plan_tests", "run_cases", "grade")
 _IN_WORKFLOW = (
     "admit", "plan_tests", "run_cases", "grade", "request_review", "shift", "judge", "promote", "roll_back", "wind_up",
 )  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 
 from infra import packaging
 from infra.packaging import PackagingError, client_layer, document, function_code
+from tests.infra.synthesized import Synthesized, text
 
 
 @pytest.fixture
@@ -24,10 +25,10 @@ def root(tmp_path: Path) -> Path:
         "functions/shift/handler.py": "def handle(event, context): ...\n",
         "functions/judge/handler.py": "def handle(event, context): ...\n",
     }
-    for name, text in files.items():
+    for name, content in files.items():
         path = tmp_path / "repo" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(content)
     return tmp_path / "repo"
 
 
@@ -93,11 +94,11 @@ def test_a_half_built_asset_is_never_seen(root: Path, tmp_path: Path, monkeypatc
 def test_packages_that_cannot_be_installed_say_what_to_check(root: Path, tmp_path: Path) -> None:
     (root / "requirements-layer.txt").write_text("./no-such-package\n")
     with pytest.raises(PackagingError, match="Check the package index and the pins"):
-        packaging.layer(target="host", root=root, build=tmp_path / "b")
+        packaging.layer("layer", target="host", root=root, build=tmp_path / "b")
 
 
 def test_the_layer_for_lambda_holds_its_platform_and_names_no_machine(config: object) -> None:
-    built = packaging.layer(target="aws")
+    built = packaging.layer("engine", target="aws")
     libraries = [p.name for p in built.rglob("*.so")]
     assert libraries
     assert all("x86_64" not in name for name in libraries)
@@ -105,6 +106,20 @@ def test_the_layer_for_lambda_holds_its_platform_and_names_no_machine(config: ob
     assert not [p for p in built.rglob("*") if p.name in ("RECORD", "INSTALLER", "__pycache__")]
     megabytes = sum(p.stat().st_size for p in built.rglob("*") if p.is_file()) / 1e6
     assert megabytes < 100  # Lambda allows 250 with the function; a new dependency should not pass unnoticed
+
+
+def test_what_every_function_has_is_small_since_a_rollback_waits_for_it() -> None:
+    built = packaging.layer("layer", target="aws")
+    assert sum(p.stat().st_size for p in built.rglob("*") if p.is_file()) < 6e6
+
+
+def test_a_function_has_the_packages_of_test_suites_if_it_imports_what_needs_them(synthesized: Synthesized) -> None:
+    for verb in synthesized.verbs():
+        if verb in ("gateway", "invocation_logging"):  # have no layer at all
+            continue
+        source = (packaging.ROOT / "functions" / verb / "handler.py").read_text()
+        layers = text(synthesized.function(verb)[2]["Layers"])
+        assert ("EnginePackages" in layers) == ("promptlane.engine" in source), verb
 
 
 def test_a_document_is_named_by_its_content(tmp_path: Path) -> None:
