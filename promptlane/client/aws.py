@@ -130,7 +130,7 @@ class RouteTable:
     def name_of(self, prompt: str) -> str | None:
         """The name of a prompt given by id or ARN; None when it is neither, or no route is of such a prompt."""
         prompt_id = prompt.rpartition("prompt/")[2].partition(":")[0] if prompt.startswith("arn:") else prompt
-        if not (len(prompt_id) == 10 and prompt_id.isalnum() and prompt_id.isupper()):
+        if not (len(prompt_id) == 10 and prompt_id.isalnum() and prompt_id.isascii()):
             return None
         found = self._aws.client("dynamodb", read_timeout=1.0, attempts=2).query(
             TableName=self._table,

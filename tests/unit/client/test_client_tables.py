@@ -116,9 +116,10 @@ def test_a_throttled_table_serves_what_is_held_and_never_calls_a_prompt_unknown(
         client.route("three", "u")
 
 
-def test_prompts_are_found_by_id_and_arn_and_an_unknown_id_is_unknown(dynamo: Dynamo) -> None:
+@pytest.mark.parametrize("prompt_id", ["PROMPT0001", "4260552910", "a1B2c3D4e5"])
+def test_prompts_are_found_by_id_and_arn_and_an_unknown_id_is_unknown(dynamo: Dynamo, prompt_id: str) -> None:
     client = client_over(dynamo, ListSink())
-    prompt_id = dynamo.routes.items["one"]["prompt_id"]
+    dynamo.routes.items["one"]["prompt_id"] = prompt_id
     arn = f"arn:aws:bedrock:eu-west-1:111122223333:prompt/{prompt_id}"
     for identifier in (prompt_id, arn, f"{arn}:7"):
         assert client.route(identifier, "u").prompt == "one"
