@@ -70,7 +70,8 @@ def _rollback(facts: Gathered, route: Route, cause: Cause, before: int) -> Remed
         return _behind_a_canary(facts, route, cause, before, command)
     safe = route.previous
     if safe is not None and (gone := _deleted(facts, safe.version)) is None:
-        return Remedy(command, f"Puts version {safe.version} back at once, in place of version {version}.")
+        puts = f"Puts version {safe.version} back at once, in place of version {version}."
+        return Remedy(command, puts + _unseen(facts, safe.version))
     says = (
         f"The route remembers no version to go back to from version {version}."
         if safe is None
@@ -95,7 +96,8 @@ def _taking_back(facts: Gathered, route: Route, version: int, command: str) -> R
             f"A rollback would give everybody version {route.stable.version}, which was deleted at {_when(gone)}: "
             f"every call would fail. Version {version} is bad, and the better of the two.",
         )
-    return Remedy(command, f"Takes the canary back: everybody gets version {route.stable.version} again.")
+    takes = f"Takes the canary back: everybody gets version {route.stable.version} again."
+    return Remedy(command, takes + _unseen(facts, route.stable.version))
 
 
 def _behind_a_canary(facts: Gathered, route: Route, cause: Cause, before: int, command: str) -> Remedy:
@@ -127,6 +129,11 @@ def _earlier(facts: Gathered, route: Route, before: int) -> int:
     promoted = {r.version for r in facts.releases if r.outcome is Outcome.PROMOTED}
     usable = {version for version in promoted - unfit if not _deleted(facts, version)}
     return before if before in usable else max(usable, default=0)
+
+
+def _unseen(facts: Gathered, version: int) -> str:
+    """A word of caution about a version that Bedrock did not show: it does not answer, or the version is long gone."""
+    return "" if version in facts.snapshots else f" Bedrock did not show version {version}: see what is missing."
 
 
 def _when(event: TrailEvent | None) -> str:

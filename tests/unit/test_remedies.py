@@ -186,6 +186,15 @@ def test_nobody_is_sent_back_to_a_stable_that_was_deleted(case: Case) -> None:
     assert asked(case).remedy.command == command
 
 
+def test_a_version_to_go_back_to_that_bedrock_did_not_show_is_doubted(case: Case) -> None:
+    case.down.add("Bedrock")
+
+    remedy = asked(case).remedy
+
+    assert remedy.command.startswith("promptlane rollback")
+    assert remedy.says.endswith("Bedrock did not show version 2: see what is missing.")
+
+
 def test_a_deletion_that_was_refused_stands_in_nobodys_way(case: Case) -> None:
     case.trail.append(TrailEvent("DeletePrompt", T0 + 1300, EDITOR, "IAMUser", ID, 2, error="AccessDenied"))
 
