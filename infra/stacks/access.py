@@ -295,8 +295,8 @@ class AccessStack(Stack):
             allow(
                 "QueryLogs",
                 ["logs:StartQuery"],
-                # Log groups are matched in both forms, depending on the action.
-                [group, f"{group}:*"] if self._queried_group else ["*"],
+                # One pattern for both forms of a group, with and without `:*`: which is matched depends on the action.
+                [f"{group}*"] if self._queried_group else ["*"],
                 because="The streams of the invocation log; without one of ours, whichever group the account logs to.",
             ),
             allow(
@@ -340,13 +340,16 @@ class AccessStack(Stack):
 
     def _function_logs(self) -> Grant:
         """Why a function failed; the logs hold no text of prompts or answers."""
-        groups = self.format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=f"{self._config.name}-*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        return allow("ReadFunctionLogs", ["logs:FilterLogEvents", "logs:GetLogEvents"], [groups], because=_SHARED)
+        groups = [
+            self.format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=f"{self._config.name}-{stack}-*",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for stack in ("pipeline", "runtime")
+        ]
+        return allow("ReadFunctionLogs", ["logs:FilterLogEvents", "logs:GetLogEvents"], groups, because=_SHARED)
 
     def _large_bodies(self) -> list[Grant]:
         """What was sent and answered, where it was too large for the log. Masking reaches the log, never the bucket."""

@@ -53,7 +53,7 @@ def investigate(session: Session, prompt: str, *, since: str, until: str, html: 
     if begin >= end:
         raise InvalidInput(f"--since {since or iso(begin)} is not before --until {until or 'now'}; swap or widen them")
     if html is not None:
-        _write(html, "", mode="a")  # a report that has no place is said before minutes of asking, not after
+        _check_place(html)  # said before minutes of asking, not after
     found = inquire(sources(session), prompt, begin, end)
     if html is not None:
         from promptlane.pages.investigation_page import investigation_page
@@ -61,6 +61,14 @@ def investigate(session: Session, prompt: str, *, since: str, until: str, html: 
         _write(html, investigation_page(found))
     document = found.to_dict() | ({"html": str(html)} if html else {})
     session.emit(document, as_json=as_json, show=lambda console: show(console, found, html))
+
+
+def _check_place(html: Path) -> None:
+    """Raise InvalidInput when no report can be written there; a file that is there stays as it is."""
+    there = html.exists()
+    _write(html, "", mode="a")
+    if not there:
+        html.unlink()
 
 
 def _write(html: Path, text: str, *, mode: str = "w") -> None:

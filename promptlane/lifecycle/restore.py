@@ -65,8 +65,11 @@ def restore(press: Press, archive: Shelf, prompt_id: str, version: int) -> Promp
     try:
         press.write_variants(prompt_id, copy.variants, copy.default_variant)
         published = press.publish(prompt_id, description=description[:200])
-    except PromptlaneError:
-        _put_back(press, prompt_id, before, ours=copy.fingerprint)
+    except BaseException as error:
+        try:
+            _put_back(press, prompt_id, before, ours=copy.fingerprint)
+        except PromptlaneError as second:
+            raise type(second)(f"{error or 'it was broken off'}; besides, {second}") from error
         raise
     if fingerprint(published.variants) != copy.fingerprint:
         raise Conflict(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from tests.infra.synthesized import Json, Synthesized, listed
+from tests.infra.synthesized import Json, Synthesized
 
 ACCOUNT, REGION = "123456789012", "ap-southeast-2"
 _SUFFIX = "A1B2C3D4E5F6"
@@ -85,7 +85,3 @@ class Rendered:
             form = _ARNS.get(kind, "unknown:{place}:{name}")
             return "arn:aws:" + form.format(place=place, account=ACCOUNT, name=name)
         return name
-
-
-def resources_of(rendered: Rendered, stack: str, statement: Json) -> list[str]:
-    return [str(rendered.value(stack, r)) for r in listed(statement.get("Resource", []))]

@@ -395,20 +395,33 @@ def test_a_draft_written_by_somebody_else_after_the_publishing_is_left_to_them()
 
 @pytest.mark.parametrize("failing", ["write_variants", "snapshot"])
 @pytest.mark.parametrize("done", [True, False], ids=["done though", "not done"])
-def test_a_restoring_that_fails_midway_puts_the_draft_back(failing: str, done: bool) -> None:
+@pytest.mark.parametrize("broken", [Unavailable("no answer"), KeyboardInterrupt()], ids=repr)
+def test_a_restoring_that_fails_midway_puts_the_draft_back(failing: str, done: bool, broken: BaseException) -> None:
     house = tidied()
     draft, works = dict(house.shelf.draft), getattr(house.shelf, failing)
 
     def fails(*args: Any, **kwargs: Any) -> None:
         if done:
             works(*args, **kwargs)
-        raise Unavailable("no answer")
+        raise broken
 
     setattr(house.shelf, failing, fails)
 
-    with pytest.raises(Unavailable, match="no answer"):
+    with pytest.raises(type(broken)):
         restore(_Press(house.shelf), house.archive, ID, 1)
     assert house.shelf.draft == draft
+
+
+def test_a_restoring_that_fails_and_cannot_be_put_back_tells_of_both() -> None:
+    house = tidied()
+
+    def fails(*args: Any, **kwargs: Any) -> None:
+        raise Unavailable("no answer")
+
+    house.shelf.snapshot = house.shelf.write_body = fails  # type: ignore[method-assign]
+
+    with pytest.raises(Unavailable, match=r"^no answer; besides, the draft could not be put back \(no answer\)"):
+        restore(_Press(house.shelf), house.archive, ID, 1)
 
 
 def test_a_draft_that_cannot_be_put_back_is_told_with_the_version_that_was_published() -> None:

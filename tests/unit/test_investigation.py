@@ -360,7 +360,9 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_asked(cas
     deployment.made["sources"] = case.sources()
     desk.connect = lambda: deployment  # type: ignore[method-assign]
     desk.json("investigate", "nobody", "--html", str(kept), exit_code=1)
+    desk.json("investigate", "nobody", "--html", str(tmp_path / "new.html"), exit_code=1)
     assert kept.read_text() == "an earlier one"
+    assert not (tmp_path / "new.html").exists()
 
 
 def test_a_range_the_wrong_way_round_is_refused(case: Case) -> None:
