@@ -67,6 +67,11 @@ test-unit: $(PYTHON_READY)  ## the fast tests only
 explore: $(PYTHON_READY)  ## the fast tests with new examples of every property, and more of them
 	@HYPOTHESIS_PROFILE=explore $(VENV)/bin/pytest tests/unit -n $(WORKERS)
 
+# Two cores, up to half an hour. SEED=n draws another sample.
+.PHONY: mutants
+mutants: setup  ## how many of 440 single changes to the code the fast tests notice; writes .local/mutants.json
+	@$(PY) -m tests.mutants $(if $(SEED),--seed $(SEED))
+
 .PHONY: e2e
 e2e: setup chromium  ## tests in a real browser against a deployed embedded AWS
 	@$(VENV)/bin/pytest tests/e2e
