@@ -94,7 +94,7 @@ def child(concurrency: int, cases: int) -> None:
         model=ConverseModel(BedrockTransport.from_environment()),
         concurrency=concurrency,
     )
-    collector = Collector(repeats=1, absolute=False)
+    collector = Collector((f"case-{i}" for i in range(cases)), repeats=1, absolute=False)
     for run in run_cases(made, bench):
         collector.add(run.case, record_of(run))
     wrong = sum(t.candidate != 1 or t.stable != 1 for t in collector.tallies)

@@ -35,6 +35,7 @@ GAPS = (
     "alarms",
     "mail",
     "stepfunctions",
+    "refusals",
     "distributed_map",
     "sdk_tasks",
     "scheduler",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests.deployment import Deployment, prompt_folders
 
@@ -14,6 +14,10 @@ from tests.deployment import Deployment, prompt_folders
 # run, so that a red run is about the change; `make explore` looks for new ones.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=500, print_blob=True)
+# `make mutants` wants to know that an example fails, not the smallest that does.
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate), print_blob=False
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 

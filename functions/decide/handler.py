@@ -75,7 +75,7 @@ def decide(desk: ReviewDesk, event: Json, caller_arn: str) -> Json:
         arn=caller_arn,
         choice=str(body.get("decision", "")),
         reason=body["reason"] if isinstance(body.get("reason"), str) else "",
-        caller=Caller(str(http.get("sourceIp", "")), str(http.get("userAgent", ""))),
+        caller=Caller(str(http.get("sourceIp")), str(http.get("userAgent", ""))),
     )
     if done.fault is Fault.AUTHOR:
         return _problem(403, "you wrote part of this version, and nobody approves an own version")

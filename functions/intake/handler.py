@@ -17,7 +17,7 @@ from promptlane.aws.routes import DynamoRoutes
 from promptlane.aws.settings import read
 from promptlane.aws.workflow import StepFunctionsWorkflow
 from promptlane.domain import trigger
-from promptlane.domain.errors import InvalidInput, NotApplicable
+from promptlane.domain.errors import NotApplicable
 from promptlane.lifecycle.intake import take
 
 log = logger("intake")
@@ -49,7 +49,7 @@ def wire() -> dict[str, Any]:
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Batch item failures are tried again by SQS, and end in the dead-letter queue with their body intact."""
-    _, _, _, region, account, *_ = str(context.invoked_function_arn).split(":")
+    _, _, _, region, account, *_ = context.invoked_function_arn.split(":")
     failures: list[dict[str, str]] = []
     for record in event["Records"]:
         try:
@@ -63,7 +63,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def _one(body: str, account: str, region: str, sender: str) -> None:
     try:
-        request = trigger.read(_json(body), account=account, region=region, sender=sender)
+        request = trigger.read(json.loads(body), account=account, region=region, sender=sender)
     except NotApplicable as reason:
         log.info("dropped", extra={"why": str(reason)})
         return
@@ -72,10 +72,3 @@ def _one(body: str, account: str, region: str, sender: str) -> None:
         taken.result,
         extra={"why": taken.reason, "release_id": taken.release_id, "prompt": request.prompt, "asked": request.version},
     )
-
-
-def _json(body: str) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise InvalidInput(f"the message is not JSON: {error}") from error

@@ -17,8 +17,8 @@ from typing import Any, Final
 from promptlane.aws.clients import client
 from promptlane.aws.model_logging import BedrockLogging, ParameterMemory
 from promptlane.aws.settings import read
-from promptlane.domain.errors import InvalidInput, PromptlaneError, Unauthorized
-from promptlane.lifecycle.observe import ForeignLogging, LoggingSwitch, Memory, switch_back, switch_on
+from promptlane.domain.errors import InvalidInput, Unauthorized
+from promptlane.lifecycle.observe import LoggingSwitch, Memory, switch_back, switch_on
 
 Json = Any
 log = logging.getLogger("invocation_logging")
@@ -55,16 +55,12 @@ def act(event: dict[str, Json]) -> str:
     if event["RequestType"] == "Delete":
         return switch_back(switch, memory)
     wanted = configuration(event["ResourceProperties"])
-    for attempt in range(1, _ATTEMPTS + 1):
+    for _ in range(_ATTEMPTS - 1):
         try:
             return switch_on(switch, memory, wanted)
-        except ForeignLogging:
-            raise
-        except PromptlaneError as error:
-            if attempt == _ATTEMPTS or not isinstance(error, InvalidInput | Unauthorized):
-                raise
+        except (InvalidInput, Unauthorized):
             time.sleep(_PAUSE)
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    return switch_on(switch, memory, wanted)
 
 
 def configuration(properties: dict[str, Json]) -> dict[str, Json]:
@@ -103,6 +99,5 @@ def answer(event: dict[str, Json], status: str, said: str, stream: str) -> dict[
         raise InvalidInput(f"ResponseURL {url!r} is not a web address")
     data = json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, method="PUT", headers={"content-type": ""})  # noqa: S310 - checked
-    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
-        reply.read()
-    return body
+    with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+        return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from dataclasses import dataclass
@@ -37,21 +38,27 @@ def handle(event: Json, context: Any) -> Json:
     path = event.get("pathParameters") or {}
     operation = path.get("operation") or str(event.get("rawPath", "")).rsplit("/", 1)[-1]
     try:
-        body = json.loads(event.get("body") or "{}")
+        body = _json(event)
         if not isinstance(body, dict) or not isinstance(body.get("reason"), str):
             raise InvalidInput('the body must be a JSON object with a reason: {"reason": "..."}')
         release = operate(
             str(path.get("release_id", "")), operation, reason=body["reason"], by=str(caller),
-            address=known_address(str((event["requestContext"].get("http") or {}).get("sourceIp", ""))),
+            address=known_address(str((event["requestContext"].get("http") or {}).get("sourceIp"))),
             releases=wire(), clock=time.time,
         )  # fmt: skip
     except PromptlaneError as error:
         status = {NotFound: 404, NotApplicable: 409, InvalidInput: 400}.get(type(error), 503)
         return _answer(status, {"title": str(error), "status": status})
-    except ValueError:
-        return _answer(400, {"title": 'the body is not JSON; send {"reason": "..."}', "status": 400})
     log.info(operation, extra={"release_id": release.release_id, "by": caller})
     return _answer(200, {"release_id": release.release_id, "paused": release.paused, "advance": release.advance})
+
+
+def _json(event: Json) -> Json:
+    text = event.get("body") or "{}"
+    try:
+        return json.loads(base64.b64decode(text) if event.get("isBase64Encoded") else text)
+    except (ValueError, RecursionError):
+        raise InvalidInput('the body is not JSON; send {"reason": "..."}') from None
 
 
 def _answer(status: int, body: dict[str, Json]) -> Json:

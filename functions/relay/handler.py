@@ -12,7 +12,6 @@ from typing import Any
 
 from promptlane.aws.audit_copies import AuditCopies
 from promptlane.aws.clients import client, resource
-from promptlane.aws.errors import translated
 from promptlane.aws.observability import logger
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.settings import read
@@ -52,8 +51,10 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """In order; the first record that cannot be put is where the stream is read again from."""
     wired = wire()
     for record in event["Records"]:
-        image = record.get("dynamodb", {}).get("NewImage") or {}
-        if record.get("eventName") != "INSERT" or not image.get("pk", {}).get("S", "").startswith("timeline#"):
+        if record["eventName"] != "INSERT":
+            continue
+        image = record["dynamodb"]["NewImage"]
+        if not image["pk"]["S"].startswith("timeline#"):
             continue
         try:
             entry = json.loads(image["body"]["S"])
@@ -71,17 +72,16 @@ def _put(wired: Wired, entry: dict[str, Any]) -> None:
     detail = json.dumps({"schema": 1, "prompt": prompt, "version": version, **entry})
     if len(detail.encode()) > 200_000:  # EventBridge takes 256 KiB an event; the whole entry is in the table
         detail = json.dumps({"schema": 1, "prompt": prompt, "version": version, **entry, "detail": {"cut": True}})
-    with translated("putting an event on the bus"):
-        answer = wired.events.put_events(
-            Entries=[
-                {
-                    "Source": "promptlane",
-                    "DetailType": entry["event"],
-                    "Detail": detail,
-                    "EventBusName": wired.bus,
-                    "Resources": [f"promptlane:release/{entry['release_id']}"],
-                }
-            ]
-        )
+    answer = wired.events.put_events(
+        Entries=[
+            {
+                "Source": "promptlane",
+                "DetailType": entry["event"],
+                "Detail": detail,
+                "EventBusName": wired.bus,
+                "Resources": [f"promptlane:release/{entry['release_id']}"],
+            }
+        ]
+    )
     if answer.get("FailedEntryCount"):
         raise RuntimeError(f"the event bus refused an event: {answer['Entries'][0].get('ErrorMessage')}")

@@ -81,16 +81,16 @@ def serve(wired: Wired, event: Json, method: str, *, recorded: bool) -> Json:
     """One request to `/review/{release_id}` or its `/report`."""
     if method not in ("GET", "POST"):
         return page(405, say.message_page(*say.WRONG_METHOD), allow="GET, HEAD, POST")
-    release_id = str((event.get("pathParameters") or {}).get("release_id", ""))
-    token = str((event.get("queryStringParameters") or {}).get("t", ""))
+    release_id = str((event.get("pathParameters") or {}).get("release_id"))
+    token = str((event.get("queryStringParameters") or {}).get("t"))
     http = event["requestContext"]["http"]
-    caller = Caller(str(http.get("sourceIp", "")), str(http.get("userAgent", "")))
+    caller = Caller(str(http.get("sourceIp")), str(http.get("userAgent", "")))
     visit = wired.desk.enter(release_id, token)
     if visit.door is Door.INVALID:
         # Anybody can make these: they go to the log, never to the timeline.
         log.warning("link refused", extra={"release_id": release_id[:40], "method": method, **caller.detail})
         return page(*say.door_page(visit))
-    if str(event.get("rawPath", "")).endswith("/report"):
+    if str(event.get("rawPath")).endswith("/report"):
         return _report(wired, visit) if method == "GET" else page(405, say.message_page(*say.WRONG_METHOD), allow="GET")
     if method == "POST":
         return _post(wired, visit, token, event, caller)
@@ -134,21 +134,21 @@ def _report(wired: Wired, visit: Visit) -> Json:
 
 def _post(wired: Wired, visit: Visit, token: str, event: Json, caller: Caller) -> Json:
     try:
-        form = read_form(event)
+        form = {"decision": "", "code": "", "reason": "", **read_form(event)}
     except TooLarge:
         return page(413, say.message_page(*say.TOO_LARGE))
     except InvalidInput:
         return page(400, say.message_page(*say.NOT_A_FORM))
     done = wired.desk.decide_by_link(
-        visit, choice=form.get("decision", ""), code=form.get("code", ""), reason=form.get("reason", ""), caller=caller
+        visit, choice=form["decision"], code=form["code"], reason=form["reason"], caller=caller
     )
     if done.fresh:
         return page(200, say.decided_page(done.visit, fresh=True))
     if done.fault is None:
         return page(*say.door_page(done.visit))
     status = {Fault.TOO_MANY: 429, Fault.AUTHOR: 403}.get(done.fault, 422)
-    typed, chosen = form.get("reason", "")[:4000], form.get("decision", "")
-    return page(status, _page(wired, done.visit, token, fault=done.fault, typed=typed, chosen=chosen))
+    typed = form["reason"][:4000]
+    return page(status, _page(wired, done.visit, token, fault=done.fault, typed=typed, chosen=form["decision"]))
 
 
 class TooLarge(InvalidInput):
@@ -159,8 +159,6 @@ def read_form(event: Json) -> dict[str, str]:
     """The fields of a posted form; InvalidInput for anything that a browser's form would not send."""
     headers = {str(k).lower(): str(v) for k, v in (event.get("headers") or {}).items()}
     body = event.get("body") or ""
-    if len(body) > 2 * MAX_BODY:
-        raise TooLarge("the form is too large")
     if headers.get("content-type", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise InvalidInput("not form data")
     try:

@@ -5,6 +5,7 @@ The safe route needs the route table alone: one read, one conditional write. Eve
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import time
@@ -57,7 +58,7 @@ def wire_aftermath() -> dict[str, Any]:
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    if str(context.invoked_function_arn).endswith(f":{CONSOLE}"):
+    if context.invoked_function_arn.endswith(f":{CONSOLE}"):
         return _answer(_from_somebody(event, context))
     if "Records" in event:
         return {"results": [_from_alarm(record, context) for record in event["Records"]]}
@@ -71,7 +72,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
     """One SNS record. What is no alarm of ours is logged and ignored; what cannot be written is raised, and retried."""
     routes, deployment = wire()
-    _, _, _, region, account, *_ = str(context.invoked_function_arn).split(":")
+    _, _, _, region, account, *_ = context.invoked_function_arn.split(":")
     try:
         alarm = read_alarm(_json(record["Sns"]["Message"]), deployment=deployment, account=account, region=region)
     except InvalidInput as error:
@@ -141,11 +142,11 @@ def _version(given: Any) -> int:
 
 
 def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    caller = event["requestContext"].get("authorizer", {}).get("iam", {}).get("userArn")
+    caller = ((event["requestContext"].get("authorizer") or {}).get("iam") or {}).get("userArn")
     if not caller:
         return _response(403, {"title": "sign the request with an IAM identity"})
     try:
-        body = _json(event.get("body") or "{}")
+        body = _json(event.get("body") or "{}", encoded=event.get("isBase64Encoded", False))
         request = {
             "prompt": event["pathParameters"]["prompt"],
             "reason": body.get("reason") if isinstance(body, dict) else None,
@@ -171,7 +172,7 @@ def _patience(context: Any) -> Any:
     def keep_trying(attempt: int) -> bool:
         if context.get_remaining_time_in_millis() < 2000:
             return False
-        time.sleep(random.uniform(0, min(0.5, 0.01 * 2 ** min(attempt, 6))))
+        time.sleep(random.uniform(0, min(0.5, 0.01 * 2**attempt)))
         return True
 
     return keep_trying
@@ -192,8 +193,8 @@ def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
     return {"statusCode": status, "headers": {"content-type": kind}, "body": json.dumps(body)}
 
 
-def _json(text: str) -> Any:
+def _json(text: str, *, encoded: bool = False) -> Any:
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return json.loads(base64.b64decode(text) if encoded else text)
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"not JSON: {error}") from error

@@ -49,13 +49,12 @@ class PromptDashboard(Construct):
                 markdown=f"# {prompt}\n`promptlane status {prompt}` says the same in words. A step of the weight is a "
                 "canary step; evidence at its line decides.",
                 width=24,
-                height=2,
             )
         )
         self.dashboard.add_widgets(self._weight(), self._evidence(policy), self._versions())
         self.dashboard.add_widgets(*(self._rate(str(g.name)) for g in policy.canary.guard_metrics))
         self.dashboard.add_widgets(
-            cloudwatch.AlarmStatusWidget(title="Fuse", alarms=list(fuse.alarms.values()), width=24, height=3)
+            cloudwatch.AlarmStatusWidget(title="Fuse", alarms=list(fuse.alarms.values()), width=24)
         )
 
     def _weight(self) -> cloudwatch.GraphWidget:

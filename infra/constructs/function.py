@@ -80,10 +80,6 @@ class Verb(Construct):
             reserved_concurrent_executions=reserved_concurrency,
             dead_letter_queue=dead_letters,
         )
-        # The role must hold its permissions before the function may run with it.
-        policy = self.role.node.try_find_child("DefaultPolicy")
-        if policy is not None:
-            self.function.node.add_dependency(policy)
         accept_finding(
             self,
             "IAM5[Resource::*]",

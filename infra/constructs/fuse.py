@@ -61,17 +61,20 @@ class Fuse(Construct):
 
 
 def _excess(alarm: fuse.FuseAlarm, prompt: str, policy: Policy, resolution: int) -> cloudwatch.MathExpression:
-    counts = {"y1": _count(prompt, alarm.track, _source(alarm.metric), "Sum", resolution),
-              "n1": _count(prompt, alarm.track, _source(alarm.metric), "SampleCount", resolution)}  # fmt: skip
+    source = _source(alarm.metric)
+    counts = {
+        "y1": _count(prompt, alarm.track, source, "Sum"),
+        "n1": _count(prompt, alarm.track, source, "SampleCount"),
+    }
     if alarm.control is not None:
-        source = GuardName.ERROR if alarm.metric == SHIELDED else _source(alarm.metric)
-        counts["y0"] = _count(prompt, alarm.control, source, "Sum", resolution)
-        counts["n0"] = _count(prompt, alarm.control, source, "SampleCount", resolution)
+        against = GuardName.ERROR if alarm.metric == SHIELDED else source
+        counts["y0"] = _count(prompt, alarm.control, against, "Sum")
+        counts["n0"] = _count(prompt, alarm.control, against, "SampleCount")
     return cloudwatch.MathExpression(
         expression=expression(alarm, policy),
         using_metrics=counts,
         label=f"{alarm.track} {alarm.metric}",
-        period=Duration.seconds(resolution),
+        period=Duration.seconds(resolution),  # of the metrics too
     )
 
 
@@ -92,13 +95,12 @@ def _source(metric: str) -> str:
     return GuardName.ERROR if metric == OUTAGE else metric
 
 
-def _count(prompt: str, track: Track, metric: str, statistic: str, resolution: int) -> cloudwatch.Metric:
+def _count(prompt: str, track: Track, metric: str, statistic: str) -> cloudwatch.Metric:
     return cloudwatch.Metric(
         namespace=NAMESPACE,
         metric_name=str(metric),
         dimensions_map={"Prompt": prompt, "Track": str(track)},
         statistic=statistic,
-        period=Duration.seconds(resolution),
     )
 
 

@@ -1,7 +1,7 @@
 """The vocabulary of permissions: what a function may do, in statements that name actions and resources exactly."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aws_cdk import ArnFormat, Aws, Stack
@@ -36,8 +36,8 @@ class Grant:
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    because: str = ""
+    conditions: Mapping[str, Any]
+    because: str
 
     def statement(self) -> iam.PolicyStatement:
         return iam.PolicyStatement(

@@ -78,11 +78,7 @@ class HttpService(Construct):
         throttle: Throttle | None = None,
     ) -> None:
         """Send `METHOD path` to a function. `open_because` says why a route needs no IAM signature."""
-        integration = integrations.HttpLambdaIntegration(
-            function.node.path.replace("/", "-"),
-            function,
-            payload_format_version=apigw.PayloadFormatVersion.VERSION_2_0,
-        )
+        integration = integrations.HttpLambdaIntegration(function.node.path.replace("/", "-"), function)
         for route in self.api.add_routes(
             path=path,
             methods=[method],

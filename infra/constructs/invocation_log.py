@@ -74,7 +74,6 @@ class InvocationLog(Construct):
         bucket = s3.Bucket(
             self,
             "LargeBodies",
-            encryption=s3.BucketEncryption.KMS,
             encryption_key=self._key,
             bucket_key_enabled=False,  # with one, whoever writes may need kms:Decrypt, which Bedrock is not given
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,

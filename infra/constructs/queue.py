@@ -1,6 +1,6 @@
 """Encrypted queues, and the alarm that tells people about messages nobody could handle."""
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_kms as kms
@@ -31,23 +31,18 @@ class DeadLetters(Construct):
         self.queue = sqs.Queue(
             self,
             "Queue",
-            encryption=sqs.QueueEncryption.KMS,
             encryption_master_key=key,
             data_key_reuse=Duration.hours(1),
             enforce_ssl=True,
             retention_period=_KEPT,
-            removal_policy=RemovalPolicy.DESTROY,
         )
         self.alarm = cloudwatch.Alarm(
             self,
             "Alarm",
             alarm_description=f"Dead letters: {holds}. {remedy}",
-            metric=self.queue.metric_approximate_number_of_messages_visible(
-                period=Duration.minutes(1), statistic="Maximum"
-            ),
+            metric=self.queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1)),
             threshold=1,
             evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         self.alarm.add_alarm_action(actions.SnsAction(notices))
@@ -70,7 +65,6 @@ class WorkQueue(Construct):
         self.queue = sqs.Queue(
             self,
             "Queue",
-            encryption=sqs.QueueEncryption.KMS,
             encryption_master_key=key,
             data_key_reuse=Duration.hours(1),
             enforce_ssl=True,
@@ -78,5 +72,4 @@ class WorkQueue(Construct):
             # AWS asks for six times the function's timeout, so that a throttled function loses no message.
             visibility_timeout=Duration.seconds(6 * int(worked_within.to_seconds())),
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters.queue, max_receive_count=attempts),
-            removal_policy=RemovalPolicy.DESTROY,
         )

@@ -59,19 +59,15 @@ class ReleaseWorkflow(Construct):
             self,
             "Machine",
             state_machine_name=config.state_machine_name,
-            definition_body=sfn.DefinitionBody.from_string(DEFINITION.read_text(encoding="utf-8")),
+            definition_body=sfn.DefinitionBody.from_string(DEFINITION.read_bytes().decode()),
             definition_substitutions={
                 "Partition": Aws.PARTITION,
                 **{f"{_camel(verb)}FunctionArn": function.function_arn for verb, function in functions.items()},
             },
             role=self.role,
-            logs=sfn.LogOptions(destination=self.log_group, level=sfn.LogLevel.ERROR, include_execution_data=False),
+            logs=sfn.LogOptions(destination=self.log_group, include_execution_data=False),
             tracing_enabled=True,
         )
-        machine = self.machine.node.default_child
-        policy = self.role.node.try_find_child("DefaultPolicy")
-        if machine is not None and policy is not None:
-            machine.node.add_dependency(policy)
         accept_finding(
             self.role, "IAM5[Resource::*]", "X-Ray and the delivery of the log know no resource-level permissions."
         )

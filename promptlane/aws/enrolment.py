@@ -30,6 +30,8 @@ class SsmEnrolments:
         return sorted(found)
 
     def enrolled(self, prompt: str) -> bool:
+        if not prompt:
+            return False
         try:
             self._parameter(prompt)
         except NotFound:

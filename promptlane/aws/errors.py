@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from promptlane.domain.errors import (
     AlreadyExists,
@@ -22,6 +22,7 @@ from promptlane.domain.errors import (
 _BY_CODE: dict[str, type[PromptlaneError]] = {
     "ResourceNotFoundException": NotFound,
     "NotFoundException": NotFound,
+    "NotFound": NotFound,
     "NoSuchKey": NotFound,
     "404": NotFound,
     "ParameterNotFound": NotFound,
@@ -35,6 +36,11 @@ _BY_CODE: dict[str, type[PromptlaneError]] = {
     "ValidationException": InvalidInput,
     "ValidationError": InvalidInput,
     "InvalidParameterValue": InvalidInput,
+    "InvalidParameter": InvalidInput,
+    "InvalidName": InvalidInput,
+    "InvalidRange": InvalidInput,
+    "InvalidToken": InvalidInput,
+    "KeyTooLongError": InvalidInput,
     "AccessDeniedException": Unauthorized,
     "AccessDenied": Unauthorized,
     "ThrottlingException": Throttled,
@@ -62,6 +68,8 @@ def domain_error(error: ClientError | BotoCoreError, doing: str) -> PromptlaneEr
         code = code_of(error)
         message = f"{doing}: {code}: {error.response.get('Error', {}).get('Message', '')}"
         return _BY_CODE.get(code, Unavailable)(message)
+    if isinstance(error, ParamValidationError):  # what the SDK itself refuses to send
+        return InvalidInput(f"{doing}: {error}")
     return Unavailable(f"{doing}: {error}")
 
 

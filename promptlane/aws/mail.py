@@ -19,7 +19,7 @@ from promptlane.domain.review import reach_in_words, reviewer_key
 
 from .errors import translated
 
-_TOKEN: Final = re.compile(r"^[0-9A-Za-z_-]{16,1024}$")
+_TOKEN: Final = re.compile(r"^[0-9A-Za-z_-]{16,1024}\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class BedrockPrompts:
         return _snapshot(answer)
 
     def versions(self, prompt_id: str) -> list[tuple[int, float]]:
+        if not prompt_id:  # it would list the prompts of the account
+            raise InvalidInput("a prompt's id is text of at least one character")
         found: list[tuple[int, float]] = []
         with translated(f"listing the versions of prompt {prompt_id}"):
             for page in self._agent.get_paginator("list_prompts").paginate(promptIdentifier=prompt_id):

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
+from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from promptlane.domain.names import parse_release_id
 from promptlane.domain.prompt import canonical_json
 from promptlane.domain.release import Release, Waiting
@@ -50,6 +50,8 @@ class DynamoReleases:
             raise AlreadyExists(f"release {release.release_id} exists already")
         if 0 in refused:
             raise Conflict(f"another release of {release.prompt} is in flight")
+        if refused:
+            raise AlreadyExists(f"the timeline of {release.release_id} has its first entry already")
 
     def record_ended(self, release: Release, *entries: TimelineEntry) -> None:
         if self.write([self._put(_record(release), "attribute_not_exists(pk)")], list(entries)):
@@ -214,6 +216,8 @@ class DynamoReleases:
         if not entries:
             return []
         release_id = entries[0].release_id
+        if any(entry.release_id != release_id for entry in entries):
+            raise InvalidInput("entries of several releases in one write; each timeline has a chain of its own")
         head = self.head(release_id)
         seq, last = (head.seq, head.hash) if head else (0, GENESIS)
         actions: list[Action] = []

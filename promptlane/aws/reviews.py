@@ -121,6 +121,8 @@ class DynamoReviews:
             changes["authors"] = authors.to_dict()
         if reach is not None:
             changes["reach"] = dict(reach)
+        if not changes:
+            return
         try:
             with translated(f"noting on the review of {request.release_id}"):
                 self._table.update_item(

@@ -81,13 +81,11 @@ def run_suite(
         prices=policy.prices,
         store=KeptAnswers(objects, fresh_for=policy.fresh_for, clock=session.clock),
     )
-    collector = Collector(repeats=plan.repeats, absolute=stable is None)
+    collector = Collector((case.id for case in suite.cases), repeats=plan.repeats, absolute=stable is None)
     with nullcontext(_nothing) if as_json else _progress(session, plan) as advance:
         for run in run_cases(suite.cases, bench):
             collector.add(run.case, record_of(run))
             advance()
-    order = {case.id: i for i, case in enumerate(suite.cases)}
-    collector.tallies.sort(key=lambda t: order[t.case])
     heading = Heading(
         prompt=project.name,
         at=session.clock(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
@@ -30,6 +31,7 @@ class AsyncPromptClient:
     def __init__(self, client: PromptClient | None = None, **settings: Any) -> None:
         self._client = client or PromptClient(**settings)
         self._pool: ThreadPoolExecutor | None = None
+        self._pool_of = 0
 
     async def route(self, prompt: str, unit: str) -> Decision:
         """As PromptClient.route; leaves the loop only when a route has to be waited for."""
@@ -97,7 +99,8 @@ class AsyncPromptClient:
         await self.aclose()
 
     async def _run(self, call: Callable[[], T]) -> T:
-        if self._pool is None:
+        if self._pool is None or self._pool_of != os.getpid():  # a forked child has none of the parent's threads
+            self._pool_of = os.getpid()
             self._pool = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="promptlane")
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 

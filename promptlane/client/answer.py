@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from promptlane.domain.outcome import of_answer, of_error, of_response, text_of
+from promptlane.domain.outcome import error_type, of_answer, of_error, of_response, text_of
 
 from .calls import failure
 from .errors import StreamInterrupted
@@ -74,6 +74,7 @@ class StreamedAnswer:
         self._first_ms: float | None = None
         self._parts: list[str] = []
         self._receipt: str | None = None
+        self._over = False  # ended or broken: counted, and the breaker knows
         self.stop_reason: str | None = None
         self.usage: Mapping[str, Any] = {}
 
@@ -118,7 +119,7 @@ class StreamedAnswer:
     def close(self) -> None:
         """Hang up. Harmless after the end."""
         self._events.close()
-        if self._first_ms is not None or self.stop_reason is not None:
+        if not self._over and (self._first_ms is not None or self.stop_reason is not None):
             self._finish()
         self._hang_up()
 
@@ -144,16 +145,18 @@ class StreamedAnswer:
 
     def _broken(self, error: Exception) -> None:
         """Go on with stable's stream when nothing was delivered yet; else raise."""
+        self._over = True
         self._request.count_error(error, time_to_first_token_ms=self._first_ms)
         self._hang_up()
         decision = self._request.answered_by
         if self._parts:
             self._caller.succeeded(self._request, error=True)
-            plain = failure(decision, error)
-            code = getattr(plain, "code", type(error).__name__)
-            raise StreamInterrupted(f"after {len(self.text)} characters: {plain}", code=code, text=self.text) from error
+            raise StreamInterrupted(
+                f"after {len(self.text)} characters: {failure(decision, error)}", code=error_type(error), text=self.text
+            ) from error
         response = self._caller.fall_back(self._request, error, "converse_stream", self._arguments)
         self._stream = response["stream"]
+        self.stop_reason, self.usage, self._receipt, self._over = None, {}, None, False
 
     def _note(self, event: Mapping[str, Any]) -> None:
         for name in event:
@@ -170,6 +173,7 @@ class StreamedAnswer:
             self.usage = event["metadata"].get("usage") or {}
 
     def _finish(self) -> None:
+        self._over = True
         outcome = of_answer(
             text=self.text,
             stop_reason=self.stop_reason,

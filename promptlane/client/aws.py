@@ -29,11 +29,12 @@ class Aws:
 
     def __init__(self, *, region: str | None = None, session: Any = None) -> None:
         self._region = region
-        self._session = session
+        self._given = session
         self.after_fork()
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()
+        self._session = self._given  # one of our own may be locked by a thread that only the parent has
         self._clients: dict[tuple[str, float], Any] = {}
 
     def client(self, service: str, *, read_timeout: float, attempts: int = 1) -> Any:
@@ -181,8 +182,7 @@ def plain(value: Mapping[str, Any]) -> Any:
     if kind == "L":
         return [plain(inner) for inner in content]
     if kind == "N":
-        number = float(content)
-        return int(number) if number.is_integer() and "." not in content and "E" not in content.upper() else number
+        return float(content) if set(content) & set(".eE") else int(content)
     if kind == "NULL":
         return None
     return content

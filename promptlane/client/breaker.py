@@ -24,29 +24,20 @@ class Breaker:
 
     def is_open(self, prompt: str, release_id: str) -> bool:
         """Whether this canary call should go to stable. False for the one probe after each cooldown."""
-        held = self._prompts.get(prompt)
-        if held is None or held[0] != release_id or held[1] < self._threshold or not self._threshold:
-            return False
         with self._lock:
+            release, errors, until = self._prompts.get(prompt, ("", 0, 0.0))
+            if release != release_id or errors < self._threshold or not self._threshold:
+                return False
             now = monotonic()
-            release, errors, until = self._prompts.get(prompt, held)
-            if release != release_id or now < until:
-                return release == release_id
+            if now < until:
+                return True
             self._prompts[prompt] = (release, errors, now + self._cooldown)
             return False
 
     def record(self, prompt: str, release_id: str, *, error: bool) -> None:
         """Take note of a canary call that was made."""
-        if not error and prompt not in self._prompts:
-            return
         with self._lock:
-            release, errors, until = self._prompts.get(prompt, (release_id, 0, 0.0))
-            if release != release_id:
-                errors, until = 0, 0.0
-            if not error:
-                self._prompts.pop(prompt, None)
-                return
-            errors += 1
-            if errors >= self._threshold:
-                until = monotonic() + self._cooldown
-            self._prompts[prompt] = (release_id, errors, until)
+            release, errors, _ = self._prompts.pop(prompt, (release_id, 0, 0.0))
+            if error:
+                errors = errors + 1 if release == release_id else 1
+                self._prompts[prompt] = (release_id, errors, monotonic() + self._cooldown)

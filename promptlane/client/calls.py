@@ -44,21 +44,17 @@ _REMEDY = {
 class Request:
     """One request under way: which decision answers, and what was counted."""
 
-    __slots__ = ("_counted", "_sink", "_slow_after", "answered_by", "decided", "group", "started", "started_at")
+    __slots__ = ("_counted", "_sink", "answered_by", "decided", "group", "slow_after_ms", "started", "started_at")
 
     def __init__(self, decision: Decision, group: str, sink: Sink, *, slow_after: float) -> None:
         self.decided = decision
         self.answered_by = decision
-        self.group = group if decision.phase != "steady" else ""
+        self.group = group
         self._sink = sink
-        self._slow_after = slow_after * 1000
+        self.slow_after_ms = slow_after * 1000
         self._counted = False
         self.started_at = time()
         self.started = monotonic()
-
-    @property
-    def slow_after_ms(self) -> float:
-        return self._slow_after
 
     def elapsed_ms(self) -> float:
         return (monotonic() - self.started) * 1000
@@ -80,13 +76,12 @@ class Request:
         for document in documents:
             self._sink.emit(document)
 
-    def count_error(self, error: BaseException, *, time_to_first_token_ms: float | None = None) -> Outcome:
+    def count_error(self, error: BaseException, *, time_to_first_token_ms: float | None = None) -> None:
         outcome = of_error(
-            error, latency_ms=self.elapsed_ms(), slow_after_ms=self._slow_after,
+            error, latency_ms=self.elapsed_ms(), slow_after_ms=self.slow_after_ms,
             time_to_first_token_ms=time_to_first_token_ms,
         )  # fmt: skip
         self.count(outcome)
-        return outcome
 
 
 class Caller:

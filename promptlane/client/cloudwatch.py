@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .metrics import Document
 
     Key = tuple[int, tuple[tuple[str, str], ...], str]
+    Part = tuple[Key, dict[float, int]]
 
 MAX_VALUES = 150
 MAX_DATA = 500
@@ -62,7 +63,7 @@ class CloudWatchSink:
                 for names in directive.dimension_sets:
                     dimensions = tuple((name, document.dimensions[name]) for name in names)
                     for metric in directive.metrics:
-                        self._add((period, dimensions, metric), _rounded(metric, document.values[metric]))
+                        self._add((period, dimensions, metric), _rounded(metric, document.values[metric]), 1)
             if "Group" in document.dimensions and not self._watched:
                 self._watched = True
                 self._wake.set()
@@ -70,14 +71,14 @@ class CloudWatchSink:
                 self._thread = threading.Thread(target=self._work, name="promptlane-metrics", daemon=True)
                 self._thread.start()
 
-    def _add(self, key: Key, value: float) -> None:
+    def _add(self, key: Key, value: float, count: int) -> None:
         counts = self._held.get(key)
         if counts is None:
             if len(self._held) >= MAX_HELD:
-                self._dropped += 1
+                self._dropped += count
                 return
             counts = self._held[key] = {}
-        counts[value] = counts.get(value, 0) + 1
+        counts[value] = counts.get(value, 0) + count
 
     def _pause(self) -> float:
         if self._interval is not None:
@@ -102,29 +103,25 @@ class CloudWatchSink:
                 dropped, self._dropped = self._dropped, 0
             if dropped:
                 _log.warning("%d data points dropped: CloudWatch could not be reached and the buffer was full", dropped)
-            items = list(held.items())
-            while items:
-                batch, items = items[:MAX_DATA], items[MAX_DATA:]
+            parts = [part for key, counts in held.items() for part in _parts(key, counts)]
+            for start in range(0, len(parts), MAX_DATA):
                 try:
-                    self._put(batch)
+                    self._put(parts[start : start + MAX_DATA])
                 except Exception as error:  # noqa: BLE001 - metrics must never fail the application
                     _log.warning("metrics were not sent and will be retried: %s", error)
-                    self._put_back(batch + items)
+                    self._put_back(parts[start:])
                     return
 
-    def _put(self, batch: list[tuple[Key, dict[float, int]]]) -> None:
+    def _put(self, parts: list[Part]) -> None:
         cloudwatch = self._aws.client("cloudwatch", read_timeout=5.0, attempts=3)
-        data = [datum for key, counts in batch for datum in _data(key, counts, self._resolution)]
-        for start in range(0, len(data), MAX_DATA):
-            cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + MAX_DATA])
+        data = [_datum(key, counts, self._resolution) for key, counts in parts]
+        cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
-    def _put_back(self, items: list[tuple[Key, dict[float, int]]]) -> None:
+    def _put_back(self, parts: list[Part]) -> None:
         with self._lock:
-            for key, counts in items:
+            for key, counts in parts:
                 for value, count in counts.items():
-                    self._add(key, value)
-                    if key in self._held:
-                        self._held[key][value] += count - 1
+                    self._add(key, value, count)
 
     def close(self) -> None:
         """Send what is held and stop the thread."""
@@ -150,18 +147,20 @@ def _rounded(metric: str, value: float) -> float:
     return float(f"{value:.2g}") if metric in UNITS else value
 
 
-def _data(key: Key, counts: dict[float, int], resolution: int) -> list[dict[str, Any]]:
-    period, dimensions, metric = key
+def _parts(key: Key, counts: dict[float, int]) -> list[Part]:
+    """The counts in as many parts as there are data points to send."""
     pairs = sorted(counts.items())
-    return [
-        {
-            "MetricName": metric,
-            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions],
-            "Timestamp": period,
-            "Values": [float(value) for value, _ in pairs[i : i + MAX_VALUES]],
-            "Counts": [float(count) for _, count in pairs[i : i + MAX_VALUES]],
-            "Unit": UNITS.get(metric, "Count"),
-            "StorageResolution": 60 if resolution >= 60 else 1,
-        }
-        for i in range(0, len(pairs), MAX_VALUES)
-    ]
+    return [(key, dict(pairs[i : i + MAX_VALUES])) for i in range(0, len(pairs), MAX_VALUES)]
+
+
+def _datum(key: Key, counts: dict[float, int], resolution: int) -> dict[str, Any]:
+    period, dimensions, metric = key
+    return {
+        "MetricName": metric,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions],
+        "Timestamp": period,
+        "Values": [float(value) for value in counts],
+        "Counts": [float(count) for count in counts.values()],
+        "Unit": UNITS.get(metric, "Count"),
+        "StorageResolution": 60 if resolution >= 60 else 1,
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from time import monotonic
 
 from promptlane.domain.errors import InvalidInput, PromptlaneError, Unavailable
@@ -90,7 +91,7 @@ class Routes:
                 ticket = self._want(prompt)
                 if now - live.read_at > self._max_age and self._failures == 0:
                     self._wait(prompt, ticket, self._patience)
-        return self.live.get(prompt, live)
+        return self.live[prompt]
 
     def _first(self, prompt: str) -> LiveRoute:
         with self._changed:
@@ -113,7 +114,7 @@ class Routes:
         fallback = self._fallback.get(prompt)
         if fallback is None or isinstance(error, UnknownPrompt):
             raise error
-        self._on_stale(prompt, 0.0)
+        self._tell_stale(prompt, 0.0)
         return fallback
 
     def _want(self, prompt: str) -> int:
@@ -200,7 +201,7 @@ class Routes:
             self._missed(prompt, InvalidInput(f"the route of {prompt} is malformed ({error!r}); restore the table"))
             return
         live.read_at = monotonic()
-        live.due = live.read_at + self._refresh * (0.9 + os.urandom(1)[0] / 1280)
+        live.due = self._next(live.read_at)
         self.live[prompt] = live
         self._failed.pop(prompt, None)
 
@@ -211,8 +212,15 @@ class Routes:
         if held is None:
             self._failed[prompt] = (now + self._refresh, error)
         else:
-            held.due = now + self._refresh * (0.9 + os.urandom(1)[0] / 1280)
-            self._on_stale(prompt, now - held.read_at)
+            held.due = self._next(now)
+            self._tell_stale(prompt, now - held.read_at)
+
+    def _next(self, now: float) -> float:
+        return now + self._refresh * (0.9 + os.urandom(1)[0] / 1280)
+
+    def _tell_stale(self, prompt: str, age: float) -> None:
+        with suppress(Exception):  # a metric that goes nowhere must not end the reading of routes
+            self._on_stale(prompt, age)
 
 
 def _unavailable(prompt: str, error: Exception) -> PromptlaneError:

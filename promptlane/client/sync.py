@@ -94,9 +94,9 @@ class PromptClient:
         self._bedrock = bedrock or self._aws.bedrock
         self._breaker = Breaker(threshold=breaker_errors, cooldown=breaker_cooldown)
         self._resolution = int(env("PROMPTLANE_RESOLUTION") or 60) if resolution is None else resolution
-        self._sink_given = sink
+        self._sink_used = sink
         self._key_text = receipt_key or env("PROMPTLANE_RECEIPT_KEY") or ""
-        self._secret = receipt_secret or env("PROMPTLANE_RECEIPT_SECRET") or ""
+        self._secret = receipt_secret or (not receipt_key and env("PROMPTLANE_RECEIPT_SECRET")) or ""
         memory = feedback_table or env("PROMPTLANE_FEEDBACK_TABLE")
         self._memory = feedback_memory or (FeedbackTable(self._aws, memory) if memory else _Memory())
         self._routes = Routes(
@@ -106,27 +106,26 @@ class PromptClient:
             on_stale=self._stale,
         )
         self._live = self._routes.live
-        self._reset()
-        _clients().add(self)
-
-    def _reset(self) -> None:
-        from threading import Lock
-
-        self._lock = Lock()
-        self._sink_made: Sink | None = None
         self._caller_made: Caller | None = None
         self._keys: tuple[bytes, ...] | None = None
         self._keys_thread: Thread | None = None
         self._keys_due = 0.0
+        self._fresh_lock()
+        _clients().add(self)
+
+    def _fresh_lock(self) -> None:
+        from threading import Lock
+
+        self._lock = Lock()
 
     def after_fork(self) -> None:
         """Called in forked children by itself: routes stay, threads, locks, connections and unsent metrics go."""
+        self._fresh_lock()
         self._aws.after_fork()
         self._routes.after_fork()
         self._breaker.after_fork()
-        if self._sink_given is not None:
-            self._sink_given.after_fork()
-        self._reset()
+        if self._sink_used is not None:
+            self._sink_used.after_fork()
 
     def route(self, prompt: str, unit: str) -> Decision:
         """Which version this unit gets now. Under a microsecond once the prompt's route is held.
@@ -251,9 +250,8 @@ class PromptClient:
 
     def close(self) -> None:
         """Send the metrics that are held back and stop their thread. Happens by itself at exit."""
-        sink = self._sink_given or self._sink_made
-        if sink is not None:
-            sink.close()
+        if self._sink_used is not None:
+            self._sink_used.close()
 
     def __enter__(self) -> PromptClient:
         return self
@@ -303,13 +301,11 @@ class PromptClient:
         return self._caller_made
 
     def _sink(self) -> Sink:
-        sink = self._sink_given or self._sink_made
-        if sink is None:
+        if self._sink_used is None:
             with self._lock:
-                sink = self._sink_made
-                if sink is None:
-                    sink = self._sink_made = self._make_sink()
-        return sink
+                if self._sink_used is None:
+                    self._sink_used = self._make_sink()
+        return self._sink_used
 
     def _make_sink(self) -> Sink:
         if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):

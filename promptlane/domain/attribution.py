@@ -7,6 +7,7 @@ rest, late (up to 15 minutes) and for 90 days; what it cannot tell is said in se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -62,15 +63,13 @@ def attribute(
     nameless = sum(not t.arn for t in edits) + (published is not None and not published.arn)
     if nameless:
         doubts.append(f"{nameless} event(s) in CloudTrail name no principal")
-    late = False
+    early = now < published_at + DELIVERY
     if published is None:
-        late = now < published_at + DELIVERY
-        doubts.append(f"CloudTrail has no event of the publication of version {version}{' yet' if late else ''}")
+        doubts.append(f"CloudTrail has no event of the publication of version {version}{' yet' if early else ''}")
     if not edits:
         # A version can only differ from its predecessor through an edit, so one is missing; a first one was created.
-        late = late or now < published_at + DELIVERY
         doubts.append("CloudTrail has no event of an edit of the draft since the version before")
-    begun = since or min((t.at for t in touches.events if t.name == CREATE), default=0.0)
+    begun = since or min((t.at for t in touches.events if t.name == CREATE), default=-math.inf)
     if begun < now - KEPT:
         doubts.append(
             "the version before it is older than the 90 days that CloudTrail can look back, so edits may be missing"
@@ -79,7 +78,7 @@ def attribute(
         )
     if touches.truncated:
         doubts.append("there were more events than could be read")
-    return Authors(tuple(arns), tuple(doubts), complete=not late)
+    return Authors(tuple(arns), tuple(doubts), complete=bool(published and edits) or not early)
 
 
 def _publication(events: Sequence[Touch], version: int, published_at: float) -> Touch | None:

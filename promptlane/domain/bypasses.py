@@ -61,13 +61,13 @@ def _of_the_prompt(facts: Gathered) -> Iterator[Cause]:
             yield _bypass(f"{count:,} call(s) used {what}.", callers, first)
 
 
-def _past_the_split(facts: Gathered, event: TrailEvent, given: Iterable[Giving]) -> str:
-    """What is odd about the version of a call; empty when nothing is."""
+def _past_the_split(facts: Gathered, event: TrailEvent, given: Iterable[Giving]) -> str | None:
+    """What is odd about the version of a call; None when nothing is."""
     version = event.version
     if not version:
         return "DRAFT"
     if _on_trial(facts, version, event.at):
-        return ""
+        return None
     if not _had_traffic(facts, version, given):
         if any(r.version == version for r in facts.releases):
             return f"version {version}, which was released but never given traffic"
@@ -75,7 +75,7 @@ def _past_the_split(facts: Gathered, event: TrailEvent, given: Iterable[Giving])
     route = facts.route
     if route is not None and standing(route, version) == "none" and event.at > route.phase_since + _GRACE:
         return f"version {version}, which gets no traffic any more"
-    return ""
+    return None
 
 
 def _on_trial(facts: Gathered, version: int, at: float) -> bool:
@@ -126,7 +126,7 @@ def _direct(facts: Gathered) -> Iterator[Cause]:
 
 def _model(name: str) -> str:
     """The model's id, of an id or an ARN."""
-    return name.rsplit("/", 1)[-1]
+    return name.rpartition("/")[2]
 
 
 def _callers(arns: Iterable[str]) -> str:

@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Final, Literal
 
 from .inquiry import Cell
@@ -84,7 +85,7 @@ def log_ratio(exposed: tuple[int, int], others: tuple[int, int]) -> float:
     Each pair is (requests, bad).
     """
     (n, bad), (m, rest) = exposed, others
-    if not n or not m or bad * m <= rest * n:
+    if bad * m <= rest * n:
         return 0.0
     return _likelihood(n, bad) + _likelihood(m, rest) - _likelihood(n + m, bad + rest)
 
@@ -107,9 +108,9 @@ def dispersion(groups: Sequence[Sequence[Cell]]) -> float:
     chi, cells = 0.0, 0
     for group in groups:
         n, bad = totals(group)
-        rate = bad / n if n else 0.0
-        if not 0 < rate < 1:
+        if not 0 < bad < n:
             continue
+        rate = bad / n
         chi += sum((c.bad - c.requests * rate) ** 2 / (c.requests * rate * (1 - rate)) for c in group if c.requests)
         cells += sum(1 for c in group if c.requests) - 1
     return max(1.0, chi / cells) if cells > 0 else 1.0
@@ -117,15 +118,19 @@ def dispersion(groups: Sequence[Sequence[Cell]]) -> float:
 
 def contrast(cells: Sequence[Cell], exposed: Callable[[Cell], bool], *, metric: str, tried: int) -> Contrast | None:
     """How well one explanation divides the pooled cells of one metric; None where a side has no request."""
-    mine = [c for c in cells if c.metric == metric]
-    inside, outside = [c for c in mine if exposed(c)], [c for c in mine if not exposed(c)]
-    pair, rest = totals(inside), totals(outside)
+    pair, rest, spread = _divided([c for c in cells if c.metric == metric], exposed)
     if not pair[0] or not rest[0]:
         return None
-    # Before an outside change versions may differ: cells vary around their own version's rate, not a common one.
-    by_version = [[c for c in side if c.version == v] for side in (inside, outside) for v in {c.version for c in side}]
-    ratio = log_ratio(pair, rest) / dispersion(by_version)
+    ratio = log_ratio(pair, rest) / spread
     return Contrast(metric, pair, rest, ratio, _chance(ratio, tried / 2))
+
+
+def _divided(cells: Sequence[Cell], exposed: Callable[[Cell], bool]) -> tuple[tuple[int, int], tuple[int, int], float]:
+    """(requests, bad) exposed and not, and the dispersion of the cells."""
+    sides = [c for c in cells if exposed(c)], [c for c in cells if not exposed(c)]
+    # Before an outside change versions may differ: cells vary around their own version's rate, not a common one.
+    by_version = [[c for c in side if c.version == v] for side in sides for v in {c.version for c in side}]
+    return totals(sides[0]), totals(sides[1]), dispersion(by_version)
 
 
 def version_contrast(cells: Sequence[Cell], version: int, *, metric: str, tried: int) -> Contrast | None:
@@ -160,11 +165,8 @@ def _time_explains(cells: Sequence[Cell], version: int, pooled: Contrast) -> boo
     if beyond is not None and beyond < _BEYOND:
         return True
     at, _ = best_moment(cells, pooled.metric)
-    step = contrast(cells, lambda c: c.at >= at, metric=pooled.metric, tried=1)
-    if step is None or not step.ratio:
-        return False
-    raw = log_ratio(step.exposed, step.others)
-    return raw - log_ratio(pooled.exposed, pooled.others) > FREEDOM * raw / step.ratio
+    later, earlier, spread = _divided(cells, partial(_from, at))
+    return log_ratio(later, earlier) - log_ratio(pooled.exposed, pooled.others) > FREEDOM * spread
 
 
 def _stratified(strata: Sequence[Stratum], metric: str, spread: float, tried: float) -> Contrast:
@@ -198,22 +200,19 @@ def _two_sided(groups: Iterable[Sequence[Cell]], exposed: Callable[[Cell], bool]
 
 def best_moment(cells: Sequence[Cell], metric: str) -> tuple[float, int]:
     """(moment, number tried): after which the pooled bad rate rose most; (0, 0) without two periods."""
-    mine = [c for c in cells if c.metric == metric]
-    moments = sorted({c.at for c in mine})[1:]
-    by_time: dict[float, list[int]] = {}
-    for cell in mine:
-        pair = by_time.setdefault(cell.at, [0, 0])
-        pair[0] += cell.requests
-        pair[1] += cell.bad
-    all_n, all_bad = totals(mine)
-    best, found, n, bad = -1.0, 0.0, 0, 0
+    by_time: dict[float, list[Cell]] = {}
+    for cell in (c for c in cells if c.metric == metric):
+        by_time.setdefault(cell.at, []).append(cell)
     times = sorted(by_time)
-    for before, moment in zip(times, moments, strict=False):
-        n, bad = n + by_time[before][0], bad + by_time[before][1]
+    all_n, all_bad = totals(c for at in times for c in by_time[at])
+    best, found, n, bad = -math.inf, 0.0, 0, 0
+    for before, moment in pairwise(times):
+        more, more_bad = totals(by_time[before])
+        n, bad = n + more, bad + more_bad
         ratio = log_ratio((all_n - n, all_bad - bad), (n, bad))
         if ratio > best:
             best, found = ratio, moment
-    return found, len(moments)
+    return found, len(times[1:])
 
 
 def rise(cells: Sequence[Cell], metric: str, *, tried: int) -> tuple[float, Contrast] | None:
@@ -223,7 +222,7 @@ def rise(cells: Sequence[Cell], metric: str, *, tried: int) -> tuple[float, Cont
     """
     mine = [c for c in cells if c.metric == metric and c.requests]
     at, count = best_moment(mine, metric)
-    pooled = contrast(mine, partial(_from, at), metric=metric, tried=tried * count) if count else None
+    pooled = contrast(mine, partial(_from, at), metric=metric, tried=tried * count)
     if pooled is None:
         return None
     strata, spread = _before_and_after(mine, at)
@@ -248,7 +247,7 @@ def rise_within_versions(cells: Sequence[Cell], metric: str, *, tried: int) -> t
 def _before_and_after(cells: Sequence[Cell], moment: float) -> tuple[list[Stratum], float]:
     """One stratum for each version that has requests before and after, and the dispersion of all their halves."""
     later = partial(_from, moment)
-    versions = [[c for c in cells if c.version == v] for v in sorted({c.version for c in cells})]
+    versions = [[c for c in cells if c.version == v] for v in {c.version for c in cells}]
     halves = [[c for c in version if later(c) is after] for version in versions for after in (True, False)]
     return _two_sided(versions, later), dispersion(halves)
 

@@ -37,7 +37,7 @@ def points(entries: Iterable[TimelineEntry]) -> list[Point]:
         if entry.event is Event.CANARY_JUDGED:
             try:
                 found.append(_point(entry.at, entry.detail))
-            except (KeyError, TypeError, ValueError):
+            except (AttributeError, KeyError, TypeError, ValueError):
                 continue
     return found
 

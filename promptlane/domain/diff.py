@@ -81,13 +81,15 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
     config = variant.pop("templateConfiguration", None) or {}
     config = {k: dict(v) if isinstance(v, Mapping) else v for k, v in config.items()}
     rest: dict[str, Json] = {}
-    text = config.pop("text", None)
+    text = config.get("text")
     if isinstance(text, dict):
+        del config["text"]
         yield "template", _lines(text.pop("text", ""))
         yield from _variables(text)
         rest |= {"template settings": text}
-    chat = config.pop("chat", None)
+    chat = config.get("chat")
     if isinstance(chat, dict):
+        del config["chat"]
         for i, block in enumerate(chat.pop("system", None) or []):
             yield f"system {i + 1}" if i else "system", _block(block)
         for i, message in enumerate(chat.pop("messages", None) or []):
@@ -109,12 +111,12 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
 def _variables(body: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
     """Declared variables by name, where they are nothing but names."""
     variables = body.get("inputVariables")
-    if isinstance(variables, list) and variables and all(_only_name(v) for v in variables):
+    if variables and all(_only_name(v) for v in variables):
         yield "variables", [visible(v["name"]) for v in body.pop("inputVariables")]
 
 
-def _only_name(variable: Json) -> bool:
-    return isinstance(variable, Mapping) and set(variable) == {"name"} and isinstance(variable["name"], str)
+def _only_name(variable: Mapping[str, Json]) -> bool:
+    return set(variable) == {"name"} and isinstance(variable["name"], str)
 
 
 def _message(message: Json) -> list[str]:
@@ -163,14 +165,13 @@ def compare(old: Sequence[Mapping[str, Json]], new: Sequence[Mapping[str, Json]]
 
 def _rows(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:
     for tag, i1, i2, j1, j2 in _opcodes(old, new):
-        if tag == "equal":
-            for i, j in zip(range(i1, i2), range(j1, j2), strict=True):
-                yield Row("same", i + 1, j + 1, ((old[i], False),), ((new[j], False),))
-            continue
         paired = min(i2 - i1, j2 - j1)
         for k in range(paired):
-            before, after = _intra_line(old[i1 + k], new[j1 + k])
-            yield Row("changed", i1 + k + 1, j1 + k + 1, before, after)
+            i, j = i1 + k, j1 + k
+            if tag == "equal":
+                yield Row("same", i + 1, j + 1, ((old[i], False),), ((new[j], False),))
+            else:
+                yield Row("changed", i + 1, j + 1, *_intra_line(old[i], new[j]))
         for i in range(i1 + paired, i2):
             yield Row("removed", i + 1, None, ((old[i], True),), ())
         for j in range(j1 + paired, j2):

@@ -64,8 +64,8 @@ def of_metric(blocks: Sequence[Block]) -> Inflation:
         return Inflation(UNKNOWN, f"unit groups are missing; evidence is divided by {UNKNOWN:g} to be safe")
     arms = [[b.control for b in known], [b.trial for b in known]]
     factor = 1.0
-    for scale in (*SCALES, max(len(known), 1)):
-        control, trial = (_windows(((a.groups, a.n) for a in arm), scale) for arm in arms)
+    for scale in (*SCALES, len(known)):
+        control, trial = (_windows((a.groups for a in arm), scale) for arm in arms)
         factor = max(factor, *(sums.excess(SIGNIFICANT) for sums in (control, trial, control + trial)))
     if any(_few_groups(arm) for arm in arms) and factor < UNKNOWN:
         return Inflation(UNKNOWN, f"requests come from too few units to tell; evidence is divided by {UNKNOWN:g}")
@@ -82,10 +82,7 @@ def of_assignments(blocks: Sequence[Block]) -> Inflation:
     if sum(b.n for b in known) * 2 < sum(b.n for b in blocks):
         return Inflation(UNKNOWN, f"unit groups are missing; evidence is divided by {UNKNOWN:g} to be safe")
     both = [_assigned(b) for b in known]
-    factor = max(
-        _windows(((pairs, sum(n for n, _ in pairs)) for pairs in both), scale).excess(0.0)
-        for scale in (*SCALES, max(len(known), 1))
-    )
+    factor = max(_windows(both, scale).excess(0.0) for scale in (*SCALES, len(known)))
     return Inflation(factor)
 
 
@@ -105,15 +102,14 @@ def _few_groups(arm: Iterable[Arm]) -> bool:
     return n >= _ENOUGH and n * n < FEW_GROUPS * sum(t * t for t in totals)
 
 
-def _windows(rows: Iterable[tuple[tuple[Pair, ...], int]], scale: int) -> _Sums:
+def _windows(rows: Iterable[tuple[Pair, ...]], scale: int) -> _Sums:
     """Sums over windows of `scale` rows; the last may be shorter."""
     found = expected = variance = 0.0
     ns, ys, filled = [0] * UNIT_GROUPS, [0] * UNIT_GROUPS, 0
-    for groups, n in rows:
-        if n:
-            for g, (gn, gy) in enumerate(groups):
-                ns[g] += gn
-                ys[g] += gy
+    for groups in rows:
+        for g, (gn, gy) in enumerate(groups):
+            ns[g] += gn
+            ys[g] += gy
         filled += 1
         if filled == scale:
             w = _window(ns, ys)

@@ -41,10 +41,10 @@ class Learner:
     """
 
     def __init__(self, history: tuple[int, int] | None = None, rate: float | None = None) -> None:
-        n, bad = history or (0, 0)
         self._n = 50.0
         self._bad = 50.0 * (0.01 if rate is None else rate)
-        if n > 0:
+        if history is not None and history[0] > 0:
+            n, bad = history
             weight = min(n, 450) / n
             self._n += n * weight
             self._bad += bad * weight
@@ -73,7 +73,7 @@ def harm_gain(block: Block, q0: float, odds: float, tolerance: float = 0.0) -> f
     """ln gain, against p1 <= p0 + tolerance, of betting on `odds` times the odds of the worst harmless rate."""
     n0, n1 = block.control.n, block.trial.n
     base = q0 + tolerance
-    if not n0 or not n1 or base >= 1:
+    if not n0 or not n1:
         return 0.0
     q1 = odds * base / (1 - base + odds * base)
     if tolerance <= 0:
@@ -106,7 +106,7 @@ def _nearest(n0: int, n1: int, q0: float, q1: float, c: float, d: float, low: fl
     for _ in range(50):
         s0 = (low + high) / 2
         s1 = c * s0 + d
-        slope = n0 * (s0 - q0) / (s0 * (1 - s0)) + c * n1 * (s1 - q1) / (s1 * (1 - s1)) if s1 < 1 else 1.0
+        slope = n0 * (s0 - q0) / (s0 * (1 - s0)) + c * n1 * (s1 - q1) / (s1 * (1 - s1))
         if slope > 0:
             high = s0
         else:
@@ -159,7 +159,7 @@ def split(blocks: Sequence[Block], *, inflation: float = 1.0) -> float:
     sums = [0.0] * len(SPLIT_BETS)
     for block in blocks:
         share = block.share
-        if not 0 < share < 1 or not block.n:
+        if not 0 < share < 1:
             continue
         for k, odds in enumerate(SPLIT_BETS):
             sums[k] += block.trial.n * math.log(odds) - block.n * math.log(1 - share + odds * share)

@@ -15,9 +15,9 @@ def with_conversations(
     found: Investigation, bad: Sequence[Invocation], good: Sequence[Invocation], *, most: int = 3
 ) -> Investigation:
     """Add examples: bad ones of the version after, each beside the most similar good one of the version before."""
-    contrast = found.subject.contrast if found.subject else found.leading.contrast if found.leading else None
-    metric = contrast.metric if contrast else "Refusal"
-    wrong = [i for i in bad if metric in i.bad or (not contrast and i.bad)]
+    cause = found.subject or found.leading
+    contrast = cause.contrast if cause else None
+    wrong = [i for i in bad if (contrast.metric in i.bad if contrast else i.bad)]
     right = [i for i in good if not i.bad and i.has_text and i.answer]
     new, old = _template(found.facts, found.after), _template(found.facts, found.before)
     asked = {id(i): variables_in(new, i.sent) for i in wrong}
@@ -25,9 +25,9 @@ def with_conversations(
     pairs: list[tuple[float, Pair]] = []
     for one in wrong:
         words = _words(one, asked[id(one)])
-        scored = [(_alike(words, _words(other, known[id(other)])), -k) for k, other in enumerate(right)]
-        likeness, index = max(scored, default=(0.0, 0))
-        twin = right[-index] if scored else None
+        alike = [_alike(words, _words(other, known[id(other)])) for other in right]
+        likeness = max(alike, default=0.0)
+        twin = right[alike.index(likeness)] if alike else None
         pairs.append((likeness, Pair(one, twin, asked[id(one)], known[id(twin)] if twin else {})))
     pairs.sort(key=lambda p: -p[0])
     return replace(found, pairs=tuple(pair for _, pair in _distinct(pairs))[:most])
@@ -55,4 +55,4 @@ def _words(invocation: Invocation, variables: Mapping[str, str]) -> frozenset[st
 
 
 def _alike(left: frozenset[str], right: frozenset[str]) -> float:
-    return len(left & right) / len(left | right) if left and right else 0.0
+    return len(left & right) / max(1, len(left | right))

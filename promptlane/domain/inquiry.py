@@ -183,7 +183,7 @@ def is_about(event: TrailEvent, prompt_id: str, name: str, models: Sequence[str]
     if event.name in OBSERVATION_EVENTS:
         return True
     if "prompt/" in event.target:
-        return bool(prompt_id) and event.target.rsplit("prompt/", 1)[-1].split(":")[0] == prompt_id
+        return bool(prompt_id) and event.target.rpartition("prompt/")[2].partition(":")[0] == prompt_id
     if event.name in CALL_EVENTS:
         return any(is_model(event.target, model) for model in models)
     return event.target in {t for t in (prompt_id, name) if t}
@@ -191,7 +191,7 @@ def is_about(event: TrailEvent, prompt_id: str, name: str, models: Sequence[str]
 
 def is_model(target: str, model: str) -> bool:
     """Whether a call's target names this model or inference profile: by id, or by an ARN that ends in the id."""
-    wanted = model.rsplit("/", 1)[-1]
+    wanted = model.rpartition("/")[2]
     return bool(wanted) and (target == wanted or target.endswith(f"/{wanted}"))
 
 

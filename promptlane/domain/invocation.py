@@ -24,7 +24,7 @@ LOGGED: Final = frozenset(map(str, (GuardName.ERROR, GuardName.REFUSAL, GuardNam
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One model call. `sent` is the last user message, `system` what came before it, `answer` the model's text.
+    """One model call. `sent` is the last user message, `answer` the model's text.
 
     `bad`: which guard metrics the record shows (latency and feedback are not in it). `has_text` is False where the
     account does not log texts or a body is lost.
@@ -59,7 +59,7 @@ def read_record(record: Mapping[str, Json]) -> Invocation:
     answer, stop = answer_of(body)
     error = str(record.get("errorCode") or "")
     return Invocation(
-        at=from_iso(record["timestamp"].replace("Z", "+00:00")),
+        at=from_iso(record["timestamp"]),
         request_id=str(record.get("requestId") or ""),
         operation=str(record.get("operation") or ""),
         model=str(record.get("modelId") or ""),
@@ -105,7 +105,8 @@ def _bad(answer: str, stop: str, error: str) -> frozenset[str]:
     """As the canary counts it, so that what is shown is what was counted."""
     if error:
         return frozenset({str(GuardName.ERROR)})
-    outcome = of_answer(text=answer, stop_reason=stop, latency_ms=0.0, slow_after_ms=math.inf)
+    unknown = math.nan  # how long the user waited
+    outcome = of_answer(text=answer, stop_reason=stop, latency_ms=unknown, slow_after_ms=unknown)
     found = {
         GuardName.ERROR: outcome.error,
         GuardName.GUARDRAIL: outcome.guardrail,

@@ -126,14 +126,14 @@ def judge(
     reported, _ = trusted(blocks.get(GuardName.ERROR, ()), since=context.phase_since, now=now)
     split = (_split(assigned) + _split(reported)) / 2
     combined = sum(m.share * m.harm for m in found)
-    guilty = max(found, key=lambda m: m.share * m.harm, default=None)
+    guilty = max(found, key=lambda m: m.share * m.harm)
     base = Judgement(
         "hold", "", "", tuple(found), combined, _needed(policy.canary.alpha), _needed(policy.canary.beta), split,
         notes=tuple(notes),
     )  # fmt: skip
     if split >= SPLIT_BROKEN:
         return _on_broken_split(base, assigned, reported, policy, context, now)
-    if guilty is not None and combined >= base.harm_needed:
+    if combined >= base.harm_needed:
         return replace(base, judgement="roll_back", cause="judge", guilty=guilty.metric, reason=_harm(guilty, combined))
     if context.phase is Phase.WATCH:
         return _watching(base, context, now)
@@ -218,14 +218,10 @@ def _in_canary(base: Judgement, policy: Policy, context: StepContext, now: float
         return replace(base, cause="paused", reason=reason)
     if not short and not missing and baked:
         return replace(base, judgement="advance", cause="judge", reason=_harmless(base, context, policy))
-    undecided = _undecided(base, policy, context, now, missing, short)
+    undecided = _undecided(base, step.min_bake, now - context.since, missing, short)
     if now - context.since >= step.max_time:
         return _time_is_up(base, policy, undecided)
-    cause: Cause = "no_data" if missing else ""
-    if not short and not missing:
-        left = step.min_bake - (now - context.since)
-        undecided = f"Proved within the margins; the step's least time has {_span(left)} to go."
-    return replace(base, cause=cause, reason=undecided)
+    return replace(base, cause="no_data" if missing else "", reason=undecided)
 
 
 def _by_operator(base: Judgement, context: StepContext) -> Judgement:
@@ -244,15 +240,14 @@ def _time_is_up(base: Judgement, policy: Policy, why: str) -> Judgement:
 
 
 def _undecided(
-    base: Judgement, policy: Policy, context: StepContext, now: float, missing: Sequence[MetricEvidence],
-    short: Sequence[MetricEvidence],
-) -> str:  # fmt: skip
+    base: Judgement, min_bake: float, passed: float, missing: Sequence[MetricEvidence], short: Sequence[MetricEvidence]
+) -> str:
     if missing:
         arms = [f"{m.metric} ({'canary' if not m.trial.n else 'stable'})" for m in missing]
-        for_long = f" for {_span(now - context.since)}" if now - context.since >= NO_DATA_AFTER else " yet"
+        for_long = f" for {_span(passed)}" if passed >= NO_DATA_AFTER else " yet"
         return f"No data{for_long} for {', '.join(arms)}: no data is never a pass."
     if not short:
-        return ""
+        return f"Proved within the margins; the step's least time has {_span(min_bake - passed)} to go."
     worst = min(short, key=lambda m: m.advance or 0.0)
     needed = f"evidence {_number(worst.advance or 0.0)} of {_number(base.advance_needed)}"
     return (
@@ -271,7 +266,7 @@ def _on_broken_split(
 ) -> Judgement:
     counted, what = (assigned, "assignments") if _split(assigned) >= _split(reported) else (reported, "outcomes")
     control, trial = total(counted)
-    n = max(control.n + trial.n, 1)
+    n = control.n + trial.n
     declared = sum(b.share * b.n for b in counted) / n
     reason = (
         f"The split is broken: the trial has {_percent(trial.n / n)} of {n:,} {what} instead of {_percent(declared)}. "
@@ -320,7 +315,7 @@ def _harmless(base: Judgement, context: StepContext, policy: Policy) -> str:
 
 
 def _rates(m: MetricEvidence, *, watch: bool = False) -> str:
-    names = ("the new stable", "the holdback") if watch else ("canary", "stable")
+    names = ("new stable", "holdback") if watch else ("canary", "stable")
     parts = [
         f"{arm.bad:,} of {arm.n:,} {name} requests ({_percent(arm.bad / arm.n)})" if arm.n else f"no {name} request"
         for arm, name in ((m.trial, names[0]), (m.control, names[1]))
@@ -339,4 +334,4 @@ def _number(value: float) -> str:
 def _span(seconds: float) -> str:
     if seconds >= 5400:
         return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

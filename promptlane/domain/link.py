@@ -7,14 +7,12 @@ foreign link gets a page of its own, and signed by a KMS HMAC key over a purpose
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from .errors import InvalidInput
 
-MAX_TOKEN: Final = 200
 _TOKEN: Final = re.compile(
     r"^1\.(?P<release>[0-9A-Za-z]{10}-[1-9][0-9]{0,4}-[1-9][0-9]{0,2})\.(?P<round>[1-9][0-9]{0,4})"
     r"\.(?P<reviewer>[0-9a-f]{16})\.(?P<expires>[1-9][0-9]{0,11})\.(?P<mac>[A-Za-z0-9_-]{43})$",
@@ -50,13 +48,10 @@ def url(base: str, link: Link, mac: bytes) -> str:
 
 def parse(token: str) -> tuple[Link, bytes]:
     """Link and signature of a token; InvalidInput when it is none. Nothing about it is verified yet."""
-    match = _TOKEN.match(token) if len(token) <= MAX_TOKEN else None
+    match = _TOKEN.match(token)
     if match is None:
         raise InvalidInput("this is not a review link; open the one from your email, whole")
-    try:
-        mac = base64.urlsafe_b64decode(match["mac"] + "=")
-    except (binascii.Error, ValueError):
-        raise InvalidInput("the link's signature is damaged; open the link from your email again") from None
+    mac = base64.urlsafe_b64decode(match["mac"] + "=")
     link = Link(match["release"], int(match["round"]), match["reviewer"], int(match["expires"]))
     if link.token(mac) != token:  # base64 has several spellings of one value; only one of them is ours
         raise InvalidInput("the link's signature is damaged; open the link from your email again")

@@ -6,7 +6,7 @@ message has at most 256 KiB of UTF-8.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -15,7 +15,7 @@ from .brief import Brief, in_words
 from .diff import compare, unified
 from .policy import Reviewer
 from .review import ReviewRequest, Tally, authors_in_words, code_in_print, reach_in_words, reviewer_key
-from .text import one_line, shortened, visible
+from .text import one_line, shortened
 
 MAX_SUBJECT: Final = 99
 MAX_BODY: Final = 200 * 1024
@@ -160,10 +160,3 @@ def diff_lines(brief: Brief) -> list[str]:
 def moment(at: float) -> str:
     """A time as people read it, in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%a %d %b %Y, %H:%M UTC")
-
-
-def names(reviewers: Sequence[Reviewer]) -> str:
-    """Reviewers by name and groups, in one line."""
-    return ", ".join(
-        f"{visible(r.name)}{' (' + ', '.join(map(visible, r.groups)) + ')' if r.groups else ''}" for r in reviewers
-    )

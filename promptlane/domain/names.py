@@ -98,10 +98,10 @@ class Event(StrEnum):
     ENDED = "Release Ended"
 
 
-_RELEASE_ID = re.compile(r"^(?P<prompt_id>[0-9A-Za-z]{10})-(?P<version>[1-9][0-9]{0,4})-(?P<attempt>[1-9][0-9]{0,2})$")
+_RELEASE_ID = re.compile(r"^(?P<prompt_id>[0-9A-Za-z]{10})-(?P<version>[1-9][0-9]{0,4})-(?P<attempt>[1-9][0-9]{0,2})\Z")
 _ALARM_ARN = re.compile(
     r"^arn:(?P<partition>aws[a-z-]*):cloudwatch:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):alarm:"
-    r"(?P<deployment>[^/]+)/(?P<prompt>[^/]+)/(?P<track>[^/]+)/(?P<metric>[^/]+)$"
+    r"(?P<deployment>[^/]+)/(?P<prompt>[^/]+)/(?P<track>[^/]+)/(?P<metric>[^/]+)\Z"
 )
 
 
@@ -112,7 +112,7 @@ def release_id(prompt_id: str, version: int, attempt: int = 1) -> str:
 
 def parse_release_id(value: str) -> tuple[str, int, int]:
     """(prompt id, version, attempt) of a release id; InvalidInput when it is not one."""
-    match = _RELEASE_ID.match(value)
+    match = _RELEASE_ID.match(value) if isinstance(value, str) else None
     if match is None:
         raise InvalidInput(
             f"{value!r} is not a release id; one looks like PROMPTID123-4-1 (<prompt id>-<version>-<attempt>). "

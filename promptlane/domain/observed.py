@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from .inquiry import TrailEvent, Window
@@ -57,19 +58,14 @@ def trail_gaps(events: Sequence[TrailEvent], window: Window) -> dict[str, list[D
 
 
 def _trail(event: TrailEvent) -> str:
-    return event.target.rsplit("/", 1)[-1] or "of unknown name"
+    return event.target.rpartition("/")[2] or "of unknown name"
 
 
 def _dark(events: Sequence[TrailEvent], off: Sequence[str], on: Sequence[str]) -> Iterator[Dark]:
-    began: TrailEvent | None = None
-    for event in _done(events, (*off, *on)):
-        if event.name in off:
-            began = began or event
-        elif began:
-            yield Dark(began.at, event.at, began.arn)
-            began = None
-    if began:
-        yield Dark(began.at, 0.0, began.arn)
+    turns = [next(run) for _, run in groupby(_done(events, (*off, *on)), key=lambda e: e.name in off)]
+    for number, turn in enumerate(turns, 1):
+        if turn.name in off:
+            yield Dark(turn.at, turns[number].at if number < len(turns) else 0.0, turn.arn)
 
 
 def _done(events: Iterable[TrailEvent], names: Sequence[str]) -> list[TrailEvent]:

@@ -135,7 +135,7 @@ def _requests(guard: GuardMetric, share: float, factor: float, p0: float, beta: 
     """Median canary requests until the metric is proved within its margin."""
     absolute, relative = factor * guard.margin_abs, factor * guard.margin_rel
     c, d = (1 + relative, 0.0) if relative * p0 > absolute else (1.0, absolute)
-    if c * p0 + d >= 1 or c * p0 + d <= p0:
+    if c * p0 + d >= 1:
         return math.inf
     ratio = (1 - share) / share
     low, high = max((p0 - d) / c, 1e-9), p0

@@ -12,7 +12,7 @@ from typing import Any, Final
 from .errors import DraftInvalid
 
 VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_-]+)\s*\}\}")
-_NAME: Final = re.compile(r"^([0-9a-zA-Z][_-]?){1,100}$")
+_NAME: Final = re.compile(r"^([0-9a-zA-Z][_-]?){1,100}\Z")
 MAX_VARIABLES: Final = 20
 MAX_TEMPLATE_CHARS: Final = 200_000
 

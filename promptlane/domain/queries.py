@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from .errors import InvalidInput
 
-_SAFE: Final = re.compile(r"^[\w@:/.,+ =-]*$")
+_SAFE: Final = re.compile(r"^[\w@:/.,+ =-]*\Z")
 RECORDS: Final = 'filter schemaType = "ModelInvocationLog"'
 _RECORDS: Final = r'filter @message like /"schemaType"\s*:\s*"ModelInvocationLog"/'
 ABSENT: Final = "-"
@@ -108,7 +108,7 @@ def calls_outside(models: Sequence[str], prompt_id: str) -> str:
 
     A model is named by its id or by an ARN that ends in it, of a foundation model or an inference profile.
     """
-    ids = [m.rsplit("/", 1)[-1] for m in models]
+    ids = [m.rpartition("/")[2] for m in models]
     wanted = [
         *(f"modelId = {quoted(i)} or modelId like {quoted(f'/{i}')}" for i in ids),
         *([f"modelId like {quoted(f'prompt/{prompt_id}')}"] if prompt_id else []),

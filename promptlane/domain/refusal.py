@@ -17,7 +17,8 @@ from unicodedata import normalize
 OPENING: Final = 320
 """How many characters of the answer are read."""
 
-_APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "\u00a0": " ", "\u202f": " "})
+_APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'"})
+"""Before NFKC, which makes a blank and an accent of `´`; it makes a blank of every other kind of blank."""
 
 
 _UNSEEN: Final = re.compile("[*_\u064b-\u0652\u200b-\u200f]")
@@ -31,7 +32,7 @@ _INEXACT: Final = re.compile(
 
 def is_refusal(text: str) -> bool:
     """Whether the answer's opening declines the request. Empty text is no refusal: nothing was said."""
-    opening = normalize("NFKC", text[: OPENING * 4]).translate(_APOSTROPHES).casefold()
+    opening = normalize("NFKC", text[: OPENING * 4].translate(_APOSTROPHES)).casefold()
     opening = " ".join(_UNSEEN.sub("", opening).split())[:OPENING]
     opening = _INEXACT.sub(" ", opening)
     return any(

@@ -52,12 +52,12 @@ def nearest_versions(
     """(read, left out) of the versions that may have had traffic: always those that the route names."""
     named, spans = _named(route), _served(releases, entries)
 
-    def rank(version: int) -> tuple[bool, float, float, int]:
-        span = spans.get(version, Span(0.0, 0.0))
-        return version not in named, span.distance(window), -span.until, -version
+    def rank(version: int) -> tuple[float, float, int]:
+        return spans[version].distance(window), -spans[version].until, -version
 
-    ranked = sorted({*named, *spans}, key=rank)
-    return sorted(ranked[:MOST_VERSIONS]), sorted(ranked[MOST_VERSIONS:])
+    others = sorted(spans.keys() - named, key=rank)
+    room = MOST_VERSIONS - len(named)
+    return sorted([*named, *others[:room]]), sorted(others[room:])
 
 
 def _named(route: Route | None) -> set[int]:

@@ -56,28 +56,28 @@ def _for(facts: Gathered, route: Route, cause: Cause, before: int) -> Remedy:
 
 
 def _rollback(facts: Gathered, route: Route, cause: Cause, before: int) -> Remedy:
-    version = cause.version
-    why = "was deleted"
-    if cause.kind != "deleted":
-        share = (
-            f"{percent(cause.contrast.exposed_rate)} {WORDS.get(cause.contrast.metric, '')}" if cause.contrast else ""
-        )
-        why = f"has {share}"
+    version, counted = cause.version, cause.contrast
+    why = (
+        "was deleted"
+        if cause.kind == "deleted" or counted is None
+        else f"has {percent(counted.exposed_rate)} {WORDS.get(counted.metric, counted.metric)}"
+    )
     command = f'promptlane rollback {facts.prompt} --reason "version {version} {why} (investigate)"'
     if standing(route, version) == "canary":
         return _taking_back(facts, route, version, command)
     if route.phase is Phase.CANARY and route.canary is not None:
-        return _behind_a_canary(facts, route, cause, before, command)
+        return _behind_a_canary(cause, route.canary.version, _earlier(facts, route, before), command)
     safe = route.previous
-    if safe is not None and (gone := _deleted(facts, safe.version)) is None:
+    if safe is None:
+        says = f"The route remembers no version to go back to from version {version}."
+    elif gone := _deleted(facts, safe.version):
+        says = (
+            f"A rollback would give everybody version {safe.version}, which was deleted at {_when(gone)}: every call "
+            "would fail."
+        )
+    else:
         puts = f"Puts version {safe.version} back at once, in place of version {version}."
         return Remedy(command, puts + _unseen(facts, safe.version))
-    says = (
-        f"The route remembers no version to go back to from version {version}."
-        if safe is None
-        else f"A rollback would give everybody version {safe.version}, which was deleted at {_when(gone)}: every call "
-        "would fail."
-    )
     if to := _earlier(facts, route, before):
         return Remedy(f"{command} --to {to}", f"{says} Version {to} was promoted before: this puts it back at once.")
     if safe is not None:
@@ -100,13 +100,14 @@ def _taking_back(facts: Gathered, route: Route, version: int, command: str) -> R
     return Remedy(command, takes + _unseen(facts, route.stable.version))
 
 
-def _behind_a_canary(facts: Gathered, route: Route, cause: Cause, before: int, command: str) -> Remedy:
-    """Stable is what is wrong, while a canary is out: the rollback takes the canary back first."""
-    canary = route.canary.version if route.canary else 0
-    to = _earlier(facts, route, before)
+def _behind_a_canary(cause: Cause, canary: int, to: int, command: str) -> Remedy:
+    """Stable is what is wrong, while a canary is out: the rollback takes the canary back first.
+
+    `to`: a version for the second rollback (0: none).
+    """
     if cause.kind == "deleted" and not to:
         return Remedy(
-            command.replace("promptlane rollback", "promptlane advance", 1),
+            command.replace("promptlane rollback", "promptlane advance"),
             f"Version {cause.version} is stable and gone: a rollback would take the canary back, and give everybody "
             f"what fails. This gives the canary, version {canary}, its next share: repeat it until it is promoted.",
         )
@@ -136,8 +137,8 @@ def _unseen(facts: Gathered, version: int) -> str:
     return "" if version in facts.snapshots else f" Bedrock did not show version {version}: see what is missing."
 
 
-def _when(event: TrailEvent | None) -> str:
-    return f"{clock(event.at)} UTC" if event else "some time"
+def _when(event: TrailEvent) -> str:
+    return f"{clock(event.at)} UTC"
 
 
 def _deleted(facts: Gathered, version: int) -> TrailEvent | None:

@@ -227,7 +227,7 @@ def acts_as(pattern: str, arn: str) -> bool:
         return False
     kind, _, path = role[5].partition("/")
     other, _, rest = session[5].partition("/")
-    return kind == "role" and other == "assumed-role" and _fits(path.rsplit("/", 1)[-1], rest.split("/", 1)[0])
+    return kind == "role" and other == "assumed-role" and _fits(path.rpartition("/")[2], rest.partition("/")[0])
 
 
 def _fits(pattern: str, value: str) -> bool:

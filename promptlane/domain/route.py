@@ -89,7 +89,7 @@ class Route:
     @classmethod
     def from_item(cls, item: Mapping[str, Json]) -> Route:
         """Read a stored route; InvalidInput when it is of a newer schema or has no stable version."""
-        if int(item.get("schema", 0)) > SCHEMA:
+        if int(item.get("schema", SCHEMA)) > SCHEMA:
             raise InvalidInput(
                 f"the route of {item.get('prompt')!r} has schema {item.get('schema')}, this code knows {SCHEMA}; "
                 "upgrade promptlane here"
@@ -215,7 +215,7 @@ def promote(
     """
     if route.release_id == release_id and route.stable == candidate and not route.rolled_back(release_id):
         return route
-    if not (route.release_id == release_id and route.phase is Phase.CANARY and route.canary == candidate):
+    if not (route.release_id == release_id and route.canary == candidate):
         raise Gone(f"release {release_id} is no longer in canary; it was rolled back or a newer one took over")
     if route.stable.fingerprint != tested_against:
         raise StableChanged(
@@ -252,7 +252,7 @@ def roll_back(
         raise Gone(f"the route of {route.prompt} belongs to release {route.release_id or 'none'}, not to {release_id}")
     if to is not None:
         bad, safe = route.stable, _named_by_operator(route, to, cause)
-    elif route.phase is Phase.CANARY and route.canary is not None:
+    elif route.canary is not None:
         bad, safe = route.canary, route.stable
     else:
         watching = route.phase is Phase.WATCH and now < route.watch_until
@@ -293,8 +293,10 @@ def _named_by_operator(route: Route, to: VersionRef, cause: Cause) -> VersionRef
         raise NotApplicable(
             f"a canary of {route.prompt} is out: take it back first, by a rollback that names no version"
         )
-    if to.version == route.stable.version:
-        raise NotApplicable(f"version {to.version} of {route.prompt} is stable already")
+    if to.fingerprint == route.stable.fingerprint:
+        # Also where the number is another: quarantining this content would quarantine what is served.
+        same = "" if to.version == route.stable.version else f", with the content of version {route.stable.version}"
+        raise NotApplicable(f"version {to.version} of {route.prompt} is stable already{same}")
     if bad := route.quarantined.get(to.fingerprint):
         raise Quarantined(
             f"version {to.version} of {route.prompt} was rolled back in release {bad.get('release_id')}; if it shall "
@@ -308,7 +310,7 @@ def settle(route: Route, *, release_id: str, now: float) -> Route:
     if not route.in_flight(release_id):
         return route
     quiet = replace(route, holdback=0, weight=0, phase=Phase.STEADY, phase_since=now, watch_until=0.0, canary=None)
-    if route.phase is Phase.CANARY and route.canary is not None:
+    if route.canary is not None:
         detail = {"version": route.canary.version, "weight": 0, "stable": route.stable.version}
         return _next(route, replace(quiet, previous=None), Event.CANARY_SHIFTED, now, SYSTEM, detail)
     return replace(quiet, revision=route.revision + 1)

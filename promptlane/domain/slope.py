@@ -7,6 +7,7 @@ Bad rates are fitted by weighted least squares on a straight line over time; wha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -21,33 +22,37 @@ def beyond_slope(cells: Sequence[Cell], exposed: Callable[[Cell], bool]) -> floa
     None where the two cannot be told apart at all: fewer than four cells, or exposed and the line are the same thing.
     """
     cells = [c for c in cells if c.requests]
+    if len(cells) < 4:
+        return None
     weights = [float(c.requests) for c in cells]
     times = [c.at + c.seconds / 2 for c in cells]
     rates = [c.bad / c.requests for c in cells]
     marked = [1.0 if exposed(c) else 0.0 for c in cells]
     beside, over = _residuals(weights, times, marked), _residuals(weights, times, rates)
-    room = sum(w * b * b for w, b in zip(weights, beside, strict=True))
-    if room < 1e-9 * sum(weights) or len(cells) < 4:
+    room = _dot(weights, beside, beside)
+    if room < 1e-9 * sum(weights):
         return None
-    level = sum(w * b * r for w, b, r in zip(weights, beside, over, strict=True)) / room
-    if level <= 0:
-        return 0.0
+    level = max(0.0, _dot(weights, beside, over) / room)
     fitted = [
         min(1 - _LEAST_RATE, max(_LEAST_RATE, y - r + level * b)) for y, r, b in zip(rates, over, beside, strict=True)
     ]
     usual = [w * p * (1 - p) for w, p in zip(weights, fitted, strict=True)]
     left = sum((w * (y - p)) ** 2 for w, y, p in zip(weights, rates, fitted, strict=True))
     spread = max(1.0, left / sum(usual) * len(cells) / (len(cells) - 3))
-    variance = sum(u * b * b for u, b in zip(usual, beside, strict=True)) / room**2
+    variance = _dot(usual, beside, beside) / room**2
     return level**2 / (2 * variance * spread)
 
 
 def _residuals(weights: Sequence[float], times: Sequence[float], values: Sequence[float]) -> list[float]:
     """What a weighted straight line over time leaves of the values."""
-    total = sum(weights) or 1.0
-    when = sum(w * t for w, t in zip(weights, times, strict=True)) / total
-    mean = sum(w * v for w, v in zip(weights, values, strict=True)) / total
-    width = sum(w * (t - when) ** 2 for w, t in zip(weights, times, strict=True))
-    both = sum(w * (t - when) * (v - mean) for w, t, v in zip(weights, times, values, strict=True))
-    steep = both / width if width else 0.0
-    return [v - mean - steep * (t - when) for t, v in zip(times, values, strict=True)]
+    total = sum(weights)
+    when, mean = _dot(weights, times) / total, _dot(weights, values) / total
+    since, over = [t - when for t in times], [v - mean for v in values]
+    width = _dot(weights, since, since)
+    steep = _dot(weights, since, over) / width if width else 0.0
+    return [v - steep * t for v, t in zip(over, since, strict=True)]
+
+
+def _dot(*columns: Sequence[float]) -> float:
+    """The sum of the rows' products."""
+    return sum(map(math.prod, zip(*columns, strict=True)))

@@ -56,7 +56,7 @@ class Stratum:
 
     def variance(self, tilt: float) -> float:
         """Of what `mean` expects, with the correction for drawing without replacement."""
-        if self.requests < 2 or not self.draws:
+        if not self.draws:
             return 0.0
         likely = self.mean(tilt) / self.draws
         return self.draws * likely * (1 - likely) * (self.requests - self.draws) / (self.requests - 1)

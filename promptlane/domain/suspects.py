@@ -31,20 +31,20 @@ def ranked(facts: Gathered) -> list[Cause]:
     return sorted([*_by_counts(facts), *bypasses(facts)], key=_rank)
 
 
-def _rank(cause: Cause) -> tuple[int, float, float]:
+def _rank(cause: Cause) -> tuple[float, ...]:
     """Shown causes by how unlikely chance is; then what no count could test; then what the counts do not support."""
     if cause.contrast is None:
-        return 1, 0.0, -cause.at
+        return True, False, -cause.at
     # A version that explains the rise as well as an unnamed something is the better explanation.
     handicap = FREEDOM if cause.kind == "outside" else 0.0
-    return (0 if cause.shown else 2), -cause.contrast.ratio + handicap, -cause.at
+    return not cause.shown, True, -cause.contrast.ratio + handicap, -cause.at
 
 
 def _by_counts(facts: Gathered) -> Iterator[Cause]:
     cells = [c for c in facts.cells if c.requests]
     metrics = sorted({c.metric for c in cells})
     served = sorted({c.version for c in cells})
-    tried = max(1, len(metrics) * (len(served) + 1))
+    tried = len(metrics) * (len(served) + 1)
     given = givings(facts.entries, facts.window.until)
     versions: list[Cause] = []
     for version in served:
@@ -56,14 +56,17 @@ def _by_counts(facts: Gathered) -> Iterator[Cause]:
             versions.append(_version_cause(cells, began, version, best, found))
     yield from versions
     blamed = sorted(((c, cause) for cause in versions for c in _shown(cause)), key=lambda pair: pair[0].ratio)
-    blame = {c.metric: cause for c, cause in blamed}  # the best explanation of each metric comes last, and stays
+    blame: dict[str, Cause] = {}
+    for strong, cause in reversed(blamed):
+        blame.setdefault(strong.metric, cause)  # the best explanation of each metric, the best of all first
     deletions = [
         _deletion(cells, event, tried)
         for event in facts.trail
         if event.name == "DeletePrompt" and not event.error and facts.window.holds(event.at)
     ]
     yield from deletions
-    yield from _outside(cells, metrics, blame, [d.at for d in deletions if d.shown], tried)
+    if cells:
+        yield from _outside(cells, metrics, blame, [d.at for d in deletions if d.shown], tried)
 
 
 def _all_the_while(facts: Gathered, cells: Sequence[Cell], version: int, given: Sequence[Giving]) -> bool:
@@ -135,7 +138,7 @@ def _outside(
 
     Errors that rise in the period of a deletion that they show (`deleted`, its times) are no second explanation.
     """
-    period = max((c.seconds for c in cells), default=0.0)
+    period = max(c.seconds for c in cells)
     risen = {m: (rise_within_versions if m in blame else rise)(cells, m, tried=tried) for m in metrics}
     found = {
         m: r for m, r in risen.items() if r and not (m == "Error" and any(abs(r[0] - at) <= period for at in deleted))

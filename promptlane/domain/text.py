@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-_KEPT: Final = frozenset("\n\t")
-_LOOKS_EMPTY: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u180e")
+_KEPT: Final = frozenset({"\n", "\t"})
+_LOOKS_EMPTY: Final = frozenset({"\u115f", "\u1160", "\u3164", "\uffa0", "\u2800", "\u034f"})
 """Letters and symbols that draw nothing, so that Unicode's categories do not give them away."""
 
 
@@ -23,11 +23,10 @@ def visible(text: str) -> str:
 def _shown(char: str) -> bool:
     if char in _KEPT or char.isascii():
         return char in _KEPT or char.isprintable()
-    if char in _LOOKS_EMPTY or char == "⟦":
-        return False
     category = unicodedata.category(char)
     # Zs is kept but for its odd members: a no-break space reads as a space to people and as another token to a model.
-    return category[0] != "C" and category not in ("Zl", "Zp", "Zs")
+    odd = category[0] == "C" or category in ("Zl", "Zp", "Zs")
+    return not (odd or char in _LOOKS_EMPTY or char == "⟦")
 
 
 def one_line(text: str, limit: int) -> str:

@@ -67,7 +67,7 @@ class TimelineEntry:
 
     def chained(self, seq: int, prev_hash: str) -> TimelineEntry:
         """This entry as number `seq` after the entry with `prev_hash`, with its own hash."""
-        entry = replace(self, seq=seq, prev_hash=prev_hash, hash="")
+        entry = replace(self, seq=seq, prev_hash=prev_hash)
         return replace(entry, hash=entry_hash(entry))
 
 

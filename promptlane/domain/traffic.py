@@ -69,7 +69,7 @@ def standing(route: Route | None, version: int) -> Standing:
         return "none"
     if route.stable.version == version:
         return "stable"
-    if route.phase is Phase.CANARY and route.canary is not None and route.canary.version == version:
+    if route.canary is not None and route.canary.version == version:
         return "canary"
     held_back = route.phase is Phase.WATCH and route.holdback > 0
     if held_back and route.previous is not None and route.previous.version == version:

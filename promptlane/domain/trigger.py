@@ -11,8 +11,8 @@ from .errors import InvalidInput, NotApplicable
 
 Json = Any
 _SOURCES = ("bedrock.amazonaws.com", "bedrock-agent.amazonaws.com")
-_PROMPT = re.compile(r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:prompt/)?[0-9A-Za-z_-]{1,100}(:[0-9]{1,5})?$")
-
+_PROMPT = re.compile(r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:prompt/)?[0-9A-Za-z_-]{1,100}(:[0-9]{1,5})?\Z")
+_VERSION = re.compile(r"[1-9][0-9]{0,4}")
 _SESSION = re.compile(r"AROA[0-9A-Z]{8,}:[\w+=,.@-]{2,64}")
 _PRINCIPAL = re.compile(rf"{_SESSION.pattern}|AIDA[0-9A-Z]{{8,}}")
 """Principal ids of a role's session, and of an IAM user."""
@@ -94,17 +94,17 @@ def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> 
     # What the real event's response elements hold is not documented: the version is taken where it is plain to see, and
     # else found by listing the prompt's versions.
     response = detail.get("responseElements")
-    version = str(response.get("version", "")) if isinstance(response, Mapping) else ""
+    version = str(response.get("version")) if isinstance(response, Mapping) else ""
     identity = detail.get("userIdentity")
     return Request(
         prompt=prompt,
-        version=int(version) if version.isdigit() and 0 < int(version) < 100_000 else None,
-        requested_by=str((identity or {}).get("arn") or "unknown") if isinstance(identity, Mapping) else "unknown",
+        version=int(version) if _VERSION.fullmatch(version) else None,
+        requested_by=str(identity.get("arn") or "unknown") if isinstance(identity, Mapping) else "unknown",
         request_id=str(detail.get("eventID") or ""),
     )
 
 
 def _number(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 100_000:
+    if not _VERSION.fullmatch(text):
         raise InvalidInput(f"{text!r} is not a version number; DRAFT is never released: publish a version first")
     return int(text)

@@ -187,7 +187,7 @@ def sign_flip_p(units: Iterable[int]) -> float:
             wider[total + size] = wider.get(total + size, 0.0) + half
         distribution = wider
     below = sum(p for total, p in distribution.items() if total < observed)
-    return min(1.0, below + distribution.get(observed, 0.0) / 2)
+    return min(1.0, below + distribution[observed] / 2)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -271,7 +271,7 @@ def compare(
     variance = _observed_variance(complete, differences)
     if n and worst.lower > -rules.margin:
         finding = Finding.PASS
-    elif p_value is not None and p_value <= rules.alpha and sum(differences) < 0:
+    elif p_value is not None and p_value <= rules.alpha:
         finding = Finding.FAIL
     else:
         finding = Finding.INCONCLUSIVE
@@ -382,24 +382,15 @@ def _slices(tallies: Sequence[CaseTally], rules: Rules, *, absolute: bool) -> li
     judge = assess if absolute else compare
     raw = [judge(cases, rules, tag, must_pass=tag in rules.must_pass) for tag, cases in members.items()]
     if absolute:
-        return [_with(c, vetoes=c.must_pass and c.finding is Finding.FAIL) for c in raw]
+        return [replace(c, vetoes=c.must_pass and c.finding is Finding.FAIL) for c in raw]
     adjusted = holm({c.name: c.p_value for c in raw if c.p_value is not None})
     result = []
     for comparison in raw:
-        p_value = adjusted.get(comparison.name)
-        dropped = comparison.interval is not None and comparison.interval.estimate < 0
-        vetoes = comparison.finding is not Finding.PASS and dropped and p_value is not None and p_value <= rules.alpha
-        finding = Finding.FAIL if vetoes else comparison.finding
-        if finding is Finding.FAIL and not vetoes:
-            finding = Finding.INCONCLUSIVE
-        result.append(_with(comparison, p_value=p_value, finding=finding, vetoes=vetoes))
+        failed = comparison.finding is Finding.FAIL
+        vetoes = failed and adjusted[comparison.name] <= rules.alpha
+        finding = Finding.INCONCLUSIVE if failed and not vetoes else comparison.finding
+        result.append(replace(comparison, p_value=adjusted.get(comparison.name), finding=finding, vetoes=vetoes))
     return result
-
-
-def _with(
-    comparison: Comparison, *, vetoes: bool, p_value: float | None = None, finding: Finding | None = None
-) -> Comparison:
-    return replace(comparison, vetoes=vetoes, p_value=p_value, finding=finding or comparison.finding)
 
 
 def _critical(

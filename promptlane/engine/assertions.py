@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import sqrt
 from typing import Any, Final
@@ -97,7 +97,7 @@ class Grader:
             passed, score, reason = _KINDS[assertion.kind](self, filled(assertion, case), case, answer)
         if assertion.negated:
             passed, score = not passed, 1 - score
-            reason = reason or f"{assertion.kind} {_shown(filled(assertion, case).value)} holds"
+            reason = reason or f"{_named(filled(assertion, case))} holds"
         return Grade(assertion.type, passed, score, "" if passed else reason, assertion.metric)
 
     def _set(self, assertion: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
@@ -112,13 +112,11 @@ class Grader:
         """A model's grade; kept with the answer, unless it depends on another answer too."""
         if assertion.kind == "select-best":
             return self._select(assertion, case, answer)
-        digest = assertion.digest
-        if digest in self.kept:
-            passed, score, reason = self.kept[digest]
-            return bool(passed), float(score), str(reason)
-        found = _KINDS[assertion.kind](self, filled(assertion, case), case, answer)
-        self.kept[digest] = list(found)
-        return found
+        asked = filled(assertion, case)
+        if asked.digest not in self.kept:
+            self.kept[asked.digest] = list(_KINDS[assertion.kind](self, asked, case, answer))
+        passed, score, reason = self.kept[asked.digest]
+        return passed, score, reason
 
     def _select(self, assertion: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
         if self.other is None:
@@ -133,7 +131,7 @@ class Grader:
             )
         preference, reason = self.preferences[assertion.digest]
         mine = preference if self.is_candidate else -preference
-        return mine >= 0, (mine + 1) / 2, f"the other version's answer is better: {reason}"
+        return mine >= 0, (mine + 1) / 2, f"the other version's answer is {'not ' if mine >= 0 else ''}better: {reason}"
 
 
 Evaluate = Callable[[Grader, Assertion, Case, Answer], tuple[bool, float, str]]
@@ -141,10 +139,7 @@ Evaluate = Callable[[Grader, Assertion, Case, Answer], tuple[bool, float, str]]
 
 def filled(assertion: Assertion, case: Case) -> Assertion:
     """The assertion with `{{variables}}` in its value filled in."""
-    value = _fill(assertion.value, case.vars)
-    if value is assertion.value:
-        return assertion
-    return Assertion(assertion.kind, assertion.negated, value, assertion.threshold, assertion.weight, assertion.metric)
+    return replace(assertion, value=_fill(assertion.value, case.vars))
 
 
 def question_of(case: Case) -> str:
@@ -154,9 +149,11 @@ def question_of(case: Case) -> str:
 
 def _fill(value: Json, variables: Mapping[str, str]) -> Json:
     if isinstance(value, str):
-        return VARIABLE.sub(lambda m: variables.get(m[1], m[0]), value) if "{{" in value else value
+        return VARIABLE.sub(lambda m: variables.get(m[1], m[0]), value)
     if isinstance(value, list):
         return [_fill(v, variables) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _fill(v, variables) for k, v in value.items()}
     return value
 
 
@@ -168,6 +165,10 @@ def _weighted(assertions: Any, grades: tuple[Grade, ...]) -> float:
 def _shown(value: Json) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+
+
+def _named(assertion: Assertion) -> str:
+    return assertion.kind if assertion.value is None else f"{assertion.kind} {_shown(assertion.value)}"
 
 
 def _plainly(holds: bool, reason: str) -> tuple[bool, float, str]:
@@ -279,8 +280,7 @@ def _similar(grader: Grader, a: Assertion, _: Case, answer: Answer) -> tuple[boo
         best = max(_cosine(mine, grader.embedder.embed(text)) for text in a.value)
     except (CallRefused, Unavailable) as error:
         raise Ungradable(f"the embedding model could not be asked: {error}") from error
-    least = _threshold(a)
-    return best >= least, min(1.0, max(0.0, best)), f"similarity {best:.3f} is below {least:g}"
+    return _reaches(best, a, "similarity")
 
 
 def _cosine(a: Any, b: Any) -> float:
@@ -293,18 +293,18 @@ def _cosine(a: Any, b: Any) -> float:
 def _levenshtein(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
     most = int(_threshold(a))
     distance = Levenshtein.distance(answer.text, a.value, score_cutoff=most)
-    far = f"more than {most}" if distance > most else str(distance)
-    return _plainly(distance <= most, f"edit distance is {far}, at most {most} is allowed")
+    return _plainly(distance <= most, f"edit distance is more than {most}")
 
 
 def _rouge(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
     from rouge import Rouge
 
+    if not a.value.strip("."):  # the library refuses to score nothing, and takes full stops for nothing
+        raise Ungradable("the reference text of rouge-n is empty")
     score = 0.0
-    if answer.text.strip(" .\n\t"):  # the library refuses to score nothing
+    if answer.text.strip("."):
         score = float(Rouge(metrics=["rouge-1"]).get_scores(answer.text, a.value)[0]["rouge-1"]["f"])
-    least = _threshold(a)
-    return score >= least - 1e-6, score, f"ROUGE-1 F is {score:.3f}, below {least:g}"
+    return _reaches(score, a, "ROUGE-1 F")
 
 
 def _bleu(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
@@ -315,13 +315,18 @@ def _bleu(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, floa
     if words:
         smoothing = SmoothingFunction().method1  # without it any answer of under four words scores 0
         score = float(sentence_bleu([v.split() for v in a.value], words, smoothing_function=smoothing))
+    return _reaches(score, a, "BLEU")
+
+
+def _reaches(score: float, a: Assertion, what: str) -> tuple[bool, float, str]:
+    """A measure against the threshold: sums of fractions fall just short of it, and so does ROUGE (it adds 1e-8)."""
     least = _threshold(a)
-    return score >= least - 1e-9, score, f"BLEU is {score:.3f}, below {least:g}"
+    holds = score >= least - 1e-6
+    return holds, min(1.0, max(0.0, score)), f"{what} is {score:.3f}, {'not ' if holds else ''}below {least:g}"
 
 
 def _threshold(a: Assertion) -> float:
-    default = KINDS[a.kind].default
-    return a.threshold if a.threshold is not None else float(default or 0)
+    return a.threshold if a.threshold is not None else float(KINDS[a.kind].default or 0)
 
 
 def _latency(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:

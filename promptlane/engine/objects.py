@@ -60,7 +60,7 @@ class KeptAnswers:
             if data["model"] != target.model or not 0 <= self._clock() - float(data["at"]) < self._fresh_for:
                 return []
             return [Kept(Answer.from_dict(a), dict(a.get("grades") or {})) for a in data["answers"]]
-        except (NotFound, ValueError, KeyError, TypeError):
+        except (PromptlaneError, ValueError, KeyError, TypeError):
             return []
 
     def put(self, target: Target, case: Case, kept: list[Kept]) -> None:

@@ -179,16 +179,15 @@ def _helper_models(suite: Suite, policy: TestPolicy) -> set[str]:
 def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], repeats: int) -> tuple[float, int]:
     """(the most that all calls can cost in USD, number of judge calls)."""
     total, judged = 0.0, 0
-    judge = price_of(policy.judge_model, policy.prices)
-    embedding = price_of(policy.embedding_model, policy.prices)
     for case in cases:
         asked = [a.kind for a in flat(case.asserts)]
         for target in targets:
             answer = target.max_tokens or UNBOUNDED_TOKENS
             tokens = target.prompt_chars(case) / CHARS_PER_TOKEN
-            total += repeats * (cost(price_of(target.model, policy.prices), tokens, answer) or 0.0)
             rubrics = asked.count("llm-rubric") + asked.count("select-best")
             judged += repeats * rubrics
-            total += repeats * rubrics * (cost(judge, tokens + 2 * answer + JUDGE_TOKENS, JUDGE_TOKENS) or 0.0)
-            total += repeats * asked.count("similar") * (cost(embedding, 2 * answer, 0) or 0.0)
+            calls = [(target.model, tokens, answer)]
+            calls += [(policy.judge_model, tokens + 2 * answer + JUDGE_TOKENS, JUDGE_TOKENS)] * rubrics
+            calls += [(policy.embedding_model, 2.0 * answer, 0)] * asked.count("similar")
+            total += repeats * sum(cost(price_of(model, policy.prices), *used) or 0.0 for model, *used in calls)
     return total, judged

@@ -1,13 +1,15 @@
 """Results as plain records, one line of JSON for each case, and the sums over them.
 
-`Collector` takes records one at a time and keeps no more than counts, and the outputs of so many changed cases as a
-report shows; a run of 10,000 cases therefore needs little memory.
+`Collector` takes records one at a time, in whatever order they come, and keeps no more than counts, and the outputs of
+so many changed cases as a report shows; a run of 10,000 cases therefore needs little memory.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
 from typing import Any, Final
 
 from promptlane.domain.verdict import CaseTally, Change, change_of
@@ -82,8 +84,8 @@ class Side:
     def __init__(self) -> None:
         self.latency = array("d")
         self.input_tokens = self.output_tokens = self.runs = self.reused = 0
-        self.cost_usd = 0.0
-        """What calls of this run cost; reused answers cost nothing again."""
+        self.costs = array("d")
+        """What calls of this run cost, USD; reused answers cost nothing again."""
         self.priced = True
 
     def add(self, run: Mapping[str, Json]) -> None:
@@ -98,7 +100,7 @@ class Side:
         elif run.get("cost_usd") is None:
             self.priced = False
         else:
-            self.cost_usd += float(run["cost_usd"])
+            self.costs.append(float(run["cost_usd"]))
 
     def to_dict(self) -> Record:
         ordered = sorted(self.latency)
@@ -109,7 +111,7 @@ class Side:
             "latency_ms_p95": _quantile(ordered, 0.95),
             "input_tokens_mean": self.input_tokens / self.runs if self.runs else None,
             "output_tokens_mean": self.output_tokens / self.runs if self.runs else None,
-            "cost_usd": self.cost_usd if self.priced else None,
+            "cost_usd": fsum(self.costs) if self.priced else None,
         }
 
 
@@ -119,9 +121,13 @@ def _quantile(ordered: Sequence[float], q: float) -> float | None:
 
 
 class Collector:
-    """Takes cases with their records; holds the tallies for the verdict and what the report shows."""
+    """Takes cases with their records; holds the tallies for the verdict and what the report shows.
 
-    def __init__(self, *, repeats: int, absolute: bool) -> None:
+    Both are in the order of `cases` (ids), however the threads ended: so the same results make the same report.
+    """
+
+    def __init__(self, cases: Iterable[str], *, repeats: int, absolute: bool) -> None:
+        self._place = {case: i for i, case in enumerate(cases)}
         self.repeats, self.absolute = repeats, absolute
         self.tallies: list[CaseTally] = []
         self.sides = {CANDIDATE: Side()} | ({} if absolute else {STABLE: Side()})
@@ -144,9 +150,10 @@ class Collector:
             reason=reason[:500],
         )
         change = change_of(tally, absolute=self.absolute)
-        self.tallies.append(tally)
-        if change is not Change.PASSING and len(self.shown[change]) < SHOWN_CASES:
-            self.shown[change].append(self._detail(case, tally, found))
+        insort(self.tallies, tally, key=lambda t: self._place[t.case])
+        if change is not Change.PASSING:
+            insort(self.shown[change], self._detail(case, tally, found), key=lambda d: self._place[d["case"]])
+            del self.shown[change][SHOWN_CASES:]
         return tally
 
     def _detail(self, case: Case, tally: CaseTally, record: Mapping[str, Json]) -> Record:

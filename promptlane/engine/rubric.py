@@ -84,20 +84,15 @@ def _ask(judge: Judge, system: str, user: str, schema: Mapping[str, Json]) -> Ma
     """Ask, and once more if the answer does not fit."""
     if len(user) > MAX_GRADED:
         raise Ungradable(f"the answer is too long to be judged ({len(user):,} characters, at most {MAX_GRADED:,})")
-    complaint = ""
     for _ in range(2):
         try:
-            found = judge.ask(system, user, schema)
+            found: Mapping[str, Json] = judge.ask(system, user, schema)
         except (CallRefused, Unavailable) as error:
             raise Ungradable(f"the judge model could not be asked: {error}") from error
-        try:
-            jsonschema.validate(found, schema)
-        except jsonschema.ValidationError as error:
-            complaint = error.message
-            continue
-        result: Mapping[str, Json] = found
-        return result
-    raise Ungradable(f"the judge model answered nonsense twice ({complaint[:200]})")
+        misfit = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(found))
+        if misfit is None:
+            return found
+    raise Ungradable(f"the judge model answered nonsense twice ({misfit.message[:200]})")
 
 
 def _mark(*texts: str) -> str:

@@ -306,11 +306,13 @@ class _PatientEmbedder:
     known: dict[str, Sequence[float]] = field(default_factory=dict)
 
     def embed(self, text: str) -> Sequence[float]:
-        if text not in self.known:
+        found = self.known.get(text)
+        if found is None:
+            found = patiently(self.bench, lambda: self.inner.embed(text))
             if len(self.known) >= 200:
                 self.known.clear()
-            self.known[text] = patiently(self.bench, lambda: self.inner.embed(text))
-        return self.known.get(text) or patiently(self.bench, lambda: self.inner.embed(text))
+            self.known[text] = found
+        return found
 
 
 def asks_models(assertions: Iterable[Assertion]) -> set[str]:

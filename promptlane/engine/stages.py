@@ -187,8 +187,7 @@ def grade_results(
     stable = _target_of(settings["stable"]) if settings["stable"] else None
     plan, policy = _plan_of(settings["plan"]), _policy_of(settings["policy"])
     cases = {case.id: case for case in map(_case, objects.get(f"{base}/cases.jsonl").splitlines())}
-    collector = Collector(repeats=plan.repeats, absolute=stable is None)
-    order = {case_id: i for i, case_id in enumerate(cases)}
+    collector = Collector(cases, repeats=plan.repeats, absolute=stable is None)
     for key in objects.keys(f"{base}/results/"):
         for line in objects.get(key).splitlines():
             record = json.loads(line)
@@ -197,7 +196,6 @@ def grade_results(
                 collector.add(case, record)
     for case in cases.values():
         collector.add(case, None)
-    collector.tallies.sort(key=lambda t: order[t.case])
     heading = Heading(
         prompt=release.prompt,
         at=at,

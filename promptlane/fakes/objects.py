@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from promptlane.domain.answers import Answer, Request
-from promptlane.domain.errors import NotFound
+from promptlane.domain.errors import InvalidInput, NotFound
+
+from .limits import check_object_key
 
 Json = Any
 
@@ -24,6 +26,7 @@ class MemoryObjects:
         return self._bucket
 
     def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+        check_object_key(key)
         self.data[key] = body
 
     def get(self, key: str) -> bytes:
@@ -32,7 +35,10 @@ class MemoryObjects:
         return self.data[key]
 
     def get_range(self, key: str, start: int, end: int) -> bytes:
-        return self.get(key)[start:end]
+        body = self.get(key)
+        if not start < min(end, len(body)):
+            raise InvalidInput(f"{key} has {len(body)} bytes; none of them lies in [{start}, {end})")
+        return body[start:end]
 
     def keys(self, prefix: str) -> Iterator[str]:
         return iter(sorted(k for k in self.data if k.startswith(prefix)))

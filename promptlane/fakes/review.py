@@ -11,11 +11,12 @@ from typing import Any
 
 from promptlane.domain.attribution import Touch, Touches
 from promptlane.domain.brief import Brief
-from promptlane.domain.errors import AlreadyExists, Conflict, NotApplicable, NotFound
+from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotApplicable, NotFound
 from promptlane.domain.mail import Mail
 from promptlane.domain.review import Authors, Decision, ReviewRequest, numbered
 from promptlane.domain.timeline import TimelineEntry
 
+from .limits import check_message
 from .stores import InMemoryReleases
 
 Json = Any
@@ -56,7 +57,7 @@ class InMemoryReviews:
     def record(self, request: ReviewRequest, decision: Decision, *entries: TimelineEntry) -> Decision:
         with self._lock:
             recorded = self._decisions.setdefault((request.release_id, request.round), {})
-            if decision.reviewer in recorded:
+            if decision.reviewer in recorded or self._releases.has_any(entries):
                 raise AlreadyExists(f"{decision.by} has decided about {request.release_id} already")
             stored = self._unmoved(request)
             counted, decision = numbered(stored, decision)
@@ -156,6 +157,8 @@ class FakeTokens:
         self.answers: dict[str, Mapping[str, Json]] = {}
 
     def succeed(self, task_token: str, output: Mapping[str, Json]) -> bool:
+        if not 1 <= len(task_token) <= 2048:
+            raise InvalidInput(f"a task token of {len(task_token)} characters; Step Functions takes 1 to 2,048")
         with self._lock:
             if task_token in self.answers:
                 return False
@@ -187,4 +190,5 @@ class FakePost:
     def send(self, email: str, mail: Mail) -> None:
         if self.states.get(email) == "unexpected":
             raise NotApplicable("a subscription that nobody expects would get this email too")
+        check_message(mail.subject, mail.body)
         self.sent.append((email, mail))

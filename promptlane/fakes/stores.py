@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
+from promptlane.domain.names import parse_release_id
 from promptlane.domain.release import Release, Waiting
 from promptlane.domain.route import Route
 from promptlane.domain.timeline import GENESIS, ChainHead, TimelineEntry
+
+from .limits import check_entries, check_item, check_key
 
 
 class InMemoryRoutes:
@@ -20,10 +24,12 @@ class InMemoryRoutes:
         self.history: list[Route] = []
 
     def get(self, prompt: str) -> Route | None:
+        check_key(prompt)
         with self._lock:
             return self._routes.get(prompt)
 
     def put(self, route: Route, *, expected: Route | None) -> None:
+        check_item(route.to_item(), partition_key=route.prompt)
         with self._lock:
             stored = self._routes.get(route.prompt)
             if _key(stored) != _key(expected):
@@ -50,22 +56,23 @@ class InMemoryReleases:
 
     def start(self, release: Release, entry: TimelineEntry) -> None:
         with self._lock:
+            self._check(release, [entry], changes=2)
             if release.release_id in self._releases:
                 raise AlreadyExists(f"release {release.release_id} exists already")
             holder = self._locks.get(release.prompt_id)
             if holder is not None:
                 raise Conflict(f"release {holder} of {release.prompt} is in flight")
+            if self.has_any([entry]):
+                raise AlreadyExists(f"the timeline of {release.release_id} has its first entry already")
             self._locks[release.prompt_id] = release.release_id
-            self._releases[release.release_id] = Release.from_item(release.to_item())
-            self.append(entry)
+            self._write(release, [entry])
 
     def record_ended(self, release: Release, *entries: TimelineEntry) -> None:
         with self._lock:
-            if release.release_id in self._releases:
+            self._check(release, entries, changes=1)
+            if release.release_id in self._releases or self.has_any(entries):
                 raise AlreadyExists(f"release {release.release_id} exists already")
-            self._releases[release.release_id] = Release.from_item(release.to_item())
-            for entry in entries:
-                self.append(entry)
+            self._write(release, entries)
 
     def get(self, release_id: str) -> Release:
         found = self.find(release_id)
@@ -74,25 +81,40 @@ class InMemoryReleases:
         return found
 
     def find(self, release_id: str) -> Release | None:
+        parse_release_id(release_id)
         with self._lock:
             return self._releases.get(release_id)
 
     def update(self, release: Release, *entries: TimelineEntry) -> Release:
         with self._lock:
+            self._check(release, entries, changes=1)
             stored = self._releases.get(release.release_id)
-            if stored is None or stored.revision != release.revision:
+            if stored is None or stored.revision != release.revision or self.has_any(entries):
                 raise Conflict(f"release {release.release_id} was changed meanwhile")
             written = replace(release, revision=release.revision + 1)
-            self._releases[release.release_id] = Release.from_item(written.to_item())
-            for entry in entries:
-                self.append(entry)
+            self._write(written, entries)
             return written
+
+    def _check(self, release: Release, entries: Sequence[TimelineEntry], *, changes: int) -> None:
+        check_item(release.to_item(), partition_key=f"prompt#{release.prompt_id}")
+        check_entries(entries, changes=changes)
+
+    def _write(self, release: Release, entries: Sequence[TimelineEntry]) -> None:
+        # Through the stored form, so that what cannot be stored cannot pass a test.
+        self._releases[release.release_id] = Release.from_item(release.to_item())
+        for entry in entries:
+            self.append(entry)
+
+    def has_any(self, entries: Sequence[TimelineEntry]) -> bool:
+        """Whether a timeline has one of these entries already: then a write of all of them writes nothing."""
+        return any(e.id == entry.id for entry in entries for e in self._timelines.get(entry.release_id, []))
 
     def append(self, entry: TimelineEntry) -> bool:
         with self._lock:
-            entries = self._timelines.setdefault(entry.release_id, [])
-            if any(e.id == entry.id for e in entries):
+            check_entries([entry], changes=0)
+            if self.has_any([entry]):
                 return False
+            entries = self._timelines.setdefault(entry.release_id, [])
             last = entries[-1].hash if entries else GENESIS
             entries.append(TimelineEntry.from_dict(entry.chained(len(entries) + 1, last).to_dict()))
             return True

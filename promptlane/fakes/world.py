@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from promptlane.domain.errors import NotFound
+from promptlane.domain.errors import InvalidInput, NotFound, Unavailable
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.prompt import PromptDraft, PromptVersion, canonical_json
+
+from .limits import check_execution, check_message
 
 Json = Any
 
@@ -20,12 +23,13 @@ class FakePrompts:
     def __init__(self) -> None:
         self._versions: dict[str, list[PromptVersion]] = {}
         self._names: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
 
     def publish(self, draft: PromptDraft, *, prompt_id: str, description: str = "", at: float = 0.0) -> PromptVersion:
         """Make the next version of a prompt out of a draft."""
         self._names[prompt_id] = draft.name
         versions = self._versions.setdefault(prompt_id, [])
-        number = len(versions) + 1
+        number = self._numbers[prompt_id] = self._numbers.get(prompt_id, 0) + 1
         version = PromptVersion(
             prompt_id=prompt_id,
             name=draft.name,
@@ -38,14 +42,30 @@ class FakePrompts:
         versions.append(version)
         return version
 
+    def alter(self, prompt_id: str, version: int, draft: PromptDraft | None) -> None:
+        """What must never happen to a numbered version: its content changes, or (None) it is deleted."""
+        kept = self._versions.get(prompt_id, [])
+        if draft is None:
+            self._versions[prompt_id] = [v for v in kept if v.version != version]
+        else:
+            self._versions[prompt_id] = [
+                replace(v, variants=draft.variants()) if v.version == version else v for v in kept
+            ]
+
     def version(self, prompt_id: str, version: int) -> PromptVersion:
+        if not prompt_id:
+            raise InvalidInput("a prompt's id is text of at least one character")
         for found in self._versions.get(prompt_id, []):
             if found.version == version:
                 return found
         raise NotFound(f"prompt {prompt_id} has no version {version}")
 
     def versions(self, prompt_id: str) -> list[tuple[int, float]]:
-        return [(v.version, v.created_at) for v in self._versions.get(prompt_id, [])]
+        if not prompt_id:
+            raise InvalidInput("a prompt's id is text of at least one character")
+        if prompt_id not in self._versions:
+            raise NotFound(f"there is no prompt {prompt_id}")
+        return [(v.version, v.created_at) for v in self._versions[prompt_id]]
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
@@ -67,6 +87,8 @@ class FakeEnrolments:
         return prompt in self.deployed
 
     def capture(self, prompt: str) -> tuple[str, str]:
+        if prompt not in self.deployed:
+            raise NotFound(f"prompt {prompt!r} is not enrolled")
         return self._capture(self.deployed[prompt].to_dict()), self._capture(self.deployed_suite)
 
     def _capture(self, value: Json) -> str:
@@ -75,32 +97,48 @@ class FakeEnrolments:
         return sha256
 
     def policy(self, sha256: str) -> Policy:
-        return Policy.from_dict(self._captured[sha256])
+        return Policy.from_dict(self._read(sha256))
 
     def suite(self, sha256: str) -> dict[str, object]:
-        return dict(self._captured[sha256])
+        return dict(self._read(sha256))
+
+    def _read(self, sha256: str) -> Json:
+        if sha256 not in self._captured:
+            raise NotFound(f"nothing was captured under {sha256!r}")
+        return self._captured[sha256]
 
 
 class FakeEnrolmentTags:
-    """`EnrolmentTags` in memory."""
+    """`EnrolmentTags` in memory; with `prompts` it knows which versions there are, as AWS does."""
 
-    def __init__(self) -> None:
+    def __init__(self, prompts: FakePrompts | None = None) -> None:
+        self._prompts = prompts
         self.versions: set[str] = set()
 
     def tag(self, version_arn: str) -> None:
+        self._check(version_arn)
         self.versions.add(version_arn)
 
     def tagged(self, version_arn: str) -> bool:
+        self._check(version_arn)
         return version_arn in self.versions
+
+    def _check(self, version_arn: str) -> None:
+        if self._prompts is not None:
+            prompt_id, _, number = version_arn.rpartition("prompt/")[2].partition(":")
+            self._prompts.version(prompt_id, int(number))
 
 
 class FakeAlarms:
-    """`FuseAlarms` in memory."""
+    """`FuseAlarms` in memory; `down` makes every read fail."""
 
     def __init__(self) -> None:
         self.standing: dict[str, list[RedAlarm]] = {}
+        self.down = False
 
     def red(self, prompt: str) -> list[RedAlarm]:
+        if self.down:
+            raise Unavailable("CloudWatch does not answer")
         return list(self.standing.get(prompt, []))
 
 
@@ -112,6 +150,7 @@ class FakeWorkflow:
         self.payloads: dict[str, dict[str, object]] = {}
 
     def start(self, release_id: str, payload: dict[str, object]) -> str:
+        check_execution(release_id, payload)
         self.executions.setdefault(release_id, "RUNNING")
         self.payloads.setdefault(release_id, payload)
         return f"arn:aws:states:us-east-1:111122223333:execution:promptlane-release:{release_id}"
@@ -141,4 +180,5 @@ class FakeNotices:
         self.sent: list[tuple[str, str]] = []
 
     def publish(self, subject: str, body: str) -> None:
+        check_message(subject[:99], body)
         self.sent.append((subject, body))

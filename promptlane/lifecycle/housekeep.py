@@ -20,7 +20,7 @@ from .copies import LockedCopies, copy_missing
 class Archive(Protocol):
     """Objects of the report bucket."""
 
-    def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+    def put(self, key: str, body: bytes) -> None:
         """Write one."""
 
     def get(self, key: str) -> bytes:

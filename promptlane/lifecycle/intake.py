@@ -79,9 +79,8 @@ def take(
 
 
 def _newest_unreleased(prompts: PromptStore, prompt_id: str, records: list[Release]) -> int | None:
-    known = {r.version for r in records}
-    fresh = [v for v, _ in prompts.versions(prompt_id) if v not in known and v > max(known, default=0)]
-    return max(fresh, default=None)
+    newest = max((r.version for r in records), default=0)
+    return max((v for v, _ in prompts.versions(prompt_id) if v > newest), default=None)
 
 
 def _attempt(
@@ -96,9 +95,11 @@ def _attempt(
             raise NotApplicable(
                 f"version {version} of {prompt} has release records; only an explicit request repeats it"
             )
-        newest = max((r.version for r in records), default=0)
-        if version < newest:
-            raise NotApplicable(f"version {version} of {prompt} is older than version {newest}, which has a release")
+        newer = [r.version for r in records if r.version > version]
+        if newer:
+            raise NotApplicable(
+                f"version {version} of {prompt} is older than version {max(newer)}, which has a release"
+            )
         return 1
     if request.request_id and any(r.request_id == request.request_id for r in mine):
         raise NotApplicable("this very request was taken already")

@@ -143,14 +143,13 @@ def _gauges(route: Route, judgement: Judgement) -> dict[str, float]:
 
 def next_look(context: StepContext, policy: Policy, timing: Timing, now: float) -> int:
     """Whole seconds until the next look: longer the longer the phase lasts, but never past a deadline."""
-    elapsed = max(now - context.phase_since, 0.0)
-    wait = max(timing.resolution, elapsed / _GROWTH)
+    wait = max(timing.resolution, (now - context.phase_since) / _GROWTH)
     if context.phase is Phase.WATCH:
         deadlines = [context.watch_until]
     else:
         step = policy.canary.steps[context.step]
         deadlines = [context.since + step.min_bake, context.since + step.max_time]
-    return max(1, math.ceil(min([wait, *(d - now for d in deadlines if d > now)])))
+    return math.ceil(min([wait, *(d - now for d in deadlines if d > now)]))
 
 
 def replay(detail: Mapping[str, Json], chunks: Iterable[Chunk], policy: Policy) -> Judgement:
@@ -184,7 +183,7 @@ def _context(route: Route, release: Release, policy: Policy, phase: Phase, step:
     step = min(max(step, 0), len(policy.canary.steps) - 1)
     reached = [at for at, weight in route.shifts if weight >= policy.canary.steps[step].weight]
     since = min(reached) if reached else (route.shifts[-1][0] if route.shifts else route.phase_since)
-    wish = release.advance if release.advance and int(release.advance.get("step", -1)) == step else None
+    wish = release.advance if release.advance and release.advance.get("step") == step else None
     return StepContext(
         phase=phase,
         step=step,
@@ -235,8 +234,10 @@ def _gather(ports: Ports, route: Route, release: Release, policy: Policy, now: f
     try:
         chunks = ports.blocks.load(release.release_id, route.phase)
         versions = _versions(route)
-        for _ in range(_CHUNKS_PER_LOOK if versions else 0):
-            new = _read(ports, route, policy, versions, chunks, now) if versions else []
+        if versions is None:
+            return chunks
+        for _ in range(_CHUNKS_PER_LOOK):
+            new = _read(ports, route, policy, versions, chunks, now)
             if not new:
                 break
             stored = [ports.blocks.put_once(release.release_id, chunk) for chunk in new]
@@ -302,8 +303,8 @@ def _share(route: Route, at: float) -> float:
 
 def _changes(route: Route, start: float, end: float, settle: float) -> bool:
     """Whether clients may have used two routes within [start, end)."""
-    moments = [route.phase_since, *(at for at, _ in route.shifts if at >= route.phase_since)]
-    return start < route.phase_since or any(start < at + settle and at < end for at in moments)
+    moments = [route.phase_since, *(at for at, _ in route.shifts)]
+    return any(start < at + settle and at < end for at in moments)
 
 
 def _through(chunks: Iterable[Chunk]) -> dict[str, float]:

@@ -68,7 +68,7 @@ def _revive(
     if route is not None:
         move_pending(releases, route)
     held, routed = releases.holder(prompt_id), route.release_id if route else None
-    for release_id in dict.fromkeys(r for r in (held, routed) if r):
+    for release_id in dict.fromkeys(filter(None, (held, routed))):
         release = releases.find(release_id)
         in_flight = route is not None and route.in_flight(release_id)
         if release is None or (release.ended and release_id != held and not in_flight):

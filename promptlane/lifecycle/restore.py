@@ -69,7 +69,7 @@ def restore(press: Press, archive: Shelf, prompt_id: str, version: int) -> Promp
         try:
             _put_back(press, prompt_id, before, ours=copy.fingerprint)
         except PromptlaneError as second:
-            raise type(second)(f"{error or 'it was broken off'}; besides, {second}") from error
+            raise type(second)(f"{str(error) or 'it was broken off'}; besides, {second}") from error
         raise
     if fingerprint(published.variants) != copy.fingerprint:
         raise Conflict(

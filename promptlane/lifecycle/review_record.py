@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from promptlane.domain.errors import NotFound
 from promptlane.domain.ports import ReleaseStore
 from promptlane.domain.prompt import canonical_json
+from promptlane.domain.review import ReviewRequest
 from promptlane.domain.review_ports import Briefs, ReviewStore
 from promptlane.domain.timeline import chain_problems
 
@@ -24,27 +26,27 @@ def review_record(
     """
     release, timeline = releases.get(release_id), releases.timeline(release_id)
     request = reviews.get(release_id)
-    rounds: list[Json] = []
-    for number in range(1, (request.round if request else 0) + 1):
-        decisions = reviews.decisions(release_id, number)
-        shown = _shown(briefs, release_id, number)
-        if not decisions and shown is None and (request is None or number != request.round):
-            continue
-        asked = None
-        if request is not None and number == request.round:
-            asked = {k: v for k, v in request.to_item().items() if k != "task_token"}
-        rounds.append(
-            {"round": number, "request": asked, "shown": shown, "decisions": [d.to_dict() for d in decisions]}
-        )
     document: dict[str, Json] = {
         "schema": 1,
         "release": release.to_item(),
-        "rounds": rounds,
+        "rounds": list(_rounds(request, reviews, briefs)) if request else [],
         "timeline": [entry.to_dict() for entry in timeline],
         "timeline_head": timeline[-1].hash if timeline else "",
         "timeline_problems": chain_problems(timeline),
     }
     return document | {"sha256": hashlib.sha256(canonical_json(document).encode()).hexdigest()}
+
+
+def _rounds(request: ReviewRequest, reviews: ReviewStore, briefs: Briefs | None) -> Iterator[Json]:
+    """The rounds of which something is known; only of the latest one, what was asked."""
+    for number in range(1, request.round + 1):
+        decisions = reviews.decisions(request.release_id, number)
+        shown = _shown(briefs, request.release_id, number)
+        asked = None
+        if number == request.round:
+            asked = {k: v for k, v in request.to_item().items() if k != "task_token"}
+        if asked or shown or decisions:
+            yield {"round": number, "request": asked, "shown": shown, "decisions": [d.to_dict() for d in decisions]}
 
 
 def _shown(briefs: Briefs | None, release_id: str, round: int) -> Json:

@@ -14,7 +14,7 @@ from promptlane.domain.mail import Mail, reminder_mail, review_mail, warning_mai
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy, Reviewer
 from promptlane.domain.ports import Clock, Enrolments, Notices, PromptStore, ReleaseStore
-from promptlane.domain.prompt import PromptVersion
+from promptlane.domain.prompt import PromptVersion, VersionRef
 from promptlane.domain.release import Release
 from promptlane.domain.review import (
     REACHED,
@@ -97,7 +97,7 @@ class ReviewRound:
         policy = self.enrolments.policy(release.policy_sha256)
         stored = self.reviews.get(release_id)
         if stored is None or stored.round != round:
-            request = self._new_request(release, policy, round, task_token)
+            request = self._new_request(release, release.candidate, policy, round, task_token)
         else:
             request = replace(stored, task_token=task_token, expires_at=self._expiry(policy))
         request = self.reviews.open(request)
@@ -108,13 +108,11 @@ class ReviewRound:
         self.desk.settle(release_id)
         return request
 
-    def _new_request(self, release: Release, policy: Policy, round: int, task_token: str) -> ReviewRequest:
-        if release.candidate is None:
-            raise NotApplicable(f"release {release.release_id} was not admitted; it has no candidate")
-        candidate = self._pinned(release, release.candidate.version, release.candidate.fingerprint)
-        stable = None
-        if release.stable is not None:
-            stable = self._pinned(release, release.stable.version, release.stable.fingerprint)
+    def _new_request(
+        self, release: Release, admitted: VersionRef, policy: Policy, round: int, task_token: str
+    ) -> ReviewRequest:
+        candidate = self._pinned(release, admitted)
+        stable = self._pinned(release, release.stable) if release.stable else None
         try:
             authors = self.authors(candidate, policy.review.reviewers)
         except Unavailable as error:
@@ -137,7 +135,7 @@ class ReviewRound:
             release_id=release.release_id,
             round=round,
             prompt=release.prompt,
-            candidate=release.candidate,
+            candidate=admitted,
             stable=release.stable,
             policy=policy.review,
             authors=authors,
@@ -154,12 +152,12 @@ class ReviewRound:
         span = policy.review.expires_after
         return self.clock() + span - min(_EARLY, span / 20)
 
-    def _pinned(self, release: Release, version: int, fingerprint: str) -> PromptVersion:
-        found = self.prompts.version(release.prompt_id, version)
-        if found.fingerprint != fingerprint:
+    def _pinned(self, release: Release, ref: VersionRef) -> PromptVersion:
+        found = self.prompts.version(release.prompt_id, ref.version)
+        if found.fingerprint != ref.fingerprint:
             raise NotApplicable(
-                f"version {version} of {release.prompt} no longer has the fingerprint that this release was admitted "
-                "with; publish a new version and release that"
+                f"version {ref.version} of {release.prompt} no longer has the fingerprint that this release was "
+                "admitted with; publish a new version and release that"
             )
         return found
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
-from promptlane.domain.names import OUTAGE, Event, Outcome, Phase, Track, parse_alarm_arn
+from promptlane.domain.names import OUTAGE, Event, Outcome, Track, parse_alarm_arn
 from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.prompt import VersionRef
 from promptlane.domain.route import Cause, NothingToGoBackTo, Route, roll_back
 from promptlane.domain.timeline import TimelineEntry, from_iso, iso
+
+from .routing import move_pending
 
 PATH_CALLS: Final = 2
 """Network calls from the request to the safe route: one read, one conditional write."""
@@ -75,7 +77,7 @@ def _try(
     except NothingToGoBackTo as error:
         return RolledBack("nothing_to_go_back_to", str(error), prompt, route.release_id, route)
     except NotApplicable as error:
-        already = to is None and route.phase is Phase.STEADY and route.rolled_back(route.release_id or "none")
+        already = to is None and route.rolled_back(route.release_id)
         return RolledBack("already" if already else "not_applicable", str(error), prompt, route.release_id, route)
     routes.put(safe, expected=route)
     return RolledBack("rolled_back", reason, prompt, route.release_id, safe)
@@ -107,18 +109,18 @@ def tell(
 ) -> None:  # fmt: skip
     """After the route is safe: timeline, the release's execution, people. One that fails does not stop the others."""
     steps: list[Callable[[], object]] = []
-    if done.result == "rolled_back" and done.route is not None:
-        route = done.route
-        steps += [lambda: [releases.append(entry) for entry in route.pending]]
+    route = done.route
+    if done.result == "rolled_back" and route is not None:
+        steps.append(lambda: move_pending(releases, route))
         if stop_execution:
             steps.append(lambda: workflow.stop(done.release_id, done.reason))
         steps.append(lambda: notices.publish(*_notice(done, route)))
-    elif done.result == "nothing_to_go_back_to":
+    elif done.result == "nothing_to_go_back_to" and route is not None:
         entry = TimelineEntry(
-            f"{done.release_id}/impossible/{done.route.revision if done.route else 0}", done.release_id, clock(),
-            Event.ROLLBACK_IMPOSSIBLE, detail={"reason": done.reason},
+            f"{done.release_id}/impossible/{route.revision}", done.release_id, clock(), Event.ROLLBACK_IMPOSSIBLE,
+            detail={"reason": done.reason},
         )  # fmt: skip
-        steps += [lambda: releases.append(entry)]
+        steps.append(lambda: releases.append(entry))
         steps.append(
             lambda: notices.publish(
                 f"[Promptlane] {done.prompt}: rollback impossible",
@@ -136,16 +138,16 @@ def tell(
 
 
 def _notice(done: RolledBack, route: Route) -> tuple[str, str]:
-    last = next((e for e in reversed(route.pending) if e.event is Event.ROLLED_BACK), None)
-    detail = dict(last.detail) if last else {}
+    rollback = route.pending[-1]
+    detail = rollback.detail
     lines = [
-        f"Prompt {done.prompt}: version {detail.get('version')} was rolled back.",
+        f"Prompt {done.prompt}: version {detail['version']} was rolled back.",
         f"Version {route.stable.version} serves everybody.",
         "",
         f"Why:      {done.reason}",
-        f"Cause:    {detail.get('cause')} ({last.by if last else 'unknown'})",
+        f"Cause:    {detail['cause']} ({rollback.by})",
         f"Release:  {done.release_id}",
-        f"Phase:    {detail.get('phase')}",
+        f"Phase:    {detail['phase']}",
     ]
     evidence = detail.get("evidence")
     if isinstance(evidence, Mapping):
@@ -155,7 +157,7 @@ def _notice(done: RolledBack, route: Route) -> tuple[str, str]:
         "Its content is quarantined: it gets no traffic again without a new, explicit, reviewed release.",
         f"What happened:  promptlane history {done.prompt}",
     ]
-    return f"[Promptlane] {done.prompt}: version {detail.get('version')} rolled back", "\n".join(lines)
+    return f"[Promptlane] {done.prompt}: version {detail['version']} rolled back", "\n".join(lines)
 
 
 def _evidence(evidence: Mapping[str, Json]) -> list[str]:

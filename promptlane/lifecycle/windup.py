@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from promptlane.domain.errors import Conflict, NotFound
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Event, Outcome
 from promptlane.domain.ports import Clock, IntakeQueue, Notices, ReleaseStore, RouteStore
 from promptlane.domain.release import Release
 from promptlane.domain.route import Route, settle
@@ -25,8 +25,9 @@ def wind_up(
     """
     release = releases.get(release_id)
     route = _settled(release, routes, releases, clock)
-    outcome = _outcome(release, route, claimed)
-    why = _why(release, releases, outcome, claimed, reason)
+    told = {entry.event: entry for entry in releases.timeline(release_id)}
+    outcome = _outcome(release, route, told, claimed)
+    why = _why(told, outcome, claimed, reason)
     while not release.ended:
         now = clock()
         detail = {"outcome": outcome.value, "reason": why}
@@ -46,7 +47,6 @@ def wind_up(
 def _settled(release: Release, routes: RouteStore, releases: ReleaseStore, clock: Clock) -> Route | None:
     def safe(route: Route) -> Route:
         if not route.in_flight(release.release_id):
-            move_pending(releases, route)
             return route
         return settle(without_moved(releases, route), release_id=release.release_id, now=clock())
 
@@ -58,28 +58,25 @@ def _settled(release: Release, routes: RouteStore, releases: ReleaseStore, clock
     return route
 
 
-def _outcome(release: Release, route: Route | None, claimed: Outcome) -> Outcome:
-    """How the release ended, as the route tells it; what the caller claims only where the route cannot know."""
-    if route is not None and route.rolled_back(release.release_id):
+def _outcome(release: Release, route: Route | None, told: Mapping[Event, TimelineEntry], claimed: Outcome) -> Outcome:
+    """How the release ended, as the route tells it; what the caller claims only where the route cannot know.
+
+    Its entries are asked beside it: a later release of the same content takes the quarantine over, or lifts it.
+    """
+    name = release.release_id
+    if Event.ROLLED_BACK in told or (route is not None and route.rolled_back(name)):
         return Outcome.ROLLED_BACK
-    promoted_now = (
-        route is not None
-        and route.release_id == release.release_id
-        and route.stable == release.candidate
-        and route.phase is not Phase.CANARY
-    )
-    if promoted_now or (route is not None and release.state == "watch"):
+    stable = route is not None and (route.release_id, route.stable) == (name, release.candidate)
+    if Event.PROMOTED in told or stable or (route is not None and release.state == "watch"):
         return Outcome.PROMOTED
     # Nobody but the route can say that a version was promoted or rolled back.
     return Outcome.FAILED if claimed in (Outcome.PROMOTED, Outcome.ROLLED_BACK) else claimed
 
 
-def _why(release: Release, releases: ReleaseStore, outcome: Outcome, claimed: Outcome, reason: str) -> str:
+def _why(told: Mapping[Event, TimelineEntry], outcome: Outcome, claimed: Outcome, reason: str) -> str:
     """Why it ended so: a rollback has said so itself; else what the caller says, with what the route says otherwise."""
-    if outcome is Outcome.ROLLED_BACK:
-        told = [e for e in releases.timeline(release.release_id) if e.event is Event.ROLLED_BACK]
-        if told:
-            return str(told[-1].detail.get("reason", ""))
+    if outcome is Outcome.ROLLED_BACK and Event.ROLLED_BACK in told:
+        return str(told[Event.ROLLED_BACK].detail.get("reason", ""))
     return reason if outcome is claimed or not reason else f"{reason} (found {outcome} on the route)"
 
 

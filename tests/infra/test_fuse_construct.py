@@ -6,30 +6,100 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
 from aws_cdk import aws_sns as sns
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from infra.constructs.dashboard import PromptDashboard
 from infra.constructs.fuse import Fuse, expression
 from promptlane.domain import fuse
 from promptlane.domain.names import Track, parse_alarm_arn
-from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy, WatchPolicy
+from promptlane.domain.plan import at_synth
+from promptlane.domain.policy import FusePolicy, Policy, RequestPolicy, Reviewer, ReviewPolicy, WatchPolicy
+from tests.infra.alone import alone, made, topic
+from tests.infra.synthesized import Json
 
 POLICY = Policy(review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)))
+UNLIKE = FusePolicy(error=0.11, refusal=0.16, shielded=0.55, outage=0.45, sigmas=7.5, min_requests=25, periods=4)
+"""Each value unlike every other."""
 
 
 @pytest.fixture(scope="module")
 def template() -> assertions.Template:
     stack = cdk.Stack(cdk.App(), "Observability")
-    topic = sns.Topic(stack, "Topic")
-    made = Fuse(stack, "Fuse", deployment="lane", prompt="support", policy=POLICY, topic=topic, resolution=60)
-    PromptDashboard(stack, "Seen", deployment="lane", prompt="support", policy=POLICY, fuse=made, resolution=60)
+    told = sns.Topic(stack, "Topic")
+    Fuse(stack, "Fuse", deployment="lane", prompt="support", policy=POLICY, topic=told, resolution=60)
     return assertions.Template.from_stack(stack)
 
 
 def alarms(template: assertions.Template) -> dict[str, dict[str, object]]:
     found = template.find_resources("AWS::CloudWatch::Alarm")
     return {r["Properties"]["AlarmName"]: r["Properties"] for r in found.values()}
+
+
+def reads(id: str, metric: str, track: str, statistic: str) -> Json:
+    dimensions = [{"Name": "Prompt", "Value": "support"}, {"Name": "Track", "Value": track}]
+    read = {"Namespace": "Promptlane", "MetricName": metric, "Dimensions": dimensions}
+    return {"Id": id, "MetricStat": {"Metric": read, "Period": 10, "Stat": statistic}, "ReturnData": False}
+
+
+def alarm(name: str, threshold: float, rule: str, says: str, trial: str, control: str | None) -> tuple[str, Json]:
+    """Everything of an alarm; `trial` is the metric of its own track, `control` "<track>/<metric>" of the other."""
+    track, metric = name.split("/")
+    metrics = [{"Id": "expr_1", "Expression": rule, "Label": f"{track} {metric}", "ReturnData": True}]
+    metrics += [reads("y1", trial, track, "Sum"), reads("n1", trial, track, "SampleCount")]
+    if control:
+        compared, counted = control.split("/")
+        metrics += [reads("y0", counted, compared, "Sum"), reads("n0", counted, compared, "SampleCount")]
+    acts = {"AlarmActions": ["arn:aws:sns:eu-west-1:111122223333:notices"]} if "rolls" in says else {}
+    return name, {
+        "AlarmName": f"lane/support/{name}",
+        "AlarmDescription": f"support: {trial} on {track} at least {threshold:.0%} {says}.",
+        "Metrics": metrics,
+        "Threshold": threshold,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "EvaluationPeriods": 4,
+        "DatapointsToAlarm": 4,
+        "TreatMissingData": "notBreaching",
+        **acts,
+    }
+
+
+def test_an_alarm_reads_what_clients_send_of_its_prompt_and_tracks_and_of_nothing_else() -> None:
+    stack = alone()
+    policy = Policy(review=POLICY.review, fuse=UNLIKE)
+    fused = Fuse(stack, "Fuse", deployment="lane", prompt="support", policy=policy, topic=topic(stack), resolution=10)
+    gap, rate = "(y1 / n1 - y0 / n0)", "((y0 + 1) / (n0 + 2))"
+    both = "n1 >= 25 && n0 >= 25"
+    excess = f"IF({both} && {gap} > 0 && {gap} * {gap} > 56.25 * {rate} * (1 - {rate}) / n1, {gap}, 0)"
+    spared = f"IF({both} && y0 / n0 < 0.11, y1 / n1, 0)"
+    often = "in 4 periods of 10 s with 25 requests or more"
+    acts, waits = f"{often}: rolls the release back", f"{often}: nothing starts or is promoted meanwhile"
+    resources = made(stack)
+    assert {name: resources[stack_id(made_alarm)]["Properties"] for name, made_alarm in fused.alarms.items()} == dict([
+        alarm("canary/Error", 0.11, excess, f"above that of stable {acts}", "Error", "stable/Error"),
+        alarm("canary/Refusal", 0.16, excess, f"above that of stable {acts}", "Refusal", "stable/Refusal"),
+        alarm("canary/Shielded", 0.55, spared, f"of requests {acts}", "Shielded", "stable/Error"),
+        alarm("stable/Error", 0.11, excess, f"above that of holdback {acts}", "Error", "holdback/Error"),
+        alarm("stable/Refusal", 0.16, excess, f"above that of holdback {acts}", "Refusal", "holdback/Refusal"),
+        alarm("stable/Outage", 0.45, "IF(n1 >= 25, y1 / n1, 0)", f"of requests {waits}", "Error", None),
+    ])  # fmt: skip
+    assert fused.monthly_usd == fuse.monthly_usd(policy, 10)
+
+
+def stack_id(construct: cdk.Resource) -> str:
+    """The logical id of a resource, without its hash."""
+    return construct.node.path.removeprefix("Alone/").replace("/", "")
+
+
+@pytest.mark.parametrize(("per_minute", "level"), [(10_000.0, "info"), (0.01, "warning")])
+def test_synth_says_whether_a_good_release_finishes_with_the_traffic_there_is(per_minute: float, level: str) -> None:
+    stack = alone()
+    policy = Policy(review=POLICY.review, request=RequestPolicy(per_minute=per_minute))
+    Fuse(stack, "Fuse", deployment="lane", prompt="support", policy=policy, topic=topic(stack), resolution=60)
+    notes, anything = assertions.Annotations.from_stack(stack), assertions.Match.any_value()
+    found = {"info": notes.find_info("*", anything), "warning": notes.find_warning("*", anything)}
+    (said,) = found.pop(level)
+    assert list(found.values()) == [[]]
+    assert str(said.entry.data) == f"support: {at_synth(policy)[1]} [ack: promptlane:plan-support]"
 
 
 def test_prompt_track_and_metric_can_be_read_back_from_every_alarm(template: assertions.Template) -> None:
@@ -42,21 +112,6 @@ def test_prompt_track_and_metric_can_be_read_back_from_every_alarm(template: ass
 def test_the_alarms_that_roll_back_tell_the_topic_and_the_outage_alarm_does_not(template: assertions.Template) -> None:
     telling = {name for name, p in alarms(template).items() if p.get("AlarmActions")}
     assert set(alarms(template)) - telling == {"lane/support/stable/Outage"}
-
-
-def test_missing_data_never_trips_and_every_period_must(template: assertions.Template) -> None:
-    for properties in alarms(template).values():
-        assert properties["TreatMissingData"] == "notBreaching"
-        assert properties["DatapointsToAlarm"] == properties["EvaluationPeriods"] == POLICY.fuse.periods
-
-
-def test_the_canary_is_compared_with_stable_and_stable_with_the_holdback(template: assertions.Template) -> None:
-    def tracks(name: str) -> set[str]:
-        queries = [q["MetricStat"] for q in alarms(template)[name]["Metrics"] if "MetricStat" in q]  # type: ignore[attr-defined]
-        return {d["Value"] for q in queries for d in q["Metric"]["Dimensions"] if d["Name"] == "Track"}
-
-    assert tracks("lane/support/canary/Error") == {"canary", "stable"}
-    assert tracks("lane/support/stable/Error") == {"stable", "holdback"}
 
 
 def test_a_prompt_costs_what_the_docs_say_and_no_more(template: assertions.Template) -> None:
@@ -76,12 +131,17 @@ def test_an_unknown_resolution_is_refused() -> None:
 counts = st.integers(0, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 
 
-@given(trial=counts, control=counts)
-def test_metric_math_says_what_the_domain_says(trial: tuple[int, int], control: tuple[int, int]) -> None:
-    alarm = fuse.alarms(POLICY)[0]
-    text = expression(alarm, POLICY).replace("&&", " and ")
+@given(trial=counts, control=counts, policy=st.sampled_from([POLICY.fuse, UNLIKE]))
+@example(trial=(25, 25), control=(25, 0), policy=UNLIKE)
+@example(trial=(24, 24), control=(25, 0), policy=UNLIKE)
+@example(trial=(25, 25), control=(24, 0), policy=UNLIKE)
+def test_metric_math_says_what_the_domain_says(
+    trial: tuple[int, int], control: tuple[int, int], policy: FusePolicy
+) -> None:
+    whole = Policy(review=POLICY.review, fuse=policy)
+    text = expression(fuse.alarms(whole)[0], whole).replace("&&", " and ")
     names = {"n1": trial[0], "y1": trial[1], "n0": control[0], "y0": control[1], "IF": lambda c, a, b: a if c else b}
-    wanted = fuse.excess(POLICY.fuse, trial, control)
+    wanted = fuse.excess(policy, trial, control)
     try:
         found = eval(text, {}, names)
     except ZeroDivisionError:  # CloudWatch has no value then, which does not breach
@@ -94,10 +154,3 @@ def test_without_a_holdback_stable_is_judged_by_its_own_rate() -> None:
     stable = [a for a in fuse.alarms(bare) if a.track is Track.STABLE]
     assert all(a.control is None for a in stable)
     assert fuse.monthly_usd(bare, 60) < fuse.monthly_usd(POLICY, 60)
-
-
-def test_the_dashboard_shows_weight_evidence_rates_versions_and_alarms(template: assertions.Template) -> None:
-    [dashboard] = template.find_resources("AWS::CloudWatch::Dashboard").values()
-    body = str(dashboard["Properties"]["DashboardBody"])
-    for wanted in ("Share of the version on trial", "Evidence", "Requests by version", "Error: rate by track", "Fuse"):
-        assert wanted in body

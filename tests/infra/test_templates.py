@@ -104,10 +104,6 @@ def test_every_function_is_arm_traced_logged_for_a_while_and_has_its_own_role(sy
     assert len(roles) == len(synthesized.verbs()) >= 18
 
 
-def test_rollbacks_have_reserved_concurrency(synthesized: Synthesized) -> None:
-    assert synthesized.function("roll_back")[2]["ReservedConcurrentExecutions"] == 5
-
-
 def test_an_alarm_that_no_rollback_took_ends_where_somebody_is_told(synthesized: Synthesized) -> None:
     _, _, subscription = synthesized.one("AWS::SNS::Subscription", "/RollBack/")
     assert subscription["Protocol"] == "lambda"

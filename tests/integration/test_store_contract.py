@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from local.running import EmbeddedAws
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
-from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
+from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from promptlane.domain.names import Event, Outcome
 from promptlane.domain.ports import ReleaseStore, RouteStore
 from promptlane.domain.prompt import VersionRef
@@ -195,3 +196,114 @@ def test_releases_are_listed_in_the_order_of_versions_and_attempts(releases: Rel
 def test_the_first_sight_of_an_enrolment_is_kept(releases: ReleaseStore) -> None:
     assert releases.enrolled_since(ID, 5.5) == 5.5
     assert releases.enrolled_since(ID, 9.5) == 5.5
+
+
+class TestOddCalls:
+    """What nobody should call, and somebody will: refused alike by the stores in memory and by DynamoDB's."""
+
+    @pytest.mark.parametrize("prompt", ["", None, "x" * 2049])
+    def test_a_prompt_that_cannot_be_a_key(self, routes: RouteStore, prompt: Any) -> None:
+        with pytest.raises(InvalidInput):
+            routes.get(prompt)
+        route = first_route(prompt=prompt, prompt_id=ID, candidate=ref(1), release_id=f"{ID}-1-1", now=1.0, by="x")
+        with pytest.raises(InvalidInput):
+            routes.put(route, expected=None)
+
+    @pytest.mark.parametrize(
+        "name", ["", None, "support", f"{ID}-1", f"{ID}-0-1", f"{ID}-1-1 ", f"{ID}-1-1\n", f"{ID}-100000-1"]
+    )
+    def test_a_name_that_is_no_release_id(self, releases: ReleaseStore, name: Any) -> None:
+        for ask in (releases.find, releases.get):
+            with pytest.raises(InvalidInput, match="release id"):
+                ask(name)
+        with pytest.raises(InvalidInput, match="release id"):
+            releases.start(replace(release(), release_id=name), entry(f"{ID}-1-1", "started"))
+
+    @pytest.mark.parametrize("nothing", ["", None, "ABSENT0000"])
+    def test_a_prompt_that_is_not_there_has_nothing(self, releases: ReleaseStore, nothing: Any) -> None:
+        assert releases.of_prompt(nothing) == []
+        assert releases.waiting(nothing) == []
+        assert releases.holder(nothing) is None
+        assert releases.timeline(f"{nothing}-1-1") == []
+        assert releases.head(f"{nothing}-1-1") is None
+        releases.unlock(nothing, f"{ID}-1-1")
+        releases.stop_waiting(nothing, 1)
+
+    @pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf])
+    def test_a_time_that_is_no_number(self, routes: RouteStore, releases: ReleaseStore, at: float) -> None:
+        route = first_route(prompt="support", prompt_id=ID, candidate=ref(1), release_id=f"{ID}-1-1", now=1.0, by="x")
+        with pytest.raises(InvalidInput, match="cannot be stored"):
+            routes.put(replace(route, phase_since=at), expected=None)
+        assert routes.get("support") is None
+        with pytest.raises(InvalidInput, match="cannot be stored"):
+            releases.start(replace(release(), started_at=at), entry(f"{ID}-1-1", "started"))
+        assert releases.holder(ID) is None
+
+    def test_half_a_character(self, routes: RouteStore, releases: ReleaseStore) -> None:
+        route = first_route(prompt="support", prompt_id=ID, candidate=ref(1), release_id=f"{ID}-1-1", now=1.0, by="x")
+        with pytest.raises(InvalidInput, match="surrogate"):
+            routes.put(replace(route, salt="\ud83d"), expected=None)
+        with pytest.raises(InvalidInput, match="surrogate"):
+            releases.start(replace(release(), reason="\ud83d"), entry(f"{ID}-1-1", "started"))
+        assert releases.of_prompt(ID) == []
+
+    def test_more_than_an_item_holds(self, routes: RouteStore, releases: ReleaseStore) -> None:
+        name, much = f"{ID}-1-1", "x" * (401 * 1024)
+        route = first_route(prompt="support", prompt_id=ID, candidate=ref(1), release_id=name, now=1.0, by="x")
+        with pytest.raises(InvalidInput):
+            routes.put(replace(route, salt=much), expected=None)
+        with pytest.raises(InvalidInput):
+            releases.start(release(), entry(name, "started", text=much))
+        assert (releases.of_prompt(ID), releases.holder(ID), releases.timeline(name)) == ([], None, [])
+        releases.start(release(), entry(name, "started"))
+        with pytest.raises(InvalidInput):
+            releases.update(replace(releases.get(name), reason=much), entry(name, "tested"))
+        with pytest.raises(InvalidInput):
+            releases.append(entry(name, "long", text=much))
+        with pytest.raises(InvalidInput):
+            releases.append(entry(name, "k" * 1024))
+        assert [e.id for e in releases.timeline(name)] == [f"{name}/started"]
+
+    def test_an_entry_that_is_there_already_keeps_the_whole_write_out(self, releases: ReleaseStore) -> None:
+        name = f"{ID}-1-1"
+        releases.start(release(), entry(name, "started"))
+        read = releases.get(name)
+        with pytest.raises(Conflict):
+            releases.update(replace(read, state="review"), entry(name, "asked"), entry(name, "started"))
+        assert releases.get(name) == read
+        assert [e.id for e in releases.timeline(name)] == [f"{name}/started"]
+
+    def test_a_start_whose_entry_is_there_already_takes_no_lock(self, releases: ReleaseStore) -> None:
+        name = f"{ID}-2-1"
+        releases.append(entry(name, "started"))
+        with pytest.raises(AlreadyExists):
+            releases.start(release(2), entry(name, "started"))
+        with pytest.raises(AlreadyExists):
+            releases.record_ended(replace(release(2), state="ended"), entry(name, "started"))
+        assert (releases.holder(ID), releases.of_prompt(ID)) == (None, [])
+
+    def test_one_write_appends_an_entry_once_and_to_one_timeline(self, releases: ReleaseStore) -> None:
+        name = f"{ID}-1-1"
+        releases.start(release(), entry(name, "started"))
+        read = releases.get(name)
+        for entries in ([entry(name, "a"), entry(name, "a")], [entry(name, "a"), entry(f"{ID}-2-1", "b")]):
+            with pytest.raises(InvalidInput):
+                releases.update(replace(read, state="review"), *entries)
+        with pytest.raises(InvalidInput):
+            releases.update(replace(read, state="review"), *(entry(name, f"e{i}") for i in range(50)))
+        assert releases.get(name) == read
+        assert len(releases.timeline(name)) == 1
+
+    def test_a_record_that_is_not_there_is_not_updated(self, releases: ReleaseStore) -> None:
+        with pytest.raises(Conflict):
+            releases.update(release(7), entry(f"{ID}-7-1", "tested"))
+        assert (releases.of_prompt(ID), releases.timeline(f"{ID}-7-1")) == ([], [])
+
+    def test_a_lock_without_a_record_still_locks(self, releases: ReleaseStore) -> None:
+        """Half-written by hand: nothing starts beside it, and only its own name frees it."""
+        releases.start(release(1), entry(f"{ID}-1-1", "started"))
+        with pytest.raises(Conflict):
+            releases.start(release(2), entry(f"{ID}-2-1", "started"))
+        assert releases.timeline(f"{ID}-2-1") == []
+        releases.unlock(ID, "")
+        assert releases.holder(ID) == f"{ID}-1-1"

@@ -68,9 +68,9 @@ def drawn(paths: Iterable[Path], seed: int, each: int | None) -> list[Mutation]:
     return sorted(taken, key=lambda mutation: (mutation.file, mutation.line))
 
 
-def equivalent() -> dict[tuple[str, str, str], str]:
+def equivalent() -> dict[tuple[str, str, str, str], str]:
     """Changes that change nothing, each with its reason: reviewed like code."""
-    return {(e["file"], e["place"], e["mutation"]): e["reason"] for e in json.loads(EQUIVALENT.read_text())}
+    return {(e["file"], e["place"], e["code"], e["mutation"]): e["reason"] for e in json.loads(EQUIVALENT.read_text())}
 
 
 def table(results: list[Result], skipped: list[Mutation]) -> list[str]:
@@ -121,7 +121,7 @@ def main() -> int:
     killed = sum(r.killed for r in results)
     score = killed / max(1, len(results))
     survivors = [
-        {"file": m.file, "line": m.line, "place": m.place, "mutation": m.text}
+        {"file": m.file, "line": m.line, "place": m.place, "code": m.code, "mutation": m.text}
         for m in sorted((r.mutation for r in results if not r.killed), key=lambda m: (m.file, m.line))
     ]
     folders = {

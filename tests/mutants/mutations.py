@@ -1,7 +1,7 @@
 """The single changes that can be made to a module: mutmut's operators, and a few for what they leave alone.
 
-Words for people (strings with a blank in them), docstrings, annotations, imports, decorators and calls of a log are
-not changed.
+Words for people (strings with a blank in them), docstrings, annotations, Protocols, imports, decorators, calls of a log
+and what only asserts (`assert`, `zip(strict=True)`) are not changed.
 """
 
 from __future__ import annotations
@@ -22,23 +22,29 @@ NEVER_CALLED = {"len", "isinstance", "cast", "TypeVar", "getLogger", "Logger", "
 DOCSTRING = m.SimpleStatementLine(body=[m.Expr(m.SimpleString())])
 LOGGED = m.SimpleStatementLine(body=[m.Expr(m.Call(func=m.Attribute(value=m.Name("log"))))])
 TYPING_ONLY = m.If(test=m.Name("TYPE_CHECKING") | m.Attribute(attr=m.Name("TYPE_CHECKING")))
-NAMES_ALL = m.Assign(targets=[m.AssignTarget(target=m.Name("__all__"))])
+NAMES_ALL = m.Assign(targets=[m.AssignTarget(target=m.Name("__all__") | m.Name("TYPE_CHECKING"))])
 TYPE_NAMED = m.Assign(
     targets=[m.AssignTarget(target=m.Name(value=m.MatchRegex("_?[A-Z][a-z]\\w*|[A-Z]")))],
-    value=m.Name() | m.Subscript() | m.BinaryOperation(operator=m.BitOr()),
+    value=m.Name() | m.Subscript() | m.BinaryOperation(operator=m.BitOr()) | m.Call(func=m.Name("TypeVar")),
 )
-EXEMPT = (TYPING_ONLY, NAMES_ALL, TYPE_NAMED, DOCSTRING, LOGGED)
+PROTOCOL = m.ClassDef(bases=[m.ZeroOrMore(), m.Arg(value=m.Name("Protocol")), m.ZeroOrMore()])
+STRICT = m.Arg(keyword=m.Name("strict"))
+EXEMPT = (TYPING_ONLY, PROTOCOL, NAMES_ALL, TYPE_NAMED, DOCSTRING, LOGGED, STRICT)
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change: `before` stands on lines `first` to `last` of `file`, inside `place`, and becomes `after`."""
+    """One change: `before` stands in the statement on lines `first` to `last`, and becomes `after`.
+
+    `place` is the function or class around it, `code` the text of its line.
+    """
 
     file: str
     line: int
     first: int
     last: int
     place: str
+    code: str
     before: str
     after: str
     source: Callable[[], str]
@@ -49,9 +55,9 @@ class Mutation:
         return f"{self.before} -> {self.after}"
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str, str]:
         """What the same change is called after lines have moved."""
-        return self.file, self.place, self.text
+        return self.file, self.place, self.code, self.text
 
 
 def negated(node: cst.If) -> Iterator[cst.If]:
@@ -93,6 +99,8 @@ def other_name(node: cst.BaseString) -> Iterator[cst.SimpleString]:
 def arguments(node: cst.Call) -> Iterator[cst.Call]:
     """Each argument as None, and keywords left out: a missing positional one is noticed by any call."""
     for i, arg in enumerate(node.args):
+        if m.matches(arg, STRICT):
+            continue
         if arg.star == "" and not m.matches(arg.value, m.Name("None")):
             yield node.with_changes(
                 args=[*node.args[:i], arg.with_changes(value=cst.Name("None")), *node.args[i + 1 :]]
@@ -116,14 +124,31 @@ OPERATORS: list[tuple[type, Callable[..., Iterable[cst.CSTNode]]]] = [
 ]
 
 
+def shortened(before: str, after: str, beside: int = 2) -> tuple[str, str]:
+    """Both without the many words that they share, but for a few on either side of the difference."""
+    old, new = before.split(), after.split()
+    same = [a == b for a, b in zip(old, new, strict=False)]
+    start = max(0, [*same, False].index(False) - beside)
+    back = [a == b for a, b in zip(reversed(old), reversed(new), strict=False)]
+    end = max(0, [*back, False].index(False) - beside)
+    end = min(end, len(old) - start, len(new) - start)
+
+    def cut(words: list[str]) -> str:
+        kept = words[start : len(words) - end]
+        return " ".join([*(["…"] if start else []), *kept, *(["…"] if end else [])])
+
+    return cut(old), cut(new)
+
+
 class _Finder(cst.CSTVisitor):
     METADATA_DEPENDENCIES = (PositionProvider,)
 
     def __init__(self, file: str, module: cst.Module) -> None:
         self.file, self.module = file, module
+        self.lines = module.code.splitlines()
         self.found: list[Mutation] = []
-        self.places: list[str] = []
-        self.statements: list[CodeRange] = []
+        self.places: list[cst.FunctionDef | cst.ClassDef] = []
+        self.statements: list[cst.SimpleStatementLine] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         if isinstance(node, LEFT_ALONE) or any(m.matches(node, kind) for kind in EXEMPT):
@@ -131,9 +156,9 @@ class _Finder(cst.CSTVisitor):
         if isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value in NEVER_CALLED:
             return False
         if isinstance(node, cst.FunctionDef | cst.ClassDef):
-            self.places.append(node.name.value)
+            self.places.append(node)
         if isinstance(node, cst.SimpleStatementLine):
-            self.statements.append(self.get_metadata(PositionProvider, node))
+            self.statements.append(node)
         for kind, operator in OPERATORS:
             if isinstance(node, kind) and not self._is_ellipsis(node):
                 for changed in operator(node):
@@ -141,9 +166,9 @@ class _Finder(cst.CSTVisitor):
         return True
 
     def on_leave(self, original_node: cst.CSTNode) -> None:
-        if isinstance(original_node, cst.FunctionDef | cst.ClassDef):
+        if self.places and self.places[-1] is original_node:
             self.places.pop()
-        if isinstance(original_node, cst.SimpleStatementLine) and self.statements:
+        if self.statements and self.statements[-1] is original_node:
             self.statements.pop()
 
     @staticmethod
@@ -157,20 +182,26 @@ class _Finder(cst.CSTVisitor):
             before, after = f"if {before}", f"if {after}"
         if before == after:
             return
-        here = self.get_metadata(PositionProvider, node).start.line
-        whole = self.statements[-1] if self.statements else None
+        before, after = shortened(before, after)
+        here = self._range(node).start.line
+        whole = self._range(self.statements[-1]) if self.statements else None
         self.found.append(
             Mutation(
                 file=self.file,
                 line=here,
                 first=whole.start.line if whole else here,
                 last=whole.end.line if whole else here,
-                place=".".join(self.places),
+                place=".".join(place.name.value for place in self.places),
+                code=self.lines[here - 1].strip(),
                 before=before,
                 after=after,
                 source=partial(self._source, node, changed),
             )
         )
+
+    def _range(self, node: cst.CSTNode) -> CodeRange:
+        found: CodeRange = self.get_metadata(PositionProvider, node)
+        return found
 
     def _source(self, node: cst.CSTNode, changed: cst.CSTNode) -> str:
         replaced = self.module.deep_replace(node, changed)

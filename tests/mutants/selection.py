@@ -118,10 +118,14 @@ class Selection:
     def _importers(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)
         for file in self.lines:
+            package = file.split("/")[:-1]
             for node in ast.walk(ast.parse((self.root / file).read_text())):
-                if isinstance(node, ast.ImportFrom) and node.module:
-                    for target in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-                        found[target.replace(".", "/") + ".py"].add(file)
+                if not isinstance(node, ast.ImportFrom):
+                    continue
+                above = package[: len(package) - node.level + 1] if node.level else []
+                start = "/".join([*above, *(node.module or "").split(".")]).strip("/")
+                for target in (start, *(f"{start}/{alias.name}" for alias in node.names)):
+                    found[f"{target}.py"].add(file)
         return found
 
 
@@ -129,7 +133,7 @@ def settings() -> dict[str, str]:
     """The environment of every run: small examples, always the same."""
     return {
         "PROMPTLANE_LIFECYCLE_STEPS": LIFECYCLE_STEPS,
-        "HYPOTHESIS_PROFILE": "same",
+        "HYPOTHESIS_PROFILE": "mutants",
         "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
         "PYTHONHASHSEED": "0",
     }

@@ -184,7 +184,7 @@ def report(answer: Any, n: int = 60, *, stable: bool = True) -> dict[str, Any]:
     cases, policy = suite(n, metadata={"tags": ["<b>tag</b>"]}), Policy()
     new, old = target("<script>new</script>"), target("old") if stable else None
     made = Bench(candidate=new, stable=old, model=ScriptedModel(answer), concurrency=2)
-    collector = Collector(repeats=1, absolute=old is None)
+    collector = Collector((case.id for case in cases.cases), repeats=1, absolute=old is None)
     for run in run_cases(cases.cases, made):
         collector.add(run.case, json.loads(json.dumps(record_of(run))))
     heading = Heading(

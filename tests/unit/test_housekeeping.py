@@ -102,14 +102,14 @@ class House:
     def __init__(self, versions: int, *, keep: int = 4, quota: int = 10) -> None:
         self.shelf, self.archive, self.notices = Shelf(), Archive(), FakeNotices()
         self.routes, self.releases, self.copies = InMemoryRoutes(), InMemoryReleases(), Copies()
-        self.now = 1000.0
+        self.now, self.logged = 1000.0, list[str]()
         for number in range(1, versions + 1):
             draft = PromptDraft(NAME, "m", ("name",), template=f"{number} {{{{name}}}}")
             self.shelf.publish(draft, prompt_id=ID, at=float(number))
         self.housekeeping = Housekeeping(
             prompts=self.shelf, enrolments=FakeEnrolments({NAME: POLICY}), routes=self.routes, releases=self.releases,
             archive=self.archive, copies=self.copies, notices=self.notices, clock=lambda: self.now, keep=keep,
-            quota=quota, log=lambda text: None,
+            quota=quota, log=self.logged.append,
         )  # fmt: skip
 
     def ref(self, version: int) -> Any:
@@ -313,8 +313,8 @@ def test_one_that_came_into_use_meanwhile_stays() -> None:
         return original(key)
 
     house.archive.get = promoted_while_reading  # type: ignore[method-assign]
-    house.run()
 
+    assert house.run().deleted == [f"{NAME} {n}" for n in (2, 3, 4)]
     assert house.left == [1, 5, 6]
 
 
@@ -478,3 +478,145 @@ def test_a_release_that_ended_protects_nothing() -> None:
     house.run()
 
     assert house.left == [5, 6]
+
+
+# What keeps a version from being deleted, and what fails
+
+
+def stays(house: House, number: int) -> None:
+    """The version is not deleted, the next one is, nothing counts as failed, and the log says which."""
+    done = house.run()
+
+    assert (number in house.left, number + 1 in house.left) == (True, False)
+    assert f"{NAME} {number}" not in done.deleted
+    assert done.failed == []
+    [line] = house.logged
+    assert archive_key(ID, number) in line
+
+
+def test_a_version_whose_archived_copy_cannot_be_found_stays() -> None:
+    house = House(6, keep=2)
+    house.serve(6)
+    house.archive.keys = lambda prefix: [archive_key(ID, 1)]  # type: ignore[method-assign]
+
+    stays(house, 1)
+
+
+def test_a_version_whose_archived_copy_is_of_another_content_stays() -> None:
+    house = House(6, keep=2)
+    house.serve(6)
+    house.archive.put(archive_key(ID, 1), archived(house.shelf.version(ID, 2)))
+
+    stays(house, 1)
+
+
+def test_a_version_that_cannot_be_read_is_neither_archived_nor_deleted_and_hinders_no_other() -> None:
+    house = House(6, keep=2)
+    house.serve(6)
+    house.archive.put(archive_key(ID, 1), archived(house.shelf.version(ID, 1)))
+    version = house.shelf.version
+
+    def unreadable(prompt_id: str, number: int) -> PromptVersion:
+        if number in (1, 2):
+            raise Unavailable("throttled")
+        return version(prompt_id, number)
+
+    house.shelf.version = unreadable  # type: ignore[method-assign]
+
+    done = house.run()
+
+    assert done.failed == [f"{NAME} 1: throttled", f"{NAME} 2: throttled"]
+    assert done.archived == [f"{NAME} {n}" for n in (3, 4, 5, 6)]
+    assert (house.left, done.deleted) == ([1, 2, 5, 6], [f"{NAME} 3", f"{NAME} 4"])
+
+
+def test_everything_that_failed_is_told_in_one_email_and_logged() -> None:
+    house = House(2)
+
+    def unreadable(prompt_id: str, number: int) -> PromptVersion:
+        raise Unavailable(f"throttled at {number}")
+
+    house.shelf.version = unreadable  # type: ignore[method-assign]
+    house.run()
+
+    [(subject, body)] = house.notices.sent
+    assert subject == "[Promptlane] housekeeping: 2 failed"
+    assert body.splitlines()[1:4] == [f"  {NAME} 1: throttled at 1", f"  {NAME} 2: throttled at 2", ""]
+    assert "It tries again tomorrow." in body
+    assert [f"{NAME} {n}: throttled at {n}" in line for n, line in enumerate(house.logged, 1)] == [True, True]
+
+
+def test_a_warning_that_cannot_be_sent_is_told_as_failed() -> None:
+    house = House(9, keep=9)
+    publish, tried = house.notices.publish, []
+
+    def once(subject: str, body: str) -> None:
+        tried.append(subject)
+        if len(tried) == 1:
+            raise Unavailable("no mail")
+        publish(subject, body)
+
+    house.notices.publish = once  # type: ignore[method-assign]
+
+    done = house.run()
+
+    assert (done.nearly_full, done.failed) == ([NAME], [f"{NAME}: no mail"])
+    assert tried == [f"[Promptlane] {NAME}: 9 of 10 versions", "[Promptlane] housekeeping: 1 failed"]
+
+
+def test_the_warning_counts_what_is_left_and_says_why_it_stays() -> None:
+    house = House(11, keep=9)
+    house.serve(11, previous=house.ref(10))
+
+    done = house.run()
+
+    assert (done.deleted, done.nearly_full) == ([f"{NAME} 1", f"{NAME} 2"], [NAME])
+    [(subject, body)] = house.notices.sent
+    assert subject == f"[Promptlane] {NAME}: 9 of 10 versions"
+    assert body.startswith(f"Prompt {NAME} has 9 of 10 versions.")
+    assert "\n  version 10: previous\n  version 11: stable\n" in body
+
+
+def test_a_prompt_that_is_gone_or_fails_keeps_the_others_from_nothing() -> None:
+    house = House(6, keep=2)
+    house.serve(6)
+    house.housekeeping = replace(
+        house.housekeeping, enrolments=FakeEnrolments(dict.fromkeys(("absent", "broken", NAME), POLICY))
+    )
+    find = house.shelf.find
+
+    def failing(prompt: str) -> tuple[str, str] | None:
+        if prompt == "broken":
+            raise Unavailable("throttled")
+        return find(prompt)
+
+    house.shelf.find = failing  # type: ignore[method-assign]
+
+    done = house.run()
+
+    assert (done.failed, house.left) == (["broken: throttled"], [5, 6])
+
+
+def test_without_an_audit_bucket_nothing_is_copied() -> None:
+    house = House(1)
+    timeline(house, 3)
+    house.now = 5000
+    house.housekeeping = replace(house.housekeeping, copies=None)
+
+    assert house.run() == Kept(archived=[f"{NAME} 1"])
+
+
+def test_every_release_gets_its_copies_though_one_has_a_timeline_that_does_not_hold() -> None:
+    house = House(3)
+    names = [f"{ID}-{version}-1" for version in (1, 2, 3)]
+    for version, name in enumerate(names, 1):
+        entries = [TimelineEntry(f"{name}/{k}", name, 1000.0 + k, Event.CANARY_JUDGED) for k in range(version)]
+        house.releases.record_ended(Release(name, NAME, 0, "x"), *entries)
+    of = house.releases.timeline
+    house.releases.timeline = lambda name: of(name)[1:] if name == names[1] else of(name)  # type: ignore[method-assign]
+    house.now = 5000
+
+    done = house.run()
+
+    assert done.copied == [f"{names[0]} 1", *(f"{names[2]} {seq}" for seq in (1, 2, 3))]
+    assert [failure.split(":")[0] for failure in done.failed] == [f"release {names[1]}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from local.gaps import insights_language
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.invocation import read_record, variables_in
+from promptlane.domain.invocation import LOGGED, Invocation, answer_of, read_record, sent_of, variables_in
 from promptlane.domain.queries import SAVED, calls_of, quoted, records_of
 from promptlane.domain.refusal import is_refusal
 from tests.unit.investigation_case import SORRY, T0, TEMPLATE, record
@@ -132,3 +133,183 @@ def test_hostile_names_cannot_leave_their_expression(value: str) -> None:
 def test_saved_queries_have_names_of_their_own() -> None:
     assert len({q.name for q in SAVED}) == len(SAVED)
     assert all("ModelInvocationLog" in q.text and q.about for q in SAVED)
+
+
+# Each kind of record, with all that it holds
+
+
+def stream(*texts: str, stop: str = "end_turn") -> list[dict[str, Any]]:
+    deltas = [{"contentBlockDelta": {"delta": {"text": text}}} for text in texts]
+    return [
+        {"messageStart": {"role": "assistant"}},
+        *deltas,
+        {"contentBlockDelta": {"delta": {"toolUse": {"input": "{}"}}}},
+        {"contentBlockDelta": None},
+        {"messageStop": {"stopReason": stop}},
+        {"metadata": {"usage": {"outputTokens": 9}}},
+    ]
+
+
+WHOLE = Invocation(
+    at=T0,
+    request_id=f"r3-{T0:.0f}",
+    operation="Converse",
+    model="amazon.nova-lite-v1:0",
+    caller="arn:aws:sts::111122223333:assumed-role/App/i-1",
+    prompt="support-assistant",
+    version="3",
+    track="stable",
+    release_id="PROMPT0001-3-1",
+    sent="You help customers. Decline what is not about orders.\nQuestion: Where?\nAnswer:",
+    answer="Here.",
+    stop_reason="end_turn",
+    has_text=True,
+    input_tokens=20,
+    output_tokens=9,
+)
+NAMELESS = replace(WHOLE, prompt="", version="", track="", release_id="")
+KINDS = {
+    "Converse": ({}, WHOLE),
+    "ConverseStream": (
+        {"operation": "ConverseStream", "output": {"outputTokenCount": 7, "outputBodyJson": stream("He", "re", ".")}},
+        replace(WHOLE, operation="ConverseStream", output_tokens=7),
+    ),
+    "a stream without an end": (
+        {"output": {"outputBodyJson": [*stream("Here.")[:3], "odd"]}},
+        replace(WHOLE, stop_reason="", output_tokens=0),
+    ),
+    "InvokeModel": (
+        {"operation": "InvokeModel", "requestMetadata": None, "identity": {}, "requestId": None,
+         "input": {"inputTokenCount": 4.0, "inputBodyJson": {"prompt": "Where?"}},
+         "output": {"outputTokenCount": True, "outputBodyJson": {"completion": "Here."}}},
+        replace(NAMELESS, operation="InvokeModel", caller="", request_id="", sent="", answer="", stop_reason="",
+                input_tokens=4, output_tokens=0),
+    ),
+    "truncated": (
+        {"output": {"outputTokenCount": 9, "outputBodyJson": {
+            "output": {"message": {"content": [{"text": "He"}, {"toolUse": {}}, "odd", {"text": "re."}]}},
+            "stopReason": "max_tokens"}}},
+        replace(WHOLE, answer="He\nre.", stop_reason="max_tokens", bad=frozenset({"Truncation"})),
+    ),
+    "without metadata": ({"requestMetadata": None}, NAMELESS),
+    "without texts": (
+        {"input": {"inputTokenCount": 20}, "output": {"outputTokenCount": 9}},
+        replace(WHOLE, sent="", answer="", stop_reason="", has_text=False),
+    ),
+    "a large request": (
+        {"input": {"inputTokenCount": 20, "inputBodyS3Path": "s3://large/x"}},
+        replace(WHOLE, sent="", has_text=False),
+    ),
+    "a large answer": (
+        {"output": {"outputTokenCount": 9, "outputBodyS3Path": "s3://large/x"}},
+        replace(WHOLE, answer="", stop_reason="", has_text=False),
+    ),
+    "an error": (
+        {"errorCode": "ThrottlingException", "output": None},
+        replace(WHOLE, answer="", stop_reason="", error="ThrottlingException", bad=frozenset({"Error"}),
+                output_tokens=0),
+    ),
+    "an error without a text": (
+        {"errorCode": "ThrottlingException", "output": None, "input": {"inputTokenCount": 20}},
+        replace(WHOLE, sent="", answer="", stop_reason="", error="ThrottlingException", bad=frozenset({"Error"}),
+                has_text=False, output_tokens=0),
+    ),
+    "less than its version": (
+        {"requestMetadata": {"prompt": "other"}, "operation": None, "modelId": None,
+         "timestamp": "2025-10-09T09:00:00+02:00"},
+        replace(NAMELESS, prompt="other", operation="", model=""),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_record_is_read_for_what_it_holds(kind: str) -> None:
+    changes, expected = KINDS[kind]
+
+    assert read_record(record(3, T0, "Where?", "Here.", **changes)) == expected
+
+
+@pytest.mark.parametrize("changes", [{"schemaType": "Other"}, {"timestamp": None}, {"timestamp": 1_760_000_000}])
+def test_another_schema_or_no_time_makes_no_record(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^not a model invocation record$"):
+        read_record(record(3, T0, "x", "y", **changes))
+
+
+def test_what_a_record_does_not_say_is_empty() -> None:
+    assert Invocation(T0, "r", "Converse", "m", "app") == Invocation(
+        T0, "r", "Converse", "m", "app", "", "", "", "", "", "", "", "", frozenset(), True, 0, 0
+    )
+
+
+def test_which_guard_metrics_a_record_shows() -> None:
+    assert frozenset({"Error", "Refusal", "Guardrail", "Truncation"}) == LOGGED
+
+
+def user(*content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": list(content)}
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        ({"messages": [user({"text": "First"}), {"role": "assistant", "content": [{"text": "Hm"}]},
+                       user({"text": "Then"}, {"image": {}}, {"text": "last"}), {"role": "assistant", "content": []}]},
+         "Then\nlast"),
+        ({"messages": [user({"text": "First"}), user({"toolResult": {}})]}, ""),
+        ({"messages": [user({"text": "First"}), "odd", {"content": [{"text": "nobody"}]}]}, "First"),
+        ({"messages": [{"role": "user", "content": "a plain text"}]}, ""),
+        ({"messages": [{"role": "assistant", "content": [{"text": "Hm"}]}], "promptVariables": {"a": {"text": "x"}}},
+         "x"),
+        ({"messages": "odd", "promptVariables": {"a": {"text": 7}, "b": {}, "c": {"text": "y"}}}, "7\ny"),
+        ({"promptVariables": "odd"}, ""),
+        ("odd", ""),
+        (None, ""),
+    ],
+)  # fmt: skip
+def test_what_was_sent_is_the_last_message_of_the_user(body: Any, sent: str) -> None:
+    assert sent_of(body) == sent
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        ({"output": {"message": {"content": [{"text": "a"}, {"text": "b"}]}}, "stopReason": "end_turn"},
+         ("a\nb", "end_turn")),
+        ({"output": {"message": {"content": "odd"}}, "stopReason": None}, ("", "")),
+        ({"output": "odd", "stopReason": "tool_use"}, ("", "tool_use")),
+        (stream("a", "b", stop="max_tokens"), ("ab", "max_tokens")),
+        (["odd", {"messageStop": "odd"}], ("", "")),
+        ([], ("", "")),
+        ("odd", ("", "")),
+    ],
+)  # fmt: skip
+def test_what_was_answered_is_text_and_why_it_ended(body: Any, answer: tuple[str, str]) -> None:
+    assert answer_of(body) == answer
+
+
+@pytest.mark.parametrize(
+    ("template", "rendered", "values"),
+    [
+        ("{{a}}, {{b}} and {{ c }}", "x, y and z and w", {"a": "x", "b": "y", "c": "z and w"}),
+        ("{{a}}, {{b}}", "x, y, z", {"a": "x", "b": "y, z"}),
+        ("{{a}}. Not: {{a}}!", "x. Not: y!", {"a": "x"}),
+        ("{{a}}!", "!", {"a": ""}),
+        ("{{a}}, {{b}}", ", ", {"a": "", "b": ""}),
+        ("{{a}}{{b}}", "xy", {"a": "", "b": "xy"}),
+        ("To {{a}}", "To ", {"a": ""}),
+        ("To {{a}}", "Now to x", {}),
+        ("To {{a}}", "Now. To x", {}),
+        ("To {{a}}. Bye \n", "To x. Bye", {"a": "x"}),
+        ("To {{a}}. Bye \n", "To x. Bye \n", {"a": "x"}),
+        ("To {{a}} \n", "To x", {"a": "x"}),
+        ("To {{a}} \n", "To x \n", {"a": "x"}),
+        ("To {{a}}. Bye", "To x. Bye now", {}),
+        ("To {{a}}. Bye", "To x", {}),
+        ("ab{{a}}bc", "abc", {}),
+        ("ab{{a}}bc", "abbc", {"a": ""}),
+        ("ab{{a}}bc {{b}}", "abbd", {}),
+        ("No variable", "No variable", {}),
+    ],
+)  # fmt: skip
+def test_values_are_what_stands_between_the_literal_parts(template: str, rendered: str, values: dict[str, str]) -> None:
+    assert variables_in(template, rendered) == values

@@ -109,7 +109,7 @@ def test_an_sdk_that_cannot_name_a_kind_of_data_yet_leaves_it_out() -> None:
         told = {k: v for k, v in OURS.items() if k != "audioDataDeliveryEnabled"}
         stub.add_response("put_model_invocation_logging_configuration", {}, {"loggingConfig": told})
         BedrockLogging(bedrock).write(OURS)
-    with pytest.raises(Unavailable, match="audioDataDeliveryEnabled"):  # on, it is somebody's wish
+    with pytest.raises(InvalidInput, match="audioDataDeliveryEnabled"):  # on, it is somebody's wish
         BedrockLogging(bedrock).write({**OURS, "audioDataDeliveryEnabled": True})
 
 

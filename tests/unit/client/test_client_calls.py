@@ -16,38 +16,11 @@ from promptlane.client import (
     PromptClient,
     StreamInterrupted,
 )
-from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, response_of
+from promptlane.client.testing import FakeBedrock, fake_client, response_of
 from promptlane.domain.errors import InvalidInput
+from tests.support_client import AwsError, World
 
 GUARDS = ("Error", "Refusal", "Guardrail", "Truncation", "Slow")
-
-
-class AwsError(Exception):
-    def __init__(self, code: str) -> None:
-        super().__init__(f"An error occurred ({code})")
-        self.response = {"Error": {"Code": code}}
-
-
-class World:
-    """A client in canary (stable 1, canary 2) over fakes, and one unit of either track."""
-
-    def __init__(self, replies: Any, *, variables: list[str] | None = None, **settings: Any) -> None:
-        self.routes = StaticRoutes()
-        self.routes.put("greeter", stable=1, canary=2, weight=3000, variables=variables)
-        self.bedrock = FakeBedrock(replies)
-        self.sink = ListSink()
-        self.client = fake_client(self.routes, self.bedrock, sink=self.sink, refresh=60, **settings)
-        self.canary = self.unit("canary")
-        self.stable = self.unit("stable")
-
-    def unit(self, track: str) -> str:
-        return next(u for u in (f"u{i}" for i in range(999)) if self.client.route("greeter", u).track == track)
-
-    def judge(self, metric: str, version: int) -> tuple[float, int]:
-        return self.sink.total(metric, Prompt="greeter", Version=str(version))
-
-    def fuse(self, metric: str, track: str) -> tuple[float, int]:
-        return self.sink.total(metric, Prompt="greeter", Track=track)
 
 
 def test_a_request_carries_what_aws_allows_and_the_four_names() -> None:
@@ -161,22 +134,6 @@ def test_the_breaker_sends_canary_traffic_to_stable_and_counts_it_as_shielded() 
     assert world.fuse("Shielded", "canary") == world.judge("Shielded", 2) == (7, 10)
     assert world.judge("Assigned", 2) == (10, 10)
     assert world.judge("Error", 1) == world.fuse("Error", "stable") == (0, 0)
-
-
-def test_after_the_cooldown_one_probe_closes_the_breaker_and_a_new_release_starts_closed() -> None:
-    world = World({1: "stable", 2: AwsError("ModelErrorException")}, breaker_errors=2, breaker_cooldown=0.0)
-    for _ in range(4):
-        world.client.converse("greeter", unit=world.canary)
-    assert len([c for c in world.bedrock.calls if c["modelId"].endswith(":2")]) == 4  # every call is a probe now
-    world.bedrock.replies = {1: "stable", 2: "canary"}
-    assert world.client.converse("greeter", unit=world.canary).text == "canary"
-    assert world.client._breaker._prompts == {}
-    breaker = world.client._breaker
-    breaker._cooldown = 60
-    for _ in range(2):
-        breaker.record("greeter", "R-2-1", error=True)
-    assert breaker.is_open("greeter", "R-2-1")
-    assert not breaker.is_open("greeter", "R-3-1")
 
 
 def test_variables_that_do_not_fit_fail_before_the_call_with_their_names() -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import promptlane.client
 
 ROOT = Path(__file__).parents[3]
@@ -37,6 +39,8 @@ def test_the_public_names_are_what_they_say() -> None:
     for name in promptlane.client.__all__:
         assert getattr(promptlane.client, name).__name__ == name
     assert (ROOT / "promptlane" / "py.typed").exists()
+    with pytest.raises(AttributeError, match=r"module 'promptlane.client' has no attribute 'Nothing'"):
+        promptlane.client.Nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_the_typed_face_holds_for_users() -> None:

@@ -22,15 +22,9 @@ from promptlane.domain.names import Phase
 from promptlane.domain.prompt import VersionRef
 from promptlane.domain.route import Route, salt_of
 from promptlane.domain.split import track
+from tests.support_client import eventually
 
 REFRESH = 0.05
-
-
-def eventually(condition: Any, seconds: float = 5.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def version_seen(client: PromptClient, unit: str = "u") -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import threading
 from typing import Any
 
@@ -16,38 +15,13 @@ from promptlane.client import metrics
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.decision import Decision
 from promptlane.client.emf import EmfSink
-from promptlane.client.testing import FakeBedrock, StaticRoutes, fake_client
+from promptlane.client.testing import FakeBedrock, StaticRoutes
 from promptlane.domain.outcome import of_answer
+from tests.support_client import FakeCloudWatch
 
 CANARY = Decision(
     prompt="greeter", version=7, version_arn="arn:x/P:7", track="canary", release_id="PPPPPPPPPP-7-1", phase="canary"
 )
-
-
-class FakeCloudWatch:
-    """Keeps data by (metric, dimensions, timestamp) as (sum, count); fails while `down`."""
-
-    def __init__(self) -> None:
-        self.data: dict[tuple[str, tuple[tuple[str, str], ...], int], list[float]] = {}
-        self.requests: list[list[dict[str, Any]]] = []
-        self.down = False
-
-    def client(self, service: str, *, read_timeout: float, attempts: int = 1) -> FakeCloudWatch:
-        assert service == "cloudwatch"
-        return self
-
-    def put_metric_data(self, *, Namespace: str, MetricData: list[dict[str, Any]]) -> None:  # noqa: N803
-        if self.down:
-            raise ConnectionError("no route to host")
-        assert Namespace == "Promptlane"
-        assert len(MetricData) <= 1000
-        self.requests.append(MetricData)
-        for datum in MetricData:
-            assert len(datum["Values"]) == len(datum["Counts"]) <= 150
-            dims = tuple((d["Name"], d["Value"]) for d in datum["Dimensions"])
-            kept = self.data.setdefault((datum["MetricName"], dims, datum["Timestamp"]), [0.0, 0.0])
-            kept[0] += sum(v * c for v, c in zip(datum["Values"], datum["Counts"], strict=True))
-            kept[1] += sum(datum["Counts"])
 
 
 def outcome(error: bool = False, latency: float = 120.0) -> Any:
@@ -196,35 +170,3 @@ def test_in_lambda_metrics_are_emf_and_elsewhere_they_are_put(
     elsewhere = PromptClient(routes=routes, bedrock=lambda timeout: FakeBedrock("hi"))
     assert isinstance(elsewhere._sink(), CloudWatchSink)
     elsewhere._sink().close()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_decides_refreshes_and_counts_for_itself() -> None:
-    routes = StaticRoutes()
-    routes.put("greeter", stable=1, canary=2, weight=5000)
-    cloud = FakeCloudWatch()
-    sink = sink_of(cloud)
-    client = fake_client(routes, FakeBedrock("hi"), sink=sink, refresh=0.05)  # type: ignore[arg-type]
-    client.converse("greeter", unit="parent")
-    held = client._routes._changed
-    read, write = os.pipe()
-    with held, sink._lock, client._lock:  # the worst moment to fork: the parent's threads hold every lock
-        child = os.fork()
-        if child == 0:
-            routes.put("greeter", stable=3)
-            seen = 0
-            for _ in range(2000):
-                seen = client.route("greeter", "u").version
-                if seen == 3:
-                    break
-                threading.Event().wait(0.005)
-            client.converse("greeter", unit="child")
-            sink.flush()
-            counted = sum(v[1] for k, v in cloud.data.items() if k[0] == "Assigned" and len(k[1]) == 2)
-            os.write(write, json.dumps([seen, counted]).encode())
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert json.loads(os.read(read, 100)) == [3, 2]
-    sink.close()
-    assert sum(v[1] for k, v in cloud.data.items() if k[0] == "Assigned" and len(k[1]) == 2) == 2

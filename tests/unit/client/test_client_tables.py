@@ -3,75 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import botocore.session
 import pytest
-from botocore.exceptions import ClientError
 
 from promptlane.client import PromptClient, RouteUnavailable, UnknownPrompt
 from promptlane.client.aws import Aws, FeedbackTable, RouteTable
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes
 from promptlane.domain.errors import Unavailable
-
-THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetItem")
-
-
-class Dynamo:
-    """The SDK's client of one table of routes: prompts in `throttled` are not read, in a batch as alone."""
-
-    class exceptions:  # noqa: N801 - as the SDK names it
-        class ConditionalCheckFailedException(Exception):
-            """The receipt was put before."""
-
-    def __init__(self, routes: StaticRoutes) -> None:
-        self.routes = routes
-        self.throttled: set[str] = set()
-        self.forbidden = False
-        self.reads = 0
-
-    def client(self, service: str, **settings: Any) -> Dynamo:
-        return self
-
-    def _item(self, name: str) -> dict[str, Any] | None:
-        item = self.routes.items.get(name)
-        return None if item is None else attribute(item)["M"]
-
-    def get_item(self, *, TableName: str, Key: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
-        self.reads += 1
-        name = Key["prompt"]["S"]
-        if name in self.throttled:
-            raise THROTTLED
-        item = self._item(name)
-        return {} if item is None else {"Item": item}
-
-    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
-        self.reads += 1
-        ((table, wanted),) = RequestItems.items()
-        names = [key["prompt"]["S"] for key in wanted["Keys"]]
-        left = [{"prompt": {"S": name}} for name in names if name in self.throttled]
-        found = [item for name in names if name not in self.throttled and (item := self._item(name))]
-        return {"Responses": {table: found}, "UnprocessedKeys": {table: {"Keys": left}} if left else {}}
-
-    def query(self, *, TableName: str, IndexName: str, **given: Any) -> dict[str, Any]:  # noqa: N803
-        if self.forbidden:
-            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not you"}}, "Query")
-        assert (IndexName, given["KeyConditionExpression"]) == ("by_id", "prompt_id = :id")
-        wanted = given["ExpressionAttributeValues"][":id"]["S"]
-        names = [name for name, item in self.routes.items.items() if item["prompt_id"] == wanted]
-        return {"Items": [{"prompt": {"S": name}, "prompt_id": {"S": wanted}} for name in names]}
-
-    def put_item(self, **given: Any) -> None:
-        raise THROTTLED
-
-
-def attribute(value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {"M": {name: attribute(inner) for name, inner in value.items()}}
-    if isinstance(value, list):
-        return {"L": [attribute(inner) for inner in value]}
-    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+from tests.support_client import THROTTLED, Dynamo
 
 
 @pytest.fixture

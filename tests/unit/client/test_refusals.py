@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from promptlane.domain.refusal import is_refusal
+from promptlane.domain.refusal import OPENING, is_refusal
 
 ROOT = Path(__file__).parents[3]
 ROWS = [line.split("\t") for line in (ROOT / "tests/data/refusals.tsv").read_text("utf-8").splitlines()[1:]]
@@ -39,6 +39,36 @@ def test_only_the_opening_is_read_and_typography_changes_nothing() -> None:
     assert is_refusal("**I’m sorry**, but I can’t   help\nwith that.")
     assert not is_refusal("Here you are. " * 40 + "I can't help with that.")
     assert not is_refusal("")
+
+
+@pytest.mark.parametrize("apostrophe", list("'’‘ʼ`´＇"))
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u202f", "\u2009", "\t"])
+def test_every_apostrophe_and_blank_is_read_alike(apostrophe: str, blank: str) -> None:
+    assert is_refusal(blank.join(["I", f"can{apostrophe}t", "help", "with", "that."]))
+
+
+@pytest.mark.parametrize("unseen", ["*", "_", "\u200b", "\u200e"])
+def test_what_changes_no_word_is_not_read(unseen: str) -> None:
+    assert is_refusal(f"I can't he{unseen}lp with that.")
+
+
+def test_a_refusal_counts_when_it_ends_within_the_opening() -> None:
+    refusal = "i can't help"
+    assert OPENING == 320
+    assert is_refusal("x" * (OPENING - len(refusal) - 1) + " " + refusal)
+    assert not is_refusal("x" * (OPENING - len(refusal)) + " " + refusal)
+
+
+def test_four_times_the_opening_is_read_at_most_whatever_is_unseen_in_it() -> None:
+    refusal = "I can't help with that."
+    assert is_refusal("*" * (4 * OPENING - len(refusal)) + refusal)
+    assert not is_refusal("*" * (4 * OPENING) + refusal)
+
+
+def test_a_sentence_about_what_is_not_known_exactly_refuses_nothing() -> None:
+    assert not is_refusal("I can't give you the exact date.")
+    assert is_refusal("I can't give you the exact date. I can't help with that.")
+    assert not is_refusal("I can't. The exact date is open. Help is near.")
 
 
 def test_long_hostile_text_takes_no_longer_than_its_opening() -> None:

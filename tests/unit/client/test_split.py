@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -115,3 +118,65 @@ def test_javascript_agrees_on_the_vectors_and_on_random_units() -> None:
     )  # fmt: skip
     theirs = json.loads(done.stdout)
     assert theirs == [[bucket(salt, unit), group(salt, unit)] for salt, unit in pairs]
+
+
+def test_sizes_that_other_languages_know_stay_what_they_are() -> None:
+    assert (BUCKETS, GROUPS, split.MAX_UNIT_BYTES) == (10_000, 8, 1_024)
+
+
+def lanes_of(target: int) -> tuple[int, int]:
+    """Two numbers below the modulus whose rounds end with `target` before the closing constant's special case."""
+    word = 1 << 64
+    back1, back2 = pow(split._P1, -1, word), pow(split._P2, -1, word)
+    for first in range(1, 1_000):
+        acc = (split._P5 + first * split._P2) % word
+        acc = (acc << 31 | acc >> 33) % word * split._P1 % word
+        mixed = (target - (2 ^ split._P5 ^ 3527539)) * back1 % word
+        second = ((mixed >> 31 | mixed << 33) - acc) * back2 % word
+        if second < split._MODULUS:
+            return first, second
+    raise AssertionError(f"no lanes give {target:x}")
+
+
+@pytest.mark.parametrize(
+    ("target", "signed"),
+    [(0, 0), ((1 << 63) - 1, (1 << 63) - 1), (1 << 63, -(1 << 63)), ((1 << 64) - 2, -2), ((1 << 64) - 1, 1546275796)],
+)
+def test_the_rounds_end_in_a_signed_number_that_is_never_minus_one(target: int, signed: int) -> None:
+    assert split._rounds(lanes_of(target)) == signed
+    assert mix(lanes_of(target)) == signed
+
+
+def test_an_interpreter_whose_hash_is_another_anywhere_computes_the_published_one_itself() -> None:
+    for probe in split._PROBES:
+
+        def other(value: Any, wrong: Any = probe) -> int:
+            return hash(value) + (value == wrong)
+
+        loaded = runpy.run_path(split.__file__, init_globals={"hash": other})
+        assert loaded["mix"] is loaded["_rounds"]
+    ours = sys.implementation.name == "cpython" and sys.hash_info.width == 64
+    assert (mix is hash) == ours
+
+
+@given(SALTS, UNITS)
+def test_a_bucket_begins_and_ends_where_one_comparison_says(salt: str, unit: str) -> None:
+    k1, k2 = keys(salt)
+    found, its = mix((crc32(unit.encode()) * k1, k2)), bucket(salt, unit)
+
+    assert below(its) <= found < below(its + 1)
+    assert k1 % 2 == 1
+    assert max(k1, k2) < 1 << 60
+
+
+def test_the_first_and_the_last_bucket_are_served_exactly_from_their_shares_on() -> None:
+    first = next(unit for n in range(200_000) if bucket("s", unit := f"u{n}") == 0)
+    last = next(unit for n in range(200_000) if bucket("s", unit := f"u{n}") == BUCKETS - 1)
+
+    assert track("s", first, phase="canary") == track("s", last, phase="watch") == "stable"
+    assert track("s", first, phase="canary", weight=1) == "canary"
+    assert track("s", last, phase="watch", holdback=1) == "holdback"
+    assert track("s", last, phase="canary", weight=BUCKETS - 1) == "stable"
+    assert track("s", last, phase="canary", weight=BUCKETS) == "canary"
+    assert track("s", first, phase="watch", holdback=BUCKETS - 1) == "stable"
+    assert track("s", first, phase="watch", holdback=BUCKETS) == "holdback"

@@ -1,0 +1,339 @@
+"""The vocabulary of permissions: every word of it whole, on the resources of one deployment."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from aws_cdk import App
+from constructs import Construct
+
+from infra.constructs.grants import Grant, Grants, allow, distinct, merged
+from infra.stacks.state import StateStack
+from promptlane.domain.policy import Reviewer
+from promptlane.domain.review import reviewer_key
+from promptlane.project import load_one
+from tests.infra.alone import KEPT, accepted, alone, plain
+from tests.infra.conftest import context
+from tests.infra.synthesized import Json
+
+EMAILS = ("ann@example.com", "bob@example.com")
+PROJECT = load_one(Path(__file__).resolve().parents[3] / "prompts" / "support-assistant")
+
+
+@cache
+def state(*emails: str) -> StateStack:
+    reviewers = tuple(Reviewer(email.split("@")[0], email) for email in emails)
+    policy = replace(PROJECT.policy, review=replace(PROJECT.policy.review, reviewers=reviewers))
+    projects = [replace(PROJECT, policy=policy)]
+    return StateStack(App(context=context()), "lane-state", config=KEPT, projects=projects)
+
+
+def grants(*emails: str) -> Grants:
+    stack = state(*emails)
+    return Grants(stack, config=KEPT, state=stack.state)
+
+
+def written(made: Sequence[Grant]) -> list[tuple[Json, ...]]:
+    """(sid, actions, resources, conditions if any) of each, as a policy would have it."""
+    found = []
+    for grant in made:
+        statement = plain(state(*EMAILS).resolve(grant.statement().to_statement_json()))
+        assert statement["Effect"] == "Allow"
+        parts = (statement["Sid"], statement["Action"], statement["Resource"], statement.get("Condition"))
+        found.append(parts if parts[3] else parts[:3])
+    return found
+
+
+DATA_KEY = ("DataKey", ["kms:Decrypt", "kms:GenerateDataKey"], "<DataKey.Arn>")
+MESSAGE_KEY = ("MessageKey", ["kms:Decrypt", "kms:GenerateDataKey"], "<MessageKey.Arn>")
+TAG_ENROLLED = (
+    "TagEnrolled",
+    "bedrock:TagResource",
+    "arn:<aws>:bedrock:<here>:prompt/*",
+    {
+        "StringEquals": {"aws:RequestTag/promptlane:enrolled": "lane"},
+        "ForAllValues:StringEquals": {"aws:TagKeys": ["promptlane:enrolled"]},
+    },
+)
+INVOKE_MODELS = (
+    "InvokeModels",
+    ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
+    [
+        "arn:<aws>:bedrock:*::foundation-model/*",
+        "arn:<aws>:bedrock:<here>:inference-profile/*",
+        "arn:<aws>:bedrock:<here>:application-inference-profile/*",
+        "arn:<aws>:bedrock:<here>:provisioned-model/*",
+        "arn:<aws>:bedrock:<here>:imported-model/*",
+        "arn:<aws>:bedrock:<here>:custom-model-deployment/*",
+        "arn:<aws>:bedrock:<here>:prompt-router/*",
+        "arn:<aws>:bedrock:<here>:default-prompt-router/*",
+    ],
+)
+WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]] = {
+    "read routes": (lambda g: g.routes_read(), [("ReadRoutes", "dynamodb:GetItem", "<Routes.Arn>")]),
+    "write routes": (
+        lambda g: g.routes_write(),
+        [("WriteRoutes", ["dynamodb:GetItem", "dynamodb:PutItem"], "<Routes.Arn>")],
+    ),
+    "read a release": (
+        lambda g: g.releases_read(),
+        [
+            ("ReadReleases", "dynamodb:GetItem", "<Releases.Arn>"),
+            DATA_KEY,
+        ],
+    ),
+    "read releases": (
+        lambda g: g.releases_read(query=True),
+        [
+            ("ReadReleases", ["dynamodb:GetItem", "dynamodb:Query"], "<Releases.Arn>"),
+            DATA_KEY,
+        ],
+    ),
+    "write a release": (
+        lambda g: g.releases_write(),
+        [
+            ("WriteReleases", ["dynamodb:GetItem", "dynamodb:PutItem"], "<Releases.Arn>"),
+            DATA_KEY,
+        ],
+    ),
+    "write, delete and change releases": (
+        lambda g: g.releases_write(query=True, delete=["prompt#*", "reviews"], update=["review#*"]),
+        [
+            ("WriteReleases", ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"], "<Releases.Arn>"),
+            DATA_KEY,
+            (
+                "DropReleaseItems",
+                "dynamodb:DeleteItem",
+                "<Releases.Arn>",
+                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["prompt#*", "reviews"]}},
+            ),
+            (
+                "ChangeReleaseItems",
+                "dynamodb:UpdateItem",
+                "<Releases.Arn>",
+                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["review#*"]}},
+            ),
+        ],
+    ),
+    "read the stream": (
+        lambda g: g.stream_read(),
+        [
+            (
+                "ReadStream",
+                ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
+                "<Releases.StreamArn>",
+            ),
+            ("ListStreams", "dynamodb:ListStreams", "*"),
+        ],
+    ),
+    "read reports": (
+        lambda g: g.reports(read=["config/*", "releases/*"]),
+        [
+            ("ReadReports", "s3:GetObject", ["<Reports.Arn>/config/*", "<Reports.Arn>/releases/*"]),
+            DATA_KEY,
+        ],
+    ),
+    "read reports that may be missing": (
+        lambda g: g.reports(read=["config/*"], may_be_missing=True),
+        [
+            ("ReadReports", "s3:GetObject", "<Reports.Arn>/config/*"),
+            ("TellMissingReports", "s3:ListBucket", "<Reports.Arn>"),
+            DATA_KEY,
+        ],
+    ),
+    "write reports": (
+        lambda g: g.reports(write=["archive/*"], may_be_missing=True),
+        [
+            ("WriteReports", "s3:PutObject", "<Reports.Arn>/archive/*"),
+            DATA_KEY,
+        ],
+    ),
+    "read enrolments": (
+        lambda g: g.enrolments_read("GetParameter", "GetParametersByPath"),
+        [
+            (
+                "ReadEnrolments",
+                ["ssm:GetParameter", "ssm:GetParametersByPath"],
+                ["arn:<aws>:ssm:<here>:parameter/lane/enrolled", "arn:<aws>:ssm:<here>:parameter/lane/enrolled/*"],
+            )
+        ],
+    ),
+    "read prompts": (
+        lambda g: g.prompts_read(),
+        [
+            ("ReadPrompts", "bedrock:GetPrompt", "arn:<aws>:bedrock:<here>:prompt/*"),
+            ("ListPrompts", "bedrock:ListPrompts", "*"),
+        ],
+    ),
+    "read prompts by their id": (
+        lambda g: g.prompts_read(listed=False),
+        [("ReadPrompts", "bedrock:GetPrompt", "arn:<aws>:bedrock:<here>:prompt/*")],
+    ),
+    "delete versions": (
+        lambda g: g.versions_delete(),
+        [("DeleteVersions", "bedrock:DeletePrompt", "arn:<aws>:bedrock:<here>:prompt/*:*")],
+    ),
+    "enrol": (
+        lambda g: g.enrolment_tags(),
+        [TAG_ENROLLED],
+    ),
+    "enrol and see it": (
+        lambda g: g.enrolment_tags(read=True),
+        [
+            TAG_ENROLLED,
+            ("ReadTags", "bedrock:ListTagsForResource", "arn:<aws>:bedrock:<here>:prompt/*"),
+        ],
+    ),
+    "answer": (
+        lambda g: g.prompts_answer(),
+        [
+            ("RenderVersions", ["bedrock:RenderPrompt", "bedrock:GetPrompt"], "arn:<aws>:bedrock:<here>:prompt/*:*"),
+            INVOKE_MODELS,
+        ],
+    ),
+    "be an application": (
+        lambda g: g.application(),
+        [
+            ("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], "<Routes.Arn>"),
+            ("FindRoutesById", "dynamodb:Query", "<Routes.Arn>/index/by_id"),
+            ("CountFeedbackOnce", "dynamodb:PutItem", "<Feedback.Arn>"),
+            ("SignReceipts", "secretsmanager:GetSecretValue", "<ReceiptSecret>"),
+            (
+                "RenderVersions",
+                ["bedrock:RenderPrompt", "bedrock:GetPrompt"],
+                "arn:<aws>:bedrock:<here>:prompt/*:*",
+                {"StringEquals": {"aws:ResourceTag/promptlane:enrolled": "lane"}},
+            ),
+            INVOKE_MODELS,
+        ],
+    ),
+    "apply guardrails": (
+        lambda g: g.guardrails(),
+        [
+            (
+                "ApplyGuardrails",
+                "bedrock:ApplyGuardrail",
+                ["arn:<aws>:bedrock:<here>:guardrail/*", "arn:<aws>:bedrock:*:<AWS::AccountId>:guardrail-profile/*"],
+            )
+        ],
+    ),
+    "start releases": (
+        lambda g: g.machine_start(),
+        [("StartReleases", "states:StartExecution", "arn:<aws>:states:<here>:stateMachine:lane-release")],
+    ),
+    "look at executions and stop them": (
+        lambda g: g.executions("DescribeExecution", "StopExecution"),
+        [
+            (
+                "Executions",
+                ["states:DescribeExecution", "states:StopExecution"],
+                "arn:<aws>:states:<here>:execution:lane-release:*",
+            )
+        ],
+    ),
+    "answer a review": (
+        lambda g: g.task_answer(),
+        [("AnswerReview", "states:SendTaskSuccess", "arn:<aws>:states:<here>:stateMachine:lane-release")],
+    ),
+    "send notices": (
+        lambda g: g.notices_send(),
+        [
+            ("SendNotices", "sns:Publish", "<NoticesTopic>"),
+            MESSAGE_KEY,
+        ],
+    ),
+    "mail reviewers": (
+        lambda g: g.reviewers_send(),
+        [
+            (
+                "MailReviewers",
+                ["sns:Publish", "sns:ListSubscriptionsByTopic"],
+                [f"<Reviewer{reviewer_key(email)}Topic>" for email in EMAILS],
+            ),
+            ("ReadSubscriptions", "sns:GetSubscriptionAttributes", "*"),
+            MESSAGE_KEY,
+            ("ReadReviewers", "ssm:GetParameter", "arn:<aws>:ssm:<here>:parameter/lane/reviewers/*"),
+        ],
+    ),
+    "ask for releases": (
+        lambda g: g.queue_send("arn:aws:sqs:eu-west-1:111122223333:requests"),
+        [
+            ("RequestReleases", "sqs:SendMessage", "arn:aws:sqs:eu-west-1:111122223333:requests"),
+            MESSAGE_KEY,
+        ],
+    ),
+    "read alarms": (lambda g: g.alarms_read(), [("ReadAlarms", "cloudwatch:DescribeAlarms", "*")]),
+    "read metrics": (lambda g: g.metrics_read(), [("ReadMetrics", "cloudwatch:GetMetricData", "*")]),
+    "find authors": (lambda g: g.trail_read(), [("FindAuthors", "cloudtrail:LookupEvents", "*")]),
+    "sign links": (lambda g: g.links("GenerateMac"), [("ReviewLinks", "kms:GenerateMac", "<ReviewKey.Arn>")]),
+    "wind up": (
+        lambda g: g.invoke("arn:aws:lambda:eu-west-1:111122223333:function:wind_up"),
+        [("WindUpDeadReleases", "lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:111122223333:function:wind_up")],
+    ),
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_permission_names_its_actions_and_its_resources_exactly(word: str) -> None:
+    call, expected = WORDS[word]
+    assert written(call(grants(*EMAILS))) == expected
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_permission_with_a_pattern_says_why(word: str) -> None:
+    made = WORDS[word][0](grants(*EMAILS))
+    with_pattern = [grant.sid for grant in made if "*" in str(plain(state(*EMAILS).resolve(list(grant.resources))))]
+    assert [grant.sid for grant in made if grant.because] == with_pattern
+
+
+def test_every_word_is_asked() -> None:
+    asked = {name for call, _ in WORDS.values() for name in call.__code__.co_names}
+    public = {name for name, value in vars(Grants).items() if callable(value) and not name.startswith("_")}
+    assert public - asked == {"enrolment_parameters", "message_key"}, "these two are parts of others"
+
+
+def test_without_reviewers_nobody_is_mailed() -> None:
+    assert grants().reviewers_send() == []
+
+
+def test_a_grant_has_no_conditions_and_no_reason_unless_they_are_given() -> None:
+    assert allow("Read", ["s3:GetObject", "s3:ListBucket"], ["one", "two"]) == Grant(
+        sid="Read", actions=("s3:GetObject", "s3:ListBucket"), resources=("one", "two"), conditions={}, because=""
+    )
+    condition = {"Bool": {"aws:SecureTransport": "true"}}
+    assert allow("Read", ["s3:GetObject"], ["*"], condition, because="So it is.") == Grant(
+        sid="Read", actions=("s3:GetObject",), resources=("*",), conditions=condition, because="So it is."
+    )
+
+
+def test_the_reason_is_recorded_for_patterns_alone_and_only_where_one_is_given() -> None:
+    stack = alone()
+    holder = Construct(stack, "Holder")
+    allow("Read", ["s3:GetObject"], ["arn:aws:s3:::a", "arn:aws:s3:::b/*", "*"], because="Why.").accept_patterns(holder)
+    allow("Write", ["s3:PutObject"], ["arn:aws:s3:::c/*"]).accept_patterns(holder)
+    assert accepted(stack) == {
+        ("Alone/Holder", "AwsSolutions-IAM5[Resource::arn:aws:s3:::b/*]"),
+        ("Alone/Holder", "AwsSolutions-IAM5[Resource::*]"),
+    }
+
+
+READ, WRITE, LIST = (allow(sid, [f"s3:{sid}"], ["bucket/*"]) for sid in ("GetObject", "PutObject", "ListParts"))
+
+
+def test_of_grants_with_one_sid_the_first_counts() -> None:
+    other = replace(READ, resources=("other",))
+    assert distinct([READ, WRITE], [other, LIST], [WRITE]) == [READ, WRITE, LIST]
+    assert distinct() == []
+
+
+def test_grants_on_the_same_resources_under_the_same_conditions_become_one() -> None:
+    only = allow("Only", ["s3:GetObject"], ["bucket/*"], {"Bool": {"aws:SecureTransport": "true"}}, because="Why.")
+    there = allow("There", ["s3:PutObject", "s3:Abort"], ["two", "one"])
+    here = allow("Here", ["s3:GetObject", "s3:Abort"], ["one", "two"])
+    assert merged([WRITE, only, there, READ, here]) == [
+        replace(WRITE, sid="PutObjectAndMore", actions=("s3:GetObject", "s3:PutObject")),
+        only,
+        replace(there, sid="ThereAndMore", actions=("s3:Abort", "s3:GetObject", "s3:PutObject")),
+    ]

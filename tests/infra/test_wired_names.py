@@ -1,0 +1,257 @@
+"""What parts agree on by a name alone, each against the part that defines it."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from functions.wind_up import handler as wind_up
+from promptlane.aws import emf as of_functions
+from promptlane.aws.mail import ReviewerTopics
+from promptlane.aws.releases import DynamoReleases
+from promptlane.aws.routes import DynamoRoutes
+from promptlane.client import metrics
+from promptlane.client.aws import FeedbackTable, RouteTable
+from promptlane.client.decision import Decision
+from promptlane.client.emf import EmfSink
+from promptlane.domain import names, trigger
+from promptlane.domain.outcome import of_answer
+from promptlane.domain.prompt import VersionRef
+from promptlane.domain.review import reviewer_key
+from promptlane.domain.route import Route
+from promptlane.project import load
+from tests.infra.alone import plain
+from tests.infra.conftest import ROOT
+from tests.infra.synthesized import Json, Synthesized
+
+Read = tuple[str, str, tuple[str, ...], str]
+"""Namespace, metric, names of dimensions, and the track if that is one of them."""
+
+
+def of(prompt: str, track: str) -> Decision:
+    return Decision(prompt=prompt, version=2, version_arn="arn", track=track, release_id="R", phase="canary")
+
+
+def emitted(out: str) -> Iterator[Read]:
+    """What EMF lines have CloudWatch keep."""
+    for line in out.splitlines():
+        document = json.loads(line)
+        for directive in document["_aws"]["CloudWatchMetrics"]:
+            for dimensions in directive["Dimensions"]:
+                track = document["Track"] if "Track" in dimensions else ""
+                for metric in directive["Metrics"]:
+                    yield directive["Namespace"], metric["Name"], tuple(dimensions), track
+
+
+@pytest.fixture
+def known(capsys: pytest.CaptureFixture[str]) -> set[Read]:
+    """All that a client sends for requests of every track, and that the judge publishes."""
+    stream = io.StringIO()
+    sink = EmfSink(stream=stream)
+    answered = of_answer(
+        text="Yes.", stop_reason="end_turn", latency_ms=100, slow_after_ms=1000,
+        usage={"inputTokens": 10, "outputTokens": 2}, time_to_first_token_ms=50.0,
+    )  # fmt: skip
+    for track in names.Track:
+        sent = [metrics.assigned(of("p", track), "3", started_at=1.0)]
+        sent += metrics.finished(of("p", track), "3", answered, started_at=1.0, now=2.0)
+        sent += metrics.feedback(
+            prompt="p", version=2, track=track, group="3", release_id="R", negative=True, started_at=1.0, now=2.0
+        )
+        for document in sent:
+            sink.emit(document)
+    for document in metrics.shielded(of("p", names.Track.CANARY), "3", started_at=1.0, now=2.0):
+        sink.emit(document)
+    shown = (names.WEIGHT, names.HARM_EVIDENCE, names.ADVANCE_EVIDENCE, names.SPLIT_EVIDENCE)
+    of_functions.publish("p", dict.fromkeys(shown, 1.0), at=1.0)
+    return {*emitted(stream.getvalue()), *emitted(capsys.readouterr().out)}
+
+
+def of_alarms(synthesized: Synthesized) -> Iterator[tuple[str, Read, str]]:
+    """(the prompt in the name, what is read, the prompt that is read) of every metric of every fuse alarm."""
+    for stack, _, alarm in synthesized.resources("AWS::CloudWatch::Alarm"):
+        for query in alarm.get("Metrics", []) if stack == "observability" else []:
+            if "MetricStat" in query:
+                read = query["MetricStat"]["Metric"]
+                values = {d["Name"]: d["Value"] for d in read["Dimensions"]}
+                found = (read["Namespace"], read["MetricName"], tuple(values), values.get("Track", ""))
+                yield alarm["AlarmName"].split("/")[1], found, values["Prompt"]
+
+
+def of_dashboards(synthesized: Synthesized) -> Iterator[tuple[str, Read, str]]:
+    for _, _, dashboard in synthesized.resources("AWS::CloudWatch::Dashboard"):
+        prompt = dashboard["DashboardName"].removeprefix("promptlane-")
+        for widget in json.loads(plain(dashboard["DashboardBody"]))["widgets"]:
+            for namespace, *rest in widget["properties"].get("metrics", []):
+                if isinstance(namespace, str):
+                    metric, *pairs = (one for one in rest if isinstance(one, str))
+                    values = dict(zip(pairs[::2], pairs[1::2], strict=True))
+                    read = (namespace, metric, tuple(values), values.get("Track", ""))
+                    yield prompt, read, values["Prompt"]
+                elif found := re.match(r"SEARCH\('\{(\w+),([\w,]+)\} (.*)', '\w+'\)$", namespace["expression"]):
+                    asked = dict(re.findall(r'(\w+)="([^"]*)"', found[3]))
+                    yield prompt, (found[1], asked["MetricName"], tuple(found[2].split(",")), ""), asked["Prompt"]
+
+
+def test_alarms_and_dashboards_read_metrics_that_are_sent_of_their_own_prompt(
+    synthesized: Synthesized, known: set[Read]
+) -> None:
+    read = [*of_alarms(synthesized), *of_dashboards(synthesized)]
+    assert len(read) > 80
+    assert [one for one in read if one[1] not in known or one[0] != one[2]] == []
+
+
+def test_every_track_of_a_guard_metric_is_on_the_dashboard(synthesized: Synthesized) -> None:
+    shown = {(prompt, found) for prompt, found, _ in of_dashboards(synthesized)}
+    for project in load(ROOT / "prompts"):
+        for guard in project.policy.canary.guard_metrics:
+            for track in names.Track:
+                read = (names.NAMESPACE, str(guard.name), ("Prompt", "Track"), str(track))
+                assert (project.name, read) in shown
+
+
+def rule(synthesized: Synthesized, name: str) -> Json:
+    return synthesized.one("AWS::Events::Rule", f"/{name}/")[2]["EventPattern"]
+
+
+def test_intake_takes_what_the_rule_for_new_versions_lets_through(synthesized: Synthesized) -> None:
+    event = json.loads((ROOT / "tests/events/create-prompt-version.json").read_text())
+    pattern = rule(synthesized, "VersionCreated")
+    assert event["source"] in pattern["source"]
+    assert event["detail-type"] in pattern["detail-type"]
+    for source in pattern["detail"]["eventSource"]:
+        for name in pattern["detail"]["eventName"]:
+            detail = {**event["detail"], "eventSource": source, "eventName": name}
+            request = trigger.read({**event, "detail": detail}, account="111122223333", region="us-east-1")
+            assert request.prompt == "PROMPT0001"
+
+
+def test_a_dead_execution_is_wound_up_by_the_release_that_it_is_named_by(
+    synthesized: Synthesized, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = rule(synthesized, "ExecutionDied")
+    ended: list[tuple[str, Any]] = []
+
+    def end(release_id: str, *, claimed: Any, reason: str, **ports: Any) -> Any:
+        ended.append((release_id, claimed))
+        raise wind_up.NotFound("none")
+
+    monkeypatch.setattr(wind_up, "wire", dict)
+    monkeypatch.setattr(wind_up, "wind_up", end)
+    for detail_type in pattern["detail-type"]:
+        for status in pattern["detail"]["status"]:
+            detail = {"name": "ABCDEFGHIJ-2-1", "status": status}
+            wind_up.handle({"detail-type": detail_type, "source": pattern["source"][0], "detail": detail}, None)
+    assert ended == [("ABCDEFGHIJ-2-1", names.Outcome.FAILED)] * 3
+
+
+class Recorded:
+    """A client or a table that keeps what it is asked for, and has nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def client(self, name: str, **settings: Any) -> "Recorded":
+        return self
+
+    def __getattr__(self, operation: str) -> Any:
+        def answer(**asked: Any) -> dict[str, Any]:
+            self.asked.append(asked)
+            return {"Items": []}
+
+        return answer
+
+
+def test_adapters_ask_by_the_keys_that_the_tables_have(synthesized: Synthesized) -> None:
+    def keys(table: str) -> set[str]:
+        properties = synthesized.one("AWS::DynamoDB::Table", f"/{table}/")[2]
+        assert all(a["AttributeType"] == "S" for a in properties["AttributeDefinitions"])
+        return {key["AttributeName"] for key in properties["KeySchema"]}
+
+    routes, releases, marks, found = Recorded(), Recorded(), Recorded(), Recorded()
+    DynamoRoutes(routes).get("support")
+    DynamoReleases(releases).find("ABCDEFGHIJ-2-1")
+    FeedbackTable(marks, "feedback").first("receipt", keep_seconds=60)  # type: ignore[arg-type]
+    RouteTable(found, "routes").name_of("ABCDEFGHIJ")  # type: ignore[arg-type]
+    assert set(routes.asked[0]["Key"]) == keys("Routes")
+    assert set(releases.asked[0]["Key"]) == keys("Releases")
+    feedback = synthesized.one("AWS::DynamoDB::Table", "/Feedback/")[2]
+    assert set(marks.asked[0]["Item"]) == keys("Feedback") | {feedback["TimeToLiveSpecification"]["AttributeName"]}
+    (index,) = synthesized.one("AWS::DynamoDB::Table", "/Routes/")[2]["GlobalSecondaryIndexes"]
+    assert found.asked[0]["IndexName"] == index["IndexName"]
+    (key,) = index["KeySchema"]
+    assert found.asked[0]["KeyConditionExpression"] == f"{key['AttributeName']} = :id"
+    stable = VersionRef(1, "f" * 64, "arn:aws:bedrock:us-east-1:111122223333:prompt/ABCDEFGHIJ:1")
+    assert Route("support", "ABCDEFGHIJ", stable).to_item()[key["AttributeName"]] == "ABCDEFGHIJ"
+
+
+def test_a_reviewers_topic_is_found_by_the_address_in_the_policy(synthesized: Synthesized) -> None:
+    parameters = {p["Name"]: plain(p["Value"]) for _, _, p in synthesized.resources("AWS::SSM::Parameter")}
+
+    class Ssm:
+        def get_parameter(self, **asked: str) -> Json:
+            return {"Parameter": {"Value": parameters[asked["Name"]]}}
+
+    topics = ReviewerTopics(sns=None, ssm=Ssm(), deployment="promptlane")
+    emails = {r.email for project in load(ROOT / "prompts") for r in project.policy.review.reviewers}
+    assert {email: topics.topic(email) for email in emails} == {
+        email: f"<Reviewer{reviewer_key(email)}Topic>" for email in emails
+    }
+
+
+def recorded(synthesized: Synthesized) -> dict[str, dict[str, str]]:
+    """What each stack wrote to SSM for the CLI."""
+    return {
+        stack: json.loads(plain(p["Value"]))
+        for stack, _, p in synthesized.resources("AWS::SSM::Parameter")
+        if p["Name"] == f"/promptlane/resources/{stack}"
+    }
+
+
+def test_the_cli_asks_for_resources_that_stacks_record(synthesized: Synthesized) -> None:
+    found = {name for resources in recorded(synthesized).values() for name in resources}
+    sources = [path.read_text() for path in (ROOT / "promptlane/cli").rglob("*.py")]
+    asked = {n for s in sources for n in re.findall(r'(?:\.resource|\.resources\.get|_found)\("(\w+)"', s)}
+    assert asked - {"dynamodb"} >= {"route_table", "release_table", "report_bucket", "intake_queue_url"}
+    assert asked - {"dynamodb"} - found == set()
+
+
+def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synthesized: Synthesized) -> None:
+    functions = {f"{verb}_function" for verb in synthesized.verbs()} - {"invocation_logging_function"}
+    stacks = recorded(synthesized)
+    assert {stack: set(resources) for stack, resources in stacks.items()} == {
+        "state": {
+            "route_table", "release_table", "feedback_table", "report_bucket", "event_bus", "notices_topic",
+            "alarms_topic", "receipt_secret",
+        },
+        "pipeline": {
+            "intake_queue_url", "state_machine_arn", "operations_url", "roll_back_console",
+            *(functions - {"gateway_function"}),
+        },
+        "runtime": {"gateway_url", "gateway_function", "application_policy", "client_layer", "metric_resolution"},
+        "observability": {"dashboards"},
+        "audit": {
+            "audit_bucket", "audit_retention_days", "trail", "invocation_log_group", "invocation_bucket",
+        },
+        "access": {
+            f"{duty}_{what}"
+            for duty in ("author", "reviewer", "operator", "runtime", "auditor")
+            for what in ("policy", "role")
+        },
+    }  # fmt: skip
+    for stack, resources in stacks.items():
+        shown = synthesized.templates[stack]["Outputs"]
+        assert {name: plain(output["Value"]) for name, output in shown.items() if "Export" not in output} == {
+            "".join(word.capitalize() for word in name.split("_")): value for name, value in resources.items()
+        }
+
+
+def test_the_docs_name_outputs_that_there_are(synthesized: Synthesized) -> None:
+    outputs = {name for template in synthesized.templates.values() for name in template.get("Outputs", {})}
+    texts = [path.read_text() for path in ((ROOT / "docs").rglob("*.md"))]
+    said = {name for text in texts for name in re.findall(r"[Oo]utput `(\w+)`", text)}
+    assert said >= {"ApplicationPolicy", "GatewayUrl"}
+    assert said - outputs == set()

@@ -1,0 +1,285 @@
+"""Odd calls of the ports around the two tables: the fakes answer them as the AWS adapters do on the embedded AWS."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from promptlane.aws.blocks import DynamoBlocks
+from promptlane.aws.callbacks import StepFunctionsTokens
+from promptlane.aws.enrolment import SsmEnrolments
+from promptlane.aws.enrolment_tags import BedrockEnrolmentTags
+from promptlane.aws.prompts import BedrockPrompts
+from promptlane.aws.reports import S3Objects
+from promptlane.aws.workflow import SnsNotices, StepFunctionsWorkflow
+from promptlane.domain.blocks import Arm, Block, Chunk
+from promptlane.domain.counts import BlockStore
+from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.names import UNIT_GROUPS
+from promptlane.domain.policy import Policy
+from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptStore, Workflow
+from promptlane.domain.prompt import PromptDraft, PromptVersion, canonical_json
+from promptlane.domain.review_ports import TaskTokens
+from promptlane.engine.objects import Objects
+from promptlane.fakes import (
+    FakeEnrolments,
+    FakeEnrolmentTags,
+    FakeNotices,
+    FakePrompts,
+    FakeWorkflow,
+    InMemoryBlocks,
+)
+from promptlane.fakes.objects import MemoryObjects
+from promptlane.fakes.review import FakeTokens
+from tests.integration.test_store_contract import table
+
+Client = Callable[[str], Any]
+POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}})
+SUITE = {"cases": [{"vars": {"question": "Where?"}}]}
+both = pytest.mark.parametrize("kind", ["fake", "aws"])
+LOOPING = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}})
+
+
+def draft(text: str) -> PromptDraft:
+    return PromptDraft(name="support", model="amazon.nova-lite-v1:0", template=f"{text} {{{{question}}}}",
+                       variables=("question",))  # fmt: skip
+
+
+@dataclass
+class Published:
+    """A prompt with two versions."""
+
+    prompts: PromptStore
+    tags: EnrolmentTags
+    one: PromptVersion
+    two: PromptVersion
+
+
+@pytest.fixture
+def published(kind: str, client: Client) -> Published:
+    if kind == "fake":
+        fake = FakePrompts()
+        first, second = (fake.publish(draft(text), prompt_id="PROMPT0001", at=5.0) for text in ("a", "b"))
+        return Published(fake, FakeEnrolmentTags(fake), first, second)
+    agent = client("bedrock-agent")
+    real = BedrockPrompts(agent)
+    first, second = (real.publish(real.write_draft(draft(text)), description="") for text in ("a", "b"))
+    return Published(real, BedrockEnrolmentTags(agent, "promptlane"), first, second)
+
+
+@both
+class TestPrompts:
+    def test_versions_are_read_by_number_and_found_by_name_id_and_arn(self, published: Published) -> None:
+        prompts, one, two = published.prompts, published.one, published.two
+        assert prompts.version(one.prompt_id, 1).fingerprint == one.fingerprint != two.fingerprint
+        assert [number for number, _ in prompts.versions(one.prompt_id)] == [1, 2]
+        named = (one.prompt_id, "support")
+        for way in ("support", one.prompt_id, two.arn, two.arn.rpartition(":")[0]):
+            assert prompts.find(way) == named
+
+    @pytest.mark.parametrize("number", [0, 3, 99999])
+    def test_a_version_that_is_not_there(self, published: Published, number: int) -> None:
+        with pytest.raises(NotFound):
+            published.prompts.version(published.one.prompt_id, number)
+
+    def test_a_prompt_that_is_not_there(self, published: Published) -> None:
+        with pytest.raises(NotFound):
+            published.prompts.version("ABSENT0000", 1)
+        with pytest.raises(NotFound):
+            published.prompts.versions("ABSENT0000")
+        assert published.prompts.find("absent") is None
+        assert published.prompts.find("") is None
+
+    def test_a_prompt_without_an_id(self, published: Published) -> None:
+        with pytest.raises(InvalidInput):
+            published.prompts.version("", 1)
+        with pytest.raises(InvalidInput):
+            published.prompts.versions("")
+
+    def test_a_tag_stays_and_needs_its_version(self, published: Published) -> None:
+        tags, arn = published.tags, published.one.arn
+        assert not tags.tagged(arn)
+        tags.tag(arn)
+        tags.tag(arn)
+        assert tags.tagged(arn)
+        assert not tags.tagged(published.two.arn)
+        for ask in (tags.tag, tags.tagged):
+            with pytest.raises(NotFound):
+                ask(arn.replace(published.one.prompt_id, "ABSENT0000"))
+
+
+@pytest.fixture
+def enrolments(kind: str, client: Client, account: str) -> Enrolments:
+    if kind == "fake":
+        return FakeEnrolments({"support": POLICY}, SUITE)
+    s3, ssm = client("s3"), client("ssm")
+    deployed, reports = f"deployed-{account}", f"reports-{account}"
+    for bucket in (deployed, reports):
+        s3.create_bucket(Bucket=bucket)
+    value = {}
+    for name, content in (("policy", POLICY.to_dict()), ("suite", SUITE)):
+        body = canonical_json(content).encode()
+        s3.put_object(Bucket=deployed, Key=name, Body=body)
+        value[name] = {"uri": f"s3://{deployed}/{name}", "sha256": hashlib.sha256(body).hexdigest()}
+    ssm.put_parameter(Name="/promptlane/enrolled/support", Value=json.dumps(value), Type="String")
+    return SsmEnrolments(ssm=ssm, s3=s3, deployment="promptlane", report_bucket=reports)
+
+
+@both
+class TestEnrolments:
+    def test_what_is_captured_is_read_by_its_hash(self, enrolments: Enrolments) -> None:
+        assert enrolments.names() == ["support"]
+        policy, suite = enrolments.capture("support")
+        assert (enrolments.policy(policy), enrolments.suite(suite)) == (POLICY, SUITE)
+        assert enrolments.capture("support") == (policy, suite)
+
+    @pytest.mark.parametrize("prompt", ["", "absent", "suppor", "support2"])
+    def test_a_prompt_that_is_not_enrolled(self, enrolments: Enrolments, prompt: str) -> None:
+        assert not enrolments.enrolled(prompt)
+        if prompt:
+            with pytest.raises(NotFound):
+                enrolments.capture(prompt)
+
+    @pytest.mark.parametrize("sha256", ["0" * 64, "", "x"])
+    def test_what_was_never_captured(self, enrolments: Enrolments, sha256: str) -> None:
+        for read in (enrolments.policy, enrolments.suite):
+            with pytest.raises(NotFound):
+                read(sha256)
+
+
+@pytest.fixture
+def workflow(kind: str, client: Client) -> Workflow:
+    if kind == "fake":
+        return FakeWorkflow()
+    role = client("iam").create_role(RoleName="machine", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    states = client("stepfunctions")
+    arn = states.create_state_machine(name="release", definition=LOOPING, roleArn=role)["stateMachineArn"]
+    return StepFunctionsWorkflow(states, arn)
+
+
+@both
+class TestWorkflow:
+    def test_an_execution_is_started_once_and_stopped_for_good(self, workflow: Workflow) -> None:
+        assert workflow.status("PROMPT0001-1-1") is None
+        started = workflow.start("PROMPT0001-1-1", {"release_id": "PROMPT0001-1-1"})
+        assert started.endswith(":PROMPT0001-1-1")
+        assert workflow.start("PROMPT0001-1-1", {"release_id": "PROMPT0001-1-1"}) == started
+        assert workflow.status("PROMPT0001-1-1") == "RUNNING"
+        workflow.stop("PROMPT0001-1-1", "bad")
+        workflow.stop("PROMPT0001-1-1", "bad")
+        assert workflow.status("PROMPT0001-1-1") == "ABORTED"
+        workflow.start("PROMPT0001-1-1", {"release_id": "PROMPT0001-1-1"})
+        assert workflow.status("PROMPT0001-1-1") == "ABORTED"
+
+    def test_stopping_what_does_not_run(self, workflow: Workflow) -> None:
+        workflow.stop("PROMPT0001-9-1", "bad")
+        assert workflow.status("PROMPT0001-9-1") is None
+
+    @pytest.mark.parametrize("name", ["", "x" * 81, "a b", "a/b"])
+    def test_a_name_that_no_execution_may_have(self, workflow: Workflow, name: str) -> None:
+        with pytest.raises(InvalidInput):
+            workflow.start(name, {})
+
+
+@pytest.fixture
+def notices(kind: str, client: Client) -> Notices:
+    if kind == "fake":
+        return FakeNotices()
+    sns = client("sns")
+    return SnsNotices(sns, sns.create_topic(Name="notices")["TopicArn"])
+
+
+@both
+class TestNotices:
+    def test_a_long_subject_is_cut_to_what_an_email_takes(self, notices: Notices) -> None:
+        notices.publish("s" * 500, "body")
+
+    @pytest.mark.parametrize("subject", ["two\nlines", "größer", "\ttab", " blank"])
+    def test_a_subject_that_no_email_may_have(self, notices: Notices, subject: str) -> None:
+        with pytest.raises(InvalidInput):
+            notices.publish(subject, "body")
+
+    @pytest.mark.parametrize("body", ["", pytest.param("x" * (256 * 1024 + 1), id="long")])
+    def test_a_body_that_no_email_may_have(self, notices: Notices, body: str) -> None:
+        with pytest.raises(InvalidInput):
+            notices.publish("subject", body)
+
+
+def test_a_topic_that_was_deleted_is_not_found(client: Client) -> None:
+    sns = client("sns")
+    topic = sns.create_topic(Name="gone")["TopicArn"]
+    sns.delete_topic(TopicArn=topic)
+    with pytest.raises(NotFound):
+        SnsNotices(sns, topic).publish("subject", "body")
+
+
+@pytest.fixture
+def objects(kind: str, client: Client, account: str) -> Objects:
+    if kind == "fake":
+        return MemoryObjects("odd")
+    s3 = client("s3")
+    s3.create_bucket(Bucket=f"odd-{account}")
+    return S3Objects(s3, f"odd-{account}")
+
+
+@both
+class TestObjects:
+    def test_a_part_that_is_not_there(self, objects: Objects) -> None:
+        objects.put("a", b"12345")
+        assert objects.get_range("a", 1, 3) == b"23"
+        assert objects.get_range("a", 3, 900) == b"45"
+        with pytest.raises(InvalidInput):
+            objects.get_range("a", 5, 9)
+        with pytest.raises(NotFound):
+            objects.get_range("b", 0, 1)
+
+    @pytest.mark.parametrize("key", ["", pytest.param("k" * 1025, id="long")])
+    def test_a_key_that_no_object_may_have(self, objects: Objects, key: str) -> None:
+        with pytest.raises(InvalidInput):
+            objects.put(key, b"")
+        assert list(objects.keys("")) == []
+
+
+@pytest.fixture
+def tokens(kind: str, client: Client) -> TaskTokens:
+    return FakeTokens() if kind == "fake" else StepFunctionsTokens(client("stepfunctions"))
+
+
+@both
+@pytest.mark.parametrize("token", ["", pytest.param("t" * 2049, id="long")])
+def test_a_token_that_no_step_may_have(tokens: TaskTokens, token: str) -> None:
+    with pytest.raises(InvalidInput):
+        tokens.succeed(token, {})
+
+
+@pytest.fixture
+def blocks(kind: str, client: Client, embedded_aws: Any, account: str) -> BlockStore:
+    if kind == "fake":
+        return InMemoryBlocks()
+    dynamodb = embedded_aws.session(account=account).resource("dynamodb", endpoint_url=embedded_aws.url)
+    return DynamoBlocks(table(dynamodb, "releases", "pk", "sk"))
+
+
+@both
+def test_a_chunk_is_put_once_and_kept_apart_by_release_phase_metric_and_start(blocks: BlockStore) -> None:
+    rest = ((0, 0),) * (UNIT_GROUPS - 2)
+    arms = Arm(3, 1, ((3, 1), (0, 0), *rest)), Arm(7, 2, ((0, 0), (7, 2), *rest))
+    chunks = [
+        Chunk(phase, metric, start, start + 60, (Block(start, 60.0, 0.05, *arms),), past)
+        for phase in ("canary", "watch")
+        for metric, past in (("Error", (10, 1)), ("Refusal", None))
+        for start in (600.0, 12_000.0)
+    ]
+    for chunk in chunks:
+        assert blocks.put_once("PROMPT0001-1-1", chunk)
+        assert not blocks.put_once("PROMPT0001-1-1", chunk)
+        assert not blocks.put_once("PROMPT0001-1-1", Chunk(chunk.phase, chunk.metric, chunk.start, chunk.end + 60, ()))
+    found = blocks.load("PROMPT0001-1-1", "canary")
+    assert sorted(found, key=lambda c: (c.metric, c.start)) == [c for c in chunks if c.phase == "canary"]
+    assert [c.start for c in found if c.metric == "Error"] == [600.0, 12_000.0]
+    assert blocks.load("PROMPT0001-2-1", "canary") == []

@@ -1,0 +1,290 @@
+"""PromptClient and AsyncPromptClient: the same tests over both, and what asyncio adds."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from promptlane.client import (
+    AsyncPromptClient,
+    Decision,
+    InvalidReceipt,
+    InvalidUnit,
+    InvalidVariables,
+    ModelCallFailed,
+    StreamInterrupted,
+    UnknownPrompt,
+)
+from promptlane.client.aws import MAX_CONNECTIONS
+from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, response_of
+from tests.support_client import AwsError, Clock, World
+
+GIVEN: dict[str, Any] = {
+    "variables": {"name": "Anna"},
+    "messages": [{"role": "user", "content": [{"text": "And?"}]}],
+    "guardrail": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
+    "metadata": {"tenant": "t1"},
+}
+
+
+class Awaited:
+    """An AsyncPromptClient with PromptClient's face: each call runs on the loop until it is done."""
+
+    def __init__(self, client: Any, run: Callable[[Any], Any]) -> None:
+        self.client = AsyncPromptClient(client)
+        self.run = run
+
+    def route(self, *given: Any) -> Any:
+        return self.run(self.client.route(*given))
+
+    def converse(self, *given: Any, **settings: Any) -> Any:
+        return self.run(self.client.converse(*given, **settings))
+
+    def feedback(self, receipt: str, *, positive: bool) -> Any:
+        return self.run(self.client.feedback(receipt, positive=positive))
+
+    def observe(self, decision: Decision, *, unit: str) -> Any:
+        return self.client.observe(decision, unit=unit)
+
+    def close(self) -> None:
+        self.run(self.client.aclose())
+
+    @contextmanager
+    def converse_stream(self, *given: Any, **settings: Any) -> Iterator[Any]:
+        stream = self.run(self.client.converse_stream(*given, **settings))
+        assert self.run(stream.__aenter__()) is stream
+        pieces = aiter(stream)
+
+        class Read:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(stream.answer, name)
+
+            def __iter__(read) -> Iterator[str]:  # noqa: N805
+                while True:
+                    try:
+                        yield self.run(anext(pieces))
+                    except StopAsyncIteration:
+                        return
+
+        try:
+            yield Read()
+        finally:
+            self.run(stream.__aexit__(None, None, None))
+
+
+@pytest.fixture(params=["sync", "async"])
+def face(request: pytest.FixtureRequest) -> Iterator[Callable[[World], Any]]:
+    """The client of a world, by one of its faces."""
+    if request.param == "sync":
+        yield lambda world: world.client
+        return
+    with asyncio.Runner() as runner:
+        made: list[Awaited] = []
+
+        def awaited(world: World) -> Awaited:
+            made.append(Awaited(world.client, runner.run))
+            return made[-1]
+
+        yield awaited
+        for client in made:
+            client.close()
+
+
+Face = Callable[[World], Any]
+
+
+def test_it_decides(face: Face) -> None:
+    world = World("hi")
+    client = face(world)
+    for track, version in (("canary", 2), ("stable", 1)):
+        decision = client.route("greeter", getattr(world, track))
+        assert (decision.version, decision.track) == (version, track)
+        assert decision is world.client.route("greeter", getattr(world, track))
+    with pytest.raises(UnknownPrompt):
+        client.route("nobody", "u")
+    with pytest.raises(InvalidUnit):
+        client.route("greeter", "")
+
+
+@pytest.mark.parametrize("track", ["canary", "stable"])
+def test_it_converses_with_all_that_is_given(face: Face, track: str) -> None:
+    world = World({1: "from stable", 2: "from canary"}, variables=["name"])
+    unit = getattr(world, track)
+    answer = face(world).converse("greeter", unit=unit, **GIVEN)
+    assert (answer.text, answer.track) == (f"from {track}", track)
+    assert world.bedrock.calls == [world.client.route("greeter", unit).request(**GIVEN)]
+    assert world.fuse("Assigned", track) == (1, 1)
+
+
+@pytest.mark.parametrize("track", ["canary", "stable"])
+def test_it_streams_with_all_that_is_given(face: Face, track: str) -> None:
+    world = World({1: "from stable", 2: "from canary"}, variables=["name"])
+    unit = getattr(world, track)
+    with face(world).converse_stream("greeter", unit=unit, **GIVEN) as stream:
+        assert list(stream) == ["from ", track]
+    assert (stream.text, stream.decision.track, stream.stop_reason) == (f"from {track}", track, "end_turn")
+    assert world.bedrock.calls == [world.client.route("greeter", unit).request(**GIVEN)]
+    assert world.fuse("Error", track) == (0, 1)
+
+
+def test_it_needs_nothing_but_prompt_and_unit(face: Face) -> None:
+    world = World("hi")
+    client = face(world)
+    assert client.converse("greeter", unit=world.stable).text == "hi"
+    with client.converse_stream("greeter", unit=world.stable) as stream:
+        assert list(stream) == ["hi"]
+    assert world.bedrock.calls == [world.client.route("greeter", world.stable).request()] * 2
+
+
+def test_it_shields_and_breaks(face: Face) -> None:
+    world = World({1: "from stable", 2: AwsError("ModelErrorException")}, breaker_errors=2)
+    client = face(world)
+    for _ in range(2):
+        assert client.converse("greeter", unit=world.canary).shielded
+    with client.converse_stream("greeter", unit=world.canary) as stream:
+        assert "".join(stream) == "from stable"
+    assert stream.shielded
+    assert world.called() == [2, 1, 2, 1, 1]
+
+
+def test_it_counts_feedback_once(face: Face) -> None:
+    world = World("hi")
+    client = face(world)
+    for positive, unit in ((True, world.stable), (False, world.canary)):
+        receipt = client.converse("greeter", unit=unit).receipt
+        assert [client.feedback(receipt, positive=positive) for _ in range(2)] == [True, False]
+    assert world.fuse("NegativeFeedback", "stable") == (0, 1)
+    assert world.fuse("NegativeFeedback", "canary") == (1, 1)
+
+
+def test_it_observes_a_call_of_the_applications_own(face: Face) -> None:
+    world = World("hi")
+    client = face(world)
+    decision = client.route("greeter", world.canary)
+    with client.observe(decision, unit=world.canary) as call:
+        call.response = response_of("cut", stop_reason="max_tokens")
+    assert world.judge("Truncation", 2) == (1, 1)
+    assert call.receipt
+    assert {d.dimensions.get("Group") for d in world.sink.documents} > {None}
+
+
+def test_it_raises_what_went_wrong(face: Face) -> None:
+    world = World({1: AwsError("ModelErrorException"), 2: "hi"}, variables=["name"])
+    client = face(world)
+    with pytest.raises(ModelCallFailed):
+        client.converse("greeter", unit=world.stable, variables={"name": "x"})
+    with pytest.raises(InvalidVariables, match="needs name"):
+        client.converse("greeter", unit=world.canary)
+    with pytest.raises(InvalidVariables, match="needs name"), client.converse_stream("greeter", unit=world.canary):
+        pass
+    with pytest.raises(InvalidReceipt):
+        client.feedback("x.y", positive=True)
+
+
+def test_it_raises_in_the_middle_of_a_stream_with_the_text_so_far(face: Face) -> None:
+    delta = {"contentBlockDelta": {"delta": {"text": "so far"}, "contentBlockIndex": 0}}
+    world = World({"stream": [delta]})
+    with (
+        face(world).converse_stream("greeter", unit=world.canary) as stream,
+        pytest.raises(StreamInterrupted) as caught,
+    ):
+        list(stream)
+    assert caught.value.text == stream.text == "so far"
+    assert world.fuse("Error", "canary") == (1, 1)
+
+
+def test_it_hangs_up_when_its_reader_leaves(face: Face) -> None:
+    world = World("one two three")
+    with face(world).converse_stream("greeter", unit=world.canary) as stream:
+        assert next(iter(stream)) == "one "
+    assert (list(stream), stream.text) == ([], "one ")
+    assert world.fuse("Error", "canary") == (0, 1)
+
+
+def test_its_metrics_are_sent_when_it_is_closed(face: Face) -> None:
+    closed: list[bool] = []
+
+    class Sink(ListSink):
+        def close(self) -> None:
+            closed.append(True)
+
+    world = World("hi")
+    world.client = fake_client(world.routes, sink=Sink())
+    face(world).close()
+    assert closed == [True]
+
+
+def test_asyncio_takes_the_same_settings() -> None:
+    routes = StaticRoutes()
+    routes.put("greeter", stable=1)
+    sink = ListSink()
+
+    async def use() -> str:
+        async with AsyncPromptClient(
+            routes=routes, bedrock=lambda limit: FakeBedrock(f"within {limit:g} s"), sink=sink, timeout=12
+        ) as client:
+            assert isinstance(client, AsyncPromptClient)
+            return (await client.converse("greeter", unit="u")).text
+
+    assert asyncio.run(use()) == "within 12 s"
+    assert sink.total("Assigned", Prompt="greeter", Version="1") == (1, 1)
+
+
+def test_deciding_leaves_the_loop_only_when_a_route_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    world = World("hi", refresh=10)
+    client = AsyncPromptClient(world.client)
+    threads: list[str] = []
+    route = world.client.route
+
+    def noted(prompt: str, unit: str) -> Decision:
+        threads.append("loop" if threading.current_thread() is threading.main_thread() else "thread")
+        return route(prompt, unit)
+
+    monkeypatch.setattr(world.client, "route", noted)
+
+    async def use() -> None:
+        due = world.client._live["greeter"].due
+        for moment in (due - 0.25, due, 10**6):
+            clock.ticks = moment
+            await client.route("greeter", "u")
+        with pytest.raises(UnknownPrompt):
+            await client.route("nobody", "u")
+        await client.aclose()
+
+    asyncio.run(use())
+    assert threads == ["loop", "thread", "thread", "thread"]
+
+
+def test_as_many_calls_as_connections_run_at_once_in_threads_that_end_with_the_client() -> None:
+    assert MAX_CONNECTIONS == 50
+    together = threading.Barrier(MAX_CONNECTIONS)
+    names: set[str] = set()
+
+    def reply(request: Any) -> str:
+        names.add(threading.current_thread().name.rpartition("_")[0])
+        together.wait(20)
+        return "hi"
+
+    world = World(reply)
+
+    async def use() -> None:
+        client = AsyncPromptClient(world.client)
+        await asyncio.gather(*(client.converse("greeter", unit=world.stable) for _ in range(MAX_CONNECTIONS)))
+        pool = client._pool
+        assert pool is not None
+        assert pool._max_workers == MAX_CONNECTIONS
+        await client.aclose()
+        assert client._pool is None
+        with pytest.raises(RuntimeError):
+            pool.submit(print)
+        assert (await client.route("greeter", world.canary)).version == 2
+        await client.aclose()
+
+    asyncio.run(use())
+    assert names == {"promptlane"}

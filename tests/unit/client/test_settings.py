@@ -1,0 +1,433 @@
+"""Every setting of PromptClient, by argument and by environment, and what holds without: by what comes of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import threading
+from typing import Any
+
+import boto3
+import pytest
+
+from promptlane.client import PromptClient, UnknownPrompt, sync
+from promptlane.client.aws import Aws
+from promptlane.client.cloudwatch import CloudWatchSink
+from promptlane.client.emf import EmfSink
+from promptlane.client.receipts import MAX_AGE
+from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, version_arn
+from promptlane.domain.errors import InvalidInput, Unavailable
+from tests.support_client import Clock, Dynamo, FakeCloudWatch, Session, eventually
+
+ENVIRONMENT = (
+    "PROMPTLANE_ROUTE_TABLE", "PROMPTLANE_FALLBACK_ROUTES", "PROMPTLANE_RECEIPT_KEY", "PROMPTLANE_RECEIPT_SECRET",
+    "PROMPTLANE_FEEDBACK_TABLE", "PROMPTLANE_RESOLUTION", "AWS_LAMBDA_FUNCTION_NAME",
+)  # fmt: skip
+
+
+class Secrets:
+    def __init__(self) -> None:
+        self.text: str | Exception = "old new"
+        self.asked: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def get_secret_value(self, *, SecretId: str) -> dict[str, str]:  # noqa: N803
+        self.asked.append(SecretId)
+        assert self.gate.wait(10)
+        if isinstance(self.text, Exception):
+            raise self.text
+        return {"SecretString": self.text}
+
+
+class Account:
+    """An AWS account behind one session: routes in DynamoDB, Bedrock, CloudWatch, a secret."""
+
+    def __init__(self) -> None:
+        self.routes = StaticRoutes()
+        self.routes.put("greeter", stable=1, canary=2, weight=3000)
+        self.dynamodb = Dynamo(self.routes)
+        self.dynamodb.puts = []
+        self.bedrock = FakeBedrock("hi")
+        self.cloudwatch = FakeCloudWatch()
+        self.secrets = Secrets()
+        self.session = Session(
+            dynamodb=self.dynamodb, bedrock_runtime=self.bedrock, cloudwatch=self.cloudwatch,
+            secretsmanager=self.secrets,
+        )  # fmt: skip
+
+    def client(self, **settings: Any) -> PromptClient:
+        return PromptClient(**{"route_table": "routes", "session": self.session, "refresh": 3600, **settings})
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Account:
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    return Account()
+
+
+def test_a_client_of_a_session_speaks_to_each_service_as_the_request_path_needs(account: Account) -> None:
+    client = account.client(receipt_secret="the/secret", feedback_table="feedback")
+    answer = client.converse("greeter", unit="u")
+    assert client.feedback(answer.receipt or "", positive=True)
+    client.close()
+    assert {(service, config.read_timeout) for service, config in account.session.made} == {
+        ("dynamodb", 1.0), ("bedrock-runtime", 18.0), ("cloudwatch", 5.0), ("secretsmanager", 2.0),
+    }  # fmt: skip
+    attempts = {service: config.retries["total_max_attempts"] for service, config in account.session.made}
+    assert attempts == {"dynamodb": 2, "bedrock-runtime": 1, "cloudwatch": 3, "secretsmanager": 2}
+
+
+@pytest.mark.parametrize("by", ["argument", "environment", "both"])
+def test_the_route_table_is_the_one_named(account: Account, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    if by != "argument":
+        monkeypatch.setenv("PROMPTLANE_ROUTE_TABLE", "other" if by == "both" else "routes")
+    client = account.client(route_table=None if by == "environment" else "routes")
+    assert client.route("greeter", "u").version in (1, 2)
+    assert account.dynamodb.asked == [{"TableName": "routes", "Key": {"prompt": {"S": "greeter"}}}]
+
+
+def test_without_a_route_table_a_client_is_refused_unless_routes_are_given(account: Account) -> None:
+    words = r"no route table: pass route_table=..., or set PROMPTLANE_ROUTE_TABLE to the deployment's \(stack output"
+    with pytest.raises(InvalidInput, match=words):
+        PromptClient(session=account.session)
+    assert PromptClient(routes=account.routes, route_table="unused").route("greeter", "u").version in (1, 2)
+    assert PromptClient(routes=account.routes).route("greeter", "u").version in (1, 2)
+    assert account.session.made == []
+
+
+def test_the_region_is_the_one_named(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    client = PromptClient(route_table="routes", region="ap-south-1")
+    assert client._aws.bedrock(1.0).meta.region_name == "ap-south-1"
+    assert Aws().client("cloudwatch", read_timeout=1.0).meta.region_name == "eu-west-1"
+    session = boto3.session.Session(region_name="eu-north-1")
+    assert account.client(session=session)._aws.bedrock(1.0).meta.region_name == "eu-north-1"
+
+
+@pytest.mark.parametrize(("settings", "refresh"), [({}, 2.0), ({"refresh": 10.0}, 10.0)])
+def test_routes_are_read_as_often_as_told(
+    account: Account, monkeypatch: pytest.MonkeyPatch, settings: dict[str, float], refresh: float
+) -> None:
+    clock = Clock(monkeypatch)
+    client = PromptClient(routes=account.routes, **settings)  # type: ignore[arg-type]
+    decision = client.route("greeter", "u")
+    clock.advance(refresh * 0.89)
+    assert client.route("greeter", "u") is decision
+    assert account.routes.reads == 1
+    clock.advance(refresh * 0.22)
+    client.route("greeter", "u")
+    eventually(lambda: account.routes.reads == 2)
+
+
+@pytest.mark.parametrize("by", ["argument", "environment", "both"])
+def test_fallbacks_are_the_ones_given(account: Account, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    given = {"greeter": version_arn("greeter", 7), "other": version_arn("other", 8)}
+    if by != "argument":
+        text = {"greeter": version_arn("greeter", 9)} if by == "both" else given
+        monkeypatch.setenv("PROMPTLANE_FALLBACK_ROUTES", json.dumps(text))
+    account.routes.down = ConnectionError("no route to host")
+    settings = {} if by == "environment" else {"fallback": given}
+    client = fake_client(account.routes, **settings)
+    assert [client.route(prompt, "u").version for prompt in ("greeter", "other")] == [7, 8]
+
+
+def test_no_fallbacks_given_are_none_whatever_the_environment_says(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMPTLANE_FALLBACK_ROUTES", json.dumps({"greeter": version_arn("greeter", 9)}))
+    account.routes.down = ConnectionError("no route to host")
+    with pytest.raises(Unavailable):
+        fake_client(account.routes, fallback={}).route("greeter", "u")
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '"x"', "x" * 200])
+def test_fallbacks_that_are_no_json_object_are_refused_with_an_example(
+    account: Account, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("PROMPTLANE_FALLBACK_ROUTES", text)
+    with pytest.raises(InvalidInput) as caught:
+        account.client()
+    words = f'PROMPTLANE_FALLBACK_ROUTES={text[:80]!r} is not a JSON object such as {{"my-prompt": "arn:...:3"}}'
+    assert str(caught.value) == words
+    monkeypatch.setenv("PROMPTLANE_FALLBACK_ROUTES", '{"greeter": 3}')
+    with pytest.raises(InvalidInput, match="the fallback of greeter is '3'"):
+        account.client()
+
+
+@pytest.mark.parametrize("settings", [{"timeout": 0}, {"timeout": -1.5}, {"slow_after": 0}, {"slow_after": -1}])
+def test_times_that_cannot_be_are_refused(account: Account, settings: dict[str, Any]) -> None:
+    timeout, slow = settings.get("timeout", 28.0), settings.get("slow_after", 10.0)
+    with pytest.raises(InvalidInput, match=f"timeout={timeout} and slow_after={slow} are seconds, above 0"):
+        account.client(**settings)
+    account.client(timeout=0.001, slow_after=0.001)
+
+
+def receipts_of(client: PromptClient) -> list[str | None]:
+    return [client.converse("greeter", unit=f"u{i}").receipt for i in range(2)]
+
+
+@pytest.mark.parametrize("by", ["argument", "environment", "both"])
+def test_receipts_are_signed_with_the_key_given(account: Account, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    if by != "argument":
+        monkeypatch.setenv("PROMPTLANE_RECEIPT_KEY", "other" if by == "both" else "old new")
+    client = account.client(receipt_key=None if by == "environment" else "old new", sink=ListSink())
+    newest = fake_client(account.routes, receipt_key="new")
+    for receipt in receipts_of(client):
+        assert newest.feedback(receipt or "", positive=True)
+    assert account.secrets.asked == []
+
+
+@pytest.mark.parametrize("by", ["argument", "environment", "both"])
+def test_or_with_those_of_the_secret_given_which_is_read_once(
+    account: Account, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    if by != "argument":
+        monkeypatch.setenv("PROMPTLANE_RECEIPT_SECRET", "other" if by == "both" else "the/secret")
+    client = account.client(receipt_secret=None if by == "environment" else "the/secret", sink=ListSink())
+    newest = fake_client(account.routes, receipt_key="new")  # a key that is given wins over the environment's secret
+    for receipt in receipts_of(client):
+        assert newest.feedback(receipt or "", positive=True)
+    assert account.secrets.asked == ["the/secret"]
+
+
+def test_without_a_key_there_are_no_receipts_and_no_feedback(account: Account) -> None:
+    client = account.client(sink=ListSink())
+    assert receipts_of(client) == [None, None]
+    words = "no receipt key: set PROMPTLANE_RECEIPT_KEY or PROMPTLANE_RECEIPT_SECRET, as the signer had"
+    with pytest.raises(InvalidInput, match=words):
+        client.feedback("x.y", positive=True)
+    assert account.secrets.asked == []
+
+
+def test_a_secret_is_read_while_the_model_answers_by_one_thread_and_never_waited_for_before(account: Account) -> None:
+    account.secrets.gate.clear()
+    asked: list[list[str]] = []
+
+    def reply(request: Any) -> str:
+        eventually(lambda: account.secrets.asked)
+        asked.append(list(account.secrets.asked))
+        account.secrets.gate.set()
+        return "hi"
+
+    account.bedrock.replies = reply
+    client = account.client(receipt_secret="s", sink=ListSink())
+    assert all(receipts_of(client))
+    assert asked == [["s"], ["s"]]
+
+
+class Joined:
+    """In place of the thread that reads the secret: runs when joined, and notes how long it was joined for."""
+
+    def __init__(self, log: list[Any], target: Any, daemon: bool) -> None:
+        self.log, self.target = log, target
+        log.append(("daemon", daemon))
+        self.alive = False
+
+    def start(self) -> None:
+        self.alive = True
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def join(self, seconds: float) -> None:
+        if self.alive:
+            self.log.append(seconds)
+            self.target()
+            self.alive = False
+
+
+@pytest.fixture
+def joins(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    log: list[Any] = []
+    real = threading.Thread  # those with a name are others
+    monkeypatch.setattr(threading, "Thread", lambda **given: real(**given) if "name" in given else Joined(log, **given))
+    return log
+
+
+def test_an_answer_waits_a_second_for_the_key_and_feedback_five(
+    account: Account, joins: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock(monkeypatch)
+    account.secrets.text = ConnectionError("no route to host")
+    client = account.client(receipt_secret="the/secret", sink=ListSink())
+    assert client.converse("greeter", unit="u").receipt is None
+    assert joins == [("daemon", True), 1.0]
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("promptlane.client", logging.WARNING)
+    assert "no receipt for a minute: no route to host" in record.getMessage()
+    words = "the receipt secret the/secret cannot be read, so no receipt can be checked; try again in a minute"
+    with pytest.raises(Unavailable, match=words):
+        client.feedback("x.y", positive=True)
+    clock.advance(59.75)
+    assert client.converse("greeter", unit="u").receipt is None
+    assert len(account.secrets.asked) == 1
+    joins.clear()
+    clock.advance(0.25)
+    account.secrets.text = "a key"
+    with pytest.raises(Exception, match="signature is not ours"):
+        client.feedback("x.y", positive=True)
+    assert joins == [("daemon", True), 5.0]
+    assert client.converse("greeter", unit="u").receipt
+    assert (len(joins), len(account.secrets.asked)) == (2, 2)
+
+
+def test_whoever_comes_while_the_secret_is_read_joins_the_same_thread(account: Account, joins: list[Any]) -> None:
+    client = PromptClient(routes=account.routes, session=account.session, receipt_secret="s")
+    joins.clear()
+    assert client._receipt_keys(wait=0.0) == client._receipt_keys(wait=0.0) == ()
+    assert joins == [("daemon", True)]
+    assert client._receipt_keys(wait=2.5) == (b"old", b"new")
+    assert joins == [("daemon", True), 2.5]
+    assert client._receipt_keys(wait=0.0) == (b"old", b"new")
+
+
+@pytest.mark.parametrize("by", ["argument", "environment", "both"])
+def test_feedback_is_remembered_in_the_table_given(account: Account, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    clock = Clock(monkeypatch)
+    if by != "argument":
+        monkeypatch.setenv("PROMPTLANE_FEEDBACK_TABLE", "other" if by == "both" else "feedback")
+    table = None if by == "environment" else "feedback"
+    client = account.client(feedback_table=table, receipt_key="k", sink=ListSink())
+    receipt = client.converse("greeter", unit="u").receipt or ""
+    assert [client.feedback(receipt, positive=True) for _ in range(2)] == [True, False]
+    assert account.dynamodb.puts is not None
+    (put,) = account.dynamodb.puts
+    assert put["TableName"] == "feedback"
+    assert put["Item"]["receipt"]["S"].startswith("greeter/")
+    assert put["Item"]["expires_at"] == {"N": str(int(clock.wall + MAX_AGE + 86_400))}
+
+
+def test_or_in_the_memory_given_or_else_in_this_process_and_no_longer_than_ten_thousand(account: Account) -> None:
+    class Forgetful:
+        def first(self, receipt_id: str, *, keep_seconds: float) -> bool:
+            assert (receipt_id[:8], keep_seconds) == ("greeter/", 14 * 86_400)
+            return True
+
+    client = account.client(feedback_memory=Forgetful(), feedback_table="feedback", receipt_key="k", sink=ListSink())
+    receipt = client.converse("greeter", unit="u").receipt or ""
+    assert [client.feedback(receipt, positive=True) for _ in range(2)] == [True, True]
+    assert account.dynamodb.puts == []
+    plain = account.client(receipt_key="k", sink=ListSink())
+    assert [plain.feedback(receipt, positive=True) for _ in range(2)] == [True, False]
+    memory = sync._Memory()
+    for i in range(10_000):
+        assert memory.first(f"r{i}", keep_seconds=1.0) is True
+    assert memory.first("r0", keep_seconds=1.0) is False
+    assert memory.first("one more", keep_seconds=1.0) is True
+    assert memory.first("r1", keep_seconds=1.0) is False
+    assert memory.first("r0", keep_seconds=1.0) is True
+    assert memory.first("r1", keep_seconds=1.0) is True
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "storage"),
+    [({}, None, 60), ({}, "", 60), ({"resolution": 10}, None, 1), ({}, "10", 1), ({"resolution": 60}, "10", 60)],
+)
+@pytest.mark.parametrize("where", ["lambda", "elsewhere"])
+def test_metrics_have_the_resolution_given_in_lambda_as_elsewhere(
+    account: Account, monkeypatch: pytest.MonkeyPatch, settings: dict[str, int], environment: str | None, storage: int,
+    where: str,
+) -> None:  # fmt: skip
+    if environment is not None:
+        monkeypatch.setenv("PROMPTLANE_RESOLUTION", environment)
+    if where == "lambda":
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "app")
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stdout", written)
+    client = account.client(**settings)
+    client.converse("greeter", unit="u")
+    client.close()
+    if where == "lambda":
+        assert isinstance(client._sink(), EmfSink)
+        lines = [json.loads(line) for line in written.getvalue().splitlines()]
+        found = {
+            metric.get("StorageResolution", 60)
+            for line in lines
+            for directive in line["_aws"]["CloudWatchMetrics"]
+            for metric in directive["Metrics"]
+        }
+        assert (found, len(lines), account.cloudwatch.requests) == ({storage}, 3, [])
+    else:
+        assert isinstance(client._sink(), CloudWatchSink)
+        assert {d["StorageResolution"] for r in account.cloudwatch.requests for d in r} == {storage}
+        period = 60 if storage == 60 else 10
+        assert client._sink()._resolution == period  # type: ignore[attr-defined]
+        assert written.getvalue() == ""
+
+
+def test_metrics_go_to_the_sink_given_and_are_flushed_and_closed_with_the_client(account: Account) -> None:
+    class Sink(ListSink):
+        def __init__(self) -> None:
+            super().__init__()
+            self.log: list[str] = []
+
+        def flush(self) -> None:
+            self.log.append("flush")
+
+        def close(self) -> None:
+            self.log.append("close")
+
+        def __len__(self) -> int:
+            return 0
+
+    sink = Sink()
+    with account.client(sink=sink) as client:
+        client.converse("greeter", unit="u")
+        assert (len(sink.documents), sink.log) == (3, [])
+        client.flush()
+        assert sink.log == ["flush"]
+    assert sink.log == ["flush", "close"]
+    assert account.cloudwatch.requests == []
+
+
+def test_a_client_that_counted_nothing_has_nothing_to_close(account: Account) -> None:
+    with account.client() as client:
+        client.route("greeter", "u")
+    assert client._sink_used is None
+    assert [service for service, _ in account.session.made] == ["dynamodb"]
+
+
+def test_its_own_sink_is_made_once_and_sends_what_is_flushed(account: Account) -> None:
+    client = account.client()
+    client.converse("greeter", unit="u")
+    sink = client._sink()
+    assert client._sink() is sink
+    client.flush()
+    assert (
+        sum(kept[1] for key, kept in account.cloudwatch.data.items() if key[0] == "Assigned" and len(key[1]) == 3) == 1
+    )
+    client.close()
+
+
+def test_a_sink_that_another_thread_made_meanwhile_is_taken(account: Account) -> None:
+    client, other = account.client(), ListSink()
+
+    class Lock:
+        def __enter__(self) -> None:
+            client._sink_used = other
+
+        def __exit__(self, *exc: object) -> None:
+            """Nothing is held."""
+
+    client._lock = Lock()  # type: ignore[assignment]
+    assert client._sink() is other
+
+
+def test_routes_and_bedrock_are_the_ones_given(account: Account) -> None:
+    limits: list[float] = []
+
+    def bedrock(limit: float) -> FakeBedrock:
+        limits.append(limit)
+        return FakeBedrock("from mine")
+
+    mine = StaticRoutes()
+    mine.put("mine", stable=4)
+    client = account.client(routes=mine, bedrock=bedrock, sink=ListSink())
+    assert client.converse("mine", unit="u").text == "from mine"
+    assert limits == [28.0]
+    with pytest.raises(UnknownPrompt):
+        client.route("greeter", "u")
+    assert account.session.made == []

@@ -1,0 +1,94 @@
+"""Names that stored items, metrics, alarms, templates and other programs agree on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptlane.domain import names
+from promptlane.domain.errors import AdmissionRefused, DraftInvalid, InvalidInput, PolicyInvalid, SuiteInvalid
+from promptlane.domain.names import Event, GuardName, Outcome, Phase, Track, alarm_name, parse_alarm_arn, release_id
+
+words = st.text("abcXYZ019-_", min_size=1, max_size=8)
+
+
+def test_names_of_tables_tags_metrics_and_alarms_stay_what_they_are() -> None:
+    assert (names.NAMESPACE, names.ROUTES_BY_ID, names.CONSOLE, names.ENROLLED_TAG) == (
+        "Promptlane", "by_id", "console", "promptlane:enrolled",
+    )  # fmt: skip
+    assert (names.FULL, names.UNIT_GROUPS) == (10_000, 8)
+    assert (names.ASSIGNED, names.GROUP, names.SHIELDED, names.OUTAGE) == ("Assigned", "Group", "Shielded", "Outage")
+    assert (names.HARM_EVIDENCE, names.ADVANCE_EVIDENCE, names.SPLIT_EVIDENCE, names.WEIGHT) == (
+        "HarmEvidence", "AdvanceEvidence", "SplitEvidence", "Weight",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Track, "stable canary holdback"),
+        (Phase, "steady canary watch"),
+        (GuardName, "Error Refusal Guardrail Truncation Slow NegativeFeedback"),
+        (Outcome, "promoted rolled_back rejected failed expired superseded"),
+    ],
+)
+def test_words_of_a_kind_stay_what_they_are(kind: Any, values: str) -> None:
+    assert [str(value) for value in kind] == values.split()
+
+
+def test_events_are_named_as_the_event_bus_and_old_timelines_know_them() -> None:
+    assert [str(event) for event in Event] == [
+        "Release Started", "Admitted", "Tests Planned", "Tests Finished", "Review Requested", "Review Viewed",
+        "Review Link Refused", "Reviewer Decided", "Review Reminded", "Review Hindered", "Review Decided",
+        "Canary Waiting", "Canary Shifted", "Canary Judged", "Canary Paused", "Canary Resumed", "Canary Advanced",
+        "Release Promoted", "Release Rolled Back", "Rollback Impossible", "Release Ended",
+    ]  # fmt: skip
+
+
+def test_a_release_is_the_first_attempt_unless_it_says_otherwise() -> None:
+    assert release_id("PROMPT0001", 4) == "PROMPT0001-4-1"
+    assert release_id("PROMPT0001", 4, 7) == "PROMPT0001-4-7"
+
+
+def arn(name: str, *, account: str = "111122223333", region: str = "eu-west-1", partition: str = "aws") -> str:
+    return f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}"
+
+
+def parsed(text: str) -> tuple[str, Track, str]:
+    return parse_alarm_arn(text, deployment="live", account="111122223333", region="eu-west-1")
+
+
+@given(words, st.sampled_from(Track), words, st.sampled_from(["aws", "aws-us-gov", "aws-cn"]))
+def test_an_alarms_name_says_what_it_watches(prompt: str, track: Track, metric: str, partition: str) -> None:
+    assert parsed(arn(alarm_name("live", prompt, track, metric), partition=partition)) == (prompt, track, metric)
+
+
+def test_an_alarm_is_named_by_deployment_prompt_track_and_metric() -> None:
+    assert alarm_name("live", "support", Track.CANARY, "Error") == "live/support/canary/Error"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("garbage", "^'garbage' is not a fuse alarm of deployment 'live'; ignored"),
+        (arn("test/support/canary/Error"), "is not a fuse alarm of deployment 'live'; ignored"),
+        (arn("live/support/canary/Error", account="999988887777"), "other account or Region than 111122223333/eu-west"),
+        (arn("live/support/canary/Error", region="eu-west-2"), "another account or Region than 111122223333/eu-west-1"),
+        (arn("live/support/nowhere/Error"), "/nowhere/Error' names no track of Promptlane; ignored"),
+    ],
+)  # fmt: skip
+def test_an_alarm_that_is_none_of_ours_is_named_with_the_reason(text: str, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        parsed(text)
+
+
+@pytest.mark.parametrize("kind", [AdmissionRefused, DraftInvalid, PolicyInvalid, SuiteInvalid])
+def test_several_problems_are_kept_apart_and_read_as_lines(kind: Any) -> None:
+    error = kind(problem for problem in [("a.b", "is missing"), ("", "must be a mapping")])
+
+    assert error.problems == [("a.b", "is missing"), ("", "must be a mapping")]
+    assert str(error) == "a.b: is missing\nmust be a mapping"
+    assert isinstance(error, InvalidInput)

@@ -1,0 +1,121 @@
+"""What one call came to, from the shape of its answer or from its error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from promptlane.domain.outcome import Outcome, error_type, of_answer, of_error, of_response, text_of
+
+REFUSAL = "I'm sorry, but I can't help with that."
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "text", "bad", "kind"),
+    [
+        ("end_turn", "Here you are.", (0, 0, 0, 0), None),
+        (None, "Here you are.", (0, 0, 0, 0), None),
+        ("tool_use", "", (0, 0, 0, 0), None),
+        ("end_turn", REFUSAL, (0, 1, 0, 0), None),
+        ("content_filtered", "Here you", (0, 1, 0, 0), None),
+        ("refusal", "", (0, 1, 0, 0), None),
+        ("guardrail_intervened", "Here you are.", (0, 0, 1, 0), None),
+        ("guardrail_intervened", REFUSAL, (0, 0, 1, 0), None),
+        ("max_tokens", "Here you", (0, 0, 0, 1), None),
+        ("max_tokens", REFUSAL, (0, 1, 0, 1), None),
+        ("model_context_window_exceeded", "Here", (0, 0, 0, 1), None),
+        ("malformed_model_output", "{", (1, 0, 0, 0), "malformed_model_output"),
+        ("malformed_tool_use", "{", (1, 0, 0, 0), "malformed_tool_use"),
+    ],
+)
+def test_what_an_answer_counts_as(
+    stop_reason: str | None, text: str, bad: tuple[int, int, int, int], kind: str | None
+) -> None:
+    found = of_answer(text=text, stop_reason=stop_reason, latency_ms=5.0, slow_after_ms=10.0)
+    error, refusal, guardrail, truncation = bad
+    assert found == Outcome(
+        error=error,
+        refusal=refusal,
+        guardrail=guardrail,
+        truncation=truncation,
+        slow=0,
+        latency_ms=5.0,
+        time_to_first_token_ms=None,
+        input_tokens=None,
+        output_tokens=None,
+        stop_reason=stop_reason,
+        error_type=kind,
+    )
+
+
+def test_an_answer_carries_the_figures_for_people() -> None:
+    found = of_answer(
+        text="Here.", stop_reason="end_turn", latency_ms=5.5, slow_after_ms=4.0,
+        usage={"inputTokens": 31, "outputTokens": 7, "totalTokens": 38}, time_to_first_token_ms=2.5,
+    )  # fmt: skip
+    assert found == Outcome(0, 0, 0, 0, 1, 5.5, 2.5, 31, 7, "end_turn", None)
+
+
+@pytest.mark.parametrize(("latency", "slow"), [(9.9, 0), (10.0, 0), (10.1, 1)])
+def test_a_call_is_slow_when_it_takes_longer_than_allowed(latency: float, slow: int) -> None:
+    answered = of_answer(text="Here.", stop_reason=None, latency_ms=latency, slow_after_ms=10.0)
+    failed = of_error(ValueError(), latency_ms=latency, slow_after_ms=10.0)
+    assert (answered.slow, failed.slow) == (slow, slow)
+
+
+def test_a_whole_response_is_read() -> None:
+    response = {
+        "output": {"message": {"role": "assistant", "content": [{"text": "I'm sorry, but I "},
+                   {"reasoningContent": {}}, {"text": "can't help with that."}]}},
+        "stopReason": "max_tokens",
+        "usage": {"inputTokens": 31, "outputTokens": 7},
+    }  # fmt: skip
+    found = of_response(response, latency_ms=11.0, slow_after_ms=10.0)
+    assert found == Outcome(0, 1, 0, 1, 1, 11.0, None, 31, 7, "max_tokens", None)
+    assert of_response({}, latency_ms=1.0, slow_after_ms=10.0) == Outcome(0, 0, 0, 0, 0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("response", "text"),
+    [
+        ({}, ""),
+        ({"output": None}, ""),
+        ({"output": {}}, ""),
+        ({"output": {"message": None}}, ""),
+        ({"output": {"message": {"content": None}}}, ""),
+        ({"output": {"message": {"content": [{"toolUse": {"name": "lookup"}}]}}}, ""),
+        ({"output": {"message": {"content": [{"text": "a"}, {"toolUse": {}}, {"text": "b"}]}}}, "ab"),
+    ],
+)
+def test_the_text_of_a_response_is_its_text_blocks(response: dict[str, Any], text: str) -> None:
+    assert text_of(response) == text
+
+
+class Refused(Exception):
+    def __init__(self, response: Any) -> None:
+        super().__init__("refused")
+        self.response = response
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TimeoutError(), "TimeoutError"),
+        (Refused({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}), "ThrottlingException"),
+        (Refused({"Error": {"Message": "no code"}}), "Refused"),
+        (Refused({"Error": None}), "Refused"),
+        (Refused({}), "Refused"),
+        (Refused("<html>"), "Refused"),
+    ],
+)
+def test_an_error_is_named_by_its_code_or_its_class(error: Exception, kind: str) -> None:
+    assert error_type(error) == kind
+
+
+def test_a_call_that_raised_is_one_error_and_nothing_else() -> None:
+    error = Refused({"Error": {"Code": "ThrottlingException"}})
+    early = of_error(error, latency_ms=3.0, slow_after_ms=10.0)
+    assert early == Outcome(1, 0, 0, 0, 0, 3.0, None, None, None, None, "ThrottlingException")
+    late = of_error(KeyError("x"), latency_ms=11.0, slow_after_ms=10.0, time_to_first_token_ms=2.0)
+    assert late == Outcome(1, 0, 0, 0, 1, 11.0, 2.0, None, None, None, "KeyError")

@@ -1,0 +1,377 @@
+"""Each transition of the route, its whole result, and each refusal with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneError
+from promptlane.domain.names import Event, Phase, Track
+from promptlane.domain.prompt import VersionRef
+from promptlane.domain.route import (
+    Gone,
+    NothingToGoBackTo,
+    Quarantined,
+    Route,
+    StableChanged,
+    alarm_applies,
+    first_route,
+    promote,
+    roll_back,
+    salt_of,
+    settle,
+    shift,
+)
+from promptlane.domain.timeline import TimelineEntry
+
+ONE, TWO, THREE, FOUR = (VersionRef(n, f"{n}" * 64, f"arn:{n}") for n in (1, 2, 3, 4))
+R1, R2, R3 = (f"PROMPT0001-{n}-1" for n in (1, 2, 3))
+BAD = {"9" * 64: {"version": 9, "release_id": "PROMPT0001-9-1", "at": 5.0}}
+EARLIER = TimelineEntry(f"{R1}/route/1", R1, 100.0, Event.PROMOTED, "lead", {"version": 1, "first": True})
+
+
+def told(release: str, revision: int, at: float, event: Event, by: str = "promptlane", **detail: Any) -> TimelineEntry:
+    return TimelineEntry(f"{release}/route/{revision}", release, at, event, by, detail)
+
+
+STEADY = Route(
+    prompt="support", prompt_id="PROMPT0001", stable=ONE, salt=salt_of(R1), release_id=R1, revision=4,
+    phase=Phase.STEADY, phase_since=100.0, shifts=((90.0, 100),), quarantined=BAD, pending=(EARLIER,),
+)  # fmt: skip
+SHIFTED = told(R2, 5, 200.0, Event.CANARY_SHIFTED, version=2, weight=500, stable=1)
+CANARY = Route(
+    prompt="support", prompt_id="PROMPT0001", stable=ONE, previous=None, canary=TWO, weight=500, holdback=0,
+    salt=salt_of(R2), release_id=R2, revision=5, phase=Phase.CANARY, phase_since=200.0, watch_until=0.0,
+    shifts=((200.0, 500),), quarantined=BAD, pending=(EARLIER, SHIFTED),
+)  # fmt: skip
+WIDER = replace(
+    CANARY, weight=2500, revision=6, shifts=((200.0, 500), (250.0, 2500)),
+    pending=(EARLIER, SHIFTED, told(R2, 6, 250.0, Event.CANARY_SHIFTED, "ada", version=2, weight=2500, stable=1)),
+)  # fmt: skip
+PROMOTED = told(R2, 6, 300.0, Event.PROMOTED, version=2, previous=1, watch_until=360.0)
+WATCH = Route(
+    prompt="support", prompt_id="PROMPT0001", stable=TWO, previous=ONE, canary=None, weight=0, holdback=700,
+    salt=salt_of(R2), release_id=R2, revision=6, phase=Phase.WATCH, phase_since=300.0, watch_until=360.0,
+    shifts=((200.0, 500),), quarantined=BAD, pending=(EARLIER, SHIFTED, PROMOTED),
+)  # fmt: skip
+CALM = replace(WATCH, phase=Phase.STEADY, phase_since=400.0, watch_until=0.0, holdback=0, revision=7)
+
+
+def shifted(route: Route, release: str = R2, candidate: VersionRef = TWO, weight: int = 500, **more: Any) -> Route:
+    asked = {"tested_against": route.stable.fingerprint, "now": 200.0, **more}
+    return shift(route, release_id=release, candidate=candidate, weight=weight, **asked)
+
+
+def promoted(route: Route, release: str = R2, candidate: VersionRef = TWO, **more: Any) -> Route:
+    asked = {"tested_against": ONE.fingerprint, "watch_for": 60.0, "holdback": 700, "now": 300.0, **more}
+    return promote(route, release_id=release, candidate=candidate, **asked)
+
+
+def rolled(route: Route, cause: str = "operator", now: float = 500.0, **more: Any) -> Route:
+    return roll_back(route, cause=cause, reason="it harms", now=now, by="olga", **more)  # type: ignore[arg-type]
+
+
+def test_the_salt_of_a_release_is_always_the_same() -> None:
+    assert salt_of(R2) == "cd33597766e3b3b6e829205a28ebb844"
+
+
+def test_a_first_version_is_given_to_everybody_with_nothing_to_go_back_to() -> None:
+    route = first_route(prompt="support", prompt_id="PROMPT0001", candidate=ONE, release_id=R1, now=100.0, by="lead")
+
+    assert route == Route(
+        prompt="support", prompt_id="PROMPT0001", stable=ONE, previous=None, canary=None, weight=0, holdback=0,
+        salt=salt_of(R1), release_id=R1, revision=1, phase=Phase.STEADY, phase_since=100.0, watch_until=0.0,
+        shifts=(), quarantined={}, pending=(EARLIER,),
+    )  # fmt: skip
+
+
+def test_a_first_shift_starts_the_canary() -> None:
+    assert shifted(STEADY) == CANARY
+
+
+def test_a_further_shift_widens_the_canary_and_its_phase_goes_on() -> None:
+    assert shifted(CANARY, weight=2500, now=250.0, by="ada") == WIDER
+
+
+@pytest.mark.parametrize("weight", [1, 499, 500])
+def test_a_shift_to_no_more_than_there_is_writes_nothing(weight: int) -> None:
+    assert shifted(CANARY, weight=weight) is CANARY
+
+
+@pytest.mark.parametrize("weight", [1, 9_999])
+def test_the_least_and_the_largest_share_of_a_canary(weight: int) -> None:
+    assert shifted(STEADY, weight=weight).weight == weight
+
+
+@pytest.mark.parametrize("weight", [0, 10_000])
+def test_nothing_and_everything_are_no_share_of_a_canary(weight: int) -> None:
+    with pytest.raises(
+        InvalidInput, match=f"^a canary weight of {weight} basis points; it must lie between 0 and 10000"
+    ):
+        shifted(STEADY, weight=weight)
+
+
+def test_a_shift_of_a_newer_release_ends_a_watch_with_its_holdback() -> None:
+    entry = told(R3, 7, 310.0, Event.CANARY_SHIFTED, version=3, weight=100, stable=2)
+
+    assert shifted(WATCH, R3, THREE, 100, now=310.0) == Route(
+        prompt="support", prompt_id="PROMPT0001", stable=TWO, previous=ONE, canary=THREE, weight=100, holdback=0,
+        salt=salt_of(R3), release_id=R3, revision=7, phase=Phase.CANARY, phase_since=310.0, watch_until=0.0,
+        shifts=((310.0, 100),), quarantined=BAD, pending=(*WATCH.pending, entry),
+    )  # fmt: skip
+
+
+def test_an_explicit_release_takes_its_content_alone_out_of_quarantine() -> None:
+    record = {"version": 2, "release_id": R2, "at": 9.0}
+    route = replace(STEADY, quarantined={**BAD, TWO.fingerprint: record})
+
+    assert shifted(route, "PROMPT0001-2-2", explicit=True).quarantined == BAD
+    with pytest.raises(
+        Quarantined, match=rf"^version 2 of support has a content that was rolled back in release {R2};"
+    ):
+        shifted(route, "PROMPT0001-2-2")
+
+
+NO_LONGER = f"^release {R2} is no longer in canary; it was rolled back or promoted$"
+WITHDRAWN = {**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 9.0}}
+
+
+@pytest.mark.parametrize(
+    ("route", "asked", "error", "message"),
+    [
+        (WATCH, {}, Gone, NO_LONGER),
+        (replace(CALM, release_id=R3, quarantined=WITHDRAWN), {"explicit": True}, Gone, NO_LONGER),
+        (CANARY, {"candidate": THREE}, Gone, f"^the route's canary is not version 3 of release {R2}$"),
+        (CANARY, {"release": R3, "candidate": THREE}, NotApplicable, f"^release {R2} of support is in canary; wait"),
+        (CANARY, {"release": R3, "candidate": ONE}, NotApplicable, f"^release {R2} of support is in canary; wait"),
+        (STEADY, {"candidate": replace(TWO, fingerprint=ONE.fingerprint)}, Gone,
+         "^version 2 of support is stable already$"),
+        (STEADY, {"tested_against": THREE.fingerprint}, StableChanged,
+         "^stable of support is now version 1, which was not compared with$"),
+    ],
+)  # fmt: skip
+def test_a_shift_that_does_not_apply_says_why(
+    route: Route, asked: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        shifted(route, **asked)
+    assert type(caught.value) is error
+
+
+def test_a_promotion_makes_the_candidate_stable_and_watches_it() -> None:
+    assert promoted(CANARY) == WATCH
+
+
+def test_a_promotion_names_who_asked_for_it_and_keeps_every_shift() -> None:
+    route = promoted(WIDER, by="ada")
+
+    assert route.shifts == ((200.0, 500), (250.0, 2500))
+    assert route.pending[-1] == told(R2, 7, 300.0, Event.PROMOTED, "ada", version=2, previous=1, watch_until=360.0)
+
+
+def test_without_a_watch_a_promotion_is_steady_at_once_and_holds_nobody_back() -> None:
+    entry = told(R2, 6, 300.0, Event.PROMOTED, version=2, previous=1, watch_until=0.0)
+
+    assert promoted(CANARY, watch_for=0.0) == replace(
+        WATCH, holdback=0, phase=Phase.STEADY, watch_until=0.0, pending=(EARLIER, SHIFTED, entry)
+    )
+
+
+def test_the_shortest_watch_is_one_and_may_hold_nobody_back() -> None:
+    route = promoted(CANARY, watch_for=0.5, holdback=0)
+
+    assert (route.phase, route.watch_until, route.holdback) == (Phase.WATCH, 300.5, 0)
+
+
+@pytest.mark.parametrize("route", [WATCH, CALM], ids=["watch", "steady"])
+def test_a_repeated_promotion_writes_nothing(route: Route) -> None:
+    assert promoted(route, tested_against="another", now=9e9) is route
+
+
+LOST = "is no longer in canary; it was rolled back or a newer one took over$"
+
+
+@pytest.mark.parametrize(
+    ("route", "asked", "error", "message"),
+    [
+        (CANARY, {"release": R3}, Gone, f"^release {R3} {LOST}"),
+        (CANARY, {"candidate": THREE}, Gone, f"^release {R2} {LOST}"),
+        (WATCH, {"release": R3}, Gone, f"^release {R3} {LOST}"),
+        (WATCH, {"candidate": THREE}, Gone, f"^release {R2} {LOST}"),
+        (replace(WATCH, quarantined=WITHDRAWN), {}, Gone, f"^release {R2} {LOST}"),
+        (CANARY, {"tested_against": THREE.fingerprint}, StableChanged,
+         "^stable of support is now version 1, which was not compared with$"),
+    ],
+)  # fmt: skip
+def test_a_promotion_that_does_not_apply_says_why(
+    route: Route, asked: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        promoted(route, **asked)
+    assert type(caught.value) is error
+
+
+def test_a_rollback_in_canary_takes_the_canary_back_and_quarantines_it() -> None:
+    told_by_judge = told(
+        R2, 6, 210.0, Event.ROLLED_BACK, "olga", version=2, restored=1, cause="judge", reason="it harms",
+        phase=Phase.CANARY, evidence={"p": 0.01},
+    )  # fmt: skip
+
+    assert rolled(CANARY, "judge", 210.0, evidence={"p": 0.01}) == Route(
+        prompt="support", prompt_id="PROMPT0001", stable=ONE, previous=None, canary=None, weight=0, holdback=0,
+        salt=salt_of(R2), release_id=R2, revision=6, phase=Phase.STEADY, phase_since=210.0, watch_until=0.0,
+        shifts=((200.0, 500),), quarantined={**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 210.0}},
+        pending=(*CANARY.pending, told_by_judge),
+    )  # fmt: skip
+
+
+def test_a_rollback_of_a_canary_that_followed_a_watch_forgets_the_version_before() -> None:
+    route = rolled(shifted(WATCH, R3, THREE, 100, now=310.0), "alarm", 320.0)
+
+    assert (route.stable, route.previous) == (TWO, None)
+    assert set(route.quarantined) == {*BAD, THREE.fingerprint}
+
+
+BACK = Route(
+    prompt="support", prompt_id="PROMPT0001", stable=ONE, previous=None, canary=None, weight=0, holdback=0,
+    salt=salt_of(R2), release_id=R2, revision=7, phase=Phase.STEADY, phase_since=359.9, watch_until=0.0,
+    shifts=((200.0, 500),), quarantined={**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 359.9}},
+    pending=(*WATCH.pending, told(
+        R2, 7, 359.9, Event.ROLLED_BACK, "olga", version=2, restored=1, cause="alarm", reason="it harms",
+        phase=Phase.WATCH,
+    )),
+)  # fmt: skip
+
+
+def test_a_rollback_in_watch_puts_the_version_before_back() -> None:
+    assert rolled(WATCH, "alarm", 359.9, release_id=R2) == BACK
+
+
+@pytest.mark.parametrize("cause", ["alarm", "judge", "undecided"])
+@pytest.mark.parametrize(("route", "now", "phase"), [(WATCH, 360.0, "watch"), (CALM, 350.0, "steady")])
+def test_from_the_end_of_the_watch_on_only_an_operator_rolls_back(
+    route: Route, now: float, phase: str, cause: str
+) -> None:
+    with pytest.raises(
+        NotApplicable, match=f"^support is in phase {phase} and its watch is over: only an operator may"
+    ):
+        rolled(route, cause, now)
+    assert rolled(route, "operator", now).stable == ONE
+
+
+@pytest.mark.parametrize("route", [STEADY, replace(WATCH, previous=None)], ids=["steady", "watch"])
+def test_a_rollback_with_nothing_to_go_back_to_says_which_version_stays(route: Route) -> None:
+    with pytest.raises(
+        NothingToGoBackTo, match=f"^support has no version to go back to; version {route.stable.version}"
+    ):
+        rolled(route, now=310.0)
+
+
+@pytest.mark.parametrize(("owner", "says"), [(R2, R2), ("", "none")])
+def test_a_rollback_that_names_a_release_leaves_another_ones_route_alone(owner: str, says: str) -> None:
+    with pytest.raises(Gone, match=f"^the route of support belongs to release {says}, not to {R3}$"):
+        rolled(replace(CANARY, release_id=owner), release_id=R3)
+
+
+def test_an_operator_goes_back_to_the_version_that_is_named() -> None:
+    entry = told(
+        R2, 8, 500.0, Event.ROLLED_BACK, "olga", version=2, restored=4, cause="operator", reason="it harms",
+        phase=Phase.STEADY,
+    )  # fmt: skip
+
+    assert rolled(CALM, to=FOUR) == replace(
+        CALM, stable=FOUR, previous=None, revision=8, phase_since=500.0,
+        quarantined={**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 500.0}},
+        pending=(*CALM.pending, entry),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("route", "cause", "to", "error", "message"),
+    [
+        (CALM, "judge", FOUR, NotApplicable, "^only an operator may name the version to go back to$"),
+        (CANARY, "operator", FOUR, NotApplicable, "^a canary of support is out: take it back first"),
+        (CALM, "operator", TWO, NotApplicable, "^version 2 of support is stable already$"),
+        (CALM, "operator", replace(FOUR, fingerprint=TWO.fingerprint), NotApplicable,
+         "^version 4 of support is stable already, with the content of version 2$"),
+        (BACK, "operator", TWO, Quarantined, f"^version 2 of support was rolled back in release {R2}; if it shall"),
+    ],
+)  # fmt: skip
+def test_a_version_that_may_not_be_named_says_why(
+    route: Route, cause: str, to: VersionRef, error: type[PromptlaneError], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        rolled(route, cause, to=to)
+    assert type(caught.value) is error
+
+
+def test_the_end_of_a_release_takes_back_a_canary_that_is_still_out() -> None:
+    entry = told(R3, 8, 400.0, Event.CANARY_SHIFTED, version=3, weight=0, stable=2)
+    out = shifted(WATCH, R3, THREE, 100, now=310.0)
+
+    assert settle(out, release_id=R3, now=400.0) == Route(
+        prompt="support", prompt_id="PROMPT0001", stable=TWO, previous=None, canary=None, weight=0, holdback=0,
+        salt=salt_of(R3), release_id=R3, revision=8, phase=Phase.STEADY, phase_since=400.0, watch_until=0.0,
+        shifts=((310.0, 100),), quarantined=BAD, pending=(*out.pending, entry),
+    )  # fmt: skip
+
+
+def test_the_end_of_a_release_ends_its_watch_without_a_word_and_keeps_the_way_back() -> None:
+    assert settle(WATCH, release_id=R2, now=400.0) == CALM
+
+
+@pytest.mark.parametrize(("route", "release"), [(WATCH, R3), (CANARY, R3), (CALM, R2)])
+def test_the_end_of_a_release_that_the_route_does_not_serve_changes_nothing(route: Route, release: str) -> None:
+    assert settle(route, release_id=release, now=400.0) is route
+
+
+def test_a_route_names_each_version_that_it_serves_or_goes_back_to() -> None:
+    assert STEADY.named == (ONE,)
+    assert shifted(WATCH, R3, THREE).named == (TWO, ONE, THREE)
+
+
+@pytest.mark.parametrize(
+    ("route", "release", "flying"), [(CANARY, R2, True), (WATCH, R2, True), (CALM, R2, False), (WATCH, R3, False)]
+)
+def test_a_release_is_in_flight_until_its_route_is_steady(route: Route, release: str, flying: bool) -> None:
+    assert route.in_flight(release) is flying
+
+
+def test_a_rollback_of_a_release_stays_on_record() -> None:
+    assert [BACK.rolled_back(release) for release in (R1, R2, "PROMPT0001-9-1")] == [False, True, True]
+
+
+LATER = replace(WIDER, phase=Phase.WATCH, phase_since=300.0, watch_until=360.0, canary=None)
+
+
+@pytest.mark.parametrize(
+    ("route", "track", "at"),
+    [
+        (WIDER, Track.CANARY, 200.0),
+        (LATER, Track.STABLE, 300.0),
+        (LATER, Track.CANARY, 200.0),
+    ],
+)
+def test_an_alarm_from_the_very_beginning_of_what_it_is_about_counts(route: Route, track: Track, at: float) -> None:
+    alarm_applies(route, track=track, changed_at=at)
+    with pytest.raises(
+        NotApplicable, match=r"^the alarm changed before this phase began: it is about an earlier release"
+    ):
+        alarm_applies(route, track=track, changed_at=at - 0.001)
+
+
+@pytest.mark.parametrize(
+    ("route", "track", "message"),
+    [
+        (STEADY, Track.CANARY, "^support is steady: no release is in canary or in watch$"),
+        (CANARY, Track.STABLE, "^support is in canary: an alarm on track stable does not condemn the release$"),
+        (CANARY, Track.HOLDBACK, "^support is in canary: an alarm on track holdback does not"),
+        (LATER, Track.HOLDBACK, "^support is in watch: an alarm on track holdback does not condemn the release$"),
+        (replace(LATER, shifts=()), Track.CANARY, "^support is in watch: an alarm on track canary does not"),
+    ],
+)
+def test_an_alarm_that_condemns_nothing_now_is_told_so(route: Route, track: Track, message: str) -> None:
+    with pytest.raises(NotApplicable, match=message):
+        alarm_applies(route, track=track, changed_at=9e9)

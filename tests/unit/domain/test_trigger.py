@@ -1,0 +1,117 @@
+"""What a message of the intake queue asks for, read whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from promptlane.domain.errors import InvalidInput, NotApplicable
+from promptlane.domain.trigger import Request, read
+
+ACCOUNT, REGION = "111122223333", "eu-west-1"
+ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:prompt/PROMPT0001"
+ADA = f"arn:aws:sts::{ACCOUNT}:assumed-role/Author/ada"
+EXPLICIT = {"source": "promptlane.request", "prompt": "support", "version": 4, "requested_by": ADA, "explicit": True,
+            "request_id": "req-1"}  # fmt: skip
+DETAIL = {
+    "eventSource": "bedrock.amazonaws.com", "eventName": "CreatePromptVersion", "awsRegion": REGION,
+    "requestParameters": {"promptIdentifier": "PROMPT0001"}, "responseElements": {"version": "7"},
+    "userIdentity": {"arn": ADA}, "eventID": "event-1",
+}  # fmt: skip
+MISSING = object()
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    detail = {k: v for k, v in {**DETAIL, **changes}.items() if v is not MISSING}
+    return {"detail-type": "AWS API Call via CloudTrail", "account": ACCOUNT, "detail": detail}
+
+
+def asked(**changes: Any) -> dict[str, Any]:
+    return {k: v for k, v in {**EXPLICIT, **changes}.items() if v is not MISSING}
+
+
+def taken(message: Any, sender: str = "") -> Request:
+    return read(message, account=ACCOUNT, region=REGION, sender=sender)
+
+
+def test_an_explicit_request_is_read_whole() -> None:
+    assert taken(EXPLICIT) == Request("support", 4, ADA, explicit=True, request_id="req-1", sent_by="")
+
+
+def test_a_request_that_says_only_what_it_must() -> None:
+    plain = Request(prompt=ARN, version=99_999, requested_by="unknown", explicit=False, request_id="", sent_by="")
+
+    assert taken({"source": "promptlane.request", "prompt": ARN, "version": "99999"}) == plain
+    assert taken(asked(prompt=ARN, version="99999", requested_by="", explicit="true", request_id=None)) == plain
+    assert Request(ARN, 99_999, "unknown") == plain
+
+
+def test_an_event_is_read_whole() -> None:
+    assert taken(event()) == Request("PROMPT0001", 7, ADA, explicit=False, request_id="event-1", sent_by="")
+
+
+def test_an_event_that_tells_little_is_of_this_deployment_and_of_nobody_known() -> None:
+    message = event(awsRegion=MISSING, responseElements=MISSING, userIdentity=MISSING, eventID=MISSING)
+    del message["account"]
+
+    assert taken(message) == Request("PROMPT0001", None, "unknown")
+    assert taken(event(userIdentity={}, eventID="")) == Request("PROMPT0001", 7, "unknown")
+    assert taken(event(userIdentity={"arn": ""})).requested_by == "unknown"
+
+
+@pytest.mark.parametrize("version", [None, "", "0", "DRAFT", "100000", "²", "-1", "9" * 5_000])
+def test_what_is_no_version_number_is_looked_up_for_an_event_and_refused_in_a_request(version: Any) -> None:
+    assert taken(event(responseElements={"version": version})).version is None
+    with pytest.raises(InvalidInput, match=r"^'.*' is not a version number; DRAFT is never released"):
+        taken(asked(version=version))
+
+
+def test_a_request_without_a_version_says_so() -> None:
+    with pytest.raises(InvalidInput, match=r"^'' is not a version number"):
+        taken(asked(version=MISSING))
+
+
+@pytest.mark.parametrize("version", [1, "1", 99_999])
+def test_the_least_and_the_largest_version(version: Any) -> None:
+    assert taken(asked(version=version)).version == int(version)
+    assert taken(event(responseElements={"version": version})).version == int(version)
+
+
+@pytest.mark.parametrize("sender", ["AROAEXAMPLEROLEID0001:ada", "AROAEXAMPLEROLEID0001:sam"])
+def test_a_sender_whose_name_is_not_the_one_in_the_message_is_told_beside_it(sender: str) -> None:
+    told = ADA if sender.endswith(":ada") else f"{ADA} (sent by {sender})"
+
+    assert taken(EXPLICIT, sender) == Request("support", 4, told, True, "req-1", sent_by=sender)
+    assert taken(event(), sender) == Request("PROMPT0001", 7, told, False, "event-1", sent_by=sender)
+
+
+def test_a_user_who_sends_a_request_is_told_and_one_that_looks_like_eventbridge_is_not() -> None:
+    user = "AIDAEXAMPLEUSERID0001"
+
+    assert taken(asked(requested_by=f"x/{user}"), user).requested_by == f"x/{user} (sent by {user})"
+    assert taken(event(), user) == taken(event())
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "says"),
+    [
+        ("text", InvalidInput, "^the message is not a JSON object"),
+        ({}, InvalidInput, "^the message is neither an AWS API call via CloudTrail nor a release request$"),
+        (asked(prompt=MISSING), InvalidInput, "^the release request names no prompt: None$"),
+        (asked(prompt="a b"), InvalidInput, "^the release request names no prompt: 'a b'$"),
+        ({**event(), "detail": "x"}, InvalidInput, "^the CloudTrail event has no detail$"),
+        (event(requestParameters=None), InvalidInput, "^the CloudTrail event names no prompt: None$"),
+        (event(requestParameters={"promptIdentifier": "a b"}), InvalidInput, "names no prompt: 'a b'$"),
+        (event(eventSource="s3.aws"), NotApplicable, "^s3.aws CreatePromptVersion starts no release$"),
+        (event(eventName="GetPrompt"), NotApplicable, "^bedrock.amazonaws.com GetPrompt starts no release$"),
+        (event(errorCode="Throttled"), NotApplicable, "^the call failed with Throttled: no version was created$"),
+        (event(awsRegion="eu-west-2"), NotApplicable,
+         f"^the event is from {ACCOUNT}/eu-west-2, this deployment serves {ACCOUNT}/eu-west-1$"),
+        ({**event(), "account": "999988887777"}, NotApplicable, "^the event is from 999988887777/eu-west-1, this"),
+    ],
+)  # fmt: skip
+def test_a_message_that_starts_nothing_says_why(message: Any, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says) as caught:
+        taken(message)
+    assert type(caught.value) is error

@@ -1,0 +1,266 @@
+"""Requests that no client of ours makes, to the functions that people call: each is told what to send."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from functions.decide import handler as decide
+from functions.operate import handler as operate
+from functions.review import handler as review
+from promptlane.domain.errors import InvalidInput, NotApplicable, Unavailable
+from promptlane.domain.policy import ReviewPolicy
+from promptlane.domain.visit import Door, Receipt, Visit
+from tests.support_review import LEAD, QUALITY, RELEASE, World
+
+Json = Any
+LEAD_ARN = LEAD.principals[0]
+GIVEN = {"decision": "approve", "reason": "ok"}
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(ReviewPolicy((LEAD, QUALITY), quorum=2))
+    monkeypatch.setattr(decide, "wire", lambda: made.desk)
+    monkeypatch.setattr(operate, "wire", lambda: made.releases)
+    monkeypatch.setattr(review, "wire", lambda: made.wired)
+    made.ask()
+    return made
+
+
+def event(body: Json = None, **changed: Json) -> dict[str, Json]:
+    text = body if isinstance(body, str) or body is None else json.dumps(body)
+    return {
+        "rawPath": f"/releases/{RELEASE}/pause",
+        "pathParameters": {"release_id": RELEASE},
+        "requestContext": {"http": {"sourceIp": "203.0.113.7"}, "authorizer": {"iam": {"userArn": LEAD_ARN}}},
+        "body": text,
+        **changed,
+    }
+
+
+def call(module: Any, request: dict[str, Json]) -> tuple[int, Json]:
+    answer = module.handle(request, None)
+    problem = answer["statusCode"] >= 400
+    assert answer["headers"] == {"content-type": f"application/{'problem+' if problem else ''}json"}
+    body = json.loads(answer["body"])
+    if problem:
+        assert body["status"] == answer["statusCode"]
+    return answer["statusCode"], body
+
+
+NAMELESS: list[dict[str, Json]] = [
+    {},
+    {"authorizer": None},
+    {"authorizer": {}},
+    {"authorizer": {"iam": None}},
+    {"authorizer": {"iam": {}}},
+    {"authorizer": {"iam": {"userArn": ""}}},
+]
+
+
+@pytest.mark.parametrize("module", [decide, operate])
+@pytest.mark.parametrize("context", NAMELESS)
+def test_who_did_not_sign_is_refused(world: World, module: Any, context: dict[str, Json]) -> None:
+    said = {"title": "sign the request with an IAM identity", "status": 403}
+    assert call(module, event(GIVEN, requestContext=context)) == (403, said)
+    assert world.request.decisions == 0
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (event(), 'the body is not JSON; send {"decision": "approve", "reason": "..."}: '),
+        (event("%%", isBase64Encoded=True), "the body is not JSON; "),
+        (event(encoded(json.dumps(GIVEN)) + "%", isBase64Encoded=True), "the body is not JSON; "),
+        (event(encoded(json.dumps(GIVEN))), "the body is not JSON; "),
+        (event("[" * 100_000), "the body is not JSON; "),
+        (event("7"), 'the body must be a JSON object: {"decision": "approve", "reason": "..."}'),
+        (event(" " * (2 * 65_536 + 1)), "the body has 131,073 characters; a decision with its reason fits 65,536"),
+        (event({"reason": "ok"}), "decision '': must be approve or reject"),
+        (event({"decision": None, "reason": "ok"}), "decision 'None': must be approve or reject"),
+        (event({"decision": "approve", "reason": 7}), "reason: give one of 1 to 2,000 characters; it had 0"),
+    ],
+)
+def test_a_body_that_is_no_decision_is_told_what_one_is(world: World, request_: dict[str, Json], says: str) -> None:
+    status, body = call(decide, request_)
+    assert (status, set(body), body["title"].startswith(says)) == (400, {"title", "status"}, True)
+    assert world.request.decisions == 0
+
+
+def test_a_body_may_be_as_long_as_it_is_said(world: World) -> None:
+    text = json.dumps(GIVEN)
+    assert call(decide, event(text + " " * (2 * 65_536 - len(text))))[0] == 200
+
+
+def test_a_decision_needs_nothing_but_the_release_and_who_decides(world: World) -> None:
+    bare = event(GIVEN, requestContext={"authorizer": {"iam": {"userArn": LEAD_ARN}}})
+    assert call(decide, {**bare, "pathParameters": None}) == (
+        404, {"title": "release  has no review; `promptlane status` shows where it is", "status": 404},
+    )  # fmt: skip
+    assert call(decide, {**bare, "pathParameters": {}})[0] == 404
+    assert call(decide, bare)[0] == 200
+    assert world.reviews.decisions(RELEASE, 1)[0].address == "unknown"
+
+
+def test_who_asks_from_where_and_with_what_is_kept_of_a_refusal(world: World) -> None:
+    http = {"sourceIp": "203.0.113.9", "userAgent": "curl/8"}
+    stranger = {"http": http, "authorizer": {"iam": {"userArn": "arn:aws:iam::111122223333:user/nobody"}}}
+    assert call(decide, event(GIVEN, requestContext=stranger))[0] == 403
+    detail = world.releases.timeline(RELEASE)[-1].detail
+    assert (detail["address"], detail["agent"]) == ("203.0.113.9", "curl/8")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "title"),
+    [
+        (NotApplicable("asked for again"), 409, "asked for again"),
+        (Unavailable("away"), 503, "nothing was decided: away; try again"),
+    ],
+)
+def test_what_keeps_a_decision_from_being_taken_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, title: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(world.desk), "decide_by_identity", fails)
+    assert call(decide, event(GIVEN)) == (status, {"title": title, "status": status})
+
+
+@pytest.mark.parametrize(
+    ("door", "title"),
+    [
+        (Door.STALE, "the review was asked for again; decide about the newer round"),
+        (Door.FOREIGN, "nothing was decided"),
+    ],
+)
+def test_a_door_that_is_shut_is_named(world: World, monkeypatch: pytest.MonkeyPatch, door: Door, title: str) -> None:
+    monkeypatch.setattr(type(world.desk), "decide_by_identity", lambda *_, **__: Receipt(Visit(door)))
+    nobody = {"decision": None, "standing": None, "needed": None, "approvals": None, "why": ""}
+    assert call(decide, event(GIVEN)) == (409, {"title": title, "status": 409, **nobody})
+
+
+def canary(world: World) -> None:
+    world.releases.update(replace(world.releases.get(RELEASE), state="canary", step=1))
+
+
+@pytest.mark.parametrize(
+    ("request_", "title"),
+    [
+        (event("{"), 'the body is not JSON; send {"reason": "..."}'),
+        (event("[" * 100_000), 'the body is not JSON; send {"reason": "..."}'),
+        (event("%", isBase64Encoded=True), 'the body is not JSON; send {"reason": "..."}'),
+        (event(), 'the body must be a JSON object with a reason: {"reason": "..."}'),
+        (event("[]"), 'the body must be a JSON object with a reason: {"reason": "..."}'),
+        (event({"reason": 7}), 'the body must be a JSON object with a reason: {"reason": "..."}'),
+        (event({"reason": "x"}, rawPath=""), "operation '': must be pause, resume, advance"),
+        (event({"reason": "x"}, rawPath="/releases/x/stop"), "operation 'stop': must be pause, resume, advance"),
+        (event({"reason": "x"}, pathParameters={"release_id": RELEASE, "operation": "halt"}),
+         "operation 'halt': must be pause, resume, advance"),
+    ],
+)  # fmt: skip
+def test_what_no_operator_can_mean_changes_nothing(world: World, request_: dict[str, Json], title: str) -> None:
+    canary(world)
+    before = world.releases.get(RELEASE)
+    assert call(operate, request_) == (400, {"title": title, "status": 400})
+    assert world.releases.get(RELEASE) == before
+
+
+def test_an_operation_is_named_by_the_path_or_by_its_parameter(world: World) -> None:
+    canary(world)
+    text = encoded(json.dumps({"reason": "why"}))
+    bare = {"authorizer": {"iam": {"userArn": LEAD_ARN}}, "http": None}
+    assert call(operate, event(text, isBase64Encoded=True, requestContext=bare))[0] == 200
+    assert world.releases.timeline(RELEASE)[-1].detail["address"] == "unknown"
+    by_parameter = event({"reason": "w"}, pathParameters={"release_id": RELEASE, "operation": "resume"})
+    assert call(operate, by_parameter)[1]["paused"] is None
+    del by_parameter["rawPath"]
+    assert call(operate, by_parameter) == (
+        409, {"title": f"release {RELEASE} is not paused", "status": 409},
+    )  # fmt: skip
+    for path in ({}, None):
+        status, body = call(operate, event({"reason": "x"}, pathParameters=path))
+        assert (status, body["title"].startswith("'' is not a release id")) == (400, True)
+
+
+def form(body: str, **changed: Json) -> dict[str, Json]:
+    return {"headers": {"content-type": "application/x-www-form-urlencoded"}, "body": body, **changed}
+
+
+def test_a_form_is_read_as_browsers_send_it() -> None:
+    fields = {"decision": "approve", "code": "AB CD", "reason": ""}
+    text = "decision=approve&code=AB+CD&reason="
+    for request in (
+        form(text),
+        form(encoded(text), isBase64Encoded=True),
+        form(text, headers={"Content-Type": " Application/X-WWW-Form-Urlencoded ; charset=UTF-8"}),
+    ):
+        assert review.read_form(request) == fields
+    assert review.read_form(form("a=%C3%A4")) == {"a": "ä"}
+    assert review.read_form({**form(""), "body": None}) == {}
+    assert len(review.read_form(form("&".join(f"f{i}=x" for i in range(10))))) == 10
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        form("a=b", headers={}),
+        form("a=b", headers=None),
+        form("a=b", headers={"content-type": "application/json"}),
+        form("a=b", headers={"content-type": "multipart/form-data; application/x-www-form-urlencoded"}),
+        form("just words"),
+        form("a=b&a=c"),
+        form("a=%FF"),
+        form("a=ä"),
+        form("%%", isBase64Encoded=True),
+        form(encoded("a=b") + "%", isBase64Encoded=True),
+        form("&".join(f"f{i}=x" for i in range(11))),
+    ],
+)
+def test_what_no_browser_would_send_is_no_form(world: World, request_: dict[str, Json]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        review.read_form(request_)
+    assert not isinstance(refused.value, review.TooLarge)
+    assert str(refused.value) in ("not form data", "a field was sent twice")
+    http = {"http": {"method": "POST"}}
+    answer = review.handle(
+        {**event(), "queryStringParameters": {"t": world.token(LEAD)}, "requestContext": http, **request_}, None
+    )
+    assert (answer["statusCode"], html.escape(review.say.NOT_A_FORM[0]) in answer["body"]) == (400, True)
+    assert world.request.decisions == 0
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_form_holds_64_kib_however_it_is_sent(world: World, plain: bool) -> None:
+    fits = "a=" + "x" * 65_534
+
+    def sent(text: str) -> dict[str, Json]:
+        return form(text) if plain else form(encoded(text), isBase64Encoded=True)
+
+    assert review.read_form(sent(fits)) == {"a": fits[2:]}
+    with pytest.raises(review.TooLarge):
+        review.read_form(sent(fits + "x"))
+    answer = world.http("POST", world.token(LEAD), body=fits + "x")
+    assert (answer["statusCode"], review.say.TOO_LARGE[0] in answer["body"]) == (413, True)
+
+
+def test_only_an_open_link_has_a_page(world: World) -> None:
+    with pytest.raises(InvalidInput, match="only an open link has a page"):
+        review._page(world.wired, Visit(Door.CLOSED), "")
+
+
+def test_where_a_form_comes_from_is_kept_as_far_as_it_is_told(world: World) -> None:
+    http = {"http": {"method": "GET"}}
+    request = {**event(), "queryStringParameters": {"t": world.token(LEAD)}, "requestContext": http}
+    assert review.handle(request, None)["statusCode"] == 200
+    assert world.releases.timeline(RELEASE)[-1].detail == {"address": "unknown", "agent": ""}

@@ -1,0 +1,137 @@
+"""What is admitted is bound to its content, policy and suite; what cannot be released is refused with every reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from promptlane.domain.errors import AdmissionRefused, NotFound
+from promptlane.domain.names import Event
+from promptlane.domain.release import Release
+from promptlane.domain.timeline import TimelineEntry
+from promptlane.lifecycle.admit import admit
+from tests.unit.lifecycle.stage import EARLIER, ID, POLICY, PROMPT, Stage
+
+NAME = f"{ID}-2-1"
+
+
+def admitted(stage: Stage, name: str = NAME, complaints: tuple[str, ...] = ()) -> Release:
+    checked: list[tuple[dict[str, object], frozenset[str]]] = []
+
+    def check_suite(suite: dict[str, object], variables: frozenset[str]) -> list[str]:
+        checked.append((suite, variables))
+        return list(complaints)
+
+    names = ("prompts", "enrolments", "tags", "routes", "releases", "clock")
+    try:
+        return admit(name, **stage.ports(*names), check_suite=check_suite)
+    finally:
+        assert checked in ([], [({"cases": [{"id": "one"}]}, frozenset({"q"}))])
+
+
+def started(version: int = 2, **fields: Any) -> Stage:
+    stage = Stage()
+    stage.enrolments.deployed_suite = {"cases": [{"id": "one"}]}
+    stage.release(version, **{"candidate": None, **fields})
+    return stage
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_an_admission_binds_candidate_stable_policy_and_suite(first: bool) -> None:
+    stage = started()
+    if first:
+        stage.routes._routes.clear()
+    record, version = stage.releases.get(NAME), stage.prompts.version(ID, 2)
+    stable = None if first else stage.ref(1)
+    policy, suite = stage.enrolments.capture(PROMPT)
+
+    release = admitted(stage)
+
+    assert release == stage.releases.get(NAME)
+    assert release == replace(
+        record, state="admitted", description="Manner 2", candidate=version.ref, stable=stable, policy_sha256=policy,
+        suite_sha256=suite, revision=2,
+    )  # fmt: skip
+    assert stage.tags.versions == {version.arn}
+    assert stage.told(NAME)[1:] == [
+        TimelineEntry(
+            f"{NAME}/admitted", NAME, stage.now, Event.ADMITTED, "promptlane",
+            {
+                "version": 2, "fingerprint": version.fingerprint, "description": "Manner 2", "policy": policy,
+                "suite": suite, "stable": None if first else 1,
+                "stable_fingerprint": None if stable is None else stable.fingerprint,
+            },
+        )
+    ]  # fmt: skip
+
+
+def test_an_admission_that_is_repeated_returns_what_the_first_bound() -> None:
+    stage = started()
+    first = admitted(stage)
+    stage.serve(3)
+    stage.tags.versions.clear()
+
+    assert admitted(stage) == first
+    assert (stage.tags.versions, len(stage.told(NAME))) == (set(), 2)
+
+
+def refused(stage: Stage, complaints: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    before = stage.releases.get(NAME)
+    with pytest.raises(AdmissionRefused) as raised:
+        admitted(stage, complaints=complaints)
+    assert (stage.releases.get(NAME), stage.tags.versions, len(stage.told(NAME))) == (before, set(), 1)
+    return raised.value.problems
+
+
+def test_a_refusal_tells_every_problem_at_once() -> None:
+    stage = started()
+    stage.enrolments.deployed = {PROMPT: replace(POLICY, allowed_models=("n",))}
+    stage.serve(1, quarantined={**EARLIER, stage.ref(2).fingerprint: {"version": 2, "release_id": f"{ID}-2-9"}})
+
+    (model, *others) = refused(stage, ("no case", "no slice"))
+
+    assert (model[0], "model 'm' is not among" in model[1]) == ("version", True)
+    assert others == [
+        ("suite", "no case"),
+        ("suite", "no slice"),
+        (
+            "version",
+            f"its content was rolled back in release {ID}-2-9; if it shall be tried again, say so: "
+            "promptlane release support 2",
+        ),
+    ]
+
+
+def test_what_was_rolled_back_is_admitted_when_it_is_asked_for_explicitly() -> None:
+    stage = started(explicit=True)
+    stage.serve(1, quarantined={stage.ref(2).fingerprint: {"version": 2, "release_id": f"{ID}-2-9"}})
+
+    assert admitted(stage).state == "admitted"
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+def test_a_version_with_the_content_of_stable_is_refused(explicit: bool) -> None:
+    stage = started(explicit=explicit)
+    twin = replace(stage.ref(1), fingerprint=stage.ref(2).fingerprint)
+    stored = stage.route
+    stage.routes.put(replace(stored, stable=twin, revision=8), expected=stored)
+
+    assert refused(stage) == [
+        ("version", "its content is what stable version 1 serves already; there is nothing to release")
+    ]
+
+
+def test_a_version_that_is_gone_is_refused_by_its_number() -> None:
+    stage = Stage(versions=1)
+    stage.releases.start(
+        Release(NAME, PROMPT, 1.0, "author"), TimelineEntry(f"{NAME}/started", NAME, 1.0, Event.STARTED)
+    )
+
+    assert refused(stage) == [("version", f"prompt {ID} has no version 2")]
+
+
+def test_a_release_that_nobody_recorded_is_not_found() -> None:
+    with pytest.raises(NotFound, match=NAME):
+        admitted(Stage())

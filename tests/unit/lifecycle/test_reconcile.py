@@ -1,0 +1,228 @@
+"""What events missed is found again: versions, waiting ones, releases without an execution, tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from promptlane.domain.errors import Unavailable
+from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.prompt import PromptDraft
+from promptlane.domain.release import Release, Waiting
+from promptlane.domain.timeline import TimelineEntry
+from promptlane.lifecycle.reconcile import GRACE, Reconciled, reconcile
+from tests.unit.lifecycle.stage import ID, POLICY, PROMPT, Stage
+
+NAME = f"{ID}-2-1"
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Enrolled after its four versions were published; version 1 is served and tagged."""
+    stage = Stage()
+    stage.releases.enrolled_since(ID, 450.0)
+    stage.tags.tag(stage.ref(1).arn)
+    return stage
+
+
+def reconciled(stage: Stage, ended: list[tuple[str, str]] | None = None) -> Reconciled:
+    wound_up: list[tuple[str, str]] = [] if ended is None else ended
+    names = ("prompts", "enrolments", "tags", "routes", "releases", "workflow", "queue", "clock", "log")
+    return reconcile(**stage.ports(*names), wind_up=lambda name, why: wound_up.append((name, why)))
+
+
+def test_where_nothing_was_missed_nothing_is_done(stage: Stage) -> None:
+    assert reconciled(stage) == Reconciled([], [], [], [], [])
+    assert (stage.queue.requests, stage.releases.waiting(ID)) == ([], [])
+
+
+# Versions
+
+
+def test_versions_that_no_event_announced_wait_and_the_newest_is_asked_for(stage: Stage) -> None:
+    for at in (450.0, 900.0):
+        stage.publish(0, at=at)
+
+    assert reconciled(stage) == Reconciled(requested=["support 6"])
+    assert stage.releases.waiting(ID) == [
+        Waiting(PROMPT, ID, version, 5000.0, "promptlane reconcile", False) for version in (5, 6)
+    ]
+    assert stage.queue.requests == [(PROMPT, 6, "promptlane reconcile", False)]
+
+
+def test_versions_from_before_the_enrolment_or_a_newer_release_are_left_alone(stage: Stage) -> None:
+    for _ in range(3):
+        stage.publish(0, at=900.0)
+    for version, attempt in ((6, 2), (1, 1)):
+        stage.releases.record_ended(
+            Release(f"{ID}-{version}-{attempt}", PROMPT, 1.0, "x", state="ended", outcome=Outcome.FAILED)
+        )
+
+    assert reconciled(stage).requested == ["support 7"]
+    assert [w.version for w in stage.releases.waiting(ID)] == [7]
+
+
+def test_the_first_time_that_a_prompt_is_seen_is_its_enrolment() -> None:
+    stage = Stage()
+    stage.publish(0, at=5000.0)
+
+    assert reconciled(stage).requested == ["support 5"]
+    assert stage.releases.enrolled_since(ID, 9000.0) == 5000.0
+
+
+def test_a_version_that_waits_already_is_asked_for_as_it_was(stage: Stage) -> None:
+    stage.publish(0, at=900.0)
+    waiting = [Waiting(PROMPT, ID, 5, 9.0, "kim", True), Waiting(PROMPT, ID, 3, 8.0, "sam")]
+    for one in waiting:
+        stage.releases.wait(one)
+
+    assert reconciled(stage).requested == ["support 5"]
+    assert stage.releases.waiting(ID) == waiting[::-1]
+    assert stage.queue.requests == [(PROMPT, 5, "kim", True)]
+
+
+def test_nothing_is_asked_for_while_a_release_is_in_flight(stage: Stage) -> None:
+    stage.workflow.start(stage.release(2).release_id, {})
+    stage.publish(0, at=900.0)
+
+    assert reconciled(stage) == Reconciled()
+    assert ([w.version for w in stage.releases.waiting(ID)], stage.queue.requests) == ([5], [])
+
+
+# Executions
+
+
+@pytest.mark.parametrize(("age", "restarted"), [(GRACE, False), (GRACE + 0.5, True)])
+def test_a_release_whose_execution_never_began_is_started_after_a_minute(
+    stage: Stage, age: float, restarted: bool
+) -> None:
+    stage.release(2)
+    stage.now = 1000.0 + age
+
+    assert reconciled(stage) == Reconciled(restarted=[NAME] * restarted)
+    assert GRACE == 60.0
+    payload = {"release_id": NAME, "prompt": PROMPT, "prompt_id": ID, "version": 2}
+    assert stage.workflow.payloads == ({NAME: payload} if restarted else {})
+
+
+@pytest.mark.parametrize("state", ["started", "testing"])
+def test_a_release_whose_execution_runs_is_left_alone(stage: Stage, state: Any) -> None:
+    stage.release(2, state=state)
+    stage.workflow.executions[NAME] = "RUNNING"
+
+    assert reconciled(stage) == Reconciled()
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("review", "FAILED"), ("started", "ABORTED"), ("testing", None), ("ended", None)]
+)
+def test_a_release_that_holds_the_lock_without_an_execution_is_wound_up(
+    stage: Stage, state: Any, status: str | None
+) -> None:
+    stage.release(2, state=state)
+    if status:
+        stage.workflow.executions[NAME] = status
+    ended: list[tuple[str, str]] = []
+
+    assert reconciled(stage, ended) == Reconciled(wound_up=[NAME])
+    assert ended == [(NAME, f"its execution is {status or 'gone'}")]
+    assert stage.workflow.payloads == {}
+
+
+def test_the_release_on_the_route_and_the_one_that_holds_the_lock_are_both_looked_after(stage: Stage) -> None:
+    stage.release(2, state="watch")
+    stage.releases.unlock(ID, NAME)
+    stage.release(3, state="review")
+    stage.serve(1, release_id=NAME, previous=stage.ref(1), phase=Phase.WATCH)
+    ended: list[tuple[str, str]] = []
+
+    assert reconciled(stage, ended).wound_up == [f"{ID}-3-1", NAME]
+    assert [name for name, _ in ended] == [f"{ID}-3-1", NAME]
+
+
+def test_a_release_that_holds_the_lock_and_the_route_is_wound_up_once(stage: Stage) -> None:
+    stage.release(2, state="canary")
+    stage.serve(1, release_id=NAME, canary=stage.ref(2), weight=500, phase=Phase.CANARY)
+
+    assert reconciled(stage).wound_up == [NAME]
+
+
+@pytest.mark.parametrize("lost", ["holder", "route"])
+def test_one_without_a_record_keeps_no_other_from_being_looked_after(stage: Stage, lost: str) -> None:
+    stage.release(2, state="canary")
+    stage.releases.unlock(ID, NAME)
+    stage.release(3, state="review")
+    stage.serve(1, release_id=NAME, canary=stage.ref(2), weight=500, phase=Phase.CANARY)
+    gone, there = (f"{ID}-3-1", NAME) if lost == "holder" else (NAME, f"{ID}-3-1")
+    del stage.releases._releases[gone]
+
+    assert reconciled(stage).wound_up == [there]
+
+
+def test_one_whose_execution_runs_keeps_no_other_from_being_looked_after(stage: Stage) -> None:
+    stage.release(2, state="watch")
+    stage.releases.unlock(ID, NAME)
+    stage.release(3, state="review")
+    stage.workflow.start(f"{ID}-3-1", {})
+    stage.serve(1, release_id=NAME, previous=stage.ref(1), phase=Phase.WATCH)
+
+    assert reconciled(stage).wound_up == [NAME]
+
+
+@pytest.mark.parametrize(("phase", "wound_up"), [(Phase.STEADY, []), (Phase.CANARY, [NAME]), (Phase.WATCH, [NAME])])
+def test_a_release_that_ended_is_wound_up_again_only_while_the_route_is_busy_with_it(
+    stage: Stage, phase: Phase, wound_up: list[str]
+) -> None:
+    stage.release(2, state="ended", outcome=Outcome.FAILED)
+    stage.releases.unlock(ID, NAME)
+    stage.serve(1, release_id=NAME, canary=stage.ref(2), weight=500, phase=phase)
+
+    assert reconciled(stage).wound_up == wound_up
+
+
+def test_a_prompt_without_a_route_is_looked_after_too(stage: Stage) -> None:
+    stage.routes._routes.clear()
+    stage.release(2, state="review")
+
+    assert reconciled(stage).wound_up == [NAME]
+
+
+def test_what_rides_on_the_route_is_told(stage: Stage) -> None:
+    pending = TimelineEntry(f"{NAME}/route/9", NAME, 60.0, Event.ROLLED_BACK, "x", {"version": 2})
+    stage.serve(1, release_id=NAME, pending=(pending,))
+
+    reconciled(stage)
+
+    assert stage.told(NAME) == [pending]
+
+
+# Tags
+
+
+def test_the_tag_is_put_back_on_every_version_that_is_served_or_gone_back_to(stage: Stage) -> None:
+    stage.serve(1, previous=stage.ref(3), canary=stage.ref(2))
+
+    assert reconciled(stage).tagged == ["support 3", "support 2"]
+    assert stage.tags.versions == {stage.ref(n).arn for n in (1, 2, 3)}
+
+
+# Several prompts
+
+
+def test_a_prompt_that_is_gone_or_fails_keeps_the_others_from_nothing(stage: Stage) -> None:
+    stage.enrolments.deployed = dict.fromkeys(("absent", "broken", PROMPT), POLICY)
+    stage.prompts.publish(PromptDraft("broken", "m", (), template="x"), prompt_id="BROKEN0001")
+    holder = stage.releases.holder
+
+    def failing(prompt_id: str) -> str | None:
+        if prompt_id == "BROKEN0001":
+            raise Unavailable("throttled")
+        return holder(prompt_id)
+
+    stage.releases.holder = failing  # type: ignore[method-assign]
+    stage.publish(0, at=900.0)
+
+    assert reconciled(stage) == Reconciled(requested=["support 5"], failed=["broken"])
+    [line] = stage.logged
+    assert ("broken" in line, "throttled" in line) == (True, True)
