@@ -21,6 +21,11 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long texts are called by their length, so that a test's name can be read and typed."""
+    return f"{argname}-{len(val)}-long" if isinstance(val, str | bytes) and len(val) > 100 else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the deployed stacks share one process, and so one deployment, unless they name another group."""

@@ -75,8 +75,21 @@ def run() -> int:
     return 0
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"promptlane {version('promptlane')}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def _root(ctx: typer.Context) -> None:
+def _root(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
     # Also makes typer keep commands apart while there is only one.
     ctx.obj = ctx.obj or Session()
 

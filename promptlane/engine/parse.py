@@ -236,15 +236,15 @@ class _Reader:
                 found[name] = self.file_text(content, f"{path}.{name}")
         return found
 
-    def file_text(self, name: str, path: str) -> str:
-        """Text of a file that a value names."""
+    def file_text(self, name: str, path: str) -> str | None:
+        """Text of a file that a value names; None, and a problem, where it cannot be had."""
         relative = name.removeprefix("file://")
         if self.read is None:
             self.problem(path, f"names the file {relative!r}, but no files can be read here")
-            return ""
+            return None
         if relative.rsplit(".", 1)[-1].lower() in ("js", "cjs", "mjs", "ts", "py"):
             self.problem(path, f"{relative!r} is code; suites are data, code is never taken from them")
-            return ""
+            return None
         try:
             return decode(self.read(relative), relative)
         except OSError as error:
@@ -253,7 +253,7 @@ class _Reader:
             )
         except DatasetInvalid as error:
             self.problem(path, str(error))
-        return ""
+        return None
 
     def combinations(
         self, variables: Mapping[str, Json], path: str, keep_lists: bool

@@ -24,7 +24,7 @@ from tests.mutants.selection import Selection, settings
 PRELOADED = (
     "pytest", "_pytest.assertion.rewrite", "xdist", "hypothesis", "hypothesis.stateful", "boto3", "botocore.session",
     "aws_lambda_powertools", "aws_lambda_powertools.utilities.typing", "jsonschema", "yaml", "typer", "rich",
-    "langchain_core.messages", "openfeature", "http.server", "asyncio", "sqlite3",
+    "langchain_core.messages", "openfeature", "http.server", "asyncio", "moto", "moto.dynamodb",
 )  # fmt: skip
 MEMORY = 8 << 30
 LONGEST = 40.0

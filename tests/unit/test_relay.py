@@ -154,6 +154,8 @@ def test_other_items_and_other_changes_are_none_of_its_business(
 
     assert handler.handle({"Records": others}, None) == {"batchItemFailures": []}
     assert (bucket.versions, bus.sent) == ([], [])
+    assert handler.handle({"Records": [*others, record(entries[0])]}, None) == {"batchItemFailures": []}
+    assert bus.numbers == [1], "what stands behind them is"
 
 
 def test_an_entry_too_large_for_the_bus_is_copied_whole_and_told_without_its_detail(bucket: Bucket, bus: Bus) -> None:

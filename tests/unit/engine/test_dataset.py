@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.engine.dataset import MAX_BYTES, DatasetInvalid, expected, load_rows
@@ -256,6 +256,7 @@ def test_an_expected_cell_is_an_assertion(cell: str, assertion: dict[str, Any]) 
 KNOWN = sorted([*KINDS, *REFUSED, *ALIASES, *(f"not-{k}" for k in KINDS)])
 
 
+@settings(max_examples=40)
 @given(st.sampled_from(KNOWN), st.text(min_size=1).filter(str.strip), st.floats(0, 10) | st.none())
 def test_every_known_type_is_read_with_its_value_and_threshold(name: str, value: str, threshold: float | None) -> None:
     found = expected(f"{name}:{value}" if threshold is None else f"{name}({threshold!r}):{value}")
@@ -268,6 +269,7 @@ def test_every_known_type_is_read_with_its_value_and_threshold(name: str, value:
 CELL = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=12)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(CELL.filter(str.strip), CELL), min_size=1, max_size=5))
 def test_whatever_cells_hold_comes_back_when_quoted(cells: list[tuple[str, str]]) -> None:
     def quoted(text: str) -> str:

@@ -243,6 +243,12 @@ def test_one_side_that_is_missing_is_enough() -> None:
     assert [(t.candidate, t.stable) for t in made.tallies] == [(None, 1), (1, None)]
 
 
+def test_what_failed_without_a_reason_has_an_empty_one() -> None:
+    silent = {**LOST, "asserts": [{"type": "bleu", "passed": False, "score": 0}]}
+    made = collected((CASE, {"candidate": [silent], "stable": [WON]}), repeats=1)
+    assert made.shown[Change.NEWLY_FAILING][0]["candidate"]["failed"] == [{"type": "bleu", "reason": ""}]
+
+
 def test_a_first_version_has_no_stable_side() -> None:
     case = Case("c", {}, ())
     made = collected((case, {"candidate": [LOST], "stable": [WON]}), repeats=1, absolute=True)
