@@ -148,7 +148,7 @@ class _Finder(cst.CSTVisitor):
         self.lines = module.code.splitlines()
         self.found: list[Mutation] = []
         self.places: list[cst.FunctionDef | cst.ClassDef] = []
-        self.statements: list[cst.SimpleStatementLine] = []
+        self.statements: list[cst.SimpleStatementLine | cst.For | cst.If | cst.While | cst.With] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         if isinstance(node, LEFT_ALONE) or any(m.matches(node, kind) for kind in EXEMPT):
@@ -157,7 +157,7 @@ class _Finder(cst.CSTVisitor):
             return False
         if isinstance(node, cst.FunctionDef | cst.ClassDef):
             self.places.append(node)
-        if isinstance(node, cst.SimpleStatementLine):
+        if isinstance(node, cst.SimpleStatementLine | cst.For | cst.If | cst.While | cst.With):
             self.statements.append(node)
         for kind, operator in OPERATORS:
             if isinstance(node, kind) and not self._is_ellipsis(node):
@@ -184,13 +184,13 @@ class _Finder(cst.CSTVisitor):
             return
         before, after = shortened(before, after)
         here = self._range(node).start.line
-        whole = self._range(self.statements[-1]) if self.statements else None
+        whole = self.statements[-1] if self.statements else node
         self.found.append(
             Mutation(
                 file=self.file,
                 line=here,
-                first=whole.start.line if whole else here,
-                last=whole.end.line if whole else here,
+                first=self._range(whole).start.line,
+                last=self._last(whole),
                 place=".".join(place.name.value for place in self.places),
                 code=self.lines[here - 1].strip(),
                 before=before,
@@ -198,6 +198,13 @@ class _Finder(cst.CSTVisitor):
                 source=partial(self._source, node, changed),
             )
         )
+
+    def _last(self, node: cst.CSTNode) -> int:
+        """The last line of a statement; of one with a body, of its head."""
+        body = getattr(node, "body", None)
+        if isinstance(body, cst.BaseSuite):
+            return max(self._range(node).start.line, self._range(body).start.line - 1)
+        return self._range(node).end.line
 
     def _range(self, node: cst.CSTNode) -> CodeRange:
         found: CodeRange = self.get_metadata(PositionProvider, node)

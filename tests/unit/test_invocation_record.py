@@ -313,3 +313,11 @@ def test_what_was_answered_is_text_and_why_it_ended(body: Any, answer: tuple[str
 )  # fmt: skip
 def test_values_are_what_stands_between_the_literal_parts(template: str, rendered: str, values: dict[str, str]) -> None:
     assert variables_in(template, rendered) == values
+
+
+def test_what_a_record_does_not_tell_is_empty() -> None:
+    assert Invocation(1.0, "r", "Converse", "m", "c") == Invocation(
+        at=1.0, request_id="r", operation="Converse", model="m", caller="c", prompt="", version="", track="",
+        release_id="", sent="", answer="", stop_reason="", error="", bad=frozenset(), has_text=True, input_tokens=0,
+        output_tokens=0,
+    )  # fmt: skip

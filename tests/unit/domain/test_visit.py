@@ -60,3 +60,7 @@ def test_a_caller_is_recorded_on_bounded_lines() -> None:
     assert detail["agent"].startswith("Mozilla 5.0 ⟦U+202E⟧")
     assert Caller("", "a" * 200).detail == {"address": "unknown", "agent": "a" * 200}
     assert Caller("", "a" * 201).detail == {"address": "unknown", "agent": "a" * 199 + "…"}
+
+
+def test_a_door_that_is_not_open_shows_nothing() -> None:
+    assert Visit(Door.CLOSED) == Visit(Door.CLOSED, link=None, request=None, reviewer=None, state=None, decisions=())
