@@ -30,8 +30,8 @@ from local.running import EmbeddedAws
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.client import PromptClient
 from promptlane.domain.names import Phase, Track, alarm_name, release_id
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.route import Route, first_route, shift
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import Route, first_route, shift
 from promptlane.lifecycle.rollback import PATH_CALLS, restore_safe_route
 
 OUT = Path(".local/bench/rollback.json")

@@ -18,10 +18,10 @@ from local.demo import mailbox
 from local.demo.mailbox import Mailbox
 from local.demo.observe import Observer
 from local.running import EmbeddedAws
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.release import Release
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
 
 T = TypeVar("T")
 PROMPTS = Path(__file__).resolve().parents[1] / "prompts"

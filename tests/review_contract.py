@@ -11,10 +11,10 @@ from promptlane.domain.errors import AlreadyExists, Conflict
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.domain.ports import ReleaseStore
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.review import Authors, Choice, Decision, ReviewRequest
-from promptlane.domain.review_ports import ReviewStore
-from promptlane.domain.timeline import TimelineEntry, chain_problems
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.timeline import TimelineEntry, chain_problems
+from promptlane.domain.review.ports import ReviewStore
+from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest
 from tests.support_review import AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, key
 
 REQUEST = ReviewRequest(

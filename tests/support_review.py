@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from functions.review import handler
-from promptlane.domain.attribution import Touch
-from promptlane.domain.brief import CaseChange, VerdictShown
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.release import Release
-from promptlane.domain.review import ReviewRequest, reviewer_key
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.attribution import Touch
+from promptlane.domain.review.brief import CaseChange, VerdictShown
+from promptlane.domain.review.review import ReviewRequest, reviewer_key
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases
 from promptlane.fakes.review import FakePost, FakeSigner, FakeTokens, FakeTrail, InMemoryBriefs, InMemoryReviews
 from promptlane.lifecycle.review_desk import ReviewDesk
@@ -158,7 +158,7 @@ class World:
         return self.http("POST", self.token(who), body=urlencode(form))
 
     def by_identity(self, arn: str, choice: str = "approve", reason: str = "Read it") -> Any:
-        from promptlane.domain.visit import Caller
+        from promptlane.domain.review.visit import Caller
 
         return self.desk.decide_by_identity(
             RELEASE, arn=arn, choice=choice, reason=reason, caller=Caller("203.0.113.7")

@@ -25,10 +25,10 @@ from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy, ReviewPolicy
-from promptlane.domain.prompt import canonical_json
-from promptlane.domain.release import Release
-from promptlane.domain.review import reviewer_key
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.review import reviewer_key
 from tests.support_review import LEAD, LEGAL, NEW, OLD, QUALITY
 
 Json = Any

@@ -8,8 +8,8 @@ import numpy as np
 import ours
 from traffic import GROUPS, Scenario, generate, steady
 
-from promptlane.domain import dispersion, evidence
-from promptlane.domain.blocks import Arm, Block, merge
+from promptlane.domain.canary import dispersion, evidence
+from promptlane.domain.canary.blocks import Arm, Block, merge
 
 
 def largest_difference(seed: int) -> float:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from traffic import GROUPS, Array, Counts, Scenario
 
-from promptlane.domain import dispersion, evidence
-from promptlane.domain.blocks import MAX_BLOCK_SECONDS, MIN_BLOCK_REQUESTS
-from promptlane.domain.judge import SPLIT_BROKEN
+from promptlane.domain.canary import dispersion, evidence
+from promptlane.domain.canary.blocks import MAX_BLOCK_SECONDS, MIN_BLOCK_REQUESTS
+from promptlane.domain.canary.judge import SPLIT_BROKEN
 from promptlane.domain.policy import FusePolicy
 
 ODDS, ODDS_WEIGHTS = (np.array(v) for v in zip(*evidence.HARM_BETS, strict=True))
@@ -18,7 +18,7 @@ FUSE = FusePolicy()
 
 
 class Spread:
-    """Variance inflation by windows of several lengths (promptlane.domain.dispersion), for all runs."""
+    """Variance inflation by windows of several lengths (promptlane.domain.canary.dispersion), for all runs."""
 
     def __init__(self, runs: int, arms: int, minutes: int, significant: float) -> None:
         self._significant = significant

@@ -19,7 +19,7 @@ from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews
 from promptlane.aws.settings import read
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, PromptlaneError, Unauthorized
-from promptlane.domain.visit import Caller, Door, Fault, Receipt
+from promptlane.domain.review.visit import Caller, Door, Fault, Receipt
 from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.lifecycle.review_round import AuthorSearch
 

@@ -16,8 +16,8 @@ from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.aws.settings import read
 from promptlane.aws.workflow import StepFunctionsWorkflow
-from promptlane.domain import trigger
 from promptlane.domain.errors import NotApplicable
+from promptlane.domain.release import trigger
 from promptlane.lifecycle.intake import take
 
 log = logger("intake")

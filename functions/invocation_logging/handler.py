@@ -18,7 +18,7 @@ from promptlane.aws.clients import client
 from promptlane.aws.model_logging import BedrockLogging, ParameterMemory
 from promptlane.aws.settings import read
 from promptlane.domain.errors import InvalidInput, Unauthorized
-from promptlane.lifecycle.observe import LoggingSwitch, Memory, switch_back, switch_on
+from promptlane.lifecycle.model_logging import LoggingSwitch, Memory, switch_back, switch_on
 
 Json = Any
 log = logging.getLogger("invocation_logging")

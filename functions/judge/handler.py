@@ -19,7 +19,7 @@ from promptlane.aws.routes import DynamoRoutes
 from promptlane.aws.settings import read
 from promptlane.aws.workflow import SnsNotices
 from promptlane.domain.names import Phase
-from promptlane.lifecycle.look import Ports, Timing, look
+from promptlane.lifecycle.judge_step import Ports, Timing, look
 
 log = logger("judge")
 

@@ -14,7 +14,7 @@ from promptlane.aws.observability import logger
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.settings import read
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, PromptlaneError
-from promptlane.domain.visit import known_address
+from promptlane.domain.review.visit import known_address
 from promptlane.lifecycle.operate import operate
 
 Json = Any

@@ -20,10 +20,10 @@ from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews, S3Briefs
 from promptlane.aws.settings import read
 from promptlane.aws.signing import KmsSigner
-from promptlane.domain.curve import points
+from promptlane.domain.canary.curve import points
 from promptlane.domain.errors import InvalidInput, PromptlaneError
-from promptlane.domain.review_ports import Briefs
-from promptlane.domain.visit import Caller, Door, Fault, Visit
+from promptlane.domain.review.ports import Briefs
+from promptlane.domain.review.visit import Caller, Door, Fault, Visit
 from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.lifecycle.review_round import AuthorSearch
 from promptlane.pages import outcome_pages as say

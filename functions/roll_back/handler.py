@@ -21,9 +21,9 @@ from promptlane.aws.settings import read
 from promptlane.aws.workflow import SnsNotices, StepFunctionsWorkflow
 from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.names import CONSOLE
-from promptlane.domain.route import Route, alarm_applies
+from promptlane.domain.release.route import Route, alarm_applies
+from promptlane.domain.release.timeline import SYSTEM
 from promptlane.domain.text import one_line
-from promptlane.domain.timeline import SYSTEM
 from promptlane.lifecycle.rollback import RolledBack, promoted_before, read_alarm, restore_safe_route, tell
 
 log = logger("roll_back")

@@ -6,9 +6,9 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from promptlane.domain import fuse
+from promptlane.domain.canary import fuse
+from promptlane.domain.canary.plan import at_synth
 from promptlane.domain.names import NAMESPACE, OUTAGE, SHIELDED, GuardName, Track, alarm_name
-from promptlane.domain.plan import at_synth
 from promptlane.domain.policy import Policy
 
 
@@ -79,7 +79,7 @@ def _excess(alarm: fuse.FuseAlarm, prompt: str, policy: Policy, resolution: int)
 
 
 def expression(alarm: fuse.FuseAlarm, policy: Policy) -> str:
-    """Metric math over y1, n1 (judged track) and y0, n0 (control): the rule of `promptlane.domain.fuse`."""
+    """Metric math over y1, n1 (judged track) and y0, n0 (control): the rule of `promptlane.domain.canary.fuse`."""
     enough = f"n1 >= {policy.fuse.min_requests}"
     if alarm.control is None:
         return f"IF({enough}, y1 / n1, 0)"

@@ -11,7 +11,7 @@ from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.function import Verb
 from infra.constructs.grants import allow
-from promptlane.domain.queries import SAVED
+from promptlane.domain.investigation.queries import SAVED
 
 _STREAM = "aws/bedrock/modelinvocations"
 _PREFIX = "bodies"

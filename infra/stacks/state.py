@@ -19,7 +19,7 @@ from infra.constructs.accepted import accept_finding
 from infra.constructs.record import ResourceRecord
 from infra.constructs.topic import AlarmTopic, ReviewerTopic
 from promptlane.domain.names import ROUTES_BY_ID
-from promptlane.domain.review import reviewer_key
+from promptlane.domain.review.review import reviewer_key
 from promptlane.project import PromptProject
 
 _ITEM_WRITES = (

@@ -11,7 +11,7 @@ from typing import Any
 
 from local.demo.play import REPORT, DemoFailed
 from local.demo.screen import Screen
-from promptlane.domain.gist import gist
+from promptlane.domain.release.gist import gist
 from promptlane.domain.text import one_line
 
 RESULT = Path(__file__).resolve().parents[2] / ".local" / "demo.json"

@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from promptlane.domain.names import parse_release_id
-from promptlane.domain.release import Release
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
 
 Json = Any
 

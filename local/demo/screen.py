@@ -15,10 +15,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from promptlane.domain.gist import gist
 from promptlane.domain.names import FULL, Phase
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry, iso
+from promptlane.domain.release.gist import gist
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry, iso
 
 Json = Any
 _BAR = 50

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from promptlane.domain.inquiry import AlarmChange, Window
+from promptlane.domain.investigation.sources import AlarmChange, Window
 
 from .errors import translated
 

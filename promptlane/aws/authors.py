@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from promptlane.domain.attribution import EDITS, PUBLISH, Touch, Touches
+from promptlane.domain.review.attribution import EDITS, PUBLISH, Touch, Touches
 
 from .errors import translated
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from promptlane.domain.blocks import Chunk
+from promptlane.domain.canary.blocks import Chunk
 from promptlane.domain.errors import Conflict
 
 from .errors import domain_error, translated

@@ -11,10 +11,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from promptlane.domain.errors import PromptlaneError, Unavailable
-from promptlane.domain.inquiry import CallGroup, LoggingState, Sampled, Window
-from promptlane.domain.invocation import Invocation, read_record
-from promptlane.domain.queries import ABSENT, calls_of, calls_outside, records_of
-from promptlane.domain.timeline import from_iso
+from promptlane.domain.investigation.invocation import Invocation, read_record
+from promptlane.domain.investigation.queries import ABSENT, calls_of, calls_outside, records_of
+from promptlane.domain.investigation.sources import CallGroup, LoggingState, Sampled, Window
+from promptlane.domain.release.timeline import from_iso
 
 from .errors import translated
 

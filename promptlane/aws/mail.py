@@ -14,8 +14,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound
-from promptlane.domain.mail import Mail
-from promptlane.domain.review import reach_in_words, reviewer_key
+from promptlane.domain.review.mail import Mail
+from promptlane.domain.review.review import reach_in_words, reviewer_key
 
 from .errors import translated
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from promptlane.domain.blocks import Arm, Pair
-from promptlane.domain.counts import Windows
+from promptlane.domain.canary.blocks import Arm, Pair
+from promptlane.domain.canary.counts import Windows
 from promptlane.domain.errors import Unavailable
-from promptlane.domain.inquiry import Cell, Window
+from promptlane.domain.investigation.sources import Cell, Window
 from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, UNIT_GROUPS
 
 from .errors import translated

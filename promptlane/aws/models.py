@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final, Protocol
 
-from promptlane.domain.answers import Answer, CallRefused, ModelNotEnabled, Request, ToolCall
+from promptlane.domain.canary.outcome import text_of
 from promptlane.domain.errors import PromptlaneError, Throttled, Unavailable
-from promptlane.domain.outcome import text_of
+from promptlane.domain.suite.answers import Answer, CallRefused, ModelNotEnabled, Request, ToolCall
 
 Json = Any
 _THROTTLED: Final = frozenset({"ThrottlingException", "ModelNotReadyException", "TooManyRequestsException"})

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotFound
-from promptlane.domain.prompt import PromptDraft, PromptVersion
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 
 from .errors import translated
 

@@ -17,9 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from promptlane.domain.names import parse_release_id
-from promptlane.domain.prompt import canonical_json
-from promptlane.domain.release import Release, Waiting
-from promptlane.domain.timeline import GENESIS, ChainHead, TimelineEntry
+from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.release import Release, Waiting
+from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 
 from .errors import cancellation_reasons, domain_error, translated
 from .plain import from_store, to_store

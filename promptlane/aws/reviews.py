@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from promptlane.domain.brief import Brief
 from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
-from promptlane.domain.prompt import canonical_json
-from promptlane.domain.review import Authors, Decision, ReviewRequest, numbered
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.brief import Brief
+from promptlane.domain.review.review import Authors, Decision, ReviewRequest, numbered
 
 from .errors import translated
 from .plain import from_store, to_store

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from promptlane.domain.errors import Conflict
-from promptlane.domain.route import Route
+from promptlane.domain.release.route import Route
 
 from .errors import code_of, domain_error, translated
 from .plain import from_store, to_store

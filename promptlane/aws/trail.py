@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from promptlane.domain.errors import PromptlaneError, Throttled
-from promptlane.domain.inquiry import (
+from promptlane.domain.investigation.sources import (
     CALL_EVENTS,
     CONTROL_EVENTS,
     RENDER_EVENTS,
@@ -18,7 +18,7 @@ from promptlane.domain.inquiry import (
     Window,
     is_about,
 )
-from promptlane.domain.timeline import from_iso
+from promptlane.domain.release.timeline import from_iso
 
 from .errors import translated
 

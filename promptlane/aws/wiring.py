@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from promptlane.domain.brief import VerdictShown, verdict_shown
 from promptlane.domain.policy import Policy
-from promptlane.domain.release import Release
+from promptlane.domain.release.release import Release
+from promptlane.domain.review.brief import VerdictShown, verdict_shown
 from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.lifecycle.review_round import AuthorSearch, ReviewRound
 

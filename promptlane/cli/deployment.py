@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from promptlane.aws.mail import ReviewerTopics
     from promptlane.aws.prompts import BedrockPrompts
     from promptlane.aws.reports import S3Objects
-    from promptlane.domain.counts import CountReader
+    from promptlane.domain.canary.counts import CountReader
     from promptlane.domain.ports import Enrolments, IntakeQueue, ReleaseStore, RouteStore
-    from promptlane.domain.review_ports import Briefs, ReviewStore
+    from promptlane.domain.review.ports import Briefs, ReviewStore
 
 Json = Any
 

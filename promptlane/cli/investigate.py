@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.findings import (
+from promptlane.domain.investigation.findings import (
     WORDS,
     Investigation,
     Pair,
@@ -22,10 +22,10 @@ from promptlane.domain.findings import (
     percent,
     summary,
 )
-from promptlane.domain.inquiry import CallGroup
-from promptlane.domain.invocation import Invocation
+from promptlane.domain.investigation.invocation import Invocation
+from promptlane.domain.investigation.sources import CallGroup
+from promptlane.domain.release.timeline import iso
 from promptlane.domain.text import one_line, visible
-from promptlane.domain.timeline import iso
 from promptlane.lifecycle.inquire import Sources, inquire
 
 from .session import Session

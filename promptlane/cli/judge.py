@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from promptlane.domain.curve import points, sparkline
+from promptlane.domain.canary.curve import points, sparkline
+from promptlane.domain.canary.plan import estimate
 from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
 from promptlane.domain.names import Event, GuardName
-from promptlane.domain.plan import estimate
-from promptlane.domain.timeline import TimelineEntry, iso
+from promptlane.domain.release.timeline import TimelineEntry, iso
 
 from .session import Session
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from promptlane.domain.blocks import Chunk
+    from promptlane.domain.canary.blocks import Chunk
     from promptlane.domain.policy import Policy
-    from promptlane.domain.release import Release
-    from promptlane.domain.route import Route
+    from promptlane.domain.release.release import Release
+    from promptlane.domain.release.route import Route
 
     from .deployment import Deployment
 
@@ -55,7 +55,7 @@ def replay_release(session: Session, release_id: str, *, as_json: bool) -> None:
 
 def replayed(entries: Iterable[TimelineEntry], chunks: Iterable[Chunk], policy: Policy) -> list[dict[str, Json]]:
     """Each look as recorded and as judged again. Looks that an alarm decided used no counts and are only listed."""
-    from promptlane.lifecycle.look import replay
+    from promptlane.lifecycle.judge_step import replay
 
     stored, looks = list(chunks), []
     for entry in entries:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from promptlane.domain.errors import NotApplicable, NotFound
 from promptlane.domain.names import release_id
-from promptlane.domain.prompt import PromptVersion
-from promptlane.domain.route import Route
+from promptlane.domain.release.prompt import PromptVersion
+from promptlane.domain.release.route import Route
 
 from .session import Session
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from promptlane.domain.release import Release
+    from promptlane.domain.release.release import Release
 
 Json = Any
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from promptlane.domain.housekeeping import archive_key
+from promptlane.domain.release.housekeeping import archive_key
 from promptlane.lifecycle.restore import restore as restored
 
 from .session import Session

@@ -9,9 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from promptlane.domain.gist import gist
+from promptlane.domain.release.gist import gist
+from promptlane.domain.release.timeline import from_iso
 from promptlane.domain.text import one_line
-from promptlane.domain.timeline import from_iso
 
 from .verify import how_verified
 

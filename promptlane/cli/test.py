@@ -24,7 +24,7 @@ from .session import Session
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from promptlane.domain.answers import Embedder, Judge, Model
+    from promptlane.domain.suite.answers import Embedder, Judge, Model
 
 Json = Any
 EXIT: Final = {"pass": 0, "fail": 1, "inconclusive": 2}

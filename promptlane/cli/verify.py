@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from promptlane.domain.errors import PromptlaneError
-from promptlane.domain.release import Release
-from promptlane.domain.timeline import (
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import (
     LockedCopy,
     TimelineEntry,
     chain_problems,

@@ -9,9 +9,9 @@ from typing import Any
 
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import FULL, Event, Phase, parse_release_id
-from promptlane.domain.release import Release
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import iso
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import iso
 
 from .deployment import Deployment
 from .judge import curve_lines, expected

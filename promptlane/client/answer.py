@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from promptlane.domain.outcome import error_type, of_answer, of_error, of_response, text_of
+from promptlane.domain.canary.outcome import error_type, of_answer, of_error, of_response, text_of
 
 from .calls import failure
 from .errors import StreamInterrupted
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from typing import Any
 
-    from promptlane.domain.outcome import Outcome
+    from promptlane.domain.canary.outcome import Outcome
 
     from .calls import Caller, Request
     from .decision import Decision

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from time import monotonic, sleep, time
 
-from promptlane.domain.outcome import Outcome, error_type, of_error
+from promptlane.domain.canary.outcome import Outcome, error_type, of_error
 
 from . import metrics
 from .errors import InvalidVariables, ModelCallFailed

@@ -1,7 +1,7 @@
 """What a unit gets, and the live route it is read from.
 
 A route item is parsed once per revision into ready-made decisions and one threshold, so that a decision at run time
-is a hash, a comparison and nothing else. The item's format is promptlane.domain.route's; it is read here
+is a hash, a comparison and nothing else. The item's format is promptlane.domain.release.route's; it is read here
 again, without that module's imports, and a test keeps the two the same.
 """
 

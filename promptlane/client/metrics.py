@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
 
-    from promptlane.domain.outcome import Outcome
+    from promptlane.domain.canary.outcome import Outcome
 
     from .decision import Decision
 

@@ -164,7 +164,7 @@ class PromptClient:
 
         Raises what route() raises, InvalidVariables before anything is sent, and ModelCallFailed.
         """
-        from promptlane.domain.outcome import of_response
+        from promptlane.domain.canary.outcome import of_response
 
         from . import tracing
         from .answer import Answer

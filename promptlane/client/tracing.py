@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from promptlane.domain.outcome import Outcome
+    from promptlane.domain.canary.outcome import Outcome
 
     from .decision import Decision
 

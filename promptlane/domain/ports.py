@@ -8,10 +8,10 @@ from typing import Protocol
 
 from .names import Track
 from .policy import Policy
-from .prompt import PromptVersion
-from .release import Release, Waiting
-from .route import Route
-from .timeline import ChainHead, TimelineEntry
+from .release.prompt import PromptVersion
+from .release.release import Release, Waiting
+from .release.route import Route
+from .release.timeline import ChainHead, TimelineEntry
 
 Clock = Callable[[], float]
 """Epoch seconds."""

@@ -17,10 +17,10 @@ import jsonschema
 import regex
 from rapidfuzz.distance import Levenshtein
 
-from promptlane.domain.answers import GUARDRAIL, Answer, CallRefused, Embedder, Judge
+from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.errors import Unavailable
-from promptlane.domain.prompt import VARIABLE, canonical_json
-from promptlane.domain.refusal import is_refusal
+from promptlane.domain.release.prompt import VARIABLE, canonical_json
+from promptlane.domain.suite.answers import GUARDRAIL, Answer, CallRefused, Embedder, Judge
 
 from . import rubric
 from .checks import Check

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from promptlane.domain.answers import Answer
 from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
+from promptlane.domain.suite.answers import Answer
 
 from .runner import Kept
 from .suite import Case

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import TestPolicy
-from promptlane.domain.verdict import (
+from promptlane.domain.suite.verdict import (
     CaseTally,
     Rules,
     assess,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from typing import Any, Final
 
-from promptlane.domain.verdict import CaseTally, Change, change_of
+from promptlane.domain.suite.verdict import CaseTally, Change, change_of
 
 from .runner import CANDIDATE, STABLE, CaseRun, Run
 from .suite import Case

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from promptlane.domain.policy import TestPolicy
-from promptlane.domain.verdict import CaseTally, Change, Comparison, Finding, Verdict, decide
+from promptlane.domain.suite.verdict import CaseTally, Change, Comparison, Finding, Verdict, decide
 
 from .plan import Plan, rules_of
 from .records import Collector, Record

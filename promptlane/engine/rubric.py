@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import jsonschema
 
-from promptlane.domain.answers import CallRefused, Judge
 from promptlane.domain.errors import Unavailable
+from promptlane.domain.suite.answers import CallRefused, Judge
 
 from .kinds import Ungradable
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeVar
 
-from promptlane.domain.answers import Answer, CallRefused, Embedder, Judge, Model, ModelNotEnabled
 from promptlane.domain.errors import Unavailable
+from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge, Model, ModelNotEnabled
 
 from .assertions import CaseGrade, Grader
 from .checks import Check

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from promptlane.domain.answers import Embedder, Judge, Model
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import Event
 from promptlane.domain.policy import TestPolicy
 from promptlane.domain.ports import Clock, Enrolments, PromptStore, ReleaseStore, RouteStore
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import Release
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.suite.answers import Embedder, Judge, Model
 
 from .checks import load
 from .junit import junit

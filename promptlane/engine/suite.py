@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from promptlane.domain.prompt import VARIABLE, canonical_json
+from promptlane.domain.release.prompt import VARIABLE, canonical_json
 
 Json = Any
 Read = Callable[[str], bytes]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from promptlane.domain.answers import Request
-from promptlane.domain.prompt import VARIABLE, PromptVersion, fingerprint, template_texts
+from promptlane.domain.release.prompt import VARIABLE, PromptVersion, fingerprint, template_texts
+from promptlane.domain.suite.answers import Request
 
 from .suite import Case
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from promptlane.domain.blocks import Arm, Chunk, Pair
-from promptlane.domain.counts import Windows
+from promptlane.domain.canary.blocks import Arm, Chunk, Pair
+from promptlane.domain.canary.counts import Windows
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.names import ASSIGNED, UNIT_GROUPS
 

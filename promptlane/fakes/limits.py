@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.timeline import TimelineEntry
 
 Json = Any
 ITEM_BYTES: Final = 400 * 1024

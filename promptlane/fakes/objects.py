@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from promptlane.domain.answers import Answer, Request
 from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.suite.answers import Answer, Request
 
 from .limits import check_object_key
 

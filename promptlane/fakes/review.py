@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from promptlane.domain.attribution import Touch, Touches
-from promptlane.domain.brief import Brief
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotApplicable, NotFound
-from promptlane.domain.mail import Mail
-from promptlane.domain.review import Authors, Decision, ReviewRequest, numbered
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.attribution import Touch, Touches
+from promptlane.domain.review.brief import Brief
+from promptlane.domain.review.mail import Mail
+from promptlane.domain.review.review import Authors, Decision, ReviewRequest, numbered
 
 from .limits import check_message
 from .stores import InMemoryReleases

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
 from promptlane.domain.names import parse_release_id
-from promptlane.domain.release import Release, Waiting
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import GENESIS, ChainHead, TimelineEntry
+from promptlane.domain.release.release import Release, Waiting
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 
 from .limits import check_entries, check_item, check_key
 

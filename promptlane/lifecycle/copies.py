@@ -7,8 +7,8 @@ from typing import Any, Final, Protocol
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.ports import ReleaseStore
-from promptlane.domain.release import Release
-from promptlane.domain.timeline import COPIED_WITHIN, chain_problems
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import COPIED_WITHIN, chain_problems
 
 Json = Any
 LOOKED_BACK: Final = 30 * 86_400.0

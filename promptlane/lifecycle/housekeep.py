@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from promptlane.domain.errors import NotFound, PromptlaneError
-from promptlane.domain.housekeeping import Shelf, archive_key, archived, from_archive, protected, to_delete
 from promptlane.domain.ports import Clock, Enrolments, Notices, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.release.housekeeping import Shelf, archive_key, archived, from_archive, protected, to_delete
 
 from .copies import LockedCopies, copy_missing
 

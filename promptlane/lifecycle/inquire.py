@@ -9,15 +9,15 @@ from functools import partial
 from typing import Final
 
 from promptlane.domain.errors import NotFound
-from promptlane.domain.findings import Investigation
-from promptlane.domain.inquiry import CONTROL_EVENTS, AlarmChange, Cell, Gathered, Window
-from promptlane.domain.investigation import investigate
+from promptlane.domain.investigation.findings import Investigation
+from promptlane.domain.investigation.investigation import investigate
+from promptlane.domain.investigation.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
+from promptlane.domain.investigation.sources import CONTROL_EVENTS, AlarmChange, Cell, Gathered, Window
 from promptlane.domain.names import GuardName
-from promptlane.domain.prompt import PromptVersion
-from promptlane.domain.release import Release
-from promptlane.domain.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry, iso
+from promptlane.domain.release.prompt import PromptVersion
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry, iso
 
 from .inquire_log import with_log
 from .inquire_trail import TRAIL_KEPT, trail_events

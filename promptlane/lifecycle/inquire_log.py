@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from promptlane.domain.examples import with_conversations
-from promptlane.domain.findings import WORDS, Investigation
-from promptlane.domain.inquiry import Gathered, LoggingState, Sampled
-from promptlane.domain.invocation import LOGGED
-from promptlane.domain.observed import logging_changes, logging_gaps
-from promptlane.domain.queries import MOST_ROWS
-from promptlane.domain.timeline import iso
+from promptlane.domain.investigation.examples import with_conversations
+from promptlane.domain.investigation.findings import WORDS, Investigation
+from promptlane.domain.investigation.invocation import LOGGED
+from promptlane.domain.investigation.observed import logging_changes, logging_gaps
+from promptlane.domain.investigation.queries import MOST_ROWS
+from promptlane.domain.investigation.sources import Gathered, LoggingState, Sampled
+from promptlane.domain.release.timeline import iso
 
 from .sources import Asking, Sources
 

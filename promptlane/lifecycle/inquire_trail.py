@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from promptlane.domain.inquiry import (
+from promptlane.domain.investigation.observed import Dark, trail_gaps
+from promptlane.domain.investigation.sources import (
     CALL_EVENTS,
     CONTROL_EVENTS,
     OBSERVATION_EVENTS,
@@ -14,8 +15,7 @@ from promptlane.domain.inquiry import (
     TrailEvent,
     Window,
 )
-from promptlane.domain.observed import Dark, trail_gaps
-from promptlane.domain.timeline import iso
+from promptlane.domain.release.timeline import iso
 
 from .sources import Asking, Sources
 

@@ -8,10 +8,10 @@ from typing import Final, Literal
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.names import Event
 from promptlane.domain.ports import Clock, ReleaseStore
-from promptlane.domain.release import Release
-from promptlane.domain.review import MAX_REASON
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.review import MAX_REASON
 from promptlane.domain.text import clean_reason
-from promptlane.domain.timeline import TimelineEntry
 
 Operation = Literal["pause", "resume", "advance"]
 OPERATIONS: Final[tuple[Operation, ...]] = ("pause", "resume", "advance")

@@ -16,7 +16,7 @@ from promptlane.domain.ports import (
     RouteStore,
     Workflow,
 )  # fmt: skip
-from promptlane.domain.release import Release, Waiting
+from promptlane.domain.release.release import Release, Waiting
 
 from .routing import move_pending
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from promptlane.domain.errors import Conflict, NotFound, PromptlaneError, Unavailable
-from promptlane.domain.housekeeping import archive_key, from_archive
-from promptlane.domain.prompt import PromptVersion, fingerprint
+from promptlane.domain.release.housekeeping import archive_key, from_archive
+from promptlane.domain.release.prompt import PromptVersion, fingerprint
 
 Json = Any
 

@@ -20,11 +20,13 @@ from promptlane.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from promptlane.domain.link import Link, parse
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.ports import Clock, ReleaseStore
-from promptlane.domain.review import (
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.link import Link, parse
+from promptlane.domain.review.ports import ReviewStore, Signer, TaskTokens
+from promptlane.domain.review.review import (
     MAX_REASON,
     Authors,
     Choice,
@@ -40,10 +42,8 @@ from promptlane.domain.review import (
     same_code,
     tally,
 )
-from promptlane.domain.review_ports import ReviewStore, Signer, TaskTokens
+from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit, known_address
 from promptlane.domain.text import clean_reason, one_line
-from promptlane.domain.timeline import TimelineEntry
-from promptlane.domain.visit import Caller, Door, Fault, Receipt, Visit, known_address
 
 Json = Any
 ATTEMPTS: Final = 10

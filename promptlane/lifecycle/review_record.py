@@ -8,10 +8,10 @@ from typing import Any
 
 from promptlane.domain.errors import NotFound
 from promptlane.domain.ports import ReleaseStore
-from promptlane.domain.prompt import canonical_json
-from promptlane.domain.review import ReviewRequest
-from promptlane.domain.review_ports import Briefs, ReviewStore
-from promptlane.domain.timeline import chain_problems
+from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.timeline import chain_problems
+from promptlane.domain.review.ports import Briefs, ReviewStore
+from promptlane.domain.review.review import ReviewRequest
 
 Json = Any
 

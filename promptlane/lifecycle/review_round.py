@@ -6,17 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from promptlane.domain.attribution import attribute
-from promptlane.domain.brief import Brief, VerdictShown, make_brief
 from promptlane.domain.errors import Conflict, NotApplicable, NotFound, PromptlaneError, Unavailable
-from promptlane.domain.link import Link, url
-from promptlane.domain.mail import Mail, reminder_mail, review_mail, warning_mail
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy, Reviewer
 from promptlane.domain.ports import Clock, Enrolments, Notices, PromptStore, ReleaseStore
-from promptlane.domain.prompt import PromptVersion, VersionRef
-from promptlane.domain.release import Release
-from promptlane.domain.review import (
+from promptlane.domain.release.prompt import PromptVersion, VersionRef
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import SYSTEM, TimelineEntry
+from promptlane.domain.review.attribution import attribute
+from promptlane.domain.review.brief import Brief, VerdictShown, make_brief
+from promptlane.domain.review.link import Link, url
+from promptlane.domain.review.mail import Mail, reminder_mail, review_mail, warning_mail
+from promptlane.domain.review.ports import Briefs, Post, ReviewStore, Signer, Trail
+from promptlane.domain.review.review import (
     REACHED,
     Authors,
     ReviewRequest,
@@ -27,8 +29,6 @@ from promptlane.domain.review import (
     reviewer_key,
     tally,
 )
-from promptlane.domain.review_ports import Briefs, Post, ReviewStore, Signer, Trail
-from promptlane.domain.timeline import SYSTEM, TimelineEntry
 
 from .review_desk import ReviewDesk, entry_id
 

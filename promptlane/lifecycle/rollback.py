@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.names import OUTAGE, Event, Outcome, Track, parse_alarm_arn
 from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.route import Cause, NothingToGoBackTo, Route, roll_back
-from promptlane.domain.timeline import TimelineEntry, from_iso, iso
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import Cause, NothingToGoBackTo, Route, roll_back
+from promptlane.domain.release.timeline import TimelineEntry, from_iso, iso
 
 from .routing import move_pending
 

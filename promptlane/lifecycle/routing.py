@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from promptlane.domain.errors import Conflict, NotFound
 from promptlane.domain.ports import ReleaseStore, RouteStore
-from promptlane.domain.route import Route
+from promptlane.domain.release.route import Route
 
 ATTEMPTS = 20
 

@@ -9,10 +9,10 @@ from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.names import Event, Track
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import Clock, FuseAlarms, PromptStore, ReleaseStore, RouteStore
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import STATES, Release
-from promptlane.domain.route import Gone, Route, StableChanged, first_route, promote, settle, shift
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import STATES, Release
+from promptlane.domain.release.route import Gone, Route, StableChanged, first_route, promote, settle, shift
+from promptlane.domain.release.timeline import TimelineEntry
 
 from .routing import change, without_moved
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from promptlane.domain.errors import PromptlaneError
-from promptlane.domain.inquiry import AlarmHistory, InvocationLog, Missing, RateReader, Trail, TrailArchive
+from promptlane.domain.investigation.sources import (
+    AlarmHistory,
+    InvocationLog,
+    Missing,
+    RateReader,
+    Trail,
+    TrailArchive,
+)
 from promptlane.domain.ports import Clock, PromptStore, ReleaseStore, RouteStore
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from dataclasses import replace
 from promptlane.domain.errors import Conflict, NotFound
 from promptlane.domain.names import Event, Outcome
 from promptlane.domain.ports import Clock, IntakeQueue, Notices, ReleaseStore, RouteStore
-from promptlane.domain.release import Release
-from promptlane.domain.route import Route, settle
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route, settle
+from promptlane.domain.release.timeline import TimelineEntry
 
 from .routing import change, move_pending, without_moved
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from promptlane.domain.diff import Gap, Row, Section, Span, folded
+from promptlane.domain.release.diff import Gap, Row, Section, Span, folded
 
 from .markup import Child, Html, tag
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from promptlane.domain.curve import Point
+from promptlane.domain.canary.curve import Point
 
 from .markup import Html, escape, join, tag
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from promptlane.domain.findings import (
+from promptlane.domain.investigation.findings import (
     WORDS,
     Happening,
     Investigation,
@@ -15,8 +15,8 @@ from promptlane.domain.findings import (
     no_conversations,
     summary,
 )
-from promptlane.domain.inquiry import CallGroup
-from promptlane.domain.invocation import Invocation
+from promptlane.domain.investigation.invocation import Invocation
+from promptlane.domain.investigation.sources import CallGroup
 from promptlane.domain.text import shortened, visible
 
 from .markup import Child, Html, document, tag

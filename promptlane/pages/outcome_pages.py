@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from promptlane.domain.mail import moment
-from promptlane.domain.review import Choice, Standing
+from promptlane.domain.review.mail import moment
+from promptlane.domain.review.review import Choice, Standing
+from promptlane.domain.review.visit import Door, Visit
 from promptlane.domain.text import visible
-from promptlane.domain.visit import Door, Visit
 
 from .markup import Child, Html, document, tag
 from .style import STYLE

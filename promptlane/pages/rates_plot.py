@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from promptlane.domain.causes import totals
-from promptlane.domain.findings import WORDS, Happening, percent
-from promptlane.domain.inquiry import Cell, Window
-from promptlane.domain.timeline import iso
+from promptlane.domain.investigation.causes import totals
+from promptlane.domain.investigation.findings import WORDS, Happening, percent
+from promptlane.domain.investigation.sources import Cell, Window
+from promptlane.domain.release.timeline import iso
 
 from .markup import Html, join, tag
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from promptlane.domain.brief import Brief, in_words
-from promptlane.domain.diff import compare
-from promptlane.domain.mail import moment
 from promptlane.domain.policy import Reviewer
-from promptlane.domain.review import (
+from promptlane.domain.release.diff import compare
+from promptlane.domain.review.brief import Brief, in_words
+from promptlane.domain.review.mail import moment
+from promptlane.domain.review.review import (
     MAX_REASON,
     REACHED,
     Choice,
@@ -22,8 +22,8 @@ from promptlane.domain.review import (
     reach_in_words,
     reviewer_key,
 )
+from promptlane.domain.review.visit import Fault, Visit
 from promptlane.domain.text import visible
-from promptlane.domain.visit import Fault, Visit
 
 from .diff_view import diff_view
 from .markup import Child, Html, document, tag

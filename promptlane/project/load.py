@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from promptlane.domain.errors import DraftInvalid, InvalidInput, PolicyInvalid, SuiteInvalid
 from promptlane.domain.policy import Policy
-from promptlane.domain.prompt import VARIABLE, PromptDraft, template_texts
+from promptlane.domain.release.prompt import VARIABLE, PromptDraft, template_texts
 from promptlane.engine.suite import Read, Suite
 from promptlane.engine.suite import problems as suite_problems
 

@@ -13,7 +13,7 @@ from local.access.__main__ import BEGIN, DOCUMENT, END
 from local.access.calls import ROLES, ROWS
 from local.access.proof import Caller, Finding, Forbidden, prepare, prove, table
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.timeline import chain_problems
+from promptlane.domain.release.timeline import chain_problems
 from tests.deployment import Deployment, prompt_folders
 
 pytestmark = pytest.mark.xdist_group("enforced")

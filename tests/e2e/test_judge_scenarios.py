@@ -18,7 +18,7 @@ import pytest
 from promptlane.client import PromptClient
 from promptlane.client.testing import FakeBedrock
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.timeline import TimelineEntry
 from tests.deployment import Deployment
 
 pytestmark = pytest.mark.xdist_group("deployed, with traffic")

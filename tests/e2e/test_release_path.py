@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.release import Release
-from promptlane.domain.timeline import chain_problems
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import chain_problems
 from tests.deployment import Deployment, draft
 
 

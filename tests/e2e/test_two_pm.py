@@ -19,7 +19,7 @@ import pytest
 
 from local.demo.crowd import Crowd
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.prompt import PromptDraft
+from promptlane.domain.release.prompt import PromptDraft
 from promptlane.project import load_draft
 from tests.deployment import PROMPTS, Deployment
 

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infra.constructs.fuse import Fuse, expression
-from promptlane.domain import fuse
+from promptlane.domain.canary import fuse
+from promptlane.domain.canary.plan import at_synth
 from promptlane.domain.names import Track, parse_alarm_arn
-from promptlane.domain.plan import at_synth
 from promptlane.domain.policy import FusePolicy, Policy, RequestPolicy, Reviewer, ReviewPolicy, WatchPolicy
 from tests.infra.alone import alone, made, topic
 from tests.infra.synthesized import Json

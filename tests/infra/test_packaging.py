@@ -14,7 +14,7 @@ def root(tmp_path: Path) -> Path:
     """A small repository."""
     files = {
         "promptlane/__init__.py": "",
-        "promptlane/domain/route.py": "ROUTE = 1\n",
+        "promptlane/domain/release/route.py": "ROUTE = 1\n",
         "promptlane/cli/app.py": "import typer\n",
         "promptlane/project/load.py": "import yaml\n",
         "promptlane/fakes/stores.py": "",
@@ -39,7 +39,7 @@ def names(folder: Path) -> set[str]:
 def test_a_function_gets_the_package_and_its_own_folder(root: Path, tmp_path: Path) -> None:
     assert names(function_code("shift", root=root, build=tmp_path / "b")) == {
         "promptlane/__init__.py",
-        "promptlane/domain/route.py",
+        "promptlane/domain/release/route.py",
         "promptlane/client/__init__.py",
         "promptlane/aws/routes.py",
         "functions/__init__.py",
@@ -60,7 +60,7 @@ def test_an_application_gets_client_and_domain_only(root: Path, tmp_path: Path) 
     assert names(client_layer(root=root, build=tmp_path / "b")) == {
         "python/promptlane/__init__.py",
         "python/promptlane/client/__init__.py",
-        "python/promptlane/domain/route.py",
+        "python/promptlane/domain/release/route.py",
     }
 
 
@@ -70,7 +70,7 @@ def test_the_same_code_is_one_asset_and_changed_code_another(root: Path, tmp_pat
     assert function_code("shift", root=root, build=tmp_path / "elsewhere").name == first.name
     (root / "promptlane/cli/app.py").write_text("import rich\n")
     assert function_code("shift", root=root, build=tmp_path / "b") == first
-    (root / "promptlane/domain/route.py").write_text("ROUTE = 2\n")
+    (root / "promptlane/domain/release/route.py").write_text("ROUTE = 2\n")
     assert function_code("shift", root=root, build=tmp_path / "b") != first
 
 

@@ -17,11 +17,12 @@ from promptlane.client import metrics
 from promptlane.client.aws import FeedbackTable, RouteTable
 from promptlane.client.decision import Decision
 from promptlane.client.emf import EmfSink
-from promptlane.domain import names, trigger
-from promptlane.domain.outcome import of_answer
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.review import reviewer_key
-from promptlane.domain.route import Route
+from promptlane.domain import names
+from promptlane.domain.canary.outcome import of_answer
+from promptlane.domain.release import trigger
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import Route
+from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load
 from tests.infra.alone import plain
 from tests.infra.conftest import ROOT

@@ -19,7 +19,7 @@ from infra.constructs.workflow import DEFINITION
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.names import Outcome, Phase
 from promptlane.engine import stages
-from promptlane.lifecycle import look
+from promptlane.lifecycle import judge_step as look
 from promptlane.lifecycle.shift import Moved
 from tests.infra.synthesized import Json, Synthesized
 from tests.support_review import World

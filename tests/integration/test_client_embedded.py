@@ -13,8 +13,8 @@ from functions.gateway import handler
 from local.running import EmbeddedAws
 from promptlane.client import InvalidVariables, PromptClient, UnknownPrompt
 from promptlane.domain.names import ROUTES_BY_ID, Phase
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.route import Route, salt_of
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import Route, salt_of
 
 PROMPT = "greeter-live"
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from local.running import EmbeddedAws
 from promptlane.domain.names import Phase
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.route import Route, salt_of
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import Route, salt_of
 
 PROCESSES, REQUESTS, REFRESH = 8, 1250, 1.0
 BOUND = 1.1 * REFRESH + 1.5  # a refresh, its jitter, and the read itself on a busy machine

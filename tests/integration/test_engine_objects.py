@@ -14,7 +14,7 @@ from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.reports import S3Objects
 from promptlane.aws.transport import BedrockTransport
 from promptlane.domain.errors import NotFound
-from promptlane.domain.prompt import PromptDraft
+from promptlane.domain.release.prompt import PromptDraft
 from promptlane.engine.objects import FolderObjects, KeptAnswers, Objects
 from promptlane.engine.runner import Bench, run_cases
 from promptlane.engine.suite import Suite

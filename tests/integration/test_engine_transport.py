@@ -13,8 +13,8 @@ from botocore.credentials import Credentials
 
 from promptlane.aws.models import ConverseModel
 from promptlane.aws.transport import BedrockTransport
-from promptlane.domain.answers import ModelNotEnabled, Request
 from promptlane.domain.errors import Throttled, Unavailable
+from promptlane.domain.suite.answers import ModelNotEnabled, Request
 
 ARN = "arn:aws:bedrock:us-east-1:111122223333:prompt/PROMPT0001:2"
 

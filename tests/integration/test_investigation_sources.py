@@ -20,13 +20,19 @@ from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.trail import CloudTrailHistory
 from promptlane.aws.trail_files import TrailFiles
 from promptlane.domain.errors import InvalidInput, Unavailable
-from promptlane.domain.inquiry import CALL_EVENTS, CONTROL_EVENTS, OBSERVATION_EVENTS, LoggingState, Window
+from promptlane.domain.investigation.queries import SAVED
+from promptlane.domain.investigation.sources import (
+    CALL_EVENTS,
+    CONTROL_EVENTS,
+    OBSERVATION_EVENTS,
+    LoggingState,
+    Window,
+)
 from promptlane.domain.names import Event
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.queries import SAVED
-from promptlane.domain.timeline import TimelineEntry, compare_copies
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.timeline import TimelineEntry, compare_copies
 from promptlane.fakes import InMemoryReleases
-from promptlane.lifecycle.observe import switch_back, switch_on
+from promptlane.lifecycle.model_logging import switch_back, switch_on
 from tests.unit.investigation_case import SORRY, record
 
 Client = Callable[[str], Any]

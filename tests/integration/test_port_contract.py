@@ -17,14 +17,14 @@ from promptlane.aws.enrolment_tags import BedrockEnrolmentTags
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.reports import S3Objects
 from promptlane.aws.workflow import SnsNotices, StepFunctionsWorkflow
-from promptlane.domain.blocks import Arm, Block, Chunk
-from promptlane.domain.counts import BlockStore
+from promptlane.domain.canary.blocks import Arm, Block, Chunk
+from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptStore, Workflow
-from promptlane.domain.prompt import PromptDraft, PromptVersion, canonical_json
-from promptlane.domain.review_ports import TaskTokens
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion, canonical_json
+from promptlane.domain.review.ports import TaskTokens
 from promptlane.engine.objects import Objects
 from promptlane.fakes import (
     FakeEnrolments,

@@ -17,12 +17,12 @@ from promptlane.aws.mail import ReviewerTopics
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews, S3Briefs
 from promptlane.aws.signing import KmsSigner
-from promptlane.domain.attribution import attribute
-from promptlane.domain.brief import Brief
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
-from promptlane.domain.link import Link, parse
-from promptlane.domain.mail import Mail
-from promptlane.domain.review import reviewer_key
+from promptlane.domain.review.attribution import attribute
+from promptlane.domain.review.brief import Brief
+from promptlane.domain.review.link import Link, parse
+from promptlane.domain.review.mail import Mail
+from promptlane.domain.review.review import reviewer_key
 from tests.review_contract import ReviewStoreContract
 from tests.support_review import LEAD, NEW, OLD, QUALITY
 

@@ -13,7 +13,7 @@ from functions.remind import handler as remind
 from functions.request_review import handler as request_review
 from local.running import EmbeddedAws
 from promptlane.domain.names import Event
-from promptlane.domain.timeline import chain_problems
+from promptlane.domain.release.timeline import chain_problems
 from tests.support_review import LEAD, LEGAL
 from tests.support_review_stage import Stage, staged
 

@@ -91,7 +91,7 @@ def table(results: list[Result], skipped: list[Mutation]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("--seed", type=int, default=12)
-    parser.add_argument("--only", help="one file or folder, as promptlane/domain/judge.py")
+    parser.add_argument("--only", help="one file or folder, as promptlane/domain/canary/judge.py")
     parser.add_argument("--each", type=int, help="changes a module; without it some 440 in all")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--covered", action="store_true", help="take the coverage of the last run")

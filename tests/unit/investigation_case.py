@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from promptlane.domain.errors import Unavailable
-from promptlane.domain.findings import Investigation
-from promptlane.domain.inquiry import (
+from promptlane.domain.investigation.findings import Investigation
+from promptlane.domain.investigation.invocation import read_record
+from promptlane.domain.investigation.sources import (
     RENDER_EVENTS,
     AlarmChange,
     CallGroup,
@@ -20,12 +21,11 @@ from promptlane.domain.inquiry import (
     Window,
     is_about,
 )
-from promptlane.domain.invocation import read_record
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.release import Release
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry, iso
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry, iso
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.inquire import Sources, inquire
 

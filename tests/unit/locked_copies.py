@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from promptlane.domain.names import Event
-from promptlane.domain.timeline import LockedCopy, TimelineEntry
+from promptlane.domain.release.timeline import LockedCopy, TimelineEntry
 from promptlane.fakes import InMemoryReleases
 
 ID = "PROMPT0001"

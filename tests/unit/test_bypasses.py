@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.bypasses import bypasses, rendered
-from promptlane.domain.findings import Cause, Rendered
-from promptlane.domain.inquiry import CallGroup, Gathered, TrailEvent
+from promptlane.domain.investigation.bypasses import bypasses, rendered
+from promptlane.domain.investigation.findings import Cause, Rendered
+from promptlane.domain.investigation.sources import CallGroup, Gathered, TrailEvent
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.release import Release
+from promptlane.domain.release.release import Release
 from promptlane.lifecycle.inquire import inquire
 from tests.unit.domain.known_facts import WINDOW, cell, release, route
 from tests.unit.domain.known_facts import facts as of_prompt

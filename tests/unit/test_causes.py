@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain.causes import (
+from promptlane.domain.investigation.causes import (
     FREEDOM,
     Contrast,
     best_moment,
@@ -22,8 +22,8 @@ from promptlane.domain.causes import (
     side_by_side,
     version_contrast,
 )
-from promptlane.domain.inquiry import Cell
-from promptlane.domain.strata import Stratum, evidence, overdispersion
+from promptlane.domain.investigation.sources import Cell
+from promptlane.domain.investigation.strata import Stratum, evidence, overdispersion
 
 PAIR = st.integers(1, 500).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from promptlane.domain.names import Outcome
-from promptlane.domain.release import Waiting
+from promptlane.domain.release.release import Waiting
 from promptlane.fakes import FakeQueue
 from tests.unit.cli_desk import OPERATOR, PROMPT_ID, Desk
 

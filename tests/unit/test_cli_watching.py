@@ -9,8 +9,8 @@ import pytest
 
 from promptlane.cli.show import duration
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.release import Waiting
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.release import Waiting
+from promptlane.domain.release.timeline import TimelineEntry
 from tests.unit.cli_desk import OPERATOR, PROMPT_ID, Desk
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain.answers import Answer, ToolCall
 from promptlane.domain.errors import Unavailable
+from promptlane.domain.suite.answers import Answer, ToolCall
 from promptlane.engine.assertions import Grader
 from promptlane.engine.checks import check, unknown
 from promptlane.engine.kinds import KINDS, Ungradable

@@ -10,10 +10,10 @@ import pytest
 
 from promptlane.cli.session import Session
 from promptlane.cli.test import Models, run_suite
-from promptlane.domain.answers import Request
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.route import first_route
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.route import first_route
+from promptlane.domain.suite.answers import Request
 from promptlane.fakes.objects import ScriptedModel
 from promptlane.fakes.stores import InMemoryRoutes
 from promptlane.fakes.world import FakePrompts

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from promptlane.aws.models import BedrockEmbedder, ConverseJudge, ConverseModel
-from promptlane.domain.answers import CallRefused, ModelNotEnabled, Request, ToolCall
 from promptlane.domain.errors import PromptlaneError, Throttled, Unavailable
+from promptlane.domain.suite.answers import CallRefused, ModelNotEnabled, Request, ToolCall
 
 SCHEMA = {"type": "object"}
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.answers import Answer, CallRefused, ModelNotEnabled, Request
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.policy import TestPolicy as Policy
+from promptlane.domain.suite.answers import Answer, CallRefused, ModelNotEnabled, Request
 from promptlane.engine.junit import junit
 from promptlane.engine.page import highlighted, page
 from promptlane.engine.plan import TestPlanRefused, make_plan

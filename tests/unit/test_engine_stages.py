@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.answers import Answer, ModelNotEnabled, Request
-from promptlane.domain.brief import verdict_shown as shown_of
 from promptlane.domain.errors import Throttled
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.release import Release
-from promptlane.domain.route import first_route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import first_route
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.brief import verdict_shown as shown_of
+from promptlane.domain.suite.answers import Answer, ModelNotEnabled, Request
 from promptlane.engine.plan import TestPlanRefused
 from promptlane.engine.runner import Retry
 from promptlane.engine.stages import folder, grade, plan_tests, run_batch

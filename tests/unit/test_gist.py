@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain.gist import gist
+from promptlane.domain.release.gist import gist
 
 
 def test_verdict_and_numbers_come_before_words() -> None:

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
-from promptlane.domain.housekeeping import archive_key, archived, from_archive
 from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.policy import Policy
-from promptlane.domain.prompt import PromptDraft, PromptVersion
-from promptlane.domain.release import Release, Waiting
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import (
+from promptlane.domain.release.housekeeping import archive_key, archived, from_archive
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion
+from promptlane.domain.release.release import Release, Waiting
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import (
     COPIED_WITHIN,
     TimelineEntry,
 )

@@ -12,13 +12,13 @@ from promptlane.cli.deployment import Deployment
 from promptlane.cli.investigate import sources as sources_of
 from promptlane.cli.session import Session
 from promptlane.domain.errors import NotFound
-from promptlane.domain.findings import Investigation
-from promptlane.domain.inquiry import CallGroup, LoggingState, TrailAnswer, TrailEvent, Window
+from promptlane.domain.investigation.findings import Investigation
+from promptlane.domain.investigation.observed import logging_gaps, trail_gaps
+from promptlane.domain.investigation.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
+from promptlane.domain.investigation.sources import CallGroup, LoggingState, TrailAnswer, TrailEvent, Window
 from promptlane.domain.names import Event, Outcome
-from promptlane.domain.observed import logging_gaps, trail_gaps
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.release import Release
-from promptlane.domain.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.release import Release
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.inquire import inquire
 from tests.unit.investigation_case import (

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.intake import handler
-from promptlane.domain import trigger
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, PromptlaneError, Unavailable
 from promptlane.domain.names import Event, Outcome
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.route import Route, first_route
-from promptlane.domain.trigger import Request
+from promptlane.domain.release import trigger
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.route import Route, first_route
+from promptlane.domain.release.trigger import Request
 from promptlane.fakes import (
     FakeEnrolments,
     FakeEnrolmentTags,

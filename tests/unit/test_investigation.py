@@ -15,13 +15,21 @@ from rich.console import Console
 from promptlane.cli.investigate import show
 from promptlane.cli.times import moment
 from promptlane.domain.errors import InvalidInput, NotFound
-from promptlane.domain.findings import Investigation, no_conversations
-from promptlane.domain.inquiry import AlarmChange, CallGroup, Cell, LoggingState, Sampled, TrailEvent, Window
-from promptlane.domain.investigation import investigate
+from promptlane.domain.investigation.findings import Investigation, no_conversations
+from promptlane.domain.investigation.investigation import investigate
+from promptlane.domain.investigation.sources import (
+    AlarmChange,
+    CallGroup,
+    Cell,
+    LoggingState,
+    Sampled,
+    TrailEvent,
+    Window,
+)
 from promptlane.domain.names import Event
-from promptlane.domain.prompt import PromptVersion
-from promptlane.domain.release import Release
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import PromptVersion
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.inquire import inquire
 from promptlane.pages.investigation_page import investigation_page

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.gaps import insights_language
+from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.invocation import LOGGED, Invocation, answer_of, read_record, sent_of, variables_in
-from promptlane.domain.queries import SAVED, calls_of, quoted, records_of
-from promptlane.domain.refusal import is_refusal
+from promptlane.domain.investigation.invocation import LOGGED, Invocation, answer_of, read_record, sent_of, variables_in
+from promptlane.domain.investigation.queries import SAVED, calls_of, quoted, records_of
 from tests.unit.investigation_case import SORRY, T0, TEMPLATE, record
 
 REFUSALS = Path(__file__).resolve().parents[1] / "data" / "refusals.tsv"

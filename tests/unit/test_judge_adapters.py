@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from promptlane.aws.blocks import DynamoBlocks
 from promptlane.aws.metrics import QUERIES_PER_CALL, USD_PER_QUERY, CloudWatchCounts
-from promptlane.domain.blocks import Arm, Block, Chunk
+from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.names import ASSIGNED, GuardName
 from promptlane.fakes.counts import InMemoryBlocks

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.blocks import Arm, Block, Chunk, trusted
+from promptlane.domain.canary.blocks import Arm, Block, Chunk, trusted
+from promptlane.domain.canary.judge import Judgement, StepContext, judge, ladder_factor
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.judge import Judgement, StepContext, judge, ladder_factor
 from promptlane.domain.names import GuardName, Phase
 from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy, Step
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain import dispersion, evidence
-from promptlane.domain.blocks import Arm, Block, merge
+from promptlane.domain.canary import dispersion, evidence
+from promptlane.domain.canary.blocks import Arm, Block, merge
 
 getcontext().prec = 40
 SHAPES = ((1, 1), (6, 2), (3, 9), (12, 4))

@@ -9,10 +9,10 @@ import pytest
 from functions.judge import handler
 from promptlane.domain.names import Event, Phase
 from promptlane.domain.policy import Policy
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import Release
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.fakes import (
     FakeAlarms,
     FakeCounts,
@@ -22,7 +22,7 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
-from promptlane.lifecycle.look import Ports
+from promptlane.lifecycle.judge_step import Ports
 
 NOW, RELEASE = 1_700_000_000.0, "ABCDEFGHIJ-2-1"
 POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "support-lead", "email": "support-lead@example.com"}]}})

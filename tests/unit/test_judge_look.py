@@ -19,13 +19,13 @@ from promptlane.domain.policy import (
     WatchPolicy,
 )
 from promptlane.domain.ports import RedAlarm
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import Release
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.fakes import FakeAlarms, FakeCounts, FakeEnrolments, FakeNotices, InMemoryReleases, InMemoryRoutes
 from promptlane.fakes.counts import InMemoryBlocks
-from promptlane.lifecycle.look import Ports, Timing, look, next_look, replay
+from promptlane.lifecycle.judge_step import Ports, Timing, look, next_look, replay
 
 PROMPT, RELEASE = "support", "ABCDEFGHIJ-2-1"
 T0 = 1_700_000_040.0  # a whole minute
@@ -268,7 +268,7 @@ def test_a_look_repeated_at_the_same_moment_changes_nothing() -> None:
 def test_no_policy_can_fill_an_execution_with_looks(resolution: int) -> None:
     w = world(steps=tuple(Step(100 * i, min_bake=86_400, max_time=20 * 86_400) for i in range(1, 19)))
     timing, now, looks = Timing.at(resolution), T0, 0
-    from promptlane.domain.judge import StepContext
+    from promptlane.domain.canary.judge import StepContext
 
     for step in range(18):
         since = now

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promptlane.domain.canary.plan import at_synth, estimate, least_traffic
 from promptlane.domain.names import GuardName
-from promptlane.domain.plan import at_synth, estimate, least_traffic
 from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, RequestPolicy, Reviewer, ReviewPolicy, Step
 
 HOUR = 3600.0

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.cli.judge import curve_lines, replayed
-from promptlane.domain.blocks import Arm, Block, Chunk
-from promptlane.domain.curve import points, sparkline
+from promptlane.domain.canary.blocks import Arm, Block, Chunk
+from promptlane.domain.canary.curve import points, sparkline
 from promptlane.domain.names import Event
 from promptlane.domain.policy import CanaryPolicy, GuardMetric, GuardName, Policy, Reviewer, ReviewPolicy, Step
-from promptlane.domain.timeline import TimelineEntry
-from promptlane.lifecycle.look import replay
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.lifecycle.judge_step import replay
 from promptlane.pages.evidence import evidence_plot, with_evidence
 from tests.support_review import LEAD, RELEASE, World
 

@@ -30,11 +30,11 @@ from promptlane.domain.errors import AdmissionRefused, Conflict, PromptlaneError
 from promptlane.domain.names import Event, Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.ports import RedAlarm
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.release import STATES, Release
-from promptlane.domain.route import Route, alarm_applies
-from promptlane.domain.timeline import chain_problems
-from promptlane.domain.trigger import Request
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.release import STATES, Release
+from promptlane.domain.release.route import Route, alarm_applies
+from promptlane.domain.release.timeline import chain_problems
+from promptlane.domain.release.trigger import Request
 from promptlane.fakes import (
     FakeAlarms,
     FakeEnrolments,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from functions.invocation_logging import handler
 from promptlane.aws.model_logging import BedrockLogging
 from promptlane.domain.errors import InvalidInput, PromptlaneError, Unauthorized, Unavailable
-from promptlane.lifecycle.observe import ForeignLogging, switch_back, switch_on
+from promptlane.lifecycle.model_logging import ForeignLogging, switch_back, switch_on
 
 Json = Any
 PROPERTIES = {

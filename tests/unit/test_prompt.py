@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import DraftInvalid
-from promptlane.domain.prompt import PromptDraft, PromptVersion, fingerprint, static_problems
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion, fingerprint, static_problems
 
 DRAFT = PromptDraft(
     name="support", model="amazon.nova-lite-v1:0", template="Help {{customer}} with {{question}}",

@@ -9,8 +9,8 @@ import pytest
 
 from local.assistant import answer
 from local.model import ModelRequest
-from promptlane.domain.prompt import VARIABLE, PromptDraft
-from promptlane.domain.refusal import is_refusal
+from promptlane.domain.canary.refusal import is_refusal
+from promptlane.domain.release.prompt import VARIABLE, PromptDraft
 from promptlane.engine.suite import Assertion, Case
 from promptlane.project import load, load_draft, load_one
 

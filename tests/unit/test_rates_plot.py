@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 
-from promptlane.domain.findings import Happening
-from promptlane.domain.inquiry import Cell, Window
+from promptlane.domain.investigation.findings import Happening
+from promptlane.domain.investigation.sources import Cell, Window
 from promptlane.pages.rates_plot import marked, rates_plot
 
 READ = Window(0.0, 7200.0)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from promptlane.domain.causes import Contrast
-from promptlane.domain.findings import Cause, Kind, Remedy
-from promptlane.domain.inquiry import Cell, TrailEvent
+from promptlane.domain.investigation.causes import Contrast
+from promptlane.domain.investigation.findings import Cause, Kind, Remedy
+from promptlane.domain.investigation.remedies import acting, remedy_of
+from promptlane.domain.investigation.sources import Cell, TrailEvent
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.remedies import acting, remedy_of
 from promptlane.fakes import InMemoryRoutes
 from tests.unit.domain.known_facts import facts, release, route, version
 from tests.unit.investigation_case import (

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from promptlane.aws.authors import CloudTrailTouches
-from promptlane.domain.attribution import Touch, Touches, attribute
 from promptlane.domain.policy import Reviewer
-from promptlane.domain.review import Authors
+from promptlane.domain.review.attribution import Touch, Touches, attribute
+from promptlane.domain.review.review import Authors
 from tests.support_review import ACCOUNT, AUTHOR, LEAD, PROMPT_ID, QUALITY, person
 
 SSO = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Author_1a2b/author@example.com"

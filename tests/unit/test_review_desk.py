@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.attribution import Touch
 from promptlane.domain.errors import Conflict, InvalidInput, NotFound, Unauthorized, Unavailable
 from promptlane.domain.names import Outcome
 from promptlane.domain.policy import ReviewPolicy
-from promptlane.domain.review import Choice, Decision, Standing, tally
-from promptlane.domain.visit import Door, Fault
+from promptlane.domain.review.attribution import Touch
+from promptlane.domain.review.review import Choice, Decision, Standing, tally
+from promptlane.domain.review.visit import Door, Fault
 from promptlane.lifecycle.review_desk import decided
 from tests.support_review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, World, key, person
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain.diff import Gap, compare, folded, line, unified
-from promptlane.domain.prompt import PromptDraft, fingerprint
+from promptlane.domain.release.diff import Gap, compare, folded, line, unified
+from promptlane.domain.release.prompt import PromptDraft, fingerprint
 from promptlane.domain.text import clean_reason, one_line, shortened, visible
 from tests.support_review import NEW, OLD
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.link import Link, parse, url
+from promptlane.domain.review.link import Link, parse, url
 from promptlane.fakes.review import FakeSigner
 
 LINK = Link("PROMPTID12-2-1", 1, "a" * 16, 1_780_000_000)

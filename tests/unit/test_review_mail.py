@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.brief import CaseChange, VerdictShown, bounded_cases, in_words, verdict_shown
-from promptlane.domain.mail import MAX_BODY, moment
 from promptlane.domain.policy import ReviewPolicy
+from promptlane.domain.review.brief import CaseChange, VerdictShown, bounded_cases, in_words, verdict_shown
+from promptlane.domain.review.mail import MAX_BODY, moment
 from tests.support_review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, World
 
 SNS_LIMIT = 256 * 1024

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.review import (
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.review.review import (
     Authors,
     Choice,
     Decision,

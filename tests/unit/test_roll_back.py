@@ -19,10 +19,10 @@ from promptlane.aws.plain import to_store
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
 from promptlane.domain.names import Event, Outcome, Phase, release_id
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import Release
-from promptlane.domain.route import Route, first_route, promote, shift
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route, first_route, promote, shift
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.fakes import FakeNotices, FakeWorkflow, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.rollback import PATH_CALLS
 

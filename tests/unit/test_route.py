@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput, NotApplicable
 from promptlane.domain.names import Event, Phase, Track, parse_alarm_arn, parse_release_id, release_id
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.route import (
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import (
     Gone,
     NothingToGoBackTo,
     Quarantined,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain.inquiry import Cell
-from promptlane.domain.slope import beyond_slope
-from promptlane.domain.strata import Stratum, evidence, overdispersion, support
+from promptlane.domain.investigation.slope import beyond_slope
+from promptlane.domain.investigation.sources import Cell
+from promptlane.domain.investigation.strata import Stratum, evidence, overdispersion, support
 
 SIDE = st.integers(1, 25).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 STRATA = st.lists(st.builds(Stratum, SIDE, SIDE), min_size=1, max_size=3)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from promptlane.domain.names import Event, Phase
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry
-from promptlane.domain.traffic import Giving, beginning, givings, standing
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.traffic import Giving, beginning, givings, standing
 
 
 def entry(at: float, event: Event, release: str = "PROMPT0001-3-1", **detail: Any) -> TimelineEntry:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from promptlane.aws.trail import CloudTrailHistory, read_event, read_events
 from promptlane.domain.errors import Throttled
-from promptlane.domain.inquiry import CALL_EVENTS, CONTROL_EVENTS, TrailEvent, Window, is_about
-from promptlane.domain.timeline import iso
+from promptlane.domain.investigation.sources import CALL_EVENTS, CONTROL_EVENTS, TrailEvent, Window, is_about
+from promptlane.domain.release.timeline import iso
 
 ID = "PROMPT0001"
 ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"

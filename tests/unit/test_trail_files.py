@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 
 from promptlane.aws.trail_files import TrailFiles
 from promptlane.domain.errors import Unauthorized
-from promptlane.domain.inquiry import Window
-from promptlane.domain.timeline import iso
+from promptlane.domain.investigation.sources import Window
+from promptlane.domain.release.timeline import iso
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
 ID = "PROMPT0001"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.verdict import (
+from promptlane.domain.suite.verdict import (
     CaseTally,
     Change,
     Finding,

@@ -9,8 +9,8 @@ import pytest
 
 from promptlane.cli.deployment import Deployment
 from promptlane.domain.names import Event, Outcome
-from promptlane.domain.release import Release
-from promptlane.domain.timeline import (
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import (
     COPIED_WITHIN,
     ChainHead,
     LockedCopy,

@@ -12,7 +12,7 @@ from constructs import Construct
 from infra.constructs.grants import Grant, Grants, allow, distinct, merged
 from infra.stacks.state import StateStack
 from promptlane.domain.policy import Reviewer
-from promptlane.domain.review import reviewer_key
+from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load_one
 from tests.infra.alone import KEPT, accepted, alone, plain
 from tests.infra.conftest import context

@@ -6,7 +6,7 @@ from aws_cdk import aws_kms as kms
 
 from infra.config import DeploymentConfig
 from infra.constructs.invocation_log import InvocationLog
-from promptlane.domain.queries import SAVED
+from promptlane.domain.investigation.queries import SAVED
 from tests.infra.alone import KEPT, PASSING, accepted, alone, made
 from tests.infra.synthesized import Json
 

@@ -6,7 +6,7 @@ import pytest
 
 from promptlane.client import ModelCallFailed
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
-from promptlane.domain import fuse
+from promptlane.domain.canary import fuse
 from promptlane.domain.names import SHIELDED, GuardName, Track
 from promptlane.domain.policy import FusePolicy
 

@@ -19,8 +19,8 @@ from promptlane.client.decision import Decision, live_route
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, version_arn
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import Phase
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.route import Route, salt_of
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import Route, salt_of
 from promptlane.domain.split import track
 from tests.support_client import eventually
 

@@ -16,7 +16,7 @@ from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.decision import Decision
 from promptlane.client.emf import EmfSink
 from promptlane.client.testing import FakeBedrock, StaticRoutes
-from promptlane.domain.outcome import of_answer
+from promptlane.domain.canary.outcome import of_answer
 from tests.support_client import FakeCloudWatch
 
 CANARY = Decision(

@@ -13,8 +13,8 @@ from promptlane.client import Decision, InvalidVariables, UnsupportedRoute
 from promptlane.client.decision import LiveRoute, live_route, pinned
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import Phase
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.route import Route
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import Route
 from promptlane.domain.split import keys, mix, track
 
 ARN = "arn:aws:bedrock:eu-west-1:111122223333:prompt/GREETER000"

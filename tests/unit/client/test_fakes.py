@@ -19,8 +19,8 @@ from promptlane.client.testing import (
     response_of,
     version_arn,
 )
-from promptlane.domain.outcome import text_of
-from promptlane.domain.route import Route
+from promptlane.domain.canary.outcome import text_of
+from promptlane.domain.release.route import Route
 from tests.support_client import Dynamo
 
 ID = "GREETER000"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from promptlane.domain.refusal import OPENING, is_refusal
+from promptlane.domain.canary.refusal import OPENING, is_refusal
 
 ROOT = Path(__file__).parents[3]
 ROWS = [line.split("\t") for line in (ROOT / "tests/data/refusals.tsv").read_text("utf-8").splitlines()[1:]]

@@ -6,14 +6,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from promptlane.domain.brief import Brief, CaseChange, VerdictShown
 from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.policy import Reviewer, ReviewPolicy
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import Release
-from promptlane.domain.review import Authors, Choice, Decision, ReviewRequest
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.brief import Brief, CaseChange, VerdictShown
+from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest
 
 words = st.text(min_size=1, max_size=6)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from promptlane.domain.inquiry import Cell, Gathered, Window
+from promptlane.domain.investigation.sources import Cell, Gathered, Window
 from promptlane.domain.names import Outcome
-from promptlane.domain.prompt import PromptDraft, PromptVersion, VersionRef
-from promptlane.domain.release import Release, State
-from promptlane.domain.route import Route
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion, VersionRef
+from promptlane.domain.release.release import Release, State
+from promptlane.domain.release.route import Route
 from tests.unit.investigation_case import AUTHOR, ID, NAME, NOW, T0
 
 WINDOW = Window(T0 - 4000, NOW)

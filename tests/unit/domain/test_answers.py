@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain import answers, outcome
-from promptlane.domain.answers import Answer, Request, ToolCall
+from promptlane.domain.canary import outcome
+from promptlane.domain.suite import answers
+from promptlane.domain.suite.answers import Answer, Request, ToolCall
 
 WHOLE = st.integers(0, 10**6)
 CALLS = st.builds(ToolCall, st.text(), st.dictionaries(st.text(), WHOLE) | WHOLE)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain import attribution
-from promptlane.domain.attribution import DELIVERY, EDITS, KEPT, Touch, Touches, attribute
 from promptlane.domain.policy import Reviewer
-from promptlane.domain.review import Authors
+from promptlane.domain.review import attribution
+from promptlane.domain.review.attribution import DELIVERY, EDITS, KEPT, Touch, Touches, attribute
+from promptlane.domain.review.review import Authors
 from tests.support_review import ACCOUNT, LEAD, QUALITY, person
 
 ADA, BO, CY = (f"arn:aws:iam::{ACCOUNT}:user/{name}" for name in ("ada", "bo", "cy"))

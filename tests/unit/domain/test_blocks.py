@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.blocks import Arm, Block, Chunk, merge, total, trusted
+from promptlane.domain.canary.blocks import Arm, Block, Chunk, merge, total, trusted
 from promptlane.domain.errors import InvalidInput
 
 GROUPS = tuple((2 * g + 1, g) for g in range(8))

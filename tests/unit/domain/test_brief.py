@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.brief import (
+from promptlane.domain.policy import Policy
+from promptlane.domain.release.prompt import PromptVersion, canonical_variants, fingerprint
+from promptlane.domain.review.brief import (
     Brief,
     CaseChange,
     VerdictShown,
@@ -16,8 +18,6 @@ from promptlane.domain.brief import (
     plan_in_words,
     verdict_shown,
 )
-from promptlane.domain.policy import Policy
-from promptlane.domain.prompt import PromptVersion, canonical_variants, fingerprint
 
 POLICY = Policy.from_dict({
     "review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]},

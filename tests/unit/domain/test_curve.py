@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.curve import Point, points, sparkline
+from promptlane.domain.canary.curve import Point, points, sparkline
 from promptlane.domain.names import Event
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.timeline import TimelineEntry
 
 DETAIL: dict[str, Any] = {
     "phase": "canary", "step": 1, "weight": 2500, "judgement": "hold", "reason": "Not yet.", "harm": 4.0,

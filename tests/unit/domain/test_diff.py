@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.diff import Gap, Row, Section, compare, folded, layout, unified
+from promptlane.domain.release.diff import Gap, Row, Section, compare, folded, layout, unified
 
 CUT = "⟦no line end⟧"
 

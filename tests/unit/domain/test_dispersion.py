@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain import dispersion
-from promptlane.domain.blocks import Arm, Block
-from promptlane.domain.dispersion import Inflation
+from promptlane.domain.canary import dispersion
+from promptlane.domain.canary.blocks import Arm, Block
+from promptlane.domain.canary.dispersion import Inflation
 
 Groups = tuple[tuple[int, int], ...]
 EIGHT = (0,) * 8

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain import evidence
-from promptlane.domain.blocks import Arm, Block
-from promptlane.domain.evidence import Learner, advance_gain, gain, harm_gain
+from promptlane.domain.canary import evidence
+from promptlane.domain.canary.blocks import Arm, Block
+from promptlane.domain.canary.evidence import Learner, advance_gain, gain, harm_gain
 
 HOUR = 3600.0
 HARM = {1.5: 0.25, 2.2: 0.25, 4.0: 0.2, 10.0: 0.2, 50.0: 0.1}

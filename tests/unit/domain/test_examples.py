@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.causes import Contrast
-from promptlane.domain.examples import with_conversations
-from promptlane.domain.findings import Cause, Investigation, Pair, Remedy
-from promptlane.domain.invocation import Invocation
-from promptlane.domain.prompt import PromptDraft
+from promptlane.domain.investigation.causes import Contrast
+from promptlane.domain.investigation.examples import with_conversations
+from promptlane.domain.investigation.findings import Cause, Investigation, Pair, Remedy
+from promptlane.domain.investigation.invocation import Invocation
+from promptlane.domain.release.prompt import PromptDraft
 from tests.unit.domain.known_facts import facts, version
 from tests.unit.investigation_case import NAME, T0
 

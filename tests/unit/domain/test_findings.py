@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.causes import Contrast
-from promptlane.domain.findings import (
+from promptlane.domain.investigation.causes import Contrast
+from promptlane.domain.investigation.findings import (
     WORDS,
     Cause,
     Happening,
@@ -25,8 +25,8 @@ from promptlane.domain.findings import (
     summary,
     who,
 )
-from promptlane.domain.inquiry import CallGroup, Missing, Window
-from promptlane.domain.invocation import Invocation
+from promptlane.domain.investigation.invocation import Invocation
+from promptlane.domain.investigation.sources import CallGroup, Missing, Window
 from promptlane.domain.names import GuardName
 from tests.unit.domain.known_facts import LEAD, SECOND, cell, facts
 from tests.unit.investigation_case import AUTHOR, EDITOR, ID, NAME, T0

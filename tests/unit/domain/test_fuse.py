@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from promptlane.domain.fuse import FuseAlarm, alarms, excess, monthly_usd
+from promptlane.domain.canary.fuse import FuseAlarm, alarms, excess, monthly_usd
 from promptlane.domain.names import GuardName, Track
 from promptlane.domain.policy import FusePolicy, Policy, Reviewer, ReviewPolicy, WatchPolicy
 

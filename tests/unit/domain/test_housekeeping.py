@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.housekeeping import Shelf, archive_key, archived, from_archive, protected, to_delete
 from promptlane.domain.names import Phase
-from promptlane.domain.prompt import PromptVersion, VersionRef
-from promptlane.domain.release import Release, Waiting
-from promptlane.domain.route import Route
+from promptlane.domain.release.housekeeping import Shelf, archive_key, archived, from_archive, protected, to_delete
+from promptlane.domain.release.prompt import PromptVersion, VersionRef
+from promptlane.domain.release.release import Release, Waiting
+from promptlane.domain.release.route import Route
 from tests.unit.domain.generated import details, numbers, times, words
 
 VERSION = PromptVersion("PROMPT0001", "support", 4, "arn:4", ({"modelId": "é"},), "warmer", 5.5, "default")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from promptlane.domain.inquiry import (
+from promptlane.domain.investigation.sources import (
     CALL_EVENTS,
     CONTROL_EVENTS,
     OBSERVATION_EVENTS,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.findings import Investigation
-from promptlane.domain.inquiry import CallGroup, Gathered, Missing, TrailEvent
-from promptlane.domain.investigation import investigate
+from promptlane.domain.investigation.findings import Investigation
+from promptlane.domain.investigation.investigation import investigate
+from promptlane.domain.investigation.provenance import stories_of, timeline_of
+from promptlane.domain.investigation.remedies import remedy_of
+from promptlane.domain.investigation.sources import CallGroup, Gathered, Missing, TrailEvent
+from promptlane.domain.investigation.suspects import ranked
 from promptlane.domain.names import Event
-from promptlane.domain.provenance import stories_of, timeline_of
-from promptlane.domain.remedies import remedy_of
-from promptlane.domain.suspects import ranked
 from tests.unit.domain.known_facts import READ, WINDOW, cell, facts, release, route, series, version
 from tests.unit.investigation_case import EDITOR, ID, NAME, T0, entry
 

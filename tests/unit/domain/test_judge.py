@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain import dispersion, evidence
-from promptlane.domain import judge as judge_module
-from promptlane.domain.blocks import Arm, Block, Pair, merge, total
-from promptlane.domain.judge import Judgement, MetricEvidence, StepContext, judge, ladder_factor
+from promptlane.domain.canary import dispersion, evidence
+from promptlane.domain.canary import judge as judge_module
+from promptlane.domain.canary.blocks import Arm, Block, Pair, merge, total
+from promptlane.domain.canary.judge import Judgement, MetricEvidence, StepContext, judge, ladder_factor
 from promptlane.domain.names import GuardName, Phase
 from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy, Step
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.brief import Brief, CaseChange, VerdictShown
-from promptlane.domain.mail import (
+from promptlane.domain.policy import Reviewer, ReviewPolicy
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.review.brief import Brief, CaseChange, VerdictShown
+from promptlane.domain.review.mail import (
     MAX_BODY,
     MAX_SUBJECT,
     Mail,
@@ -18,9 +20,7 @@ from promptlane.domain.mail import (
     review_mail,
     warning_mail,
 )
-from promptlane.domain.policy import Reviewer, ReviewPolicy
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.review import Authors, Choice, Decision, ReviewRequest, tally
+from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, tally
 from tests.support_review import AUTHOR, LEAD, LEGAL, QUALITY, key
 
 EVE = "arn:aws:iam::111122223333:user/eve"

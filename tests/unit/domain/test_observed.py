@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from promptlane.domain.inquiry import TrailEvent, Window
-from promptlane.domain.observed import Dark, logging_changes, logging_gaps, trail_gaps
+from promptlane.domain.investigation.observed import Dark, logging_changes, logging_gaps, trail_gaps
+from promptlane.domain.investigation.sources import TrailEvent, Window
 
 WINDOW = Window(1000, 2000)
 OFF, ON = "DeleteModelInvocationLoggingConfiguration", "PutModelInvocationLoggingConfiguration"

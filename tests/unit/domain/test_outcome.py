@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.outcome import Outcome, error_type, of_answer, of_error, of_response, text_of
+from promptlane.domain.canary.outcome import Outcome, error_type, of_answer, of_error, of_response, text_of
 
 REFUSAL = "I'm sorry, but I can't help with that."
 

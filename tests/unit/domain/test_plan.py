@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from promptlane.domain.canary.plan import Plan, StepPlan, at_synth, estimate, least_traffic
 from promptlane.domain.names import GuardName
-from promptlane.domain.plan import Plan, StepPlan, at_synth, estimate, least_traffic
 from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, RequestPolicy, Reviewer, ReviewPolicy, Step
 
 HOUR, DAY = 3600.0, 86_400.0

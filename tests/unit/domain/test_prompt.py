@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import DraftInvalid
-from promptlane.domain.prompt import (
+from promptlane.domain.release.prompt import (
     PromptDraft,
     PromptVersion,
     VersionRef,

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.findings import Happening, Story
-from promptlane.domain.inquiry import AlarmChange, Gathered, TrailEvent
+from promptlane.domain.investigation.findings import Happening, Story
+from promptlane.domain.investigation.provenance import stories_of, timeline_of
+from promptlane.domain.investigation.sources import AlarmChange, Gathered, TrailEvent
 from promptlane.domain.names import Event, Outcome
-from promptlane.domain.provenance import stories_of, timeline_of
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.timeline import TimelineEntry
 from tests.unit.domain.known_facts import LEAD, SECOND, WINDOW, cell, facts, release, version
 from tests.unit.investigation_case import AUTHOR, EDITOR, ID, T0, entry
 

@@ -10,7 +10,7 @@ import pytest
 from local.gaps import insights_language
 from promptlane.client.decision import Decision
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.queries import MOST_ROWS, SAVED, calls_of, calls_outside, quoted, records_of
+from promptlane.domain.investigation.queries import MOST_ROWS, SAVED, calls_of, calls_outside, quoted, records_of
 from tests.unit.investigation_case import NAME, SORRY, T0, record
 
 NOVA, PRO = "amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0"

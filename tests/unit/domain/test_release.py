@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import STATES, Release, State
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import STATES, Release, State
 
 RELEASE = Release("PROMPT0001-4-7", "support", 5.0, "ada", candidate=VersionRef(4, "c" * 64, "arn:4"), round=2)
 

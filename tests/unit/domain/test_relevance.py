@@ -6,10 +6,16 @@ import math
 
 import pytest
 
-from promptlane.domain.inquiry import Window
+from promptlane.domain.investigation.relevance import (
+    MOST_RELEASES,
+    MOST_VERSIONS,
+    Span,
+    nearest_releases,
+    nearest_versions,
+)
+from promptlane.domain.investigation.sources import Window
 from promptlane.domain.names import Event, Outcome
-from promptlane.domain.release import State
-from promptlane.domain.relevance import MOST_RELEASES, MOST_VERSIONS, Span, nearest_releases, nearest_versions
+from promptlane.domain.release.release import State
 from tests.unit.domain.known_facts import release, route
 from tests.unit.investigation_case import entry
 

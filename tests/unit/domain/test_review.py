@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from promptlane.domain.policy import Reviewer, ReviewPolicy
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.review import (
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.review.review import (
     MAX_REASON,
     REACHED,
     Authors,

@@ -9,8 +9,8 @@ import pytest
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneError
 from promptlane.domain.names import Event, Phase, Track
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.route import (
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.route import (
     Gone,
     NothingToGoBackTo,
     Quarantined,
@@ -24,7 +24,7 @@ from promptlane.domain.route import (
     settle,
     shift,
 )
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.timeline import TimelineEntry
 
 ONE, TWO, THREE, FOUR = (VersionRef(n, f"{n}" * 64, f"arn:{n}") for n in (1, 2, 3, 4))
 R1, R2, R3 = (f"PROMPT0001-{n}-1" for n in (1, 2, 3))

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from promptlane.domain.inquiry import Cell
-from promptlane.domain.slope import beyond_slope
+from promptlane.domain.investigation.slope import beyond_slope
+from promptlane.domain.investigation.sources import Cell
 
 Matrix = list[list[Fraction]]
 

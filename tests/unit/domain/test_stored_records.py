@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.brief import Brief
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.policy import Reviewer, ReviewPolicy
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import STATES, Release, Waiting
-from promptlane.domain.review import Authors, Choice, Decision, ReviewRequest, policy_item
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import STATES, Release, Waiting
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.brief import Brief
+from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, policy_item
 from tests.unit.domain import generated
 
 ONE, TWO, THREE = (VersionRef(n, f"{n:064d}", f"arn:{n}") for n in (1, 2, 3))

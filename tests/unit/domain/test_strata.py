@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain.strata import Stratum, evidence, overdispersion, support
+from promptlane.domain.investigation.strata import Stratum, evidence, overdispersion, support
 
 UNEQUAL = [Stratum((40, 9), (160, 6)), Stratum((5, 3), (60, 11)), Stratum((300, 21), (120, 2))]
 """Fewer bad than exposed, more bad than exposed, and an exposed side that is the larger."""

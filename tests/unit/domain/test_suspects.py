@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.causes import (
+from promptlane.domain.investigation.causes import (
     Contrast,
     contrast,
     rise,
     rise_within_versions,
     version_contrast,
 )
-from promptlane.domain.findings import Cause
-from promptlane.domain.inquiry import Cell, TrailEvent
+from promptlane.domain.investigation.findings import Cause
+from promptlane.domain.investigation.sources import Cell, TrailEvent
+from promptlane.domain.investigation.suspects import ranked
 from promptlane.domain.names import Event
-from promptlane.domain.suspects import ranked
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.timeline import TimelineEntry
 from tests.unit.domain.known_facts import ARN, READ, WINDOW, cell, facts, series
 from tests.unit.investigation_case import EDITOR, T0, entry
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 from promptlane.domain.names import Event, Outcome
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import Release
-from promptlane.domain.timeline import (
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import (
     COPIED_WITHIN,
     GENESIS,
     SYSTEM,

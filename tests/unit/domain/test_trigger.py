@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import InvalidInput, NotApplicable
-from promptlane.domain.trigger import Request, read
+from promptlane.domain.release.trigger import Request, read
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:prompt/PROMPT0001"

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain import verdict
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.verdict import (
+from promptlane.domain.suite import verdict
+from promptlane.domain.suite.verdict import (
     CaseTally,
     Change,
     Comparison,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.link import Link
-from promptlane.domain.review import Choice, Decision
-from promptlane.domain.visit import Caller, Door, Fault, Receipt, Visit, known_address
+from promptlane.domain.review.link import Link
+from promptlane.domain.review.review import Choice, Decision
+from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit, known_address
 
 
 def test_a_visit_holds_nothing_but_its_door_unless_it_is_told_more() -> None:

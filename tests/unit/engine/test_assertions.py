@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.answers import Answer, CallRefused, ToolCall
 from promptlane.domain.errors import Throttled, Unavailable
+from promptlane.domain.suite.answers import Answer, CallRefused, ToolCall
 from promptlane.engine import assertions
 from promptlane.engine.assertions import CaseGrade, Grade, Grader, filled, question_of
 from promptlane.engine.kinds import KINDS, Ungradable

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.answers import Answer, ToolCall
 from promptlane.domain.errors import InvalidInput, NotFound, Throttled
+from promptlane.domain.suite.answers import Answer, ToolCall
 from promptlane.engine.objects import FolderObjects, KeptAnswers, json_lines
 from promptlane.engine.runner import Kept
 from promptlane.engine.suite import Case

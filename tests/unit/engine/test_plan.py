@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from promptlane.domain.policy import TestPolicy as Policy
-from promptlane.domain.verdict import (
+from promptlane.domain.suite.verdict import (
     CaseTally,
     Rules,
     assess,

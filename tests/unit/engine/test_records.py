@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.answers import Answer, ToolCall
-from promptlane.domain.verdict import CaseTally, Change
+from promptlane.domain.suite.answers import Answer, ToolCall
+from promptlane.domain.suite.verdict import CaseTally, Change
 from promptlane.engine.assertions import CaseGrade, Grade
 from promptlane.engine.records import Collector, Side, missing_reason, passes, record_of
 from promptlane.engine.runner import CaseRun, Run

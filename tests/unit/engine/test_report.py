@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from promptlane.domain.policy import TestPolicy as Policy
-from promptlane.domain.verdict import Change, Comparison, Finding, Interval, decide
+from promptlane.domain.suite.verdict import Change, Comparison, Finding, Interval, decide
 from promptlane.engine.plan import rules_of
 from promptlane.engine.report import Heading, build, undetectable
 from tests.unit.engine.example_report import FIRST, HEADING, LOST, PLAN, Y, collected, equal

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.answers import CallRefused
 from promptlane.domain.errors import Unavailable
+from promptlane.domain.suite.answers import CallRefused
 from promptlane.engine import rubric
 from promptlane.engine.kinds import Ungradable
 

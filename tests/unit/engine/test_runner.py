@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.answers import Answer, CallRefused, Request, ToolCall
 from promptlane.domain.errors import Throttled, Unavailable
+from promptlane.domain.suite.answers import Answer, CallRefused, Request, ToolCall
 from promptlane.engine.assertions import CaseGrade, Grade
 from promptlane.engine.runner import Bench, CaseRun, Kept, Retry, Run, asks_models, run_cases
 from promptlane.engine.suite import Assertion, Case

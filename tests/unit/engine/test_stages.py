@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.answers import Answer, CallRefused, Request
 from promptlane.domain.errors import InvalidInput, Unavailable
 from promptlane.domain.names import Event
 from promptlane.domain.policy import TestPolicy as Policy
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.suite.answers import Answer, CallRefused, Request
 from promptlane.engine import stages
 from promptlane.engine.assertions import CaseGrade
 from promptlane.engine.plan import Plan, TestPlanRefused, make_plan

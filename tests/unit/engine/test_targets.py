@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from promptlane.domain.answers import Request
-from promptlane.domain.prompt import PromptVersion, fingerprint
+from promptlane.domain.release.prompt import PromptVersion, fingerprint
+from promptlane.domain.suite.answers import Request
 from promptlane.engine.suite import Case
 from promptlane.engine.targets import Target
 

@@ -15,7 +15,7 @@ from functions.operate import handler as operate
 from functions.review import handler as review
 from promptlane.domain.errors import InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.policy import ReviewPolicy
-from promptlane.domain.visit import Door, Receipt, Visit
+from promptlane.domain.review.visit import Door, Receipt, Visit
 from tests.support_review import LEAD, QUALITY, RELEASE, World
 
 Json = Any

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.housekeeping import archive_key, from_archive
 from promptlane.domain.names import Event
-from promptlane.domain.prompt import canonical_json
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.housekeeping import archive_key, from_archive
+from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.timeline import TimelineEntry
 from tests.support.functions import (
     BUS,
     COPIES,

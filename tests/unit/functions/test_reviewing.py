@@ -11,7 +11,7 @@ import pytest
 
 from promptlane.domain.errors import NotApplicable, NotFound
 from promptlane.domain.names import Event
-from promptlane.domain.review import reviewer_key
+from promptlane.domain.review.review import reviewer_key
 from promptlane.lifecycle.review_desk import ATTEMPTS, WINDOW
 from promptlane.pages import outcome_pages as say
 from tests.support.functions import (

@@ -12,9 +12,9 @@ import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.release import Release
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import iso
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import iso
 from tests.support.functions import ACCOUNT, DEPLOYMENT, NOW, PROMPT, PROMPT_ID, REGION, Context, World
 
 Json = Any

@@ -9,7 +9,7 @@ import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.release import Waiting
+from promptlane.domain.release.release import Waiting
 from tests.support.functions import NOW, PROMPT, PROMPT_ID, Context, World
 
 Json = Any

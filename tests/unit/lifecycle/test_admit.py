@@ -9,8 +9,8 @@ import pytest
 
 from promptlane.domain.errors import AdmissionRefused, NotFound
 from promptlane.domain.names import Event
-from promptlane.domain.release import Release
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.admit import admit
 from tests.unit.lifecycle.stage import EARLIER, ID, POLICY, PROMPT, Stage
 

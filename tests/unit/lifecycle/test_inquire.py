@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import NotFound
-from promptlane.domain.findings import Investigation
-from promptlane.domain.inquiry import (
+from promptlane.domain.investigation.findings import Investigation
+from promptlane.domain.investigation.relevance import MOST_RELEASES
+from promptlane.domain.investigation.sources import (
     CALL_EVENTS,
     CONTROL_EVENTS,
     OBSERVATION_EVENTS,
@@ -23,8 +24,7 @@ from promptlane.domain.inquiry import (
     Window,
 )
 from promptlane.domain.names import GuardName
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.relevance import MOST_RELEASES
+from promptlane.domain.release.prompt import PromptDraft
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.inquire import ALARMS_KEPT, Sources, inquire
 from promptlane.lifecycle.inquire_trail import TRAIL_KEPT, TRAIL_LATE

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.inquiry import CallGroup, LoggingState, Missing, Sampled, TrailEvent, Window
+from promptlane.domain.investigation.queries import MOST_ROWS
+from promptlane.domain.investigation.sources import CallGroup, LoggingState, Missing, Sampled, TrailEvent, Window
 from promptlane.domain.names import Event
-from promptlane.domain.queries import MOST_ROWS
-from promptlane.domain.route import Route
+from promptlane.domain.release.route import Route
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from tests.unit.investigation_case import ASKED, EDITOR, ID, NAME, NOW, SORRY, T0, Case, counts, entry, record, two_pm
 from tests.unit.lifecycle.test_inquire import MODEL, Asked, few_counts, found_by, of

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from promptlane.domain.names import Event, Outcome
-from promptlane.domain.release import Release, Waiting
-from promptlane.domain.timeline import TimelineEntry
-from promptlane.domain.trigger import Request
+from promptlane.domain.release.release import Release, Waiting
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.trigger import Request
 from promptlane.lifecycle.intake import Taken, supersede, take
 from tests.unit.lifecycle.stage import ID, PROMPT, Stage
 

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.blocks import Arm, Block, Chunk, Pair
-from promptlane.domain.counts import Windows
+from promptlane.domain.canary.blocks import Arm, Block, Chunk, Pair
+from promptlane.domain.canary.counts import Windows
+from promptlane.domain.canary.judge import Judgement, StepContext, judge
 from promptlane.domain.errors import NotFound, Unavailable
-from promptlane.domain.judge import Judgement, StepContext, judge
 from promptlane.domain.names import Event, GuardName, Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, GuardMetric, Step
 from promptlane.domain.ports import RedAlarm
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.fakes import FakeCounts
 from promptlane.fakes.counts import InMemoryBlocks
-from promptlane.lifecycle.look import COARSE, FINE_FOR, HISTORY, Look, Ports, Timing, next_look, replay
+from promptlane.lifecycle.judge_step import COARSE, FINE_FOR, HISTORY, Look, Ports, Timing, next_look, replay
 from tests.unit.test_judge_look import PROMPT, RELEASE, T0, World, in_canary, in_watch, policy, world
 
 DAY = 86_400.0

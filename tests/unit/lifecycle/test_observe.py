@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from promptlane.lifecycle.observe import ForeignLogging, describe, switch_back, switch_on
+from promptlane.lifecycle.model_logging import ForeignLogging, describe, switch_back, switch_on
 
 Json = Any
 

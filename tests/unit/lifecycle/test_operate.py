@@ -9,8 +9,8 @@ import pytest
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
 from promptlane.domain.names import Event, Outcome
-from promptlane.domain.release import Release
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.operate import OPERATIONS, operate
 from tests.unit.lifecycle.stage import ID, Stage
 

@@ -8,9 +8,9 @@ import pytest
 
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.release import Release, Waiting
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.release import Release, Waiting
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.reconcile import GRACE, Reconciled, reconcile
 from tests.unit.lifecycle.stage import ID, POLICY, PROMPT, Stage
 

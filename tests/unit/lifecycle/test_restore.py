@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Conflict, NotFound, Unavailable
-from promptlane.domain.housekeeping import archive_key, archived
-from promptlane.domain.prompt import PromptVersion
+from promptlane.domain.release.housekeeping import archive_key, archived
+from promptlane.domain.release.prompt import PromptVersion
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.lifecycle.restore import restore
 

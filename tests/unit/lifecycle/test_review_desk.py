@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.attribution import Touch
 from promptlane.domain.errors import (
     AlreadyExists,
     Conflict,
@@ -18,12 +17,13 @@ from promptlane.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from promptlane.domain.link import Link
 from promptlane.domain.names import Event, Outcome
 from promptlane.domain.policy import Reviewer, ReviewPolicy
-from promptlane.domain.review import Authors, Choice, Decision, ReviewRequest, outcome_of, tally
-from promptlane.domain.timeline import TimelineEntry
-from promptlane.domain.visit import Caller, Door, Fault, Receipt, Visit
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.attribution import Touch
+from promptlane.domain.review.link import Link
+from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, outcome_of, tally
+from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit
 from promptlane.lifecycle.review_desk import ATTEMPTS, WINDOW, decided, entry_id
 from tests.support_review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, World, key, person
 

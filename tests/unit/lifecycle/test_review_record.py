@@ -9,7 +9,7 @@ import pytest
 
 from promptlane.domain.errors import NotFound
 from promptlane.domain.policy import ReviewPolicy
-from promptlane.domain.prompt import canonical_json
+from promptlane.domain.release.prompt import canonical_json
 from promptlane.lifecycle.review_record import Json, review_record
 from tests.support_review import LEAD, LEGAL, QUALITY, RELEASE, World
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.attribution import Touch, Touches, attribute
-from promptlane.domain.brief import make_brief
 from promptlane.domain.errors import Conflict, NotApplicable, NotFound, PromptlaneError, Unavailable
-from promptlane.domain.link import Link, url
-from promptlane.domain.mail import Mail, reminder_mail, review_mail, warning_mail
 from promptlane.domain.names import Event, Outcome
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
-from promptlane.domain.prompt import PromptDraft
-from promptlane.domain.review import Authors, Decision, ReviewRequest, tally
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.attribution import Touch, Touches, attribute
+from promptlane.domain.review.brief import make_brief
+from promptlane.domain.review.link import Link, url
+from promptlane.domain.review.mail import Mail, reminder_mail, review_mail, warning_mail
+from promptlane.domain.review.review import Authors, Decision, ReviewRequest, tally
 from promptlane.lifecycle.review_round import AuthorSearch
 from tests.support_review import AUTHOR, LEAD, LEGAL, NEW, PROMPT_ID, QUALITY, RELEASE, World, key
 

@@ -10,10 +10,10 @@ import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.names import Event, Outcome, Phase, Track
-from promptlane.domain.prompt import VersionRef
-from promptlane.domain.release import Release
-from promptlane.domain.route import Cause, Route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Cause, Route
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.rollback import (
     PATH_CALLS,
     RolledBack,

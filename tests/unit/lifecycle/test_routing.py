@@ -8,8 +8,8 @@ import pytest
 
 from promptlane.domain.errors import Conflict, NotFound
 from promptlane.domain.names import Event
-from promptlane.domain.route import Route
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.routing import ATTEMPTS, change, move_pending, without_moved
 from tests.unit.lifecycle.stage import ID, PROMPT, Stage
 

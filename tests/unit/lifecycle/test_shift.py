@@ -12,9 +12,9 @@ from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, NotF
 from promptlane.domain.names import Event, Outcome, Phase, Track
 from promptlane.domain.policy import Policy, WatchPolicy
 from promptlane.domain.ports import RedAlarm
-from promptlane.domain.release import Release
-from promptlane.domain.route import Quarantined, Route, salt_of
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Quarantined, Route, salt_of
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.shift import FingerprintMismatch, Moved, promote_release, shift_to
 from tests.unit.lifecycle.stage import EARLIER, ID, POLICY, PROMPT, Stage
 

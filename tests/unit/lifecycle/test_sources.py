@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from promptlane.domain.errors import Throttled
-from promptlane.domain.inquiry import Missing
+from promptlane.domain.investigation.sources import Missing
 from promptlane.lifecycle.sources import Asking
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from promptlane.domain.errors import NotFound, Unavailable
 from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.release import STATES, Release, Waiting
-from promptlane.domain.route import promote, roll_back, shift
-from promptlane.domain.timeline import TimelineEntry
+from promptlane.domain.release.release import STATES, Release, Waiting
+from promptlane.domain.release.route import promote, roll_back, shift
+from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.windup import wind_up
 from tests.unit.lifecycle.stage import ID, PROMPT, Stage
 

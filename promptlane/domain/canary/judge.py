@@ -1,0 +1,338 @@
+"""The canary judge: advance, hold or roll back, with the evidence and a sentence that says why.
+
+It bets against "the trial is no worse" with one bankroll and against "the trial is worse by the margin" with another
+(see evidence.py). The first at 1/alpha rolls back; the second at 1/beta for every required metric advances. A function
+of stored counts and a time: the same input gives the same judgement for ever.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from promptlane.domain.names import GuardName, Phase
+from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy
+
+from . import dispersion, evidence
+from .blocks import Arm, Block, Pair, merge, total, trusted
+
+Json = Any
+Verb = Literal["advance", "hold", "roll_back", "done"]
+Cause = Literal["", "judge", "operator", "undecided", "split", "paused", "no_data", "time"]
+
+SPLIT_BROKEN: Final = 1000.0
+NO_DATA_AFTER: Final = 3600.0
+
+_EVENTS: Final = {
+    GuardName.ERROR: "failed",
+    GuardName.REFUSAL: "were refused",
+    GuardName.GUARDRAIL: "were stopped by the guardrail",
+    GuardName.TRUNCATION: "were truncated",
+    GuardName.SLOW: "were slow",
+    GuardName.NEGATIVE_FEEDBACK: "got negative feedback",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """Where the release stands. `since`: start of the present step; `phase_since`: of the phase (epoch seconds).
+
+    `paused` and `advance` are an operator's wishes, "" or the words "<who>: <why>".
+    """
+
+    phase: Phase
+    step: int
+    since: float
+    phase_since: float
+    watch_until: float = 0.0
+    paused: str = ""
+    advance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricEvidence:
+    """Evidence on one guard metric. `advance` is None where nothing can advance (watch, or not required)."""
+
+    metric: GuardName
+    control: Arm
+    trial: Arm
+    harm: float
+    advance: float | None
+    inflation: float
+    share: float
+    """Weight v of this metric in the combined evidence of harm."""
+
+    def to_dict(self) -> dict[str, Json]:
+        return {
+            "control": [self.control.n, self.control.bad],
+            "trial": [self.trial.n, self.trial.bad],
+            "harm": self.harm,
+            "advance": self.advance,
+            "inflation": self.inflation,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`harm` and `split` are combined evidence with the values at which they decide beside them.
+
+    `cause`: what decided. `notes`: what was left out or is odd about the data, one sentence each.
+    """
+
+    judgement: Verb
+    cause: Cause
+    reason: str
+    metrics: tuple[MetricEvidence, ...] = ()
+    harm: float = 1.0
+    harm_needed: float = 20.0
+    advance_needed: float = 20.0
+    split: float = 1.0
+    guilty: GuardName | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Json]:
+        """Plain values for the timeline."""
+        return {
+            "judgement": self.judgement,
+            "cause": self.cause,
+            "reason": self.reason,
+            "harm": self.harm,
+            "harm_needed": self.harm_needed,
+            "advance_needed": self.advance_needed,
+            "split": self.split,
+            "guilty": str(self.guilty) if self.guilty else None,
+            "metrics": {str(m.metric): m.to_dict() for m in self.metrics},
+            "notes": list(self.notes),
+        }
+
+
+def judge(
+    blocks: Mapping[GuardName, Sequence[Block]],
+    assignments: Sequence[Block],
+    policy: Policy,
+    context: StepContext,
+    now: float,
+    *,
+    history: Mapping[GuardName, Pair] | None = None,
+) -> Judgement:
+    """Decide. `blocks` per metric and `assignments` are this phase's, in any order; `history` is the control's
+    (requests, bad) before the phase. Never raises for bad counts: they are left out and noted."""
+    notes: list[str] = []
+    found = [_weigh(g, blocks.get(g.name, ()), policy.canary, context, now, (history or {}).get(g.name), notes)
+             for g in policy.canary.guard_metrics]  # fmt: skip
+    assigned, odd = trusted(assignments, since=context.phase_since, now=now)
+    notes += [f"{sentence} (assignments)" for sentence in odd]
+    reported, _ = trusted(blocks.get(GuardName.ERROR, ()), since=context.phase_since, now=now)
+    split = (_split(assigned) + _split(reported)) / 2
+    combined = sum(m.share * m.harm for m in found)
+    guilty = max(found, key=lambda m: m.share * m.harm)
+    base = Judgement(
+        "hold", "", "", tuple(found), combined, _needed(policy.canary.alpha), _needed(policy.canary.beta), split,
+        notes=tuple(notes),
+    )  # fmt: skip
+    if split >= SPLIT_BROKEN:
+        return _on_broken_split(base, assigned, reported, policy, context, now)
+    if combined >= base.harm_needed:
+        return replace(base, judgement="roll_back", cause="judge", guilty=guilty.metric, reason=_harm(guilty, combined))
+    if context.phase is Phase.WATCH:
+        return _watching(base, context, now)
+    return _in_canary(base, policy, context, now)
+
+
+def _weigh(
+    guard: GuardMetric, blocks: Sequence[Block], policy: CanaryPolicy, context: StepContext, now: float,
+    history: Pair | None, notes: list[str],
+) -> MetricEvidence:  # fmt: skip
+    good, odd = trusted(blocks, since=context.phase_since, now=now)
+    notes += [f"{guard.name}: {sentence}" for sentence in odd]
+    if history is not None and Arm(*history).problem():
+        notes.append(f"{guard.name}: the control's history {list(history)} is impossible; ignored")
+        history = None
+    inflation = dispersion.of_metric(good)
+    if inflation.note:
+        notes.append(f"{guard.name}: {inflation.note}")
+    if silent := _silent(guard, good, context, now):
+        notes.append(silent)
+    merged = merge(good)
+    control, trial = total(good)
+
+    def learner() -> evidence.Learner:
+        return evidence.Learner(history, guard.prior_rate)
+
+    advance: float | None = None
+    if guard.required and context.phase is Phase.CANARY:
+        factor = ladder_factor(policy, context.step)
+        step = merge([b for b in good if b.start >= context.since])
+        before = [b for b in good if b.start < context.since]
+        advance = evidence.advance(
+            [*before, *step], learner(), since=context.since, margin_abs=factor * guard.margin_abs,
+            margin_rel=factor * guard.margin_rel, inflation=inflation.factor,
+        )  # fmt: skip
+    return MetricEvidence(
+        metric=guard.name,
+        control=control,
+        trial=trial,
+        harm=evidence.harm(merged, learner(), tolerance=guard.tolerance, inflation=inflation.factor),
+        advance=advance,
+        inflation=inflation.factor,
+        share=1 / len(policy.guard_metrics),
+    )
+
+
+def _split(counted: Sequence[Block]) -> float:
+    """Evidence that requests do not fall on the arms as declared: of assignments, or of outcomes, which every assigned
+    request has: outcomes that get lost from one arm say nothing about its rate any more."""
+    return evidence.split(counted, inflation=dispersion.of_assignments(counted).factor)
+
+
+def _needed(error: float) -> float:
+    return 1 / error if error > 0 else math.inf
+
+
+def _silent(guard: GuardMetric, blocks: Sequence[Block], context: StepContext, now: float) -> str:
+    """A sentence when an arm has sent nothing for long."""
+    for name in ("trial", "control"):
+        last = max((b.end for b in blocks if getattr(b, name).n), default=context.phase_since)
+        if now - last >= NO_DATA_AFTER + guard.lag:
+            return f"{guard.name}: the {name} has sent no data for {_span(now - last)}"
+    return ""
+
+
+def ladder_factor(policy: CanaryPolicy, step: int) -> float:
+    """How much looser the margins are at a step (counted from 0). The ladder is aligned to the last step."""
+    from_end = len(policy.steps) - 1 - min(step, len(policy.steps) - 1)
+    return policy.ladder[max(len(policy.ladder) - 1 - from_end, 0)]
+
+
+def _in_canary(base: Judgement, policy: Policy, context: StepContext, now: float) -> Judgement:
+    steps = policy.canary.steps
+    step = steps[min(context.step, len(steps) - 1)]
+    missing = [m for m in base.metrics if m.advance is not None and (not m.trial.n or not m.control.n)]
+    short = [m for m in base.metrics if m.advance is not None and m.advance < base.advance_needed]
+    baked = now - context.since >= step.min_bake
+    if context.advance:
+        return _by_operator(base, context)
+    if context.paused:
+        reason = f"Paused by an operator; harm would still roll back. {context.paused}"
+        return replace(base, cause="paused", reason=reason)
+    if not short and not missing and baked:
+        return replace(base, judgement="advance", cause="judge", reason=_harmless(base, context, policy))
+    undecided = _undecided(base, step.min_bake, now - context.since, missing, short)
+    if now - context.since >= step.max_time:
+        return _time_is_up(base, policy, undecided)
+    return replace(base, cause="no_data" if missing else "", reason=undecided)
+
+
+def _by_operator(base: Judgement, context: StepContext) -> Judgement:
+    return replace(base, judgement="advance", cause="operator", reason=f"Advanced by an operator. {context.advance}")
+
+
+def _time_is_up(base: Judgement, policy: Policy, why: str) -> Judgement:
+    what = {
+        "return_to_stable": "the policy returns to stable",
+        "stay": "the policy stays at this weight",
+        "ask": "the policy asks a human: `promptlane advance` or `promptlane rollback`",
+    }[policy.canary.undecided]
+    verb: Verb = "roll_back" if policy.canary.undecided == "return_to_stable" else "hold"
+    reason = f"The step's time is over without a decision: {what}. {why}"
+    return replace(base, judgement=verb, cause="undecided", reason=reason)
+
+
+def _undecided(
+    base: Judgement, min_bake: float, passed: float, missing: Sequence[MetricEvidence], short: Sequence[MetricEvidence]
+) -> str:
+    if missing:
+        arms = [f"{m.metric} ({'canary' if not m.trial.n else 'stable'})" for m in missing]
+        for_long = f" for {_span(passed)}" if passed >= NO_DATA_AFTER else " yet"
+        return f"No data{for_long} for {', '.join(arms)}: no data is never a pass."
+    if not short:
+        return f"Proved within the margins; the step's least time has {_span(min_bake - passed)} to go."
+    worst = min(short, key=lambda m: m.advance or 0.0)
+    needed = f"evidence {_number(worst.advance or 0.0)} of {_number(base.advance_needed)}"
+    return (
+        f"Neither harmful nor proved within the margin yet. {worst.metric} is furthest from proof ({needed}): "
+        f"{_rates(worst)}."
+    )
+
+
+def _on_broken_split(
+    base: Judgement,
+    assigned: Sequence[Block],
+    reported: Sequence[Block],
+    policy: Policy,
+    context: StepContext,
+    now: float,
+) -> Judgement:
+    counted, what = (assigned, "assignments") if _split(assigned) >= _split(reported) else (reported, "outcomes")
+    control, trial = total(counted)
+    n = control.n + trial.n
+    declared = sum(b.share * b.n for b in counted) / n
+    reason = (
+        f"The split is broken: the trial has {_percent(trial.n / n)} of {n:,} {what} instead of {_percent(declared)}. "
+        "No comparison can be trusted until this is explained (lost telemetry, an old client)."
+    )
+    broken = replace(base, cause="split", reason=reason)
+    if context.phase is Phase.WATCH:
+        return _watching(broken, context, now)
+    if context.advance:
+        return _by_operator(broken, context)
+    step = policy.canary.steps[min(context.step, len(policy.canary.steps) - 1)]
+    if now - context.since >= step.max_time and not context.paused:
+        return _time_is_up(broken, policy, reason)
+    return broken
+
+
+def _watching(base: Judgement, context: StepContext, now: float) -> Judgement:
+    if now >= context.watch_until:
+        return replace(base, judgement="done", cause="time", reason="The watch is over without proof of harm.")
+    if base.cause == "split":
+        return base
+    if not any(m.control.n for m in base.metrics):
+        reason = "No requests on the holdback yet: the alarms alone guard the promoted version."
+        return replace(base, cause="no_data", reason=reason)
+    worst = max(base.metrics, key=lambda m: m.harm)
+    reason = f"Watching. Evidence of harm {_number(base.harm)} of {_number(base.harm_needed)}; most on {worst.metric}: "
+    return replace(base, reason=f"{reason}{_rates(worst, watch=True)}.")
+
+
+def _harm(guilty: MetricEvidence, combined: float) -> str:
+    return (
+        f"{guilty.metric}: {_rates(guilty)}. If the new version were no worse, evidence this strong would turn up in "
+        f"at most 1 of {int(min(combined, 1e12)):,} releases: roll back."
+    )
+
+
+def _harmless(base: Judgement, context: StepContext, policy: Policy) -> str:
+    required = [m for m in base.metrics if m.advance is not None]
+    weakest = min(required, key=lambda m: m.advance or 0.0)
+    factor = ladder_factor(policy.canary, context.step)
+    looser = f" (margins x{factor:g} at this step)" if factor != 1 else ""
+    return (
+        f"Proved within the margin on {', '.join(str(m.metric) for m in required)}{looser}; weakest is "
+        f"{weakest.metric}: {_rates(weakest)}."
+    )
+
+
+def _rates(m: MetricEvidence, *, watch: bool = False) -> str:
+    names = ("new stable", "holdback") if watch else ("canary", "stable")
+    parts = [
+        f"{arm.bad:,} of {arm.n:,} {name} requests ({_percent(arm.bad / arm.n)})" if arm.n else f"no {name} request"
+        for arm, name in ((m.trial, names[0]), (m.control, names[1]))
+    ]
+    return f"{parts[0]} {_EVENTS[m.metric]}, against {parts[1]}"
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.2f} %" if rate < 0.01 else f"{100 * rate:.1f} %"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _span(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

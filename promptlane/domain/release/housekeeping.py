@@ -1,0 +1,122 @@
+"""Which published versions may go, so that the account's quota is not reached, and how they are kept in the archive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from promptlane.domain.errors import InvalidInput
+
+from .prompt import PromptVersion, canonical_json, fingerprint
+from .release import Release, Waiting
+from .route import Route
+
+Json = Any
+SCHEMA: Final = 1
+
+
+def archive_key(prompt_id: str, version: int) -> str:
+    """Where a version's snapshot lies in the report bucket."""
+    return f"archive/{prompt_id}/{version}.json"
+
+
+def archived(version: PromptVersion) -> bytes:
+    """A version as it is kept: everything that publishing it again takes, and its fingerprint."""
+    return canonical_json(
+        {
+            "schema": SCHEMA,
+            "prompt_id": version.prompt_id,
+            "name": version.name,
+            "version": version.version,
+            "arn": version.arn,
+            "description": version.description,
+            "created_at": version.created_at,
+            "default_variant": version.default_variant,
+            "fingerprint": version.fingerprint,
+            "variants": [dict(v) for v in version.variants],
+        }
+    ).encode()
+
+
+def from_archive(body: bytes, key: str) -> PromptVersion:
+    """The archived version; InvalidInput when the object is damaged: its fingerprint must fit its content."""
+    try:
+        data: Mapping[str, Json] = json.loads(body)
+        version = PromptVersion(
+            prompt_id=str(data["prompt_id"]),
+            name=str(data["name"]),
+            version=int(data["version"]),
+            arn=str(data["arn"]),
+            variants=tuple(data["variants"]),
+            description=str(data["description"]),
+            created_at=float(data["created_at"]),
+            default_variant=str(data["default_variant"]),
+        )
+        told = str(data["fingerprint"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"{key} in the report bucket is no archived version ({error})") from None
+    if fingerprint(version.variants) != told:
+        raise InvalidInput(
+            f"{key} in the report bucket was altered: its content does not fit its fingerprint; look for an earlier "
+            "version of the object"
+        )
+    return version
+
+
+def protected(
+    route: Route | None, releases: Sequence[Release], waiting: Iterable[Waiting], versions: Iterable[int]
+) -> dict[int, str]:
+    """Versions that must stay, with the reason. `route`: None for a prompt that was never promoted.
+
+    What is newer than stable and has no release may still get one: an event may be late, and `reconcile` to come. What
+    was rolled back may go: its quarantine is by content, and outlives the version.
+    """
+    released = {release.version for release in releases}
+    newest = route.stable.version if route is not None else 0
+    reasons = {v: "newer than stable, and not released yet" for v in versions if v > newest and v not in released}
+    for one in waiting:
+        reasons[one.version] = "waiting for its release"
+    for release in releases:
+        if not release.ended:
+            reasons[release.version] = f"release {release.release_id} is in flight"
+            if release.stable is not None:
+                reasons[release.stable.version] = f"release {release.release_id} compares with it"
+    for name in ("canary", "previous", "stable"):
+        ref = getattr(route, name, None)
+        if ref is not None:
+            reasons[ref.version] = name
+    return reasons
+
+
+def to_delete(versions: Sequence[int], kept: Mapping[int, str], *, keep: int) -> list[int]:
+    """The oldest versions beyond `keep`, never a protected one."""
+    if keep < 2:
+        raise InvalidInput(f"keep_versions is {keep}; at least 2 must stay, or there is nothing to roll back to")
+    beyond = len(versions) - keep
+    return [v for v in sorted(versions) if v not in kept][: max(0, beyond)]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """How full a prompt's shelf of versions is."""
+
+    prompt: str
+    versions: int
+    quota: int
+    kept: Mapping[int, str]
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether the next publication, or the one after it, would meet the quota."""
+        return self.versions >= self.quota - 1
+
+    @property
+    def warning(self) -> str:
+        why = "\n".join(f"  version {v}: {reason}" for v, reason in sorted(self.kept.items()))
+        return (
+            f"Prompt {self.prompt} has {self.versions} of {self.quota} versions. Versions that are in use are never "
+            f"deleted:\n{why}\n\nFinish or roll back what is in flight, set promptlane:keep_versions lower, or ask AWS "
+            "for a higher quota (Service Quotas, Amazon Bedrock) and set promptlane:version_quota to it."
+        )

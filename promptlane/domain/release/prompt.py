@@ -1,0 +1,321 @@
+"""Prompts: the draft that authors write, the immutable version that is released, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from promptlane.domain.errors import DraftInvalid
+
+VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_-]+)\s*\}\}")
+_NAME: Final = re.compile(r"^([0-9a-zA-Z][_-]?){1,100}\Z")
+MAX_VARIABLES: Final = 20
+MAX_TEMPLATE_CHARS: Final = 200_000
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRef:
+    """What a route names: one version of a prompt, bound to its content.
+
+    `version` is the Bedrock version number, `fingerprint` 64 hex digits, `arn` the version ARN that Converse takes.
+    `variables`, when known, are the declared ones, so that a client can refuse a wrong call before it is made.
+    """
+
+    version: int
+    fingerprint: str
+    arn: str
+    variables: tuple[str, ...] | None = field(default=None, compare=False)
+
+    def to_item(self) -> dict[str, Json]:
+        known = {} if self.variables is None else {"variables": list(self.variables)}
+        return {"version": self.version, "fingerprint": self.fingerprint, "arn": self.arn, **known}
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Json]) -> VersionRef:
+        names = item.get("variables")
+        return cls(
+            version=int(item["version"]),
+            fingerprint=str(item["fingerprint"]),
+            arn=str(item["arn"]),
+            variables=None if names is None else tuple(str(name) for name in names),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """One immutable numbered snapshot, as Bedrock's GetPrompt returns it.
+
+    `variants` is Bedrock's list (today of one); `created_at` is epoch seconds; `description` says why it was published.
+    """
+
+    prompt_id: str
+    name: str
+    version: int
+    arn: str
+    variants: Sequence[Mapping[str, Json]]
+    description: str = ""
+    created_at: float = 0.0
+    default_variant: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.variants)
+
+    @property
+    def ref(self) -> VersionRef:
+        return VersionRef(
+            version=self.version,
+            fingerprint=self.fingerprint,
+            arn=self.arn,
+            variables=tuple(sorted(self.declared_variables)),
+        )
+
+    @property
+    def variant(self) -> Mapping[str, Json]:
+        """The variant that is served: the default one, else the first."""
+        named = [v for v in self.variants if self.default_variant and v.get("name") == self.default_variant]
+        return (named or list(self.variants) or [{}])[0]
+
+    @property
+    def model(self) -> str:
+        return str(self.variant.get("modelId", ""))
+
+    @property
+    def texts(self) -> list[str]:
+        """Every text that may hold variables, in order."""
+        return template_texts(self.variant)
+
+    @property
+    def declared_variables(self) -> frozenset[str]:
+        config = self.variant.get("templateConfiguration") or {}
+        body = config.get("text") or config.get("chat") or {}
+        return frozenset(str(v["name"]) for v in body.get("inputVariables") or [])
+
+    @property
+    def used_variables(self) -> frozenset[str]:
+        return frozenset(name for text in self.texts for name in VARIABLE.findall(text))
+
+
+def template_texts(variant: Mapping[str, Json]) -> list[str]:
+    config = variant.get("templateConfiguration") or {}
+    if "text" in config:
+        return [str(config["text"].get("text", ""))]
+    chat = config.get("chat") or {}
+    blocks = list(chat.get("system") or [])
+    for message in chat.get("messages") or []:
+        blocks += message.get("content") or []
+    return [str(block["text"]) for block in blocks if "text" in block]
+
+
+def canonical_json(value: Json) -> str:
+    """Sorted keys, no spaces, UTF-8 kept, so that equal content gives equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def fingerprint(variants: Sequence[Mapping[str, Json]]) -> str:
+    """SHA-256 (64 hex digits) over the canonical JSON of a version's variants.
+
+    Covers template, model, inference settings and tools; leaves out what does not change an answer: metadata, and
+    the order of declared variables. Numbers that are equal are written alike (0.2 and Decimal('0.2'), 1 and 1.0).
+    """
+    return hashlib.sha256(canonical_json(canonical_variants(variants)).encode()).hexdigest()
+
+
+def canonical_variants(variants: Sequence[Mapping[str, Json]]) -> list[Json]:
+    """The very value that is hashed; what a reviewer is shown is made of it."""
+    return [_canonical_variant(v) for v in variants]
+
+
+def _canonical_variant(variant: Mapping[str, Json]) -> Json:
+    kept = {k: _plain(v) for k, v in variant.items() if k != "metadata" and v not in (None, {}, [])}
+    config = kept.get("templateConfiguration")
+    if isinstance(config, dict):
+        for body in config.values():
+            if isinstance(body, dict) and "inputVariables" in body:
+                body["inputVariables"] = sorted(body["inputVariables"], key=lambda v: str(v.get("name")))
+    return kept
+
+
+def _plain(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    number = float(value)
+    # Bedrock stores temperature and topP as 32-bit floats: compare what is left after that.
+    rounded = float(f"{number:.6g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def static_problems(version: PromptVersion, *, allowed_models: Sequence[str] = ()) -> list[str]:
+    """What is wrong with a version before any test runs; each sentence names the input and the remedy."""
+    problems: list[str] = []
+    if not version.variants:
+        return [f"version {version.version} has no variant; add one to the draft and publish again"]
+    undeclared = version.used_variables - version.declared_variables
+    unused = version.declared_variables - version.used_variables
+    if undeclared:
+        problems.append(
+            f"the template uses {_names(undeclared)} but does not declare them; add them to the prompt's variables"
+        )
+    if unused:
+        problems.append(
+            f"the prompt declares {_names(unused)} but its template never uses them; "
+            "remove them or write {{name}} where they belong"
+        )
+    if len(version.declared_variables) > MAX_VARIABLES:
+        problems.append(f"{len(version.declared_variables)} variables; Bedrock allows {MAX_VARIABLES}")
+    length = sum(len(text) for text in version.texts)
+    if length > MAX_TEMPLATE_CHARS:
+        problems.append(f"the template has {length:,} characters; at most {MAX_TEMPLATE_CHARS:,} are allowed")
+    if not any(text.strip() for text in version.texts):
+        problems.append("the template is empty; write one and publish again")
+    if not version.model:
+        problems.append("the version names no model (an agent resource is not supported); choose a modelId")
+    elif allowed_models and version.model not in allowed_models:
+        problems.append(
+            f"model {version.model!r} is not among the policy's models.allowed ({', '.join(allowed_models)}); "
+            "choose one of them, or have the policy changed"
+        )
+    return problems
+
+
+def _names(names: frozenset[str]) -> str:
+    return ", ".join("{{" + n + "}}" for n in sorted(names))
+
+
+_KEYS: Final = (
+    "name", "description", "model", "template", "system", "messages", "variables", "inference", "tools", "tool_choice",
+    "additional_fields",
+)  # fmt: skip
+_INFERENCE: Final = {
+    "temperature": "temperature",
+    "top_p": "topP",
+    "max_tokens": "maxTokens",
+    "stop_sequences": "stopSequences",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptDraft:
+    """prompt.yaml: what `promptlane publish` writes to Bedrock's DRAFT."""
+
+    name: str
+    model: str
+    variables: tuple[str, ...] = ()
+    description: str = ""
+    template: str | None = None
+    system: str | None = None
+    messages: tuple[tuple[str, str], ...] = ()
+    inference: Mapping[str, Json] = field(default_factory=dict)
+    tools: tuple[Mapping[str, Json], ...] = ()
+    tool_choice: str = "auto"
+    additional_fields: Mapping[str, Json] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Json) -> PromptDraft:
+        """Read what prompt.yaml holds; DraftInvalid lists every problem with its path."""
+        if not isinstance(data, Mapping):
+            raise DraftInvalid([("", "prompt.yaml must hold a mapping with `name`, `model` and `template`")])
+        problems = list(_draft_problems(data))
+        if problems:
+            raise DraftInvalid(problems)
+        return cls(
+            name=data["name"],
+            model=data["model"],
+            variables=tuple(data.get("variables") or ()),
+            description=(data.get("description") or "").strip(),
+            template=data.get("template"),
+            system=data.get("system"),
+            messages=tuple((m["role"], m["text"]) for m in data.get("messages") or ()),
+            inference=dict(data.get("inference") or {}),
+            tools=tuple(data.get("tools") or ()),
+            tool_choice=data.get("tool_choice") or "auto",
+            additional_fields=dict(data.get("additional_fields") or {}),
+        )
+
+    def variants(self) -> list[dict[str, Json]]:
+        """Bedrock's `variants` for CreatePrompt and UpdatePrompt."""
+        variables = [{"name": v} for v in self.variables]
+        variant: dict[str, Json] = {"name": "default", "modelId": self.model}
+        if self.template is not None:
+            variant["templateType"] = "TEXT"
+            variant["templateConfiguration"] = {"text": {"text": self.template, "inputVariables": variables}}
+        else:
+            chat: dict[str, Json] = {
+                "messages": [{"role": role, "content": [{"text": text}]} for role, text in self.messages],
+                "inputVariables": variables,
+            }
+            if self.system:
+                chat["system"] = [{"text": self.system}]
+            if self.tools:
+                choice = {self.tool_choice: {}} if self.tool_choice in ("auto", "any") else {
+                    "tool": {"name": self.tool_choice}}  # fmt: skip
+                chat["toolConfiguration"] = {"tools": [dict(t) for t in self.tools], "toolChoice": choice}
+            variant["templateType"] = "CHAT"
+            variant["templateConfiguration"] = {"chat": chat}
+        if self.inference:
+            text = {_INFERENCE[k]: v for k, v in self.inference.items()}
+            variant["inferenceConfiguration"] = {"text": text}
+        if self.additional_fields:
+            variant["additionalModelRequestFields"] = dict(self.additional_fields)
+        return [variant]
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.variants())
+
+
+def _draft_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    for key in data:
+        if key not in _KEYS:
+            yield str(key), f"unknown key; known are {', '.join(_KEYS)}"
+    for key in ("name", "model"):
+        if not isinstance(data.get(key), str) or not data[key].strip():
+            yield key, "is required and must be text"
+    if isinstance(data.get("name"), str) and not _NAME.match(data["name"]):
+        yield "name", "may hold letters, digits, '-' and '_' only, at most 100, and no two marks in a row"
+    if len(data.get("description") or "") > 200:
+        yield "description", "Bedrock allows at most 200 characters"
+    yield from _template_problems(data)
+    variables = data.get("variables") or []
+    if not isinstance(variables, list) or not all(isinstance(v, str) for v in variables):
+        yield "variables", "must be a list of names"
+    elif len(set(variables)) != len(variables):
+        yield "variables", "names a variable twice"
+    settings = data.get("inference") or {}
+    if not isinstance(settings, Mapping):
+        yield "inference", f"must be a mapping of {', '.join(_INFERENCE)}"
+    else:
+        for key in settings:
+            if key not in _INFERENCE:
+                yield f"inference.{key}", f"unknown key; known are {', '.join(_INFERENCE)}"
+
+
+def _template_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    has_chat = bool(data.get("messages")) or data.get("system") is not None
+    if (data.get("template") is not None) == has_chat:
+        yield (
+            "template",
+            "give `template` (a TEXT prompt) or `messages` and perhaps `system` (a CHAT prompt), not both",
+        )
+    elif data.get("template") is not None and not isinstance(data["template"], str):
+        yield "template", "must be text"
+    if data.get("template") is not None and data.get("tools"):
+        yield "tools", "Bedrock takes tools with CHAT prompts only; write `messages` instead of `template`"
+    messages = data.get("messages") or []
+    if not isinstance(messages, list):
+        yield "messages", "must be a list of {role, text}"
+        return
+    for i, message in enumerate(messages):
+        fits = isinstance(message, Mapping) and set(message) == {"role", "text"}
+        if not fits or message["role"] not in ("user", "assistant") or not isinstance(message["text"], str):
+            yield f"messages[{i}]", "must be {role: user | assistant, text: ...}"

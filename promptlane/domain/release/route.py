@@ -1,0 +1,349 @@
+"""The route: the one record per prompt that says who gets what, and the only transitions it may make.
+
+Each transition is a pure function from a route to a new one with the next revision. Stores write it conditionally on
+the revision and the release id that were read, so of two writers one wins and the other decides again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from promptlane.domain.errors import InvalidInput, NotApplicable
+from promptlane.domain.names import FULL, Event, Phase, Track
+
+from .prompt import VersionRef
+from .timeline import SYSTEM, TimelineEntry
+
+Json = Any
+Cause = Literal["alarm", "judge", "operator", "undecided"]
+SCHEMA: Final = 1
+
+
+class StableChanged(NotApplicable):
+    """Stable is no longer the version that tests and approval compared with: test and review again."""
+
+
+class Quarantined(NotApplicable):
+    """The version was rolled back; only a new, explicit, reviewed release may bring it back."""
+
+
+class Gone(NotApplicable):
+    """The route no longer belongs to this release: it was rolled back, or a newer one took over."""
+
+
+class NothingToGoBackTo(NotApplicable):
+    """A rollback was asked for, but no other version is known. Nothing was changed; people must act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who gets what. Times are epoch seconds, weight and holdback basis points.
+
+    `shifts` lists (time, weight) of the present release; `pending` holds timeline entries that the release table may
+    not have yet; `quarantined` maps a fingerprint to {version, release_id, at}.
+    """
+
+    prompt: str
+    prompt_id: str
+    stable: VersionRef
+    previous: VersionRef | None = None
+    canary: VersionRef | None = None
+    weight: int = 0
+    holdback: int = 0
+    salt: str = ""
+    release_id: str = ""
+    revision: int = 1
+    phase: Phase = Phase.STEADY
+    phase_since: float = 0.0
+    watch_until: float = 0.0
+    shifts: tuple[tuple[float, int], ...] = ()
+    quarantined: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    pending: tuple[TimelineEntry, ...] = ()
+
+    def to_item(self) -> dict[str, Json]:
+        """Plain values as stored; absent versions are left out."""
+        item: dict[str, Json] = {
+            "schema": SCHEMA,
+            "prompt": self.prompt,
+            "prompt_id": self.prompt_id,
+            "weight": self.weight,
+            "holdback": self.holdback,
+            "salt": self.salt,
+            "release_id": self.release_id,
+            "revision": self.revision,
+            "phase": str(self.phase),
+            "phase_since": self.phase_since,
+            "watch_until": self.watch_until,
+            "shifts": [[at, weight] for at, weight in self.shifts],
+            "quarantined": {k: dict(v) for k, v in self.quarantined.items()},
+            "pending": [entry.to_dict() for entry in self.pending],
+        }
+        for name in ("stable", "previous", "canary"):
+            ref: VersionRef | None = getattr(self, name)
+            if ref is not None:
+                item[name] = ref.to_item()
+        return item
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Json]) -> Route:
+        """Read a stored route; InvalidInput when it is of a newer schema or has no stable version."""
+        if int(item.get("schema", SCHEMA)) > SCHEMA:
+            raise InvalidInput(
+                f"the route of {item.get('prompt')!r} has schema {item.get('schema')}, this code knows {SCHEMA}; "
+                "upgrade promptlane here"
+            )
+        refs = {n: VersionRef.from_item(item[n]) for n in ("stable", "previous", "canary") if item.get(n)}
+        if "stable" not in refs:
+            raise InvalidInput(f"the route of {item.get('prompt')!r} names no stable version")
+        return cls(
+            prompt=str(item["prompt"]),
+            prompt_id=str(item["prompt_id"]),
+            weight=int(item.get("weight", 0)),
+            holdback=int(item.get("holdback", 0)),
+            salt=str(item.get("salt", "")),
+            release_id=str(item.get("release_id", "")),
+            revision=int(item["revision"]),
+            phase=Phase(item.get("phase", "steady")),
+            phase_since=float(item.get("phase_since", 0)),
+            watch_until=float(item.get("watch_until", 0)),
+            shifts=tuple((float(at), int(weight)) for at, weight in item.get("shifts", [])),
+            quarantined={str(k): dict(v) for k, v in (item.get("quarantined") or {}).items()},
+            pending=tuple(TimelineEntry.from_dict(e) for e in item.get("pending") or ()),
+            **refs,
+        )
+
+    @property
+    def named(self) -> tuple[VersionRef, ...]:
+        """Every version that gets traffic now or is gone back to: stable first."""
+        return tuple(ref for ref in (self.stable, self.previous, self.canary) if ref is not None)
+
+    def in_flight(self, release_id: str) -> bool:
+        """Whether this release is the one that the route belongs to, in canary or in watch."""
+        return self.release_id == release_id and self.phase is not Phase.STEADY
+
+    def rolled_back(self, release_id: str) -> bool:
+        """Whether a rollback of this release is on record."""
+        return any(q.get("release_id") == release_id for q in self.quarantined.values())
+
+
+def salt_of(release_id: str) -> str:
+    """The salt of a release's split: known from the release, different for each (32 hex digits)."""
+    return hashlib.sha256(b"promptlane split " + release_id.encode()).hexdigest()[:32]
+
+
+def first_route(*, prompt: str, prompt_id: str, candidate: VersionRef, release_id: str, now: float, by: str) -> Route:
+    """The route of a prompt whose first version is promoted: everybody gets it, nothing to go back to."""
+    route = Route(
+        prompt=prompt,
+        prompt_id=prompt_id,
+        stable=candidate,
+        salt=salt_of(release_id),
+        release_id=release_id,
+        phase_since=now,
+        revision=1,
+    )
+    detail = {"version": candidate.version, "first": True}
+    return replace(route, pending=(_entry(route, Event.PROMOTED, now, by, detail),))
+
+
+def shift(
+    route: Route, *, release_id: str, candidate: VersionRef, tested_against: str, weight: int, now: float,
+    explicit: bool = False, by: str = SYSTEM,
+) -> Route:  # fmt: skip
+    """Give the candidate `weight` basis points of traffic; the same route when it has at least that already.
+
+    `tested_against`: fingerprint of the stable version that tests and approval compared with. Raises StableChanged,
+    Quarantined, Gone, or NotApplicable when another release is in canary.
+    """
+    if not 0 < weight < FULL:
+        raise InvalidInput(f"a canary weight of {weight} basis points; it must lie between 0 and {FULL}, both excluded")
+    mine = route.release_id == release_id
+    if route.rolled_back(release_id) or (mine and route.phase is not Phase.CANARY):
+        raise Gone(f"release {release_id} is no longer in canary; it was rolled back or promoted")
+    if mine:
+        if route.canary != candidate:
+            raise Gone(f"the route's canary is not version {candidate.version} of release {release_id}")
+        if route.weight >= weight:
+            return route
+    else:
+        _may_start(route, candidate=candidate, tested_against=tested_against, explicit=explicit)
+    start = replace(
+        route,
+        canary=candidate,
+        weight=weight,
+        holdback=0,
+        salt=salt_of(release_id),
+        release_id=release_id,
+        phase=Phase.CANARY,
+        phase_since=route.phase_since if mine else now,
+        watch_until=0.0,
+        shifts=(*(route.shifts if mine else ()), (now, weight)),
+        quarantined={k: v for k, v in route.quarantined.items() if k != candidate.fingerprint},
+    )
+    detail = {"version": candidate.version, "weight": weight, "stable": route.stable.version}
+    return _next(route, start, Event.CANARY_SHIFTED, now, by, detail)
+
+
+def _may_start(route: Route, *, candidate: VersionRef, tested_against: str, explicit: bool) -> None:
+    if route.phase is Phase.CANARY:
+        raise NotApplicable(
+            f"release {route.release_id} of {route.prompt} is in canary; wait for its end or roll it back"
+        )
+    if route.stable.fingerprint == candidate.fingerprint:
+        raise Gone(f"version {candidate.version} of {route.prompt} is stable already")
+    if route.stable.fingerprint != tested_against:
+        raise StableChanged(
+            f"stable of {route.prompt} is now version {route.stable.version}, which was not compared with"
+        )
+    if candidate.fingerprint in route.quarantined and not explicit:
+        raise Quarantined(
+            f"version {candidate.version} of {route.prompt} has a content that was rolled back in release "
+            f"{route.quarantined[candidate.fingerprint].get('release_id')}; "
+            "ask for it explicitly with `promptlane release`"
+        )
+
+
+def promote(
+    route: Route, *, release_id: str, candidate: VersionRef, tested_against: str, watch_for: float, holdback: int,
+    now: float, by: str = SYSTEM,
+) -> Route:  # fmt: skip
+    """Make the candidate stable and watch it; the same route when this release did so before.
+
+    Raises Gone when the route no longer belongs to the release, StableChanged when stable was not compared with.
+    """
+    if route.release_id == release_id and route.stable == candidate and not route.rolled_back(release_id):
+        return route
+    if not (route.release_id == release_id and route.canary == candidate):
+        raise Gone(f"release {release_id} is no longer in canary; it was rolled back or a newer one took over")
+    if route.stable.fingerprint != tested_against:
+        raise StableChanged(
+            f"stable of {route.prompt} is now version {route.stable.version}, which was not compared with"
+        )
+    watching = watch_for > 0
+    done = replace(
+        route,
+        stable=candidate,
+        previous=route.stable,
+        canary=None,
+        weight=0,
+        holdback=holdback if watching else 0,
+        phase=Phase.WATCH if watching else Phase.STEADY,
+        phase_since=now,
+        watch_until=now + watch_for if watching else 0.0,
+    )
+    detail = {"version": candidate.version, "previous": route.stable.version, "watch_until": done.watch_until}
+    return _next(route, done, Event.PROMOTED, now, by, detail)
+
+
+def roll_back(
+    route: Route, *, cause: Cause, reason: str, now: float, by: str, release_id: str | None = None,
+    evidence: Mapping[str, Json] | None = None, to: VersionRef | None = None,
+) -> Route:  # fmt: skip
+    """Put the safe version back and quarantine the other.
+
+    `release_id`: only if the route still belongs to that release (else Gone). Alarm and judge act in canary, and in
+    watch before its end; an operator also later, and an operator alone may name the version (`to`, one that was
+    promoted before) in place of the one that the route remembers. Raises NotApplicable, Gone, Quarantined or
+    NothingToGoBackTo; then nothing changed.
+    """
+    if release_id is not None and route.release_id != release_id:
+        raise Gone(f"the route of {route.prompt} belongs to release {route.release_id or 'none'}, not to {release_id}")
+    if to is not None:
+        bad, safe = route.stable, _named_by_operator(route, to, cause)
+    elif route.canary is not None:
+        bad, safe = route.canary, route.stable
+    else:
+        watching = route.phase is Phase.WATCH and now < route.watch_until
+        if not watching and cause != "operator":
+            raise NotApplicable(
+                f"{route.prompt} is in phase {route.phase} and its watch is over: only an operator may roll back now "
+                f"(`promptlane rollback {route.prompt} --reason ...`)"
+            )
+        if route.previous is None:
+            raise NothingToGoBackTo(
+                f"{route.prompt} has no version to go back to; version {route.stable.version} stays. An operator may "
+                f"name one that was promoted before: promptlane rollback {route.prompt} --to VERSION --reason ..."
+            )
+        bad, safe = route.stable, route.previous
+    back = replace(
+        route,
+        stable=safe,
+        previous=None,
+        canary=None,
+        weight=0,
+        holdback=0,
+        phase=Phase.STEADY,
+        phase_since=now,
+        watch_until=0.0,
+        quarantined={
+            **route.quarantined,
+            bad.fingerprint: {"version": bad.version, "release_id": route.release_id, "at": now},
+        },
+    )
+    detail = {"version": bad.version, "restored": safe.version, "cause": cause, "reason": reason, "phase": route.phase}
+    return _next(route, back, Event.ROLLED_BACK, now, by, {**detail, **({"evidence": evidence} if evidence else {})})
+
+
+def _named_by_operator(route: Route, to: VersionRef, cause: Cause) -> VersionRef:
+    if cause != "operator":
+        raise NotApplicable("only an operator may name the version to go back to")
+    if route.phase is Phase.CANARY:
+        raise NotApplicable(
+            f"a canary of {route.prompt} is out: take it back first, by a rollback that names no version"
+        )
+    if to.fingerprint == route.stable.fingerprint:
+        # Also where the number is another: quarantining this content would quarantine what is served.
+        same = "" if to.version == route.stable.version else f", with the content of version {route.stable.version}"
+        raise NotApplicable(f"version {to.version} of {route.prompt} is stable already{same}")
+    if bad := route.quarantined.get(to.fingerprint):
+        raise Quarantined(
+            f"version {to.version} of {route.prompt} was rolled back in release {bad.get('release_id')}; if it shall "
+            f"be tried again: promptlane release {route.prompt} {to.version} --again"
+        )
+    return to
+
+
+def settle(route: Route, *, release_id: str, now: float) -> Route:
+    """The safe route at the end of a release: a canary still out is taken back, a watch ends; else the same route."""
+    if not route.in_flight(release_id):
+        return route
+    quiet = replace(route, holdback=0, weight=0, phase=Phase.STEADY, phase_since=now, watch_until=0.0, canary=None)
+    if route.canary is not None:
+        detail = {"version": route.canary.version, "weight": 0, "stable": route.stable.version}
+        return _next(route, replace(quiet, previous=None), Event.CANARY_SHIFTED, now, SYSTEM, detail)
+    return replace(quiet, revision=route.revision + 1)
+
+
+def alarm_applies(route: Route, *, track: Track, changed_at: float) -> None:
+    """Raise NotApplicable, with the reason, when an alarm on `track` that changed at `changed_at` says nothing now.
+
+    Canary: alarms on the canary since the phase began. Watch: alarms on stable since then, and those on the canary
+    since this release's first shift, since a promotion may overtake the alarm that condemns what it promotes. Older
+    ones are stale. CloudWatch stamps a change with milliseconds: one in the moment in which the phase began counts.
+    """
+    if route.phase is Phase.STEADY:
+        raise NotApplicable(f"{route.prompt} is steady: no release is in canary or in watch")
+    since = {Track.CANARY: route.phase_since} if route.phase is Phase.CANARY else {Track.STABLE: route.phase_since}
+    if route.phase is Phase.WATCH and route.shifts:
+        since[Track.CANARY] = route.shifts[0][0]
+    if track not in since:
+        raise NotApplicable(
+            f"{route.prompt} is in {route.phase}: an alarm on track {track} does not condemn the release"
+        )
+    if changed_at < since[track]:
+        raise NotApplicable("the alarm changed before this phase began: it is about an earlier release or phase")
+
+
+def _next(before: Route, after: Route, event: Event, now: float, by: str, detail: Mapping[str, Json]) -> Route:
+    after = replace(after, revision=before.revision + 1)
+    return replace(after, pending=(*before.pending, _entry(after, event, now, by, detail)))
+
+
+def _entry(route: Route, event: Event, now: float, by: str, detail: Mapping[str, Json]) -> TimelineEntry:
+    return TimelineEntry(
+        id=f"{route.release_id}/route/{route.revision}", release_id=route.release_id, at=now, event=event, by=by,
+        detail=detail,
+    )  # fmt: skip

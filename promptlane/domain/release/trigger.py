@@ -1,0 +1,110 @@
+"""What `intake` is handed: a CloudTrail event of a new version, or an explicit request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from promptlane.domain.errors import InvalidInput, NotApplicable
+
+Json = Any
+_SOURCES = ("bedrock.amazonaws.com", "bedrock-agent.amazonaws.com")
+_PROMPT = re.compile(r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:prompt/)?[0-9A-Za-z_-]{1,100}(:[0-9]{1,5})?\Z")
+_VERSION = re.compile(r"[1-9][0-9]{0,4}")
+_SESSION = re.compile(r"AROA[0-9A-Z]{8,}:[\w+=,.@-]{2,64}")
+_PRINCIPAL = re.compile(rf"{_SESSION.pattern}|AIDA[0-9A-Z]{{8,}}")
+"""Principal ids of a role's session, and of an IAM user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A wish for a release. `prompt` is a name, id or ARN; `version` is None where the event does not tell it.
+
+    `requested_by` is what the message says; where the queue knows its sender by another name, it holds that too.
+    `sent_by`: the principal id by which the queue knows a person's or a function's message.
+    """
+
+    prompt: str
+    version: int | None
+    requested_by: str
+    explicit: bool = False
+    request_id: str = ""
+    sent_by: str = ""
+
+
+def read(message: Json, *, account: str, region: str, sender: str = "") -> Request:
+    """Read a message of the intake queue. `sender`: SQS's SenderId, "" where there is none.
+
+    EventBridge sends with an id that looks like an IAM user's, and a person may move real events back from the dead
+    letters: so no event is dropped for its sender. One that a role's session sent says so; it can start nothing that
+    `reconcile` would not start, and authors are looked up in CloudTrail itself.
+
+    Raises NotApplicable for an event that is well-formed but none of ours (another account or Region, another call, a
+    call that failed), InvalidInput for one that cannot be understood.
+    """
+    if not isinstance(message, Mapping):
+        raise InvalidInput("the message is not a JSON object; it must be an EventBridge event or a release request")
+    if message.get("source") == "promptlane.request":
+        request, known = _explicit(message), _PRINCIPAL
+    elif message.get("detail-type") == "AWS API Call via CloudTrail":
+        request, known = _from_cloudtrail(message, account, region), _SESSION
+    else:
+        raise InvalidInput("the message is neither an AWS API call via CloudTrail nor a release request")
+    return _with_sender(request, sender) if known.fullmatch(sender) else request
+
+
+def _with_sender(request: Request, sender: str) -> Request:
+    """Add who sent it; beside the name that the message gives, unless that is of the same session."""
+    session = sender.partition(":")[2]
+    agrees = session and request.requested_by.endswith(f"/{session}")
+    named = request.requested_by if agrees else f"{request.requested_by} (sent by {sender})"
+    return replace(request, requested_by=named, sent_by=sender)
+
+
+def _explicit(message: Mapping[str, Json]) -> Request:
+    prompt, version = message.get("prompt"), str(message.get("version", ""))
+    if not isinstance(prompt, str) or not _PROMPT.match(prompt):
+        raise InvalidInput(f"the release request names no prompt: {prompt!r}")
+    return Request(
+        prompt=prompt,
+        version=_number(version),
+        requested_by=str(message.get("requested_by") or "unknown"),
+        explicit=message.get("explicit") is True,
+        request_id=str(message.get("request_id") or ""),
+    )
+
+
+def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> Request:
+    detail = message.get("detail")
+    if not isinstance(detail, Mapping):
+        raise InvalidInput("the CloudTrail event has no detail")
+    if detail.get("eventSource") not in _SOURCES or detail.get("eventName") != "CreatePromptVersion":
+        raise NotApplicable(f"{detail.get('eventSource')} {detail.get('eventName')} starts no release")
+    if detail.get("errorCode"):
+        raise NotApplicable(f"the call failed with {detail['errorCode']}: no version was created")
+    where = (str(message.get("account", account)), str(detail.get("awsRegion", region)))
+    if where != (account, region):
+        raise NotApplicable(f"the event is from {where[0]}/{where[1]}, this deployment serves {account}/{region}")
+    parameters = detail.get("requestParameters")
+    prompt = parameters.get("promptIdentifier") if isinstance(parameters, Mapping) else None
+    if not isinstance(prompt, str) or not _PROMPT.match(prompt):
+        raise InvalidInput(f"the CloudTrail event names no prompt: {prompt!r}")
+    # What the real event's response elements hold is not documented: the version is taken where it is plain to see, and
+    # else found by listing the prompt's versions.
+    response = detail.get("responseElements")
+    version = str(response.get("version")) if isinstance(response, Mapping) else ""
+    identity = detail.get("userIdentity")
+    return Request(
+        prompt=prompt,
+        version=int(version) if _VERSION.fullmatch(version) else None,
+        requested_by=str(identity.get("arn") or "unknown") if isinstance(identity, Mapping) else "unknown",
+        request_id=str(detail.get("eventID") or ""),
+    )
+
+
+def _number(text: str) -> int:
+    if not _VERSION.fullmatch(text):
+        raise InvalidInput(f"{text!r} is not a version number; DRAFT is never released: publish a version first")
+    return int(text)

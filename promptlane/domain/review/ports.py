@@ -1,0 +1,109 @@
+"""What a review needs from the outside world, beside the stores in `ports`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from promptlane.domain.release.timeline import TimelineEntry
+
+from .attribution import Touches
+from .brief import Brief
+from .mail import Mail
+from .review import Authors, Decision, ReviewRequest
+
+Json = Any
+
+
+class ReviewStore(Protocol):
+    """Requests, decisions and marks of reviews. All reads are consistent."""
+
+    def open(self, request: ReviewRequest) -> ReviewRequest:
+        """Store a round's request and list it as open; returns what is stored now.
+
+        The same round again changes the task token and the expiry; once it has an outcome, the token only. Conflict
+        when a later round is stored.
+        """
+
+    def get(self, release_id: str) -> ReviewRequest | None:
+        """The latest round's request, None when no review was ever asked for."""
+
+    def decisions(self, release_id: str, round: int) -> list[Decision]:
+        """The decisions of one round in the order in which they were recorded."""
+
+    def record(self, request: ReviewRequest, decision: Decision, *entries: TimelineEntry) -> Decision:
+        """Put a decision once, count it on the request and append the entries to the timeline, all or nothing.
+
+        AlreadyExists when this reviewer has decided in this round; Conflict when the request has an outcome, is of
+        another round, or somebody else's decision was counted since `request` was read.
+        """
+
+    def close(self, request: ReviewRequest, outcome: Mapping[str, Json]) -> None:
+        """Set the outcome; Conflict when there is one, or a decision was counted since `request` was read."""
+
+    def note(
+        self, request: ReviewRequest, *, authors: Authors | None = None, reach: Mapping[str, str] | None = None
+    ) -> None:
+        """Write what was learnt meanwhile about authors or subscriptions; nothing happens if the round is over."""
+
+    def mark(self, release_id: str, name: str, at: float) -> bool:
+        """Put a mark once (`view#…`, `mailed#…`, `reminder#…`); False when it is there already."""
+
+    def marked(self, release_id: str, prefix: str) -> set[str]:
+        """The names of the marks that begin with this prefix."""
+
+    def attempt(self, release_id: str, reviewer: str, window: int) -> int:
+        """Count one attempt of a reviewer in a window of time; returns how many there are."""
+
+    def open_reviews(self) -> list[str]:
+        """Release ids of all reviews that are listed as open."""
+
+    def unlist(self, release_id: str) -> None:
+        """Take a review off that list."""
+
+
+class Briefs(Protocol):
+    """Where briefs are kept."""
+
+    def put(self, brief: Brief) -> None:
+        """Keep it."""
+
+    def get(self, release_id: str, round: int) -> Brief:
+        """The brief of a round; NotFound when there is none."""
+
+    def report(self, key: str) -> str | None:
+        """The HTML of a test report, None when it is not there."""
+
+
+class Signer(Protocol):
+    """A key that signs links and never leaves its vault."""
+
+    def sign(self, message: bytes) -> bytes:
+        """32 bytes of HMAC-SHA-256."""
+
+    def verify(self, message: bytes, mac: bytes) -> bool:
+        """Whether the signature is this key's for this message."""
+
+
+class TaskTokens(Protocol):
+    """The workflow that waits for an answer."""
+
+    def succeed(self, task_token: str, output: Mapping[str, Json]) -> bool:
+        """Answer the waiting step; False when it no longer waits (answered, timed out, or its execution is gone)."""
+
+
+class Trail(Protocol):
+    """CloudTrail's memory of who touched a prompt."""
+
+    def touches(self, prompt_id: str, name: str, *, since: float, until: float) -> Touches:
+        """Successful edits and publications of a prompt in a span of time (epoch seconds)."""
+
+
+class Post(Protocol):
+    """Email to reviewers, each through an own topic."""
+
+    def reach(self, emails: Sequence[str]) -> dict[str, str]:
+        """How email reaches each address: confirmed, unprotected, pending, missing, unexpected or no_topic."""
+
+    def send(self, email: str, mail: Mail) -> None:
+        """Send to one reviewer; NotApplicable when a subscription that nobody expects would get it too."""

@@ -1,0 +1,93 @@
+"""What a model is asked and answers in tests, and the ports through which it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from promptlane.domain.errors import InvalidInput
+
+Json = Any
+GUARDRAIL: Final = "guardrail_intervened"
+
+
+class CallRefused(InvalidInput):
+    """The model's service refuses this request for good: trying again would not help. Says what to change."""
+
+
+class ModelNotEnabled(CallRefused):
+    """No request to this model can succeed: no access, or no such model or version."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model asked to be called."""
+
+    name: str
+    input: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. `latency_ms` as the service measured it; `cost_usd` None where no price is known."""
+
+    text: str
+    stop_reason: str = "end_turn"
+    latency_ms: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    tool_calls: tuple[ToolCall, ...] = ()
+    cost_usd: float | None = None
+
+    def to_dict(self) -> dict[str, Json]:
+        return {
+            "text": self.text,
+            "stop_reason": self.stop_reason,
+            "latency_ms": round(self.latency_ms, 1),
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "tool_calls": [{"name": t.name, "input": t.input} for t in self.tool_calls],
+            "cost_usd": self.cost_usd,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Json]) -> Answer:
+        return cls(
+            text=str(data["text"]),
+            stop_reason=str(data["stop_reason"]),
+            latency_ms=float(data["latency_ms"]),
+            input_tokens=int(data["input_tokens"]),
+            output_tokens=int(data["output_tokens"]),
+            tool_calls=tuple(ToolCall(t["name"], t["input"]) for t in data.get("tool_calls") or ()),
+            cost_usd=None if data.get("cost_usd") is None else float(data["cost_usd"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One Converse call: `model_id` (a model, a profile, or a prompt version's ARN) and the rest of the request."""
+
+    model_id: str
+    body: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """Where answers come from."""
+
+    def answer(self, request: Request) -> Answer:
+        """Ask once. Raises Throttled or Unavailable (worth trying again), CallRefused or ModelNotEnabled (not)."""
+
+
+class Judge(Protocol):
+    """A model that grades, at temperature 0."""
+
+    def ask(self, system: str, user: str, schema: Mapping[str, Json]) -> Json:
+        """What it answered, as data that should fit `schema` (not checked). Raises as Model does."""
+
+
+class Embedder(Protocol):
+    """A model that turns texts into vectors."""
+
+    def embed(self, text: str) -> Sequence[float]:
+        """Raises as Model does."""

@@ -1,0 +1,352 @@
+"""One look of the judge: alarms, new counts, judgement, timeline entry, and when to look again.
+
+A look may run twice or die anywhere: chunks are put once, and the judgement is a function of what is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from promptlane.domain.canary.blocks import Block, Chunk, Pair
+from promptlane.domain.canary.counts import BlockStore, CountReader
+from promptlane.domain.canary.judge import Judgement, StepContext, judge
+from promptlane.domain.errors import NotApplicable, PromptlaneError
+from promptlane.domain.names import (
+    ADVANCE_EVIDENCE,
+    ASSIGNED,
+    FULL,
+    HARM_EVIDENCE,
+    OUTAGE,
+    SPLIT_EVIDENCE,
+    WEIGHT,
+    Event,
+    GuardName,
+    Phase,
+)
+from promptlane.domain.policy import GuardMetric, Policy
+from promptlane.domain.ports import Enrolments, FuseAlarms, Notices, ReleaseStore, RouteStore
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route, alarm_applies
+from promptlane.domain.release.timeline import SYSTEM, TimelineEntry
+
+Json = Any
+Verb = Literal["advance", "hold", "roll_back", "gone", "done"]
+
+FINE_FOR: Final = 7200.0
+"""Blocks are one resolution long for this time, then COARSE resolutions: what a look reads and sums stays bounded."""
+COARSE: Final = 5
+HISTORY: Final = 24 * 3600.0
+_GUARDS: Final = frozenset(str(g) for g in GuardName)
+_CHUNK_WINDOWS: Final = 300
+_CHUNKS_PER_LOOK: Final = 6
+_GROWTH: Final = 60
+"""A look waits 1/60 of the time since the phase began: a year takes about 610 looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How late counts arrive. `arrival`: the client's flush and CloudWatch's own lag. `settle`: how long clients may
+    still use the route before a change. All seconds."""
+
+    resolution: float = 60.0
+    arrival: float = 120.0
+    settle: float = 30.0
+
+    @classmethod
+    def at(cls, resolution: float, *, arrival: float | None = None) -> Timing:
+        """The timing of a deployment's metric resolution (60 or 10 seconds); `arrival` where its counts come sooner."""
+        timing = cls() if resolution >= 60 else cls(resolution, arrival=20.0, settle=10.0)
+        return timing if arrival is None else replace(timing, arrival=arrival, settle=min(timing.settle, arrival))
+
+    def lag(self, policy: Policy, guard: GuardMetric | None) -> float:
+        """Seconds after the end of a window from which its counts are complete."""
+        return policy.request.timeout + self.arrival + (guard.lag if guard else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a look reads and writes."""
+
+    routes: RouteStore
+    releases: ReleaseStore
+    enrolments: Enrolments
+    counts: CountReader
+    blocks: BlockStore
+    alarms: FuseAlarms
+    notices: Notices
+    timing: Timing = field(default_factory=Timing)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the state machine is told. `cause` is that of a rollback: judge or undecided."""
+
+    judgement: Verb
+    reason: str
+    wait_seconds: int = 0
+    cause: str = ""
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+    prompt: str = ""
+    gauges: Mapping[str, float] = field(default_factory=dict)
+    """For the dashboard: metric name to value. Not told to the state machine."""
+
+    def to_dict(self) -> dict[str, Json]:
+        return {
+            "judgement": self.judgement,
+            "reason": self.reason,
+            "wait_seconds": self.wait_seconds,
+            "cause": self.cause,
+            "evidence": dict(self.evidence),
+        }
+
+
+def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) -> Look:
+    """Look once. Raises NotFound for an unknown release, Unavailable when the tables do not answer (try again)."""
+    release = ports.releases.get(release_id)
+    route = ports.routes.get(release.prompt)
+    if release.ended or route is None or route.release_id != release_id or route.phase is not phase:
+        return Look("gone", f"The route of {release.prompt} is no longer in {phase} for release {release_id}.")
+    policy = ports.enrolments.policy(release.policy_sha256)
+    context = _context(route, release, policy, phase, step)
+    notes: list[str] = []
+    if red := _standing(ports.alarms, route, notes):
+        _record(ports, route, context, Judgement("roll_back", "judge", red), now, {}, "alarm")
+        return Look("roll_back", red, cause="judge")
+    chunks = _gather(ports, route, release, policy, now, notes)
+    judgement = _decide(chunks, policy, context, now)
+    if route.phase is Phase.CANARY and route.weight != policy.canary.steps[context.step].weight:
+        notes.append(f"the route's weight is {route.weight / 100:g} %, not the step's; changed by hand?")
+    judgement = replace(judgement, notes=(*notes, *judgement.notes))
+    _record(ports, route, context, judgement, now, _through(chunks), judgement.cause)
+    if judgement.cause == "undecided" and judgement.judgement == "hold" and policy.canary.undecided == "ask":
+        _ask(ports, route, context, judgement, now)
+    return Look(
+        judgement.judgement,
+        judgement.reason,
+        wait_seconds=next_look(context, policy, ports.timing, now),
+        cause=judgement.cause if judgement.judgement == "roll_back" else "",
+        evidence=judgement.to_dict() if judgement.judgement == "roll_back" else {},
+        prompt=route.prompt,
+        gauges=_gauges(route, judgement),
+    )
+
+
+def _gauges(route: Route, judgement: Judgement) -> dict[str, float]:
+    proofs = [m.advance for m in judgement.metrics if m.advance is not None]
+    weight = route.weight / 100 if route.phase is Phase.CANARY else 100 - route.holdback / 100
+    known = {WEIGHT: weight, HARM_EVIDENCE: judgement.harm, SPLIT_EVIDENCE: judgement.split}
+    return {**known, ADVANCE_EVIDENCE: min(proofs)} if proofs else known
+
+
+def next_look(context: StepContext, policy: Policy, timing: Timing, now: float) -> int:
+    """Whole seconds until the next look: longer the longer the phase lasts, but never past a deadline."""
+    wait = max(timing.resolution, (now - context.phase_since) / _GROWTH)
+    if context.phase is Phase.WATCH:
+        deadlines = [context.watch_until]
+    else:
+        step = policy.canary.steps[context.step]
+        deadlines = [context.since + step.min_bake, context.since + step.max_time]
+    return math.ceil(min([wait, *(d - now for d in deadlines if d > now)]))
+
+
+def replay(detail: Mapping[str, Json], chunks: Iterable[Chunk], policy: Policy) -> Judgement:
+    """The judgement of a past look again, from its `Canary Judged` entry and the stored chunks."""
+    context = StepContext(
+        phase=Phase(detail["phase"]),
+        step=int(detail["step"]),
+        since=float(detail["since"]),
+        phase_since=float(detail["phase_since"]),
+        watch_until=float(detail["watch_until"]),
+        paused=str(detail["paused"]),
+        advance=str(detail["advanced"]),
+    )
+    through = detail["through"]
+    used = [c for c in chunks if c.phase == context.phase and c.end <= float(through.get(c.metric, -math.inf))]
+    return _decide(used, policy, context, float(detail["now"]))
+
+
+def _decide(chunks: Iterable[Chunk], policy: Policy, context: StepContext, now: float) -> Judgement:
+    blocks: dict[str, list[Block]] = {}
+    history: dict[GuardName, Pair] = {}
+    for chunk in sorted(chunks, key=lambda c: c.start):
+        blocks.setdefault(chunk.metric, []).extend(chunk.blocks)
+        if chunk.history is not None and chunk.metric in _GUARDS:
+            history.setdefault(GuardName(chunk.metric), chunk.history)
+    counts = {GuardName(m): b for m, b in blocks.items() if m in _GUARDS}
+    return judge(counts, blocks.get(ASSIGNED, []), policy, context, now, history=history)
+
+
+def _context(route: Route, release: Release, policy: Policy, phase: Phase, step: int) -> StepContext:
+    step = min(max(step, 0), len(policy.canary.steps) - 1)
+    reached = [at for at, weight in route.shifts if weight >= policy.canary.steps[step].weight]
+    since = min(reached) if reached else (route.shifts[-1][0] if route.shifts else route.phase_since)
+    wish = release.advance if release.advance and release.advance.get("step") == step else None
+    return StepContext(
+        phase=phase,
+        step=step,
+        since=since if phase is Phase.CANARY else route.phase_since,
+        phase_since=route.phase_since,
+        watch_until=route.watch_until,
+        paused=_wish(release.paused),
+        advance=_wish(wish),
+    )
+
+
+def _wish(wish: Mapping[str, Json] | None) -> str:
+    return f"{wish.get('by', 'somebody')}: {wish.get('reason', '')}" if wish else ""
+
+
+def _standing(alarms: FuseAlarms, route: Route, notes: list[str]) -> str:
+    """A sentence on an alarm that stands and condemns the release; alarms act on transitions, a look on states."""
+    try:
+        red = alarms.red(route.prompt)
+    except PromptlaneError as error:
+        notes.append(f"alarm states could not be read: {error}")
+        return ""
+    for alarm in red:
+        if alarm.metric == OUTAGE:
+            notes.append("stable itself is in trouble: the Outage alarm is red")
+            continue
+        try:
+            alarm_applies(route, track=alarm.track, changed_at=alarm.since)
+        except NotApplicable as error:
+            notes.append(f"alarm {alarm.track}/{alarm.metric} is red: {error}")
+            continue
+        return f"The alarm {alarm.track}/{alarm.metric} stands in ALARM since this {route.phase} began: roll back."
+    return ""
+
+
+def _versions(route: Route) -> tuple[int, int] | None:
+    """(control, trial): what is compared in this phase; None when there is nothing to compare with."""
+    if route.phase is Phase.CANARY and route.canary is not None:
+        return route.stable.version, route.canary.version
+    if route.phase is Phase.WATCH and route.previous is not None and route.holdback > 0:
+        return route.previous.version, route.stable.version
+    return None
+
+
+def _gather(ports: Ports, route: Route, release: Release, policy: Policy, now: float, notes: list[str]) -> list[Chunk]:
+    """Stored chunks, after those windows were added that are complete by now."""
+    chunks: list[Chunk] = []
+    try:
+        chunks = ports.blocks.load(release.release_id, route.phase)
+        versions = _versions(route)
+        if versions is None:
+            return chunks
+        for _ in range(_CHUNKS_PER_LOOK):
+            new = _read(ports, route, policy, versions, chunks, now)
+            if not new:
+                break
+            stored = [ports.blocks.put_once(release.release_id, chunk) for chunk in new]
+            # A chunk that lost the race against another look does not count; the stored one does.
+            chunks = [*chunks, *new] if all(stored) else ports.blocks.load(release.release_id, route.phase)
+    except PromptlaneError as error:
+        notes.append(f"counts could not be read, so nothing new was bet on: {error}")
+    return chunks
+
+
+def _read(
+    ports: Ports, route: Route, policy: Policy, versions: tuple[int, int], chunks: Sequence[Chunk], now: float
+) -> list[Chunk]:
+    guards: dict[str, GuardMetric | None] = {str(g.name): g for g in policy.canary.guard_metrics}
+    guards[ASSIGNED] = None
+    first = math.floor(route.phase_since / ports.timing.resolution) * ports.timing.resolution
+    spans: dict[tuple[float, float, float], list[str]] = {}
+    for metric, guard in guards.items():
+        start = max((c.end for c in chunks if c.metric == metric), default=first)
+        period, limit = _period(start, first, ports.timing.resolution)
+        complete = now - ports.timing.lag(policy, guard)
+        end = min(math.floor((complete - start) / period) * period + start, limit, start + _CHUNK_WINDOWS * period)
+        if end > start:
+            spans.setdefault((start, end, period), []).append(metric)
+    fresh: list[Chunk] = []
+    for (start, end, period), metrics in spans.items():
+        found = ports.counts.windows(
+            route.prompt, control=versions[0], trial=versions[1], metrics=metrics, start=start, end=end, period=period
+        )
+        past: dict[str, Pair] = {}
+        if start == first:
+            past = ports.counts.history(
+                route.prompt, version=versions[0], metrics=[m for m in metrics if m != ASSIGNED],
+                start=first - HISTORY, end=first,
+            )  # fmt: skip
+        for metric in metrics:
+            kept = tuple(
+                Block(at, period, _share(route, at), *arms)
+                for at, arms in sorted(found.get(metric, {}).items())
+                if start <= at < end and not _changes(route, at, at + period, ports.timing.settle)
+            )
+            fresh.append(Chunk(str(route.phase), metric, start, end, kept, past.get(metric)))
+    return fresh
+
+
+def _period(start: float, first: float, resolution: float) -> tuple[float, float]:
+    """(window length, where this length ends) for a chunk that begins at `start`."""
+    coarse = resolution * COARSE
+    switch = math.ceil((first + FINE_FOR) / coarse) * coarse
+    return (resolution, switch) if start < switch else (coarse, math.inf)
+
+
+def _share(route: Route, at: float) -> float:
+    """The trial's declared share of traffic at a time."""
+    if route.phase is Phase.WATCH:
+        return 1 - route.holdback / FULL
+    weight = 0
+    for since, new in route.shifts:
+        if since <= at:
+            weight = new
+    return weight / FULL
+
+
+def _changes(route: Route, start: float, end: float, settle: float) -> bool:
+    """Whether clients may have used two routes within [start, end)."""
+    moments = [route.phase_since, *(at for at, _ in route.shifts)]
+    return any(start < at + settle and at < end for at in moments)
+
+
+def _through(chunks: Iterable[Chunk]) -> dict[str, float]:
+    through: dict[str, float] = {}
+    for chunk in chunks:
+        through[chunk.metric] = max(chunk.end, through.get(chunk.metric, chunk.end))
+    return through
+
+
+def _record(
+    ports: Ports, route: Route, context: StepContext, judgement: Judgement, now: float, through: Mapping[str, float],
+    cause: str,
+) -> None:  # fmt: skip
+    detail = {
+        **judgement.to_dict(),
+        "cause": cause,
+        "phase": str(context.phase),
+        "step": context.step,
+        "weight": route.weight,
+        "since": context.since,
+        "phase_since": context.phase_since,
+        "watch_until": context.watch_until,
+        "paused": context.paused,
+        "advanced": context.advance,
+        "now": now,
+        "through": dict(through),
+    }
+    entry_id = f"{route.release_id}/judged/{context.phase}/{context.step}/{round(now * 1000)}"
+    ports.releases.append(
+        TimelineEntry(entry_id, route.release_id, at=now, event=Event.CANARY_JUDGED, by=SYSTEM, detail=detail)
+    )
+
+
+def _ask(ports: Ports, route: Route, context: StepContext, judgement: Judgement, now: float) -> None:
+    """Ask people once per step."""
+    detail = {"step": context.step, "reason": judgement.reason}
+    entry_id = f"{route.release_id}/asked/{context.step}"
+    entry = TimelineEntry(entry_id, route.release_id, at=now, event=Event.CANARY_WAITING, by=SYSTEM, detail=detail)
+    if ports.releases.append(entry):
+        body = (
+            f"{judgement.reason}\n\nDecide with one of\n"
+            f"  promptlane advance {route.release_id} --reason ...\n"
+            f"  promptlane rollback {route.prompt} --reason ...\n"
+        )
+        ports.notices.publish(f"Promptlane: {route.prompt} needs your decision", body)
