@@ -217,3 +217,29 @@ class ReviewStoreContract:
         store.unlist(RELEASE)
         store.unlist(RELEASE)
         assert store.open_reviews() == []
+
+    def test_nothing_noted_changes_nothing(self, store: ReviewStore) -> None:
+        store.open(REQUEST)
+        store.note(REQUEST)
+        store.note(replace(REQUEST, release_id="PROMPTID12-9-1"), reach={})
+        assert store.get(RELEASE) == REQUEST
+        assert store.get("PROMPTID12-9-1") is None
+
+    def test_a_decision_whose_entry_is_there_already_is_not_recorded(
+        self, store: ReviewStore, releases: ReleaseStore
+    ) -> None:
+        store.open(REQUEST)
+        releases.append(entry(LEAD))
+        with pytest.raises(AlreadyExists):
+            store.record(REQUEST, decision(key(LEAD)), entry(LEAD))
+        assert store.decisions(RELEASE, 1) == []
+        assert store.get(RELEASE) == REQUEST
+
+    def test_a_review_that_was_never_asked_for_takes_and_closes_nothing(self, store: ReviewStore) -> None:
+        with pytest.raises(Conflict):
+            store.record(REQUEST, decision(key(LEAD)))
+        with pytest.raises(Conflict):
+            store.close(REQUEST, OUTCOME)
+        assert store.get(RELEASE) is None
+        assert store.decisions(RELEASE, 1) == []
+        assert store.open_reviews() == []

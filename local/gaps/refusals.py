@@ -16,7 +16,7 @@ from ministack.services import sns, stepfunctions
 
 from local import seams
 
-_SUBJECT = re.compile(r"[!-~][ -~]{0,98}")
+_SUBJECT = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,99}")
 _EXECUTION = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 _MESSAGE_BYTES = 256 * 1024
 _TOKEN_CHARACTERS = 2048

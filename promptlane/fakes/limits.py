@@ -21,7 +21,7 @@ TRANSACTION_ITEMS: Final = 100
 MESSAGE_BYTES: Final = 256 * 1024
 _PARTITION_KEY_BYTES: Final = 2048
 _SORT_KEY_BYTES: Final = 1024
-_SUBJECT = re.compile(r"[!-~][ -~]{0,98}")
+_SUBJECT = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,99}")
 _EXECUTION = re.compile(r"[0-9A-Za-z_-]{1,80}")
 
 
@@ -77,7 +77,9 @@ def check_entries(entries: Sequence[TimelineEntry], *, changes: int) -> None:
 def check_message(subject: str, body: str) -> None:
     """InvalidInput for an email that SNS would not send."""
     if not _SUBJECT.fullmatch(subject):
-        raise InvalidInput(f"subject {subject[:120]!r}; SNS takes 1 to 99 printable ASCII characters on one line")
+        raise InvalidInput(
+            f"subject {subject[:120]!r}; SNS takes 1 to 99 characters on one line, without control characters"
+        )
     if not 1 <= len(body.encode()) <= MESSAGE_BYTES:
         raise InvalidInput(f"a message of {len(body.encode()):,} bytes; SNS takes 1 to {MESSAGE_BYTES:,}")
 

@@ -198,8 +198,9 @@ def notices(kind: str, client: Client) -> Notices:
 class TestNotices:
     def test_a_long_subject_is_cut_to_what_an_email_takes(self, notices: Notices) -> None:
         notices.publish("s" * 500, "body")
+        notices.publish("größer: version 2", "body")
 
-    @pytest.mark.parametrize("subject", ["two\nlines", "größer", "\ttab", " blank"])
+    @pytest.mark.parametrize("subject", ["two\nlines", "\ttab", "bell\a"])
     def test_a_subject_that_no_email_may_have(self, notices: Notices, subject: str) -> None:
         with pytest.raises(InvalidInput):
             notices.publish(subject, "body")

@@ -146,14 +146,17 @@ class Lifecycle(RuleBasedStateMachine):
         """What a step comes to: its result, the type of its error, or CUT."""
         self.fuse.left = crash
         try:
-            return step()
+            came_to: Any = step()
         except Crash:
-            return CUT
+            came_to = CUT
         except PromptlaneError as error:
-            return type(error)
+            came_to = type(error)
         finally:
             self.fuse.left = None
             self.now += 0.5
+        # A rule may take several steps: how a release ended is asked before the next one.
+        self.releases_are_sound()
+        return came_to
 
     def pick(self, index: int) -> Release | None:
         known = self.real_releases.of_prompt(PROMPT_ID)
