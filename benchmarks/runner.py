@@ -75,9 +75,10 @@ def child(concurrency: int, cases: int) -> None:
     """Our side, in its own process: exactly what a release and `promptlane test` run."""
     from promptlane.aws.models import ConverseModel
     from promptlane.aws.transport import BedrockTransport
+    from promptlane.engine.parse import parse
     from promptlane.engine.records import Collector, record_of
     from promptlane.engine.runner import Bench, run_cases
-    from promptlane.engine.suite import Case, Suite
+    from promptlane.engine.suite import Case
     from promptlane.engine.targets import Target
 
     def target(label: str, text: str) -> Target:
@@ -85,7 +86,7 @@ def child(concurrency: int, cases: int) -> None:
         variant = {"modelId": "amazon.nova-lite-v1:0", "templateType": "TEXT", "templateConfiguration": template}
         return Target.of_draft(label, [variant])
 
-    suite = Suite.from_dict({"defaultTest": {"assert": ASSERTS}, "tests": [{"vars": {"question": "?"}}]})
+    suite = parse({"defaultTest": {"assert": ASSERTS}, "tests": [{"vars": {"question": "?"}}]})
     asserts = suite.cases[0].asserts
     made = (Case(f"case-{i}", {"question": f"When does refund {i} arrive?"}, asserts) for i in range(cases))
     bench = Bench(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import Phase, settings
 
-from tests.deployment import Deployment, prompt_folders
+from tests.support.deployment import Deployment, prompt_folders
 
 # How long an example takes is the machine's affair; what is fast enough, the benchmarks say. The same examples in each
 # run, so that a red run is about the change; `make explore` looks for new ones.

@@ -12,8 +12,8 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from promptlane.domain.policy import ReviewPolicy
-from tests.support_review import LEAD, LEGAL, NEW, OLD, QUALITY, World
-from tests.support_site import serving
+from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, World
+from tests.support.site import serving
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}

@@ -14,7 +14,8 @@ from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.aws.settings import read
-from promptlane.engine.suite import Suite, problems
+from promptlane.engine.parse import parse
+from promptlane.engine.suite import problems
 from promptlane.lifecycle.admit import admit
 
 
@@ -37,7 +38,7 @@ def wire() -> dict[str, Any]:
         ),
         "routes": DynamoRoutes(resource("dynamodb").Table(s.route_table)),
         "releases": DynamoReleases(resource("dynamodb").Table(s.release_table)),
-        "check_suite": lambda data, variables: problems(Suite.from_dict(data), set(variables)),
+        "check_suite": lambda data, variables: problems(parse(data), set(variables)),
         "clock": time.time,
     }
 

@@ -11,7 +11,7 @@ from promptlane.aws.clients import client, resource
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reports import S3Objects
 from promptlane.aws.settings import read
-from promptlane.engine.stages import grade
+from promptlane.lifecycle.test_round import grade
 
 
 @dataclass(frozen=True)

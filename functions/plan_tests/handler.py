@@ -14,7 +14,7 @@ from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reports import S3Objects
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.aws.settings import read
-from promptlane.engine.stages import plan_tests
+from promptlane.lifecycle.test_round import plan_tests
 
 
 @dataclass(frozen=True)

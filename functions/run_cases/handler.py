@@ -12,7 +12,7 @@ from promptlane.aws.models import BedrockEmbedder, ConverseJudge, ConverseModel
 from promptlane.aws.reports import S3Objects
 from promptlane.aws.settings import read
 from promptlane.aws.transport import BedrockTransport
-from promptlane.engine.stages import run_batch
+from promptlane.lifecycle.test_round import run_batch
 
 
 @dataclass(frozen=True)

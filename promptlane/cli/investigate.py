@@ -26,7 +26,7 @@ from promptlane.domain.investigation.invocation import Invocation
 from promptlane.domain.investigation.sources import CallGroup
 from promptlane.domain.release.timeline import iso
 from promptlane.domain.text import one_line, visible
-from promptlane.lifecycle.inquire import Sources, inquire
+from promptlane.lifecycle.investigate import run
 
 from .session import Session
 from .show import duration
@@ -54,7 +54,7 @@ def investigate(session: Session, prompt: str, *, since: str, until: str, html: 
         raise InvalidInput(f"--since {since or iso(begin)} is not before --until {until or 'now'}; swap or widen them")
     if html is not None:
         _check_place(html)  # said before minutes of asking, not after
-    found = inquire(sources(session), prompt, begin, end)
+    found = run.investigate(sources(session), prompt, begin, end)
     if html is not None:
         from promptlane.pages.investigation_page import investigation_page
 
@@ -79,14 +79,14 @@ def _write(html: Path, text: str, *, mode: str = "w") -> None:
         raise InvalidInput(f"the report cannot be written to {html}: {error.strerror}") from None
 
 
-def sources(session: Session) -> Sources:
+def sources(session: Session) -> run.Sources:
     """Adapters on the deployment's services; a test's deployment brings its own."""
     deployment = session.deployment
-    made: Sources | None = deployment.made.get("sources")
+    made: run.Sources | None = deployment.made.get("sources")
     return made or _connected(deployment, session)
 
 
-def _connected(deployment: Deployment, session: Session) -> Sources:
+def _connected(deployment: Deployment, session: Session) -> run.Sources:
     from promptlane.aws.alarm_history import CloudWatchAlarmHistory
     from promptlane.aws.clients import client
     from promptlane.aws.invocation_log import InsightsLog
@@ -99,7 +99,7 @@ def _connected(deployment: Deployment, session: Session) -> Sources:
         # Any ARN of the deployment names its account and Region: no call, and no permission, is needed to learn them.
         region, account = deployment.resource("state_machine_arn").split(":")[3:5]
         archive = TrailFiles(client("s3"), deployment.resource("audit_bucket"), account, region)
-    return Sources(
+    return run.Sources(
         prompts=deployment.prompts,
         routes=deployment.routes,
         releases=deployment.releases,

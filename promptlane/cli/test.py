@@ -15,8 +15,8 @@ from promptlane.engine.plan import Plan, make_plan
 from promptlane.engine.records import Collector, record_of
 from promptlane.engine.report import Heading, build
 from promptlane.engine.runner import Bench, asks_models, run_cases
-from promptlane.engine.stages import write_report
 from promptlane.engine.targets import Target
+from promptlane.lifecycle.test_round import write_report
 from promptlane.project import PromptProject, load_one
 
 from .session import Session

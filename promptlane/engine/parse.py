@@ -25,8 +25,8 @@ MAX_COMBINATIONS: Final = 1_000
 _ID: Final = re.compile(r"[^a-z0-9]+")
 
 
-def parse(data: Json, read: Read | None) -> Suite:
-    """The suite that `data` describes. Raises SuiteInvalid with all problems (the first hundred)."""
+def parse(data: Json, *, read: Read | None = None) -> Suite:
+    """The suite that `data` describes. SuiteInvalid lists every problem as (path, message), the first hundred."""
     reader = _Reader(read)
     suite = reader.suite(data)
     if reader.problems or suite is None:

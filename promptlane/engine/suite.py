@@ -1,7 +1,7 @@
 """Suites: the regression tests of a prompt, in promptfoo's vocabulary, fully written out.
 
-`Suite.from_dict` reads suite.yaml (or a promptfoo config, or the canonical form); datasets are read through the `read`
-that is passed in, defaults and lists of values are multiplied out, so that a Suite holds nothing but cases.
+A Suite holds nothing but cases: `parse.parse` reads it from suite.yaml, a promptfoo config or its canonical form, where
+datasets, defaults and lists of values are multiplied out.
 """
 
 from __future__ import annotations
@@ -110,15 +110,8 @@ class Suite:
     repeats: int | None = None
     notes: tuple[str, ...] = ()
 
-    @classmethod
-    def from_dict(cls, data: Json, *, read: Read | None = None) -> Suite:
-        """Read suite.yaml's content; SuiteInvalid lists every problem as (path, message)."""
-        from .parse import parse
-
-        return parse(data, read)
-
     def to_dict(self) -> dict[str, Json]:
-        """Canonical form, with every case written out; `from_dict` reads it back to an equal suite."""
+        """Canonical form, with every case written out; `parse` reads it back to an equal suite."""
         data: dict[str, Json] = {
             "description": self.description,
             "repeats": self.repeats,

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from promptlane.domain.errors import DraftInvalid, InvalidInput, PolicyInvalid, SuiteInvalid
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import VARIABLE, PromptDraft, template_texts
+from promptlane.engine.parse import parse
 from promptlane.engine.suite import Read, Suite
 from promptlane.engine.suite import problems as suite_problems
 
@@ -114,7 +115,7 @@ def _folder(directory: Path | str) -> Path:
 
 
 def _suite_reader(folder: Path) -> Callable[[Any], Suite]:
-    return partial(Suite.from_dict, read=_inside(folder))
+    return partial(parse, read=_inside(folder))
 
 
 def _inside(folder: Path) -> Read:

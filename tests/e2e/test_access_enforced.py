@@ -14,7 +14,7 @@ from local.access.calls import ROLES, ROWS
 from local.access.proof import Caller, Finding, Forbidden, prepare, prove, table
 from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.release.timeline import chain_problems
-from tests.deployment import Deployment, prompt_folders
+from tests.support.deployment import Deployment, prompt_folders
 
 pytestmark = pytest.mark.xdist_group("enforced")
 

@@ -19,7 +19,7 @@ from promptlane.client import PromptClient
 from promptlane.client.testing import FakeBedrock
 from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.release.timeline import TimelineEntry
-from tests.deployment import Deployment
+from tests.support.deployment import Deployment
 
 pytestmark = pytest.mark.xdist_group("deployed, with traffic")
 

@@ -18,7 +18,7 @@ from promptlane.domain.errors import Conflict
 from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import TimelineEntry, chain_problems, iso
-from tests.deployment import Deployment, draft
+from tests.support.deployment import Deployment, draft
 
 ROLE, PROMPT = "racing", "e2e-racing"
 CANARY_ERROR = f"promptlane/{PROMPT}/canary/Error"

@@ -11,7 +11,7 @@ import pytest
 from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import chain_problems
-from tests.deployment import Deployment, draft
+from tests.support.deployment import Deployment, draft
 
 
 def left_safe(deployed: Deployment, release: Release, role: str) -> None:

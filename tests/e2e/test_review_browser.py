@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from functions.request_review import handler as request_review
 from local.running import EmbeddedAws
 from promptlane.domain.policy import Reviewer, ReviewPolicy
-from tests.support_review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, World
-from tests.support_review_stage import staged
-from tests.support_site import Site, serving
+from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, World
+from tests.support.review_stage import staged
+from tests.support.site import Site, serving
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [

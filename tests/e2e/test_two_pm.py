@@ -21,7 +21,7 @@ from local.demo.crowd import Crowd
 from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.project import load_draft
-from tests.deployment import PROMPTS, Deployment
+from tests.support.deployment import PROMPTS, Deployment
 
 pytestmark = pytest.mark.xdist_group("deployed, with traffic")
 

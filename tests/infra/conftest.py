@@ -13,7 +13,7 @@ from aws_cdk import App
 
 from infra.application import add_stacks
 from infra.config import DeploymentConfig
-from tests.infra.synthesized import Synthesized
+from tests.support.synthesized import Synthesized
 
 ROOT = Path(__file__).resolve().parents[2]
 Json = Any

@@ -15,8 +15,8 @@ from infra.application import add_stacks
 from infra.config import DUTIES, DeploymentConfig
 from promptlane.domain.names import ENROLLED_TAG
 from tests.infra.conftest import context, synthesize
-from tests.infra.rendered import ACCOUNT, REGION, Rendered
-from tests.infra.synthesized import Json, Synthesized, listed, text
+from tests.support.rendered import ACCOUNT, REGION, Rendered
+from tests.support.synthesized import Json, Synthesized, listed, text
 
 
 def statements(synthesized: Synthesized, duty: str) -> list[Json]:

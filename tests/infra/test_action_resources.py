@@ -8,8 +8,8 @@ from functools import cache
 
 from policy_sentry.querying.actions import get_action_data
 
-from tests.infra.rendered import Rendered
-from tests.infra.synthesized import Json, Synthesized, listed
+from tests.support.rendered import Rendered
+from tests.support.synthesized import Json, Synthesized, listed
 
 # The reference lists no resource, but the CDK's own `grant_task_response` grants it on the machine, and that works.
 ON_MACHINES = {"states:SendTaskSuccess"}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.alone import plain
-from tests.infra.synthesized import Synthesized
+from tests.support.alone import plain
+from tests.support.synthesized import Synthesized
 
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 VERBS = sorted(p.parent.name for p in FUNCTIONS.glob("*/handler.py"))

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.infra.alone import plain
-from tests.infra.synthesized import Json, Synthesized
+from tests.support.alone import plain
+from tests.support.synthesized import Json, Synthesized
 
 BY_EVENTS, BY_ALARMS = "<UndeliveredQueue.Arn>", "<DeadAlarmsQueue.Arn>"
 SIZES = {

@@ -14,8 +14,8 @@ from promptlane.domain.canary import fuse
 from promptlane.domain.canary.plan import at_synth
 from promptlane.domain.names import Track, parse_alarm_arn
 from promptlane.domain.policy import FusePolicy, Policy, RequestPolicy, Reviewer, ReviewPolicy, WatchPolicy
-from tests.infra.alone import alone, made, topic
-from tests.infra.synthesized import Json
+from tests.support.alone import alone, made, topic
+from tests.support.synthesized import Json
 
 POLICY = Policy(review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)))
 UNLIKE = FusePolicy(error=0.11, refusal=0.16, shielded=0.55, outage=0.45, sigmas=7.5, min_requests=25, periods=4)

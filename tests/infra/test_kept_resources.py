@@ -1,7 +1,7 @@
 """What holds releases, approvals and proofs: how each is encrypted, kept and found again."""
 
-from tests.infra.alone import plain
-from tests.infra.synthesized import Json, Synthesized
+from tests.support.alone import plain
+from tests.support.synthesized import Json, Synthesized
 
 
 def whole(synthesized: Synthesized, kind: str, *, but: tuple[str, ...] = ("Tags",)) -> dict[str, Json]:

@@ -17,7 +17,7 @@ from policy_sentry.querying.conditions import get_condition_keys_for_service
 
 from infra.application import add_stacks
 from infra.config import DeploymentConfig
-from tests.infra.synthesized import Json, Synthesized, listed
+from tests.support.synthesized import Json, Synthesized, listed
 
 CDK_JSON = Path(__file__).resolve().parents[2] / "cdk.json"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from policy_sentry.querying.actions import get_actions_with_access_level
 
-from tests.infra.aws_calls import ROOT, needed, reach
-from tests.infra.synthesized import Synthesized, listed, text
+from tests.support.aws_calls import ROOT, needed, reach
+from tests.support.synthesized import Synthesized, listed, text
 
 VERBS = sorted(p.parent.name for p in (ROOT / "functions").glob("*/handler.py"))
 

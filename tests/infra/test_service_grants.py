@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.infra.synthesized import Json, Synthesized, allows, listed, principals, text
+from tests.support.synthesized import Json, Synthesized, allows, listed, principals, text
 
 
 def key_policies(synthesized: Synthesized) -> dict[str, list[Json]]:

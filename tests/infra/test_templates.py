@@ -17,7 +17,7 @@ from promptlane.domain.policy import Policy
 from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.project import ProjectInvalid, load
 from tests.infra.conftest import synthesize
-from tests.infra.synthesized import Json, Synthesized, text
+from tests.support.synthesized import Json, Synthesized, text
 
 
 def table(synthesized: Synthesized, name: str) -> Json:

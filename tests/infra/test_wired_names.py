@@ -24,9 +24,9 @@ from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load
-from tests.infra.alone import plain
 from tests.infra.conftest import ROOT
-from tests.infra.synthesized import Json, Synthesized
+from tests.support.alone import plain
+from tests.support.synthesized import Json, Synthesized
 
 Read = tuple[str, str, tuple[str, ...], str]
 """Namespace, metric, names of dimensions, and the track if that is one of them."""

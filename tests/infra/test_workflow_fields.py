@@ -18,11 +18,11 @@ from functions.wind_up import handler as wind_up
 from infra.constructs.workflow import DEFINITION
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.names import Outcome, Phase
-from promptlane.engine import stages
 from promptlane.lifecycle import judge_step as look
+from promptlane.lifecycle import test_round as stages
 from promptlane.lifecycle.shift import Moved
-from tests.infra.synthesized import Json, Synthesized
-from tests.support_review import World
+from tests.support.review import World
+from tests.support.synthesized import Json, Synthesized
 
 MACHINE = json.loads(DEFINITION.read_text())
 ANSWERING = {

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from infra.constructs.workflow import DEFINITION
-from tests.infra.synthesized import Json, Synthesized, allows, text
+from tests.support.synthesized import Json, Synthesized, allows, text
 
 
 def machine(synthesized: Synthesized) -> Json:

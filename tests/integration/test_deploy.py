@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from promptlane.project import load_draft
-from tests.deployment import PROMPTS, Deployment
+from tests.support.deployment import PROMPTS, Deployment
 
 STACKS = ("state", "pipeline", "runtime", "observability", "audit", "access")
 

@@ -16,8 +16,8 @@ from promptlane.aws.transport import BedrockTransport
 from promptlane.domain.errors import NotFound
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.engine.objects import FolderObjects, KeptAnswers, Objects
+from promptlane.engine.parse import parse
 from promptlane.engine.runner import Bench, run_cases
-from promptlane.engine.suite import Suite
 from promptlane.engine.targets import Target
 from promptlane.fakes.objects import MemoryObjects
 
@@ -67,7 +67,7 @@ def test_published_versions_are_asked_by_their_arn(client: Callable[[str], Any],
     old, new = (Target.of_version(v) for v in versions)
     endpoint = client("bedrock-runtime").meta.endpoint_url
     transport = BedrockTransport(endpoint=endpoint, region="us-east-1", credentials=Credentials(account, "test"))
-    suite = Suite.from_dict(
+    suite = parse(
         {
             "tests": [
                 {

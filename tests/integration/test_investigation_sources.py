@@ -33,7 +33,7 @@ from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.timeline import TimelineEntry, compare_copies
 from promptlane.fakes import InMemoryReleases
 from promptlane.lifecycle.model_logging import switch_back, switch_on
-from tests.unit.investigation_case import SORRY, record
+from tests.support.investigation_case import SORRY, record
 
 Client = Callable[[str], Any]
 GROUP = "/promptlane/invocations"

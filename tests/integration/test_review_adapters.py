@@ -23,8 +23,8 @@ from promptlane.domain.review.brief import Brief
 from promptlane.domain.review.link import Link, parse
 from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import reviewer_key
-from tests.review_contract import ReviewStoreContract
-from tests.support_review import LEAD, NEW, OLD, QUALITY
+from tests.support.review import LEAD, NEW, OLD, QUALITY
+from tests.support.review_contract import ReviewStoreContract
 
 Client = Callable[[str], Any]
 LEAD_MAIL = "support-lead@example.com"

@@ -14,8 +14,8 @@ from functions.request_review import handler as request_review
 from local.running import EmbeddedAws
 from promptlane.domain.names import Event
 from promptlane.domain.release.timeline import chain_problems
-from tests.support_review import LEAD, LEGAL
-from tests.support_review_stage import Stage, staged
+from tests.support.review import LEAD, LEGAL
+from tests.support.review_stage import Stage, staged
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from .sources import Gathered, Missing
 from .suspects import ranked
 
 
-def investigate(gathered: Gathered) -> Investigation:
+def conclude(gathered: Gathered) -> Investigation:
     """Join, rank and conclude. Conversations are added by `with_conversations`, once it is known which to sample."""
     facts = replace(gathered, cells=tuple(c for c in gathered.cells if 0 <= c.bad <= c.requests))
     stories = tuple(stories_of(facts))

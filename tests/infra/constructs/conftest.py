@@ -3,7 +3,7 @@
 import pytest
 from aws_cdk.assertions import Template
 
-from tests.infra.alone import alone
+from tests.support.alone import alone
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,8 +4,8 @@ import pytest
 from constructs import Construct
 
 from infra.constructs.accepted import accept_finding, finding_text
-from tests.infra.alone import accepted, alone
-from tests.infra.synthesized import Json
+from tests.support.alone import accepted, alone
+from tests.support.synthesized import Json
 
 
 def test_a_finding_is_accepted_for_one_construct_with_its_reason() -> None:

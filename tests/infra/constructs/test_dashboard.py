@@ -7,7 +7,7 @@ from infra.constructs.dashboard import PromptDashboard
 from infra.constructs.fuse import Fuse
 from promptlane.domain.names import GuardName
 from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy
-from tests.infra.alone import alone, made, topic
+from tests.support.alone import alone, made, topic
 
 GUARDS = (GuardMetric(GuardName.ERROR), GuardMetric(GuardName.NEGATIVE_FEEDBACK))
 POLICY = Policy(

@@ -14,7 +14,7 @@ from infra.constructs.enrolment import Enrolment
 from promptlane.aws.enrolment import SsmEnrolments
 from promptlane.domain.release.prompt import canonical_json
 from promptlane.project import load_one
-from tests.infra.alone import KEPT, alone, plain
+from tests.support.alone import KEPT, alone, plain
 
 PROJECT = load_one(Path(__file__).resolve().parents[3] / "prompts" / "support-assistant")
 DRILL = replace(KEPT, time_scale=0.5)

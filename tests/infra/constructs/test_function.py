@@ -5,7 +5,7 @@ from aws_cdk import Duration
 
 from infra.constructs.function import Verb
 from infra.constructs.grants import allow
-from tests.infra.alone import KEPT, PASSING, PLACE, accepted, alone, made, queue
+from tests.support.alone import KEPT, PASSING, PLACE, accepted, alone, made, queue
 
 GRANTS = [
     allow("ReadReports", ["s3:GetObject"], ["arn:aws:s3:::reports/*"], because="Objects are named by release."),

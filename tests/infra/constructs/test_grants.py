@@ -14,9 +14,9 @@ from infra.stacks.state import StateStack
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load_one
-from tests.infra.alone import KEPT, accepted, alone, plain
 from tests.infra.conftest import context
-from tests.infra.synthesized import Json
+from tests.support.alone import KEPT, accepted, alone, plain
+from tests.support.synthesized import Json
 
 EMAILS = ("ann@example.com", "bob@example.com")
 PROJECT = load_one(Path(__file__).resolve().parents[3] / "prompts" / "support-assistant")

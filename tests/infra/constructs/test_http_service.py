@@ -5,7 +5,7 @@ import json
 from aws_cdk import aws_apigatewayv2 as apigw
 
 from infra.constructs.http_service import HttpService, Throttle
-from tests.infra.alone import KEPT, PASSING, accepted, alone, function, made
+from tests.support.alone import KEPT, PASSING, accepted, alone, function, made
 
 LOGGED = {
     "requestId": "$context.requestId",

@@ -7,8 +7,8 @@ from aws_cdk import aws_kms as kms
 from infra.config import DeploymentConfig
 from infra.constructs.invocation_log import InvocationLog
 from promptlane.domain.investigation.queries import SAVED
-from tests.infra.alone import KEPT, PASSING, accepted, alone, made
-from tests.infra.synthesized import Json
+from tests.support.alone import KEPT, PASSING, accepted, alone, made
+from tests.support.synthesized import Json
 
 STREAM = "arn:<aws>:logs:<here>:log-group:<LogGroup>:log-stream:aws/bedrock/modelinvocations"
 BODIES = "<LogLargeBodies.Arn>/bodies/AWSLogs/<AWS::AccountId>/BedrockModelInvocationLogs/*"

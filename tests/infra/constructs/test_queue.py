@@ -3,7 +3,7 @@
 from aws_cdk import Duration
 
 from infra.constructs.queue import DeadLetters, WorkQueue
-from tests.infra.alone import alone, key, made, topic
+from tests.support.alone import alone, key, made, topic
 
 
 def test_dead_letters_are_encrypted_kept_for_two_weeks_and_told_of_from_the_first_on() -> None:

@@ -3,7 +3,7 @@
 from aws_cdk.assertions import Template
 
 from infra.constructs.record import ResourceRecord
-from tests.infra.alone import KEPT, alone, made
+from tests.support.alone import KEPT, alone, made
 
 
 def test_what_a_stack_made_is_one_parameter_and_an_output_each() -> None:

@@ -1,7 +1,7 @@
 """Topics: who may publish, and who may subscribe."""
 
 from infra.constructs.topic import AlarmTopic, ReviewerTopic
-from tests.infra.alone import KEPT, PASSING, alone, key, made
+from tests.support.alone import KEPT, PASSING, alone, key, made
 
 
 def test_alarms_of_this_account_with_the_right_names_publish_to_an_alarm_topic() -> None:

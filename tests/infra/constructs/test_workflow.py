@@ -1,8 +1,8 @@
 """The state machine's resources; tests/infra/test_workflow_role.py compares its definition with its role."""
 
 from infra.constructs.workflow import DEFINITION, ReleaseWorkflow
-from tests.infra.alone import KEPT, PASSING, accepted, alone, function, key, made
-from tests.infra.synthesized import Json
+from tests.support.alone import KEPT, PASSING, accepted, alone, function, key, made
+from tests.support.synthesized import Json
 
 
 def machine(kept: bool = True) -> tuple[dict[str, Json], set[tuple[str, str]]]:

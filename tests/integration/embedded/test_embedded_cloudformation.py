@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from tests.integration.embedded.embedded_functions import finished
+from tests.support.embedded_functions import finished
 
 Client = Callable[[str], Any]
 MODEL = "amazon.nova-lite-v1:0"

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.running import EmbeddedAws
-from tests.integration.embedded.embedded_functions import deploy, run
+from tests.support.embedded_functions import deploy, run
 
 ACCOUNT = "000000000000"
 MODEL = "amazon.nova-lite-v1:0"

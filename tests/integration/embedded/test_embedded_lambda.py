@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.embedded.embedded_functions import deploy, invoke
+from tests.support.embedded_functions import deploy, invoke
 
 Client = Callable[[str], Any]
 

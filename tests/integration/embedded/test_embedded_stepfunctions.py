@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.integration.embedded.embedded_functions import deploy, finished, machine, run
+from tests.support.embedded_functions import deploy, finished, machine, run
 
 Client = Callable[[str], Any]
 LAMBDA = "arn:aws:states:::lambda:invoke"

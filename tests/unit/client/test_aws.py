@@ -15,7 +15,7 @@ from promptlane.client import aws
 from promptlane.client.aws import Aws, FeedbackTable, RouteTable, plain, secret_text
 from promptlane.client.testing import StaticRoutes
 from promptlane.domain.errors import Unavailable
-from tests.support_client import THROTTLED, Clock, Dynamo, Session
+from tests.support.client import THROTTLED, Clock, Dynamo, Session
 
 
 @pytest.mark.parametrize(("read_timeout", "connect_timeout"), [(0.5, 0.5), (2.0, 2.0), (18.0, 2.0)])

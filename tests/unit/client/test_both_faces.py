@@ -22,7 +22,7 @@ from promptlane.client import (
 )
 from promptlane.client.aws import MAX_CONNECTIONS
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, response_of
-from tests.support_client import AwsError, Clock, World
+from tests.support.client import AwsError, Clock, World
 
 GIVEN: dict[str, Any] = {
     "variables": {"name": "Anna"},

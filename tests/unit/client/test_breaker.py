@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from promptlane.client.breaker import Breaker
-from tests.support_client import AwsError, Clock, World
+from tests.support.client import AwsError, Clock, World
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from promptlane.client import (
 )
 from promptlane.client.testing import FakeBedrock, fake_client, response_of
 from promptlane.domain.errors import InvalidInput
-from tests.support_client import AwsError, World
+from tests.support.client import AwsError, World
 
 GUARDS = ("Error", "Refusal", "Guardrail", "Truncation", "Slow")
 

@@ -22,7 +22,7 @@ from promptlane.domain.names import Phase
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route, salt_of
 from promptlane.domain.split import track
-from tests.support_client import eventually
+from tests.support.client import eventually
 
 REFRESH = 0.05
 

@@ -17,7 +17,7 @@ from promptlane.client.decision import Decision
 from promptlane.client.emf import EmfSink
 from promptlane.client.testing import FakeBedrock, StaticRoutes
 from promptlane.domain.canary.outcome import of_answer
-from tests.support_client import FakeCloudWatch
+from tests.support.client import FakeCloudWatch
 
 CANARY = Decision(
     prompt="greeter", version=7, version_arn="arn:x/P:7", track="canary", release_id="PPPPPPPPPP-7-1", phase="canary"

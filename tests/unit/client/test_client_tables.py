@@ -11,7 +11,7 @@ from promptlane.client import PromptClient, RouteUnavailable, UnknownPrompt
 from promptlane.client.aws import Aws, FeedbackTable, RouteTable
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes
 from promptlane.domain.errors import Unavailable
-from tests.support_client import THROTTLED, Dynamo
+from tests.support.client import THROTTLED, Dynamo
 
 
 @pytest.fixture

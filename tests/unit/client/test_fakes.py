@@ -21,7 +21,7 @@ from promptlane.client.testing import (
 )
 from promptlane.domain.canary.outcome import text_of
 from promptlane.domain.release.route import Route
-from tests.support_client import Dynamo
+from tests.support.client import Dynamo
 
 ID = "GREETER000"
 ARN = f"arn:aws:bedrock:eu-west-1:111122223333:prompt/{ID}"

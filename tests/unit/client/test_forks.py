@@ -18,7 +18,7 @@ import pytest
 from promptlane.client import AsyncPromptClient, PromptClient, aio, sync
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
-from tests.support_client import AwsError, FakeCloudWatch, Session
+from tests.support.client import AwsError, FakeCloudWatch, Session
 
 LONGEST = 10.0
 LOCKS: dict[str, Callable[[PromptClient], Any]] = {

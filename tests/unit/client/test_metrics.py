@@ -19,7 +19,7 @@ from promptlane.client.emf import EmfSink, line
 from promptlane.client.metrics import Directive, Document
 from promptlane.domain import names
 from promptlane.domain.canary.outcome import Outcome
-from tests.support_client import FakeCloudWatch
+from tests.support.client import FakeCloudWatch
 
 STARTED, NOW = 1_700_000_030.5, 1_700_000_103.25
 VERSION = ("Prompt", "Version")

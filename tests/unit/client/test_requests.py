@@ -12,7 +12,7 @@ from promptlane.client.metrics import Directive, Document
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, response_of, version_arn
 from promptlane.domain.errors import InvalidInput, NotFound, Unauthorized, Unavailable
 from promptlane.domain.split import group
-from tests.support_client import AwsError, Clock, World
+from tests.support.client import AwsError, Clock, World
 
 GUARDS = ("Error", "Refusal", "Guardrail", "Truncation", "Slow")
 MODEL_ERROR = AwsError("ModelErrorException")

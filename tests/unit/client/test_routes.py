@@ -11,7 +11,7 @@ from promptlane.client import InvalidUnit, RouteUnavailable, UnknownPrompt, Unsu
 from promptlane.client.routes import Routes
 from promptlane.client.testing import StaticRoutes, fake_client, version_arn
 from promptlane.domain.errors import InvalidInput, NotFound, Throttled, Unavailable
-from tests.support_client import Clock, Threads
+from tests.support.client import Clock, Threads
 
 DOWN = ConnectionError("no route to host")
 

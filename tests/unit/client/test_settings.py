@@ -18,7 +18,7 @@ from promptlane.client.emf import EmfSink
 from promptlane.client.receipts import MAX_AGE
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, version_arn
 from promptlane.domain.errors import InvalidInput, Unavailable
-from tests.support_client import Clock, Dynamo, FakeCloudWatch, Session, eventually
+from tests.support.client import Clock, Dynamo, FakeCloudWatch, Session, eventually
 
 ENVIRONMENT = (
     "PROMPTLANE_ROUTE_TABLE", "PROMPTLANE_FALLBACK_ROUTES", "PROMPTLANE_RECEIPT_KEY", "PROMPTLANE_RECEIPT_SECRET",

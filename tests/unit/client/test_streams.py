@@ -9,7 +9,7 @@ import pytest
 
 from promptlane.client import ModelCallFailed, StreamedAnswer, StreamInterrupted
 from promptlane.client.answer import StreamError
-from tests.support_client import AwsError, Clock, World
+from tests.support.client import AwsError, Clock, World
 
 START = {"messageStart": {"role": "assistant"}}
 STOP = {"messageStop": {"stopReason": "end_turn"}}

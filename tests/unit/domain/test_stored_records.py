@@ -18,7 +18,7 @@ from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.review.brief import Brief
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, policy_item
-from tests.unit.domain import generated
+from tests.support import generated
 
 ONE, TWO, THREE = (VersionRef(n, f"{n:064d}", f"arn:{n}") for n in (1, 2, 3))
 ENTRY = TimelineEntry("P-2-1/route/9", "P-2-1", 12.5, Event.CANARY_SHIFTED, "lead", {"weight": 500}, 3, "p" * 64, "h")

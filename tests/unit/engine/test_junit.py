@@ -7,7 +7,7 @@ from typing import Any
 from promptlane.domain.policy import TestPolicy as Policy
 from promptlane.engine.junit import junit
 from promptlane.engine.report import build
-from tests.unit.engine.example_report import HEADING, LOST, PLAN, collected, equal
+from tests.support.example_report import HEADING, LOST, PLAN, collected, equal
 
 
 def test_newly_failing_cases_are_failures_missing_ones_errors_and_the_verdict_a_case() -> None:

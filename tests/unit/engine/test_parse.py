@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import SuiteInvalid
 from promptlane.engine.kinds import ALIASES, KINDS, REFUSED
+from promptlane.engine.parse import parse as parse_suite
 from promptlane.engine.promptfoo import ASSERT_KEYS, SUITE_KEYS, TEST_KEYS
 from promptlane.engine.suite import Assertion, Case, Suite
 
@@ -25,7 +26,7 @@ def parse(data: Any, **files: str | bytes | Exception) -> Suite:
             raise content
         return content if isinstance(content, bytes) else content.encode()
 
-    return Suite.from_dict(data, read=read)
+    return parse_suite(data, read=read)
 
 
 def problems(data: Any, **files: str | bytes | Exception) -> list[tuple[str, str]]:
@@ -329,7 +330,7 @@ def test_a_file_that_breaks_off_is_refused_after_what_came_before() -> None:
 
 def test_no_file_is_read_where_none_can_be() -> None:
     with pytest.raises(SuiteInvalid) as caught:
-        Suite.from_dict({"defaultTest": {"vars": {"a": "file://a.txt"}}, "tests": "file://b.csv"})
+        parse_suite({"defaultTest": {"vars": {"a": "file://a.txt"}}, "tests": "file://b.csv"})
     assert list(caught.value.problems) == [
         ("defaultTest.vars.a", "names the file 'a.txt', but no files can be read here"),
         ("tests", "names the file 'file://b.csv', but no files can be read here"),
@@ -759,4 +760,4 @@ CASES = st.lists(
 @settings(max_examples=25)
 @given(st.builds(Suite, cases=CASES.map(tuple), description=st.just("") | NAME, repeats=st.none() | st.integers(1, 20)))
 def test_a_suite_is_read_back_as_it_was_written(suite: Suite) -> None:
-    assert Suite.from_dict(suite.to_dict()) == suite
+    assert parse_suite(suite.to_dict()) == suite

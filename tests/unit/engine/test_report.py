@@ -11,7 +11,7 @@ from promptlane.domain.policy import TestPolicy as Policy
 from promptlane.domain.suite.verdict import Change, Comparison, Finding, Interval, decide
 from promptlane.engine.plan import rules_of
 from promptlane.engine.report import Heading, build, undetectable
-from tests.unit.engine.example_report import FIRST, HEADING, LOST, PLAN, Y, collected, equal
+from tests.support.example_report import FIRST, HEADING, LOST, PLAN, Y, collected, equal
 
 
 def test_the_report_of_a_comparison_holds_everything() -> None:

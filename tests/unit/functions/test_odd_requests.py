@@ -16,7 +16,7 @@ from functions.review import handler as review
 from promptlane.domain.errors import InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.review.visit import Door, Receipt, Visit
-from tests.support_review import LEAD, QUALITY, RELEASE, World
+from tests.support.review import LEAD, QUALITY, RELEASE, World
 
 Json = Any
 LEAD_ARN = LEAD.principals[0]

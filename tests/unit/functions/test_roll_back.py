@@ -1,4 +1,4 @@
-"""The rollback over its real adapters, and how long it tries. Its races are in tests/unit/test_roll_back.py."""
+"""The rollback over its real adapters, and how long it tries. Its races: test_roll_back_races.py."""
 
 from __future__ import annotations
 

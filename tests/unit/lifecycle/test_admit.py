@@ -12,7 +12,7 @@ from promptlane.domain.names import Event
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.admit import admit
-from tests.unit.lifecycle.stage import EARLIER, ID, POLICY, PROMPT, Stage
+from tests.support.stage import EARLIER, ID, POLICY, PROMPT, Stage
 
 NAME = f"{ID}-2-1"
 

@@ -13,7 +13,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import COPIED_WITHIN, TimelineEntry
 from promptlane.fakes import InMemoryReleases
 from promptlane.lifecycle.copies import LOOKED_BACK, copy_missing
-from tests.unit.locked_copies import ID, Copies
+from tests.support.locked_copies import ID, Copies
 
 NAME, AT = f"{ID}-1-1", 10_000_000.0
 

@@ -12,7 +12,7 @@ from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.release.trigger import Request
 from promptlane.lifecycle.intake import Taken, supersede, take
-from tests.unit.lifecycle.stage import ID, PROMPT, Stage
+from tests.support.stage import ID, PROMPT, Stage
 
 AUTHOR, KIM = "arn:aws:iam::111122223333:role/Author", "arn:aws:iam::111122223333:user/kim"
 

@@ -12,7 +12,7 @@ from promptlane.domain.names import Event, Outcome
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.operate import OPERATIONS, operate
-from tests.unit.lifecycle.stage import ID, Stage
+from tests.support.stage import ID, Stage
 
 NAME = f"{ID}-2-1"
 KIM = "arn:aws:iam::111122223333:user/kim"

@@ -12,7 +12,7 @@ from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.reconcile import GRACE, Reconciled, reconcile
-from tests.unit.lifecycle.stage import ID, POLICY, PROMPT, Stage
+from tests.support.stage import ID, POLICY, PROMPT, Stage
 
 NAME = f"{ID}-2-1"
 

@@ -25,7 +25,7 @@ from promptlane.domain.review.link import Link
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, outcome_of, tally
 from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit
 from promptlane.lifecycle.review_desk import ATTEMPTS, WINDOW, decided, entry_id
-from tests.support_review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, World, key, person
+from tests.support.review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, World, key, person
 
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2)
 CALLER = Caller("203.0.113.7", "Browser/1.0")

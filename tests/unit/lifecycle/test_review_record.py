@@ -11,7 +11,7 @@ from promptlane.domain.errors import NotFound
 from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.release.prompt import canonical_json
 from promptlane.lifecycle.review_record import Json, review_record
-from tests.support_review import LEAD, LEGAL, QUALITY, RELEASE, World
+from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, World
 
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2)
 

@@ -19,7 +19,7 @@ from promptlane.domain.review.link import Link, url
 from promptlane.domain.review.mail import Mail, reminder_mail, review_mail, warning_mail
 from promptlane.domain.review.review import Authors, Decision, ReviewRequest, tally
 from promptlane.lifecycle.review_round import AuthorSearch
-from tests.support_review import AUTHOR, LEAD, LEGAL, NEW, PROMPT_ID, QUALITY, RELEASE, World, key
+from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, PROMPT_ID, QUALITY, RELEASE, World, key
 
 ALL = (LEAD, QUALITY, LEGAL)
 TWO = ReviewPolicy(ALL, quorum=2, required_groups=("legal",), expires_after=600, remind_before=120)

@@ -23,7 +23,7 @@ from promptlane.lifecycle.rollback import (
     restore_safe_route,
     tell,
 )
-from tests.unit.lifecycle.stage import EARLIER, ID, PROMPT, Stage
+from tests.support.stage import EARLIER, ID, PROMPT, Stage
 
 NAME = f"{ID}-2-1"
 

@@ -11,7 +11,7 @@ from promptlane.domain.names import Event
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.routing import ATTEMPTS, change, move_pending, without_moved
-from tests.unit.lifecycle.stage import ID, PROMPT, Stage
+from tests.support.stage import ID, PROMPT, Stage
 
 
 def heavier(route: Route) -> Route:

@@ -16,7 +16,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Quarantined, Route, salt_of
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.shift import FingerprintMismatch, Moved, promote_release, shift_to
-from tests.unit.lifecycle.stage import EARLIER, ID, POLICY, PROMPT, Stage
+from tests.support.stage import EARLIER, ID, POLICY, PROMPT, Stage
 
 NAME = f"{ID}-2-1"
 PORTS = ("routes", "releases", "prompts", "alarms", "clock")

@@ -13,7 +13,7 @@ from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.route import promote, roll_back, shift
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.windup import wind_up
-from tests.unit.lifecycle.stage import ID, PROMPT, Stage
+from tests.support.stage import ID, PROMPT, Stage
 
 NAME = f"{ID}-2-1"
 UNFINISHED = [state for state in STATES if state != "ended"]

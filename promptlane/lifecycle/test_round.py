@@ -1,0 +1,291 @@
+"""The test step of a release in three stages, as the workflow runs them: plan, run a batch, grade.
+
+Everything big lies in objects under `releases/<release id>/tests/<round>/`: `plan.json` (both versions and the limits),
+`cases.jsonl`, `items.jsonl` (where each case stands in it), `results/<first case>.jsonl` per batch, and the report in
+three forms. The workflow's state holds keys and counts only, so suites of any size pass through it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.names import Event
+from promptlane.domain.policy import TestPolicy
+from promptlane.domain.ports import Clock, Enrolments, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.suite.answers import Embedder, Judge, Model
+from promptlane.engine.checks import load
+from promptlane.engine.junit import junit
+from promptlane.engine.objects import KeptAnswers, Objects, json_lines
+from promptlane.engine.parse import parse
+from promptlane.engine.plan import Plan, TestPlanRefused, make_plan
+from promptlane.engine.records import Collector, record_of
+from promptlane.engine.report import Heading, build
+from promptlane.engine.runner import Bench, Retry, asks_models, run_cases
+from promptlane.engine.suite import Case
+from promptlane.engine.targets import Target
+from promptlane.pages.test_report import page
+
+Json = Any
+SPARE_SECONDS: Final = 45.0
+"""Kept of a batch's time for grading what was answered and writing it down."""
+
+
+def folder(release_id: str, round: int) -> str:
+    """Where a round of tests keeps everything."""
+    return f"releases/{release_id}/tests/{round}"
+
+
+def plan_tests(
+    release_id: str, *, releases: ReleaseStore, routes: RouteStore, prompts: PromptStore, enrolments: Enrolments,
+    objects: Objects, clock: Clock,
+) -> dict[str, Json]:  # fmt: skip
+    """Start a round: bind the stable version of now, lay out the items, state what the run can show and cost.
+
+    Raises TestPlanRefused.
+    """
+    release = releases.get(release_id)
+    if release.candidate is None:
+        raise TestPlanRefused(f"release {release_id} was never admitted; ask for a new release")
+    route = routes.get(release.prompt)
+    stable = route.stable if route else None
+    policy = enrolments.policy(release.policy_sha256).tests
+    suite = parse(enrolments.suite(release.suite_sha256))
+    candidate_target = _target(prompts, release, release.candidate)
+    stable_target = _target(prompts, release, stable) if stable else None
+    plan = make_plan(suite, policy, candidate_target, stable_target)
+    round = release.round + 1
+    base = folder(release_id, round)
+    _lay_out(objects, base, suite.cases)
+    settings = {
+        "plan": plan.to_dict(),
+        "policy": _plain_policy(policy),
+        "candidate": _plain_target(candidate_target),
+        "stable": _plain_target(stable_target) if stable_target else None,
+        "notes": list(suite.notes),
+        "kinds": sorted(suite.kinds),
+    }
+    objects.put(f"{base}/plan.json", json.dumps(settings, ensure_ascii=False).encode())
+    entry = TimelineEntry(
+        f"{release_id}/tests/{round}/planned",
+        release_id,
+        clock(),
+        Event.TESTS_PLANNED,
+        detail={
+            "round": round,
+            "cases": plan.cases,
+            "repeats": plan.repeats,
+            "calls": plan.calls,
+            "cost_at_most_usd": round_usd(plan.cost_usd),
+            "stable": stable.version if stable else None,
+            "summary": plan.sentence,
+            "warnings": list(plan.warnings),
+        },
+    )
+    planned = replace(release, state="testing", round=round, stable=stable, step=0, verdict={}, approval={})
+    releases.update(planned, entry)
+    return {
+        "bucket": objects.bucket,
+        "key": f"{base}/items.jsonl",
+        "count": plan.cases,
+        "round": round,
+        "first": stable is None,
+        "max_concurrency": plan.parallel,
+        "batch_size": plan.batch_size,
+    }
+
+
+def run_batch(
+    release_id: str, round: int, items: Sequence[Mapping[str, Json]], *, objects: Objects, model: Model,
+    judge: Callable[[str], Judge], embedder: Callable[[str], Embedder], deadline: float | None = None,
+    clock: Clock, retry: Retry | None = None,
+) -> dict[str, int]:  # fmt: skip
+    """Run the cases of one batch and write their results; (done, missing) counts cases.
+
+    `judge` and `embedder` make the adapter for a model id. `deadline`: monotonic seconds. Run twice, the second run
+    writes the same object again.
+    """
+    if not items:
+        return {"done": 0, "missing": 0}
+    base = folder(release_id, round)
+    settings = json.loads(objects.get(f"{base}/plan.json"))
+    policy, plan = _policy_of(settings["policy"]), settings["plan"]
+    cases = list(_read_cases(objects, base, items))
+    needs = {n for case in cases for n in asks_models(case.asserts)}
+    bench = Bench(
+        candidate=_target_of(settings["candidate"]),
+        stable=_target_of(settings["stable"]) if settings["stable"] else None,
+        model=model,
+        repeats=plan["repeats"],
+        concurrency=plan["threads"],
+        judge=judge(policy.judge_model) if "judge" in needs else None,
+        embedder=embedder(policy.embedding_model) if "embedder" in needs else None,
+        checks=load() if "python" in settings["kinds"] else {},
+        prices=policy.prices,
+        store=KeptAnswers(objects, fresh_for=policy.fresh_for, clock=clock),
+        retry=retry or Retry(),
+        deadline=None if deadline is None else deadline - SPARE_SECONDS,
+    )
+    records = [record_of(run) for run in run_cases(cases, bench)]
+    objects.put(f"{base}/results/{items[0]['i']:06d}.jsonl", b"".join(json_lines(records)), "application/x-ndjson")
+    missing = sum(any("passed" not in r for r in rec["candidate"] + (rec.get("stable") or [])) for rec in records)
+    return {"done": len(records) - missing, "missing": missing}
+
+
+def grade(
+    release_id: str, round: int, *, releases: ReleaseStore, objects: Objects, clock: Clock
+) -> dict[str, Json]:  # fmt: skip
+    """Add everything up, decide, write the report and the timeline entry."""
+    release = releases.get(release_id)
+    base = folder(release_id, round)
+    settings = json.loads(objects.get(f"{base}/plan.json"))
+    report = grade_results(release, round, settings, objects, clock())
+    write_report(objects, base, report)
+    key = f"{base}/report.json"
+    verdict = {
+        "verdict": report["verdict"],
+        "proceed": report["proceed"],
+        "reason": report["reason"],
+        "round": round,
+        "candidate": settings["candidate"]["fingerprint"],
+        "stable": settings["stable"]["fingerprint"] if settings["stable"] else None,
+        "report_key": key,
+    }
+    entry = TimelineEntry(
+        f"{release_id}/tests/{round}/finished",
+        release_id,
+        clock(),
+        Event.TESTS_FINISHED,
+        detail={
+            "round": round,
+            "verdict": report["verdict"],
+            "proceed": report["proceed"],
+            "reason": report["reason"],
+            "counts": report["counts"],
+            "cost_usd": None if report["cost_usd"] is None else round_usd(report["cost_usd"]),
+            "report": f"{base}/report.html",
+        },
+    )
+    if release.verdict.get("round") != round:
+        releases.update(replace(release, verdict=verdict), entry)
+    reason = f"tests {report['verdict']}: {report['reason']}"
+    return {"verdict": report["verdict"], "proceed": report["proceed"], "reason": reason[:1_500], "report_key": key}
+
+
+def grade_results(
+    release: Release, round: int, settings: Mapping[str, Json], objects: Objects, at: float
+) -> dict[str, Json]:
+    """The report of a round from its result objects. A case without a result is missing."""
+    base = folder(release.release_id, round)
+    candidate = _target_of(settings["candidate"])
+    stable = _target_of(settings["stable"]) if settings["stable"] else None
+    plan, policy = _plan_of(settings["plan"]), _policy_of(settings["policy"])
+    cases = {case.id: case for case in map(_case, objects.get(f"{base}/cases.jsonl").splitlines())}
+    collector = Collector(cases, repeats=plan.repeats, absolute=stable is None)
+    for key in objects.keys(f"{base}/results/"):
+        for line in objects.get(key).splitlines():
+            record = json.loads(line)
+            case = cases.pop(record["case"], None)
+            if case is not None:
+                collector.add(case, record)
+    for case in cases.values():
+        collector.add(case, None)
+    heading = Heading(
+        prompt=release.prompt,
+        at=at,
+        candidate=candidate.label,
+        candidate_fingerprint=candidate.fingerprint,
+        candidate_model=candidate.model,
+        stable=stable.label if stable else None,
+        stable_fingerprint=stable.fingerprint if stable else None,
+        stable_model=stable.model if stable else None,
+        release_id=release.release_id,
+        round=round,
+    )
+    return build(heading, plan, policy, collector, notes=settings["notes"])
+
+
+def write_report(objects: Objects, base: str, report: Mapping[str, Json]) -> None:
+    """report.json, report.html and junit.xml."""
+    objects.put(f"{base}/report.json", json.dumps(report, ensure_ascii=False).encode("utf-8", "replace"))
+    objects.put(f"{base}/report.html", page(report), "text/html; charset=utf-8")
+    objects.put(f"{base}/junit.xml", junit(report), "application/xml")
+
+
+def round_usd(value: float) -> float:
+    return float(f"{value:.6f}")
+
+
+def _target(prompts: PromptStore, release: Release, ref: VersionRef) -> Target:
+    try:
+        version = prompts.version(release.prompt_id, ref.version)
+    except NotFound as error:
+        raise TestPlanRefused(f"version {ref.version} cannot be read any more: {error}") from error
+    if version.fingerprint != ref.fingerprint:
+        raise TestPlanRefused(
+            f"version {ref.version} has fingerprint {version.fingerprint[:12]}, not {ref.fingerprint[:12]} as "
+            "recorded; what is tested must be what is released"
+        )
+    return replace(Target.of_version(version), arn=ref.arn)
+
+
+def _lay_out(objects: Objects, base: str, cases: Sequence[Case]) -> None:
+    lines = list(json_lines(c.to_dict() for c in cases))
+    items, start = [], 0
+    for i, line in enumerate(lines):
+        items.append({"i": i, "s": start, "e": start + len(line)})
+        start += len(line)
+    objects.put(f"{base}/cases.jsonl", b"".join(lines), "application/x-ndjson")
+    objects.put(f"{base}/items.jsonl", b"".join(json_lines(items)), "application/x-ndjson")
+
+
+def _read_cases(objects: Objects, base: str, items: Sequence[Mapping[str, Json]]) -> Iterator[Case]:
+    """The cases of a batch; neighbours are read together."""
+    spans: list[list[int]] = []
+    for item in sorted(items, key=lambda i: int(i["s"])):
+        if spans and spans[-1][1] == int(item["s"]):
+            spans[-1][1] = int(item["e"])
+        else:
+            spans.append([int(item["s"]), int(item["e"])])
+    for start, end in spans:
+        for line in objects.get_range(f"{base}/cases.jsonl", start, end).splitlines():
+            yield _case(line)
+
+
+def _case(line: bytes) -> Case:
+    return parse({"tests": [json.loads(line)]}).cases[0]
+
+
+def _plain_target(target: Target) -> dict[str, Json]:
+    return {
+        "label": target.label,
+        "fingerprint": target.fingerprint,
+        "variant": dict(target.variant),
+        "arn": target.arn,
+    }
+
+
+def _target_of(data: Mapping[str, Json]) -> Target:
+    return Target(data["label"], data["fingerprint"], data["variant"], data["arn"])
+
+
+def _plain_policy(policy: TestPolicy) -> dict[str, Json]:
+    return asdict(policy)
+
+
+def _policy_of(data: Mapping[str, Json]) -> TestPolicy:
+    prices = {k: (float(v[0]), float(v[1])) for k, v in data["prices"].items()}
+    return TestPolicy(**{**data, "must_pass": tuple(data["must_pass"]), "prices": prices})
+
+
+def _plan_of(data: Mapping[str, Json]) -> Plan:
+    try:
+        return Plan(**{**data, "warnings": tuple(data["warnings"])})
+    except TypeError as error:
+        raise InvalidInput(f"plan.json was written by another version of this code: {error}") from error

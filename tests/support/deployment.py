@@ -1,0 +1,241 @@
+"""A deployment to test against: the real stacks on an embedded AWS, with prompts whose releases are quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from local import deploy
+from local.demo import mailbox
+from local.demo.mailbox import Mailbox
+from local.demo.observe import Observer
+from local.running import EmbeddedAws
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import TimelineEntry
+
+T = TypeVar("T")
+PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
+SETTINGS = {
+    "promptlane:lambda_target": "host",
+    "promptlane:resolution_seconds": "10",
+    "promptlane:arrival_seconds": "5",
+    "promptlane:time_scale": "0.01",
+    "promptlane:retain": "false",
+    "promptlane:budget_usd_per_prompt": "100",
+    "promptlane:on_call": "on-call@example.com",
+}
+ROLES = (
+    "tested", "reviewed", "canary", "watched", "expiring", "waiting", "redeployed", "alarmed", "racing", "regressed",
+    "equal", "thin",
+)  # fmt: skip
+"""One prompt for each role that a test needs, so that tests do not wait for each other's locks."""
+JUDGED = ("regressed", "equal", "thin")
+"""Roles whose releases the judge decides, in one step."""
+
+STEPS = """\
+    - {weight: 10%, min_bake: 5m, max_time: 20d}
+    - {weight: 50%, min_bake: 5m, max_time: 20d}
+"""
+ONE_STEP = "    - {weight: 20%, min_bake: 5m, max_time: 20d}\n"
+POLICY = """
+review:
+  reviewers: [{{name: prompt-review, email: {role}@example.com}}]
+  unattributed: allow
+  expires_after: {expires}
+  remind_before: 1s
+models: {{allowed: [amazon.nova-lite-v1:0]}}
+tests: {{margin: 20%, min_pass_rate: 50%, max_concurrency: {concurrency}, batch_size: 4}}
+canary:
+  steps:
+{steps}watch: {{for: 10d, holdback: 5%}}
+request: {{timeout: 2, slow_after: 1}}
+"""
+SUITE = """
+tests:
+""" + "".join(
+    f"  - {{vars: {{question: 'Where is order {n}?'}}, assert: [{{type: regex, value: '.+'}}]}}\n" for n in range(40)
+)
+
+
+def draft(role: str, text: str = "") -> PromptDraft:
+    """A version of a role's prompt; `text` makes its content another one."""
+    return PromptDraft(
+        name=f"e2e-{role}",
+        model="amazon.nova-lite-v1:0",
+        template=f"You answer customers of a shop. {text}\nQuestion: {{{{question}}}}",
+        variables=("question",),
+    )
+
+
+def prompt_folders(parent: Path) -> Path:
+    """The project's own prompts, and `e2e-<role>/` for every role."""
+    shutil.copytree(PROMPTS, parent)
+    for role in ROLES:
+        folder = parent / f"e2e-{role}"
+        folder.mkdir(parents=True)
+        content = draft(role)
+        (folder / "prompt.yaml").write_text(
+            json.dumps({"name": content.name, "model": content.model, "template": content.template,
+                        "variables": list(content.variables)})
+        )  # fmt: skip
+        expires, concurrency = ("6s" if role == "expiring" else "1d"), (1 if role == "tested" else 10)
+        steps = ONE_STEP if role in JUDGED else STEPS
+        policy = POLICY.format(role=role, expires=expires, concurrency=concurrency, steps=steps)
+        (folder / "release.yaml").write_text(policy)
+        (folder / "suite.yaml").write_text(SUITE)
+    _investigated(parent)
+    return parent
+
+
+LAX = """
+canary:
+  steps: [{weight: 20%, min_bake: 5m, max_time: 20d}]
+  guard_metrics: {error: {margin_abs: 50%}, refusal: {margin_abs: 80%, tolerance: 75%}}
+fuse: {error: 90%, refusal: 90%}
+watch: {for: 10d, holdback: 10%}
+request: {timeout: 6, slow_after: 3}
+"""
+
+
+def _investigated(parent: Path) -> None:
+    """The support assistant under another name, with thresholds so lax that nothing keeps a bad version out."""
+    folder = parent / "e2e-investigated"
+    shutil.copytree(PROMPTS / "support-assistant", folder)
+    content = (folder / "prompt.yaml").read_text()
+    (folder / "prompt.yaml").write_text(content.replace("name: support-assistant", "name: e2e-investigated", 1))
+    strict = POLICY.format(role="investigated", expires="1d", concurrency=10, steps=STEPS)
+    (folder / "release.yaml").write_text(strict[: strict.index("canary:")] + LAX)
+
+
+class Deployment:
+    """The deployed stacks, and what authors, reviewers and operators do to them."""
+
+    def __init__(self, home: Path, *, prompts: Path, auth: bool = False) -> None:
+        self.home, self.prompts = home, prompts
+        self.aws = EmbeddedAws(home=home, auth=auth, variables={"PROMPTLANE_ASSISTANT_LATENCY_MS": "20"})
+        self.resources: dict[str, Any] = {}
+        self.outputs: dict[str, dict[str, str]] = {}
+        self._clients: dict[str, Any] = {}
+
+    def __enter__(self) -> Deployment:
+        self.aws.start()
+        try:
+            self.deploy()
+            self.resources = self._read_resources()
+            self.mail = Mailbox(self.home / "mail")
+            mailbox.confirm(self.client("sns"), self.mail.confirmations())
+            dynamodb = self.aws.session().resource("dynamodb", endpoint_url=self.aws.url)
+            self.tables = Observer(
+                dynamodb, route_table=self.resources["route_table"], release_table=self.resources["release_table"]
+            )
+        except BaseException:
+            self.aws.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.aws.stop()
+
+    def deploy(self, **settings: str) -> None:
+        """`cdk deploy --all` with the test's settings, and others on top."""
+        context = {**SETTINGS, "promptlane:prompts_dir": str(self.prompts)}
+        context |= {f"promptlane:{name}": value for name, value in settings.items()}
+        again = bool(self.outputs)
+        self.outputs = deploy.deploy(self.aws.env(), context, outputs=self.home / "outputs.json", bootstrap=not again)
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.aws.client(service)
+        return self._clients[service]
+
+    def _read_resources(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for page in self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path="/promptlane/resources"):
+            for parameter in page["Parameters"]:
+                found |= json.loads(parameter["Value"])
+        return found
+
+    # what people do
+
+    def publish(self, content: PromptDraft, why: str = "for a test") -> str:
+        """Write the draft and publish a version; the id of the release that this must start."""
+        from promptlane.aws.prompts import BedrockPrompts
+
+        prompts = BedrockPrompts(self.client("bedrock-agent"))
+        version = prompts.publish(prompts.write_draft(content), description=why)
+        return f"{version.prompt_id}-{version.version}-1"
+
+    def approve(self, release_id: str) -> None:
+        """Every reviewer who was asked approves by the link in the email."""
+        for invitation in self.wait(lambda: self.mail.invitations(release_id), f"no invitation for {release_id}"):
+            self.mail.approve(invitation, "Looks right.")
+
+    def promptlane(self, *arguments: str, status: int = 0) -> Any:
+        """Run the command line with --json; what it printed."""
+        command = [str(Path(sys.executable).with_name("promptlane")), *arguments, "--json"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, **self.aws.env()}, timeout=60
+        )
+        assert done.returncode == status, f"{' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}"
+        return json.loads(done.stdout)
+
+    def shell(self) -> dict[str, str]:
+        """The environment of somebody at a terminal."""
+        return {**os.environ, **self.aws.env()}
+
+    def stop_execution(self, release_id: str) -> None:
+        arn = self.resources["state_machine_arn"].replace(":stateMachine:", ":execution:") + f":{release_id}"
+        self.client("stepfunctions").stop_execution(executionArn=arn, cause="stopped by a test")
+
+    def first_version(self, role: str) -> str:
+        """Publish, approve and promote the role's first version."""
+        release_id = self.publish(draft(role))
+        self.approve(release_id)
+        self.ended(release_id)
+        return release_id
+
+    def in_canary(self, role: str, text: str) -> str:
+        """A further version of the role's prompt, on trial."""
+        release_id = self.publish(draft(role, text))
+        self.approve(release_id)
+        self.wait(lambda: self.release(release_id).state == "canary", f"{release_id} did not get into canary")
+        return release_id
+
+    # what there is to see
+
+    def route(self, role: str) -> Route | None:
+        return self.tables.route(f"e2e-{role}")
+
+    def release(self, release_id: str) -> Release:
+        found = self.wait(lambda: self.tables.release(release_id), f"{release_id} has no record")
+        assert found is not None
+        return found
+
+    def timeline(self, release_id: str) -> list[TimelineEntry]:
+        return self.tables.timeline(release_id)
+
+    def ended(self, release_id: str, seconds: float = 60) -> Release:
+        self.wait(lambda: self.release(release_id).ended, f"{release_id} did not end", seconds)
+        return self.release(release_id)
+
+    def wait(self, probe: Callable[[], T], otherwise: str, seconds: float = 60) -> T:
+        """Call until the result is true; fails with `otherwise` and the end of the log after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not (found := probe()):
+            if time.monotonic() > deadline:
+                log = (self.home / "emulator.log").read_text(errors="replace")[-3000:]
+                raise AssertionError(f"{otherwise} within {seconds:.0f} s; the log ends with\n{log}")
+            time.sleep(0.2)
+        return found

@@ -1,0 +1,85 @@
+"""What `investigate` hands over about one prompt, without asking anybody: a test names the facts that matter to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from promptlane.domain.investigation.sources import Cell, Gathered, Window
+from promptlane.domain.names import Outcome
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion, VersionRef
+from promptlane.domain.release.release import Release, State
+from promptlane.domain.release.route import Route
+from tests.support.investigation_case import AUTHOR, ID, NAME, NOW, T0
+
+WINDOW = Window(T0 - 4000, NOW)
+READ = Window(T0 - 15_200, NOW)
+ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
+LEAD = "support-lead@example.com"
+SECOND = "second@example.com"
+
+
+def facts(**known: Any) -> Gathered:
+    """Nothing is known but the prompt, its window, and what is named."""
+    return replace(Gathered(NAME, ID, WINDOW, READ, NOW), **known)
+
+
+def version(
+    number: int, template: str = "Hi {{question}}", *, at: float = 0.0, description: str = "", prompt_id: str = ID
+) -> PromptVersion:
+    variants = PromptDraft(NAME, "amazon.nova-lite-v1:0", ("question",), template=template).variants()
+    return PromptVersion(prompt_id, NAME, number, f"{ARN}:{number}", variants, description, at)
+
+
+def ref(number: int) -> VersionRef:
+    return VersionRef(number, f"{number:064x}", f"{ARN}:{number}")
+
+
+def route(stable: int, *, previous: int = 0, canary: int = 0, **changes: Any) -> Route:
+    return Route(
+        NAME,
+        ID,
+        ref(stable),
+        previous=ref(previous) if previous else None,
+        canary=ref(canary) if canary else None,
+        **changes,
+    )
+
+
+def release(
+    number: int,
+    at: float = T0,
+    *,
+    attempt: int = 1,
+    by: str = AUTHOR,
+    state: State = "ended",
+    outcome: Outcome | None = Outcome.PROMOTED,
+    ended_at: float = 0.0,
+    description: str = "",
+    verdict: Mapping[str, Any] | None = None,
+) -> Release:
+    return Release(
+        f"{ID}-{number}-{attempt}",
+        NAME,
+        at,
+        by,
+        state=state,
+        outcome=outcome,
+        ended_at=ended_at,
+        description=description,
+        verdict=verdict or {},
+    )
+
+
+def cell(at: float, number: int, requests: int, bad: int, metric: str = "Refusal", seconds: float = 60.0) -> Cell:
+    return Cell(at, seconds, number, metric, requests, bad)
+
+
+def series(*rows: tuple[int, float, float, int], metric: str = "Refusal") -> tuple[Cell, ...]:
+    """Cells of a minute with 50 requests: (version, from, until, bad)."""
+    return tuple(
+        cell(T0 + at, number, 50, bad, metric)
+        for number, since, until, bad in rows
+        for at in range(int(since), int(until), 60)
+    )

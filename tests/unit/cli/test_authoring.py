@@ -1,0 +1,145 @@
+"""`promptlane publish` and `diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli_desk import Desk
+
+YAML = """\
+name: greeter
+model: amazon.nova-lite-v1:0
+variables: [name]
+template: "{template}"
+"""
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def folder(tmp_path: Path, template: str = "Greet {{name}}.") -> str:
+    (tmp_path / "prompt.yaml").write_text(YAML.replace("{template}", template), encoding="utf-8")
+    return str(tmp_path)
+
+
+def test_a_new_prompt_is_created_and_published(desk: Desk, tmp_path: Path) -> None:
+    said = desk.json("publish", folder(tmp_path), "-m", "first version")
+
+    assert (said["result"], said["version"], said["draft"], said["enrolled"]) == ("published", 1, "created", True)
+    assert desk.prompts.version(said["prompt_id"], 1).description == "first version"
+
+
+def test_an_unchanged_prompt_publishes_nothing(desk: Desk, tmp_path: Path) -> None:
+    desk.json("publish", folder(tmp_path), "-m", "first version")
+
+    said = desk.json("publish", folder(tmp_path))
+
+    assert (said["result"], said["version"], said["draft"]) == ("unchanged", 1, "unchanged")
+    assert len(desk.prompts.versions(said["prompt_id"])) == 1
+
+
+def test_a_changed_prompt_becomes_the_next_version(desk: Desk, tmp_path: Path) -> None:
+    desk.json("publish", folder(tmp_path), "-m", "first version")
+
+    said = desk.json("publish", folder(tmp_path, "Welcome {{name}}."), "-m", "warmer")
+
+    assert (said["result"], said["version"], said["draft"]) == ("published", 2, "updated")
+
+
+def test_a_draft_that_somebody_left_behind_is_put_right_without_a_version(desk: Desk, tmp_path: Path) -> None:
+    desk.publish("Greet {{name}}.")
+    desk.prompts.write_draft(
+        desk.prompts.drafts["PROMPT0001"].__class__("greeter", "m", ("name",), template="{{name}}?")
+    )
+
+    said = desk.json("publish", folder(tmp_path))
+
+    assert (said["result"], said["draft"]) == ("unchanged", "updated")
+
+
+def test_a_version_needs_a_reason_and_nothing_is_written_without_one(desk: Desk, tmp_path: Path) -> None:
+    desk.publish("Greet {{name}}.")
+
+    result = desk.type("publish", folder(tmp_path, "Welcome {{name}}."))
+
+    assert result.exit_code == 1
+    assert "say why with --message" in result.stderr
+    assert desk.prompts.drafts["PROMPT0001"].template == "Greet {{name}}."
+
+
+def test_a_draft_that_somebody_changed_at_the_same_moment_is_told(desk: Desk, tmp_path: Path) -> None:
+    desk.publish("Greet {{name}}.")
+    desk.prompts.meddler = desk.prompts.drafts["PROMPT0001"].__class__("greeter", "m", ("name",), template="{{name}}!")
+
+    error = desk.json("publish", folder(tmp_path, "Welcome {{name}}."), "-m", "warmer", exit_code=1)["error"]
+
+    assert error["type"] == "Conflict"
+    assert "somebody changed the draft" in error["message"]
+
+
+def test_a_bad_file_is_reported_with_its_lines_before_anything_is_asked(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "prompt.yaml").write_text("name: greeter\nmodell: x\n", encoding="utf-8")
+
+    error = desk.json("publish", str(tmp_path), "-m", "x", exit_code=1)["error"]
+
+    assert any("prompt.yaml:2:1: modell: unknown key" in problem for problem in error["problems"])
+
+
+def test_a_prompt_that_is_not_enrolled_is_published_and_said_so(desk: Desk, tmp_path: Path) -> None:
+    desk.enrolments.deployed.clear()
+
+    result = desk.type("publish", folder(tmp_path), "-m", "first")
+
+    assert result.exit_code == 0
+    assert "not enrolled" in result.stdout
+
+
+def test_diff_compares_stable_with_the_newest_version(desk: Desk) -> None:
+    desk.serve(desk.publish("Greet {{name}}."))
+    desk.publish("Greet {{name}} warmly.")
+
+    said = desk.json("diff", "greeter")
+
+    assert (said["old"]["version"], said["new"]["version"]) == ("1", "2")
+    assert said["changed"] == ["template"]
+    assert any(line.startswith("+Greet {{name}} warmly.") for line in said["diff"])
+
+
+def test_diff_of_equal_versions_says_so(desk: Desk) -> None:
+    desk.serve(desk.publish())
+
+    assert "no difference" in desk.type("diff", "greeter", "1", "stable").stdout
+
+
+def test_diff_without_a_stable_version_shows_everything_as_new(desk: Desk) -> None:
+    desk.publish()
+
+    assert desk.json("diff", "greeter")["old"]["version"].startswith("nothing")
+
+
+def test_markup_in_a_prompt_is_shown_as_text(desk: Desk) -> None:
+    desk.serve(desk.publish("[bold]Greet[/bold] {{name}}"))
+    desk.publish("[red]Greet[/red] {{name}}")
+
+    assert "+[red]Greet[/red] {{name}}" in desk.type("diff", "greeter").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("diff", "nobody"), "there is no prompt 'nobody' in Bedrock; enrolled prompts: greeter"),
+        (("diff", "greeter", "1", "nine"), "'nine' is not a version"),
+        (("diff", "greeter", "1", "9"), "has no version 9"),
+    ],
+)
+def test_what_does_not_exist_is_named(desk: Desk, words: tuple[str, ...], expected: str) -> None:
+    desk.publish()
+
+    result = desk.type(*words)
+
+    assert result.exit_code == 1
+    assert expected in result.stderr

@@ -1,0 +1,172 @@
+"""`approve`, `reject`, `pause`, `resume`, `advance`, `rollback`."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.httpsession import URLLib3Session
+
+from promptlane.cli.operations import Operations, Unreachable
+from tests.support.cli_desk import OPERATOR, PROMPT_ID, Desk
+
+RELEASE = f"{PROMPT_ID}-1-1"
+
+
+@pytest.fixture
+def desk() -> Desk:
+    desk = Desk()
+    desk.publish()
+    return desk
+
+
+@pytest.mark.parametrize("choice", ["approve", "reject"])
+def test_a_decision_is_posted_with_its_reason(desk: Desk, choice: str) -> None:
+    desk.answers = [(200, {"decision": choice, "standing": "open", "why": "1 of 2 approvals"})]
+
+    said = desk.json(choice, RELEASE, "--reason", " reads well ")
+
+    assert desk.posted == [(f"POST /releases/{RELEASE}/decision", {"decision": choice, "reason": "reads well"})]
+    assert said["standing"] == "open"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "advance"])
+def test_an_operation_on_a_canary_is_posted(desk: Desk, verb: str) -> None:
+    said = desk.json(verb, RELEASE, "--reason", "campaign")
+
+    assert desk.posted == [(f"POST /releases/{RELEASE}/{verb}", {"reason": "campaign"})]
+    assert said["operation"] == verb
+
+
+def test_a_prompt_stands_for_its_release_in_flight(desk: Desk) -> None:
+    desk.start(1)
+
+    desk.json("approve", "greeter", "-r", "fine")
+
+    assert desk.posted[0][0] == f"POST /releases/{RELEASE}/decision"
+
+
+def test_without_a_release_in_flight_nothing_is_posted(desk: Desk) -> None:
+    assert "no release of greeter is in flight" in desk.type("approve", "greeter", "-r", "fine").stderr
+    assert desk.posted == []
+
+
+@pytest.mark.parametrize("words", [("approve", RELEASE), ("rollback", "greeter"), ("pause", RELEASE)])
+def test_a_reason_is_needed(desk: Desk, words: tuple[str, ...]) -> None:
+    assert desk.type(*words).exit_code == 2
+    empty = desk.type(*words, "--reason", "  ")
+    assert (empty.exit_code, desk.posted, desk.invoked) == (1, [], [])
+    assert "--reason is empty" in empty.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "expected"),
+    [
+        (403, {"title": "you wrote part of this version"}, "Unauthorized", "you wrote part"),
+        (403, {"message": "Forbidden"}, "Unauthorized", "needs the operator (or reviewer) policy"),
+        (404, {"title": "release X has no review"}, "NotFound", "has no review"),
+        (409, {"title": "the review is over"}, "NotApplicable", "the review is over"),
+        (400, {"title": "reason: too long"}, "InvalidInput", "too long"),
+        (503, {"title": "nothing was decided"}, "Unreachable", "nothing was decided"),
+        (429, {"message": "Too Many Requests"}, "Throttled", "Too Many"),
+    ],
+)
+def test_a_refusal_of_the_service_is_passed_on(
+    desk: Desk, status: int, body: dict[str, str], kind: str, expected: str
+) -> None:
+    desk.answers = [(status, body)]
+
+    error = desk.json("approve", RELEASE, "-r", "fine", exit_code=1)["error"]
+
+    assert error["type"] == kind
+    assert expected in error["message"]
+
+
+def test_rollback_goes_through_the_operations_api(desk: Desk) -> None:
+    desk.serve(desk.publish())
+    desk.answers = [(200, {"result": "rolled_back", "stable": 1, "reason": "", "release_id": RELEASE})]
+
+    said = desk.json("rollback", "greeter", "-r", "customers complain")
+
+    assert desk.posted == [("POST /prompts/greeter/rollback", {"reason": "customers complain"})]
+    assert (said["way"], said["stable"]) == ("api", 1)
+    assert desk.invoked == []
+
+
+def test_rollback_to_a_version_names_it_and_checks_that_it_exists(desk: Desk) -> None:
+    desk.publish("1 {{name}}")
+    desk.serve(desk.publish("2 {{name}}"))
+    desk.answers = [(200, {"result": "rolled_back", "stable": 1, "reason": "", "release_id": RELEASE})]
+
+    desk.json("rollback", "greeter", "-r", "both are bad", "--to", "1")
+    refused = desk.json("rollback", "greeter", "-r", "x", "--to", "7", exit_code=1)["error"]
+
+    assert desk.posted == [("POST /prompts/greeter/rollback", {"reason": "both are bad", "to": 1})]
+    assert "version 7 of greeter is gone" in refused["message"]
+
+
+def test_rollback_asks_the_function_itself_when_the_api_is_down(desk: Desk) -> None:
+    desk.serve(desk.publish())
+    desk.api_down = True
+    desk.function_answer = {"result": "rolled_back", "stable": 1}
+
+    said = desk.json("rollback", "greeter", "-r", "customers complain")
+
+    payload = {"prompt": "greeter", "reason": "customers complain", "cause": "operator", "by": OPERATOR}
+    assert desk.invoked == [("roll_back:console", payload)]
+    assert said["way"] == "function"
+
+
+def test_rollback_does_not_work_around_a_refusal(desk: Desk) -> None:
+    desk.serve(desk.publish())
+    desk.answers = [(403, {"message": "Forbidden"})]
+
+    assert desk.type("rollback", "greeter", "-r", "x").exit_code == 1
+    assert desk.invoked == []
+
+
+def test_a_rollback_that_changed_nothing_fails(desk: Desk) -> None:
+    desk.serve(desk.publish())
+    desk.answers = [(409, {"result": "nothing_to_go_back_to", "reason": "no version to go back to"})]
+
+    result = desk.type("rollback", "greeter", "-r", "x")
+
+    assert result.exit_code == 1
+    assert "no version to go back to" in result.stderr
+
+
+def test_rollback_does_not_need_bedrock_for_a_name(desk: Desk) -> None:
+    desk.serve(desk.publish())
+    desk.prompts.find = None  # type: ignore[method-assign, assignment]
+    desk.answers = [(200, {"result": "already", "stable": 1})]
+
+    assert "was rolled back already" in desk.type("rollback", "greeter", "-r", "x").stdout
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://ops", error="refused"),
+        ConnectTimeoutError(endpoint_url="https://ops"),
+        ReadTimeoutError(endpoint_url="https://ops"),
+        ConnectionClosedError(endpoint_url="https://ops"),
+        SSLError(endpoint_url="https://ops", error="certificate"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_keeps_the_api_from_answering_is_told_apart_from_a_refusal(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: URLLib3Session, request: object) -> None:
+        raise error
+
+    monkeypatch.setattr(URLLib3Session, "send", fail)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        Operations.signed("https://ops").post("prompts", "greeter", "rollback", body={"reason": "now"})

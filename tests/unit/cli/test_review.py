@@ -1,0 +1,117 @@
+"""`reviewers` and `record`, typed at a deployment in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from promptlane.cli.app import app
+from promptlane.cli.deployment import Deployment
+from promptlane.cli.review import review_notes, review_standing
+from promptlane.cli.session import Session
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.policy import ReviewPolicy
+from promptlane.domain.release.prompt import canonical_json
+from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, World
+
+
+class Topics:
+    """The deployment's reviewers, as SNS would tell."""
+
+    def __init__(self) -> None:
+        self.states = {LEAD.email: "confirmed", QUALITY.email: "pending"}
+
+    def all(self) -> Iterator[tuple[str, str, str]]:
+        yield from ((email, f"arn:{email}", state) for email, state in self.states.items())
+
+    def confirm(self, email: str, link: str) -> str:
+        if "Token" not in link:
+            raise InvalidInput("that is not a confirmation link")
+        self.states[email] = "confirmed"
+        return f"arn:{email}:1"
+
+    def subscribe(self, email: str) -> None:
+        self.states[email] = "pending"
+
+
+@pytest.fixture
+def world() -> World:
+    made = World(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2), states={QUALITY.email: "pending"})
+    made.ask()
+    return made
+
+
+def run(world: World, *words: str, topics: Topics | None = None) -> tuple[int, str]:
+    deployment = Deployment("promptlane", {})
+    deployment.__dict__.update(
+        releases=world.releases, reviews=world.reviews, briefs=world.briefs, reviewer_topics=topics or Topics()
+    )
+    session = Session(connect=lambda: deployment, clock=world.clock)
+    result = CliRunner().invoke(app, list(words), obj=session, catch_exceptions=False)
+    return result.exit_code, result.output
+
+
+def test_every_reviewer_is_listed_with_what_keeps_email_away(world: World) -> None:
+    code, text = run(world, "reviewers", "list")
+    assert code == 0
+    assert "has not confirmed the subscription" in text
+    _, document = run(world, "reviewers", "list", "--json")
+    assert [r["state"] for r in json.loads(document)["reviewers"]] == ["confirmed", "pending"]
+
+
+def test_a_reviewer_is_confirmed_and_a_wrong_link_refused(world: World) -> None:
+    topics = Topics()
+    assert run(world, "reviewers", "confirm", QUALITY.email, "nonsense", topics=topics)[0] == 1
+    assert topics.states[QUALITY.email] == "pending"
+    assert run(world, "reviewers", "confirm", QUALITY.email, "https://sns/?Token=abc", topics=topics)[0] == 0
+    assert topics.states[QUALITY.email] == "confirmed"
+    assert "Do not open its link" in run(world, "reviewers", "subscribe", QUALITY.email, topics=topics)[1]
+
+
+def test_the_record_holds_everything_but_the_token_and_proves_itself(world: World, tmp_path: Path) -> None:
+    world.http("GET", world.token(LEAD))
+    world.send(LEAD, reason="Read all of it")
+    world.send(LEGAL, "reject", reason="No")
+    out = tmp_path / "record.json"
+    code, text = run(world, "record", RELEASE, "--out", str(out))
+    assert code == 0
+    assert "whose chain holds" in text
+    document = json.loads(out.read_text())
+    assert "token-1" not in out.read_text()
+    (only,) = document["rounds"]
+    assert [d["reason"] for d in only["decisions"]] == ["Read all of it", "No"]
+    assert only["request"]["outcome"]["decision"] == "rejected"
+    assert only["shown"]["description"] == "Warmer greeting, no promises"
+    assert [e["event"] for e in document["timeline"]][-1] == "Review Decided"
+    assert document["timeline_head"] == document["timeline"][-1]["hash"]
+    digest = document.pop("sha256")
+    assert digest == hashlib.sha256(canonical_json(document).encode()).hexdigest()
+
+
+def test_a_record_that_cannot_be_written_says_where_to(world: World, tmp_path: Path) -> None:
+    code, text = run(world, "record", RELEASE, "--out", str(tmp_path / "none" / "x.json"))
+    assert code == 1
+    assert "--out" in text
+
+
+def test_status_can_tell_who_is_missing(world: World) -> None:
+    deployment = Deployment("promptlane", {})
+    deployment.__dict__["reviews"] = world.reviews
+    world.send(LEAD)
+    standing = review_standing(deployment, RELEASE, world.now)
+    assert standing is not None
+    assert standing["approvals"] == ["support-lead"]
+    assert standing["waits_for"] == ["support-quality", "legal-desk"]
+    assert standing["not_reached"] == {"support-quality": "has not confirmed the subscription"}
+    assert standing["warning"] == ""
+    assert review_standing(deployment, "PROMPTID12-9-1", world.now) is None
+    notes = review_notes(deployment, world.releases.get(RELEASE), world.now)
+    assert notes[0] == "review: 1 of 2 approvals; waits for 1 more approval"
+    assert "support-quality has not confirmed" in notes[1]
+    assert review_notes(deployment, replace(world.releases.get(RELEASE), state="canary"), world.now) == []

@@ -1,0 +1,155 @@
+"""`promptlane status` and `history`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from promptlane.cli.show import duration
+from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.release.release import Waiting
+from promptlane.domain.release.timeline import TimelineEntry
+from tests.support.cli_desk import OPERATOR, PROMPT_ID, Desk
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_status_of_a_prompt_that_is_not_in_bedrock_says_what_to_do(desk: Desk) -> None:
+    [prompt] = desk.json("status")["prompts"]
+
+    assert (prompt["route"], prompt["release"]) == (None, None)
+    assert "promptlane publish" in prompt["notes"][0]
+
+
+def test_status_in_canary_shows_who_gets_what(desk: Desk) -> None:
+    stable, trial = desk.publish(), desk.publish("Greet {{name}} twice.")
+    desk.canary(stable, trial, 2500)
+    desk.start(2, state="canary")
+
+    [prompt] = desk.json("status", "greeter")["prompts"]
+
+    assert prompt["route"]["shares"] == {"1": 75.0, "2": 25.0}
+    assert (prompt["release"]["state"], prompt["release"]["version"]) == ("canary", 2)
+    shown = desk.type("status", "greeter").stdout
+    assert "version 2: 25%" in shown
+    assert "Release Started" in shown
+
+
+def test_status_in_watch_without_holdback_says_that_alarms_alone_guard(desk: Desk) -> None:
+    old, new = desk.publish(), desk.publish("Greet {{name}} twice.")
+    desk.serve(new, previous=old, phase=Phase.WATCH, watch_until=desk.now + 600, holdback=0)
+
+    [prompt] = desk.json("status", "greeter")["prompts"]
+
+    assert any("alarms alone" in note for note in prompt["notes"])
+    assert prompt["route"]["shares"] == {"2": 100.0}
+
+
+def test_status_in_watch_shows_the_share_held_back(desk: Desk) -> None:
+    old, new = desk.publish(), desk.publish("Greet {{name}} twice.")
+    desk.serve(new, previous=old, phase=Phase.WATCH, watch_until=desk.now + 600, holdback=500)
+
+    assert desk.json("status", "greeter")["prompts"][0]["route"]["shares"] == {"2": 95.0, "1": 5.0}
+    assert "10 min to go" in desk.type("status", "greeter").stdout
+
+
+def test_status_lists_waiting_versions_and_a_pause(desk: Desk) -> None:
+    desk.publish()
+    desk.start(1, paused={"by": OPERATOR, "reason": "campaign today", "at": desk.now})
+    desk.releases.wait(Waiting("greeter", PROMPT_ID, 2, desk.now, OPERATOR))
+
+    shown = desk.type("status").stdout
+
+    assert "version 2 waits" in shown
+    assert "campaign today" in shown
+
+
+def test_watch_ends_when_the_release_does(desk: Desk) -> None:
+    desk.publish()
+    release = desk.start(1)
+    looks = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        desk.now += seconds
+        if looks == 3:
+            ended = replace(release, state="ended", outcome=Outcome.PROMOTED, ended_at=desk.now)
+            desk.releases.update(ended)
+            desk.releases.unlock(PROMPT_ID, release.release_id)
+
+    desk._sleep = sleep  # type: ignore[method-assign]
+    lines = desk.type("status", "greeter", "--watch", "--json").stdout.splitlines()
+
+    assert [json.loads(line)["prompts"][0]["release"]["state"] for line in lines] == ["started", "ended"]
+    assert desk.type("status", "greeter", "--watch").exit_code == 0
+
+
+def test_history_of_a_prompt_lists_its_releases(desk: Desk) -> None:
+    desk.publish()
+    desk.start(1)
+
+    said = desk.json("history", "greeter")
+
+    assert [r["release_id"] for r in said["releases"]] == [f"{PROMPT_ID}-1-1"]
+    assert f"{PROMPT_ID}-1-1" in desk.type("history", "greeter").stdout
+
+
+def test_history_of_a_release_is_its_timeline(desk: Desk) -> None:
+    desk.publish()
+    name = desk.start(1).release_id
+    detail = {"weight": 500, "reason": "[red]not markup[/red]"}
+    desk.releases.append(TimelineEntry(f"{name}/x", name, desk.now, Event.CANARY_SHIFTED, OPERATOR, detail))
+
+    said = desk.json("history", name, "--verify")
+
+    assert [e["event"] for e in said["timeline"]] == ["Release Started", "Canary Shifted"]
+    assert (said["verified"], said["locked_copy"]) == (False, None)
+    shown = desk.type("history", name).stdout
+    assert "weight 5%" in shown.replace("\n", " ")
+    assert "[red]" in shown
+
+
+def test_an_altered_timeline_is_found(desk: Desk) -> None:
+    desk.publish()
+    name = desk.start(1).release_id
+    entry = desk.releases.timeline(name)[0]
+    desk.releases.timeline = lambda _: [replace(entry, by="somebody else")]  # type: ignore[method-assign]
+
+    error = desk.json("history", name, "--verify", exit_code=1)["error"]
+
+    assert "entry 1 was altered" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("history", "nobody"), "there is no prompt 'nobody'"),
+        (("history", f"{PROMPT_ID}-9-1"), f"there is no release {PROMPT_ID}-9-1"),
+        (("status", "nobody"), "there is no prompt 'nobody'"),
+    ],
+)
+def test_what_does_not_exist_is_named(desk: Desk, words: tuple[str, ...], expected: str) -> None:
+    result = desk.type(*words)
+
+    assert result.exit_code == 1
+    assert expected in result.stderr
+
+
+def test_a_deployment_without_prompts_says_so(desk: Desk) -> None:
+    desk.enrolments.deployed.clear()
+
+    assert "no prompt is enrolled" in desk.type("status").stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0 s"), (59.4, "59 s"), (125, "2 min"), (3600, "1 h"), (12_000, "3 h 20 min"), (2e5, "2 d")],
+)
+def test_durations_read_like_speech(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
