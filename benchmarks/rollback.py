@@ -32,7 +32,7 @@ from promptlane.client import PromptClient
 from promptlane.domain.names import Phase, Track, alarm_name, release_id
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route, first_route, shift
-from promptlane.lifecycle.rollback import PATH_CALLS, restore_safe_route
+from promptlane.lifecycle.rollback import PATH_CALLS, Wish, restore_safe_route
 
 OUT = Path(".local/bench/rollback.json")
 PROMPT, PROMPT_ID = "support-assistant", "BENCHMARK0"
@@ -183,16 +183,18 @@ class _Nothing:
     def after_fork(self) -> None: ...
 
 
+def rolled_back(stage: Stage) -> None:
+    wish = Wish(prompt=PROMPT, cause="operator", reason="measured", by="benchmark")
+    restore_safe_route(stage.routes, wish, clock=time.time, keep_trying=lambda attempt: False)
+
+
 def network_calls(stage: Stage) -> int:
     """Requests that a rollback sends until the route is safe."""
     stage.to_canary()
     sent: list[str] = []
     events = stage.routes._table.meta.client.meta.events
     events.register("before-send.dynamodb", lambda request, **_: sent.append(request.url))
-    restore_safe_route(
-        stage.routes, PROMPT, cause="operator", reason="counted", by="benchmark", clock=time.time,
-        keep_trying=lambda attempt: False,
-    )  # fmt: skip
+    rolled_back(stage)
     return len(sent)
 
 
@@ -202,10 +204,7 @@ def write_ms(stage: Stage) -> float:
     for _ in range(15):
         stage.to_canary()
         began = time.perf_counter()
-        restore_safe_route(
-            stage.routes, PROMPT, cause="operator", reason="timed", by="benchmark", clock=time.time,
-            keep_trying=lambda attempt: False,
-        )  # fmt: skip
+        rolled_back(stage)
         spent.append((time.perf_counter() - began) * 1000)
     return statistics.median(spent)
 

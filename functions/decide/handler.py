@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import time
-from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from typing import Any, Final
 
-from promptlane.aws.authors import CloudTrailTouches
-from promptlane.aws.callbacks import StepFunctionsTokens
-from promptlane.aws.clients import client, resource
+from promptlane.aws import http_events as http
+from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
-from promptlane.aws.prompts import BedrockPrompts
-from promptlane.aws.releases import DynamoReleases
-from promptlane.aws.reviews import DynamoReviews
-from promptlane.aws.settings import read
-from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, PromptlaneError, Unauthorized
 from promptlane.domain.review.visit import Caller, Door, Fault, Receipt
 from promptlane.lifecycle.review_desk import ReviewDesk
-from promptlane.lifecycle.review_round import AuthorSearch
 
 Json = Any
-MAX_BODY: Final = 64 * 1024
 log = logger("decide")
 _CLOSED: Final = {
     Door.USED: "you have decided already; the first decision stands",
@@ -34,55 +21,35 @@ _CLOSED: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Settings:
-    release_table: str
-
-
-@cache
-def wire() -> ReviewDesk:
-    table = resource("dynamodb").Table(read(Settings).release_table)
-    search = AuthorSearch(CloudTrailTouches(client("cloudtrail")), BedrockPrompts(client("bedrock-agent")), time.time)
-    return ReviewDesk(
-        reviews=DynamoReviews(table),
-        releases=DynamoReleases(table),
-        tokens=StepFunctionsTokens(client("stepfunctions")),
-        clock=time.time,
-        authors_again=search.again,
-    )
+@wired
+def wire(of: Function) -> ReviewDesk:
+    return of.desk
 
 
 def handle(event: Json, context: Any) -> Json:
-    caller_arn = ((event["requestContext"].get("authorizer") or {}).get("iam") or {}).get("userArn")
-    if not caller_arn:
-        return _problem(403, "sign the request with an IAM identity")
-    try:
-        return decide(wire(), event, str(caller_arn))
-    except (NotFound, InvalidInput, Unauthorized, NotApplicable) as error:
-        status = {NotFound: 404, Unauthorized: 403, NotApplicable: 409}.get(type(error), 400)
-        return _problem(status, str(error))
-    except PromptlaneError as error:
-        log.error("not decided", extra={"why": str(error)})
-        return _problem(503, f"nothing was decided: {error}; try again")
+    return http.answered(
+        partial(_decided, event),
+        lambda error: log.exception("not decided", extra={"why": str(error)}),
+        problem=partial(http.problem_of, undone="nothing was decided"),
+    )
 
 
-def decide(desk: ReviewDesk, event: Json, caller_arn: str) -> Json:
-    """One decision of the caller."""
-    body = read_json(event)
-    http = event["requestContext"].get("http") or {}
-    done = desk.decide_by_identity(
-        str((event.get("pathParameters") or {}).get("release_id", "")),
-        arn=caller_arn,
+def _decided(event: Json) -> Json:
+    arn = http.caller(event)
+    body = http.json_object(event, '{"decision": "approve", "reason": "..."}')
+    done = wire().decide_by_identity(
+        http.part(event, "pathParameters", "release_id"),
+        arn=arn,
         choice=str(body.get("decision", "")),
-        reason=body["reason"] if isinstance(body.get("reason"), str) else "",
-        caller=Caller(str(http.get("sourceIp")), str(http.get("userAgent", ""))),
+        reason=http.part(body, "reason"),
+        caller=Caller(*http.source(event)),
     )
     if done.fault is Fault.AUTHOR:
-        return _problem(403, "you wrote part of this version, and nobody approves an own version")
-    answer = _standing(done)
-    if done.fresh:
-        return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(answer)}
-    return _problem(409, _CLOSED.get(done.visit.door, "nothing was decided"), **answer)
+        raise http.Problem(403, "own-version", "you wrote part of this version, and nobody approves an own version")
+    if not done.fresh:
+        said = _CLOSED.get(done.visit.door, "nothing was decided")
+        raise http.Problem(409, "not-applicable", said, **_standing(done))
+    return _standing(done)
 
 
 def _standing(done: Receipt) -> dict[str, Json]:
@@ -94,23 +61,3 @@ def _standing(done: Receipt) -> dict[str, Json]:
         "approvals": len(state.approvals) if state else None,
         "why": state.why if state else "",
     }
-
-
-def read_json(event: Json) -> dict[str, Json]:
-    """The JSON object of a request; InvalidInput for anything else."""
-    body = event.get("body") or ""
-    if len(body) > 2 * MAX_BODY:
-        raise InvalidInput(f"the body has {len(body):,} characters; a decision with its reason fits {MAX_BODY:,}")
-    try:
-        raw = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
-        data = json.loads(raw)
-    except (binascii.Error, ValueError, RecursionError) as error:
-        raise InvalidInput(f'the body is not JSON; send {{"decision": "approve", "reason": "..."}}: {error}') from error
-    if not isinstance(data, dict):
-        raise InvalidInput('the body must be a JSON object: {"decision": "approve", "reason": "..."}')
-    return data
-
-
-def _problem(status: int, title: str, **more: Json) -> Json:
-    headers = {"content-type": "application/problem+json"}
-    return {"statusCode": status, "headers": headers, "body": json.dumps({"title": title, "status": status, **more})}

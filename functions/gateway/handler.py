@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import threading
 import traceback
 from functools import cache, partial
 
+from promptlane.aws import http_events as http
 from promptlane.client import PromptClient
 from promptlane.domain.errors import PromptlaneError
 
 from . import requests
-from .problems import Problem, deadline, problem_of
+from .problems import deadline, problem_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,16 +44,16 @@ def wire() -> PromptClient:
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    try:
+    def request() -> dict[str, Any]:
         template, prompt = requests.operation(event)
-        return _reply(200, "application/json", _OPERATIONS[template](event, prompt))
-    except Problem as problem:
-        return _problem(problem)
-    except PromptlaneError as error:
-        return _problem(problem_of(error))
-    except Exception:  # noqa: BLE001 - the caller gets a body that says so, the log says why
-        print(traceback.format_exc())
-        return _problem(Problem(500, "internal-error", "the gateway failed; its log says why"))
+        return _OPERATIONS[template](event, prompt)
+
+    return http.answered(request, _failed, problem=problem_of)
+
+
+def _failed(error: BaseException) -> None:
+    if not isinstance(error, PromptlaneError):
+        print("".join(traceback.format_exception(error)))
 
 
 def _converse(event: dict[str, Any], prompt: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _converse(event: dict[str, Any], prompt: str) -> dict[str, Any]:
 
 
 def _route(event: dict[str, Any], prompt: str) -> dict[str, Any]:
-    unit = (event.get("queryStringParameters") or {}).get("unit", "")
+    unit = http.part(event, "queryStringParameters", "unit")
     decision = wire().route(prompt, unit)
     names = ("prompt", "version", "version_arn", "track", "release_id", "revision")
     return {name: getattr(decision, name) for name in names}
@@ -122,19 +122,3 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
     if error is not None:
         raise error
     return result
-
-
-def _reply(status: int, kind: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return {
-        "statusCode": status,
-        "headers": {"content-type": kind, "cache-control": "no-store", **headers},
-        "body": text,
-    }
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    headers = {"allow": problem.extra["allow"]} if "allow" in problem.extra else {}
-    if problem.status in (429, 503):
-        headers["retry-after"] = "2"
-    return _reply(problem.status, "application/problem+json", problem.body(), **headers)

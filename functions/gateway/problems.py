@@ -1,7 +1,9 @@
-"""Errors as problem details (RFC 9457): what was wrong, with which input, and what to do."""
+"""The client's errors as problem details: what was wrong, with which input, and what to do."""
 
 from __future__ import annotations
 
+from promptlane.aws import http_events as http
+from promptlane.aws.http_events import Problem
 from promptlane.client import (
     InvalidReceipt,
     InvalidUnit,
@@ -11,11 +13,7 @@ from promptlane.client import (
     UnknownPrompt,
     UnsupportedRoute,
 )
-from promptlane.domain.errors import PromptlaneError, Unavailable
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from promptlane.domain.errors import PromptlaneError
 
 _BY_ERROR: list[tuple[type[PromptlaneError], int, str]] = [
     (InvalidVariables, 422, "invalid-variables"),
@@ -27,25 +25,6 @@ _BY_ERROR: list[tuple[type[PromptlaneError], int, str]] = [
 ]
 _TIMEOUTS = frozenset({"ReadTimeoutError", "ConnectTimeoutError", "ModelTimeoutException"})
 _THROTTLES = frozenset({"ThrottlingException", "TooManyRequestsException"})
-
-
-class Problem(Exception):
-    """An HTTP error answer. `kind` becomes its type, `extra` further members."""
-
-    def __init__(self, status: int, kind: str, detail: str, **extra: Any) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.kind = kind
-        self.extra = extra
-
-    def body(self) -> dict[str, Any]:
-        return {
-            "type": f"urn:promptlane:problem:{self.kind}",
-            "title": self.kind.replace("-", " ").capitalize(),
-            "status": self.status,
-            "detail": str(self),
-            **self.extra,
-        }
 
 
 def problem_of(error: PromptlaneError) -> Problem:
@@ -60,15 +39,10 @@ def problem_of(error: PromptlaneError) -> Problem:
         if error.code in _TIMEOUTS:
             return Problem(504, "deadline-exceeded", str(error), code=error.code)
         return Problem(502, "model-call-failed", str(error), code=error.code)
-    if isinstance(error, Unavailable):
-        return Problem(503, "temporarily-unavailable", str(error))
-    return Problem(400, "invalid-request", str(error))
+    return http.problem_of(error)
 
 
 def deadline(seconds: float) -> Problem:
     """The request was not answered before the gateway's own deadline."""
-    return Problem(
-        504, "deadline-exceeded",
-        f"no answer within {seconds:g} s, and the HTTP API ends requests at 30 s; for longer answers use the client "
-        "library, or stream with it",
-    )  # fmt: skip
+    said = f"no answer within {seconds:g} s, and the HTTP API ends requests at 30 s"
+    return Problem(504, "deadline-exceeded", f"{said}; for longer answers use the client library, or stream with it")

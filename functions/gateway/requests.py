@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from urllib.parse import unquote
 
-from .problems import Problem
+from promptlane.aws import http_events as http
+from promptlane.aws.http_events import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +25,9 @@ ROUTES = {
 
 def operation(event: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     """(path template, prompt) of an event; Problem 404 or 405."""
-    http = event["requestContext"]["http"]
-    path, stage = str(event.get("rawPath") or http["path"]), str(event["requestContext"].get("stage", "$default"))
+    method = http.part(event, "requestContext", "http", "method").upper()
+    path = http.part(event, "rawPath") or http.part(event, "requestContext", "http", "path")
+    stage = http.part(event, "requestContext", "stage") or "$default"
     parts = tuple(unquote(part) for part in path.strip("/").split("/"))
     if stage != "$default" and parts[:1] == (stage,):
         parts = parts[1:]
@@ -38,30 +37,14 @@ def operation(event: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     allowed = ROUTES.get(template)
     if allowed is None:
         raise Problem(404, "not-found", f"{path} is not part of this API; GET /openapi.json describes it")
-    if http["method"].upper() != allowed:
-        raise Problem(405, "method-not-allowed", f"{path} takes {allowed}, not {http['method']}", allow=allowed)
+    if method != allowed:
+        raise Problem(405, "method-not-allowed", f"{path} takes {allowed}, not {method}", allow=allowed)
     return template, prompt
 
 
 def body(event: Mapping[str, Any], known: Mapping[str, type], required: tuple[str, ...]) -> dict[str, Any]:
     """The JSON object of an event, its keys and their types checked."""
-    text = event.get("body") or ""
-    if event.get("isBase64Encoded"):
-        try:
-            text = base64.b64decode(text, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            raise Problem(400, "invalid-request", "the body is not UTF-8 text") from None
-    if len(text.encode(errors="replace")) > MAX_BODY_BYTES:
-        raise Problem(413, "body-too-large", f"the body has over {MAX_BODY_BYTES:,} bytes; send less context")
-    kind = _header(event, "content-type").partition(";")[0].strip().lower()
-    if kind and kind != "application/json" and not kind.endswith("+json"):
-        raise Problem(415, "unsupported-media-type", f"the body is {kind}; send application/json")
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Problem(400, "invalid-request", f"the body is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise Problem(400, "invalid-request", f"the body must be a JSON object with {', '.join(known)}")
+    found = http.json_object(event, f"an object with {', '.join(known)}", MAX_BODY_BYTES)
     unknown = sorted(set(found) - set(known))
     missing = [name for name in required if name not in found]
     wrong = [n for n, t in known.items() if n in found and not isinstance(found[n], t)]
@@ -80,19 +63,16 @@ def messages(found: list[Any]) -> list[dict[str, Any]]:
     if len(found) > MAX_MESSAGES:
         raise Problem(422, "invalid-request", f"{len(found)} messages; at most {MAX_MESSAGES}")
     for i, message in enumerate(found):
-        blocks = message.get("content") if isinstance(message, dict) else None
-        if (
-            not isinstance(blocks, list) or not blocks or set(message) != {"role", "content"}
-            or message["role"] not in ("user", "assistant")
-            or not all(isinstance(b, dict) and set(b) == {"text"} and isinstance(b["text"], str) for b in blocks)
-        ):  # fmt: skip
-            raise Problem(
-                422, "invalid-request",
-                f'messages[{i}] must be {{"role": "user" or "assistant", "content": [{{"text": "..."}}]}}',
-            )  # fmt: skip
+        if not _is_message(message):
+            wanted = '{"role": "user" or "assistant", "content": [{"text": "..."}]}'
+            raise Problem(422, "invalid-request", f"messages[{i}] must be {wanted}")
     return found
 
 
-def _header(event: Mapping[str, Any], name: str) -> str:
-    headers: Mapping[str, str] = event.get("headers") or {}
-    return next((str(value) for key, value in headers.items() if key.lower() == name), "")
+def _is_message(message: Any) -> bool:
+    if not isinstance(message, dict) or set(message) != {"role", "content"}:
+        return False
+    blocks = message["content"]
+    if message["role"] not in ("user", "assistant") or not isinstance(blocks, list) or not blocks:
+        return False
+    return all(isinstance(b, dict) and set(b) == {"text"} and isinstance(b["text"], str) for b in blocks)

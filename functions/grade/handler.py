@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from promptlane.aws.clients import client, resource
-from promptlane.aws.releases import DynamoReleases
-from promptlane.aws.reports import S3Objects
-from promptlane.aws.settings import read
+from promptlane.aws.composition import Function, wired
 from promptlane.lifecycle.test_round import grade
 
-
-@dataclass(frozen=True)
-class Settings:
-    release_table: str
-    report_bucket: str
+if TYPE_CHECKING:
+    from promptlane.domain.ports import ReleaseStore
+    from promptlane.engine.objects import Objects
 
 
-@cache
-def wire() -> dict[str, Any]:
-    s = read(Settings)
-    return {
-        "releases": DynamoReleases(resource("dynamodb").Table(s.release_table)),
-        "objects": S3Objects(client("s3"), s.report_bucket),
-        "clock": time.time,
-    }
+@wired
+def wire(of: Function) -> tuple[ReleaseStore, Objects]:
+    return of.releases, of.objects
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    return grade(event["release_id"], int(event["round"]), **wire())
+    releases, objects = wire()
+    return grade(event["release_id"], int(event["round"]), releases=releases, objects=objects, clock=time.time)

@@ -10,13 +10,9 @@ import json
 import logging
 import time
 import urllib.request
-from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
-from promptlane.aws.clients import client
-from promptlane.aws.model_logging import BedrockLogging, ParameterMemory
-from promptlane.aws.settings import read
+from promptlane.aws.composition import Function, wired
 from promptlane.domain.errors import InvalidInput, Unauthorized
 from promptlane.lifecycle.model_logging import LoggingSwitch, Memory, switch_back, switch_on
 
@@ -29,14 +25,9 @@ _PAUSE: Final = 5.0
 until then Bedrock refuses it as invalid, or the call as not allowed."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    found_parameter: str
-
-
-@cache
-def wire() -> tuple[LoggingSwitch, Memory]:
-    return BedrockLogging(client("bedrock")), ParameterMemory(client("ssm"), read(Settings).found_parameter)
+@wired
+def wire(of: Function) -> tuple[LoggingSwitch, Memory]:
+    return of.model_logging
 
 
 def handle(event: dict[str, Json], context: Any) -> dict[str, Json]:

@@ -3,54 +3,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from promptlane.aws.alarms import CloudWatchAlarms
-from promptlane.aws.blocks import DynamoBlocks
-from promptlane.aws.clients import client, resource
+from promptlane.aws.composition import Function, wired
 from promptlane.aws.emf import publish
-from promptlane.aws.enrolment import SsmEnrolments
-from promptlane.aws.metrics import CloudWatchCounts
 from promptlane.aws.observability import logger
-from promptlane.aws.releases import DynamoReleases
-from promptlane.aws.routes import DynamoRoutes
-from promptlane.aws.settings import read
-from promptlane.aws.workflow import SnsNotices
 from promptlane.domain.names import Phase
 from promptlane.lifecycle.judge_step import Ports, Timing, look
 
 log = logger("judge")
 
 
-@dataclass(frozen=True)
-class Settings:
-    route_table: str
-    release_table: str
-    report_bucket: str
-    notices_topic: str
-    deployment: str
-    resolution_seconds: int = 60
-    arrival_seconds: float = 0.0
-
-
-@cache
-def wire() -> Ports:
-    s = read(Settings)
-    table = resource("dynamodb").Table(s.release_table)
-    cloudwatch = client("cloudwatch")
+@wired
+def wire(of: Function) -> Ports:
+    arrival = of.number("arrival_seconds", float, 0.0)
     return Ports(
-        routes=DynamoRoutes(resource("dynamodb").Table(s.route_table)),
-        releases=DynamoReleases(table),
-        enrolments=SsmEnrolments(
-            ssm=client("ssm"), s3=client("s3"), deployment=s.deployment, report_bucket=s.report_bucket
-        ),
-        counts=CloudWatchCounts(cloudwatch),
-        blocks=DynamoBlocks(table),
-        alarms=CloudWatchAlarms(cloudwatch, s.deployment),
-        notices=SnsNotices(client("sns"), s.notices_topic),
-        timing=Timing.at(s.resolution_seconds, arrival=s.arrival_seconds or None),
+        routes=of.routes,
+        releases=of.releases,
+        enrolments=of.enrolments,
+        counts=of.counts,
+        blocks=of.blocks,
+        alarms=of.alarms,
+        notices=of.notices,
+        timing=Timing.at(of.number("resolution_seconds", int, 60), arrival=arrival or None),
     )
 
 

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from promptlane.aws.settings import read
-from promptlane.aws.wiring import Traffic, traffic
+from promptlane.aws.composition import Function, wired
 from promptlane.domain.names import Phase
-from promptlane.lifecycle.shift import promote_release
+from promptlane.lifecycle.shift import Traffic
 
 
-@dataclass(frozen=True)
-class Settings:
-    route_table: str
-    release_table: str
-    report_bucket: str
-    deployment: str
-    resolution_seconds: int = 60
-
-
-@cache
-def wire() -> tuple[Traffic, int]:
-    s = read(Settings)
-    wired = traffic(
-        route_table=s.route_table,
-        release_table=s.release_table,
-        report_bucket=s.report_bucket,
-        deployment=s.deployment,
-    )
-    return wired, s.resolution_seconds
+@wired
+def wire(of: Function) -> tuple[Traffic, int]:
+    return of.traffic, of.number("resolution_seconds", int, 60)
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    (wired, resolution), release_id = wire(), event["release_id"]
-    moved = promote_release(release_id, policy=wired.policy(release_id), **wired.ports)
+    traffic, resolution = wire()
+    moved = traffic.promote(event["release_id"])
     return {
         "result": "promoted" if moved.result == "done" else moved.result,
         "reason": moved.reason,

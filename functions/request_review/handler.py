@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any
 
+from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
-from promptlane.aws.settings import read
-from promptlane.aws.wiring import review_round
 from promptlane.lifecycle.review_round import ReviewRound
 
 log = logger("request_review")
 
 
-@dataclass(frozen=True)
-class Settings:
-    release_table: str
-    report_bucket: str
-    deployment: str
-    review_key_id: str
-    operations_url: str
-    notices_topic: str
-
-
-@cache
-def wire() -> ReviewRound:
-    return review_round(**asdict(read(Settings)))
+@wired
+def wire(of: Function) -> ReviewRound:
+    return of.review_round
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -5,56 +5,48 @@ The safe route needs the route table alone: one read, one conditional write. Eve
 
 from __future__ import annotations
 
-import base64
 import json
 import random
 import time
-from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from typing import Any
 
-from promptlane.aws.clients import client, resource
+# Loaded before the first alarm, not with it.
+import promptlane.aws.notices
+import promptlane.aws.releases
+import promptlane.aws.routes
+import promptlane.aws.workflow  # noqa: F401
+from promptlane.aws import http_events as http
+from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
-from promptlane.aws.releases import DynamoReleases
-from promptlane.aws.routes import DynamoRoutes
-from promptlane.aws.settings import read
-from promptlane.aws.workflow import SnsNotices, StepFunctionsWorkflow
-from promptlane.domain.errors import InvalidInput, PromptlaneError
+from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import CONSOLE
+from promptlane.domain.ports import RouteStore
 from promptlane.domain.release.route import Route, alarm_applies
 from promptlane.domain.release.timeline import SYSTEM
 from promptlane.domain.text import one_line
-from promptlane.lifecycle.rollback import RolledBack, promoted_before, read_alarm, restore_safe_route, tell
+from promptlane.lifecycle.rollback import Aftermath, RolledBack, Wish, promoted_before, read_alarm, restore_safe_route
 
 log = logger("roll_back")
 _OF_THE_JUDGE = ("judge", "undecided")
 """Causes that the workflow passes on from `judge`, always with the release that it is about."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    route_table: str
-    release_table: str
-    notices_topic: str
-    state_machine_arn: str
-    deployment: str
+@wired
+def wire(of: Function) -> tuple[RouteStore, str]:
+    """All that the safe route needs, and the deployment whose alarms count."""
+    return of.routes, of.setting("deployment")
 
 
-@cache
-def wire() -> tuple[DynamoRoutes, str]:
-    """All that the safe route needs."""
-    s = read(Settings)
-    return DynamoRoutes(resource("dynamodb").Table(s.route_table)), s.deployment
-
-
-@cache
-def wire_aftermath() -> dict[str, Any]:
-    s = read(Settings)
-    return {
-        "releases": DynamoReleases(resource("dynamodb").Table(s.release_table)),
-        "workflow": StepFunctionsWorkflow(client("stepfunctions"), s.state_machine_arn),
-        "notices": SnsNotices(client("sns"), s.notices_topic),
-    }
+@wired
+def wire_aftermath(of: Function) -> Aftermath:
+    return Aftermath(
+        releases=of.releases,
+        workflow=of.workflow,
+        notices=of.notices,
+        clock=time.time,
+        log=log.error,
+    )
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -71,35 +63,42 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
     """One SNS record. What is no alarm of ours is logged and ignored; what cannot be written is raised, and retried."""
-    routes, deployment = wire()
+    _, deployment = wire()
     _, _, _, region, account, *_ = context.invoked_function_arn.split(":")
     try:
-        alarm = read_alarm(_json(record["Sns"]["Message"]), deployment=deployment, account=account, region=region)
-    except InvalidInput as error:
-        log.info("ignored", extra={"why": str(error)})
-        return {"result": "not_applicable", "reason": str(error)}
+        message = json.loads(record["Sns"]["Message"])
+        alarm = read_alarm(message, deployment=deployment, account=account, region=region)
+    except (InvalidInput, ValueError, RecursionError) as error:
+        why = str(error) if isinstance(error, InvalidInput) else f"not JSON: {error}"
+        log.info("ignored", extra={"why": why})
+        return {"result": "not_applicable", "reason": why}
 
     def applies(route: Route) -> None:
         alarm_applies(route, track=alarm.track, changed_at=alarm.changed_at)
 
-    done = restore_safe_route(
-        routes, alarm.prompt, cause="alarm", reason=f"alarm {alarm.metric} on track {alarm.track}: {alarm.reason}",
-        by=alarm.arn, clock=time.time, keep_trying=_patience(context), applies=applies,
+    wish = Wish(
+        prompt=alarm.prompt,
+        cause="alarm",
+        reason=f"alarm {alarm.metric} on track {alarm.track}: {alarm.reason}",
+        by=alarm.arn,
+        applies=applies,
         evidence={"alarm": alarm.arn, "changed_at": alarm.changed_at},
-    )  # fmt: skip
-    _after(done, stop_execution=True)
-    return _answer(done)
+    )
+    return _answer(_rolled_back(wish, context))
 
 
 def _from_workflow(event: dict[str, Any], context: Any) -> RolledBack:
     """What the judge of a release decided. The workflow ends its own execution."""
-    prompt, reason = _wish(event)
-    done = restore_safe_route(
-        wire()[0], prompt, cause=event["cause"], reason=reason, by=SYSTEM, clock=time.time,
-        keep_trying=_patience(context), release_id=event["release_id"], evidence=event.get("evidence"),
-    )  # fmt: skip
-    _after(done, stop_execution=False)
-    return done
+    prompt, reason = _asked(event)
+    wish = Wish(
+        prompt=prompt,
+        cause=event["cause"],
+        reason=reason,
+        by=SYSTEM,
+        release_id=event["release_id"],
+        evidence=event.get("evidence"),
+    )
+    return _rolled_back(wish, context, stop_execution=False)
 
 
 def _from_somebody(event: dict[str, Any], context: Any) -> RolledBack:
@@ -114,17 +113,30 @@ def _from_somebody(event: dict[str, Any], context: Any) -> RolledBack:
 
 
 def _by_operator(event: dict[str, Any], context: Any, *, by: str) -> RolledBack:
-    prompt, reason = _wish(event)
+    prompt, reason = _asked(event)
     to = _version(event.get("to"))
-    done = restore_safe_route(
-        wire()[0], prompt, cause="operator", reason=reason, by=by, clock=time.time, keep_trying=_patience(context),
-        release_id=event.get("release_id"), to=promoted_before(wire_aftermath()["releases"], to) if to else None,
-    )  # fmt: skip
-    _after(done, stop_execution=True)
+    wish = Wish(
+        prompt=prompt,
+        cause="operator",
+        reason=reason,
+        by=by,
+        release_id=event.get("release_id"),
+        to=promoted_before(wire_aftermath().releases, to) if to else None,
+    )
+    return _rolled_back(wish, context)
+
+
+def _rolled_back(wish: Wish, context: Any, *, stop_execution: bool = True) -> RolledBack:
+    """The safe route first; then timeline, execution and people."""
+    routes, _ = wire()
+    done = restore_safe_route(routes, wish, clock=time.time, keep_trying=_patience(context))
+    log.info(done.result, extra={"prompt": done.prompt, "release_id": done.release_id, "why": done.reason})
+    if done.result in ("rolled_back", "nothing_to_go_back_to"):
+        wire_aftermath().tell(done, stop_execution=stop_execution)
     return done
 
 
-def _wish(event: dict[str, Any]) -> tuple[str, str]:
+def _asked(event: dict[str, Any]) -> tuple[str, str]:
     """The prompt to roll back, and why."""
     prompt, reason = event.get("prompt"), str(event.get("reason") or "").strip()
     if not isinstance(prompt, str) or not prompt or not reason:
@@ -142,28 +154,20 @@ def _version(given: Any) -> int:
 
 
 def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    caller = ((event["requestContext"].get("authorizer") or {}).get("iam") or {}).get("userArn")
-    if not caller:
-        return _response(403, {"title": "sign the request with an IAM identity"})
-    try:
-        body = _json(event.get("body") or "{}", encoded=event.get("isBase64Encoded", False))
-        request = {
-            "prompt": event["pathParameters"]["prompt"],
-            "reason": body.get("reason") if isinstance(body, dict) else None,
-            "to": body.get("to") if isinstance(body, dict) else None,
-        }
-        done = _by_operator(request, context, by=str(caller))
-    except InvalidInput as error:
-        return _response(400, {"title": str(error)})
-    except PromptlaneError as error:
-        return _response(503, {"title": f"the route could not be written: {error}; try again"})
-    return _response(200 if done.result in ("rolled_back", "already") else 409, _answer(done))
+    def request() -> dict[str, Any]:
+        by = http.caller(event)
+        body = http.json_object(event, '{"reason": "..."}')
+        prompt = http.part(event, "pathParameters", "prompt")
+        done = _by_operator({"prompt": prompt, "reason": body.get("reason"), "to": body.get("to")}, context, by=by)
+        if done.result not in ("rolled_back", "already"):
+            raise http.Problem(409, "not-applicable", done.reason, **_answer(done))
+        return _answer(done)
 
-
-def _after(done: RolledBack, *, stop_execution: bool) -> None:
-    log.info(done.result, extra={"prompt": done.prompt, "release_id": done.release_id, "why": done.reason})
-    if done.result in ("rolled_back", "nothing_to_go_back_to"):
-        tell(done, clock=time.time, stop_execution=stop_execution, log=log.error, **wire_aftermath())
+    return http.answered(
+        request,
+        lambda error: log.exception("not rolled back", extra={"why": str(error)}),
+        problem=partial(http.problem_of, undone="the route could not be written"),
+    )
 
 
 def _patience(context: Any) -> Any:
@@ -186,15 +190,3 @@ def _answer(done: RolledBack) -> dict[str, Any]:
         "release_id": done.release_id,
         "stable": done.route.stable.version if done.route else None,
     }
-
-
-def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
-    kind = "application/json" if status < 400 else "application/problem+json"
-    return {"statusCode": status, "headers": {"content-type": kind}, "body": json.dumps(body)}
-
-
-def _json(text: str, *, encoded: bool = False) -> Any:
-    try:
-        return json.loads(base64.b64decode(text) if encoded else text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"not JSON: {error}") from error

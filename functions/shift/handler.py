@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from promptlane.aws.settings import read
-from promptlane.aws.wiring import Traffic, traffic
-from promptlane.lifecycle.shift import shift_to
+from promptlane.aws.composition import Function, wired
+from promptlane.lifecycle.shift import Traffic
 
 
-@dataclass(frozen=True)
-class Settings:
-    route_table: str
-    release_table: str
-    report_bucket: str
-    deployment: str
-    resolution_seconds: int = 60
-
-
-@cache
-def wire() -> tuple[Traffic, int]:
-    s = read(Settings)
-    wired = traffic(
-        route_table=s.route_table,
-        release_table=s.release_table,
-        report_bucket=s.report_bucket,
-        deployment=s.deployment,
-    )
-    return wired, s.resolution_seconds
+@wired
+def wire(of: Function) -> tuple[Traffic, int]:
+    return of.traffic, of.number("resolution_seconds", int, 60)
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    (wired, resolution), release_id, step = wire(), event["release_id"], int(event["step"])
-    policy = wired.policy(release_id)
-    moved = shift_to(release_id, step, policy=policy, **wired.ports)
-    bake = policy.canary.steps[step].min_bake
+    (traffic, resolution), release_id, step = wire(), event["release_id"], int(event["step"])
+    moved = traffic.shift(release_id, step)
+    bake = traffic.policy(release_id).canary.steps[step].min_bake
     return {
         "result": "shifted" if moved.result == "done" else moved.result,
         "reason": moved.reason,

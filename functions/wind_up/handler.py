@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from promptlane.aws.clients import client, resource
+from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
-from promptlane.aws.releases import DynamoReleases
-from promptlane.aws.routes import DynamoRoutes
-from promptlane.aws.settings import read
-from promptlane.aws.workflow import SnsNotices, SqsIntakeQueue
 from promptlane.domain.errors import NotFound
 from promptlane.domain.names import Outcome
-from promptlane.lifecycle.windup import wind_up
+from promptlane.lifecycle.windup import WindUp
 
 log = logger("wind_up")
 
 
-@dataclass(frozen=True)
-class Settings:
-    route_table: str
-    release_table: str
-    notices_topic: str
-    intake_queue_url: str
-
-
-@cache
-def wire() -> dict[str, Any]:
-    s = read(Settings)
-    return {
-        "routes": DynamoRoutes(resource("dynamodb").Table(s.route_table)),
-        "releases": DynamoReleases(resource("dynamodb").Table(s.release_table)),
-        "queue": SqsIntakeQueue(client("sqs"), s.intake_queue_url),
-        "notices": SnsNotices(client("sns"), s.notices_topic),
-        "clock": time.time,
-        "log": log.warning,
-    }
+@wired
+def wire(of: Function) -> WindUp:
+    return WindUp(
+        routes=of.routes,
+        releases=of.releases,
+        queue=of.queue,
+        notices=of.notices,
+        clock=time.time,
+        log=log.warning,
+    )
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -51,7 +36,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         release_id, outcome = event["release_id"], Outcome(event["outcome"])
         reason = str(event.get("reason") or "")
     try:
-        release = wind_up(release_id, claimed=outcome, reason=reason[:2000], **wire())
+        release = wire().end(release_id, claimed=outcome, reason=reason[:2000])
     except NotFound:
         log.warning("no such release", extra={"release_id": release_id})
         return {"outcome": None}

@@ -1,14 +1,18 @@
-"""Step Functions, SQS and SNS as the control plane uses them."""
+"""Step Functions: executions of releases, and the tokens of those that wait for people."""
 
 from __future__ import annotations
 
 import json
-import uuid
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from promptlane.domain.errors import NotFound
 
-from .errors import translated
+from .errors import code_of, domain_error, translated
+
+_NO_LONGER_WAITS: Final = frozenset({"TaskDoesNotExist", "TaskTimedOut", "InvalidToken"})
 
 
 class StepFunctionsWorkflow:
@@ -47,31 +51,17 @@ class StepFunctionsWorkflow:
         return f"{self._machine.replace(':stateMachine:', ':execution:')}:{release_id}"
 
 
-class SqsIntakeQueue:
-    """`IntakeQueue` on SQS."""
+class StepFunctionsTokens:
+    """`TaskTokens` on Step Functions. `states` is the boto3 client `stepfunctions`."""
 
-    def __init__(self, sqs: Any, queue_url: str) -> None:
-        self._sqs, self._url = sqs, queue_url
+    def __init__(self, states: Any) -> None:
+        self._states = states
 
-    def request(self, prompt: str, version: int, *, requested_by: str, explicit: bool) -> None:
-        body = {
-            "source": "promptlane.request",
-            "prompt": prompt,
-            "version": str(version),
-            "requested_by": requested_by,
-            "explicit": explicit,
-            "request_id": str(uuid.uuid4()),
-        }
-        with translated(f"asking for a release of {prompt} {version}"):
-            self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps(body))
-
-
-class SnsNotices:
-    """`Notices` on an SNS topic."""
-
-    def __init__(self, sns: Any, topic_arn: str) -> None:
-        self._sns, self._topic = sns, topic_arn
-
-    def publish(self, subject: str, body: str) -> None:
-        with translated("sending a notice"):
-            self._sns.publish(TopicArn=self._topic, Subject=subject[:99], Message=body)
+    def succeed(self, task_token: str, output: Mapping[str, Any]) -> bool:
+        try:
+            self._states.send_task_success(taskToken=task_token, output=json.dumps(output))
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and code_of(error) in _NO_LONGER_WAITS:
+                return False
+            raise domain_error(error, "answering the workflow's review step") from error
+        return True

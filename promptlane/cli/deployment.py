@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from promptlane.aws.composition import Composition
 from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError, Unavailable
 
 from .operations import Operations
 
 if TYPE_CHECKING:
-    from promptlane.aws.audit_copies import AuditCopies
-    from promptlane.aws.mail import ReviewerTopics
-    from promptlane.aws.prompts import BedrockPrompts
-    from promptlane.aws.reports import S3Objects
-    from promptlane.domain.canary.counts import CountReader
-    from promptlane.domain.ports import Enrolments, IntakeQueue, ReleaseStore, RouteStore
-    from promptlane.domain.review.ports import Briefs, ReviewStore
+    from promptlane.lifecycle.investigate.sources import Sources
 
 Json = Any
 
 
-@dataclass
-class Deployment:
+class Deployment(Composition):
     """One deployment of Promptlane. `resources`: the names that its stacks wrote to SSM. Services are made lazily."""
 
-    name: str
-    resources: Mapping[str, Json]
-    made: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, name: str, resources: Mapping[str, Json]) -> None:
+        self.name, self.resources = name, resources
 
     def resource(self, name: str) -> str:
         """The name or URL of a resource; NotFound says which stack it would come from."""
@@ -43,90 +36,47 @@ class Deployment:
             )
         return str(value)
 
-    @cached_property
-    def prompts(self) -> BedrockPrompts:
-        from promptlane.aws.clients import client
-        from promptlane.aws.prompts import BedrockPrompts
+    def setting(self, name: str) -> str:
+        return self.name if name == "deployment" else self.resource(name)
 
-        return BedrockPrompts(client("bedrock-agent"))
-
-    @cached_property
-    def routes(self) -> RouteStore:
-        from promptlane.aws.clients import resource
-        from promptlane.aws.routes import DynamoRoutes
-
-        return DynamoRoutes(resource("dynamodb").Table(self.resource("route_table")))
-
-    @cached_property
-    def releases(self) -> ReleaseStore:
-        from promptlane.aws.clients import resource
-        from promptlane.aws.releases import DynamoReleases
-
-        return DynamoReleases(resource("dynamodb").Table(self.resource("release_table")))
-
-    @cached_property
-    def enrolments(self) -> Enrolments:
-        from promptlane.aws.clients import client
-        from promptlane.aws.enrolment import SsmEnrolments
-
-        return SsmEnrolments(
-            ssm=client("ssm"), s3=client("s3"), deployment=self.name, report_bucket=self.resource("report_bucket")
-        )
-
-    @cached_property
-    def counts(self) -> CountReader:
-        from promptlane.aws.clients import client
-        from promptlane.aws.metrics import CloudWatchCounts
-
-        return CloudWatchCounts(client("cloudwatch"))
-
-    @cached_property
-    def reviews(self) -> ReviewStore:
-        from promptlane.aws.clients import resource
-        from promptlane.aws.reviews import DynamoReviews
-
-        return DynamoReviews(resource("dynamodb").Table(self.resource("release_table")))
-
-    @cached_property
-    def briefs(self) -> Briefs:
-        from promptlane.aws.clients import client
-        from promptlane.aws.reviews import S3Briefs
-
-        return S3Briefs(client("s3"), self.resource("report_bucket"))
-
-    @cached_property
-    def reviewer_topics(self) -> ReviewerTopics:
-        from promptlane.aws.clients import client
-        from promptlane.aws.mail import ReviewerTopics
-
-        return ReviewerTopics(sns=client("sns"), ssm=client("ssm"), deployment=self.name)
-
-    @cached_property
-    def queue(self) -> IntakeQueue:
-        from promptlane.aws.clients import client
-        from promptlane.aws.workflow import SqsIntakeQueue
-
-        return SqsIntakeQueue(client("sqs"), self.resource("intake_queue_url"))
+    def optional(self, name: str) -> str:
+        return str(self.resources.get(name) or "")
 
     @cached_property
     def operations(self) -> Operations:
         return Operations.signed(self.resource("operations_url"))
 
     @cached_property
-    def audit_copies(self) -> AuditCopies | None:
-        """The locked copies of timelines; None where the Audit stack is not deployed."""
-        from promptlane.aws.audit_copies import AuditCopies
+    def sources(self) -> Sources:
+        """Where an investigation looks."""
+        from promptlane.aws.alarm_history import CloudWatchAlarmHistory
         from promptlane.aws.clients import client
+        from promptlane.aws.invocation_log import InsightsLog
+        from promptlane.aws.trail import CloudTrailHistory
+        from promptlane.aws.trail_files import TrailFiles
+        from promptlane.lifecycle.investigate.sources import Sources
 
-        bucket = self.resources.get("audit_bucket")
-        return AuditCopies(client("s3"), str(bucket)) if bucket else None
-
-    @cached_property
-    def archive(self) -> S3Objects:
-        from promptlane.aws.clients import client
-        from promptlane.aws.reports import S3Objects
-
-        return S3Objects(client("s3"), self.resource("report_bucket"))
+        archive: TrailFiles | None = None
+        if self.optional("trail"):
+            # Any ARN of the deployment names its account and Region: no call, and no permission, is needed for that.
+            region, account = self.resource("state_machine_arn").split(":")[3:5]
+            archive = TrailFiles(client("s3"), self.resource("audit_bucket"), account, region)
+        return Sources(
+            prompts=self.prompts,
+            routes=self.routes,
+            releases=self.releases,
+            trail=CloudTrailHistory(client("cloudtrail")),
+            alarms=CloudWatchAlarmHistory(client("cloudwatch"), self.name),
+            rates=self.counts,
+            log=InsightsLog(
+                bedrock=client("bedrock"),
+                logs=client("logs"),
+                s3=client("s3"),
+                group=self.optional("invocation_log_group"),
+            ),
+            clock=time.time,
+            archive=archive,
+        )
 
     @cached_property
     def caller(self) -> str:
@@ -142,16 +92,7 @@ class Deployment:
 
     def invoke(self, resource: str, payload: Mapping[str, Json]) -> Json:
         """Invoke a function directly and return its answer; a failure of the function is Unavailable."""
-        from promptlane.aws.clients import client
-        from promptlane.aws.errors import translated
-
-        name = self.resource(resource)
-        with translated(f"invoking {name}"):
-            answer = client("lambda").invoke(FunctionName=name, Payload=json.dumps(payload))
-        document = json.loads(answer["Payload"].read() or b"null")
-        if answer.get("FunctionError"):
-            raise Unavailable(f"function {name} failed: {document.get('errorMessage', document)}")
-        return document
+        return self.functions.call(self.resource(resource), payload)
 
     def prompt(self, name: str) -> tuple[str, str]:
         """(prompt id, name) of a prompt given by name, id or ARN; NotFound lists what is enrolled."""

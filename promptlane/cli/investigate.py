@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
@@ -32,9 +31,6 @@ from .session import Session
 from .show import duration
 from .times import moment
 
-if TYPE_CHECKING:
-    from .deployment import Deployment
-
 _DAY = 86_400.0
 _SHOWN_EVENTS = 60
 _SHOWN_CALLS = 10
@@ -54,7 +50,7 @@ def investigate(session: Session, prompt: str, *, since: str, until: str, html: 
         raise InvalidInput(f"--since {since or iso(begin)} is not before --until {until or 'now'}; swap or widen them")
     if html is not None:
         _check_place(html)  # said before minutes of asking, not after
-    found = run.investigate(sources(session), prompt, begin, end)
+    found = run.investigate(session.deployment.sources, prompt, begin, end)
     if html is not None:
         from promptlane.pages.investigation_page import investigation_page
 
@@ -77,44 +73,6 @@ def _write(html: Path, text: str, *, mode: str = "w") -> None:
             file.write(text)
     except OSError as error:
         raise InvalidInput(f"the report cannot be written to {html}: {error.strerror}") from None
-
-
-def sources(session: Session) -> run.Sources:
-    """Adapters on the deployment's services; a test's deployment brings its own."""
-    deployment = session.deployment
-    made: run.Sources | None = deployment.made.get("sources")
-    return made or _connected(deployment, session)
-
-
-def _connected(deployment: Deployment, session: Session) -> run.Sources:
-    from promptlane.aws.alarm_history import CloudWatchAlarmHistory
-    from promptlane.aws.clients import client
-    from promptlane.aws.invocation_log import InsightsLog
-    from promptlane.aws.metrics import CloudWatchCounts
-    from promptlane.aws.trail import CloudTrailHistory
-    from promptlane.aws.trail_files import TrailFiles
-
-    archive: TrailFiles | None = None
-    if deployment.resources.get("trail"):
-        # Any ARN of the deployment names its account and Region: no call, and no permission, is needed to learn them.
-        region, account = deployment.resource("state_machine_arn").split(":")[3:5]
-        archive = TrailFiles(client("s3"), deployment.resource("audit_bucket"), account, region)
-    return run.Sources(
-        prompts=deployment.prompts,
-        routes=deployment.routes,
-        releases=deployment.releases,
-        trail=CloudTrailHistory(client("cloudtrail")),
-        alarms=CloudWatchAlarmHistory(client("cloudwatch"), deployment.name),
-        rates=CloudWatchCounts(client("cloudwatch")),
-        log=InsightsLog(
-            bedrock=client("bedrock"),
-            logs=client("logs"),
-            s3=client("s3"),
-            group=str(deployment.resources.get("invocation_log_group") or ""),
-        ),
-        clock=session.clock,
-        archive=archive,
-    )
 
 
 def show(console: Console, found: Investigation, html: Path | None) -> None:

@@ -56,9 +56,7 @@ class Operations:
         document = _json(raw)
         if status < 400:
             return document
-        said = document.get("title") or document.get("message") or document.get("reason") or raw[:300].decode("replace")
-        detail = document.get("detail")
-        message = f"{said}: {detail}" if detail else str(said)
+        message = str(document.get("detail") or document.get("message") or raw[:300].decode(errors="replace"))
         if status == 403 and set(document) <= {"message", "Message"}:
             message += "; your IAM identity needs the operator (or reviewer) policy of the Access stack"
         if status >= 500 and status not in _BY_STATUS:

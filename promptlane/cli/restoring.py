@@ -18,7 +18,7 @@ def restore(session: Session, prompt: str, version: int, *, as_json: bool) -> No
     deployment = session.deployment
     prompt_id, name = deployment.prompt(prompt)
     present = {number for number, _ in deployment.prompts.versions(prompt_id)}
-    published = restored(deployment.prompts, deployment.archive, prompt_id, version)
+    published = restored(deployment.prompts, deployment.objects, prompt_id, version)
     document = {
         "prompt": name,
         "prompt_id": prompt_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from promptlane.domain.errors import AdmissionRefused, NotFound
 from promptlane.domain.names import Event
@@ -17,52 +17,63 @@ SuiteCheck = Callable[[dict[str, object], frozenset[str]], list[str]]
 """(suite as plain data, the template's variables) -> what does not fit."""
 
 
-def admit(
-    release_id: str, *, prompts: PromptStore, enrolments: Enrolments, tags: EnrolmentTags, routes: RouteStore,
-    releases: ReleaseStore, check_suite: SuiteCheck, clock: Clock,
-) -> Release:  # fmt: skip
-    """Capture policy and suite, bind the fingerprints of candidate and stable, run the static checks.
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """What an admission asks and writes."""
 
-    What is admitted is tagged before it is recorded as such: IAM lets applications to no version without the tag.
-    Raises AdmissionRefused with every problem. Run twice, it returns what the first run bound.
-    """
-    release = releases.get(release_id)
-    if release.state != "started":
-        return release
-    try:
-        version = prompts.version(release.prompt_id, release.version)
-    except NotFound as error:
-        raise AdmissionRefused([("version", str(error))]) from error
-    route = routes.get(release.prompt)
-    policy_sha256, suite_sha256 = enrolments.capture(release.prompt)
-    policy = enrolments.policy(policy_sha256)
-    problems = [("version", p) for p in static_problems(version, allowed_models=policy.allowed_models)]
-    problems += [("suite", p) for p in check_suite(enrolments.suite(suite_sha256), version.declared_variables)]
-    problems += [("version", p) for p in _route_problems(release, version, route)]
-    if problems:
-        raise AdmissionRefused(problems)
-    tags.tag(version.arn)
-    stable = route.stable if route else None
-    admitted = replace(
-        release,
-        state="admitted",
-        description=version.description,
-        candidate=version.ref,
-        stable=stable,
-        policy_sha256=policy_sha256,
-        suite_sha256=suite_sha256,
-    )
-    detail = {
-        "version": version.version,
-        "fingerprint": version.fingerprint,
-        "description": version.description,
-        "stable": stable.version if stable else None,
-        "stable_fingerprint": stable.fingerprint if stable else None,
-        "policy": policy_sha256,
-        "suite": suite_sha256,
-    }
-    entry = TimelineEntry(f"{release_id}/admitted", release_id, clock(), Event.ADMITTED, detail=detail)
-    return releases.update(admitted, entry)
+    prompts: PromptStore
+    enrolments: Enrolments
+    tags: EnrolmentTags
+    routes: RouteStore
+    releases: ReleaseStore
+    check_suite: SuiteCheck
+    clock: Clock
+
+    def admit(self, release_id: str) -> Release:
+        """Capture policy and suite, bind the fingerprints of candidate and stable, run the static checks.
+
+        What is admitted is tagged before it is recorded as such: IAM lets applications to no version without the tag.
+        Raises AdmissionRefused with every problem. Run twice, it returns what the first run bound.
+        """
+        release = self.releases.get(release_id)
+        if release.state != "started":
+            return release
+        try:
+            version = self.prompts.version(release.prompt_id, release.version)
+        except NotFound as error:
+            raise AdmissionRefused([("version", str(error))]) from error
+        route = self.routes.get(release.prompt)
+        policy_sha256, suite_sha256 = self.enrolments.capture(release.prompt)
+        policy = self.enrolments.policy(policy_sha256)
+        problems = [("version", p) for p in static_problems(version, allowed_models=policy.allowed_models)]
+        problems += [
+            ("suite", p) for p in self.check_suite(self.enrolments.suite(suite_sha256), version.declared_variables)
+        ]
+        problems += [("version", p) for p in _route_problems(release, version, route)]
+        if problems:
+            raise AdmissionRefused(problems)
+        self.tags.tag(version.arn)
+        stable = route.stable if route else None
+        admitted = replace(
+            release,
+            state="admitted",
+            description=version.description,
+            candidate=version.ref,
+            stable=stable,
+            policy_sha256=policy_sha256,
+            suite_sha256=suite_sha256,
+        )
+        detail = {
+            "version": version.version,
+            "fingerprint": version.fingerprint,
+            "description": version.description,
+            "stable": stable.version if stable else None,
+            "stable_fingerprint": stable.fingerprint if stable else None,
+            "policy": policy_sha256,
+            "suite": suite_sha256,
+        }
+        entry = TimelineEntry(f"{release_id}/admitted", release_id, self.clock(), Event.ADMITTED, detail=detail)
+        return self.releases.update(admitted, entry)
 
 
 def _route_problems(release: Release, version: PromptVersion, route: Route | None) -> list[str]:

@@ -22,91 +22,97 @@ class Taken:
     release_id: str = ""
 
 
-def take(
-    request: Request, *, prompts: PromptStore, enrolments: Enrolments, routes: RouteStore, releases: ReleaseStore,
-    workflow: Workflow, clock: Clock,
-) -> Taken:  # fmt: skip
-    """Start the release that is asked for, or record its version as waiting while another is in flight.
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """What starts releases."""
 
-    An event means the first attempt and is worth nothing twice; an explicit request makes another attempt.
-    """
-    found = prompts.find(request.prompt)
-    if found is None:
-        return Taken("dropped", f"prompt {request.prompt!r} does not exist (any more)")
-    prompt_id, prompt = found
-    if not enrolments.enrolled(prompt):
-        return Taken("dropped", f"prompt {prompt!r} is not enrolled: there is no prompts/{prompt}/release.yaml")
-    records = releases.of_prompt(prompt_id)
-    version = request.version or _newest_unreleased(prompts, prompt_id, records)
-    if version is None:
-        return Taken("duplicate", f"every version of {prompt} has a release record")
-    try:
-        prompts.version(prompt_id, version)
-    except NotFound as error:
-        return Taken("dropped", str(error))
-    mine = [r for r in records if r.version == version]
-    try:
-        attempt = _attempt(request, mine, records, routes, prompt, version)
-    except NotApplicable as error:
-        return Taken("duplicate", str(error))
-    name = release_id(prompt_id, version, attempt)
-    release = Release(
-        release_id=name,
-        prompt=prompt,
-        started_at=clock(),
-        requested_by=request.requested_by,
-        explicit=request.explicit,
-        request_id=request.request_id,
-    )
-    detail = {"prompt": prompt, "version": version, "attempt": attempt, "explicit": request.explicit}
-    if request.sent_by:
-        detail["sent_by"] = request.sent_by
-    entry = TimelineEntry(f"{name}/started", name, release.started_at, Event.STARTED, request.requested_by, detail)
-    try:
-        releases.start(release, entry)
-    except AlreadyExists:
-        # Cut off between record and execution: starting again is harmless, the execution's name is taken once.
-        if releases.get(name).ended:
-            return Taken("duplicate", f"release {name} has ended already", name)
-    except Conflict:
-        holder = releases.holder(prompt_id)
-        releases.wait(Waiting(prompt, prompt_id, version, release.started_at, request.requested_by, request.explicit))
-        return Taken("waiting", f"release {holder} of {prompt} is in flight; version {version} waits for its end")
-    workflow.start(name, {"release_id": name, "prompt": prompt, "prompt_id": prompt_id, "version": version})
-    supersede(releases, prompt_id, by=version, now=clock())
-    releases.stop_waiting(prompt_id, version)
-    return Taken("started", f"release {name} of {prompt} started", name)
+    prompts: PromptStore
+    enrolments: Enrolments
+    routes: RouteStore
+    releases: ReleaseStore
+    workflow: Workflow
+    clock: Clock
 
+    def take(self, request: Request) -> Taken:
+        """Start the release that is asked for, or record its version as waiting while another is in flight.
 
-def _newest_unreleased(prompts: PromptStore, prompt_id: str, records: list[Release]) -> int | None:
-    newest = max((r.version for r in records), default=0)
-    return max((v for v, _ in prompts.versions(prompt_id) if v > newest), default=None)
-
-
-def _attempt(
-    request: Request, mine: list[Release], records: list[Release], routes: RouteStore, prompt: str, version: int
-) -> int:
-    """Which attempt a request means. NotApplicable when it is a duplicate or there is nothing to release."""
-    unfinished = [r for r in mine if not r.ended]
-    if unfinished:
-        return unfinished[-1].attempt
-    if not request.explicit:
-        if mine:
-            raise NotApplicable(
-                f"version {version} of {prompt} has release records; only an explicit request repeats it"
+        An event means the first attempt and is worth nothing twice; an explicit request makes another attempt.
+        """
+        found = self.prompts.find(request.prompt)
+        if found is None:
+            return Taken("dropped", f"prompt {request.prompt!r} does not exist (any more)")
+        prompt_id, prompt = found
+        if not self.enrolments.enrolled(prompt):
+            return Taken("dropped", f"prompt {prompt!r} is not enrolled: there is no prompts/{prompt}/release.yaml")
+        records = self.releases.of_prompt(prompt_id)
+        version = request.version or self._newest_unreleased(prompt_id, records)
+        if version is None:
+            return Taken("duplicate", f"every version of {prompt} has a release record")
+        try:
+            self.prompts.version(prompt_id, version)
+        except NotFound as error:
+            return Taken("dropped", str(error))
+        try:
+            attempt = self._attempt(request, prompt, version, records)
+        except NotApplicable as error:
+            return Taken("duplicate", str(error))
+        name = release_id(prompt_id, version, attempt)
+        release = Release(
+            release_id=name,
+            prompt=prompt,
+            started_at=self.clock(),
+            requested_by=request.requested_by,
+            explicit=request.explicit,
+            request_id=request.request_id,
+        )
+        detail = {"prompt": prompt, "version": version, "attempt": attempt, "explicit": request.explicit}
+        if request.sent_by:
+            detail["sent_by"] = request.sent_by
+        entry = TimelineEntry(f"{name}/started", name, release.started_at, Event.STARTED, request.requested_by, detail)
+        try:
+            self.releases.start(release, entry)
+        except AlreadyExists:
+            # Cut off between record and execution: starting again is harmless, the execution's name is taken once.
+            if self.releases.get(name).ended:
+                return Taken("duplicate", f"release {name} has ended already", name)
+        except Conflict:
+            holder = self.releases.holder(prompt_id)
+            self.releases.wait(
+                Waiting(prompt, prompt_id, version, release.started_at, request.requested_by, request.explicit)
             )
-        newer = [r.version for r in records if r.version > version]
-        if newer:
-            raise NotApplicable(
-                f"version {version} of {prompt} is older than version {max(newer)}, which has a release"
-            )
-        return 1
-    if request.request_id and any(r.request_id == request.request_id for r in mine):
-        raise NotApplicable("this very request was taken already")
-    route = routes.get(prompt)
-    if route is not None and route.stable.version == version:
-        raise NotApplicable(f"version {version} of {prompt} is stable already")
-    return max((r.attempt for r in mine), default=0) + 1
+            return Taken("waiting", f"release {holder} of {prompt} is in flight; version {version} waits for its end")
+        self.workflow.start(name, {"release_id": name, "prompt": prompt, "prompt_id": prompt_id, "version": version})
+        supersede(self.releases, prompt_id, by=version, now=self.clock())
+        self.releases.stop_waiting(prompt_id, version)
+        return Taken("started", f"release {name} of {prompt} started", name)
+
+    def _newest_unreleased(self, prompt_id: str, records: list[Release]) -> int | None:
+        newest = max((r.version for r in records), default=0)
+        return max((v for v, _ in self.prompts.versions(prompt_id) if v > newest), default=None)
+
+    def _attempt(self, request: Request, prompt: str, version: int, records: list[Release]) -> int:
+        """Which attempt a request means. NotApplicable when it is a duplicate or there is nothing to release."""
+        mine = [r for r in records if r.version == version]
+        unfinished = [r for r in mine if not r.ended]
+        if unfinished:
+            return unfinished[-1].attempt
+        if not request.explicit:
+            if mine:
+                raise NotApplicable(
+                    f"version {version} of {prompt} has release records; only an explicit request repeats it"
+                )
+            newer = [r.version for r in records if r.version > version]
+            if newer:
+                raise NotApplicable(
+                    f"version {version} of {prompt} is older than version {max(newer)}, which has a release"
+                )
+            return 1
+        if request.request_id and any(r.request_id == request.request_id for r in mine):
+            raise NotApplicable("this very request was taken already")
+        route = self.routes.get(prompt)
+        if route is not None and route.stable.version == version:
+            raise NotApplicable(f"version {version} of {prompt} is stable already")
+        return max((r.attempt for r in mine), default=0) + 1
 
 
 def supersede(releases: ReleaseStore, prompt_id: str, *, by: int, now: float) -> list[str]:

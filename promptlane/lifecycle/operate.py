@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Literal
 
-from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
+from promptlane.domain.errors import InvalidInput, NotApplicable
 from promptlane.domain.names import Event
 from promptlane.domain.ports import Clock, ReleaseStore
 from promptlane.domain.release.release import Release
@@ -13,10 +13,11 @@ from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.review.review import MAX_REASON
 from promptlane.domain.text import clean_reason
 
+from .recording import Change, update
+
 Operation = Literal["pause", "resume", "advance"]
 OPERATIONS: Final[tuple[Operation, ...]] = ("pause", "resume", "advance")
 _EVENTS: Final = {"pause": Event.CANARY_PAUSED, "resume": Event.CANARY_RESUMED, "advance": Event.CANARY_ADVANCED}
-_TRIES: Final = 8
 
 
 def operate(
@@ -32,18 +33,14 @@ def operate(
     why = clean_reason(reason)
     if not 1 <= len(why) <= MAX_REASON:
         raise InvalidInput(f"reason: give one of 1 to {MAX_REASON:,} characters; it had {len(reason):,}")
-    for _ in range(_TRIES):
-        release = releases.get(release_id)
+
+    def operated(release: Release) -> Change:
         changed = _changed(release, operation, {"by": by, "reason": why, "at": clock()})
-        entry = TimelineEntry(
-            f"{release_id}/{operation}/{release.revision}", release_id, clock(), _EVENTS[operation], by,
-            {"reason": why, "step": release.step, "address": address},
-        )  # fmt: skip
-        try:
-            return releases.update(changed, entry)
-        except Conflict:
-            continue
-    raise Unavailable(f"the record of {release_id} is being changed by others; try again")
+        name = f"{release_id}/{operation}/{release.revision}"
+        detail = {"reason": why, "step": release.step, "address": address}
+        return changed, TimelineEntry(name, release_id, clock(), _EVENTS[operation], by, detail)
+
+    return update(releases, release_id, operated)
 
 
 def _changed(release: Release, operation: str, mark: dict[str, object]) -> Release:

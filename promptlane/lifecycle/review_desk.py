@@ -23,6 +23,7 @@ from promptlane.domain.errors import (
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.ports import Clock, ReleaseStore
+from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.review.link import Link, parse
 from promptlane.domain.review.ports import ReviewStore, Signer, TaskTokens
@@ -45,12 +46,13 @@ from promptlane.domain.review.review import (
 from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit, known_address
 from promptlane.domain.text import clean_reason, one_line
 
+from .recording import TRIES, Change, update
+
 Json = Any
 ATTEMPTS: Final = 10
 """POSTs that one link may make in a window of time."""
 WINDOW: Final = 600
 """Length of that window, seconds."""
-_TRIES: Final = 8
 
 
 def entry_id(release_id: str, round: int, *parts: str) -> str:
@@ -223,7 +225,7 @@ class ReviewDesk:
         self, request: ReviewRequest, link: Link, reviewer: Reviewer, choice: Choice, reason: str, by: str, via: str,
         caller: Caller,
     ) -> Receipt:  # fmt: skip
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             request = self.with_authors(request)
             visit = self._look(request, link, reviewer)
             if visit.door is not Door.OPEN:
@@ -273,7 +275,7 @@ class ReviewDesk:
 
     def settle(self, release_id: str) -> Tally | None:
         """Complete a review whose tally is decided, and record and answer it. Safe to repeat; None without a review."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             request = self.reviews.get(release_id)
             if request is None:
                 return None
@@ -294,19 +296,17 @@ class ReviewDesk:
     def _finish(self, request: ReviewRequest) -> None:
         outcome: Mapping[str, Json] = request.outcome or {}
         entry = self._make(request, Event.REVIEW_DECIDED, str(outcome["by"]), outcome, "decided", at=outcome["at"])
-        for _ in range(_TRIES):
-            release = self.releases.find(request.release_id)
-            approved = outcome["decision"] == "approved"
-            if release is None or release.ended or not approved or release.approval.get("round") == request.round:
+
+        def approved(release: Release) -> Change | None:
+            if release.ended or outcome["decision"] != "approved" or release.approval.get("round") == request.round:
                 self.releases.append(entry)
-                break
-            try:
-                self.releases.update(replace(release, approval=dict(outcome)), entry)
-                break
-            except Conflict:
-                continue
-        else:
-            raise Unavailable(f"the record of {request.release_id} is being changed by others; try again")
+                return None
+            return replace(release, approval=dict(outcome)), entry
+
+        try:
+            update(self.releases, request.release_id, approved)
+        except NotFound:
+            self.releases.append(entry)
         answer = {k: outcome[k] for k in ("decision", "by", "reason", "candidate", "stable")}
         self.tokens.succeed(request.task_token, answer)
         self.reviews.unlist(request.release_id)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from promptlane.domain.errors import Conflict, NotApplicable, NotFound, PromptlaneError, Unavailable
+from promptlane.domain.errors import NotApplicable, NotFound, PromptlaneError, Unavailable
 from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy, Reviewer
 from promptlane.domain.ports import Clock, Enrolments, Notices, PromptStore, ReleaseStore
@@ -30,10 +30,10 @@ from promptlane.domain.review.review import (
     tally,
 )
 
+from .recording import Change, update
 from .review_desk import ReviewDesk, entry_id
 
 Json = Any
-_TRIES: Final = 8
 _EARLY: Final = 60.0
 _GRACE: Final = 3600.0
 """How long an expired review stays listed, so that its release's end is surely written before it is forgotten."""
@@ -181,19 +181,16 @@ class ReviewRound:
             "reach": dict(request.reach),
         }
         entry = self._entry(request, Event.REVIEW_REQUESTED, detail, "requested")
-        for _ in range(_TRIES):
-            release = self.releases.get(request.release_id)
+
+        def in_review(release: Release) -> Change | None:
             # An approval of an earlier round was given for another stable version: it must not outlive it.
             approval = release.approval if release.approval.get("round") == request.round else {}
             if release.ended or (release.state == "review" and approval == release.approval):
                 self.releases.append(entry)
-                return
-            try:
-                self.releases.update(replace(release, state="review", approval=approval), entry)
-                return
-            except Conflict:
-                continue
-        raise Unavailable(f"the record of {request.release_id} is being changed by others; try again")
+                return None
+            return replace(release, state="review", approval=approval), entry
+
+        update(self.releases, request.release_id, in_review)
 
     def _mail_links(self, request: ReviewRequest) -> None:
         """Send the link to everybody who can get it and has not got it; say so about everybody else."""

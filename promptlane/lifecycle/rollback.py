@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -34,14 +34,27 @@ class RolledBack:
     route: Route | None = None
 
 
-def restore_safe_route(
-    routes: RouteStore, prompt: str, *, cause: Cause, reason: str, by: str, clock: Clock,
-    keep_trying: Callable[[int], bool], release_id: str | None = None, applies: Check | None = None,
-    evidence: Mapping[str, Json] | None = None, to: Target | None = None,
-) -> RolledBack:  # fmt: skip
-    """Roll the route back, with nothing but the route table: one read and one conditional write.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A rollback that is asked for. `applies` raises NotApplicable where the route is past what it is about.
 
     `to` names another version than the route remembers (`promoted_before`), which may ask more than the route table.
+    """
+
+    prompt: str
+    cause: Cause
+    reason: str
+    by: str
+    release_id: str | None = None
+    applies: Check | None = None
+    evidence: Mapping[str, Json] | None = None
+    to: Target | None = None
+
+
+def restore_safe_route(
+    routes: RouteStore, wish: Wish, *, clock: Clock, keep_trying: Callable[[int], bool]
+) -> RolledBack:
+    """Roll the route back, with nothing but the route table: one read and one conditional write.
 
     A moved revision, a conflict or a table that does not answer is tried again, reading anew each time, until the route
     is safe, the request no longer applies, or `keep_trying(attempt)` says no (then the last error is raised).
@@ -50,37 +63,42 @@ def restore_safe_route(
     while True:
         attempt += 1
         try:
-            return _try(routes, prompt, cause, reason, by, clock, release_id, applies, evidence, to)
+            return _try(routes, wish, clock())
         except (Conflict, Unavailable):
             if not keep_trying(attempt):
                 raise
 
 
-def _try(
-    routes: RouteStore, prompt: str, cause: Cause, reason: str, by: str, clock: Clock, release_id: str | None,
-    applies: Check | None, evidence: Mapping[str, Json] | None, to: Target | None,
-) -> RolledBack:  # fmt: skip
+def _try(routes: RouteStore, wish: Wish, now: float) -> RolledBack:
+    prompt, release_id = wish.prompt, wish.release_id
     route = routes.get(prompt)
     if route is None:
         return RolledBack("not_applicable", f"prompt {prompt!r} has no route: nothing of it is served", prompt)
     if release_id is not None and route.rolled_back(release_id):
         return RolledBack("already", f"release {release_id} was rolled back already", prompt, release_id, route)
     try:
-        if applies is not None:
-            applies(route)
-        target = to(route) if to is not None else None
+        if wish.applies is not None:
+            wish.applies(route)
+        target = wish.to(route) if wish.to is not None else None
         if target is not None and target == route.stable:
             return RolledBack("already", f"version {target.version} is stable", prompt, route.release_id, route)
         safe = roll_back(
-            route, cause=cause, reason=reason, now=clock(), by=by, release_id=release_id, evidence=evidence, to=target
+            route,
+            cause=wish.cause,
+            reason=wish.reason,
+            now=now,
+            by=wish.by,
+            release_id=release_id,
+            evidence=wish.evidence,
+            to=target,
         )
     except NothingToGoBackTo as error:
         return RolledBack("nothing_to_go_back_to", str(error), prompt, route.release_id, route)
     except NotApplicable as error:
-        already = to is None and route.rolled_back(route.release_id)
+        already = wish.to is None and route.rolled_back(route.release_id)
         return RolledBack("already" if already else "not_applicable", str(error), prompt, route.release_id, route)
     routes.put(safe, expected=route)
-    return RolledBack("rolled_back", reason, prompt, route.release_id, safe)
+    return RolledBack("rolled_back", wish.reason, prompt, route.release_id, safe)
 
 
 def promoted_before(releases: ReleaseStore, version: int) -> Target:
@@ -103,38 +121,42 @@ def promoted_before(releases: ReleaseStore, version: int) -> Target:
     return target
 
 
-def tell(
-    done: RolledBack, *, releases: ReleaseStore, workflow: Workflow, notices: Notices, clock: Clock,
-    stop_execution: bool, log: Callable[[str], None],
-) -> None:  # fmt: skip
-    """After the route is safe: timeline, the release's execution, people. One that fails does not stop the others."""
-    steps: list[Callable[[], object]] = []
-    route = done.route
-    if done.result == "rolled_back" and route is not None:
-        steps.append(lambda: move_pending(releases, route))
-        if stop_execution:
-            steps.append(lambda: workflow.stop(done.release_id, done.reason))
-        steps.append(lambda: notices.publish(*_notice(done, route)))
-    elif done.result == "nothing_to_go_back_to" and route is not None:
-        entry = TimelineEntry(
-            f"{done.release_id}/impossible/{route.revision}", done.release_id, clock(), Event.ROLLBACK_IMPOSSIBLE,
-            detail={"reason": done.reason},
-        )  # fmt: skip
-        steps.append(lambda: releases.append(entry))
-        steps.append(
-            lambda: notices.publish(
+@dataclass(frozen=True, kw_only=True)
+class Aftermath:
+    """What follows a safe route."""
+
+    releases: ReleaseStore
+    workflow: Workflow
+    notices: Notices
+    clock: Clock
+    log: Callable[[str], None]
+
+    def tell(self, done: RolledBack, *, stop_execution: bool) -> None:
+        """Timeline, the release's execution, people. One that fails does not stop the others."""
+        for step in self._steps(done, stop_execution):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the route is safe; reconcile and wind_up tell what is left
+                self.log(f"after the rollback of {done.prompt}: {error}")
+
+    def _steps(self, done: RolledBack, stop_execution: bool) -> Iterator[Callable[[], object]]:
+        route = done.route
+        if done.result == "rolled_back" and route is not None:
+            yield lambda: move_pending(self.releases, route)
+            if stop_execution:
+                yield lambda: self.workflow.stop(done.release_id, done.reason)
+            yield lambda: self.notices.publish(*_notice(done, route))
+        elif done.result == "nothing_to_go_back_to" and route is not None:
+            name, detail = f"{done.release_id}/impossible/{route.revision}", {"reason": done.reason}
+            entry = TimelineEntry(name, done.release_id, self.clock(), Event.ROLLBACK_IMPOSSIBLE, detail=detail)
+            yield lambda: self.releases.append(entry)
+            yield lambda: self.notices.publish(
                 f"[Promptlane] {done.prompt}: rollback impossible",
                 f"A rollback of {done.prompt} was asked for, and there is nothing to go back to.\n\n{done.reason}\n\n"
                 f"Name a version that was promoted before (`promptlane history {done.prompt}` lists them):\n"
                 f"  promptlane rollback {done.prompt} --to VERSION --reason ...\n"
                 "or publish one that is known to be good and release it.",
             )
-        )
-    for step in steps:
-        try:
-            step()
-        except Exception as error:  # noqa: BLE001 - the route is safe; what is left is told by reconcile and wind_up
-            log(f"after the rollback of {done.prompt}: {error}")
 
 
 def _notice(done: RolledBack, route: Route) -> tuple[str, str]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.names import Event, Track
 from promptlane.domain.policy import Policy
-from promptlane.domain.ports import Clock, FuseAlarms, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, Enrolments, FuseAlarms, PromptStore, ReleaseStore, RouteStore
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import STATES, Release
 from promptlane.domain.release.route import Gone, Route, StableChanged, first_route, promote, settle, shift
 from promptlane.domain.release.timeline import TimelineEntry
 
-from .routing import change, without_moved
+from .recording import Change, update
+from .routing import change, move_pending, without_moved
 
 
 class FingerprintMismatch(InvalidInput):
@@ -30,134 +32,156 @@ class Moved:
     route: Route | None = None
 
 
-def shift_to(
-    release_id: str, step: int, *, routes: RouteStore, releases: ReleaseStore, prompts: PromptStore,
-    alarms: FuseAlarms, policy: Policy, clock: Clock,
-) -> Moved:  # fmt: skip
-    """Give the candidate the weight of canary step `step` (from 0)."""
-    release = releases.get(release_id)
-    if release.state in ("watch", "ended"):
-        return Moved("gone", f"release {release_id} is past its canary")
-    candidate, tested_against = _approved(release, prompts)
-    if tested_against is None:
-        raise InvalidInput(f"release {release_id} is the first of {release.prompt}: it is promoted without a canary")
-    starting = step == 0 and not _in_canary(routes.get(release.prompt), release_id)
-    if starting and (red := _red(alarms, release.prompt)):
-        return _waiting(release, releases, f"waits to start: {red} is in ALARM already", clock())
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """The two steps that give a release traffic."""
 
-    def next_route(route: Route) -> Route:
-        base = without_moved(releases, route)
-        moved = shift(
-            base, release_id=release_id, candidate=candidate, tested_against=tested_against,
-            weight=policy.canary.steps[step].weight, now=clock(), explicit=release.explicit,
-        )  # fmt: skip
-        return route if moved is base else moved
+    routes: RouteStore
+    releases: ReleaseStore
+    prompts: PromptStore
+    enrolments: Enrolments
+    alarms: FuseAlarms
+    clock: Clock
 
-    try:
-        route = change(routes, release.prompt, next_route)
-    except StableChanged as error:
-        return Moved("stable_changed", str(error))
-    except Gone as error:
-        return Moved("gone", str(error))
-    if _moved(releases, release, route, state="canary", step=step).ended:
-        # Wound up between our reading of the record and our write of the route: nobody guards this canary, so it goes.
-        change(routes, release.prompt, lambda r: settle(r, release_id=release_id, now=clock()))
-        return Moved("gone", f"release {release_id} ended meanwhile; its canary was taken back")
-    return Moved("done", route=route)
+    def policy(self, release_id: str) -> Policy:
+        """The policy that was captured with a release."""
+        return self.enrolments.policy(self.releases.get(release_id).policy_sha256)
 
+    def shift(self, release_id: str, step: int) -> Moved:
+        """Give the candidate the weight of canary step `step` (from 0)."""
+        release = self.releases.get(release_id)
+        if release.state in ("watch", "ended"):
+            return Moved("gone", f"release {release_id} is past its canary")
+        candidate, tested_against = self._approved(release)
+        if tested_against is None:
+            raise InvalidInput(
+                f"release {release_id} is the first of {release.prompt}: it is promoted without a canary"
+            )
+        weight = self.enrolments.policy(release.policy_sha256).canary.steps[step].weight
+        starting = step == 0 and not _in_canary(self.routes.get(release.prompt), release_id)
+        if starting and (red := self._red(release.prompt)):
+            return self._waiting(release, f"waits to start: {red} is in ALARM already")
 
-def promote_release(
-    release_id: str, *, routes: RouteStore, releases: ReleaseStore, prompts: PromptStore, alarms: FuseAlarms,
-    policy: Policy, clock: Clock,
-) -> Moved:  # fmt: skip
-    """Make the candidate stable. A first version gets the prompt's route; refused while an alarm stands red."""
-    release = releases.get(release_id)
-    if release.ended:
-        return Moved("gone", f"release {release_id} has ended")
-    candidate, tested_against = _approved(release, prompts)
-    if tested_against is None:
-        return _promote_first(release, candidate, routes, releases, clock)
-    if _in_canary(routes.get(release.prompt), release_id) and (red := _red(alarms, release.prompt)):
-        return _waiting(release, releases, f"waits to be promoted: {red} is in ALARM", clock())
+        def shifted(base: Route) -> Route:
+            return shift(
+                base,
+                release_id=release_id,
+                candidate=candidate,
+                tested_against=tested_against,
+                weight=weight,
+                now=self.clock(),
+                explicit=release.explicit,
+            )
 
-    def next_route(route: Route) -> Route:
-        base = without_moved(releases, route)
-        moved = promote(
-            base, release_id=release_id, candidate=candidate, tested_against=tested_against,
-            watch_for=policy.watch.duration, holdback=policy.watch.holdback, now=clock(),
-        )  # fmt: skip
-        return route if moved is base else moved
+        route = self._written(release, shifted)
+        if isinstance(route, Moved):
+            return route
+        if self._recorded(release, route, state="canary", step=step).ended:
+            # Wound up between our reading of the record and our write of the route: nobody guards this canary.
+            change(self.routes, release.prompt, lambda r: settle(r, release_id=release_id, now=self.clock()))
+            return Moved("gone", f"release {release_id} ended meanwhile; its canary was taken back")
+        return Moved("done", route=route)
 
-    try:
-        route = change(routes, release.prompt, next_route)
-    except StableChanged as error:
-        return Moved("stable_changed", str(error))
-    except Gone as error:
-        return Moved("gone", str(error))
-    _moved(releases, release, route, state="watch", step=release.step)
-    releases.unlock(release.prompt_id, release_id)  # a newer version may be admitted while this one is watched
-    return Moved("done", route=route)
+    def promote(self, release_id: str) -> Moved:
+        """Make the candidate stable. A first version gets the prompt's route; refused while an alarm stands red."""
+        release = self.releases.get(release_id)
+        if release.ended:
+            return Moved("gone", f"release {release_id} has ended")
+        candidate, tested_against = self._approved(release)
+        if tested_against is None:
+            return self._promote_first(release, candidate)
+        watch = self.enrolments.policy(release.policy_sha256).watch
+        if _in_canary(self.routes.get(release.prompt), release_id) and (red := self._red(release.prompt)):
+            return self._waiting(release, f"waits to be promoted: {red} is in ALARM")
 
+        def promoted(base: Route) -> Route:
+            return promote(
+                base,
+                release_id=release_id,
+                candidate=candidate,
+                tested_against=tested_against,
+                watch_for=watch.duration,
+                holdback=watch.holdback,
+                now=self.clock(),
+            )
 
-def _promote_first(
-    release: Release, candidate: VersionRef, routes: RouteStore, releases: ReleaseStore, clock: Clock
-) -> Moved:
-    new = first_route(
-        prompt=release.prompt, prompt_id=release.prompt_id, candidate=candidate, release_id=release.release_id,
-        now=clock(), by="promptlane",
-    )  # fmt: skip
-    try:
-        routes.put(new, expected=None)
-    except Conflict:
-        found = routes.get(release.prompt)
-        if found is None or found.release_id != release.release_id:
-            return Moved("stable_changed", f"another version of {release.prompt} was promoted meanwhile")
-        new = found
-    _moved(releases, release, new, state="watch", step=0)
-    return Moved("done", route=new)
+        route = self._written(release, promoted)
+        if isinstance(route, Moved):
+            return route
+        self._recorded(release, route, state="watch", step=release.step)
+        self.releases.unlock(release.prompt_id, release_id)  # a newer version may be admitted while this is watched
+        return Moved("done", route=route)
 
+    def _written(self, release: Release, transition: Callable[[Route], Route]) -> Route | Moved:
+        """The route after a transition; what came of it where the route has moved on."""
 
-def _approved(release: Release, prompts: PromptStore) -> tuple[VersionRef, str | None]:
-    """The candidate as Bedrock has it now, and the fingerprint it was compared with, if both are what was approved."""
-    if not release.approval or release.candidate is None:
-        raise FingerprintMismatch(f"release {release.release_id} has no approval; nothing gets traffic without one")
-    version = prompts.version(release.prompt_id, release.version)
-    approved = release.approval.get("candidate")
-    if not version.fingerprint == release.candidate.fingerprint == approved:
-        raise FingerprintMismatch(
-            f"version {release.version} of {release.prompt} reads as {version.fingerprint[:12]}, but "
-            f"{str(approved)[:12]} was approved; publish the content as a new version and let it be reviewed"
+        def next_route(route: Route) -> Route:
+            base = without_moved(self.releases, route)
+            moved = transition(base)
+            return route if moved is base else moved
+
+        try:
+            return change(self.routes, release.prompt, next_route)
+        except StableChanged as error:
+            return Moved("stable_changed", str(error))
+        except Gone as error:
+            return Moved("gone", str(error))
+
+    def _promote_first(self, release: Release, candidate: VersionRef) -> Moved:
+        name, prompt = release.release_id, release.prompt
+        new = first_route(
+            prompt=prompt,
+            prompt_id=release.prompt_id,
+            candidate=candidate,
+            release_id=name,
+            now=self.clock(),
+            by="promptlane",
         )
-    tested_against = release.approval.get("stable")
-    return release.candidate, str(tested_against) if tested_against else None
+        try:
+            self.routes.put(new, expected=None)
+        except Conflict:
+            found = self.routes.get(prompt)
+            if found is None or found.release_id != name:
+                return Moved("stable_changed", f"another version of {prompt} was promoted meanwhile")
+            new = found
+        self._recorded(release, new, state="watch", step=0)
+        return Moved("done", route=new)
+
+    def _approved(self, release: Release) -> tuple[VersionRef, str | None]:
+        """The candidate as Bedrock has it, and the fingerprint it was compared with, if both are what was approved."""
+        if not release.approval or release.candidate is None:
+            raise FingerprintMismatch(f"release {release.release_id} has no approval; nothing gets traffic without one")
+        version = self.prompts.version(release.prompt_id, release.version)
+        approved = release.approval.get("candidate")
+        if not version.fingerprint == release.candidate.fingerprint == approved:
+            raise FingerprintMismatch(
+                f"version {release.version} of {release.prompt} reads as {version.fingerprint[:12]}, but "
+                f"{str(approved)[:12]} was approved; publish the content as a new version and let it be reviewed"
+            )
+        tested_against = release.approval.get("stable")
+        return release.candidate, str(tested_against) if tested_against else None
+
+    def _red(self, prompt: str) -> str:
+        """The alarms that stand red, in words; a track that nobody is on cannot be judged by its alarm."""
+        red = [a for a in self.alarms.red(prompt) if a.track is not Track.HOLDBACK]
+        return ", ".join(f"{a.track}/{a.metric}" for a in red)
+
+    def _waiting(self, release: Release, reason: str) -> Moved:
+        name = f"{release.release_id}/waiting/{release.step}/{reason}"
+        entry = TimelineEntry(name, release.release_id, self.clock(), Event.CANARY_WAITING, detail={"reason": reason})
+        self.releases.append(entry)
+        return Moved("wait", reason)
+
+    def _recorded(self, release: Release, route: Route, *, state: Literal["canary", "watch"], step: int) -> Release:
+        """Bring record and timeline up to the route that was written."""
+        move_pending(self.releases, route)
+
+        def caught_up(release: Release) -> Change | None:
+            behind = (STATES.index(release.state), release.step) < (STATES.index(state), step)
+            return (replace(release, state=state, step=step),) if behind and not release.ended else None
+
+        return update(self.releases, release.release_id, caught_up)
 
 
 def _in_canary(route: Route | None, release_id: str) -> bool:
     return route is not None and route.in_flight(release_id)
-
-
-def _red(alarms: FuseAlarms, prompt: str) -> str:
-    """The alarms that stand red, in words; a track that nobody is on cannot be judged by its alarm."""
-    red = [a for a in alarms.red(prompt) if a.track is not Track.HOLDBACK]
-    return ", ".join(f"{a.track}/{a.metric}" for a in red)
-
-
-def _waiting(release: Release, releases: ReleaseStore, reason: str, now: float) -> Moved:
-    name = f"{release.release_id}/waiting/{release.step}/{reason}"
-    detail = {"reason": reason}
-    releases.append(TimelineEntry(name, release.release_id, now, Event.CANARY_WAITING, detail=detail))
-    return Moved("wait", reason)
-
-
-def _moved(
-    releases: ReleaseStore, release: Release, route: Route, *, state: Literal["canary", "watch"], step: int
-) -> Release:
-    """Bring record and timeline up to the route that was written; a record that moved meanwhile is read again."""
-    for entry in route.pending:
-        releases.append(entry)
-    while not release.ended and (STATES.index(release.state), release.step) < (STATES.index(state), step):
-        try:
-            return releases.update(replace(release, state=state, step=step))
-        except Conflict:
-            release = releases.get(release.release_id)
-    return release

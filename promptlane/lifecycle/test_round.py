@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotFound
@@ -42,105 +42,121 @@ def folder(release_id: str, round: int) -> str:
     return f"releases/{release_id}/tests/{round}"
 
 
-def plan_tests(
-    release_id: str, *, releases: ReleaseStore, routes: RouteStore, prompts: PromptStore, enrolments: Enrolments,
-    objects: Objects, clock: Clock,
-) -> dict[str, Json]:  # fmt: skip
-    """Start a round: bind the stable version of now, lay out the items, state what the run can show and cost.
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """Begins rounds of tests."""
 
-    Raises TestPlanRefused.
-    """
-    release = releases.get(release_id)
-    if release.candidate is None:
-        raise TestPlanRefused(f"release {release_id} was never admitted; ask for a new release")
-    route = routes.get(release.prompt)
-    stable = route.stable if route else None
-    policy = enrolments.policy(release.policy_sha256).tests
-    suite = parse(enrolments.suite(release.suite_sha256))
-    candidate_target = _target(prompts, release, release.candidate)
-    stable_target = _target(prompts, release, stable) if stable else None
-    plan = make_plan(suite, policy, candidate_target, stable_target)
-    round = release.round + 1
-    base = folder(release_id, round)
-    _lay_out(objects, base, suite.cases)
-    settings = {
-        "plan": plan.to_dict(),
-        "policy": _plain_policy(policy),
-        "candidate": _plain_target(candidate_target),
-        "stable": _plain_target(stable_target) if stable_target else None,
-        "notes": list(suite.notes),
-        "kinds": sorted(suite.kinds),
-    }
-    objects.put(f"{base}/plan.json", json.dumps(settings, ensure_ascii=False).encode())
-    entry = TimelineEntry(
-        f"{release_id}/tests/{round}/planned",
-        release_id,
-        clock(),
-        Event.TESTS_PLANNED,
-        detail={
+    releases: ReleaseStore
+    routes: RouteStore
+    prompts: PromptStore
+    enrolments: Enrolments
+    objects: Objects
+    clock: Clock
+
+    def plan(self, release_id: str) -> dict[str, Json]:
+        """Start a round: bind the stable version of now, lay out the items, state what the run can show and cost.
+
+        Raises TestPlanRefused.
+        """
+        release = self.releases.get(release_id)
+        if release.candidate is None:
+            raise TestPlanRefused(f"release {release_id} was never admitted; ask for a new release")
+        route = self.routes.get(release.prompt)
+        stable = route.stable if route else None
+        policy = self.enrolments.policy(release.policy_sha256).tests
+        suite = parse(self.enrolments.suite(release.suite_sha256))
+        candidate_target = _target(self.prompts, release, release.candidate)
+        stable_target = _target(self.prompts, release, stable) if stable else None
+        made = make_plan(suite, policy, candidate_target, stable_target)
+        round = release.round + 1
+        base = folder(release_id, round)
+        _lay_out(self.objects, base, suite.cases)
+        settings = {
+            "plan": made.to_dict(),
+            "policy": _plain_policy(policy),
+            "candidate": _plain_target(candidate_target),
+            "stable": _plain_target(stable_target) if stable_target else None,
+            "notes": list(suite.notes),
+            "kinds": sorted(suite.kinds),
+        }
+        self.objects.put(f"{base}/plan.json", json.dumps(settings, ensure_ascii=False).encode())
+        entry = TimelineEntry(
+            f"{release_id}/tests/{round}/planned",
+            release_id,
+            self.clock(),
+            Event.TESTS_PLANNED,
+            detail={
+                "round": round,
+                "cases": made.cases,
+                "repeats": made.repeats,
+                "calls": made.calls,
+                "cost_at_most_usd": round_usd(made.cost_usd),
+                "stable": stable.version if stable else None,
+                "summary": made.sentence,
+                "warnings": list(made.warnings),
+            },
+        )
+        planned = replace(release, state="testing", round=round, stable=stable, step=0, verdict={}, approval={})
+        self.releases.update(planned, entry)
+        return {
+            "bucket": self.objects.bucket,
+            "key": f"{base}/items.jsonl",
+            "count": made.cases,
             "round": round,
-            "cases": plan.cases,
-            "repeats": plan.repeats,
-            "calls": plan.calls,
-            "cost_at_most_usd": round_usd(plan.cost_usd),
-            "stable": stable.version if stable else None,
-            "summary": plan.sentence,
-            "warnings": list(plan.warnings),
-        },
-    )
-    planned = replace(release, state="testing", round=round, stable=stable, step=0, verdict={}, approval={})
-    releases.update(planned, entry)
-    return {
-        "bucket": objects.bucket,
-        "key": f"{base}/items.jsonl",
-        "count": plan.cases,
-        "round": round,
-        "first": stable is None,
-        "max_concurrency": plan.parallel,
-        "batch_size": plan.batch_size,
-    }
+            "first": stable is None,
+            "max_concurrency": made.parallel,
+            "batch_size": made.batch_size,
+        }
 
 
-def run_batch(
-    release_id: str, round: int, items: Sequence[Mapping[str, Json]], *, objects: Objects, model: Model,
-    judge: Callable[[str], Judge], embedder: Callable[[str], Embedder], deadline: float | None = None,
-    clock: Clock, retry: Retry | None = None,
-) -> dict[str, int]:  # fmt: skip
-    """Run the cases of one batch and write their results; (done, missing) counts cases.
+@dataclass(frozen=True, kw_only=True)
+class BatchRunner:
+    """Runs batches of a round. `judge` and `embedder` make the adapter for a model id."""
 
-    `judge` and `embedder` make the adapter for a model id. `deadline`: monotonic seconds. Run twice, the second run
-    writes the same object again.
-    """
-    if not items:
-        return {"done": 0, "missing": 0}
-    base = folder(release_id, round)
-    settings = json.loads(objects.get(f"{base}/plan.json"))
-    policy, plan = _policy_of(settings["policy"]), settings["plan"]
-    cases = list(_read_cases(objects, base, items))
-    needs = {n for case in cases for n in asks_models(case.asserts)}
-    bench = Bench(
-        candidate=_target_of(settings["candidate"]),
-        stable=_target_of(settings["stable"]) if settings["stable"] else None,
-        model=model,
-        repeats=plan["repeats"],
-        concurrency=plan["threads"],
-        judge=judge(policy.judge_model) if "judge" in needs else None,
-        embedder=embedder(policy.embedding_model) if "embedder" in needs else None,
-        checks=load() if "python" in settings["kinds"] else {},
-        prices=policy.prices,
-        store=KeptAnswers(objects, fresh_for=policy.fresh_for, clock=clock),
-        retry=retry or Retry(),
-        deadline=None if deadline is None else deadline - SPARE_SECONDS,
-    )
-    records = [record_of(run) for run in run_cases(cases, bench)]
-    objects.put(f"{base}/results/{items[0]['i']:06d}.jsonl", b"".join(json_lines(records)), "application/x-ndjson")
-    missing = sum(any("passed" not in r for r in rec["candidate"] + (rec.get("stable") or [])) for rec in records)
-    return {"done": len(records) - missing, "missing": missing}
+    objects: Objects
+    model: Model
+    judge: Callable[[str], Judge]
+    embedder: Callable[[str], Embedder]
+    clock: Clock
+    retry: Retry = field(default_factory=Retry)
+
+    def run(
+        self, release_id: str, round: int, items: Sequence[Mapping[str, Json]], *, deadline: float | None = None
+    ) -> dict[str, int]:
+        """Run the cases of one batch and write their results; (done, missing) counts cases.
+
+        `deadline`: monotonic seconds. Run twice, the second run writes the same object again.
+        """
+        if not items:
+            return {"done": 0, "missing": 0}
+        base = folder(release_id, round)
+        settings = json.loads(self.objects.get(f"{base}/plan.json"))
+        policy, plan = _policy_of(settings["policy"]), settings["plan"]
+        cases = list(_read_cases(self.objects, base, items))
+        needs = {n for case in cases for n in asks_models(case.asserts)}
+        bench = Bench(
+            candidate=_target_of(settings["candidate"]),
+            stable=_target_of(settings["stable"]) if settings["stable"] else None,
+            model=self.model,
+            repeats=plan["repeats"],
+            concurrency=plan["threads"],
+            judge=self.judge(policy.judge_model) if "judge" in needs else None,
+            embedder=self.embedder(policy.embedding_model) if "embedder" in needs else None,
+            checks=load() if "python" in settings["kinds"] else {},
+            prices=policy.prices,
+            store=KeptAnswers(self.objects, fresh_for=policy.fresh_for, clock=self.clock),
+            retry=self.retry,
+            deadline=None if deadline is None else deadline - SPARE_SECONDS,
+        )
+        records = [record_of(run) for run in run_cases(cases, bench)]
+        self.objects.put(
+            f"{base}/results/{items[0]['i']:06d}.jsonl", b"".join(json_lines(records)), "application/x-ndjson"
+        )
+        missing = sum(any("passed" not in r for r in rec["candidate"] + (rec.get("stable") or [])) for rec in records)
+        return {"done": len(records) - missing, "missing": missing}
 
 
-def grade(
-    release_id: str, round: int, *, releases: ReleaseStore, objects: Objects, clock: Clock
-) -> dict[str, Json]:  # fmt: skip
+def grade(release_id: str, round: int, *, releases: ReleaseStore, objects: Objects, clock: Clock) -> dict[str, Json]:
     """Add everything up, decide, write the report and the timeline entry."""
     release = releases.get(release_id)
     base = folder(release_id, round)

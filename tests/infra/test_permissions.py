@@ -38,7 +38,7 @@ NEVER_CALLED = {
     "promote": {"bedrock:ListPrompts"},
     "shift": {"bedrock:ListPrompts"},
     "reconcile": {"states:StartExecution"},  # `start` is that of releases; versions are asked for through the queue
-    "relay": {"dynamodb:PutItem"},  # reads the release of an entry, nothing else
+    "roll_back": {"states:DescribeExecution"},  # `status` is that of an HTTP answer
     "remind": {"bedrock:CreatePromptVersion"},  # `publish` is that of notices
     "request_review": {"bedrock:CreatePromptVersion"},
     # `put` is the archive's, `publish` that of notices
@@ -69,7 +69,7 @@ def test_exceptions_are_still_needed() -> None:
 
 def test_the_derivation_follows_methods_into_other_modules() -> None:
     reached = {name for _, name in reach("roll_back").seen}
-    assert {"restore_safe_route", "DynamoRoutes", "tell"} <= reached
+    assert {"restore_safe_route", "DynamoRoutes", "Aftermath"} <= reached
     assert {"dynamodb:PutItem", "states:StopExecution", "sns:Publish"} <= needed("roll_back")
     assert "bedrock:GetPrompt" not in needed("roll_back")
 

@@ -1,5 +1,6 @@
 """What parts agree on by a name alone, each against the part that defines it."""
 
+import ast
 import io
 import json
 import re
@@ -136,12 +137,12 @@ def test_a_dead_execution_is_wound_up_by_the_release_that_it_is_named_by(
     pattern = rule(synthesized, "ExecutionDied")
     ended: list[tuple[str, Any]] = []
 
-    def end(release_id: str, *, claimed: Any, reason: str, **ports: Any) -> Any:
-        ended.append((release_id, claimed))
-        raise wind_up.NotFound("none")
+    class Ending:
+        def end(self, release_id: str, *, claimed: Any, reason: str) -> Any:
+            ended.append((release_id, claimed))
+            raise wind_up.NotFound("none")
 
-    monkeypatch.setattr(wind_up, "wire", dict)
-    monkeypatch.setattr(wind_up, "wind_up", end)
+    monkeypatch.setattr(wind_up, "wire", Ending)
     for detail_type in pattern["detail-type"]:
         for status in pattern["detail"]["status"]:
             detail = {"name": "ABCDEFGHIJ-2-1", "status": status}
@@ -215,7 +216,12 @@ def recorded(synthesized: Synthesized) -> dict[str, dict[str, str]]:
 def test_the_cli_asks_for_resources_that_stacks_record(synthesized: Synthesized) -> None:
     found = {name for resources in recorded(synthesized).values() for name in resources}
     sources = [path.read_text() for path in (ROOT / "promptlane/cli").rglob("*.py")]
-    asked = {n for s in sources for n in re.findall(r'(?:\.resource|\.resources\.get|_found)\("(\w+)"', s)}
+    asked = {n for s in sources for n in re.findall(r'(?:\.resource|\.resources\.get|\.optional|_found)\("(\w+)"', s)}
+    root = ast.parse((ROOT / "promptlane/aws/composition.py").read_text())
+    taken = {n for s in sources for n in re.findall(r"(?:deployment|self)\.(\w+)", s)}
+    for adapter in (n for n in ast.walk(root) if isinstance(n, ast.FunctionDef) and n.name in taken):
+        asked |= set(re.findall(r"(?:setting|optional|_table)\('(\w+)'", ast.unparse(adapter)))
+    asked -= {"deployment"}
     assert asked - {"dynamodb"} >= {"route_table", "release_table", "report_bucket", "intake_queue_url"}
     assert asked - {"dynamodb"} - found == set()
 

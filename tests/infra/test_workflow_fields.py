@@ -27,8 +27,8 @@ from tests.support.synthesized import Json, Synthesized
 MACHINE = json.loads(DEFINITION.read_text())
 ANSWERING = {
     "Admit": admit.handle,
-    "PlanTests": stages.plan_tests,
-    "RunCases": stages.run_batch,
+    "PlanTests": stages.Planner.plan,
+    "RunCases": stages.BatchRunner.run,
     "Grade": stages.grade,
     "Shift": shift.handle,
     "Judge": look.Look.to_dict,
@@ -131,7 +131,7 @@ def test_the_machine_gives_each_function_the_fields_that_it_reads(name: str) -> 
 def test_a_plan_says_where_the_items_lie_and_how_many_run_at_once() -> None:
     used = {name for text in expressions(MACHINE) for name in re.findall(r"\$plan\.(\w+)", text)}
     assert used == {"bucket", "key", "batch_size", "round", "max_concurrency"}
-    assert used <= answered(stages.plan_tests)
+    assert used <= answered(stages.Planner.plan)
 
 
 def test_a_batch_hands_on_what_run_cases_is_given() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from promptlane.aws.blocks import DynamoBlocks
-from promptlane.aws.callbacks import StepFunctionsTokens
 from promptlane.aws.enrolment import SsmEnrolments
 from promptlane.aws.enrolment_tags import BedrockEnrolmentTags
+from promptlane.aws.notices import SnsNotices
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.reports import S3Objects
-from promptlane.aws.workflow import SnsNotices, StepFunctionsWorkflow
+from promptlane.aws.workflow import StepFunctionsTokens, StepFunctionsWorkflow
 from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import InvalidInput, NotFound

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+ROOT_OF_ALL = "promptlane.aws.composition"
 
 OPERATIONS = {
     "get_item": ["dynamodb:GetItem"],
@@ -109,6 +110,8 @@ class Reach:
     seen: set[tuple[str, str]] = field(default_factory=set)
     classes: dict[tuple[str, str], ast.ClassDef] = field(default_factory=dict)
     words: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
+    """Adapters that are taken from the composition root: nothing else of it is made."""
     code: list[ast.AST] = field(default_factory=list)
     methods: set[tuple[str, str, str]] = field(default_factory=set)
 
@@ -141,6 +144,8 @@ class Reach:
                 self.follow(place, part.id)
             elif isinstance(part, ast.Attribute):
                 self.words.add(part.attr)
+                if isinstance(part.value, ast.Name) and part.value.id == ("self" if place == ROOT_OF_ALL else "of"):
+                    self.taken.add(part.attr)
                 if isinstance(part.value, ast.Name) and part.value.id in found.imports:
                     source, attribute = found.imports[part.value.id]
                     self.follow(f"{source}.{attribute}", part.attr)
@@ -154,7 +159,8 @@ class Reach:
                 for method in node.body:
                     if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
                         continue
-                    used = method.name in self.words or method.name.startswith("__")
+                    words = self.taken if place == ROOT_OF_ALL else self.words
+                    used = method.name in words or method.name.startswith("__")
                     if used and (place, name, method.name) not in self.methods:
                         self.methods.add((place, name, method.name))
                         self.read(place, method)

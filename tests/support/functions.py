@@ -12,8 +12,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -26,12 +26,13 @@ from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.kms.models import kms_backends
 from moto.sns.models import sns_backends
 
-from promptlane.aws import clients
+from promptlane.aws import clients, composition
 from promptlane.aws.plain import from_store
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews
 from promptlane.aws.routes import DynamoRoutes
+from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import ROUTES_BY_ID, Event, Phase, release_id
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.release.prompt import PromptDraft, VersionRef, canonical_json
@@ -280,9 +281,9 @@ class World:
         }
 
     def function(self, verb: str, **changed: str) -> Any:
-        """The handler of a function, wired anew under the environment that its Settings ask for, and no other."""
+        """The handler of a function, wired anew under the environment that it asks for, and no other."""
         module = importlib.import_module(f"functions.{verb}.handler")
-        wanted = {f.name.upper() for f in fields(module.Settings)}
+        wanted = asked_for(module)
         for name, value in {**self.environment, **changed}.items():
             if name in wanted:
                 self.monkeypatch.setenv(name, value() if callable(value) else value)
@@ -469,6 +470,45 @@ class World:
         """The status of an execution."""
         arn = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{release_id}"
         return str(real("stepfunctions").describe_execution(executionArn=arn)["status"])
+
+
+def problem(answer: Mapping[str, Json]) -> tuple[int, str, str, dict[str, Json]]:
+    """(status, kind, detail, further members) of an answer that is a problem and nothing else."""
+    body = json.loads(answer["body"])
+    kind = body.pop("type").removeprefix("urn:promptlane:problem:")
+    assert answer["headers"]["content-type"] == "application/problem+json"
+    assert answer["headers"]["cache-control"] == "no-store"
+    assert (body.pop("status"), body.pop("title")) == (answer["statusCode"], kind.replace("-", " ").capitalize())
+    return answer["statusCode"], kind, body.pop("detail"), body
+
+
+class Asked(dict[str, str]):
+    """An environment that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.names.append(name)
+        return default
+
+
+def asked_for(module: ModuleType) -> set[str]:
+    """The variables that a function reads when it is wired."""
+    asked = Asked()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(composition, "os", SimpleNamespace(environ=asked))
+        for wire in wires(module):
+            forget(module)
+            with suppress(InvalidInput):
+                wire()
+    return set(asked.names)
+
+
+def wires(module: ModuleType) -> list[Callable[[], Any]]:
+    """What a function is made of, in each of its parts."""
+    return [getattr(module, name) for name in ("wire", "wire_aftermath") if hasattr(module, name)]
 
 
 def forget(module: ModuleType) -> None:

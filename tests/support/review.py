@@ -90,7 +90,7 @@ class World:
             briefs=self.briefs, signer=self.signer, post=self.post, notices=self.notices, desk=self.desk,
             clock=self.clock, base_url="https://ops.example.com/live", authors=search, tests=self.tests,
         )  # fmt: skip
-        self.wired = handler.Wired(self.desk, self.briefs, self.clock)
+        self.wired = handler.Reviews(self.desk, self.briefs, self.clock)
 
     def clock(self) -> float:
         return self.now

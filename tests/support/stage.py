@@ -116,7 +116,8 @@ class Stage:
         """One that was reviewed, compared with another version."""
         stable = self.ref(against).fingerprint if against else None
         approval = {"candidate": self.ref(version).fingerprint, "stable": stable}
-        return self.release(version, **{"state": "review", "approval": approval, **fields})
+        policy, _ = self.enrolments.capture(PROMPT)
+        return self.release(version, **{"state": "review", "approval": approval, "policy_sha256": policy, **fields})
 
     def told(self, name: str) -> list[TimelineEntry]:
         """The timeline, without its numbers and hashes."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
+from promptlane.aws import composition
 from promptlane.domain.errors import InvalidInput
-from tests.support.functions import forget
+from tests.support.functions import asked_for, forget, wires
 
 FUNCTIONS = Path(__file__).parents[3] / "functions"
 VERBS = sorted(p.parent.name for p in FUNCTIONS.glob("*/handler.py") if p.parent.name != "gateway")
-"""Without the gateway, which reads its environment itself so that it starts without what Settings needs."""
-OPTIONAL: dict[str, dict[str, Any]] = {
-    "housekeep": {"audit_bucket": ""},
-    "judge": {"resolution_seconds": 60, "arrival_seconds": 0.0},
-    "promote": {"resolution_seconds": 60},
-    "relay": {"audit_bucket": ""},
-    "shift": {"resolution_seconds": 60},
+"""Without the gateway, which reads its environment itself."""
+OPTIONAL = {
+    "housekeep": {"AUDIT_BUCKET"},
+    "judge": {"RESOLUTION_SECONDS", "ARRIVAL_SECONDS"},
+    "promote": {"RESOLUTION_SECONDS"},
+    "relay": {"AUDIT_BUCKET"},
+    "shift": {"RESOLUTION_SECONDS"},
 }
 SILENT = {"admit", "grade", "plan_tests", "promote", "run_cases", "shift"}
 
@@ -30,18 +30,33 @@ def test_a_function_without_its_environment_names_every_variable_at_once(
     verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler = importlib.import_module(f"functions.{verb}.handler")
-    defaults = {f.name: f.default for f in fields(handler.Settings)}
-    for name in defaults:
-        monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    forget(handler)
+    needed = asked_for(handler) - OPTIONAL.get(verb, set())
+    monkeypatch.setattr(composition, "os", SimpleNamespace(environ={}))
 
-    for wire in (getattr(handler, name) for name in ("wire", "wire_aftermath") if hasattr(handler, name)):
+    told = set()
+    for wire in wires(handler):
+        forget(handler)
         with pytest.raises(InvalidInput) as refused:
             wire()
-        said = "; ".join(f"{name.upper()} is not set" for name, value in defaults.items() if value is MISSING)
-        assert str(refused.value) == f"the function's environment is wrong: {said}"
-    assert {name: value for name, value in defaults.items() if value is not MISSING} == OPTIONAL.get(verb, {})
+        said, _, names = str(refused.value).partition(": ")
+        assert said == "the function's environment is wrong"
+        told |= set(names.split("; "))
+    assert told == {f"{name} is not set" for name in needed}
     log = getattr(handler, "log", None)
     assert (log is None) is (verb in SILENT)
     assert log is None or getattr(log, "service", log.name) == verb, "its log says whose it is"
+
+
+def test_a_number_that_is_none_is_named_with_what_else_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"KEEP_VERSIONS": "many", "VERSION_QUOTA": "10", "ROUTE_TABLE": "routes"}
+    monkeypatch.setattr(composition, "os", SimpleNamespace(environ=known))
+    function = composition.Function(known)
+    assert (function.number("version_quota", int), function.number("absent", float, 2.5)) == (10, 2.5)
+    assert (function.setting("route_table"), function.optional("absent"), function.problems) == ("routes", "", {})
+    function.number("keep_versions", int)
+    function.number("absent", int)
+    assert function.problems == {
+        "keep_versions": "KEEP_VERSIONS='many' is not a number",
+        "absent": "ABSENT is not set",
+    }

@@ -206,7 +206,7 @@ def test_a_problem_says_when_to_come_back_and_what_is_allowed(
     assert (defect["statusCode"], json.loads(defect["body"])) == (
         500,
         {"type": "urn:promptlane:problem:internal-error", "title": "Internal error", "status": 500,
-         "detail": "the gateway failed; its log says why"},
+         "detail": "the function failed; its log says why"},
     )  # fmt: skip
 
 
@@ -255,7 +255,7 @@ def test_what_is_not_served_is_told_where_the_rest_is_described(path: str) -> No
 
 def test_another_method_is_told_which_one() -> None:
     refused = problem(lambda: requests.operation(event("patch", "/feedback")))
-    assert refused == (405, "method-not-allowed", "/feedback takes POST, not patch", {"allow": "POST"})
+    assert refused == (405, "method-not-allowed", "/feedback takes POST, not PATCH", {"allow": "POST"})
     refused = problem(lambda: requests.operation(event("POST", "/prompts/x/route")))
     assert refused == (405, "method-not-allowed", "/prompts/x/route takes GET, not POST", {"allow": "GET"})
 
@@ -299,8 +299,10 @@ def test_json_of_any_name_is_taken(headers: Json) -> None:
          "the body is not UTF-8 text"),
         (base64.b64encode(b"\xff").decode(), {"isBase64Encoded": True}, 400, "invalid-request",
          "the body is not UTF-8 text"),
-        (None, {}, 400, "invalid-request", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"),
-        ("[1]", {}, 400, "invalid-request", "the body must be a JSON object with unit, variables, messages, sure"),
+        (None, {}, 400, "invalid-request", "the body is not JSON (Expecting value: line 1 column 1 (char 0)); "
+             "send an object with unit, variables, messages, sure"),
+        ("[1]", {}, 400, "invalid-request",
+         "the body is no JSON object; send an object with unit, variables, messages, sure"),
         ('{"odd": 1, "also": 2, "variables": [], "messages": {}}', {}, 422, "invalid-request",
          "unknown: also, odd; missing: unit, sure; variables must be an object; messages must be a list; "
          "known are unit, variables, messages, sure"),
@@ -321,11 +323,16 @@ def test_a_body_has_at_most_256_kib_whatever_its_letters() -> None:
     long = GOOD + "ü" * 10
     fits = GOOD + " " * (262_144 - len(GOOD))
     assert body(fits)["unit"] == "u"
-    refused = (413, "body-too-large", "the body has over 262,144 bytes; send less context", {})
-    assert problem(lambda: body(fits + " ")) == refused
-    assert problem(lambda: body(json.dumps({"unit": "ü" * 131_073}, ensure_ascii=False))) == refused
+    for text, size in ((fits + " ", "262,145"), (json.dumps({"unit": "ü" * 131_073}, ensure_ascii=False), "262,158")):
+        said = f"the body has {size} bytes; at most 262,144 are read"
+        assert problem(lambda text=text: body(text)) == (413, "body-too-large", said, {})
     assert problem(lambda: body(long))[1] == "invalid-request"
-    assert body('{"unit": "\ud800", "sure": false}')["unit"] == "\ud800"
+    assert problem(lambda: body('{"unit": "\ud800", "sure": false}')) == (
+        400,
+        "invalid-request",
+        "the body is not UTF-8 text",
+        {},
+    )
 
 
 def message(role: Json = "user", *texts: Json, **more: Json) -> dict[str, Json]:

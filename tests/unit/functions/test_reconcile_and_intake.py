@@ -223,8 +223,8 @@ def test_what_cannot_be_wound_up_now_keeps_no_other_prompt_waiting(
     monkeypatch.setattr(world.invoker, "invoke", throttled)
 
     assert reconcile(world) == {**NOTHING, "requested": ["warranty 1"], "failed": [PROMPT]}
-    with pytest.raises(Throttled, match=f"^winding up release {RELEASE}: TooManyRequestsException: later$"):
-        world.function("reconcile").wire()["wind_up"](RELEASE, "x")
+    with pytest.raises(Throttled, match=f"^sending an event to {WIND_UP}: TooManyRequestsException: later$"):
+        world.function("reconcile").wire().wind_up(RELEASE, "x")
 
 
 def test_the_tag_that_lets_applications_in_is_put_back(world: World) -> None:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from functions.relay import handler
 from promptlane.aws.audit_copies import AuditCopies
+from promptlane.aws.events import EventBus
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import Event
 from promptlane.domain.release.prompt import canonical_json
@@ -96,8 +97,8 @@ def bucket() -> Bucket:
 def bus(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bus:
     releases, bus = InMemoryReleases(), Bus()
     releases.record_ended(Release(NAME, "support", 1.0, "x"))
-    wired = handler.Wired(releases, bus, "bus", AuditCopies(bucket, "audit"))  # type: ignore[arg-type]
-    monkeypatch.setattr(handler, "wire", lambda: wired)
+    relay = handler.Relay(releases, EventBus(bus, "bus"), AuditCopies(bucket, "audit"))
+    monkeypatch.setattr(handler, "wire", lambda: relay)
     handler._prompt_and_version.cache_clear()
     return bus
 

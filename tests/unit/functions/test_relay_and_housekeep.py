@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from promptlane.aws.events import EventBus
+from promptlane.domain.errors import Unavailable
 from promptlane.domain.names import Event
 from promptlane.domain.release.housekeeping import archive_key, from_archive
 from promptlane.domain.release.prompt import canonical_json
@@ -106,12 +107,11 @@ def test_the_first_entry_that_cannot_be_told_is_where_the_stream_is_read_again(w
 
 def test_a_bus_that_takes_an_event_not_although_it_answers_is_noticed(world: World, heard: Said) -> None:
     two_entries(world)
-    function = world.function("relay")
     refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "Throttling", "ErrorMessage": "slow down"}]}
     bus = type("Bus", (), {"put_events": staticmethod(lambda **_: refused)})
 
-    with pytest.raises(RuntimeError, match=r"^the event bus refused an event: slow down$"):
-        function._put(replace(function.wire(), events=bus), world.releases.timeline(RELEASE)[0].to_dict())
+    with pytest.raises(Unavailable, match=r"^the event bus refused an event: slow down$"):
+        EventBus(bus, BUS).put(world.releases.timeline(RELEASE)[0].to_dict(), prompt=PROMPT, version=2)
 
 
 def test_an_entry_of_a_release_that_has_no_record_is_tried_again(world: World, heard: Said) -> None:

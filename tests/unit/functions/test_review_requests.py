@@ -72,8 +72,8 @@ def test_a_decision_answers_where_the_review_stands(world: World) -> None:
         ({"decision": "maybe", "reason": "ok"}, {}, 400, "approve or reject"),
         ({"decision": "approve"}, {}, 400, "reason"),
         ({"decision": "approve", "reason": ["x"]}, {}, 400, "reason"),
-        ({"decision": "approve", "reason": "x" * 1_000_000}, {}, 400, "characters"),
-        ([], {}, 400, "JSON object"),
+        ({"decision": "approve", "reason": "x" * 1_000_000}, {}, 413, "bytes"),
+        ([], {}, 400, "no JSON object"),
         ("{", {}, 400, "not JSON"),
         ("[" * 50_000, {}, 400, "not JSON"),
         ("", {}, 400, "not JSON"),
@@ -84,7 +84,7 @@ def test_what_cannot_be_a_decision_is_told_why_and_decides_nothing(
 ) -> None:
     got, answer = call(decide, body, **options)
     assert got == status
-    assert says in answer["title"]
+    assert says in answer["detail"]
     assert world.request.decisions == 0
 
 
@@ -95,7 +95,7 @@ def test_a_service_that_is_away_is_told_as_such(world: World) -> None:
     world.reviews.get = away  # type: ignore[method-assign, assignment]
     status, body = call(decide, {"decision": "approve", "reason": "ok"})
     assert status == 503
-    assert "nothing was decided" in body["title"]
+    assert "nothing was decided" in body["detail"]
 
 
 def canary(world: World, **changes: Any) -> None:
@@ -135,14 +135,14 @@ def test_what_an_operator_cannot_mean_changes_nothing(
     before = world.releases.get(RELEASE)
     got, answer = call(operate, body, **options)
     assert got == status
-    assert answer["title"]
+    assert answer["detail"]
     assert world.releases.get(RELEASE) == before
 
 
 def test_only_a_canary_can_be_operated(world: World) -> None:
     status, body = call(operate, {"reason": "x"}, operation="pause")
     assert status == 409
-    assert "review" in body["title"]
+    assert "review" in body["detail"]
 
 
 def test_the_schedule_counts_what_it_did(world: World) -> None:

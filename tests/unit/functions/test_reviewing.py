@@ -27,6 +27,7 @@ from tests.support.functions import (
     REPORTS,
     Context,
     World,
+    problem,
     real,
 )
 
@@ -87,21 +88,22 @@ class Stage:
         filled = {"decision": "approve", "code": self.code, "reason": "Read it", **form}
         return self.http("POST", token, body=urlencode(filled))
 
-    def decide(self, arn: str | None = LEAD.principals[0], body: Json = None, **changed: Json) -> tuple[int, Json]:
-        given = {"decision": "approve", "reason": "Read it"} if body is None else body
-        answer = self.world.function("decide").handle(
-            {
-                "pathParameters": {"release_id": RELEASE},
-                "requestContext": {
-                    "http": {"sourceIp": ADDRESS, "userAgent": AGENT},
-                    "authorizer": {"iam": {"userArn": arn}},
-                },
-                "body": given if isinstance(given, str) else json.dumps(given),
-                **changed,
-            },
-            Context(),
-        )
+    def decide(self, *given: Any, **changed: Json) -> tuple[int, Json]:
+        answer = self.decision(*given, **changed)
         return int(answer["statusCode"]), json.loads(answer["body"])
+
+    def decision(self, arn: str | None = LEAD.principals[0], body: Json = None, **changed: Json) -> dict[str, Json]:
+        given = {"decision": "approve", "reason": "Read it"} if body is None else body
+        event = {
+            "pathParameters": {"release_id": RELEASE},
+            "requestContext": {
+                "http": {"sourceIp": ADDRESS, "userAgent": AGENT},
+                "authorizer": {"iam": {"userArn": arn}},
+            },
+            "body": given if isinstance(given, str) else json.dumps(given),
+            **changed,
+        }
+        return dict(self.world.function("decide").handle(event, Context()))
 
     def events(self) -> list[tuple[str, str]]:
         return [(event, by) for event, by, _ in self.world.entries(RELEASE)]
@@ -315,9 +317,8 @@ def test_the_author_approves_no_own_version(world: World) -> None:
 
     assert refused["statusCode"] == 403
     assert world.entries(RELEASE)[-1][2]["why"] == "own version"
-    assert stage.decide() == (
-        403, {"title": "you wrote part of this version, and nobody approves an own version", "status": 403},
-    )  # fmt: skip
+    own = "you wrote part of this version, and nobody approves an own version"
+    assert problem(stage.decision()) == (403, "own-version", own, {})
 
 
 def test_the_report_is_shown_while_the_link_is_good(stage: Stage, world: World) -> None:
@@ -403,14 +404,13 @@ def test_an_identity_decides_and_is_answered_where_the_review_stands(stage: Stag
     decided = world.entries(RELEASE)[-1]
     assert decided[:2] == (Event.REVIEWER_DECIDED, LEAD.principals[0])
     assert (decided[2]["via"], decided[2]["address"], decided[2]["reason"]) == ("iam", ADDRESS, "Read it")
-    status, used = stage.decide(body={"decision": "reject", "reason": "no"})
-    assert (status, used) == (
+    used = {"decision": "approve", "standing": "open", "needed": 2, "approvals": 1, "why": "waits for 1 more approval"}
+    assert problem(stage.decision(body={"decision": "reject", "reason": "no"})) == (
         409,
-        {
-            "title": "you have decided already; the first decision stands", "status": 409, "decision": "approve",
-            "standing": "open", "needed": 2, "approvals": 1, "why": "waits for 1 more approval",
-        },
-    )  # fmt: skip
+        "not-applicable",
+        "you have decided already; the first decision stands",
+        used,
+    )
     assert stage.decide(LEGAL.principals[0], {"decision": "reject", "reason": "no"})[1]["standing"] == "rejected"
     (answer,) = stage.answers
     assert (answer["taskToken"], json.loads(answer["output"])["decision"]) == ("the-token", "rejected")
@@ -420,12 +420,12 @@ def test_a_review_that_is_over_takes_no_decision(stage: Stage, world: World) -> 
     stage.ask()
     world.now = EXPIRES
     status, body = stage.decide()
-    assert (status, body["title"], body["decision"], body["standing"]) == (
+    assert (status, body["detail"], body["decision"], body["standing"]) == (
         409, "the review has expired", None, "expired",
     )  # fmt: skip
     world.now = NOW
     world.releases.update(replace(world.releases.get(RELEASE), state="ended"))
-    assert stage.decide()[1]["title"] == "the review is over"
+    assert stage.decide()[1]["detail"] == "the review is over"
 
 
 def test_who_is_no_reviewer_is_refused_and_recorded(stage: Stage, world: World) -> None:
@@ -434,7 +434,7 @@ def test_who_is_no_reviewer_is_refused_and_recorded(stage: Stage, world: World) 
 
     status, body = stage.decide(stranger)
 
-    assert (status, body["status"], body["title"].startswith(f"{stranger} is no reviewer")) == (403, 403, True)
+    assert (status, body["status"], body["detail"].startswith(f"{stranger} is no reviewer")) == (403, 403, True)
     assert world.entries(RELEASE)[-1] == (
         Event.REVIEW_LINK_REFUSED, stranger,
         {"address": ADDRESS, "agent": AGENT, "why": "no reviewer", "posted": True},
@@ -448,8 +448,8 @@ def test_a_table_that_is_away_decides_nothing_and_says_so(stage: Stage, world: W
     status, body = stage.decide()
 
     assert (status, body["status"]) == (503, 503)
-    assert body["title"].startswith(f"nothing was decided: reading the review of {RELEASE}: InternalServerError")
-    assert body["title"].endswith("; try again")
+    assert body["detail"].startswith(f"nothing was decided: reading the review of {RELEASE}: InternalServerError")
+    assert body["detail"].endswith("; try again")
 
 
 def test_operators_pause_resume_and_advance_a_canary(world: World) -> None:
@@ -480,4 +480,4 @@ def test_operators_pause_resume_and_advance_a_canary(world: World) -> None:
     assert world.releases.get(RELEASE).advance == wish
     world.refuse("dynamodb", "GetItem", "InternalServerError")
     status, body = operate("pause")
-    assert (status, body["status"], "InternalServerError" in body["title"]) == (503, 503, True)
+    assert (status, body["status"], "InternalServerError" in body["detail"]) == (503, 503, True)

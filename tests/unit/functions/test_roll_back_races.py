@@ -7,6 +7,7 @@ import io
 import json
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -24,7 +25,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, first_route, promote, shift
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.fakes import FakeNotices, FakeWorkflow, InMemoryReleases, InMemoryRoutes
-from promptlane.lifecycle.rollback import PATH_CALLS
+from promptlane.lifecycle.rollback import PATH_CALLS, Aftermath
 
 ID = "PROMPT0001"
 ARN = "arn:aws:cloudwatch:us-east-1:111122223333:alarm:promptlane/support/{}/Error"
@@ -94,11 +95,21 @@ class World:
         self.routes.put(moved, expected=route)
 
 
+def aftermath(releases: Any, workflow: Any, notices: Any) -> Aftermath:
+    return Aftermath(
+        releases=releases,
+        workflow=workflow,
+        notices=notices,
+        clock=handler.time.time,
+        log=handler.log.error,
+    )
+
+
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(handler, "wire", lambda: (world.routes, "promptlane"))
-    after = {"releases": world.releases, "workflow": world.workflow, "notices": world.notices}
+    after = aftermath(world.releases, world.workflow, world.notices)
     monkeypatch.setattr(handler, "wire_aftermath", lambda: after)
     monkeypatch.setattr(handler.time, "sleep", lambda seconds: None)
     world.routes.calls.clear()
@@ -145,8 +156,8 @@ def test_the_path_takes_as_many_network_calls_as_it_promises(monkeypatch: pytest
     table = session.resource("dynamodb").Table("routes")
     table.meta.client.meta.events.register("before-send.dynamodb", answer)
     monkeypatch.setattr(handler, "wire", lambda: (DynamoRoutes(table), "promptlane"))
-    monkeypatch.setattr(handler, "wire_aftermath", lambda: pytest.fail("the safe route needs nothing else"))
-    monkeypatch.setattr(handler, "_after", lambda done, stop_execution: sent.append(done.result))
+    told = SimpleNamespace(tell=lambda done, stop_execution: sent.append(done.result))
+    monkeypatch.setattr(handler, "wire_aftermath", lambda: told)
     handler.handle(alarm(), Context())
     assert sent == ["GetItem", "PutItem", "rolled_back"]
     assert len(sent) - 1 == PATH_CALLS
@@ -288,7 +299,7 @@ def test_it_does_not_need_the_release_table_the_machine_or_the_mail(
 
             return fail
 
-    monkeypatch.setattr(handler, "wire_aftermath", lambda: {"releases": Down(), "workflow": Down(), "notices": Down()})
+    monkeypatch.setattr(handler, "wire_aftermath", lambda: aftermath(Down(), Down(), Down()))
     assert only(handler.handle(alarm(), Context()))["result"] == "rolled_back"
     route = world.route()
     assert route.canary is None

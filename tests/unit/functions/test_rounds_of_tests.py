@@ -14,6 +14,7 @@ from promptlane.aws.transport import BedrockTransport
 from promptlane.domain.errors import NotFound
 from promptlane.domain.names import Event
 from promptlane.engine.plan import TestPlanRefused
+from promptlane.lifecycle.test_round import BatchRunner
 from tests.support.functions import NOW, POLICY, PROMPT_ID, REPORTS, Context, World, version_arn
 
 Json = Any
@@ -192,13 +193,13 @@ def test_nothing_is_begun_for_which_no_time_is_left(
     admitted(world)
     plan(world)
     told: list[Json] = []
-    ran = run_cases.run_batch
+    ran = BatchRunner.run
 
-    def noting(*given: Any, deadline: float, **ports: Any) -> dict[str, int]:
+    def noting(*given: Any, deadline: float) -> dict[str, int]:
         told.append(deadline)
-        return ran(*given, deadline=deadline, **ports)
+        return ran(*given, deadline=deadline)
 
-    monkeypatch.setattr(run_cases, "run_batch", noting)
+    monkeypatch.setattr(BatchRunner, "run", noting)
     monkeypatch.setattr(run_cases.time, "monotonic", lambda: -500.0)
 
     assert run(world, items(world), 44_000) == {"done": 0, "missing": 3}

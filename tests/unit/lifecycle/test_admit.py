@@ -11,7 +11,7 @@ from promptlane.domain.errors import AdmissionRefused, NotFound
 from promptlane.domain.names import Event
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import TimelineEntry
-from promptlane.lifecycle.admit import admit
+from promptlane.lifecycle.admit import Admission
 from tests.support.stage import EARLIER, ID, POLICY, PROMPT, Stage
 
 NAME = f"{ID}-2-1"
@@ -26,7 +26,7 @@ def admitted(stage: Stage, name: str = NAME, complaints: tuple[str, ...] = ()) -
 
     names = ("prompts", "enrolments", "tags", "routes", "releases", "clock")
     try:
-        return admit(name, **stage.ports(*names), check_suite=check_suite)
+        return Admission(**stage.ports(*names), check_suite=check_suite).admit(name)
     finally:
         assert checked in ([], [({"cases": [{"id": "one"}]}, frozenset({"q"}))])
 

@@ -460,7 +460,7 @@ def test_restore_at_the_desk() -> None:
     deployment = desk.connect()
     archive = Archive()
     archive.put(archive_key(first.prompt_id, 1), archived(first))
-    deployment.__dict__["archive"] = archive
+    deployment.__dict__["objects"] = archive
     desk.connect = lambda: deployment  # type: ignore[method-assign]
 
     document = desk.json("restore", "greeter", "1")

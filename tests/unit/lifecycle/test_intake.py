@@ -11,15 +11,18 @@ from promptlane.domain.names import Event, Outcome
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.release.trigger import Request
-from promptlane.lifecycle.intake import Taken, supersede, take
+from promptlane.lifecycle.intake import Intake, Taken, supersede
 from tests.support.stage import ID, PROMPT, Stage
 
 AUTHOR, KIM = "arn:aws:iam::111122223333:role/Author", "arn:aws:iam::111122223333:user/kim"
 
 
+def intake(stage: Stage) -> Intake:
+    return Intake(**stage.ports("prompts", "enrolments", "routes", "releases", "workflow", "clock"))
+
+
 def taken(stage: Stage, version: int | None, by: str = AUTHOR, **given: Any) -> Taken:
-    ports = stage.ports("prompts", "enrolments", "routes", "releases", "workflow", "clock")
-    return take(Request(ID, version, by, **given), **ports)
+    return intake(stage).take(Request(ID, version, by, **given))
 
 
 def ended(stage: Stage, version: int, attempt: int = 1, **fields: Any) -> None:
@@ -56,9 +59,7 @@ def test_a_started_release_has_its_record_lock_entry_and_execution(given: dict[s
 def test_a_prompt_is_known_by_name_and_arn_too(known: str) -> None:
     stage = Stage()
 
-    taken = take(
-        Request(known, 3, AUTHOR), **stage.ports("prompts", "enrolments", "routes", "releases", "workflow", "clock")
-    )
+    taken = intake(stage).take(Request(known, 3, AUTHOR))
 
     assert (taken.result, stage.releases.get(f"{ID}-3-1").prompt) == ("started", PROMPT)
 

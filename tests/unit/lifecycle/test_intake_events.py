@@ -29,9 +29,9 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
-from promptlane.lifecycle.intake import Taken, take
-from promptlane.lifecycle.reconcile import GRACE, reconcile
-from promptlane.lifecycle.windup import wind_up
+from promptlane.lifecycle.intake import Intake, Taken
+from promptlane.lifecycle.reconcile import GRACE, Reconciliation
+from promptlane.lifecycle.windup import WindUp
 
 EVENT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "events/create-prompt-version.json").read_text())
 ID, HOME = "PROMPT0001", {"account": "111122223333", "region": "us-east-1"}
@@ -59,25 +59,29 @@ class World:
         return {n: getattr(self, n) for n in names} | {"clock": lambda: self.now}
 
     def take(self, version: int | None, **given: Any) -> Taken:
-        return take(Request(ID, version, "arn:aws:iam::111122223333:role/Author", **given), **self.wired)
+        return Intake(**self.wired).take(Request(ID, version, "arn:aws:iam::111122223333:role/Author", **given))
 
     def reconcile(self) -> Any:
         wound_up: list[str] = []
-        done = reconcile(
+        done = Reconciliation(
             **self.wired,
             tags=self.tags,
             queue=self.queue,
             wind_up=lambda r, why: wound_up.append(r),
             log=lambda text: None,
-        )
+        ).run()
         assert done.wound_up == wound_up
         return done
 
     def end(self, release_id: str, outcome: Outcome = Outcome.REJECTED) -> None:
-        wind_up(
-            release_id, claimed=outcome, reason="", routes=self.routes, releases=self.releases, queue=self.queue,
-            notices=type("Quiet", (), {"publish": lambda *a: None})(), clock=lambda: self.now, log=lambda text: None,
-        )  # fmt: skip
+        WindUp(
+            routes=self.routes,
+            releases=self.releases,
+            queue=self.queue,
+            notices=type("Quiet", (), {"publish": lambda *a: None})(),
+            clock=lambda: self.now,
+            log=lambda text: None,
+        ).end(release_id, claimed=outcome, reason="")
 
 
 @pytest.fixture
@@ -219,9 +223,9 @@ def test_a_start_that_was_cut_off_is_completed_by_the_duplicate(world: World) ->
 
 def test_an_unenrolled_or_unknown_prompt_is_dropped(world: World) -> None:
     world.publish("other", "OTHER00001")
-    other = take(Request("OTHER00001", 1, "x"), **world.wired)
+    other = Intake(**world.wired).take(Request("OTHER00001", 1, "x"))
     assert (other.result, "release.yaml" in other.reason) == ("dropped", True)
-    gone = take(Request("NOWHERE001", 1, "x"), **world.wired)
+    gone = Intake(**world.wired).take(Request("NOWHERE001", 1, "x"))
     assert (gone.result, "does not exist" in gone.reason) == ("dropped", True)
     assert world.take(9).result == "dropped"
     assert world.workflow.executions == {}
@@ -326,7 +330,7 @@ def test_a_version_that_cannot_be_tagged_keeps_no_other_work_from_being_done(wor
 
 
 def test_the_handler_reports_only_what_must_be_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler, "wire", lambda: world.wired)
+    monkeypatch.setattr(handler, "wire", lambda: Intake(**world.wired))
     failed_call = copy.deepcopy(EVENT)
     failed_call["detail"]["errorCode"] = "AccessDenied"
     bodies = [json.dumps(EVENT), "not json", json.dumps(failed_call), json.dumps({"source": "elsewhere"})]
@@ -338,7 +342,7 @@ def test_the_handler_reports_only_what_must_be_tried_again(world: World, monkeyp
 
 
 def test_the_sender_is_on_the_timeline(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler, "wire", lambda: world.wired)
+    monkeypatch.setattr(handler, "wire", lambda: Intake(**world.wired))
     body = {"source": "promptlane.request", "prompt": "support", "version": "1", "requested_by": CLAIMED}
     sender = "AROAEXAMPLEROLEID0001:sam"
     record = {"messageId": "m", "body": json.dumps(body), "attributes": {"SenderId": sender}}

@@ -46,13 +46,13 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
-from promptlane.lifecycle.admit import admit
-from promptlane.lifecycle.intake import Taken, take
-from promptlane.lifecycle.reconcile import GRACE, reconcile
-from promptlane.lifecycle.rollback import RolledBack, promoted_before, restore_safe_route, tell
+from promptlane.lifecycle.admit import Admission
+from promptlane.lifecycle.intake import Intake, Taken
+from promptlane.lifecycle.reconcile import GRACE, Reconciliation
+from promptlane.lifecycle.rollback import Aftermath, RolledBack, Wish, promoted_before, restore_safe_route
 from promptlane.lifecycle.routing import change
-from promptlane.lifecycle.shift import Moved, promote_release, shift_to
-from promptlane.lifecycle.windup import wind_up
+from promptlane.lifecycle.shift import Moved, Traffic
+from promptlane.lifecycle.windup import WindUp
 from tests.support.expectations import Expected, Stored
 
 PROMPT, PROMPT_ID = "support", "PROMPT0001"
@@ -220,11 +220,15 @@ class Lifecycle(RuleBasedStateMachine):
         published = {number for number, _ in self.prompts.versions(PROMPT_ID)}
         taken = self.run(
             crash,
-            lambda: take(
-                request, prompts=self.prompts, enrolments=self.enrolments, routes=self.routes, releases=self.releases,
-                workflow=self.workflow, clock=self.clock,
-            ),
-        )  # fmt: skip
+            lambda: Intake(
+                prompts=self.prompts,
+                enrolments=self.enrolments,
+                routes=self.routes,
+                releases=self.releases,
+                workflow=self.workflow,
+                clock=self.clock,
+            ).take(request),
+        )
         if taken is CUT:
             return
         assert isinstance(taken, Taken)
@@ -244,12 +248,19 @@ class Lifecycle(RuleBasedStateMachine):
     def reconcile(self, crash: int | None) -> None:
         done = self.run(
             crash,
-            lambda: reconcile(
-                prompts=self.prompts, enrolments=self.enrolments, tags=self.tags, routes=self.routes,
-                releases=self.releases, workflow=self.workflow, queue=self.queue,
-                wind_up=lambda r, why: self.wind_up_now(r, Outcome.FAILED), clock=self.clock, log=lambda text: None,
-            ),
-        )  # fmt: skip
+            lambda: Reconciliation(
+                prompts=self.prompts,
+                enrolments=self.enrolments,
+                tags=self.tags,
+                routes=self.routes,
+                releases=self.releases,
+                workflow=self.workflow,
+                queue=self.queue,
+                wind_up=lambda r, why: self.wind_up_now(r, Outcome.FAILED),
+                clock=self.clock,
+                log=lambda text: None,
+            ).run(),
+        )
         if done is CUT:
             return
         self.seen["restarted"] += len(done.restarted)
@@ -274,11 +285,16 @@ class Lifecycle(RuleBasedStateMachine):
         expected, route = self.stored.of_admit(release), self.stored.route
         done = self.run(
             crash,
-            lambda: admit(
-                release.release_id, prompts=self.prompts, enrolments=self.enrolments, tags=self.tags,
-                routes=self.routes, releases=self.releases, check_suite=lambda suite, variables: [], clock=self.clock,
-            ),
-        )  # fmt: skip
+            lambda: Admission(
+                prompts=self.prompts,
+                enrolments=self.enrolments,
+                tags=self.tags,
+                routes=self.routes,
+                releases=self.releases,
+                check_suite=lambda suite, variables: [],
+                clock=self.clock,
+            ).admit(release.release_id),
+        )
         if done is CUT:
             return
         assert (done.state if isinstance(done, Release) else done) == expected
@@ -307,13 +323,7 @@ class Lifecycle(RuleBasedStateMachine):
         if (release := self.pick(which)) is None:
             return
         expected, before = self.stored.of_shift(release, step), self.stored.route
-        moved = self.run(
-            crash,
-            lambda: shift_to(
-                release.release_id, step, routes=self.routes, releases=self.releases, prompts=self.prompts,
-                alarms=self.alarms, policy=POLICY, clock=self.clock,
-            ),
-        )  # fmt: skip
+        moved = self.run(crash, lambda: self.traffic.shift(release.release_id, step))
         if self.moved_as_expected(moved, expected, release, before):
             route, record = self.stored.route, self.real_releases.get(release.release_id)
             assert route is not None
@@ -327,13 +337,7 @@ class Lifecycle(RuleBasedStateMachine):
         if (release := self.pick(which)) is None:
             return
         expected, before = self.stored.of_promotion(release), self.stored.route
-        moved = self.run(
-            crash,
-            lambda: promote_release(
-                release.release_id, routes=self.routes, releases=self.releases, prompts=self.prompts,
-                alarms=self.alarms, policy=POLICY, clock=self.clock,
-            ),
-        )  # fmt: skip
+        moved = self.run(crash, lambda: self.traffic.promote(release.release_id))
         if self.moved_as_expected(moved, expected, release, before):
             route, record = self.stored.route, self.real_releases.get(release.release_id)
             assert route is not None
@@ -457,19 +461,15 @@ class Lifecycle(RuleBasedStateMachine):
         before, sent = self.stored.route, len(self.real_notices.sent)
 
         def step() -> RolledBack:
-            done = restore_safe_route(
-                self.routes,
-                PROMPT,
-                reason="97 of 97 refused",
-                by="arn:somebody",
+            wish = Wish(prompt=PROMPT, reason="97 of 97 refused", by="arn:somebody", **arguments)
+            done = restore_safe_route(self.routes, wish, clock=self.clock, keep_trying=lambda n: n < 3)
+            Aftermath(
+                releases=self.releases,
+                workflow=self.workflow,
+                notices=self.notices,
                 clock=self.clock,
-                keep_trying=lambda n: n < 3,
-                **arguments,
-            )
-            tell(
-                done, releases=self.releases, workflow=self.workflow, notices=self.notices, clock=self.clock,
-                stop_execution=True, log=lambda text: None,
-            )  # fmt: skip
+                log=lambda text: None,
+            ).tell(done, stop_execution=True)
             return done
 
         done, after = self.run(crash, step), self.stored.route
@@ -557,13 +557,29 @@ class Lifecycle(RuleBasedStateMachine):
         fine = other and once[0].fingerprint not in route.quarantined
         return "rolled_back" if fine else "not_applicable"
 
+    @property
+    def traffic(self) -> Traffic:
+        return Traffic(
+            routes=self.routes,
+            releases=self.releases,
+            prompts=self.prompts,
+            enrolments=self.enrolments,
+            alarms=self.alarms,
+            clock=self.clock,
+        )
+
     # the end
 
     def wind_up_now(self, name: str, claimed: Outcome) -> Release:
-        return wind_up(
-            name, claimed=claimed, reason="the reason", routes=self.routes, releases=self.releases, queue=self.queue,
-            notices=self.notices, clock=self.clock, log=lambda text: None,
-        )  # fmt: skip
+        ending = WindUp(
+            routes=self.routes,
+            releases=self.releases,
+            queue=self.queue,
+            notices=self.notices,
+            clock=self.clock,
+            log=lambda text: None,
+        )
+        return ending.end(name, claimed=claimed, reason="the reason")
 
     def end(self, release: Release, claimed: Outcome, crash: int | None = None) -> None:
         name, before, sent = release.release_id, self.stored.route, len(self.real_notices.sent)

@@ -11,7 +11,7 @@ from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import TimelineEntry
-from promptlane.lifecycle.reconcile import GRACE, Reconciled, reconcile
+from promptlane.lifecycle.reconcile import GRACE, Reconciled, Reconciliation
 from tests.support.stage import ID, POLICY, PROMPT, Stage
 
 NAME = f"{ID}-2-1"
@@ -29,7 +29,7 @@ def stage() -> Stage:
 def reconciled(stage: Stage, ended: list[tuple[str, str]] | None = None) -> Reconciled:
     wound_up: list[tuple[str, str]] = [] if ended is None else ended
     names = ("prompts", "enrolments", "tags", "routes", "releases", "workflow", "queue", "clock", "log")
-    return reconcile(**stage.ports(*names), wind_up=lambda name, why: wound_up.append((name, why)))
+    return Reconciliation(**stage.ports(*names), wind_up=lambda name, why: wound_up.append((name, why))).run()
 
 
 def test_where_nothing_was_missed_nothing_is_done(stage: Stage) -> None:

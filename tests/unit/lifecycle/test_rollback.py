@@ -16,12 +16,13 @@ from promptlane.domain.release.route import Cause, Route
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.rollback import (
     PATH_CALLS,
+    Aftermath,
     RolledBack,
     TrippedAlarm,
+    Wish,
     promoted_before,
     read_alarm,
     restore_safe_route,
-    tell,
 )
 from tests.support.stage import EARLIER, ID, PROMPT, Stage
 
@@ -29,10 +30,8 @@ NAME = f"{ID}-2-1"
 
 
 def back(stage: Stage, cause: Cause = "operator", tries: int = 1, **given: Any) -> RolledBack:
-    return restore_safe_route(
-        stage.routes, PROMPT, cause=cause, reason="bad", by="kim", clock=stage.clock,
-        keep_trying=lambda attempt: attempt < tries, **given,
-    )  # fmt: skip
+    wish = Wish(prompt=PROMPT, cause=cause, reason="bad", by="kim", **given)
+    return restore_safe_route(stage.routes, wish, clock=stage.clock, keep_trying=lambda attempt: attempt < tries)
 
 
 def in_canary() -> Stage:
@@ -205,10 +204,9 @@ def test_it_tries_again_as_long_as_it_may_and_then_raises_what_was_in_the_way(er
         return attempt < 3
 
     stage.routes.get = failing  # type: ignore[method-assign]
+    wish = Wish(prompt=PROMPT, cause="operator", reason="bad", by="kim")
     with pytest.raises(type(error), match=str(error)):
-        restore_safe_route(
-            stage.routes, PROMPT, cause="operator", reason="bad", by="kim", clock=stage.clock, keep_trying=keep_trying
-        )
+        restore_safe_route(stage.routes, wish, clock=stage.clock, keep_trying=keep_trying)
     assert asked == [1, 2, 3]
 
 
@@ -256,7 +254,7 @@ def test_nobody_goes_back_to_what_was_not_promoted_as_it_was_approved(fields: di
 
 def told(stage: Stage, done: RolledBack, *, stop_execution: bool = True) -> None:
     ports = stage.ports("releases", "workflow", "notices", "clock", "log")
-    tell(done, stop_execution=stop_execution, **ports)
+    Aftermath(**ports).tell(done, stop_execution=stop_execution)
 
 
 def flown(stage: Stage) -> Stage:
@@ -383,7 +381,7 @@ def test_one_that_fails_to_be_told_does_not_stop_the_others(begin: Callable[[], 
     stage = flown(begin())
     done = back(stage)
     ports = stage.ports("releases", "workflow", "notices", "clock", "log") | {broken: Down()}
-    tell(done, stop_execution=True, **ports)
+    Aftermath(**ports).tell(done, stop_execution=True)
 
     assert bool(stage.told(NAME)) is (broken != "releases")
     assert (stage.workflow.status(NAME) == "ABORTED") is (broken != "workflow" and begin is in_canary)

@@ -17,13 +17,13 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import first_route
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.review.brief import verdict_shown as shown_of
-from promptlane.domain.suite.answers import Answer, ModelNotEnabled, Request
+from promptlane.domain.suite.answers import Answer, Model, ModelNotEnabled, Request
 from promptlane.engine.plan import TestPlanRefused
 from promptlane.engine.runner import Retry
 from promptlane.fakes.objects import MemoryObjects, ScriptedModel
 from promptlane.fakes.stores import InMemoryReleases, InMemoryRoutes
 from promptlane.fakes.world import FakeEnrolments, FakePrompts
-from promptlane.lifecycle.test_round import folder, grade, plan_tests, run_batch
+from promptlane.lifecycle.test_round import BatchRunner, Planner, folder, grade
 
 REVIEW = {"reviewers": [{"name": "support-lead", "email": "support-lead@example.com"}]}
 QUICK = Retry(attempts=3, base=0.0)
@@ -83,10 +83,19 @@ class Desk:
         )
 
     def plan(self) -> dict[str, Any]:
-        return plan_tests(
-            self.release_id, releases=self.releases, routes=self.routes, prompts=self.prompts,
-            enrolments=self.enrolments, objects=self.objects, clock=lambda: self.now,
-        )  # fmt: skip
+        planner = Planner(
+            releases=self.releases,
+            routes=self.routes,
+            prompts=self.prompts,
+            enrolments=self.enrolments,
+            objects=self.objects,
+            clock=lambda: self.now,
+        )
+        return planner.plan(self.release_id)
+
+    def runner(self, model: Model, **more: Any) -> BatchRunner:
+        given = {"judge": _none, "embedder": _none, "clock": lambda: self.now, "retry": QUICK, **more}
+        return BatchRunner(objects=self.objects, model=model, **given)
 
     def run(self, model: ScriptedModel, *, batches: Callable[[int], bool] = lambda i: True) -> dict[str, Any]:
         plan = self.plan()
@@ -94,10 +103,7 @@ class Desk:
         size = plan["batch_size"]
         for start in range(0, len(items), size):
             if batches(start // size):
-                run_batch(
-                    self.release_id, plan["round"], items[start : start + size], objects=self.objects, model=model,
-                    judge=_none, embedder=_none, clock=lambda: self.now, retry=QUICK,
-                )  # fmt: skip
+                self.runner(model).run(self.release_id, plan["round"], items[start : start + size])
         result = grade(
             self.release_id, plan["round"], releases=self.releases, objects=self.objects, clock=lambda: self.now
         )

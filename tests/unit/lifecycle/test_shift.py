@@ -10,24 +10,28 @@ import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, NotFound, Unavailable
 from promptlane.domain.names import Event, Outcome, Phase, Track
-from promptlane.domain.policy import Policy, WatchPolicy
+from promptlane.domain.policy import WatchPolicy
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Quarantined, Route, salt_of
 from promptlane.domain.release.timeline import TimelineEntry
-from promptlane.lifecycle.shift import FingerprintMismatch, Moved, promote_release, shift_to
+from promptlane.lifecycle.shift import FingerprintMismatch, Moved, Traffic
 from tests.support.stage import EARLIER, ID, POLICY, PROMPT, Stage
 
 NAME = f"{ID}-2-1"
-PORTS = ("routes", "releases", "prompts", "alarms", "clock")
+PORTS = ("routes", "releases", "prompts", "enrolments", "alarms", "clock")
+
+
+def traffic(stage: Stage) -> Traffic:
+    return Traffic(**stage.ports(*PORTS))
 
 
 def shifted(stage: Stage, step: int = 0) -> Moved:
-    return shift_to(NAME, step, **stage.ports(*PORTS), policy=POLICY)
+    return traffic(stage).shift(NAME, step)
 
 
-def promoted(stage: Stage, policy: Policy = POLICY) -> Moved:
-    return promote_release(NAME, **stage.ports(*PORTS), policy=policy)
+def promoted(stage: Stage) -> Moved:
+    return traffic(stage).promote(NAME)
 
 
 def in_canary(step: int = 0, **fields: Any) -> Stage:
@@ -352,9 +356,11 @@ def test_a_promotion_makes_the_candidate_stable_and_lets_a_newer_version_in(
     duration: float, phase: Phase, holdback: int
 ) -> None:
     stage = in_canary(2)
+    stage.enrolments.deployed[PROMPT] = replace(POLICY, watch=WatchPolicy(duration, 800))
+    stage.releases.update(replace(stage.releases.get(NAME), policy_sha256=stage.enrolments.capture(PROMPT)[0]))
     before, record = stage.route, stage.releases.get(NAME)
 
-    moved = promoted(stage, replace(POLICY, watch=WatchPolicy(duration, 800)))
+    moved = promoted(stage)
 
     until = 5030.0 + duration if duration else 0.0
     expected = replace(

@@ -24,9 +24,9 @@ from promptlane.engine.runner import CANDIDATE, STABLE, CaseRun, Kept, Run
 from promptlane.engine.targets import Target
 from promptlane.fakes.objects import MemoryObjects, ScriptedJudge, ScriptedModel
 from promptlane.lifecycle import test_round as stages
-from promptlane.lifecycle.test_round import folder, grade, run_batch, write_report
+from promptlane.lifecycle.test_round import folder, grade, write_report
 from tests.support.example_report import HEADING, PLAN, collected
-from tests.unit.lifecycle.test_round_to_a_verdict import NOW, QUICK, Desk, _none, draft, question, suite
+from tests.unit.lifecycle.test_round_to_a_verdict import NOW, QUICK, Desk, draft, question, suite
 
 ID = "PROMPT0001-2-1"
 BASE = f"releases/{ID}/tests/1"
@@ -60,8 +60,8 @@ def records(made: Desk, first: int) -> list[dict[str, Any]]:
 
 
 def batch(made: Desk, taken: list[dict[str, int]], model: ScriptedModel, **more: Any) -> dict[str, int]:
-    needed = {"judge": _none, "embedder": _none, "retry": QUICK, "clock": lambda: made.now, **more}
-    return run_batch(ID, 1, taken, objects=made.objects, model=model, **needed)
+    deadline = more.pop("deadline", None)
+    return made.runner(model, **more).run(ID, 1, taken, deadline=deadline)
 
 
 def test_a_plan_is_written_down_and_the_workflow_gets_keys_and_counts() -> None:
@@ -255,8 +255,7 @@ def test_a_case_counts_as_missing_when_any_run_of_either_side_does() -> None:
         return CallRefused("no") if gone else "wrong" if asked == "question 3" else asked
 
     assert batch(made, items(made), ScriptedModel(answer)) == {"done": 2, "missing": 2}
-    assert run_batch(ID, 1, [], objects=Typed(), model=ScriptedModel(pytest.fail), judge=_none, embedder=_none,
-                     clock=lambda: 0.0) == {"done": 0, "missing": 0}  # fmt: skip
+    assert batch(made, [], ScriptedModel(pytest.fail)) == {"done": 0, "missing": 0}
 
 
 def test_no_call_is_started_in_the_time_that_is_kept_for_writing_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,8 +264,8 @@ def test_no_call_is_started_in_the_time_that_is_kept_for_writing_down(monkeypatc
     made.plan()
     benches: list[Any] = []
     monkeypatch.setattr(stages, "run_cases", lambda cases, bench: benches.append(bench) or [])
-    for deadline, retry in ((1_000.0, QUICK), (None, None)):
-        batch(made, items(made), ScriptedModel(question), deadline=deadline, retry=retry)
+    for more in ({"deadline": 1_000.0}, {"retry": stages.Retry()}):
+        batch(made, items(made), ScriptedModel(question), **more)
     assert [b.deadline for b in benches] == [955.0, None]
     assert [b.retry for b in benches] == [QUICK, stages.Retry()]
 
@@ -337,17 +336,7 @@ def test_a_first_version_is_run_alone_and_one_that_cannot_be_run_is_missing() ->
     made.plan()
     spans = [json.loads(line) for line in made.objects.data[f"{folder(release_id, 1)}/items.jsonl"].splitlines()]
     model = ScriptedModel(lambda r: Unavailable("down") if question(r) == "question 1" else question(r))
-    found = run_batch(
-        release_id,
-        1,
-        spans,
-        objects=made.objects,
-        model=model,
-        judge=_none,
-        embedder=_none,
-        clock=lambda: NOW,
-        retry=QUICK,
-    )
+    found = made.runner(model).run(release_id, 1, spans)
     assert found == {"done": 1, "missing": 1}
     result = grade(release_id, 1, releases=made.releases, objects=made.objects, clock=lambda: NOW)
     report = json.loads(made.objects.data[result["report_key"]])

@@ -12,7 +12,7 @@ from promptlane.domain.names import Event, Outcome, Phase
 from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.route import promote, roll_back, shift
 from promptlane.domain.release.timeline import TimelineEntry
-from promptlane.lifecycle.windup import wind_up
+from promptlane.lifecycle.windup import WindUp
 from tests.support.stage import ID, PROMPT, Stage
 
 NAME = f"{ID}-2-1"
@@ -22,7 +22,7 @@ OF_THE_ROUTE = (Outcome.PROMOTED, Outcome.ROLLED_BACK)
 
 def wound_up(stage: Stage, claimed: Outcome = Outcome.FAILED, reason: str = "broken") -> Release:
     ports = stage.ports("routes", "releases", "queue", "notices", "clock", "log")
-    return wind_up(NAME, claimed=claimed, reason=reason, **ports)
+    return WindUp(**ports).end(NAME, claimed=claimed, reason=reason)
 
 
 def shifted(stage: Stage, now: float = 4000.0) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.review import handler
+from promptlane.aws import http_events
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.pages.markup import Html, document, tag
@@ -247,9 +247,9 @@ def test_a_used_link_shows_what_was_decided_with_it() -> None:
 @pytest.mark.parametrize(
     ("body", "content_type", "encoded", "status"),
     [
-        ('{"decision": "approve"}', "application/json", False, 400),
-        ("decision=approve", "text/plain", False, 400),
-        ("decision=approve", "multipart/form-data; boundary=x", False, 400),
+        ('{"decision": "approve"}', "application/json", False, 415),
+        ("decision=approve", "text/plain", False, 415),
+        ("decision=approve", "multipart/form-data; boundary=x", False, 415),
         ("%ff%fe=1", "application/x-www-form-urlencoded", False, 400),
         ("no equals sign", "application/x-www-form-urlencoded", False, 400),
         ("decision=approve&decision=reject", "application/x-www-form-urlencoded", False, 400),
@@ -392,4 +392,4 @@ def test_an_author_is_told_and_cannot_tick_approve() -> None:
 
 def test_the_handler_reads_forms_strictly() -> None:
     event = {"headers": {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}, "body": "a=%C3%A9+b&c="}
-    assert handler.read_form(event) == {"a": "é b", "c": ""}
+    assert http_events.form(event) == {"a": "é b", "c": ""}

@@ -9,8 +9,6 @@ import pytest
 
 from promptlane.aws.trail_files import TrailFiles
 from promptlane.cli.deployment import Deployment
-from promptlane.cli.investigate import sources as sources_of
-from promptlane.cli.session import Session
 from promptlane.domain.errors import NotFound
 from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.observed import logging_gaps, trail_gaps
@@ -67,8 +65,8 @@ def test_our_trails_files_are_found_without_asking_for_the_account(monkeypatch: 
         "state_machine_arn": "arn:aws:states:eu-west-1:111122223333:stateMachine:release",
     }  # fmt: skip
 
-    archive = sources_of(Session(lambda: Deployment("promptlane", resources))).archive
-    without = sources_of(Session(lambda: Deployment("promptlane", {**resources, "trail": ""}))).archive
+    archive = Deployment("promptlane", resources).sources.archive
+    without = Deployment("promptlane", {**resources, "trail": ""}).sources.archive
 
     assert without is None
     assert isinstance(archive, TrailFiles)

@@ -341,7 +341,7 @@ def test_the_command_prints_writes_and_says_where(case: Case, tmp_path: Path) ->
     desk = Desk()
     desk.now = NOW
     deployment = desk.connect()
-    deployment.made["sources"] = case.sources()
+    deployment.__dict__["sources"] = case.sources()
     desk.connect = lambda: deployment  # type: ignore[method-assign]
     report = tmp_path / "report.html"
 
@@ -365,7 +365,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_asked(cas
     said = desk.json("investigate", NAME, "--html", str(tmp_path / "nowhere" / "report.html"), exit_code=1)
     assert "cannot be written" in said["error"]["message"]
     deployment = desk.connect()
-    deployment.made["sources"] = case.sources()
+    deployment.__dict__["sources"] = case.sources()
     desk.connect = lambda: deployment  # type: ignore[method-assign]
     desk.json("investigate", "nobody", "--html", str(kept), exit_code=1)
     desk.json("investigate", "nobody", "--html", str(tmp_path / "new.html"), exit_code=1)
@@ -376,7 +376,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_asked(cas
 def test_a_range_the_wrong_way_round_is_refused(case: Case) -> None:
     desk = Desk()
     deployment = desk.connect()
-    deployment.made["sources"] = case.sources()
+    deployment.__dict__["sources"] = case.sources()
     desk.connect = lambda: deployment  # type: ignore[method-assign]
 
     assert "swap" in desk.json("investigate", NAME, "--since", "1h", "--until", "2h", exit_code=1)["error"]["message"]
@@ -637,7 +637,7 @@ def test_a_since_in_the_future_is_refused_in_words(case: Case) -> None:
     desk = Desk()
     desk.now = NOW
     deployment = desk.connect()
-    deployment.made["sources"] = case.sources()
+    deployment.__dict__["sources"] = case.sources()
     desk.connect = lambda: deployment  # type: ignore[method-assign]
 
     refused = desk.json("investigate", NAME, "--since", "2099-01-01T00:00", exit_code=1)["error"]["message"]

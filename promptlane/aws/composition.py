@@ -1,0 +1,305 @@
+"""The composition root: every adapter that a function or a command uses is made here, when it is first asked for.
+
+An adapter's module is imported when it is made, so that no function waits for another's at its start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from promptlane.domain.errors import InvalidInput
+
+from . import clients
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
+
+    from promptlane.domain.canary.counts import BlockStore
+    from promptlane.domain.ports import (
+        Enrolments,
+        EnrolmentTags,
+        FuseAlarms,
+        IntakeQueue,
+        Notices,
+        ReleaseStore,
+        RouteStore,
+        Workflow,
+    )
+    from promptlane.domain.release.release import Release
+    from promptlane.domain.review.brief import VerdictShown
+    from promptlane.domain.review.ports import Briefs, ReviewStore, Signer
+    from promptlane.lifecycle.model_logging import LoggingSwitch, Memory
+    from promptlane.lifecycle.review_desk import ReviewDesk
+    from promptlane.lifecycle.review_round import AuthorSearch, ReviewRound
+    from promptlane.lifecycle.shift import Traffic
+
+    from .audit_copies import AuditCopies
+    from .events import EventBus
+    from .functions import Functions
+    from .mail import ReviewerTopics
+    from .metrics import CloudWatchCounts
+    from .prompts import BedrockPrompts
+    from .reports import S3Objects
+
+T = TypeVar("T")
+N = TypeVar("N", int, float)
+
+
+class Composition:
+    """The adapters of one deployment, over the names of its resources."""
+
+    def setting(self, name: str) -> str:
+        """The name of a resource, such as `route_table`, or of the `deployment`."""
+        raise NotImplementedError
+
+    def optional(self, name: str) -> str:
+        """The name of what a deployment may lack; "" where it does."""
+        raise NotImplementedError
+
+    def _table(self, name: str) -> Any:
+        return clients.resource("dynamodb").Table(self.setting(name))
+
+    @cached_property
+    def routes(self) -> RouteStore:
+        from .routes import DynamoRoutes
+
+        return DynamoRoutes(self._table("route_table"))
+
+    @cached_property
+    def releases(self) -> ReleaseStore:
+        from .releases import DynamoReleases
+
+        return DynamoReleases(self._table("release_table"))
+
+    @cached_property
+    def blocks(self) -> BlockStore:
+        from .blocks import DynamoBlocks
+
+        return DynamoBlocks(self._table("release_table"))
+
+    @cached_property
+    def reviews(self) -> ReviewStore:
+        from .reviews import DynamoReviews
+
+        return DynamoReviews(self._table("release_table"))
+
+    @cached_property
+    def briefs(self) -> Briefs:
+        from .reviews import S3Briefs
+
+        return S3Briefs(clients.client("s3"), self.setting("report_bucket"))
+
+    @cached_property
+    def objects(self) -> S3Objects:
+        """The report bucket: tests, the archive of versions."""
+        from .reports import S3Objects
+
+        return S3Objects(clients.client("s3"), self.setting("report_bucket"))
+
+    @cached_property
+    def audit_copies(self) -> AuditCopies | None:
+        """The locked copies of timelines; None where the Audit stack is not deployed."""
+        from .audit_copies import AuditCopies
+
+        bucket = self.optional("audit_bucket")
+        return AuditCopies(clients.client("s3"), bucket) if bucket else None
+
+    @cached_property
+    def prompts(self) -> BedrockPrompts:
+        from .prompts import BedrockPrompts
+
+        return BedrockPrompts(clients.client("bedrock-agent"))
+
+    @cached_property
+    def enrolments(self) -> Enrolments:
+        from .enrolment import SsmEnrolments
+
+        return SsmEnrolments(
+            ssm=clients.client("ssm"),
+            s3=clients.client("s3"),
+            deployment=self.setting("deployment"),
+            report_bucket=self.setting("report_bucket"),
+        )
+
+    @cached_property
+    def tags(self) -> EnrolmentTags:
+        from .enrolment_tags import BedrockEnrolmentTags
+
+        return BedrockEnrolmentTags(clients.client("bedrock-agent"), self.setting("deployment"))
+
+    @cached_property
+    def counts(self) -> CloudWatchCounts:
+        from .metrics import CloudWatchCounts
+
+        return CloudWatchCounts(clients.client("cloudwatch"))
+
+    @cached_property
+    def alarms(self) -> FuseAlarms:
+        from .alarms import CloudWatchAlarms
+
+        return CloudWatchAlarms(clients.client("cloudwatch"), self.setting("deployment"))
+
+    @cached_property
+    def workflow(self) -> Workflow:
+        from .workflow import StepFunctionsWorkflow
+
+        return StepFunctionsWorkflow(clients.client("stepfunctions"), self.setting("state_machine_arn"))
+
+    @cached_property
+    def queue(self) -> IntakeQueue:
+        from .queue import SqsIntakeQueue
+
+        return SqsIntakeQueue(clients.client("sqs"), self.setting("intake_queue_url"))
+
+    @cached_property
+    def notices(self) -> Notices:
+        from .notices import SnsNotices
+
+        return SnsNotices(clients.client("sns"), self.setting("notices_topic"))
+
+    @cached_property
+    def events(self) -> EventBus:
+        from .events import EventBus
+
+        return EventBus(clients.client("events"), self.setting("event_bus"))
+
+    @cached_property
+    def functions(self) -> Functions:
+        from .functions import Functions
+
+        return Functions(clients.client("lambda"))
+
+    @cached_property
+    def signer(self) -> Signer:
+        from .signing import KmsSigner
+
+        return KmsSigner(clients.client("kms"), self.setting("review_key_id"))
+
+    @cached_property
+    def reviewer_topics(self) -> ReviewerTopics:
+        from .mail import ReviewerTopics
+
+        return ReviewerTopics(
+            sns=clients.client("sns"), ssm=clients.client("ssm"), deployment=self.setting("deployment")
+        )
+
+    @cached_property
+    def model_logging(self) -> tuple[LoggingSwitch, Memory]:
+        from .model_logging import BedrockLogging, ParameterMemory
+
+        return BedrockLogging(clients.client("bedrock")), ParameterMemory(
+            clients.client("ssm"), self.setting("found_parameter")
+        )
+
+    # --- steps that two functions take -------------------------------------------------------------------------------
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        from promptlane.lifecycle.shift import Traffic
+
+        return Traffic(
+            routes=self.routes,
+            releases=self.releases,
+            prompts=self.prompts,
+            enrolments=self.enrolments,
+            alarms=self.alarms,
+            clock=time.time,
+        )
+
+    @cached_property
+    def authors(self) -> AuthorSearch:
+        from promptlane.lifecycle.review_round import AuthorSearch
+
+        from .authors import CloudTrailTouches
+
+        return AuthorSearch(CloudTrailTouches(clients.client("cloudtrail")), self.prompts, time.time)
+
+    @cached_property
+    def desk(self) -> ReviewDesk:
+        """Where people decide by their IAM identity, without the key of the signed links."""
+        from promptlane.lifecycle.review_desk import ReviewDesk
+
+        from .workflow import StepFunctionsTokens
+
+        return ReviewDesk(
+            reviews=self.reviews,
+            releases=self.releases,
+            tokens=StepFunctionsTokens(clients.client("stepfunctions")),
+            clock=time.time,
+            authors_again=self.authors.again,
+        )
+
+    @cached_property
+    def review_round(self) -> ReviewRound:
+        from promptlane.lifecycle.review_round import ReviewRound
+
+        return ReviewRound(
+            reviews=self.reviews,
+            releases=self.releases,
+            prompts=self.prompts,
+            enrolments=self.enrolments,
+            briefs=self.briefs,
+            signer=self.signer,
+            post=self.reviewer_topics,
+            notices=self.notices,
+            desk=self.desk,
+            clock=time.time,
+            base_url=self.setting("operations_url"),
+            authors=self.authors,
+            tests=self._verdict_shown,
+        )
+
+    def _verdict_shown(self, release: Release, round: int) -> VerdictShown:
+        from promptlane.domain.review.brief import verdict_shown
+
+        key = f"releases/{release.release_id}/tests/{round}/report"
+        report = self.briefs.report(f"{key}.json")
+        return verdict_shown(release.verdict, json.loads(report) if report else None, f"{key}.html")
+
+
+class Function(Composition):
+    """What one function is made of: the names are its environment variables, in capital letters.
+
+    What is missing or malformed is noted in `problems`, so that `wired` can name all of it at once.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.problems: dict[str, str] = {}
+
+    def setting(self, name: str) -> str:
+        text = self.optional(name)
+        if not text:
+            self.problems[name] = f"{name.upper()} is not set"
+        return text
+
+    def optional(self, name: str) -> str:
+        return self._variables.get(name.upper(), "")
+
+    def number(self, name: str, kind: Callable[[str], N], default: N | None = None) -> N:
+        """A number; without a default it must be set."""
+        text = self.optional(name) if default is not None else self.setting(name)
+        try:
+            return default if default is not None and not text else kind(text or "0")
+        except ValueError:
+            self.problems[name] = f"{name.upper()}={text!r} is not a number"
+            return kind("0")
+
+
+def wired(make: Callable[[Function], T]) -> _lru_cache_wrapper[T]:
+    """What a function works with, made once, at its first event. InvalidInput names every variable that is wrong."""
+
+    @cache
+    def wire() -> T:
+        function = Function(os.environ)
+        made = make(function)
+        if function.problems:
+            raise InvalidInput("the function's environment is wrong: " + "; ".join(function.problems.values()))
+        return made
+
+    return wire

@@ -1,0 +1,18 @@
+"""SNS: messages to people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import translated
+
+
+class SnsNotices:
+    """`Notices` on an SNS topic."""
+
+    def __init__(self, sns: Any, topic_arn: str) -> None:
+        self._sns, self._topic = sns, topic_arn
+
+    def publish(self, subject: str, body: str) -> None:
+        with translated("sending a notice"):
+            self._sns.publish(TopicArn=self._topic, Subject=subject[:99], Message=body)

@@ -1,0 +1,89 @@
+"""Writing a release's record: what was decided on what is stored, or nothing, and not for ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from promptlane.domain.errors import NotFound, Unavailable
+from promptlane.domain.names import Outcome
+from promptlane.domain.release.release import Release
+from promptlane.lifecycle.recording import TRIES, Change, update
+from promptlane.lifecycle.shift import Traffic
+from promptlane.lifecycle.windup import WindUp
+from tests.support.stage import ID, Stage
+
+NAME = f"{ID}-2-1"
+BUSY = rf"^the record of {NAME} is being changed by others; try again$"
+
+
+def others(times: int) -> list[dict[str, Any]]:
+    """Changes that somebody else makes right before so many of our writes."""
+    return [{"description": f"change {n}"} for n in range(times)]
+
+
+def described(release: Release) -> Change:
+    return (replace(release, description=f"{release.description}, and ours"),)
+
+
+def test_a_change_is_decided_again_on_what_others_wrote() -> None:
+    stage = Stage()
+    stage.release(2)
+    stage.releases.faster = others(TRIES - 1)
+
+    written = update(stage.releases, NAME, described)
+
+    assert written == stage.releases.get(NAME)
+    assert written.description == f"change {TRIES - 2}, and ours"
+
+
+def test_a_record_that_never_rests_is_left_as_others_wrote_it() -> None:
+    stage = Stage()
+    stage.release(2)
+    stage.releases.faster = others(TRIES)
+
+    with pytest.raises(Unavailable, match=BUSY):
+        update(stage.releases, NAME, described)
+
+    assert stage.releases.get(NAME).description == f"change {TRIES - 1}"
+
+
+def test_no_change_writes_nothing_and_an_unknown_release_is_named() -> None:
+    stage = Stage()
+    before = stage.release(2)
+
+    assert update(stage.releases, NAME, lambda release: None) == before == stage.releases.get(NAME)
+    with pytest.raises(NotFound, match=f"{ID}-3-1"):
+        update(stage.releases, f"{ID}-3-1", described)
+
+
+def test_a_release_whose_record_never_rests_is_safe_and_is_ended_by_the_next_attempt() -> None:
+    stage = Stage()
+    stage.approved(2)
+    Traffic(**stage.ports("routes", "releases", "prompts", "enrolments", "alarms", "clock")).shift(NAME, 0)
+    ending = WindUp(**stage.ports("routes", "releases", "queue", "notices", "clock", "log"))
+    stage.releases.faster = others(TRIES)
+
+    with pytest.raises(Unavailable, match=BUSY):
+        ending.end(NAME, claimed=Outcome.FAILED, reason="broken")
+
+    assert not stage.route.in_flight(NAME)
+    assert (stage.releases.get(NAME).ended, stage.releases.holder(ID), stage.notices.sent) == (False, NAME, [])
+    assert ending.end(NAME, claimed=Outcome.FAILED, reason="broken").outcome is Outcome.FAILED
+    assert (stage.releases.holder(ID), len(stage.notices.sent)) == (None, 1)
+
+
+def test_a_step_whose_record_never_rests_is_taken_by_the_next_attempt() -> None:
+    stage = Stage()
+    stage.approved(2)
+    traffic = Traffic(**stage.ports("routes", "releases", "prompts", "enrolments", "alarms", "clock"))
+    stage.releases.faster = others(TRIES)
+
+    with pytest.raises(Unavailable, match=BUSY):
+        traffic.shift(NAME, 0)
+
+    assert (stage.route.weight, stage.releases.get(NAME).state) == (500, "review")
+    assert traffic.shift(NAME, 0).result == "done"
+    assert (stage.route.weight, stage.releases.get(NAME).state) == (500, "canary")
