@@ -8,52 +8,19 @@ Without it `local.assistant.answer` makes up a scripted answer that depends on t
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import os
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import urllib3
 
+from local import assistant
+from local.inference import ModelAnswer, ModelRequest
+
 CALLS_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class ModelRequest:
-    """One rendered call: what a model sees after Bedrock has filled in the variables."""
-
-    model_id: str
-    system: str
-    messages: list[dict[str, str]]
-    """`{"role": "user" | "assistant", "text": …}`, oldest first."""
-    temperature: float | None = None
-    max_tokens: int | None = None
-    tools: list[dict[str, Any]] = field(default_factory=list)
-    top_p: float | None = None
-    stop: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class ModelAnswer:
-    """What the model said, or the Bedrock error that the call shall end with.
-
-    `latency_ms` is waited for before answering (0: at once). `error` is a Bedrock error code such as
-    ThrottlingException, ModelErrorException or ModelTimeoutException; `text` is then its message.
-    `tool_uses` are Converse toolUse blocks: `{"toolUseId", "name", "input"}`.
-    """
-
-    text: str
-    stop_reason: str = "end_turn"
-    input_tokens: int = 0
-    output_tokens: int = 0
-    latency_ms: int = 0
-    error: str | None = None
-    tool_uses: list[dict[str, Any]] = field(default_factory=list)
 
 
 def url() -> str | None:
@@ -69,27 +36,10 @@ async def answer(request: ModelRequest) -> ModelAnswer:
     """Ask the configured model. Never raises: a model that is down is an answer with `error` set."""
     base = url()
     if base is None:
-        said = scripted()(request)
-        reply: ModelAnswer = await said if inspect.isawaitable(said) else said
+        reply = assistant.answer(request)
     else:
         reply = await asyncio.get_running_loop().run_in_executor(_threads(), remote, base, request)
     return reply if reply.error else _counted(request, reply)
-
-
-@cache
-def scripted() -> Callable[[ModelRequest], Any]:
-    try:
-        from local import assistant
-    except ModuleNotFoundError as missing:
-        if missing.name != "local.assistant":
-            raise
-        return echo
-    return assistant.answer  # type: ignore[no-any-return]
-
-
-def echo(request: ModelRequest) -> ModelAnswer:
-    """Answer with the last thing the user said: what the embedded AWS does where the assistant is not installed."""
-    return ModelAnswer(text=request.messages[-1]["text"] if request.messages else request.system)
 
 
 def _counted(request: ModelRequest, reply: ModelAnswer) -> ModelAnswer:

@@ -1,4 +1,4 @@
-"""The only places where we reach into MiniStack: wrap a service, replace a private name, tick, call ourselves.
+"""The ways in which the gaps change MiniStack: wrap a service, replace a private name, tick, call ourselves.
 
 MiniStack is pinned, because the gaps under `local/gaps/` touch names that it never promised to keep. Every name is
 checked when a gap is installed, so an upgrade fails at start-up and says what moved, not in the middle of a release.
@@ -16,6 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from importlib import metadata
 from typing import Any
 
@@ -30,10 +31,12 @@ PINNED = "1.5.33"
 Response = tuple[int, dict[str, str], Any]
 Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[Response]]
 Wrapper = Callable[[Handler, str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[Response]]
+Replies = Callable[..., Response]
 
-account = responses.get_account_id
-region = responses.get_region
-scope = responses.request_scope
+account: Callable[[], str] = responses.get_account_id
+region: Callable[[], str] = responses.get_region
+scope: Callable[[str, str], AbstractContextManager[None]] = responses.request_scope
+new_uuid: Callable[[], str] = responses.new_uuid
 log = logging.getLogger("promptlane.local")
 
 _resets: list[Callable[[], None]] = []
@@ -79,6 +82,13 @@ def replace(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..
     return decorate
 
 
+def replies(owner: Any, name: str) -> Replies:
+    """The function `owner.name`, which makes a response; MiniStack has no types."""
+    require(owner, name)
+    found: Replies = getattr(owner, name)
+    return found
+
+
 def put(owner: Any, name: str, value: Any) -> None:
     """Set a constant of MiniStack that must already exist."""
     require(owner, name)
@@ -122,12 +132,12 @@ def client(service: str) -> Any:
 def in_thread(function: Callable[..., Any], *args: Any) -> threading.Thread:
     """Run `function` in a daemon thread that keeps the caller's account and region."""
     context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(_logged, function, *args), daemon=True)
+    thread = threading.Thread(target=context.run, args=(logged, function, *args), daemon=True)
     thread.start()
     return thread
 
 
-def _logged(function: Callable[..., Any], *args: Any) -> None:
+def logged(function: Callable[..., Any], *args: Any) -> None:
     try:
         function(*args)
     except Exception:
@@ -140,7 +150,7 @@ def ticker(seconds: float, function: Callable[[], None], name: str) -> None:
     def loop() -> None:
         while True:
             time.sleep(seconds)
-            _logged(function)
+            logged(function)
 
     threading.Thread(target=loop, daemon=True, name=name).start()
 

@@ -7,7 +7,7 @@ import os
 from random import Random
 from typing import Any
 
-from local.model import ModelAnswer, ModelRequest
+from local.inference import ModelAnswer, ModelRequest
 
 from . import support, triage
 from .reading import Rendered, read, stems

@@ -8,7 +8,9 @@ metrics arrive late. After SetAlarmState an alarm keeps its state for three seco
 from __future__ import annotations
 
 import json
+import operator
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ministack.services import cloudwatch, eventbridge, lambda_svc, sns
@@ -27,14 +29,15 @@ REGION_NAMES = {
     "eu-central-1": "EU (Frankfurt)",
 }
 _ACTIONS = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
-_COMPARE = {
-    "GreaterThanOrEqualToThreshold": (lambda v, t: v >= t, "greater than or equal to"),
-    "GreaterThanThreshold": (lambda v, t: v > t, "greater than"),
-    "LessThanThreshold": (lambda v, t: v < t, "less than"),
-    "LessThanOrEqualToThreshold": (lambda v, t: v <= t, "less than or equal to"),
+_COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "GreaterThanOrEqualToThreshold": (operator.ge, "greater than or equal to"),
+    "GreaterThanThreshold": (operator.gt, "greater than"),
+    "LessThanThreshold": (operator.lt, "less than"),
+    "LessThanOrEqualToThreshold": (operator.le, "less than or equal to"),
 }
 
 _changed_at: dict[str, float] = {}
+_error = seams.replies(cloudwatch, "_error")
 
 
 def install() -> None:
@@ -49,20 +52,22 @@ def install() -> None:
     seams.on_reset(_changed_at.clear)
 
     @seams.replace(cloudwatch, "_put_metric_alarm")
-    def put(original: Any, params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> seams.Response:
+    def put(original: seams.Replies, params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> seams.Response:
         """Refuse what AWS refuses; keep `Metrics`, which MiniStack drops."""
         request = data if is_cbor or is_json else metrics.unflatten(params)
         try:
             validate(request)
         except metrics.BadRequest as bad:
-            return cloudwatch._error(bad.code, bad.message, 400, use_json=is_json, use_cbor=is_cbor)
+            return _error(bad.code, bad.message, 400, use_json=is_json, use_cbor=is_cbor)
         reply = original(params, data, is_cbor, is_json)
         if reply[0] == 200 and request.get("Metrics"):
             _with_math(cloudwatch._alarms[request["AlarmName"]], request["Metrics"])
         return reply
 
     @seams.replace(cloudwatch, "_set_alarm_state")
-    def set_state(original: Any, params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> seams.Response:
+    def set_state(
+        original: seams.Replies, params: Any, data: Any, is_cbor: bool, is_json: bool = False
+    ) -> seams.Response:
         request = data if is_cbor or is_json else metrics.unflatten(params)
         alarm = cloudwatch._alarms.get(request.get("AlarmName", ""))
         if not alarm:
@@ -124,7 +129,7 @@ def validate(request: dict[str, Any]) -> None:
     expressions = {q["Id"]: q["Expression"] for q in queries if q.get("Expression")}
     if any("SEARCH(" in text.upper() for text in expressions.values()):
         raise metrics.BadRequest("ValidationError", "SEARCH is not supported on Metric Alarms.")
-    ids = {q["Id"]: {} for q in queries if q.get("MetricStat")}
+    ids: dict[str, dict[int, float]] = {q["Id"]: {} for q in queries if q.get("MetricStat")}
     if len(ids) > 10:
         raise metrics.BadRequest("ValidationError", "An alarm can use at most 10 metrics.")
     try:
@@ -138,7 +143,7 @@ def validate(request: dict[str, Any]) -> None:
 def tick() -> None:
     for _ in seams.scopes(cloudwatch._alarms):
         for alarm in cloudwatch._alarms.values():
-            seams._logged(evaluate, alarm)
+            seams.logged(evaluate, alarm)
 
 
 def evaluate(alarm: dict[str, Any]) -> None:
@@ -264,7 +269,7 @@ def dispatch(alarm: dict[str, Any], old: str, new: str, reason: str) -> None:
         if ":sns:" in arn:
             subject = f'{new}: "{alarm["AlarmName"]}" in {REGION_NAMES.get(seams.region(), seams.region())}'
             message = json.dumps(_sns_message(alarm, old, new, reason, now))
-            sns._fanout(arn, seams.responses.new_uuid(), message, subject[:99])
+            sns._fanout(arn, seams.new_uuid(), message, subject[:99])
         elif ":lambda:" in arn:
             event = {
                 "source": "aws.cloudwatch",

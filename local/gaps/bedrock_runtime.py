@@ -26,6 +26,7 @@ from ministack.services import bedrock_runtime as stock
 
 from local import model, seams
 from local.gaps import callers, cloudtrail, embeddings, invocation_log, metrics, prompt_rendering, prompts
+from local.inference import ModelAnswer, ModelRequest
 
 MARKER = "[[guardrail]]"
 _ROUTE = re.compile(r"/model/(.+)/(converse|converse-stream|invoke|invoke-with-response-stream)")
@@ -217,7 +218,7 @@ def _token(name: str, rate: float) -> bool:
     return left >= 1
 
 
-async def _answered(call: Call) -> model.ModelAnswer:
+async def _answered(call: Call) -> ModelAnswer:
     """The model's answer, unless a guardrail says something else before or after."""
     request = _model_request(call)
     sent = "\n".join(message["text"] for message in request.messages)
@@ -229,10 +230,10 @@ async def _answered(call: Call) -> model.ModelAnswer:
     return answer
 
 
-def _model_request(call: Call) -> model.ModelRequest:
+def _model_request(call: Call) -> ModelRequest:
     rendered = call.rendered
     inference = rendered.get("inferenceConfig") or {}
-    return model.ModelRequest(
+    return ModelRequest(
         model_id=call.resolved_model,
         system="\n".join(block["text"] for block in rendered.get("system") or [] if "text" in block),
         messages=[
@@ -247,7 +248,7 @@ def _model_request(call: Call) -> model.ModelRequest:
     )
 
 
-def _guarded(call: Call, source: str, text: str) -> model.ModelAnswer | None:
+def _guarded(call: Call, source: str, text: str) -> ModelAnswer | None:
     config = call.rendered.get("guardrailConfig")
     message = None
     if config:
@@ -261,10 +262,10 @@ def _guarded(call: Call, source: str, text: str) -> model.ModelAnswer | None:
         message = "Sorry, I cannot help with that."
     if message is None:
         return None
-    return model.ModelAnswer(message, "guardrail_intervened", max(1, len(text) // 4), max(1, len(message) // 4))
+    return ModelAnswer(message, "guardrail_intervened", max(1, len(text) // 4), max(1, len(message) // 4))
 
 
-def _response(call: Call, answer: model.ModelAnswer) -> dict[str, Any]:
+def _response(call: Call, answer: ModelAnswer) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"text": answer.text}] if answer.text or not answer.tool_uses else []
     content += [{"toolUse": use} for use in answer.tool_uses]
     return {
@@ -274,7 +275,7 @@ def _response(call: Call, answer: model.ModelAnswer) -> dict[str, Any]:
     }
 
 
-def _usage(call: Call, answer: model.ModelAnswer) -> dict[str, Any]:
+def _usage(call: Call, answer: ModelAnswer) -> dict[str, Any]:
     return {
         "usage": {
             "inputTokens": answer.input_tokens,
@@ -285,7 +286,7 @@ def _usage(call: Call, answer: model.ModelAnswer) -> dict[str, Any]:
     }
 
 
-def _streamer(call: Call, answer: model.ModelAnswer) -> Callable[..., Awaitable[None]]:
+def _streamer(call: Call, answer: ModelAnswer) -> Callable[..., Awaitable[None]]:
     """Send the events one by one: a third of the model's latency before the first token, the rest over the pieces."""
     pieces = re.findall(r"\S+\s*|\s+", answer.text) or [""]
     size = max(1, len(pieces) // 20)
@@ -324,7 +325,7 @@ async def _invoke(call: Call, inner: Callable[[], Awaitable[seams.Response]]) ->
     call.rendered = call.body
     try:
         _admit(call)
-        reply = embeddings.reply(call.model_id, call.body) if embeddings.is_embedding(call.model_id) else await inner()
+        reply = embeddings.reply(call.body) if embeddings.is_embedding(call.model_id) else await inner()
     except prompts.Refused as refused:
         return _failed(call, refused.code, refused.message, refused.status)
     status, headers, body = reply
@@ -336,7 +337,7 @@ async def _invoke(call: Call, inner: Callable[[], Awaitable[seams.Response]]) ->
         int(headers.get("x-amzn-bedrock-output-token-count", 0)),
     )
     document = json.loads(body) if isinstance(body, bytes) and body[:1] == b"{" else {}
-    _observe(call, response=document, answer=model.ModelAnswer("", "end_turn", *tokens))
+    _observe(call, response=document, answer=ModelAnswer("", "end_turn", *tokens))
     return reply
 
 
@@ -353,7 +354,7 @@ def _observe(
     call: Call,
     *,
     response: dict[str, Any] | None = None,
-    answer: model.ModelAnswer | None = None,
+    answer: ModelAnswer | None = None,
     error: tuple[str, str] | None = None,
     status: int = 200,
 ) -> None:

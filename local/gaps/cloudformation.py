@@ -290,7 +290,7 @@ def composite_delete(name: str, props: dict[str, Any]) -> None:
 
 
 def _put_query(definition: dict[str, Any], identifier: str | None = None) -> str:
-    identifier = identifier or definition.get("queryDefinitionId") or seams.responses.new_uuid()
+    identifier = identifier or definition.get("queryDefinitionId") or seams.new_uuid()
     _queries[identifier] = {
         "queryDefinitionId": identifier,
         "name": definition["name"],

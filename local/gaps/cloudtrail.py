@@ -16,6 +16,7 @@ import gzip
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ministack.core.responses import AccountRegionScopedDict
@@ -32,7 +33,7 @@ HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 SENSITIVE = ("variants", "metadata", "inputVariables", "promptVariables")
 
 _management = AccountRegionScopedDict()
-_data_events = AccountRegionScopedDict()
+_ok, _error = seams.replies(cloudtrail, "_ok"), seams.replies(cloudtrail, "_err")
 
 
 class _Place(NamedTuple):
@@ -56,7 +57,6 @@ def install() -> None:
     for action in ("CreateTrail", "UpdateTrail"):
         cloudtrail._DISPATCH[action] = _with_log_group(cloudtrail._DISPATCH[action])
     seams.on_reset(_management.clear)
-    seams.on_reset(_data_events.clear)
     seams.ticker(FLUSH_SECONDS, flush, "cloudtrail-files")
     seams.on_reset(_waiting.clear)
 
@@ -103,8 +103,8 @@ def record(
         "userAgent": identity.get("invokedBy") or user_agent,
         "requestParameters": _masked(request),
         "responseElements": _masked(response),
-        "requestID": seams.responses.new_uuid(),
-        "eventID": seams.responses.new_uuid(),
+        "requestID": seams.new_uuid(),
+        "eventID": seams.new_uuid(),
         "readOnly": read_only,
         "eventType": "AwsApiCall",
         "managementEvent": not data_event,
@@ -117,14 +117,15 @@ def record(
         event["resources"] = resources
     if extra:
         event["additionalEventData"] = extra
-    _kept(_data_events if data_event else _management).append((time.time(), event))
+    if not data_event:
+        _kept().append((time.time(), event))
     _deliver(event, read_only, data_event)
 
 
-def _kept(store: AccountRegionScopedDict) -> collections.deque[tuple[float, dict[str, Any]]]:
-    queue: collections.deque[tuple[float, dict[str, Any]]] | None = store.get("events")
+def _kept() -> collections.deque[tuple[float, dict[str, Any]]]:
+    queue: collections.deque[tuple[float, dict[str, Any]]] | None = _management.get("events")
     if queue is None:
-        queue = store["events"] = collections.deque(maxlen=KEPT)
+        queue = _management["events"] = collections.deque(maxlen=KEPT)
     return queue
 
 
@@ -165,14 +166,14 @@ def flush() -> None:
         _waiting.clear()
     for place, details in queued.items():
         with seams.scope(place.account, place.region):
-            seams._logged(_put_file, place, details)
+            seams.logged(_put_file, place, details)
 
 
 def _put_file(place: _Place, details: collections.deque[str]) -> None:
     body = gzip.compress(b'{"Records":[' + ",".join(details).encode() + b"]}")
     now = time.gmtime()
     folder = f"AWSLogs/{place.account}/CloudTrail/{place.region}/{time.strftime('%Y/%m/%d', now)}"
-    unique = seams.responses.new_uuid().replace("-", "")[:16]
+    unique = seams.new_uuid().replace("-", "")[:16]
     name = f"{place.account}_CloudTrail_{place.region}_{time.strftime('%Y%m%dT%H%MZ', now)}_{unique}.json.gz"
     key = f"{place.prefix.strip('/')}/{folder}/{name}".lstrip("/")
     seams.client("s3").put_object(
@@ -218,7 +219,7 @@ def _field_matches(field: dict[str, Any], facts: dict[str, str]) -> bool:
     fact = facts.get(field.get("Field", ""))
     if fact is None:
         return True  # a field that our events do not carry, such as eventName: not narrowed here
-    tests = {
+    tests: dict[str, Callable[[list[str]], bool]] = {
         "Equals": lambda values: fact in values,
         "NotEquals": lambda values: fact not in values,
         "StartsWith": lambda values: fact.startswith(tuple(values)),
@@ -233,14 +234,14 @@ def look_up(body: dict[str, Any]) -> seams.Response:
     """LookupEvents: newest first, one lookup attribute, pages of at most 50."""
     wanted = body.get("LookupAttributes") or []
     if len(wanted) > 1:
-        return cloudtrail._err("InvalidLookupAttributesException", "You can only specify one lookup attribute.")
+        return _error("InvalidLookupAttributesException", "You can only specify one lookup attribute.")
     size = min(int(body.get("MaxResults") or 50), 50)
     start, end = float(body.get("StartTime") or 0), float(body.get("EndTime") or 1e12)
     try:
         skip = int(body.get("NextToken") or 0)
     except ValueError:
-        return cloudtrail._err("InvalidNextTokenException", f"Invalid token {body['NextToken']!r}.")
-    own = (_summary(at, event) for at, event in list(_kept(_management)) if start <= at <= end)
+        return _error("InvalidNextTokenException", f"Invalid token {body['NextToken']!r}.")
+    own = (_summary(at, event) for at, event in list(_kept()) if start <= at <= end)
     stock = (e for e in list(cloudtrail._get_event_queue()) if start <= e["EventTime"] <= end)
     matching = [e for e in (*own, *stock) if all(_attribute_matches(e, attribute) for attribute in wanted)]
     matching.sort(key=lambda e: e["EventTime"], reverse=True)
@@ -249,7 +250,7 @@ def look_up(body: dict[str, Any]) -> seams.Response:
         if isinstance(event["CloudTrailEvent"], dict):
             event["CloudTrailEvent"] = json.dumps(event["CloudTrailEvent"])
     more = {"NextToken": str(skip + size)} if skip + size < len(matching) else {}
-    return cloudtrail._ok({"Events": page, **more})
+    return _ok({"Events": page, **more})
 
 
 def _summary(at: float, event: dict[str, Any]) -> dict[str, Any]:
@@ -275,8 +276,3 @@ def _attribute_matches(event: dict[str, Any], attribute: dict[str, str]) -> bool
     if key in ("ResourceName", "ResourceType"):
         return any(resource.get(key) == value for resource in event.get("Resources", []))
     return bool(key and event.get(key, "") == value)
-
-
-def data_events() -> list[dict[str, Any]]:
-    """Data events that a trail selected, oldest first (on AWS they are in the trail's log files)."""
-    return [event for _, event in _kept(_data_events)]

@@ -55,7 +55,7 @@ def install() -> None:
     ) -> Any:
         fields = _Fields(state, raw, effective, context)
         units = _batched(fields, _selected(fields, _items(fields)))
-        plain = {name: state[name] for name in ("Label", "Next", "End") if name in state}
+        plain: dict[str, Any] = {name: state[name] for name in ("Label", "Next", "End") if name in state}
         plain |= {name: number for name in _NUMBERS if (number := fields.plain(state, name)) is not None}
         plain["ItemsPath"] = "$"
         before = set(sfn._map_runs)
@@ -65,7 +65,7 @@ def install() -> None:
         map_run = next(run for run in mine if run["executionArn"] == execution["executionArn"])
         children = [e for e in sfn._executions.values() if e.get("mapRunArn") == map_run["mapRunArn"]]
         if "ResultWriter" in state:
-            results = _written(fields, state["ResultWriter"], map_run["mapRunArn"], children, results)
+            results = _written(fields, state["ResultWriter"], map_run["mapRunArn"], children)
         elif map_run["itemCounts"]["failed"]:
             results = [result for result in results if result is not None]  # in the items' order, unlike the children
         return _output(fields, results), following
@@ -128,7 +128,7 @@ def _batched(fields: _Fields, items: list[Any]) -> list[Any]:
 
 
 def _written(
-    fields: _Fields, writer: dict[str, Any], run_arn: str, children: list[dict[str, Any]], results: Any
+    fields: _Fields, writer: dict[str, Any], run_arn: str, children: list[dict[str, Any]]
 ) -> Any:
     """Write result files and manifest; returns what the state then yields."""
     config = fields.value(writer.get("WriterConfig") or {})

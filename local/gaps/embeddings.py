@@ -24,7 +24,7 @@ def is_embedding(model_id: str) -> bool:
     return model_id.rsplit("/", 1)[-1] in MODELS
 
 
-def reply(model_id: str, body: dict[str, Any]) -> seams.Response:
+def reply(body: dict[str, Any]) -> seams.Response:
     """The InvokeModel response for `{"inputText", "dimensions", "normalize"}`; raises Refused."""
     text = body.get("inputText")
     if not isinstance(text, str) or not text.strip():

@@ -70,8 +70,8 @@ def _actions() -> None:
     def action(original: Any, service: str, method: str, path: str, *rest: Any) -> str | None:
         if service == "bedrock-runtime" and ":prompt/" in unquote(path):
             return "bedrock:RenderPrompt"
-        found = original(service, method, path, *rest)
-        return _INVOKE.get(found, found)
+        found: str | None = original(service, method, path, *rest)
+        return _INVOKE.get(found or "", found)
 
 
 def _resources() -> None:

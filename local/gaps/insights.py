@@ -13,12 +13,15 @@ from ministack.services import cloudwatch_logs
 from local import seams
 from local.gaps import insights_language
 
+_json_response = seams.replies(cloudwatch_logs, "json_response")
+_error_response = seams.replies(cloudwatch_logs, "error_response_json")
+
 
 def install() -> None:
-    seams.require(cloudwatch_logs, "_resolve_query_log_groups", "_log_groups", "_queries", "error_response_json")
+    seams.require(cloudwatch_logs, "_resolve_query_log_groups", "_log_groups", "_queries")
 
     @seams.replace(cloudwatch_logs, "_start_query")
-    def start(original: Any, request: dict[str, Any]) -> seams.Response:
+    def start(original: seams.Replies, request: dict[str, Any]) -> seams.Response:
         groups = cloudwatch_logs._resolve_query_log_groups(request)
         missing = [name for name in groups if name not in cloudwatch_logs._log_groups]
         if missing:
@@ -37,7 +40,7 @@ def install() -> None:
             )
         except (insights_language.Malformed, TypeError) as wrong:
             return _error("MalformedQueryException", f"Malformed query: {wrong}")
-        query_id = seams.responses.new_uuid()
+        query_id = seams.new_uuid()
         cloudwatch_logs._queries[query_id] = {
             "queryId": query_id,
             "logGroupName": groups[0],
@@ -53,12 +56,11 @@ def install() -> None:
                 "bytesScanned": float(sum(len(record["@message"]) for record in records)),
             },
         }
-        return seams.responses.json_response({"queryId": query_id})
+        return _json_response({"queryId": query_id})
 
 
 def _error(code: str, message: str) -> seams.Response:
-    found: seams.Response = cloudwatch_logs.error_response_json(code, message, 400)
-    return found
+    return _error_response(code, message, 400)
 
 
 def _records(groups: list[str], begin: int, end: int) -> list[insights_language.Record]:

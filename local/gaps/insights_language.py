@@ -426,8 +426,8 @@ def aggregate(node: Node, records: list[Record]) -> Any:
     if node.kind != "call" or node.value not in _AGGREGATES:
         if node.kind == "field":
             raise Malformed(f"{node.value} is neither aggregated nor in the by clause of stats")
-        values = tuple(Node("value", aggregate(part, records)) for part in node.parts)
-        return evaluate(Node(node.kind, node.value, values), {})
+        parts = tuple(Node("value", aggregate(part, records)) for part in node.parts)
+        return evaluate(Node(node.kind, node.value, parts), {})
     if node.value == "count" and (not node.parts or node.parts[0].value == "*"):
         return float(len(records))
     values = [value for record in records if (value := evaluate(node.parts[0], record)) is not None]

@@ -25,25 +25,26 @@ FLUSH_SECONDS = 2.0
 
 _waiting: dict[tuple[str, str], list[tuple[str, str, bytes]]] = defaultdict(list)
 _lock = threading.Lock()
+_refused = seams.replies(bedrock, "_validation")
 
 
 def install() -> None:
-    seams.require(bedrock, "_invocation_logging_config", "_put_logging_config", "_get_logging_config", "_validation")
+    seams.require(bedrock, "_invocation_logging_config", "_put_logging_config", "_get_logging_config")
     seams.require(cloudwatch_logs, "_log_groups")
     seams.require(s3, "_buckets")
 
     @seams.replace(bedrock, "_put_logging_config")
-    def put(original: Any, body: bytes) -> seams.Response:
+    def put(original: seams.Replies, body: bytes) -> seams.Response:
         config = json.loads(body or b"{}").get("loggingConfig") or {}
         group = (config.get("cloudWatchConfig") or {}).get("logGroupName")
         if group and group not in cloudwatch_logs._log_groups:
-            return bedrock._validation(f"Failed to validate permissions for log group: {group}. It does not exist.")
+            return _refused(f"Failed to validate permissions for log group: {group}. It does not exist.")
         if (bucket := (config.get("s3Config") or {}).get("bucketName")) and bucket not in s3._buckets:
-            return bedrock._validation(f"Failed to validate permissions for bucket: {bucket}. It does not exist.")
+            return _refused(f"Failed to validate permissions for bucket: {bucket}. It does not exist.")
         return original(body)
 
     @seams.replace(bedrock, "_get_logging_config")
-    def get(original: Any) -> seams.Response:
+    def get(original: seams.Replies) -> seams.Response:
         """Without a configuration AWS leaves the field out; MiniStack sends null."""
         config = bedrock._invocation_logging_config.get("config")
         return seams.json_reply({"loggingConfig": config} if config else {})
@@ -70,7 +71,7 @@ def write(
         return
     if config.get("textDataDeliveryEnabled") is False and "embed" not in model_id:
         request, response = {}, None
-    request_id = seams.responses.new_uuid()
+    request_id = seams.new_uuid()
     record: dict[str, Any] = {
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "accountId": seams.account(),
@@ -138,7 +139,7 @@ def flush() -> None:
     for (account, region), objects in queued.items():
         with seams.scope(account, region):
             for bucket, key, data in objects:
-                seams._logged(_put, bucket, key, data)
+                seams.logged(_put, bucket, key, data)
 
 
 def _put(bucket: str, key: str, data: bytes) -> None:

@@ -15,7 +15,6 @@ import os
 import queue
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from ministack.core import lambda_runtime
@@ -178,7 +177,7 @@ def invoke_later(arn: str, event: Any) -> None:
 
 def _invoke_later(function: dict[str, Any], event: Any) -> None:
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(seams._logged, _attempts, function, event), daemon=True).start()
+    threading.Thread(target=context.run, args=(seams.logged, _attempts, function, event), daemon=True).start()
 
 
 def _attempts(function: dict[str, Any], event: Any) -> None:
@@ -210,8 +209,3 @@ def _attempts(function: dict[str, Any], event: Any) -> None:
         destination = destination or (config.get("DeadLetterConfig") or {}).get("TargetArn")
         if destination:
             lambda_svc._route_async_failure(destination, config.get("FunctionName", "unknown"), event, result)
-
-
-def layer_python(directory: Path) -> Path:
-    """The interpreter of a runtime directory made by `local.runtime`."""
-    return directory / "bin" / "python"

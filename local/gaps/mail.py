@@ -30,6 +30,7 @@ MAX_SUBJECT = 100
 SENDER = "AWS Notifications <no-reply@sns.amazonaws.com>"
 _WIRE_CODES = {"InvalidParameterException": "InvalidParameter", "NotFoundException": "NotFound"}
 _counter = 0
+_error, _xml = seams.replies(sns, "_error"), seams.replies(sns, "_xml")
 _signed: contextvars.ContextVar[bool] = contextvars.ContextVar("signed", default=False)
 """Whether the request at hand carries a signature."""
 
@@ -37,7 +38,7 @@ _signed: contextvars.ContextVar[bool] = contextvars.ContextVar("signed", default
 def install() -> None:
     seams.require(sns, "_topics", "_topic_by_arn_any_scope", "_matches_filter_policy", "_resolve_message_for_protocol")
     seams.require(
-        sns, "_build_envelope", "_sub_arn_to_topic", "_refresh_subscription_counts", "_find_subscription", "_p", "_xml"
+        sns, "_build_envelope", "_sub_arn_to_topic", "_refresh_subscription_counts", "_find_subscription", "_p"
     )
 
     _error_codes()
@@ -52,9 +53,8 @@ def _error_codes() -> None:
     """On the wire SNS says InvalidParameter; MiniStack sends the name of the exception, which SDKs do not recognise."""
 
     @seams.replace(sns, "_error")
-    def error(original: Any, code: str, message: str, status: int) -> seams.Response:
-        wire: seams.Response = original(_WIRE_CODES.get(code, code), message, status)
-        return wire
+    def error(original: seams.Replies, code: str, message: str, status: int) -> seams.Response:
+        return original(_WIRE_CODES.get(code, code), message, status)
 
 
 def _deliveries() -> None:
@@ -86,7 +86,7 @@ def _deliveries() -> None:
 
 def _subscriptions() -> None:
     @seams.replace(sns, "_subscribe")
-    def subscribe(original: Any, params: dict[str, Any]) -> seams.Response:
+    def subscribe(original: seams.Replies, params: dict[str, Any]) -> seams.Response:
         protocol, endpoint = sns._p(params, "Protocol"), sns._p(params, "Endpoint")
         topic = sns._topic_by_arn_any_scope(sns._p(params, "TopicArn"))
         before = {s["arn"] for s in (topic or {}).get("subscriptions", [])}
@@ -105,7 +105,7 @@ def _subscriptions() -> None:
 
 def _confirmations() -> None:
     @seams.replace(sns, "_confirm_subscription")
-    def confirm(original: Any, params: dict[str, Any]) -> seams.Response:
+    def confirm(original: seams.Replies, params: dict[str, Any]) -> seams.Response:
         topic = sns._topic_by_arn_any_scope(sns._p(params, "TopicArn"))
         token = sns._p(params, "Token")
         pending = [s for s in (topic or {}).get("subscriptions", []) if token and s.get("token") == token]
@@ -116,27 +116,25 @@ def _confirmations() -> None:
         return reply
 
     @seams.replace(sns, "_unsubscribe")
-    def unsubscribe(original: Any, params: dict[str, Any]) -> seams.Response:
+    def unsubscribe(original: seams.Replies, params: dict[str, Any]) -> seams.Response:
         """The link in a mail is an unsigned call, in no account; refused where the confirmation asked for that."""
         arn = sns._p(params, "SubscriptionArn")
         parts = arn.split(":")
         if len(parts) != 7:
-            return sns._error("InvalidParameter", f"Invalid parameter: SubscriptionArn {arn}", 400)
+            return _error("InvalidParameter", f"Invalid parameter: SubscriptionArn {arn}", 400)
         with seams.scope(parts[4], parts[3]):
             subscription = sns._find_subscription(arn.rpartition(":")[0], arn)
             locked = subscription and subscription["attributes"].get("ConfirmationWasAuthenticated") == "true"
             if locked and not _signed.get():
-                return sns._error(
-                    "AuthorizationError", "Subscription was confirmed with AuthenticateOnUnsubscribe.", 403
-                )
+                return _error("AuthorizationError", "Subscription was confirmed with AuthenticateOnUnsubscribe.", 403)
             return original(params)
 
     @seams.replace(sns, "_list_subscriptions_by_topic")
-    def by_topic(original: Any, params: dict[str, Any]) -> seams.Response:
+    def by_topic(original: seams.Replies, params: dict[str, Any]) -> seams.Response:
         return _pending_shown(original(params))
 
     @seams.replace(sns, "_list_subscriptions")
-    def everything(original: Any, params: dict[str, Any]) -> seams.Response:
+    def everything(original: seams.Replies, params: dict[str, Any]) -> seams.Response:
         return _pending_shown(original(params))
 
 
@@ -164,10 +162,8 @@ def _track_signatures() -> None:
 
 
 def _subscribed(arn: str) -> seams.Response:
-    found: seams.Response = sns._xml(
-        200, "SubscribeResponse", f"<SubscribeResult><SubscriptionArn>{arn}</SubscriptionArn></SubscribeResult>"
-    )
-    return found
+    result = f"<SubscribeResult><SubscriptionArn>{arn}</SubscriptionArn></SubscribeResult>"
+    return _xml(200, "SubscribeResponse", result)
 
 
 def _pending_shown(reply: seams.Response) -> seams.Response:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from xml.sax.saxutils import escape
 
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import cloudwatch, cloudwatch_logs
@@ -74,13 +75,12 @@ class Series:
 
 
 _series = AccountRegionScopedDict()
+_error, _xml = seams.replies(cloudwatch, "_error"), seams.replies(cloudwatch, "_xml")
+_cbor_ok, _json_ok = seams.replies(cloudwatch, "_cbor_ok"), seams.replies(cloudwatch, "_json_ok")
 
 
 def install() -> None:
-    seams.require(
-        cloudwatch, "_cbor_ok", "_json_ok", "_xml", "_error", "_parse_ts", "_ts_iso", "_cbor_metric_data_result"
-    )
-    seams.require(cloudwatch, "_cbor_datapoint")
+    seams.require(cloudwatch, "_parse_ts", "_ts_iso", "_cbor_metric_data_result", "_cbor_datapoint")
     _replace_api("_put_metric_data", put_metric_data)
     _replace_api("_get_metric_data", get_metric_data)
     _replace_api("_get_metric_statistics", get_metric_statistics)
@@ -120,9 +120,7 @@ def cell(
 ) -> Cell:
     """The cell that a value of this metric belongs to; `at` in epoch seconds."""
     key = key_of(namespace, name, dimensions)
-    series = _series.get(key)
-    if series is None:
-        series = _series.setdefault(key, Series(unit))
+    series: Series = _series.setdefault(key, Series(unit))
     second = int(time.time() if at is None else at)
     start = second if resolution == 1 else second - second % 60
     return series.cells.setdefault(start, Cell())
@@ -156,8 +154,8 @@ def take_emf(message: str) -> int:
 def _take_directive(document: dict[str, Any], directive: dict[str, Any], at: float) -> int:
     stored = 0
     for names in directive.get("Dimensions") or [[]]:
-        dimensions = {name: document.get(name) for name in names}
-        if len(dimensions) > 30 or not all(isinstance(value, str) and value for value in dimensions.values()):
+        dimensions = {name: value for name in names if isinstance(value := document.get(name), str) and value}
+        if len(dimensions) > 30 or len(dimensions) < len(set(names)):
             continue
         for metric in directive.get("Metrics") or []:
             given = document.get(metric["Name"])
@@ -184,7 +182,7 @@ def windows(key: Key, stat: str, period: int, start: int, end: int) -> dict[int,
     merged: dict[int, Cell] = {}
     for second in [s for s in list(series.cells) if start <= s < end]:
         merged.setdefault(start + (second - start) // period * period, Cell()).merge(series.cells[second])
-    values = {at: statistic(found, stat, period) for at, found in sorted(merged.items()) if found.count}
+    values = {at: statistic(found, stat) for at, found in sorted(merged.items()) if found.count}
     return {at: value for at, value in values.items() if value is not None}
 
 
@@ -198,7 +196,7 @@ def valid_statistic(stat: str) -> bool:
     )
 
 
-def statistic(found: Cell, stat: str, period: int) -> float | None:
+def statistic(found: Cell, stat: str) -> float | None:
     """A statistic of one window's values, or None where AWS has none (percentiles of statistic sets)."""
     basic = {
         "SampleCount": found.count,
@@ -292,22 +290,24 @@ def _replace_api(name: str, operation: Any) -> None:
     """Take over one operation in each of the three protocols that CloudWatch speaks."""
 
     @seams.replace(cloudwatch, name)
-    def call(original: Any, params: dict[str, Any], data: Any, is_cbor: bool, is_json: bool = False) -> seams.Response:
+    def call(
+        original: seams.Replies, params: dict[str, Any], data: Any, is_cbor: bool, is_json: bool = False
+    ) -> seams.Response:
         request = data if is_cbor or is_json else unflatten(params)
         try:
             result = operation(request or {})
         except BadRequest as bad:
-            return cloudwatch._error(bad.code, bad.message, 400, use_json=is_json, use_cbor=is_cbor)
+            return _error(bad.code, bad.message, 400, use_json=is_json, use_cbor=is_cbor)
         if is_cbor:
             for row in result.get("MetricDataResults", []):
                 row.update(cloudwatch._cbor_metric_data_result(row))
             if "Datapoints" in result:
                 result["Datapoints"] = [cloudwatch._cbor_datapoint(point) for point in result["Datapoints"]]
-            return cloudwatch._cbor_ok(result)
+            return _cbor_ok(result)
         if is_json:
-            return cloudwatch._json_ok(result)
+            return _json_ok(result)
         action = "".join(part.capitalize() for part in name.strip("_").split("_"))
-        return cloudwatch._xml(200, f"{action}Response", f"<{action}Result>{_to_xml(result)}</{action}Result>")
+        return _xml(200, f"{action}Response", f"<{action}Result>{_to_xml(result)}</{action}Result>")
 
 
 def unflatten(params: dict[str, Any]) -> Any:
@@ -335,7 +335,7 @@ def _to_xml(value: Any) -> str:
         return "".join(f"<{name}>{_to_xml(part)}</{name}>" for name, part in value.items())
     if isinstance(value, list):
         return "".join(f"<member>{_to_xml(part)}</member>" for part in value)
-    return cloudwatch._xml_escape(str(value))
+    return escape(str(value))
 
 
 def put_metric_data(request: dict[str, Any]) -> dict[str, Any]:

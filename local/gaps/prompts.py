@@ -164,7 +164,7 @@ def _create(request: dict[str, Any]) -> dict[str, Any]:
     _validate(request)
     prompt_id = uuid.uuid4().hex[:10].upper()
     now = bedrock_agent._now_iso()
-    record = {field[0].upper() + field[1:]: copy.deepcopy(request.get(field)) for field in _FIELDS}
+    record: dict[str, Any] = {field[0].upper() + field[1:]: copy.deepcopy(request.get(field)) for field in _FIELDS}
     record |= {"Arn": bedrock_agent._prompt_arn(prompt_id), "Id": prompt_id, "Version": "DRAFT"}
     record |= {"CreatedAt": now, "UpdatedAt": now, "Variants": record["Variants"] or []}
     bedrock_agent._prompts[prompt_id] = record

@@ -31,7 +31,7 @@ def install() -> None:
         facts = {
             "schedule-arn": rule["Arn"],
             "scheduled-time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(event["Time"])),
-            "execution-id": seams.responses.new_uuid(),
+            "execution-id": seams.new_uuid(),
             "attempt-number": "1",
         }
         for name, value in facts.items():

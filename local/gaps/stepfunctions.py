@@ -25,6 +25,8 @@ root: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("ro
 """The top-level execution that the current thread works for."""
 
 _spent: OrderedDict[str, None] = OrderedDict()
+_json_response = seams.replies(sfn, "json_response")
+_error = seams.replies(sfn, "error_response_json")
 
 
 def failure(error: str, cause: str) -> Exception:
@@ -122,7 +124,7 @@ def _wait_for_token(resource: str, data: Any, token: str, state: dict[str, Any])
     ends. A retry gets a new token."""
     execution, context = state.get("_execution") or {}, state.get("_context") or {}
     done, failed = threading.Event(), {}
-    waiting = {"event": done, "result": None, "error": None, "heartbeat": None}
+    waiting: dict[str, Any] = {"event": done, "result": None, "error": None, "heartbeat": None}
     waiting |= {"state_machine": execution.get("stateMachineArn"), "root": root.get()}
     sfn._task_tokens[token] = waiting
 
@@ -184,11 +186,10 @@ def _tokens() -> None:
     for name in ("_send_task_success", "_send_task_failure", "_send_task_heartbeat"):
 
         @seams.replace(sfn, name)
-        def send(original: Any, request: dict[str, Any]) -> seams.Response:
+        def send(original: seams.Replies, request: dict[str, Any]) -> seams.Response:
             if refused := refusal(request, "heartbeat" in original.__name__):
-                return sfn.error_response_json(*refused, 400)
-            reply: seams.Response = original(request)
-            return reply
+                return _error(*refused, 400)
+            return original(request)
 
 
 def _executions() -> None:
@@ -211,27 +212,21 @@ def _executions() -> None:
             original(execution, error, cause)
 
     @seams.replace(sfn, "_start_execution")
-    def start(original: Any, request: dict[str, Any]) -> seams.Response:
+    def start(original: seams.Replies, request: dict[str, Any]) -> seams.Response:
         """The same name with the same input, while running, is the same execution."""
         given = request.get("input", "{}")
         try:
             json.loads(given)
         except ValueError:
-            return sfn.error_response_json(
-                "InvalidExecutionInput", f"Invalid State Machine Execution Input: {given!r}", 400
-            )
-        if len(str(request.get("name") or "")) > 80:
-            return sfn.error_response_json("InvalidName", f"Invalid Name: '{request['name']}'", 400)
+            return _error("InvalidExecutionInput", f"Invalid State Machine Execution Input: {given!r}", 400)
         arn = sfn._resolve_state_machine_arn(request.get("stateMachineArn", "").split("#")[0])
         machine = sfn._state_machines.get(arn) if arn else None
         if machine and request.get("name"):
             prefix = f"arn:aws:states:{seams.region()}:{seams.account()}:execution"
             known = sfn._executions.get(f"{prefix}:{machine['name']}:{request['name']}")
             if known and known["status"] == "RUNNING" and known["input"] == given:
-                reply = {"executionArn": known["executionArn"], "startDate": known["startDate"]}
-                return sfn.json_response(reply)
-        started: seams.Response = original(request)
-        return started
+                return _json_response({"executionArn": known["executionArn"], "startDate": known["startDate"]})
+        return original(request)
 
 
 def _expire_after(seconds: float, execution: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.assistant import answer
-from local.model import ModelRequest
+from local.inference import ModelRequest
 from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.release.prompt import VARIABLE, PromptDraft
 from promptlane.engine.suite import Assertion, Case

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.assistant import answer
-from local.model import ModelAnswer, ModelRequest
+from local.inference import ModelAnswer, ModelRequest
 
 DATA = """
 <customer>Ana L.</customer>
