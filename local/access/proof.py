@@ -19,8 +19,16 @@ from local.running import EmbeddedAws
 
 Json = Any
 Observed = Literal["allowed", "denied"]
-_DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "AccessDeniedByResourcePolicy", "403",
-           "UnauthorizedOperation", "Forbidden", "AuthorizationErrorException")  # fmt: skip
+_DENIED = (
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "AccessDeniedByResourcePolicy",
+    "403",
+    "UnauthorizedOperation",
+    "Forbidden",
+    "AuthorizationErrorException",
+)
 
 
 class Forbidden(Exception):
@@ -41,9 +49,11 @@ class Finding:
 
     def to_dict(self) -> dict[str, str]:
         return {
-            "role": self.role, "action": f"{self.row.action} ({self.row.says})", "expected": self.expected,
+            "role": self.role,
+            "action": f"{self.row.action} ({self.row.says})",
+            "expected": self.expected,
             "observed": self.observed,
-        }  # fmt: skip
+        }
 
 
 class Caller:
@@ -128,9 +138,11 @@ def prepare(aws: EmbeddedAws, resources: dict[str, Json], name: str = "access-su
 def _published(agent: Any, name: str) -> tuple[str, Json]:
     """(ARN of the first version, draft) of a new prompt."""
     variant = {
-        "name": "default", "modelId": "amazon.nova-lite-v1:0", "templateType": "TEXT",
+        "name": "default",
+        "modelId": "amazon.nova-lite-v1:0",
+        "templateType": "TEXT",
         "templateConfiguration": {"text": {"text": "Answer. {{question}}", "inputVariables": [{"name": "question"}]}},
-    }  # fmt: skip
+    }
     draft = {"name": name, "variants": [variant], "defaultVariant": "default"}
     made = agent.create_prompt(**draft)
     version = agent.create_prompt_version(promptIdentifier=made["id"])

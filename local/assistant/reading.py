@@ -109,18 +109,25 @@ _STOP = frozenset(
         "would yes yet you your yours hello hi hey long much many ",
     )
 )
-_SAME = {
-    "money": "refund", "reimburse": "refund", "reimbursement": "refund", "package": "deliver", "packet": "deliver",
-    "parcel": "deliver",
-    "login": "sign", "log": "sign", "logged": "sign", "signin": "sign", "cost": "price", "cancellation": "cancel",
-    "delivery": "deliver", "shipment": "deliver", "ship": "deliver", "shipping": "deliver", "arrive": "deliver",
-    "arrival": "deliver", "come": "deliver", "came": "deliver", "sent": "deliver", "send": "deliver",
-    "bought": "order", "purchase": "order", "buy": "order", "paid": "pay", "payment": "pay", "pay": "pay",
-    "invoices": "invoice", "bill": "invoice", "receipt": "invoice", "mail": "email", "e-mail": "email",
-    "broken": "damage", "torn": "damage", "ripped": "damage", "broke": "damage", "forgot": "forget",
-    "forgotten": "forget", "exchange": "exchange", "swap": "exchange", "twice": "twice", "double": "twice",
-    "track": "track", "whereabouts": "track", "voucher": "voucher", "coupon": "voucher",
-}  # fmt: skip
+_ALIKE = {
+    "refund": "money reimburse reimbursement",
+    "deliver": "package packet parcel delivery shipment ship shipping arrive arrival come came sent send",
+    "sign": "login log logged signin",
+    "price": "cost",
+    "cancel": "cancellation",
+    "order": "bought purchase buy",
+    "pay": "paid payment pay",
+    "invoice": "invoices bill receipt",
+    "email": "mail e-mail",
+    "damage": "broken torn ripped broke",
+    "forget": "forgot forgotten",
+    "exchange": "exchange swap",
+    "twice": "twice double",
+    "track": "track whereabouts",
+    "voucher": "voucher coupon",
+}
+"""Words that mean the same to a customer, by the stem that stands for them."""
+_SAME = {word: stem for stem, words in _ALIKE.items() for word in words.split()}
 
 
 def stems(text: str) -> list[str]:

@@ -20,9 +20,17 @@ class Crowd:
     """Simulated users in `processes` processes. `start()`, then `totals()` at any time, then `stop()`."""
 
     def __init__(
-        self, environment: Mapping[str, str], *, prompt: str, users: int, rate: float, processes: int = 2,
-        threads: int = 8, timeout: float = 6.0, slow_after: float = 3.0,
-    ) -> None:  # fmt: skip
+        self,
+        environment: Mapping[str, str],
+        *,
+        prompt: str,
+        users: int,
+        rate: float,
+        processes: int = 2,
+        threads: int = 8,
+        timeout: float = 6.0,
+        slow_after: float = 3.0,
+    ) -> None:
         self._environment = dict(environment)
         self._command = [sys.executable, "-m", "local.demo.traffic", "--prompt", prompt]
         self._command += ["--users", str(users), "--rate", str(rate / processes), "--threads", str(threads)]

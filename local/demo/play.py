@@ -56,17 +56,21 @@ class Play:
     """Publishes, reviews and watches, with what the command line, the mailbox and the tables offer."""
 
     def __init__(
-        self, screen: Screen, *, environment: Mapping[str, str], observer: Observer, mailbox: Mailbox, crowd: Crowd,
-        versions: Mapping[int, tuple[Path, str]] | None = None, pace: Pace | None = None,
-        by_alarm: bool = True, sleep: Callable[[float], None] = time.sleep, report: Path = REPORT,
-    ) -> None:  # fmt: skip
-        """`by_alarm`: the bad version must fall to its alarm; with few requests the judge may well be first.
-
-        `report`: where the page of the investigation is written."""
+        self,
+        screen: Screen,
+        *,
+        environment: Mapping[str, str],
+        observer: Observer,
+        mailbox: Mailbox,
+        crowd: Crowd,
+        versions: Mapping[int, tuple[Path, str]],
+        pace: Pace,
+        by_alarm: bool,
+    ) -> None:
+        """`by_alarm`: the bad version must fall to its alarm; with few requests the judge may well be first."""
         self._screen, self._environment = screen, dict(environment)
         self._observer, self._mailbox, self._crowd = observer, mailbox, crowd
-        self._versions, self._pace, self._sleep = versions or VERSIONS, pace or Pace(), sleep
-        self._by_alarm, self._report = by_alarm, report
+        self._versions, self._pace, self._by_alarm = versions, pace, by_alarm
         self._seen: dict[int, int] = {}
         self._releases: dict[int, str] = {}
         self.found: dict[str, Json] = {}
@@ -84,7 +88,7 @@ class Play:
         document = self.document()
         self._check(document)
         self._screen.begin(f"promptlane investigate {PROMPT}: what changed, who did it, and what it did to people")
-        self.found = self._cli("investigate", PROMPT, "--since", "15m", "--html", str(self._report))
+        self.found = self._cli("investigate", PROMPT, "--since", "15m", "--html", str(REPORT))
         self._screen.end()
         return document
 
@@ -158,7 +162,7 @@ class Play:
                 return
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{otherwise} within {seconds:.0f} s; it stands like this: {self._standing()}")
-            self._sleep(self._pace.look)
+            time.sleep(self._pace.look)
 
     def _look(self) -> None:
         for version, name in self._releases.items():

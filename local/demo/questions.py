@@ -22,5 +22,5 @@ QUESTIONS: Final[tuple[tuple[int, str, str], ...]] = (
     (6, "Gift cards: several can be used for one order.", "Can I pay with two gift cards?"),
     (5, "Voucher codes are entered in the basket.", "Where do I enter the voucher code for order {order}?"),
     (5, "Gift cards are sent by email within an hour.", "When does the gift card arrive that I bought today?"),
-)  # fmt: skip
+)
 NAMES: Final = ("Ana", "Ben", "Chidi", "Dora", "Emil", "Farah", "Goran", "Hana", "Ines", "Jonas", "Kaja", "Liam")

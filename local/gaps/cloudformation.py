@@ -113,9 +113,7 @@ def secrets_by_arn() -> None:
         return (made[1]["Arn"], made[1]) if isinstance(made, tuple) else made
 
     functools.update_wrapper(updated, update)  # MiniStack looks at the signature
-    handlers |= {
-        "create": created, "update": updated, "delete": lambda arn, props: delete(name(arn), props),
-    }  # fmt: skip
+    handlers |= {"create": created, "update": updated, "delete": lambda arn, props: delete(name(arn), props)}
 
 
 def log_groups_by_stack() -> None:

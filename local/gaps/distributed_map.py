@@ -127,9 +127,7 @@ def _batched(fields: _Fields, items: list[Any]) -> list[Any]:
     return batches
 
 
-def _written(
-    fields: _Fields, writer: dict[str, Any], run_arn: str, children: list[dict[str, Any]]
-) -> Any:
+def _written(fields: _Fields, writer: dict[str, Any], run_arn: str, children: list[dict[str, Any]]) -> Any:
     """Write result files and manifest; returns what the state then yields."""
     config = fields.value(writer.get("WriterConfig") or {})
     compact = config.get("Transformation", "NONE")
