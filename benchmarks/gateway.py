@@ -74,10 +74,16 @@ assert reply["statusCode"] == 200, reply
 
 def environment(port: int) -> dict[str, str]:
     return {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true", "ROUTE_TABLE": "routes",
-        "RECEIPT_SECRET": "s", "AWS_LAMBDA_FUNCTION_NAME": "gateway", "PYTHONPATH": os.getcwd(),
-    }  # fmt: skip
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "ROUTE_TABLE": "routes",
+        "RECEIPT_SECRET": "s",
+        "AWS_LAMBDA_FUNCTION_NAME": "gateway",
+        "PYTHONPATH": os.getcwd(),
+    }
 
 
 def event(unit: str) -> dict[str, Any]:
@@ -115,9 +121,11 @@ def added(delay_ms: int, calls: int) -> dict[str, float]:
     def at(values: list[float], share: float) -> float:
         return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
-    return {"model_ms": delay_ms, "calls": calls, **{
-        f"p{round(q * 100)}": at(ours, q) - at(theirs, q) for q in (0.5, 0.99)
-    }}  # fmt: skip
+    return {
+        "model_ms": delay_ms,
+        "calls": calls,
+        **{f"p{round(q * 100)}": at(ours, q) - at(theirs, q) for q in (0.5, 0.99)},
+    }
 
 
 def cold(program: str, env: dict[str, str], repeats: int) -> float:
@@ -150,9 +158,12 @@ def main() -> None:
         stub.kill()
         stub.wait()
     result = {
-        "added_ms": rows, "init_ms": gateway, "bare_boto3_init_ms": bare, "init_ratio": share,
+        "added_ms": rows,
+        "init_ms": gateway,
+        "bare_boto3_init_ms": bare,
+        "init_ratio": share,
         "load_average": os.getloadavg()[0],
-    }  # fmt: skip
+    }
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(result, indent=1))
     print(json.dumps(result, indent=1))

@@ -58,26 +58,43 @@ def _eppo() -> Any:
             """No events."""
 
     split = {
-        "key": "canary", "startAt": None, "endAt": None, "doLog": False, "rules": [],
+        "key": "canary",
+        "startAt": None,
+        "endAt": None,
+        "doLog": False,
+        "rules": [],
         "splits": [
-            {"variationKey": "canary", "extraLogging": {},
-             "shards": [{"salt": "s", "ranges": [{"start": 0, "end": 500}]}]},
+            {
+                "variationKey": "canary",
+                "extraLogging": {},
+                "shards": [{"salt": "s", "ranges": [{"start": 0, "end": 500}]}],
+            },
             {"variationKey": "stable", "extraLogging": {}, "shards": []},
         ],
-    }  # fmt: skip
+    }
     flag = {
-        "key": FLAG, "enabled": True, "variationType": "STRING", "totalShards": 10_000, "allocations": [split],
+        "key": FLAG,
+        "enabled": True,
+        "variationType": "STRING",
+        "totalShards": 10_000,
+        "allocations": [split],
         "variations": {v: {"key": v, "value": v} for v in ("canary", "stable")},
-    }  # fmt: skip
+    }
     data = {
-        "createdAt": "2026-01-01T00:00:00Z", "format": "SERVER", "environment": {"name": "t"}, "flags": {FLAG: flag},
-    }  # fmt: skip
+        "createdAt": "2026-01-01T00:00:00Z",
+        "format": "SERVER",
+        "environment": {"name": "t"},
+        "flags": {FLAG: flag},
+    }
     client = eppo_client.init(
         eppo_client.ClientConfig(
-            api_key="k", base_url="http://127.0.0.1:9", assignment_logger=Silent(), poll_interval_seconds=None,
+            api_key="k",
+            base_url="http://127.0.0.1:9",
+            assignment_logger=Silent(),
+            poll_interval_seconds=None,
             initial_configuration=eppo_client.Configuration(flags_configuration=json.dumps(data).encode()),
         )
-    )  # fmt: skip
+    )
     call = client.get_string_assignment
     return (lambda user: call(FLAG, user, {}, "none")), (lambda got: got == "canary"), _nothing
 
@@ -87,22 +104,50 @@ def _statsig() -> Any:
     from statsig_python_core.data_store import DataStore, DataStoreResponse
 
     gate = {
-        "name": FLAG, "type": "feature_gate", "salt": "s", "enabled": True, "defaultValue": False,
-        "entity": "feature_gate", "idType": "userID",
-        "rules": [{
-            "name": "five", "id": "five", "salt": "r", "passPercentage": 5, "returnValue": True, "idType": "userID",
-            "conditions": ["everyone"], "groupName": "five", "isDeviceBased": False,
-        }],
-    }  # fmt: skip
-    everyone = {
-        "type": "public", "targetValue": None, "operator": None, "field": None, "additionalValues": {},
+        "name": FLAG,
+        "type": "feature_gate",
+        "salt": "s",
+        "enabled": True,
+        "defaultValue": False,
+        "entity": "feature_gate",
         "idType": "userID",
-    }  # fmt: skip
-    specs = json.dumps({
-        "feature_gates": {FLAG: gate}, "dynamic_configs": {}, "layer_configs": {}, "layers": {}, "id_lists": {},
-        "condition_map": {"everyone": everyone}, "experiment_to_layer": {},
-        "has_updates": True, "time": 1_700_000_000_000, "company_id": "c", "checksum": "x",
-    })  # fmt: skip
+        "rules": [
+            {
+                "name": "five",
+                "id": "five",
+                "salt": "r",
+                "passPercentage": 5,
+                "returnValue": True,
+                "idType": "userID",
+                "conditions": ["everyone"],
+                "groupName": "five",
+                "isDeviceBased": False,
+            }
+        ],
+    }
+    everyone = {
+        "type": "public",
+        "targetValue": None,
+        "operator": None,
+        "field": None,
+        "additionalValues": {},
+        "idType": "userID",
+    }
+    specs = json.dumps(
+        {
+            "feature_gates": {FLAG: gate},
+            "dynamic_configs": {},
+            "layer_configs": {},
+            "layers": {},
+            "id_lists": {},
+            "condition_map": {"everyone": everyone},
+            "experiment_to_layer": {},
+            "has_updates": True,
+            "time": 1_700_000_000_000,
+            "company_id": "c",
+            "checksum": "x",
+        }
+    )
 
     class Store(DataStore):
         def get(self, key: str) -> Any:
@@ -117,9 +162,7 @@ def _statsig() -> Any:
     statsig.initialize().wait()
     quiet = FeatureGateEvaluationOptions(disable_exposure_logging=True)
     check = statsig.check_gate
-    return (
-        (lambda user: check(StatsigUser(user_id=user), FLAG, quiet)), bool, lambda: statsig.shutdown().wait(),
-    )  # fmt: skip
+    return ((lambda user: check(StatsigUser(user_id=user), FLAG, quiet)), bool, lambda: statsig.shutdown().wait())
 
 
 def _launchdarkly() -> Any:
@@ -129,11 +172,19 @@ def _launchdarkly() -> Any:
     from ldclient.integrations import Files
 
     flag = {
-        "key": FLAG, "on": True, "version": 1, "variations": ["stable", "canary"], "offVariation": 0, "salt": "s",
-        "fallthrough": {"rollout": {"variations": [
-            {"variation": 1, "weight": 5000}, {"variation": 0, "weight": 95_000}]}},
-        "targets": [], "rules": [], "prerequisites": [],
-    }  # fmt: skip
+        "key": FLAG,
+        "on": True,
+        "version": 1,
+        "variations": ["stable", "canary"],
+        "offVariation": 0,
+        "salt": "s",
+        "fallthrough": {
+            "rollout": {"variations": [{"variation": 1, "weight": 5000}, {"variation": 0, "weight": 95_000}]}
+        },
+        "targets": [],
+        "rules": [],
+        "prerequisites": [],
+    }
     path = Path(tempfile.mkdtemp()) / "flags.json"
     path.write_text(json.dumps({"flags": {FLAG: flag}}))
     source = Files.new_data_source(paths=[str(path)])
@@ -162,9 +213,11 @@ def _flagd() -> Any:
     from openfeature.evaluation_context import EvaluationContext
 
     flag = {
-        "state": "ENABLED", "defaultVariant": "stable", "variants": {"stable": "stable", "canary": "canary"},
+        "state": "ENABLED",
+        "defaultVariant": "stable",
+        "variants": {"stable": "stable", "canary": "canary"},
         "targeting": {"fractional": [["canary", 5], ["stable", 95]]},
-    }  # fmt: skip
+    }
     path = Path(tempfile.mkdtemp()) / "flags.json"
     path.write_text(json.dumps({"flags": {FLAG: flag}}))
     provider = FlagdProvider(resolver_type=ResolverType.FILE, offline_flag_source_path=str(path))
@@ -204,15 +257,22 @@ def _posthog() -> Any:
     from posthog import Posthog
 
     client = Posthog("k", host="http://127.0.0.1:9", sync_mode=True, send=False)
-    client.feature_flags = [{
-        "id": 1, "key": FLAG, "name": FLAG, "active": True, "is_simple_flag": False,
-        "filters": {"groups": [{"properties": [], "rollout_percentage": 5}]},
-    }]  # fmt: skip
+    client.feature_flags = [
+        {
+            "id": 1,
+            "key": FLAG,
+            "name": FLAG,
+            "active": True,
+            "is_simple_flag": False,
+            "filters": {"groups": [{"properties": [], "rollout_percentage": 5}]},
+        }
+    ]
     call = client.get_feature_flag
     return (
-        (lambda user: call(FLAG, user, only_evaluate_locally=True, send_feature_flag_events=False)), bool,
+        (lambda user: call(FLAG, user, only_evaluate_locally=True, send_feature_flag_events=False)),
+        bool,
         client.shutdown,
-    )  # fmt: skip
+    )
 
 
 def _unleash() -> Any:
@@ -220,15 +280,13 @@ def _unleash() -> Any:
     from UnleashClient.cache import FileCache
 
     cache = FileCache("bench", directory=tempfile.mkdtemp())
-    strategy = {
-        "name": "flexibleRollout", "parameters": {"rollout": "5", "stickiness": "userId", "groupId": FLAG},
-    }  # fmt: skip
-    cache.bootstrap_from_dict({
-        "version": 2, "features": [{"name": FLAG, "enabled": True, "strategies": [strategy], "type": "release"}],
-    })  # fmt: skip
+    strategy = {"name": "flexibleRollout", "parameters": {"rollout": "5", "stickiness": "userId", "groupId": FLAG}}
+    cache.bootstrap_from_dict(
+        {"version": 2, "features": [{"name": FLAG, "enabled": True, "strategies": [strategy], "type": "release"}]}
+    )
     client = UnleashClient(
-        "http://127.0.0.1:9/api", "bench", cache=cache, disable_metrics=True, disable_registration=True,
-    )  # fmt: skip
+        "http://127.0.0.1:9/api", "bench", cache=cache, disable_metrics=True, disable_registration=True
+    )
     client.initialize_client(fetch_toggles=False)
     check = client.is_enabled
     return (lambda user: check(FLAG, {"userId": user})), bool, client.destroy
@@ -243,10 +301,19 @@ def _langfuse() -> Any:
     class Prompts(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             label = self.path.rpartition("label=")[2]
-            body = json.dumps({
-                "name": FLAG, "version": 1 + (label == "canary"), "labels": [label], "tags": [], "type": "text",
-                "prompt": "Answer {{question}}", "config": {}, "commitMessage": None, "resolutionGraph": None,
-            }).encode()  # fmt: skip
+            body = json.dumps(
+                {
+                    "name": FLAG,
+                    "version": 1 + (label == "canary"),
+                    "labels": [label],
+                    "tags": [],
+                    "type": "text",
+                    "prompt": "Answer {{question}}",
+                    "config": {},
+                    "commitMessage": None,
+                    "resolutionGraph": None,
+                }
+            ).encode()
             self.send_response(200)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
@@ -259,8 +326,8 @@ def _langfuse() -> Any:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Prompts)
     Thread(target=server.serve_forever, daemon=True).start()
     client = Langfuse(
-        public_key="k", secret_key="k", base_url=f"http://127.0.0.1:{server.server_port}", tracing_enabled=False,
-    )  # fmt: skip
+        public_key="k", secret_key="k", base_url=f"http://127.0.0.1:{server.server_port}", tracing_enabled=False
+    )
     call = client.get_prompt
     for label in ("canary", "stable"):
         call(FLAG, label=label, cache_ttl_seconds=86_400)
@@ -289,9 +356,7 @@ def _powertools() -> Any:
             return schema
 
     call = FeatureFlags(store=Store()).evaluate
-    return (
-        (lambda user: call(name=FLAG, context={"id": int(user.rpartition("-")[2])}, default=False)), bool, _nothing,
-    )  # fmt: skip
+    return ((lambda user: call(name=FLAG, context={"id": int(user.rpartition("-")[2])}, default=False)), bool, _nothing)
 
 
 _ALL: list[tuple[str, str, str, Callable[[], Any]]] = [

@@ -64,9 +64,13 @@ class Stage:
         self.version = 1
         ref = self._ref(1)
         first = first_route(
-            prompt=PROMPT, prompt_id=PROMPT_ID, candidate=ref, release_id=release_id(PROMPT_ID, 1), now=time.time(),
+            prompt=PROMPT,
+            prompt_id=PROMPT_ID,
+            candidate=ref,
+            release_id=release_id(PROMPT_ID, 1),
+            now=time.time(),
             by="benchmark",
-        )  # fmt: skip
+        )
         self.routes.put(first, expected=None)
         self._bare()
 
@@ -88,25 +92,38 @@ class Stage:
         """Topic, alarm, table and function without anything of ours, as large as roll_back."""
         topic = self.aws.client("sns").create_topic(Name="bare")["TopicArn"]
         self.dynamodb.create_table(
-            TableName="bare", BillingMode="PAY_PER_REQUEST",
+            TableName="bare",
+            BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": "prompt", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "prompt", "KeyType": "HASH"}],
-        )  # fmt: skip
+        )
         like = self.functions.get_function_configuration(FunctionName=self.resources["roll_back_function"])
         body = io.BytesIO()
         with zipfile.ZipFile(body, "w") as archive:
             archive.writestr("bare.py", _BARE)
         arn = self.functions.create_function(
-            FunctionName="bare", Runtime=like["Runtime"], Handler="bare.handle", Role=like["Role"],
-            MemorySize=like["MemorySize"], Timeout=30, Code={"ZipFile": body.getvalue()},
+            FunctionName="bare",
+            Runtime=like["Runtime"],
+            Handler="bare.handle",
+            Role=like["Role"],
+            MemorySize=like["MemorySize"],
+            Timeout=30,
+            Code={"ZipFile": body.getvalue()},
             Environment={"Variables": {"TABLE": "bare"}},
-        )["FunctionArn"]  # fmt: skip
+        )["FunctionArn"]
         self.aws.client("sns").subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
         self.cloudwatch.put_metric_alarm(
-            AlarmName="bare", Namespace="Bare", MetricName="Bad", Statistic="Sum", Period=60, EvaluationPeriods=1,
-            Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="notBreaching",
+            AlarmName="bare",
+            Namespace="Bare",
+            MetricName="Bad",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="notBreaching",
             AlarmActions=[topic],
-        )  # fmt: skip
+        )
 
     def cold(self, function: str, turn: int) -> None:
         """A changed configuration gives the next call a new environment, as on AWS."""
@@ -119,9 +136,14 @@ class Stage:
         assert route is not None
         clean = replace(route, pending=(), quarantined={})  # as others leave it; or it would grow with every turn
         moved = shift(
-            clean, release_id=release_id(PROMPT_ID, self.version), candidate=self._ref(self.version),
-            tested_against=route.stable.fingerprint, weight=5000, now=time.time(), explicit=True,
-        )  # fmt: skip
+            clean,
+            release_id=release_id(PROMPT_ID, self.version),
+            candidate=self._ref(self.version),
+            tested_against=route.stable.fingerprint,
+            weight=5000,
+            now=time.time(),
+            explicit=True,
+        )
         self.routes.put(moved, expected=route)
         return moved
 
@@ -228,12 +250,14 @@ def turns(stage: Stage, application: Application) -> list[dict[str, Any]]:
         bare, bare_item = stage.seen("bare", "bare", lambda i, turn=turn: i["turn"]["S"] == f"turn {turn}")
         rows.append(
             {
-                "cold": cold, "ours": (ours - began) * 1000, "bare": (bare - bare_began) * 1000,
+                "cold": cold,
+                "ours": (ours - began) * 1000,
+                "bare": (bare - bare_began) * 1000,
                 "sns_and_invoke": (float(bare_item["entered"]["N"]) - bare_began) * 1000,
                 "until_write": (float(item["phase_since"]["N"]) - began) * 1000,
                 "client": max(0.0, (noticed - ours) * 1000),
             }
-        )  # fmt: skip
+        )
     return rows[2:]
 
 

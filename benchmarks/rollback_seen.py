@@ -36,9 +36,14 @@ class _Store(ThreadingHTTPServer):
     def item(self) -> dict[str, Any]:
         ref = {"version": {"N": "1"}, "fingerprint": {"S": "f" * 64}, "arn": {"S": f"{_ARN}:1"}}
         return {
-            "schema": {"N": "1"}, "prompt": {"S": "p"}, "prompt_id": {"S": "ABCDEFGHIJ"}, "stable": {"M": ref},
-            "salt": {"S": "s"}, "revision": {"N": str(self.revision)}, "phase": {"S": "steady"},
-        }  # fmt: skip
+            "schema": {"N": "1"},
+            "prompt": {"S": "p"},
+            "prompt_id": {"S": "ABCDEFGHIJ"},
+            "stable": {"M": ref},
+            "salt": {"S": "s"},
+            "revision": {"N": str(self.revision)},
+            "phase": {"S": "steady"},
+        }
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -64,9 +69,13 @@ def measure(*, processes: int, rollbacks: int = 5) -> dict[str, float]:
     store = _Store(("127.0.0.1", 0), _Handler)
     threading.Thread(target=store.serve_forever, daemon=True).start()
     env = {
-        **os.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{store.server_port}", "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test", "PYTHONPATH": os.getcwd(), "AWS_EC2_METADATA_DISABLED": "true",
-    }  # fmt: skip
+        **os.environ,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{store.server_port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "PYTHONPATH": os.getcwd(),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     command = [sys.executable, "-c", _WORKER, str(rollbacks)]
     workers: list[subprocess.Popen[str]] = []
     delays = []

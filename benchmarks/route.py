@@ -145,9 +145,13 @@ def main() -> None:
     for peer, ratio, pairs in zip(others, theirs, turns[3:], strict=True):
         beside = statistics.median(own for own, _ in pairs)
         found_peers[peer.name] = {
-            "ns": ratio * floor_ns, "sdk_version": peer.version, "ratio": ratio, "ours_beside": beside,
-            "times_ours": statistics.median(other / own for own, other in pairs), "call": peer.call,
-        }  # fmt: skip
+            "ns": ratio * floor_ns,
+            "sdk_version": peer.version,
+            "ratio": ratio,
+            "ours_beside": beside,
+            "times_ours": statistics.median(other / own for own, other in pairs),
+            "call": peer.call,
+        }
         print(f"{peer.name:28} {ratio:8.2f} x (ours beside it {beside:.2f} x)  {peer.call}", flush=True)
         peer.close()
     memory = {n: bytes_per_route(n) for n in (100, 10_000)}

@@ -168,10 +168,20 @@ def promptfoo(url: str, concurrency: int, cases: int, folder: Path) -> float:
     output = folder / "out.json"
     entry = json.loads((PROMPTFOO / "node_modules" / "promptfoo" / "package.json").read_text())["bin"]["promptfoo"]
     command = [
-        str(_node()), str(PROMPTFOO / "node_modules" / "promptfoo" / entry), "eval",
-        "-c", str(folder / "promptfooconfig.json"), "-j", str(concurrency), "-o", str(output),
-        "--no-cache", "--no-table", "--no-progress-bar", "--no-write",
-    ]  # fmt: skip
+        str(_node()),
+        str(PROMPTFOO / "node_modules" / "promptfoo" / entry),
+        "eval",
+        "-c",
+        str(folder / "promptfooconfig.json"),
+        "-j",
+        str(concurrency),
+        "-o",
+        str(output),
+        "--no-cache",
+        "--no-table",
+        "--no-progress-bar",
+        "--no-write",
+    ]
     started = time.perf_counter()
     done = subprocess.run(command, env=environment(url), cwd=folder, capture_output=True, text=True, check=False)
     elapsed = time.perf_counter() - started

@@ -63,10 +63,13 @@ def take(browser: Browser, world: World, address: str) -> None:
 
 def main() -> None:
     world = World(
-        ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2, required_groups=("legal",)), BEFORE, AFTER,
-        "Fewer empty apologies, no refund promises (ticket SUP-481)", states={QUALITY.email: "pending"},
+        ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2, required_groups=("legal",)),
+        BEFORE,
+        AFTER,
+        "Fewer empty apologies, no refund promises (ticket SUP-481)",
+        states={QUALITY.email: "pending"},
         now=1_780_000_000.0,
-    )  # fmt: skip
+    )
     world.ask()
     with serving(world) as site, sync_playwright() as playwright:
         chromium = shutil.which("chromium") or "/usr/bin/chromium"

@@ -43,8 +43,9 @@ def _difference(case: Scenario, seed: int) -> float:
                 continue  # so few requests that no unit groups are known yet; the benchmark starts later
             pair = (int(past[0][run]), int(past[1][run]))
             harm = evidence.harm(merge(blocks), evidence.Learner(pair), inflation=inflation)
-            advance = evidence.advance(merge(blocks), evidence.Learner(pair), since=0, margin_abs=0.01, margin_rel=0.5,
-                                       inflation=inflation)  # fmt: skip
+            advance = evidence.advance(
+                merge(blocks), evidence.Learner(pair), since=0, margin_abs=0.01, margin_rel=0.5, inflation=inflation
+            )
             split = evidence.split(blocks, inflation=dispersion.of_assignments(blocks).factor)
             pairs = [(harm, judge.harm[run]), (advance, judge.advance[run]), (split, judge.split[run])]
             worst = max(worst, *(abs(math.log(a) - math.log(b)) for a, b in pairs))

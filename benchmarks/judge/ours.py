@@ -86,8 +86,12 @@ class Open:
 
 
 def _gain(n: Array, y: Array, q0: Array, q1: Array, s0: Array, s1: Array) -> Array:
-    return (y[0] * np.log(q0 / s0) + (n[0] - y[0]) * np.log((1 - q0) / (1 - s0))
-            + y[1] * np.log(q1 / s1) + (n[1] - y[1]) * np.log((1 - q1) / (1 - s1)))  # fmt: skip
+    return (
+        y[0] * np.log(q0 / s0)
+        + (n[0] - y[0]) * np.log((1 - q0) / (1 - s0))
+        + y[1] * np.log(q1 / s1)
+        + (n[1] - y[1]) * np.log((1 - q1) / (1 - s1))
+    )
 
 
 def _advance_gain(n: Array, y: Array, q0: Array, depth: float, margin_abs: Array, margin_rel: Array) -> Array:
@@ -229,8 +233,18 @@ def watch(scenario: Scenario, counts: Counts, seed: int, alpha: float = 0.05) ->
     return {"rolled_back": np.minimum(judged, fused), "judged": judged, "fused": fused, "held": held}
 
 
-def release(scenario: Scenario, runs: int, seed: int, *, steps: tuple[float, ...], ladder: tuple[float, ...],
-            margin_abs: float, margin_rel: float, bake: int = 10, error: float = 0.05) -> dict[str, Array]:  # fmt: skip
+def release(
+    scenario: Scenario,
+    runs: int,
+    seed: int,
+    *,
+    steps: tuple[float, ...],
+    ladder: tuple[float, ...],
+    margin_abs: float,
+    margin_rel: float,
+    bake: int = 10,
+    error: float = 0.05,
+) -> dict[str, Array]:
     """Whole releases of independent requests through the steps: when each was promoted, rolled back, or neither."""
     rng = np.random.default_rng(seed)
     judge = Judge(runs, scenario.minutes, history(scenario, runs, seed))

@@ -71,8 +71,11 @@ def _table(result: dict[str, Any]) -> str:
 
 def _bars(methods: dict[str, Any]) -> str:
     """Two bars a rule: worst false rollback, worst false promotion."""
-    rows = [(LABELS[n].strip("*"), m["false_rollback_max"], m["false_promotion_max"]) for n, m in methods.items()
-            if m["false_promotion_max"] is not None]  # fmt: skip
+    rows = [
+        (LABELS[n].strip("*"), m["false_rollback_max"], m["false_promotion_max"])
+        for n, m in methods.items()
+        if m["false_promotion_max"] is not None
+    ]
     height = 40 + 34 * len(rows)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" font-family="sans-serif" font-size="12" '

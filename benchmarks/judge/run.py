@@ -106,8 +106,15 @@ def good_releases(runs: int, seed: int) -> list[dict[str, Any]]:
         made = ours.release(day, runs, seed + 50 + i, steps=STEPS, ladder=LADDER, margin_abs=0.01, margin_rel=0.5)
         promoted = made["promoted"][made["promoted"] < peers.NEVER]
         minutes = float(np.median(promoted)) + 1 if len(promoted) else None
-        rows.append({"rate": rate, "p0": p0, "promoted": share(made["promoted"]),
-                     "rolled_back": share(made["rolled_back"]), "median_minutes": minutes})  # fmt: skip
+        rows.append(
+            {
+                "rate": rate,
+                "p0": p0,
+                "promoted": share(made["promoted"]),
+                "rolled_back": share(made["rolled_back"]),
+                "median_minutes": minutes,
+            }
+        )
     return rows
 
 

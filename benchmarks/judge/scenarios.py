@@ -20,8 +20,10 @@ def equal() -> list[Scenario]:
     """The version is as good as stable: 18 steady scenarios, and what real traffic does."""
     plain = [
         _fixed(f"equal, {rate}/min, {p0:.1%}, weight {w:.0%}", rate, p0, p0, w)
-        for w in (0.05, 0.10) for rate in (10, 100, 1000) for p0 in (0.001, 0.01, 0.05)
-    ]  # fmt: skip
+        for w in (0.05, 0.10)
+        for rate in (10, 100, 1000)
+        for p0 in (0.001, 0.01, 0.05)
+    ]
     sessions = [
         _fixed("sessions of 3, ICC .3, 3 min", 100, 0.05, 0.05, 0.1, session=3, spread=3, icc=0.3),
         _fixed("sessions of 10, ICC .5, 1 min", 100, 0.05, 0.05, 0.1, session=10, spread=1, icc=0.5),
@@ -56,12 +58,24 @@ def equal() -> list[Scenario]:
 
 def harmful() -> list[Scenario]:
     """The version is worse from the first minute."""
-    pairs = [(0.001, 0.002), (0.001, 0.01), (0.001, 0.051), (0.01, 0.015), (0.01, 0.02), (0.01, 0.06), (0.01, 0.10),
-             (0.05, 0.075), (0.05, 0.10), (0.05, 0.5)]  # fmt: skip
+    pairs = [
+        (0.001, 0.002),
+        (0.001, 0.01),
+        (0.001, 0.051),
+        (0.01, 0.015),
+        (0.01, 0.02),
+        (0.01, 0.06),
+        (0.01, 0.10),
+        (0.05, 0.075),
+        (0.05, 0.10),
+        (0.05, 0.5),
+    ]
     return [
         _fixed(f"{p0:.1%} to {p1:.1%}, {rate}/min, weight {w:.0%}", rate, p0, p1, w)
-        for w in (0.05, 0.10) for rate in (10, 100, 1000) for p0, p1 in pairs
-    ]  # fmt: skip
+        for w in (0.05, 0.10)
+        for rate in (10, 100, 1000)
+        for p0, p1 in pairs
+    ]
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,10 @@ class Worse:
 
 
 def worse() -> list[Worse]:
-    at_margin = [Worse(f"worse by the margin, {rate}/min, {p0:.1%}", rate, p0, p0 + margin(p0))
-                 for rate in (100, 1000) for p0 in (0.001, 0.01, 0.05)]  # fmt: skip
+    at_margin = [
+        Worse(f"worse by the margin, {rate}/min, {p0:.1%}", rate, p0, p0 + margin(p0))
+        for rate in (100, 1000)
+        for p0 in (0.001, 0.01, 0.05)
+    ]
     tenfold = [Worse(f"ten times worse, {rate}/min", rate, 0.005, 0.05) for rate in (10, 100, 1000)]
     return at_margin + tenfold

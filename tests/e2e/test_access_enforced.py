@@ -79,8 +79,11 @@ def test_a_version_without_a_release_answers_no_application(enforced: Deployment
     agent = enforced.client("bedrock-agent")
     template = {"text": {"text": "Hello"}}
     variant = {
-        "name": "v", "templateType": "TEXT", "templateConfiguration": template, "modelId": "amazon.nova-lite-v1:0",
-    }  # fmt: skip
+        "name": "v",
+        "templateType": "TEXT",
+        "templateConfiguration": template,
+        "modelId": "amazon.nova-lite-v1:0",
+    }
     secret = agent.create_prompt(name="not-enrolled", variants=[variant])
     version = agent.create_prompt_version(promptIdentifier=secret["id"])
     with pytest.raises(ClientError, match="not authorized to perform: bedrock:RenderPrompt"):

@@ -34,10 +34,15 @@ class Applications:
         self._luck, self._refused, self._rate = Random(20_261_122), refused, rate
         self._prompt, self._over = f"e2e-{role}", threading.Event()
         self._client = PromptClient(
-            route_table=deployed.resources["route_table"], session=deployed.aws.session(), refresh=0.5, timeout=2,
-            slow_after=1, resolution=10, receipt_key="a key",
+            route_table=deployed.resources["route_table"],
+            session=deployed.aws.session(),
+            refresh=0.5,
+            timeout=2,
+            slow_after=1,
+            resolution=10,
+            receipt_key="a key",
             bedrock=lambda timeout: FakeBedrock(self._reply),
-        )  # fmt: skip
+        )
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -102,11 +107,15 @@ def yesterday(deployed: Deployment, role: str) -> None:
             Namespace="Promptlane",
             MetricData=[
                 {
-                    "MetricName": metric, "Timestamp": hour, "Values": [0.0], "Counts": [60.0], "Unit": "Count",
+                    "MetricName": metric,
+                    "Timestamp": hour,
+                    "Values": [0.0],
+                    "Counts": [60.0],
+                    "Unit": "Count",
                     "Dimensions": [{"Name": "Prompt", "Value": f"e2e-{role}"}, {"Name": "Version", "Value": "1"}],
                 }
             ],
-        )  # fmt: skip
+        )
 
 
 def test_a_subtle_regression_is_rolled_back_by_the_judge(scenarios: dict[str, Scenario]) -> None:

@@ -63,11 +63,16 @@ class Track:
         (alarm,) = self.cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
         return json.dumps(
             {
-                "AlarmName": name, "AlarmArn": alarm["AlarmArn"], "AWSAccountId": "000000000000",
-                "Region": "US East (N. Virginia)", "OldStateValue": "OK", "NewStateValue": state,
-                "NewStateReason": "Threshold Crossed", "StateChangeTime": iso(at).replace("Z", "+0000"),
+                "AlarmName": name,
+                "AlarmArn": alarm["AlarmArn"],
+                "AWSAccountId": "000000000000",
+                "Region": "US East (N. Virginia)",
+                "OldStateValue": "OK",
+                "NewStateValue": state,
+                "NewStateReason": "Threshold Crossed",
+                "StateChangeTime": iso(at).replace("Z", "+0000"),
             }
-        )  # fmt: skip
+        )
 
     def publish(self, message: str) -> None:
         self.sns.publish(TopicArn=self.deployed.resources["alarms_topic"], Subject="ALARM", Message=message)
@@ -242,8 +247,17 @@ def test_an_alarm_that_was_deleted_meanwhile_still_counts(track: Track) -> None:
         track.publish(message)
         assert track.rolled_back(release_id).detail["cause"] == "alarm"
     finally:
-        known = ("AlarmName", "AlarmDescription", "AlarmActions", "Metrics", "EvaluationPeriods", "DatapointsToAlarm",
-                 "Threshold", "ComparisonOperator", "TreatMissingData")  # fmt: skip
+        known = (
+            "AlarmName",
+            "AlarmDescription",
+            "AlarmActions",
+            "Metrics",
+            "EvaluationPeriods",
+            "DatapointsToAlarm",
+            "Threshold",
+            "ComparisonOperator",
+            "TreatMissingData",
+        )
         track.cloudwatch.put_metric_alarm(**{key: alarm[key] for key in known if key in alarm})
 
 

@@ -143,19 +143,23 @@ def test_two_versions_at_once_and_duplicate_events(deployed: Deployment) -> None
         "detail-type": "AWS API Call via CloudTrail",
         "account": "000000000000",
         "detail": {
-            "eventSource": "bedrock.amazonaws.com", "eventName": "CreatePromptVersion", "awsRegion": "us-east-1",
-            "requestParameters": {"promptIdentifier": first.split("-")[0]}, "responseElements": {"version": "1"},
+            "eventSource": "bedrock.amazonaws.com",
+            "eventName": "CreatePromptVersion",
+            "awsRegion": "us-east-1",
+            "requestParameters": {"promptIdentifier": first.split("-")[0]},
+            "responseElements": {"version": "1"},
         },
-    }  # fmt: skip
+    }
     for _ in range(3):
         sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(event))
     table, pk = deployed.resources["release_table"], f"prompt#{first.split('-')[0]}"
 
     def waiting() -> set[str]:
         answer = deployed.client("dynamodb").query(
-            TableName=table, KeyConditionExpression="pk = :p AND begins_with(sk, :w)",
+            TableName=table,
+            KeyConditionExpression="pk = :p AND begins_with(sk, :w)",
             ExpressionAttributeValues={":p": {"S": pk}, ":w": {"S": "waiting#"}},
-        )  # fmt: skip
+        )
         return {item["sk"]["S"] for item in answer["Items"]}
 
     deployed.wait(lambda: waiting() == {"waiting#00002", "waiting#00003"}, "versions 2 and 3 do not wait")

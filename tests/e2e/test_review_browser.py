@@ -22,9 +22,14 @@ from tests.support.site import Site, serving
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2, required_groups=("legal",))
 XSS = "</textarea></td></table><script>console.error('ran')</script><img src=x onerror=\"console.error('ran')\">"

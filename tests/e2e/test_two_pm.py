@@ -114,8 +114,12 @@ def test_the_command_it_names_ends_it(deployed: Deployment, afternoon: str) -> N
 
     done = subprocess.run(
         [str(Path(sys.executable).with_name("promptlane")), *command[1:], "--json"],
-        capture_output=True, text=True, check=False, env=deployed.shell(), timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env=deployed.shell(),
+        timeout=60,
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["result"] == "rolled_back"

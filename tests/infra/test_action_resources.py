@@ -80,9 +80,12 @@ def test_a_resource_of_another_kind_does_not_pass_for_one_that_an_action_knows()
     assert any(fits(table, form) for form in formats("dynamodb:PutItem"))
     assert any(fits(prompt, form) for form in formats("bedrock:RenderPrompt"))
     for resource, action in (
-        (table, "sqs:SendMessage"), (prompt, "dynamodb:PutItem"), ("arn:aws:bedrock:r:1:agent/a", "bedrock:GetPrompt"),
-        ("arn:aws:s3:::bucket", "s3:GetObject"), ("arn:aws:states:r:1:stateMachine:m", "states:DescribeExecution"),
-    ):  # fmt: skip
+        (table, "sqs:SendMessage"),
+        (prompt, "dynamodb:PutItem"),
+        ("arn:aws:bedrock:r:1:agent/a", "bedrock:GetPrompt"),
+        ("arn:aws:s3:::bucket", "s3:GetObject"),
+        ("arn:aws:states:r:1:stateMachine:m", "states:DescribeExecution"),
+    ):
         assert not any(fits(resource, form) for form in formats(action)), (resource, action)
 
 

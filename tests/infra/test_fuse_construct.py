@@ -74,14 +74,16 @@ def test_an_alarm_reads_what_clients_send_of_its_prompt_and_tracks_and_of_nothin
     often = "in 4 periods of 10 s with 25 requests or more"
     acts, waits = f"{often}: rolls the release back", f"{often}: nothing starts or is promoted meanwhile"
     resources = made(stack)
-    assert {name: resources[stack_id(made_alarm)]["Properties"] for name, made_alarm in fused.alarms.items()} == dict([
-        alarm("canary/Error", 0.11, excess, f"above that of stable {acts}", "Error", "stable/Error"),
-        alarm("canary/Refusal", 0.16, excess, f"above that of stable {acts}", "Refusal", "stable/Refusal"),
-        alarm("canary/Shielded", 0.55, spared, f"of requests {acts}", "Shielded", "stable/Error"),
-        alarm("stable/Error", 0.11, excess, f"above that of holdback {acts}", "Error", "holdback/Error"),
-        alarm("stable/Refusal", 0.16, excess, f"above that of holdback {acts}", "Refusal", "holdback/Refusal"),
-        alarm("stable/Outage", 0.45, "IF(n1 >= 25, y1 / n1, 0)", f"of requests {waits}", "Error", None),
-    ])  # fmt: skip
+    assert {name: resources[stack_id(made_alarm)]["Properties"] for name, made_alarm in fused.alarms.items()} == dict(
+        [
+            alarm("canary/Error", 0.11, excess, f"above that of stable {acts}", "Error", "stable/Error"),
+            alarm("canary/Refusal", 0.16, excess, f"above that of stable {acts}", "Refusal", "stable/Refusal"),
+            alarm("canary/Shielded", 0.55, spared, f"of requests {acts}", "Shielded", "stable/Error"),
+            alarm("stable/Error", 0.11, excess, f"above that of holdback {acts}", "Error", "holdback/Error"),
+            alarm("stable/Refusal", 0.16, excess, f"above that of holdback {acts}", "Refusal", "holdback/Refusal"),
+            alarm("stable/Outage", 0.45, "IF(n1 >= 25, y1 / n1, 0)", f"of requests {waits}", "Error", None),
+        ]
+    )
     assert fused.monthly_usd == fuse.monthly_usd(policy, 10)
 
 

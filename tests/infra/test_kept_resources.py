@@ -31,29 +31,42 @@ RESTORABLE = {
 
 def test_tables_are_encrypted_restorable_and_kept_but_for_the_marks_of_feedback(synthesized: Synthesized) -> None:
     assert whole(synthesized, "AWS::DynamoDB::Table", but=("Tags", "ResourcePolicy")) == {
-        "Routes": ("Retain", {
-            **RESTORABLE,
-            "AttributeDefinitions": [text("prompt"), text("prompt_id")],
-            "KeySchema": [key("prompt")],
-            "GlobalSecondaryIndexes": [
-                {"IndexName": "by_id", "KeySchema": [key("prompt_id")], "Projection": {"ProjectionType": "KEYS_ONLY"}}
-            ],
-            "SSESpecification": {"SSEEnabled": True},
-        }),
-        "Releases": ("Retain", {
-            **RESTORABLE,
-            "AttributeDefinitions": [text("pk"), text("sk")],
-            "KeySchema": [key("pk"), key("sk", "RANGE")],
-            "SSESpecification": {"KMSMasterKeyId": "<DataKey.Arn>", "SSEEnabled": True, "SSEType": "KMS"},
-            "StreamSpecification": {"StreamViewType": "NEW_IMAGE"},
-        }),
-        "Feedback": ("Delete", {
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [text("receipt")],
-            "KeySchema": [key("receipt")],
-            "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
-        }),
-    }  # fmt: skip
+        "Routes": (
+            "Retain",
+            {
+                **RESTORABLE,
+                "AttributeDefinitions": [text("prompt"), text("prompt_id")],
+                "KeySchema": [key("prompt")],
+                "GlobalSecondaryIndexes": [
+                    {
+                        "IndexName": "by_id",
+                        "KeySchema": [key("prompt_id")],
+                        "Projection": {"ProjectionType": "KEYS_ONLY"},
+                    }
+                ],
+                "SSESpecification": {"SSEEnabled": True},
+            },
+        ),
+        "Releases": (
+            "Retain",
+            {
+                **RESTORABLE,
+                "AttributeDefinitions": [text("pk"), text("sk")],
+                "KeySchema": [key("pk"), key("sk", "RANGE")],
+                "SSESpecification": {"KMSMasterKeyId": "<DataKey.Arn>", "SSEEnabled": True, "SSEType": "KMS"},
+                "StreamSpecification": {"StreamViewType": "NEW_IMAGE"},
+            },
+        ),
+        "Feedback": (
+            "Delete",
+            {
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [text("receipt")],
+                "KeySchema": [key("receipt")],
+                "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
+            },
+        ),
+    }
 
 
 def bucket(encryption: Json, *rules: Json, **more: Json) -> tuple[str, Json]:
@@ -86,7 +99,9 @@ def test_buckets_are_private_encrypted_and_kept_for_as_long_as_they_should(synth
         "Trails": bucket(
             under("Key", bucket_key=False),
             {
-                **parts, "Id": "AfterRetention", "ExpirationInDays": 395,
+                **parts,
+                "Id": "AfterRetention",
+                "ExpirationInDays": 395,
                 "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
             },
             {"Id": "EmptyMarkers", "ExpiredObjectDeleteMarker": True},
@@ -97,7 +112,7 @@ def test_buckets_are_private_encrypted_and_kept_for_as_long_as_they_should(synth
         "InvocationsLargeBodies": bucket(
             under("Key", bucket_key=False), {"Id": "AsLongAsTheLog", "ExpirationInDays": 90}
         ),
-    }  # fmt: skip
+    }
 
 
 def test_keys_are_rotated_and_kept_and_links_are_signed_by_one_that_cannot_be(synthesized: Synthesized) -> None:
@@ -115,20 +130,23 @@ def test_the_trail_records_management_events_and_rendered_versions_under_validat
 
     rendered = only(eventCategory="Data", resources__type="AWS::Bedrock::PromptVersion")
     assert whole(synthesized, "AWS::CloudTrail::Trail") == {
-        "Trail": (None, {
-            "TrailName": "promptlane",
-            "S3BucketName": "<Trails>",
-            "KMSKeyId": "<Key.Arn>",
-            "IsLogging": True,
-            "EnableLogFileValidation": True,
-            "IncludeGlobalServiceEvents": True,
-            "IsMultiRegionTrail": False,
-            "AdvancedEventSelectors": [
-                {"Name": "Management events", "FieldSelectors": only(eventCategory="Management")},
-                {"Name": "Rendered prompt versions", "FieldSelectors": rendered},
-            ],
-        })
-    }  # fmt: skip
+        "Trail": (
+            None,
+            {
+                "TrailName": "promptlane",
+                "S3BucketName": "<Trails>",
+                "KMSKeyId": "<Key.Arn>",
+                "IsLogging": True,
+                "EnableLogFileValidation": True,
+                "IncludeGlobalServiceEvents": True,
+                "IsMultiRegionTrail": False,
+                "AdvancedEventSelectors": [
+                    {"Name": "Management events", "FieldSelectors": only(eventCategory="Management")},
+                    {"Name": "Rendered prompt versions", "FieldSelectors": rendered},
+                ],
+            },
+        )
+    }
 
 
 def test_receipts_are_signed_with_a_long_secret_that_is_kept(synthesized: Synthesized) -> None:

@@ -26,9 +26,7 @@ DEAD_LETTERS = {"roll_back", "wind_up", "reconcile", "remind", "housekeep"}
 # Encrypted tables, buckets and topics use keys under the caller's role.
 KEYS = {"kms:Decrypt", "kms:GenerateDataKey"}
 # Model calls that go over our own HTTP transport or by a name that is also ours.
-MODELS = {
-    "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "bedrock:RenderPrompt", "bedrock:GetPrompt",
-}  # fmt: skip
+MODELS = {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "bedrock:RenderPrompt", "bedrock:GetPrompt"}
 # S3 tells a missing object from a forbidden one only to who may list.
 TELLS_MISSING = {"s3:ListBucket"}
 

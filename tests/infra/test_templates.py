@@ -225,9 +225,14 @@ def test_only_relay_and_housekeep_may_put_a_copy_of_a_timeline(synthesized: Synt
 
 def test_a_deployment_that_is_not_kept_can_be_destroyed(tmp_path: Path, config: DeploymentConfig) -> None:
     trial = DeploymentConfig(
-        name="trial", prompts_dir=config.prompts_dir, retain=False, existing_trail=True, roll_back_concurrency=0,
-        resolution_seconds=10, budget_usd_per_prompt=100,
-    )  # fmt: skip
+        name="trial",
+        prompts_dir=config.prompts_dir,
+        retain=False,
+        existing_trail=True,
+        roll_back_concurrency=0,
+        resolution_seconds=10,
+        budget_usd_per_prompt=100,
+    )
     made = synthesize(trial, tmp_path)
     kept = [
         f"{stack}/{logical}"

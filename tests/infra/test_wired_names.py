@@ -54,9 +54,13 @@ def known(capsys: pytest.CaptureFixture[str]) -> set[Read]:
     stream = io.StringIO()
     sink = EmfSink(stream=stream)
     answered = of_answer(
-        text="Yes.", stop_reason="end_turn", latency_ms=100, slow_after_ms=1000,
-        usage={"inputTokens": 10, "outputTokens": 2}, time_to_first_token_ms=50.0,
-    )  # fmt: skip
+        text="Yes.",
+        stop_reason="end_turn",
+        latency_ms=100,
+        slow_after_ms=1000,
+        usage={"inputTokens": 10, "outputTokens": 2},
+        time_to_first_token_ms=50.0,
+    )
     for track in names.Track:
         sent = [metrics.assigned(of("p", track), "3", started_at=1.0)]
         sent += metrics.finished(of("p", track), "3", answered, started_at=1.0, now=2.0)
@@ -231,24 +235,31 @@ def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synt
     stacks = recorded(synthesized)
     assert {stack: set(resources) for stack, resources in stacks.items()} == {
         "state": {
-            "route_table", "release_table", "feedback_table", "report_bucket", "event_bus", "notices_topic",
-            "alarms_topic", "receipt_secret",
+            "route_table",
+            "release_table",
+            "feedback_table",
+            "report_bucket",
+            "event_bus",
+            "notices_topic",
+            "alarms_topic",
+            "receipt_secret",
         },
         "pipeline": {
-            "intake_queue_url", "state_machine_arn", "operations_url", "roll_back_console",
+            "intake_queue_url",
+            "state_machine_arn",
+            "operations_url",
+            "roll_back_console",
             *(functions - {"gateway_function"}),
         },
         "runtime": {"gateway_url", "gateway_function", "application_policy", "client_layer", "metric_resolution"},
         "observability": {"dashboards"},
-        "audit": {
-            "audit_bucket", "audit_retention_days", "trail", "invocation_log_group", "invocation_bucket",
-        },
+        "audit": {"audit_bucket", "audit_retention_days", "trail", "invocation_log_group", "invocation_bucket"},
         "access": {
             f"{duty}_{what}"
             for duty in ("author", "reviewer", "operator", "runtime", "auditor")
             for what in ("policy", "role")
         },
-    }  # fmt: skip
+    }
     for stack, resources in stacks.items():
         shown = synthesized.templates[stack]["Outputs"]
         assert {name: plain(output["Value"]) for name, output in shown.items() if "Export" not in output} == {

@@ -25,11 +25,12 @@ def table(dynamodb: Any, name: str, key: str, *, index: str = "") -> str:
     indexes: dict[str, Any] = {
         "GlobalSecondaryIndexes": [
             {
-                "IndexName": ROUTES_BY_ID, "KeySchema": [{"AttributeName": index, "KeyType": "HASH"}],
+                "IndexName": ROUTES_BY_ID,
+                "KeySchema": [{"AttributeName": index, "KeyType": "HASH"}],
                 "Projection": {"ProjectionType": "KEYS_ONLY"},
             }
         ]
-    }  # fmt: skip
+    }
     dynamodb.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
@@ -48,9 +49,11 @@ class Deployed:
         agent = aws.client("bedrock-agent", account)
         body = {"text": "Greet {{name}} briefly.", "inputVariables": [{"name": "name"}]}
         variant = {
-            "name": "default", "templateType": "TEXT", "templateConfiguration": {"text": body},
+            "name": "default",
+            "templateType": "TEXT",
+            "templateConfiguration": {"text": body},
             "modelId": "amazon.nova-lite-v1:0",
-        }  # fmt: skip
+        }
         self.prompt_id = agent.create_prompt(name=PROMPT, variants=[variant], defaultVariant="default")["id"]
         arns = [agent.create_prompt_version(promptIdentifier=self.prompt_id)["arn"] for _ in range(2)]
         self.refs = [VersionRef(i + 1, f"{i + 1:064x}", arn, ("name",)) for i, arn in enumerate(arns)]
@@ -67,26 +70,41 @@ class Deployed:
         release = f"{self.prompt_id}-2-1"
         canary = self.refs[1] if weight else None
         item = Route(
-            prompt=PROMPT, prompt_id=self.prompt_id, stable=self.refs[0], canary=canary, weight=weight,
-            salt=salt_of(release), release_id=release, revision=self.revision,
+            prompt=PROMPT,
+            prompt_id=self.prompt_id,
+            stable=self.refs[0],
+            canary=canary,
+            weight=weight,
+            salt=salt_of(release),
+            release_id=release,
+            revision=self.revision,
             phase=Phase.CANARY if weight else Phase.STEADY,
-        ).to_item()  # fmt: skip
+        ).to_item()
         self.rows.put_item(Item={**item, "phase_since": 0, "watch_until": 0})
 
     def client(self, **settings: Any) -> PromptClient:
         given = {
-            "route_table": self.routes, "feedback_table": self.receipts, "session": self.session, "refresh": 0.3,
-            "receipt_key": "a key", "resolution": 60, **settings,
-        }  # fmt: skip
+            "route_table": self.routes,
+            "feedback_table": self.receipts,
+            "session": self.session,
+            "refresh": 0.3,
+            "receipt_key": "a key",
+            "resolution": 60,
+            **settings,
+        }
         return PromptClient(**given)
 
     def sums(self, metric: str, **dimensions: str) -> tuple[float, float]:
         now = datetime.now(UTC)
         points = self.cloudwatch.get_metric_statistics(
-            Namespace="Promptlane", MetricName=metric, Period=60, Statistics=["Sum", "SampleCount"],
-            StartTime=now - timedelta(minutes=10), EndTime=now + timedelta(minutes=2),
+            Namespace="Promptlane",
+            MetricName=metric,
+            Period=60,
+            Statistics=["Sum", "SampleCount"],
+            StartTime=now - timedelta(minutes=10),
+            EndTime=now + timedelta(minutes=2),
             Dimensions=[{"Name": k, "Value": v} for k, v in dimensions.items()],
-        )["Datapoints"]  # fmt: skip
+        )["Datapoints"]
         return sum(p["Sum"] for p in points), sum(p["SampleCount"] for p in points)
 
 
@@ -147,9 +165,12 @@ def test_the_gateway_answers_and_takes_feedback_once(
     secrets = deployed.session.client("secretsmanager")
     arn = secrets.create_secret(Name="receipts", SecretString="k" * 64)["ARN"]
     for name, value in {
-        "ROUTE_TABLE": deployed.routes, "FEEDBACK_TABLE": deployed.receipts, "RECEIPT_SECRET": arn,
-        "RESOLUTION_SECONDS": "10", "AWS_LAMBDA_FUNCTION_NAME": "gateway",
-    }.items():  # fmt: skip
+        "ROUTE_TABLE": deployed.routes,
+        "FEEDBACK_TABLE": deployed.receipts,
+        "RECEIPT_SECRET": arn,
+        "RESOLUTION_SECONDS": "10",
+        "AWS_LAMBDA_FUNCTION_NAME": "gateway",
+    }.items():
         monkeypatch.setenv(name, value)
     handler.wire.cache_clear()
 

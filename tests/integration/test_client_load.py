@@ -99,10 +99,16 @@ def ref(version: int) -> VersionRef:
 def route(revision: int, stable: int, canary: int | None = None, weight: int = 0) -> Route:
     release = f"ABCDEFGHIJ-{canary or stable}-1"
     return Route(
-        prompt="p", prompt_id="ABCDEFGHIJ", stable=ref(stable), canary=ref(canary) if canary else None, weight=weight,
-        salt=salt_of(release), release_id=release, revision=revision,
+        prompt="p",
+        prompt_id="ABCDEFGHIJ",
+        stable=ref(stable),
+        canary=ref(canary) if canary else None,
+        weight=weight,
+        salt=salt_of(release),
+        release_id=release,
+        revision=revision,
         phase=Phase.CANARY if canary else Phase.STEADY,
-    )  # fmt: skip
+    )
 
 
 def test_every_request_is_answered_by_an_allowed_version_and_counted_once(
@@ -110,9 +116,11 @@ def test_every_request_is_answered_by_an_allowed_version_and_counted_once(
 ) -> None:
     dynamodb = embedded_aws.session(account).resource("dynamodb", endpoint_url=embedded_aws.url)
     dynamodb.create_table(
-        TableName="routes", KeySchema=[{"AttributeName": "prompt", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "prompt", "AttributeType": "S"}], BillingMode="PAY_PER_REQUEST",
-    )  # fmt: skip
+        TableName="routes",
+        KeySchema=[{"AttributeName": "prompt", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "prompt", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
     written: list[tuple[float, Route]] = []
 
     def put(new: Route) -> None:
@@ -128,10 +136,13 @@ def test_every_request_is_answered_by_an_allowed_version_and_counted_once(
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(i), str(REQUESTS), str(REFRESH), str(length), str(tmp_path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
         )
         for i in range(PROCESSES)
-    ]  # fmt: skip
+    ]
     try:
         for worker in workers:
             assert worker.stdout is not None

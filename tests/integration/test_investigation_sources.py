@@ -72,9 +72,13 @@ def log(client: Client) -> InsightsLog:
         json.dumps(cached),
         *(json.dumps(record(1, now + k, f"Question {k}", "Here is how.")) for k in range(1, 5)),
         json.dumps(record(2, now, "Where is it?", SORRY)),
-        json.dumps(large), json.dumps(lost), json.dumps(direct), json.dumps(by_profile), json.dumps(tested),
+        json.dumps(large),
+        json.dumps(lost),
+        json.dumps(direct),
+        json.dumps(by_profile),
+        json.dumps(tested),
         json.dumps(record(2, now, "cut", "x"))[:-30],
-    ]  # fmt: skip
+    ]
     events = [{"timestamp": int((now + k) * 1000), "message": m} for k, m in enumerate(messages)]
     logs.put_log_events(logGroupName=GROUP, logStreamName="s", logEvents=events)
     return InsightsLog(bedrock=bedrock, logs=logs, s3=s3)
@@ -278,11 +282,14 @@ def test_renderings_are_read_from_the_trails_own_files(client: Client, account: 
     trail.create_trail(Name="promptlane", S3BucketName=bucket)
     selectors = [
         {"Name": "all", "FieldSelectors": [{"Field": "eventCategory", "Equals": ["Management"]}]},
-        {"Name": "rendered", "FieldSelectors": [
-            {"Field": "eventCategory", "Equals": ["Data"]},
-            {"Field": "resources.type", "Equals": ["AWS::Bedrock::PromptVersion"]},
-        ]},
-    ]  # fmt: skip
+        {
+            "Name": "rendered",
+            "FieldSelectors": [
+                {"Field": "eventCategory", "Equals": ["Data"]},
+                {"Field": "resources.type", "Equals": ["AWS::Bedrock::PromptVersion"]},
+            ],
+        },
+    ]
     trail.put_event_selectors(TrailName="promptlane", AdvancedEventSelectors=selectors)
     trail.start_logging(Name="promptlane")
     prompts, runtime = BedrockPrompts(client("bedrock-agent")), client("bedrock-runtime")
@@ -312,12 +319,16 @@ def test_counts_by_version_come_as_cells(client: Client) -> None:
     for version, bad in ((1, 2), (2, 30)):
         cloudwatch.put_metric_data(
             Namespace="Promptlane",
-            MetricData=[{
-                "MetricName": "Refusal", "Timestamp": datetime.fromtimestamp(minute, UTC), "Values": [0.0, 1.0],
-                "Counts": [100.0 - bad, float(bad)],
-                "Dimensions": [{"Name": "Prompt", "Value": "p"}, {"Name": "Version", "Value": str(version)}],
-            }],
-        )  # fmt: skip
+            MetricData=[
+                {
+                    "MetricName": "Refusal",
+                    "Timestamp": datetime.fromtimestamp(minute, UTC),
+                    "Values": [0.0, 1.0],
+                    "Counts": [100.0 - bad, float(bad)],
+                    "Dimensions": [{"Name": "Prompt", "Value": "p"}, {"Name": "Version", "Value": str(version)}],
+                }
+            ],
+        )
 
     cells = CloudWatchCounts(cloudwatch).cells(
         "p", versions=[1, 2, 3], metrics=["Refusal", "Error"], window=Window(minute - 600, minute + 600), seconds=60
@@ -333,9 +344,15 @@ def test_alarm_history_is_that_of_the_prompt(client: Client) -> None:
     cloudwatch = client("cloudwatch")
     for name in ("promptlane/p/stable/Refusal", "promptlane/other/stable/Refusal"):
         cloudwatch.put_metric_alarm(
-            AlarmName=name, Namespace="N", MetricName="M", Statistic="Sum", Period=60, EvaluationPeriods=1, Threshold=1,
+            AlarmName=name,
+            Namespace="N",
+            MetricName="M",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
             ComparisonOperator="GreaterThanThreshold",
-        )  # fmt: skip
+        )
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="too many")
     history = CloudWatchAlarmHistory(cloudwatch, "promptlane")
 
@@ -349,9 +366,15 @@ def test_alarm_history_is_that_of_the_prompt(client: Client) -> None:
 def test_the_history_of_a_deleted_alarm_is_found_too(client: Client) -> None:
     cloudwatch, name = client("cloudwatch"), "promptlane/p/canary/Error"
     cloudwatch.put_metric_alarm(
-        AlarmName=name, Namespace="N", MetricName="M", Statistic="Sum", Period=60, EvaluationPeriods=1, Threshold=1,
+        AlarmName=name,
+        Namespace="N",
+        MetricName="M",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
         ComparisonOperator="GreaterThanThreshold",
-    )  # fmt: skip
+    )
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="too many")
     history, window = CloudWatchAlarmHistory(cloudwatch, "promptlane"), Window(time.time() - 60, time.time() + 60)
     before = history.changes("p", window)

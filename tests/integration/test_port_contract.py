@@ -46,8 +46,9 @@ LOOPING = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Se
 
 
 def draft(text: str) -> PromptDraft:
-    return PromptDraft(name="support", model="amazon.nova-lite-v1:0", template=f"{text} {{{{question}}}}",
-                       variables=("question",))  # fmt: skip
+    return PromptDraft(
+        name="support", model="amazon.nova-lite-v1:0", template=f"{text} {{{{question}}}}", variables=("question",)
+    )
 
 
 @dataclass

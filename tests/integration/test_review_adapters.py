@@ -131,8 +131,9 @@ def test_a_reviewer_without_a_topic_or_subscription_is_told_apart(topics: Review
     bare = client("sns").create_topic(Name="review-quality")["TopicArn"]
     client("ssm").put_parameter(
         Name=f"/promptlane/reviewers/{reviewer_key('support-quality@example.com')}",
-        Value=json.dumps({"email": "support-quality@example.com", "topic": bare}), Type="String",
-    )  # fmt: skip
+        Value=json.dumps({"email": "support-quality@example.com", "topic": bare}),
+        Type="String",
+    )
     assert topics.reach(["support-quality@example.com"]) == {"support-quality@example.com": "missing"}
 
 
@@ -169,9 +170,13 @@ def test_authors_are_found_in_the_trail_that_bedrock_calls_leave(
 
     touches = eventually(found)
     authors = attribute(
-        touches, (LEAD, QUALITY), version=2, since=first["createdAt"].timestamp(), published_at=published,
+        touches,
+        (LEAD, QUALITY),
+        version=2,
+        since=first["createdAt"].timestamp(),
+        published_at=published,
         now=datetime.now(UTC).timestamp() + 1_000,
-    )  # fmt: skip
+    )
     assert authors.principals
     assert all("root" in doubt for doubt in authors.unattributed)
     assert authors.complete

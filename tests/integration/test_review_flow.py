@@ -51,9 +51,14 @@ def test_from_the_workflows_token_to_its_answer(stage: Stage, eventually: Callab
     assert release.approval["candidate"] == release.candidate.fingerprint
     timeline = stage.releases.timeline(stage.release_id)
     assert [str(e.event) for e in timeline if e.event != Event.REVIEW_HINDERED] == [
-        "Release Started", "Review Requested", "Review Viewed", "Review Link Refused", "Reviewer Decided",
-        "Reviewer Decided", "Review Decided",
-    ]  # fmt: skip
+        "Release Started",
+        "Review Requested",
+        "Review Viewed",
+        "Review Link Refused",
+        "Reviewer Decided",
+        "Reviewer Decided",
+        "Review Decided",
+    ]
     assert chain_problems(timeline) == []
     assert stage.http("POST", legal, {**form, "code": code})["statusCode"] == 200
     assert len(stage.releases.timeline(stage.release_id)) == len(timeline) + 1  # the replay is on record

@@ -139,8 +139,9 @@ def test_a_record_is_updated_by_whoever_read_it_last(releases: ReleaseStore) -> 
     read = releases.get(name)
     written = releases.update(
         replace(read, state="review", candidate=ref(1), verdict={"share": 0.5, "whole": 1.0, "none": None}),
-        entry(name, "tested"), entry(name, "asked"),
-    )  # fmt: skip
+        entry(name, "tested"),
+        entry(name, "asked"),
+    )
     assert releases.get(name) == written
     with pytest.raises(Conflict):
         releases.update(replace(read, state="ended"), entry(name, "lost"))

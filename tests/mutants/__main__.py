@@ -116,8 +116,11 @@ def main() -> int:
         results.append(result)
         word = "noticed " if result.killed else "SURVIVED"
         mutation = result.mutation
-        print(f"{len(results):4} {word} {result.seconds:5.1f} s  {mutation.file}:{mutation.line}  {mutation.text[:160]}"
-              + (f"   [{result.by}]" if os.environ.get("VERBOSE") else ""), flush=True)  # fmt: skip
+        print(
+            f"{len(results):4} {word} {result.seconds:5.1f} s  {mutation.file}:{mutation.line}  {mutation.text[:160]}"
+            + (f"   [{result.by}]" if os.environ.get("VERBOSE") else ""),
+            flush=True,
+        )
     killed = sum(r.killed for r in results)
     score = killed / max(1, len(results))
     survivors = [
@@ -130,9 +133,15 @@ def main() -> int:
         if (part := [r for r in results if r.mutation.file.startswith(f)])
     }
     report = {
-        "run": len(sample), "killed": killed, "equivalent": len(skipped), "score": round(score, 4), "seed": asked.seed,
-        "folders": folders, "seconds": round(time.monotonic() - started), "survivors": survivors,
-    }  # fmt: skip
+        "run": len(sample),
+        "killed": killed,
+        "equivalent": len(skipped),
+        "score": round(score, 4),
+        "seed": asked.seed,
+        "folders": folders,
+        "seconds": round(time.monotonic() - started),
+        "survivors": survivors,
+    }
     out = OUT / "mutants.json" if not asked.only else asked.work / "mutants.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1) + "\n")

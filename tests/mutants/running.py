@@ -22,10 +22,26 @@ from tests.mutants.mutations import Mutation
 from tests.mutants.selection import Selection, settings
 
 PRELOADED = (
-    "pytest", "_pytest.assertion.rewrite", "xdist", "hypothesis", "hypothesis.stateful", "boto3", "botocore.session",
-    "aws_lambda_powertools", "aws_lambda_powertools.utilities.typing", "jsonschema", "yaml", "typer", "rich",
-    "langchain_core.messages", "openfeature", "http.server", "asyncio", "moto", "moto.dynamodb",
-)  # fmt: skip
+    "pytest",
+    "_pytest.assertion.rewrite",
+    "xdist",
+    "hypothesis",
+    "hypothesis.stateful",
+    "boto3",
+    "botocore.session",
+    "aws_lambda_powertools",
+    "aws_lambda_powertools.utilities.typing",
+    "jsonschema",
+    "yaml",
+    "typer",
+    "rich",
+    "langchain_core.messages",
+    "openfeature",
+    "http.server",
+    "asyncio",
+    "moto",
+    "moto.dynamodb",
+)
 MEMORY = 8 << 30
 LONGEST = 40.0
 """Seconds of tests that one change meets at most: the quickest of those that cover it."""
@@ -80,8 +96,11 @@ class Runner:
             shutil.rmtree(copy)
         files = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=self.root, capture_output=True, check=True, text=True,
-        ).stdout.split("\0")  # fmt: skip
+            cwd=self.root,
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout.split("\0")
         for name in filter(None, files):
             if (self.root / name).is_file():
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -188,7 +207,15 @@ class Runner:
         ]:
             del sys.modules[module]
         files = sorted({name.split("::")[0] for name in names})
-        options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider",
-                   "-W", "ignore::pytest.PytestAssertRewriteWarning",  # the packages that were loaded before
-                   f"--basetemp={copy / '.pytest-temp'}", f"--rootdir={copy}"]  # fmt: skip
+        options = [
+            "-x",
+            "-q",
+            "--no-header",
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "ignore::pytest.PytestAssertRewriteWarning",  # the packages that were loaded before
+            f"--basetemp={copy / '.pytest-temp'}",
+            f"--rootdir={copy}",
+        ]
         return int(pytest.main([*options, *files], plugins=[_Stop(names, note)]))

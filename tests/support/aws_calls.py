@@ -68,9 +68,25 @@ OPERATIONS = {
 TRANSACTED = {"Put": "dynamodb:PutItem", "Update": "dynamodb:UpdateItem", "Delete": "dynamodb:DeleteItem"}
 # What boto3 clients and tables are called in our code: `sns.publish` is AWS's, `notices.publish` is ours.
 CLIENTS = {
-    "table", "client", "sns", "ssm", "s3", "agent", "states", "sqs", "kms", "cloudwatch", "cloudtrail", "functions",
-    "events", "runtime", "bedrock", "secrets", "dynamodb", "logs",
-}  # fmt: skip
+    "table",
+    "client",
+    "sns",
+    "ssm",
+    "s3",
+    "agent",
+    "states",
+    "sqs",
+    "kms",
+    "cloudwatch",
+    "cloudtrail",
+    "functions",
+    "events",
+    "runtime",
+    "bedrock",
+    "secrets",
+    "dynamodb",
+    "logs",
+}
 
 
 @dataclass(frozen=True)

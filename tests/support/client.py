@@ -199,9 +199,11 @@ class Dynamo:
             raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not you"}}, "Query")
         wanted = given["ExpressionAttributeValues"][":id"]["S"]
         assert given == {
-            "TableName": "routes", "IndexName": "by_id", "KeyConditionExpression": "prompt_id = :id",
+            "TableName": "routes",
+            "IndexName": "by_id",
+            "KeyConditionExpression": "prompt_id = :id",
             "ExpressionAttributeValues": {":id": {"S": wanted}},
-        }  # fmt: skip
+        }
         names = [name for name, item in self.routes.items.items() if item["prompt_id"] == wanted]
         return {"Items": [{"prompt": {"S": name}, "prompt_id": {"S": wanted}} for name in names]}
 

@@ -35,9 +35,19 @@ SETTINGS = {
     "promptlane:on_call": "on-call@example.com",
 }
 ROLES = (
-    "tested", "reviewed", "canary", "watched", "expiring", "waiting", "redeployed", "alarmed", "racing", "regressed",
-    "equal", "thin",
-)  # fmt: skip
+    "tested",
+    "reviewed",
+    "canary",
+    "watched",
+    "expiring",
+    "waiting",
+    "redeployed",
+    "alarmed",
+    "racing",
+    "regressed",
+    "equal",
+    "thin",
+)
 """One prompt for each role that a test needs, so that tests do not wait for each other's locks."""
 JUDGED = ("regressed", "equal", "thin")
 """Roles whose releases the judge decides, in one step."""
@@ -85,9 +95,15 @@ def prompt_folders(parent: Path) -> Path:
         folder.mkdir(parents=True)
         content = draft(role)
         (folder / "prompt.yaml").write_text(
-            json.dumps({"name": content.name, "model": content.model, "template": content.template,
-                        "variables": list(content.variables)})
-        )  # fmt: skip
+            json.dumps(
+                {
+                    "name": content.name,
+                    "model": content.model,
+                    "template": content.template,
+                    "variables": list(content.variables),
+                }
+            )
+        )
         expires, concurrency = ("6s" if role == "expiring" else "1d"), (1 if role == "tested" else 10)
         steps = ONE_STEP if role in JUDGED else STEPS
         policy = POLICY.format(role=role, expires=expires, concurrency=concurrency, steps=steps)

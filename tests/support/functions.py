@@ -222,10 +222,12 @@ class World:
             "Projection": {"ProjectionType": "KEYS_ONLY"},
         }
         real("dynamodb").create_table(
-            TableName=name, KeySchema=keys, BillingMode="PAY_PER_REQUEST",
+            TableName=name,
+            KeySchema=keys,
+            BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in (partition, sort, index) if n],
             **({"GlobalSecondaryIndexes": [by_index]} if index else {}),
-        )  # fmt: skip
+        )
 
     def feedback_table(self) -> None:
         """The table of receipts that were counted."""
@@ -331,14 +333,23 @@ class World:
     # --- prompts, policies, releases ---------------------------------------------------------------------------------
 
     def publish(
-        self, version: int, *, text: str = "", prompt: str = PROMPT, prompt_id: str = PROMPT_ID, at: float = 0.0,
-        by: str = AUTHOR, **changed: Json,
-    ) -> VersionRef:  # fmt: skip
+        self,
+        version: int,
+        *,
+        text: str = "",
+        prompt: str = PROMPT,
+        prompt_id: str = PROMPT_ID,
+        at: float = 0.0,
+        by: str = AUTHOR,
+        **changed: Json,
+    ) -> VersionRef:
         """A version of a prompt, with an edit and a publication in CloudTrail."""
         written = {
-            "name": prompt, "model": "amazon.nova-lite-v1:0", "variables": ("question",),
+            "name": prompt,
+            "model": "amazon.nova-lite-v1:0",
+            "variables": ("question",),
             "template": text or f"Answer in way {version}: {{{{question}}}}",
-        }  # fmt: skip
+        }
         at = at or NOW - 20_000 + 100 * version
         self.prompts.answers[prompt_id, version] = {
             "id": prompt_id,
@@ -413,9 +424,15 @@ class World:
         release = self.approved(version, state="canary", **changed)
         assert release.stable is not None
         self.route(
-            release.stable, canary=release.candidate, weight=weight, phase=Phase.CANARY, phase_since=since,
-            release_id=release.release_id, shifts=((since, weight),), revision=6,
-        )  # fmt: skip
+            release.stable,
+            canary=release.candidate,
+            weight=weight,
+            phase=Phase.CANARY,
+            phase_since=since,
+            release_id=release.release_id,
+            shifts=((since, weight),),
+            revision=6,
+        )
         return release
 
     def executing(self, release_id: str) -> None:

@@ -26,9 +26,7 @@ _ARNS = {
 }
 _REF_IS_ARN = {"AWS::SNS::Topic", "AWS::IAM::ManagedPolicy", "AWS::SecretsManager::Secret"}
 _NAMES = ("FunctionName", "TableName", "TopicName", "QueueName", "Name", "StateMachineName", "TrailName")
-_PSEUDO = {
-    "AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::URLSuffix": "amazonaws.com",
-}  # fmt: skip
+_PSEUDO = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::URLSuffix": "amazonaws.com"}
 
 
 class Rendered:

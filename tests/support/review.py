@@ -79,17 +79,35 @@ class World:
         sha256, _ = self.enrolments.capture("support-assistant")
         stable, candidate = self.prompts.version(PROMPT_ID, 1), self.prompts.version(PROMPT_ID, 2)
         release = Release(
-            RELEASE, "support-assistant", self.now - 500, AUTHOR, state="testing", candidate=candidate.ref,
-            stable=stable.ref, policy_sha256=sha256, round=1, verdict={"verdict": self.verdict},
-        )  # fmt: skip
+            RELEASE,
+            "support-assistant",
+            self.now - 500,
+            AUTHOR,
+            state="testing",
+            candidate=candidate.ref,
+            stable=stable.ref,
+            policy_sha256=sha256,
+            round=1,
+            verdict={"verdict": self.verdict},
+        )
         self.releases.start(release, TimelineEntry(f"{RELEASE}/started", RELEASE, self.now - 500, Event.STARTED))
         search = AuthorSearch(self.trail, self.prompts, self.clock)
         self.desk = ReviewDesk(self.reviews, self.releases, self.tokens, self.clock, self.signer, search.again)
         self.round = ReviewRound(
-            reviews=self.reviews, releases=self.releases, prompts=self.prompts, enrolments=self.enrolments,
-            briefs=self.briefs, signer=self.signer, post=self.post, notices=self.notices, desk=self.desk,
-            clock=self.clock, base_url="https://ops.example.com/live", authors=search, tests=self.tests,
-        )  # fmt: skip
+            reviews=self.reviews,
+            releases=self.releases,
+            prompts=self.prompts,
+            enrolments=self.enrolments,
+            briefs=self.briefs,
+            signer=self.signer,
+            post=self.post,
+            notices=self.notices,
+            desk=self.desk,
+            clock=self.clock,
+            base_url="https://ops.example.com/live",
+            authors=search,
+            tests=self.tests,
+        )
         self.wired = handler.Reviews(self.desk, self.briefs, self.clock)
 
     def clock(self) -> float:
@@ -133,8 +151,17 @@ class World:
         line = next(line for line in self.post.sent[-1][1].body.splitlines() if line.startswith("Short code:"))
         return line.split()[2]
 
-    def http(self, method: str, token: str, *, release_id: str = RELEASE, path: str = "", body: str = "",
-             content_type: str = "application/x-www-form-urlencoded", base64: bool = False) -> Json:  # fmt: skip
+    def http(
+        self,
+        method: str,
+        token: str,
+        *,
+        release_id: str = RELEASE,
+        path: str = "",
+        body: str = "",
+        content_type: str = "application/x-www-form-urlencoded",
+        base64: bool = False,
+    ) -> Json:
         """One request to the page, through the function's own code."""
         event = {
             "version": "2.0",

@@ -32,8 +32,16 @@ REQUEST = ReviewRequest(
     task_token="token-1",
     reach={key(LEAD): "confirmed"},
 )
-OUTCOME = {"decision": "approved", "by": "a", "reason": "b", "at": 1.5, "round": 1, "candidate": "c", "stable": None,
-           "approvals": [{"reviewer": "x", "at": 2.5}]}  # fmt: skip
+OUTCOME = {
+    "decision": "approved",
+    "by": "a",
+    "reason": "b",
+    "at": 1.5,
+    "round": 1,
+    "candidate": "c",
+    "stable": None,
+    "approvals": [{"reviewer": "x", "at": 2.5}],
+}
 
 
 def decision(who: str, choice: Choice = Choice.APPROVE, at: float = 1_780_000_001.5) -> Decision:

@@ -96,9 +96,17 @@ class Stage:
         self.releases = DynamoReleases(session.resource("dynamodb", endpoint_url=self.aws.url).Table("releases"))
         now = time.time()
         release = Release(
-            self.release_id, "support-assistant", now, "somebody", state="testing", candidate=candidate.ref,
-            stable=stable.ref, policy_sha256=sha256, round=1, verdict={"verdict": "pass", "reason": "All well"},
-        )  # fmt: skip
+            self.release_id,
+            "support-assistant",
+            now,
+            "somebody",
+            state="testing",
+            candidate=candidate.ref,
+            stable=stable.ref,
+            policy_sha256=sha256,
+            round=1,
+            verdict={"verdict": "pass", "reason": "All well"},
+        )
         self.releases.start(release, TimelineEntry(f"{self.release_id}/started", self.release_id, now, Event.STARTED))
 
     def _execution(self) -> str:
@@ -156,10 +164,14 @@ def staged(embedded_aws: EmbeddedAws, account: str) -> Iterator[Stage]:
     """A stage whose account the functions' own wiring finds in the environment."""
     made = Stage(embedded_aws, account, POLICY)
     environment = {
-        **embedded_aws.env(account), "RELEASE_TABLE": "releases", "REPORT_BUCKET": made.bucket,
-        "DEPLOYMENT": "promptlane", "REVIEW_KEY_ID": made.key, "OPERATIONS_URL": "https://ops.example.com/live",
+        **embedded_aws.env(account),
+        "RELEASE_TABLE": "releases",
+        "REPORT_BUCKET": made.bucket,
+        "DEPLOYMENT": "promptlane",
+        "REVIEW_KEY_ID": made.key,
+        "OPERATIONS_URL": "https://ops.example.com/live",
         "NOTICES_TOPIC": made.notices,
-    }  # fmt: skip
+    }
     cached: list[Any] = [clients.client, clients.resource, *(m.wire for m in (request_review, review, decide, remind))]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():

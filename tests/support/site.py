@@ -50,11 +50,16 @@ def serving(world: World | None = None) -> Iterator[Site]:
                 "pathParameters": {"release_id": parts[1]},
                 "queryStringParameters": dict(parse_qsl(url.query)),
                 "headers": {k.lower(): v for k, v in self.headers.items()},
-                "requestContext": {"http": {"method": self.command, "sourceIp": self.client_address[0],
-                                            "userAgent": self.headers.get("user-agent", "")}},
+                "requestContext": {
+                    "http": {
+                        "method": self.command,
+                        "sourceIp": self.client_address[0],
+                        "userAgent": self.headers.get("user-agent", ""),
+                    }
+                },
                 "body": base64.b64encode(raw).decode(),
                 "isBase64Encoded": True,
-            }  # fmt: skip
+            }
             self.reply(handler.handle(event, None))
 
         def reply(self, answer: dict[str, Any]) -> None:

@@ -18,9 +18,7 @@ POLICY = Policy(
 
 def dashboard() -> dict[str, Any]:
     stack = alone()
-    fuse = Fuse(
-        stack, "Fuse", deployment="lane", prompt="support", policy=POLICY, topic=topic(stack), resolution=60
-    )  # fmt: skip
+    fuse = Fuse(stack, "Fuse", deployment="lane", prompt="support", policy=POLICY, topic=topic(stack), resolution=60)
     PromptDashboard(stack, "Seen", deployment="lane", prompt="support", policy=POLICY, fuse=fuse, resolution=10)
     return dict(made(stack)["SeenDashboard"]["Properties"])
 
@@ -72,26 +70,36 @@ def test_a_dashboard_shows_weight_evidence_traffic_rates_with_their_bounds_and_a
     assert (heading["type"], heading["width"], heading["height"]) == ("text", 24, 2)
     assert widgets == [
         graph(
-            "Share of the version on trial", 0, 2,
+            "Share of the version on trial",
+            0,
+            2,
             ["Promptlane", "Weight", "Prompt", "support", {"label": "weight", "period": 10, "stat": "Maximum"}],
             left={"label": "%", "max": 100, "min": 0},
         ),
         graph(
-            "Evidence", 8, 2,
+            "Evidence",
+            8,
+            2,
             *evidence("HarmEvidence", "harmEvidence", "harm"),
             *evidence("AdvanceEvidence", "advanceEvidence", "harmless (weakest metric)"),
             *evidence("SplitEvidence", "splitEvidence", "broken split"),
             left={"label": "log10"},
-            annotations={"horizontal": [
-                {"value": 1.301, "color": "#d62728", "label": "roll back", "yAxis": "left"},
-                {"value": 0.699, "color": "#2ca02c", "label": "advance", "yAxis": "left"},
-            ]},
+            annotations={
+                "horizontal": [
+                    {"value": 1.301, "color": "#d62728", "label": "roll back", "yAxis": "left"},
+                    {"value": 0.699, "color": "#2ca02c", "label": "advance", "yAxis": "left"},
+                ]
+            },
         ),
         graph("Requests by version", 16, 2, [{"label": "version", "expression": BY_VERSION, "period": 10}]),
         graph("Error: rate by track", 0, 8, *rates("Error"), left={"min": 0}),
         graph("NegativeFeedback: rate by track", 8, 8, *rates("NegativeFeedback"), left={"min": 0}),
         {
-            "type": "alarm", "width": 24, "height": 3, "x": 0, "y": 14,
+            "type": "alarm",
+            "width": 24,
+            "height": 3,
+            "x": 0,
+            "y": 14,
             "properties": {"title": "Fuse", "alarms": [f"<Fuse{alarm}.Arn>" for alarm in ALARMS]},
         },
-    ]  # fmt: skip
+    ]

@@ -59,11 +59,13 @@ def test_policy_and_suite_are_objects_named_by_their_content_and_a_parameter_poi
     suite = canonical_json(PROJECT.suite.to_dict()).encode()
     value = json.loads(deployed.value)
     assert {name: part["sha256"] for name, part in value.items()} == {
-        "policy": hashlib.sha256(policy).hexdigest(), "suite": hashlib.sha256(suite).hexdigest(),
-    }  # fmt: skip
+        "policy": hashlib.sha256(policy).hexdigest(),
+        "suite": hashlib.sha256(suite).hexdigest(),
+    }
     assert {name: plain(part["uri"]) for name, part in value.items()} == {
-        "policy": f"s3://{BUCKET}/HASH.json", "suite": f"s3://{BUCKET}/HASH.json",
-    }  # fmt: skip
+        "policy": f"s3://{BUCKET}/HASH.json",
+        "suite": f"s3://{BUCKET}/HASH.json",
+    }
     assert deployed.parameter == {
         "Name": NAME,
         "Type": "String",
@@ -90,5 +92,6 @@ def test_every_weakness_of_a_suite_is_a_warning_of_its_own() -> None:
     assert "8 cases can never prove" in texts[0]
     assert "slice 'no-such-tag' must pass" in texts[1]
     assert [text.rsplit("[ack: ")[-1].rstrip("]") for text in texts] == [
-        "promptlane:suite-support-assistant-1", "promptlane:suite-support-assistant-2",
-    ]  # fmt: skip
+        "promptlane:suite-support-assistant-1",
+        "promptlane:suite-support-assistant-2",
+    ]

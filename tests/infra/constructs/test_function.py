@@ -17,10 +17,19 @@ def test_a_function_has_its_own_role_and_log_and_all_that_was_asked_for() -> Non
     stack = alone()
     layer = lambda_.LayerVersion.from_layer_version_arn(stack, "L", f"arn:aws:lambda:{PLACE}:layer:packages:1")
     Verb(
-        stack, "Shift", verb="shift", description="Promptlane: shifts", config=KEPT, environment={"ROUTE_TABLE": "r"},
-        grants=GRANTS, layers=[layer], timeout=Duration.seconds(45), memory_mib=512, reserved_concurrency=7,
+        stack,
+        "Shift",
+        verb="shift",
+        description="Promptlane: shifts",
+        config=KEPT,
+        environment={"ROUTE_TABLE": "r"},
+        grants=GRANTS,
+        layers=[layer],
+        timeout=Duration.seconds(45),
+        memory_mib=512,
+        reserved_concurrency=7,
         dead_letters=queue(stack),
-    )  # fmt: skip
+    )
     assert made(stack) == {
         "ShiftLog": {
             "Type": "AWS::Logs::LogGroup",

@@ -257,8 +257,9 @@ def test_personal_data_is_masked_where_the_deployment_asks_for_it() -> None:
     )
     named = [f"arn:<aws>:dataprotection::aws:data-identifier/{kind}" for kind in kinds]
     assert (masked["Name"], masked["Description"]) == (
-        "personal-data", "Masks e-mail addresses, card and phone numbers",
-    )  # fmt: skip
+        "personal-data",
+        "Masks e-mail addresses, card and phone numbers",
+    )
     assert [(statement["DataIdentifier"], statement["Operation"]) for statement in masked["Statement"]] == [
         (named, {"Audit": {"FindingsDestination": {}}}),
         (named, {"Deidentify": {"MaskConfig": {}}}),

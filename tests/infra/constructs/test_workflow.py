@@ -9,9 +9,13 @@ def machine(kept: bool = True) -> tuple[dict[str, Json], set[tuple[str, str]]]:
     stack = alone()
     functions = {"plan_tests": function(stack, "plan"), "shift": function(stack, "shift")}
     ReleaseWorkflow(
-        stack, "Release", config=KEPT if kept else PASSING, functions=functions, reports_arn="arn:aws:s3:::reports",
+        stack,
+        "Release",
+        config=KEPT if kept else PASSING,
+        functions=functions,
+        reports_arn="arn:aws:s3:::reports",
         reports_key=key(stack),
-    )  # fmt: skip
+    )
     return made(stack), accepted(stack)
 
 

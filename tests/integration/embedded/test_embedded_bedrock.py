@@ -329,9 +329,10 @@ def test_a_trail_delivers_what_it_selects_into_its_locked_bucket(
     s3.put_object_lock_configuration(
         Bucket=bucket,
         ObjectLockConfiguration={
-            "ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
         },
-    )  # fmt: skip
+    )
     key = client("kms").create_key()["KeyMetadata"]["Arn"]
     encrypted = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     s3.put_bucket_encryption(

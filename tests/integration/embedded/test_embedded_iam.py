@@ -95,9 +95,10 @@ def test_an_inference_profile_needs_its_foundation_model_too(user: Any) -> None:
 
 def test_a_guardrail_needs_a_permission_of_its_own(user: Any) -> None:
     hello: dict[str, Any] = {
-        "modelId": MODEL, "messages": [{"role": "user", "content": [{"text": "hi"}]}],
+        "modelId": MODEL,
+        "messages": [{"role": "user", "content": [{"text": "hi"}]}],
         "guardrailConfig": {"guardrailIdentifier": "gr0000000001", "guardrailVersion": "1"},
-    }  # fmt: skip
+    }
     invoke = {"Action": "bedrock:InvokeModel", "Resource": "*"}
     apply = {"Action": "bedrock:ApplyGuardrail", "Resource": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:guardrail/*"}
     assert denied(lambda: user(invoke)("bedrock-runtime").converse(**hello))
@@ -107,23 +108,28 @@ def test_a_guardrail_needs_a_permission_of_its_own(user: Any) -> None:
 
 def test_an_index_is_a_resource_of_its_own(aws: EmbeddedAws, user: Any) -> None:
     aws.client("dynamodb").create_table(
-        TableName="indexed", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        TableName="indexed",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("name", "id")],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": "by_id", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+                "IndexName": "by_id",
+                "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
                 "Projection": {"ProjectionType": "KEYS_ONLY"},
             }
         ],
-    )  # fmt: skip
+    )
     table = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/indexed"
 
     def query(resource: str, key: str, **index: str) -> Any:
         client = user({"Action": "dynamodb:Query", "Resource": resource})("dynamodb")
         return lambda: client.query(
-            TableName="indexed", KeyConditionExpression=f"{key} = :x", ExpressionAttributeValues={":x": {"S": "x"}},
+            TableName="indexed",
+            KeyConditionExpression=f"{key} = :x",
+            ExpressionAttributeValues={":x": {"S": "x"}},
             **index,
-        )  # fmt: skip
+        )
 
     assert not denied(query(f"{table}/index/by_id", "id", IndexName="by_id"))
     assert denied(query(table, "id", IndexName="by_id"))

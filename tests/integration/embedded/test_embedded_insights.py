@@ -117,8 +117,10 @@ def test_rows_without_a_key_are_grouped_by_what_stands_for_it() -> None:
     query = 'fields coalesce(requestMetadata.none, requestMetadata.track, "-") as track | stats count(*) as n by track'
     without = {**RECORDS[0], "@message": "{}"}
     assert rows(query, [*RECORDS, without]) == [
-        {"track": "-", "n": "1"}, {"track": "stable", "n": "2"}, {"track": "canary", "n": "2"},
-    ]  # fmt: skip
+        {"track": "-", "n": "1"},
+        {"track": "stable", "n": "2"},
+        {"track": "canary", "n": "2"},
+    ]
     assert rows("stats count(*) as n by requestMetadata.track", [without]) == []
 
 
