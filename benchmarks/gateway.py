@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,14 @@ def added(delay_ms: int, calls: int) -> dict[str, float]:
     for made in client._aws._clients.values():
         made.meta.events.register("before-send.bedrock-runtime", slow)
     model, metadata = f"{_ARN}:1", {"prompt": "p"}
+
+    def ask(number: int) -> Any:
+        return handler.handle(event(f"u{number}"), None)
+
     ours, theirs = [], []
     for i in range(calls):
         theirs.append(timed(lambda: direct.converse(modelId=model, promptVariables={}, requestMetadata=metadata)))
-        ours.append(timed(lambda i=i: handler.handle(event(f"u{i}"), None)))
+        ours.append(timed(partial(ask, i)))
     for made in client._aws._clients.values():
         made.meta.events.unregister("before-send.bedrock-runtime", slow)
 

@@ -53,7 +53,7 @@ def _eppo() -> Any:
     import eppo_client
     from eppo_client.assignment_logger import AssignmentCacheLogger  # noqa: F401 - proves the package is whole
 
-    class Silent(eppo_client.AssignmentLogger):
+    class Silent(eppo_client.AssignmentLogger):  # type: ignore[misc]  # no types
         def log_assignment(self, event: Any) -> None:
             """No events."""
 
@@ -125,7 +125,7 @@ def _statsig() -> Any:
             }
         ],
     }
-    everyone = {
+    everyone: dict[str, Any] = {
         "type": "public",
         "targetValue": None,
         "operator": None,
@@ -149,7 +149,7 @@ def _statsig() -> Any:
         }
     )
 
-    class Store(DataStore):
+    class Store(DataStore):  # type: ignore[misc]  # no types
         def get(self, key: str) -> Any:
             return DataStoreResponse(result=specs, time=1_700_000_000_000)
 

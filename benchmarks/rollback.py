@@ -22,6 +22,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,10 @@ def write_ms(stage: Stage) -> float:
     return statistics.median(spent)
 
 
+def _of_turn(turn: int, item: dict[str, Any]) -> bool:
+    return bool(item["turn"]["S"] == f"turn {turn}")
+
+
 def turns(stage: Stage, application: Application) -> list[dict[str, Any]]:
     rows = []
     for turn in range(TURNS + 2):  # the first two warm everything up and are not counted
@@ -247,7 +252,7 @@ def turns(stage: Stage, application: Application) -> list[dict[str, Any]]:
         ours, item = stage.seen(stage.resources["route_table"], PROMPT, lambda i: i["phase"]["S"] == Phase.STEADY)
         noticed = waiting()
         bare_began = stage.trip("bare", turn)
-        bare, bare_item = stage.seen("bare", "bare", lambda i, turn=turn: i["turn"]["S"] == f"turn {turn}")
+        bare, bare_item = stage.seen("bare", "bare", partial(_of_turn, turn))
         rows.append(
             {
                 "cold": cold,

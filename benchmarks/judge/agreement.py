@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import ours
-from traffic import GROUPS, Scenario, generate, steady
 
+from benchmarks.judge import ours
+from benchmarks.judge.traffic import GROUPS, Array, Scenario, generate, steady
 from promptlane.domain.canary import dispersion, evidence
 from promptlane.domain.canary.blocks import Arm, Block, merge
 
@@ -52,7 +52,7 @@ def _difference(case: Scenario, seed: int) -> float:
     return worst
 
 
-def _block(case: Scenario, n: ours.Array, y: ours.Array, minute: int) -> Block:
+def _block(case: Scenario, n: Array, y: Array, minute: int) -> Block:
     def arm(a: int) -> Arm:
         groups = tuple((int(n[a, minute, g]), int(y[a, minute, g])) for g in range(GROUPS))
         return Arm(sum(m for m, _ in groups), sum(b for _, b in groups), groups)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from traffic import GROUPS, Array, Counts, Scenario
 
+from benchmarks.judge.traffic import GROUPS, Array, Counts, Scenario
 from promptlane.domain.canary import dispersion, evidence
 from promptlane.domain.canary.blocks import MAX_BLOCK_SECONDS, MIN_BLOCK_REQUESTS
 from promptlane.domain.canary.judge import SPLIT_BROKEN

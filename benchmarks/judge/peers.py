@@ -11,7 +11,8 @@ from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
-from traffic import Array, Scenario
+
+from benchmarks.judge.traffic import Array, Scenario
 
 NEVER = 10**9
 Decisions = tuple[Array, Array]

@@ -1,6 +1,6 @@
 """Compare the judge with the rules of others: false rollbacks, delay, false promotions.
 
-    python benchmarks/judge/run.py [--runs 300] [--seed 1]
+    python -m benchmarks.judge.run [--runs 300] [--seed 1]
 
 Writes .local/bench/judge.json, and the table and plots of docs/judge.md between its markers.
 """
@@ -16,16 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.judge import ours, peers, plots, scenarios
+from benchmarks.judge.agreement import largest_difference
+from benchmarks.judge.traffic import Array, Counts, Scenario, generate, steady
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
-
-import ours  # noqa: E402
-import peers  # noqa: E402
-import plots  # noqa: E402
-import scenarios  # noqa: E402
-from agreement import largest_difference  # noqa: E402
-from traffic import Array, Counts, Scenario, generate, steady  # noqa: E402
-
 KAYENTA_RUNS = 60
 STEPS, LADDER = (0.05, 0.25, 0.50), (3.0, 1.5, 1.0)
 OURS, JUDGE, FUSE = "promptlane", "promptlane_judge_alone", "promptlane_fuse_alone"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from traffic import Scenario, steady
+from benchmarks.judge.traffic import Scenario, steady
 
 
 def margin(p0: float) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 GROUPS = 8
-Array = NDArray[np.float64]
+Array: TypeAlias = NDArray[np.float64]
 Rate = Callable[[int], float]
 
 
