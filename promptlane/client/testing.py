@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .metrics import Document
 
-    Reply = str | Exception | Mapping[str, Any] | Callable[[Mapping[str, Any]], Any]
+    Replies = str | Exception | Mapping[Any, Any] | Callable[[Mapping[str, Any]], Any]
 
 FORBIDDEN = ("additionalModelRequestFields", "inferenceConfig", "system", "toolConfig")
 """What Converse refuses beside a prompt's ARN."""
@@ -84,7 +84,7 @@ class FakeBedrock:
     """Answers Converse and ConverseStream. `replies` maps a version number to text, an exception to raise, a whole
     response, or a function of the request that returns one of these. `calls` lists the requests."""
 
-    def __init__(self, replies: Mapping[int, Reply] | Reply = "Hello from the fake.") -> None:
+    def __init__(self, replies: Replies = "Hello from the fake.") -> None:
         self.replies = replies
         self.calls: list[Mapping[str, Any]] = []
 

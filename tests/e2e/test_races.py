@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -50,10 +51,13 @@ class Track:
         """A release in watch, advanced by an operator."""
         release_id = self.canary()
         for step in (0, 1):
-            self.deployed.wait(lambda step=step: self.deployed.release(release_id).step == step, f"not at step {step}")
+            self.deployed.wait(partial(self._at_step, release_id, step), f"not at step {step}")
             self.deployed.promptlane("advance", release_id, "--reason", "nobody is on at night")
         self.deployed.wait(lambda: self.deployed.release(release_id).state == "watch", "not promoted")
         return release_id
+
+    def _at_step(self, release_id: str, step: int) -> bool:
+        return self.deployed.release(release_id).step == step
 
     def trip(self, name: str, state: str = "ALARM") -> None:
         self.cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason=f"{state}, set by a test")
@@ -79,7 +83,8 @@ class Track:
 
     def answers(self, wanted: int, since: float) -> list[str]:
         """What roll_back answered to SNS since then, from its log: at least `wanted` of them."""
-        logs, found = self.deployed.client("logs"), []
+        found: list[str] = []
+        logs = self.deployed.client("logs")
         group = f"/aws/lambda/{self.deployed.resources['roll_back_function']}"
 
         def enough() -> bool:
@@ -193,7 +198,7 @@ def test_an_alarm_and_the_promotion_at_once(track: Track) -> None:
         stable, release_id = track.route.stable, track.canary()
         track.at_once(
             lambda: track.trip(CANARY_ERROR),
-            lambda release_id=release_id: track.invoke("promote", {"release_id": release_id}),
+            partial(track.invoke, "promote", {"release_id": release_id}),
         )
         track.rolled_back(release_id)
         assert track.route.stable == stable

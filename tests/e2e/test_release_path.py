@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -74,11 +75,13 @@ def test_releases_stopped_in_canary_and_in_watch(deployed: Deployment) -> None:
     deployed.promptlane("release", "e2e-canary", "2")
     again = release_id.removesuffix("-1") + "-2"
     deployed.approve(again)
+
+    def in_step(step: int) -> bool:
+        release = deployed.release(again)
+        return (release.state, release.step) == ("canary", step)
+
     for step in (0, 1):
-        deployed.wait(
-            lambda step=step: (deployed.release(again).state, deployed.release(again).step) == ("canary", step),
-            f"step {step} did not begin",
-        )
+        deployed.wait(partial(in_step, step), f"step {step} did not begin")
         deployed.promptlane("advance", again, "--reason", "nobody is on at night")
     deployed.wait(lambda: deployed.release(again).state == "watch", "not promoted")
     deployed.stop_execution(again)

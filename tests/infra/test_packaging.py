@@ -1,5 +1,6 @@
 """Assets: the same input gives the same bytes, and only what Lambda needs."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,7 +86,7 @@ def test_a_half_built_asset_is_never_seen(root: Path, tmp_path: Path, monkeypatc
     def break_off(source: object, target: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(packaging.shutil, "copyfile", break_off)
+    monkeypatch.setattr(shutil, "copyfile", break_off)
     with pytest.raises(OSError, match="disk full"):
         function_code("shift", root=root, build=tmp_path / "b")
     monkeypatch.undo()

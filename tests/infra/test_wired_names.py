@@ -20,6 +20,7 @@ from promptlane.client.decision import Decision
 from promptlane.client.emf import EmfSink
 from promptlane.domain import names
 from promptlane.domain.canary.outcome import of_answer
+from promptlane.domain.errors import NotFound
 from promptlane.domain.release import trigger
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
@@ -144,7 +145,7 @@ def test_a_dead_execution_is_wound_up_by_the_release_that_it_is_named_by(
     class Ending:
         def end(self, release_id: str, *, claimed: Any, reason: str) -> Any:
             ended.append((release_id, claimed))
-            raise wind_up.NotFound("none")
+            raise NotFound("none")
 
     monkeypatch.setattr(wind_up, "wire", Ending)
     for detail_type in pattern["detail-type"]:

@@ -183,7 +183,7 @@ def test_no_task_ends_before_its_function_would(synthesized: Synthesized) -> Non
 
 
 def test_every_error_that_is_not_tried_again_is_one_of_ours() -> None:
-    def below(kind: type) -> Iterator[str]:
+    def below(kind: type[PromptlaneError]) -> Iterator[str]:
         yield kind.__name__
         for one in kind.__subclasses__():
             yield from below(one)

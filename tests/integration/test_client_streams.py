@@ -68,6 +68,10 @@ class Bedrock(ThreadingHTTPServer):
     play: dict[str, Play]
     gone: threading.Event
 
+    def nothing(self, wire: Wire) -> None:
+        """Keep the reader waiting until the test is over."""
+        self.gone.wait(20)
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -182,7 +186,7 @@ def test_a_model_that_falls_silent_midway_is_given_up_with_the_text_so_far(serve
 
 
 def test_a_canary_that_is_silent_before_its_first_text_is_answered_by_stable(server: Bedrock) -> None:
-    server.play = {"1": whole, "2": lambda wire: bool(server.gone.wait(20)) and None}
+    server.play = {"1": whole, "2": server.nothing}
     world = World(server, timeout=4.0, shield_reserve=2.0)
     with world.client.converse_stream("greeter", unit=world.unit("canary")) as stream:
         assert "".join(stream) == "from stable"
@@ -219,7 +223,7 @@ def test_a_stream_that_trickles_beyond_the_requests_time_is_ended(server: Bedroc
 
 
 def test_a_stable_that_says_nothing_is_an_error_in_time(server: Bedrock) -> None:
-    server.play = {"1": lambda wire: bool(server.gone.wait(20)) and None}
+    server.play = {"1": server.nothing}
     world = World(server, timeout=0.5)
     with pytest.raises(ModelCallFailed) as caught:
         list(world.client.converse_stream("greeter", unit=world.unit("stable")))

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from promptlane.cli.app import app
 from promptlane.cli.deployment import Deployment
@@ -99,7 +98,7 @@ class Desk:
     def connect(self) -> Deployment:
         resources = {"operations_url": "https://operations", "roll_back_console": "roll_back:console"}
         deployment = _Deployment("promptlane", resources)
-        deployment.desk = self
+        deployment.typed_at = self
         for name in ("prompts", "routes", "releases", "queue", "enrolments"):
             deployment.__dict__[name] = getattr(self, name)
         deployment.__dict__["caller"] = OPERATOR
@@ -127,8 +126,8 @@ class Desk:
 
 
 class _Deployment(Deployment):
-    desk: Desk
+    typed_at: Desk
 
     def invoke(self, resource: str, payload: Mapping[str, Json]) -> Json:
-        self.desk.invoked.append((self.resource(resource), dict(payload)))
-        return self.desk.function_answer
+        self.typed_at.invoked.append((self.resource(resource), dict(payload)))
+        return self.typed_at.function_answer

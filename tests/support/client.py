@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from botocore.exceptions import ClientError
 
 from promptlane.client import aio, answer, aws, breaker, calls, routes, sync
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
+
+T = TypeVar("T")
 
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetItem")
 
@@ -70,7 +72,7 @@ class Threads:
                 these.before_lock()
                 return super().__enter__()
 
-            def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+            def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
                 assert timeout is not None
                 these.waits.append(timeout)
                 these.let_run()

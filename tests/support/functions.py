@@ -22,7 +22,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.kms.models import kms_backends
 from moto.sns.models import sns_backends
 
@@ -42,7 +42,7 @@ from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.review.review import reviewer_key
 
 Json = Any
-REGION = "us-east-1"
+ACCOUNT, REGION = DEFAULT_ACCOUNT_ID, "us-east-1"
 DEPLOYMENT = "lane"
 PROMPT, PROMPT_ID = "support", "PROMPT0001"
 NOW = 1_760_000_000.0
@@ -74,7 +74,7 @@ def version_arn(version: int, prompt_id: str = PROMPT_ID) -> str:
     return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:prompt/{prompt_id}:{version}"
 
 
-class _NoSuchPrompt(ClientError):
+class _NoSuchPrompt(ClientError):  # type: ignore[misc]  # botocore has no types
     def __init__(self, operation: str) -> None:
         super().__init__({"Error": {"Code": "ResourceNotFoundException", "Message": "no such prompt"}}, operation)
 
@@ -467,7 +467,7 @@ class World:
     def told(self, topic: str = NOTICES) -> list[tuple[str, str]]:
         """(subject, body) of what was published to a topic."""
         sent = sns_backends[ACCOUNT][REGION].topics[topic].sent_notifications
-        return [(subject, body) for _, body, subject, _, _ in sent]
+        return [(str(subject), body) for _, body, subject, _, _ in sent]
 
     def queued(self) -> list[dict[str, Json]]:
         """The messages in the intake queue, which are taken out."""
@@ -531,9 +531,8 @@ def wires(module: ModuleType) -> list[Callable[[], Any]]:
 def forget(module: ModuleType) -> None:
     """What a function keeps between invocations."""
     for name in ("wire", "wire_aftermath", "_prompt_and_version"):
-        kept = getattr(module, name, None)
-        if hasattr(kept, "cache_clear"):
-            kept.cache_clear()
+        if clear := getattr(getattr(module, name, None), "cache_clear", None):
+            clear()
     clients.client.cache_clear()
     clients.resource.cache_clear()
 

@@ -15,6 +15,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.review.attribution import Touch
 from promptlane.domain.review.brief import CaseChange, VerdictShown
+from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import ReviewRequest, reviewer_key
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases
 from promptlane.fakes.review import FakePost, FakeSigner, FakeTokens, FakeTrail, InMemoryBriefs, InMemoryReviews
@@ -136,7 +137,7 @@ class World:
     def events_seen(self) -> list[str]:
         return [str(e.event) for e in self.releases.timeline(RELEASE)]
 
-    def mail_to(self, who: Reviewer) -> Any:
+    def mail_to(self, who: Reviewer) -> Mail:
         return next(mail for email, mail in reversed(self.post.sent) if email == who.email)
 
     def link(self, who: Reviewer) -> str:

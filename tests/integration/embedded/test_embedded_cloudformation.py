@@ -429,7 +429,8 @@ def test_a_reference_to_a_secret_is_its_arn_also_after_an_update(client: Client,
     def secret(description: str) -> dict[str, str]:
         properties = {"Description": description, "GenerateSecretString": {"PasswordLength": 64}}
         resource = {"Type": "AWS::SecretsManager::Secret", "Properties": properties}
-        return deploy({"Key": resource}, {"Ref": ref("Key")})
+        outputs: dict[str, str] = deploy({"Key": resource}, {"Ref": ref("Key")})
+        return outputs
 
     arn = secret("first")["Ref"]
     assert arn.startswith("arn:aws:secretsmanager:")

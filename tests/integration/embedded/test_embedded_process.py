@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from ministack.core import router
 
 from local import deploy, lambda_runtime, seams, server, up
 from local.running import EmbeddedAws, NotStarted, env, free_port, health
@@ -70,7 +71,7 @@ def test_the_pins_agree() -> None:
 
 def test_a_name_that_the_emulator_lost_is_reported_before_anything_is_served() -> None:
     with pytest.raises(seams.EmulatorChanged, match="has no nothing_like_this"):
-        seams.require(seams.router, "detect_service", "nothing_like_this")
+        seams.require(router, "detect_service", "nothing_like_this")
 
 
 def test_the_exports_work_in_a_shell(embedded_aws: EmbeddedAws, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from promptlane.cli.judge import curve_lines, replayed
 from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.curve import points, sparkline
-from promptlane.domain.names import Event
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, GuardName, Policy, Reviewer, ReviewPolicy, Step
+from promptlane.domain.names import Event, GuardName
+from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy, Step
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.lifecycle.judge_step import replay
 from promptlane.pages.evidence import evidence_plot, with_evidence

@@ -224,7 +224,7 @@ def test_entries_cut_off_the_end_are_missed_even_if_they_were_never_copied() -> 
     desk = AuditedDesk()
     desk.releases.append(TimelineEntry("b", desk.name, desk.now, Event.ADMITTED))
     cut = desk.releases.timeline(desk.name)[:1]
-    desk.releases.timeline = lambda _: list(cut)  # type: ignore[method-assign]
+    desk.releases.timeline = lambda release_id: list(cut)  # type: ignore[method-assign]
 
     assert "the timeline ends with entry 1, the head of its chain is entry 2" in desk.refused(desk.name)
 

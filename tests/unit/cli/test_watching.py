@@ -119,7 +119,7 @@ def test_an_altered_timeline_is_found(desk: Desk) -> None:
     desk.publish()
     name = desk.start(1).release_id
     entry = desk.releases.timeline(name)[0]
-    desk.releases.timeline = lambda _: [replace(entry, by="somebody else")]  # type: ignore[method-assign]
+    desk.releases.timeline = lambda release_id: [replace(entry, by="somebody else")]  # type: ignore[method-assign]
 
     error = desk.json("history", name, "--verify", exit_code=1)["error"]
 

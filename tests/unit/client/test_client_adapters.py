@@ -47,7 +47,7 @@ def test_an_openfeature_flag_resolves_to_the_version_that_the_unit_gets(client: 
         assert (details.value, details.reason) == (decision.version, Reason.SPLIT)
         assert details.variant == f"version-{decision.version}"
         found = flags.get_object_value("greeter", {}, context)
-        assert found["track"] == decision.track  # type: ignore[call-overload,index]
+        assert found["track"] == decision.track  # type: ignore[call-overload]
     context = EvaluationContext(targeting_key="u")
     assert flags.get_string_details("nobody", "fallback", context).error_code == ErrorCode.FLAG_NOT_FOUND
     assert flags.get_string_details("nobody", "fallback", context).value == "fallback"
@@ -58,7 +58,11 @@ def test_an_openfeature_flag_resolves_to_the_version_that_the_unit_gets(client: 
 
 def test_a_langchain_chain_is_answered_shielded_and_keeps_the_receipt(client: PromptClient) -> None:
     canary = next(u for u in (f"u{i}" for i in range(99)) if client.route("greeter", u).track == "canary")
-    chain = RunnableLambda(lambda name: {"name": name}) | PromptRunnable(client, "greeter")
+
+    def named(name: str) -> dict[str, str]:
+        return {"name": name}
+
+    chain = RunnableLambda(named) | PromptRunnable(client, "greeter")
     message = chain.invoke("Anna", {"configurable": {"unit": canary}})
     assert message.content == "one"
     assert message.response_metadata["version_arn"] == version_arn("greeter", 1)
@@ -183,6 +187,7 @@ def spanned(client: PromptClient, spans: InMemorySpanExporter, track: str) -> An
     unit = next(u for u in (f"u{i}" for i in range(99)) if client.route("greeter", u).track == track)
     client.converse("greeter", unit=unit, variables={"name": "A"})
     (span,) = spans.get_finished_spans()
+    assert span.instrumentation_scope is not None
     assert span.instrumentation_scope.name == "promptlane.client"
     assert (span.name, span.kind) == ("chat greeter", trace.SpanKind.CLIENT)
     release = client.route("greeter", unit).release_id

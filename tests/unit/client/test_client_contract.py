@@ -40,7 +40,7 @@ def test_the_public_names_are_what_they_say() -> None:
         assert getattr(promptlane.client, name).__name__ == name
     assert (ROOT / "promptlane" / "py.typed").exists()
     with pytest.raises(AttributeError, match=r"module 'promptlane.client' has no attribute 'Nothing'"):
-        promptlane.client.Nothing  # type: ignore[attr-defined]  # noqa: B018
+        promptlane.client.Nothing  # noqa: B018
 
 
 def test_the_typed_face_holds_for_users() -> None:

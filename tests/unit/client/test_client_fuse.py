@@ -38,7 +38,7 @@ def traffic(processes: int, requests: int, *, canary_fails: bool, stable_fails: 
     sink = ListSink()
     for process in range(processes):
         replies = {1: down if stable_fails else "fine", 2: down if canary_fails else "fine"}
-        client = fake_client(routes, FakeBedrock(replies), sink=sink, refresh=3600)  # type: ignore[arg-type]
+        client = fake_client(routes, FakeBedrock(replies), sink=sink, refresh=3600)
         for i in range(requests):
             try:
                 client.converse("greeter", unit=f"p{process}-u{i}")

@@ -63,7 +63,7 @@ def test_the_client_reads_route_items_as_the_domain_writes_them(phase: str, weig
         assert (decision.track, decision.version) == (want, expected[want])
         assert decision.version_arn == version_arn("greeter", decision.version)
         assert (decision.release_id, decision.revision, decision.phase) == ("GREETER000-3-1", 7, phase)
-        assert decision.variables == {"name"}
+        assert decision.variables == frozenset({"name"})
         seen.add(want)
     assert len(seen) == (2 if 0 < weight + holdback < 10_000 else 1)
 
@@ -119,7 +119,7 @@ def test_a_deleted_malformed_or_newer_route_item_changes_nothing(routes: StaticR
         else:
             routes.items["greeter"] = broken
         reads = routes.reads
-        eventually(lambda r=reads: version_seen(client) and routes.reads >= r + 2)  # type: ignore[misc]
+        eventually(lambda r=reads: version_seen(client) and routes.reads >= r + 2)
         assert [version_seen(client, f"u{i}") for i in range(50)] == before
 
 

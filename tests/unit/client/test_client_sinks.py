@@ -97,9 +97,9 @@ def test_aggregation_keeps_every_sum_and_count_per_start_and_completion_period(
     for (kind, period), kept in errors.items():
         assert cloud.data["Error", dims[kind], period] == kept
     grouped = (*judge, ("Group", "5"))
-    for (metric, found, period), kept in list(cloud.data.items()):
+    for (metric, found, period), counted in list(cloud.data.items()):
         if found == grouped:
-            assert cloud.data[metric, judge, period] == kept
+            assert cloud.data[metric, judge, period] == counted
 
 
 def test_latencies_keep_two_digits_and_any_number_of_values() -> None:
@@ -147,7 +147,12 @@ def test_data_are_sent_by_a_thread_while_a_split_is_watched(monkeypatch: pytest.
     cloud = FakeCloudWatch()
     arrived = threading.Event()
     put = cloud.put_metric_data
-    monkeypatch.setattr(cloud, "put_metric_data", lambda **k: (put(**k), arrived.set()))
+
+    def putting(**request: Any) -> None:
+        put(**request)
+        arrived.set()
+
+    monkeypatch.setattr(cloud, "put_metric_data", putting)
     sink = CloudWatchSink(cloud, interval=0.02)  # type: ignore[arg-type]
     sink.emit(metrics.assigned(CANARY, "1", started_at=5.0))
     assert arrived.wait(5)

@@ -139,7 +139,8 @@ def test_a_newer_schema_and_a_route_without_stable_are_refused_with_the_remedy()
     with pytest.raises(UnsupportedRoute, match="the route of p has schema 2, this client knows 1; upgrade promptlane"):
         live_route("p", item("steady", schema=2))
     assert live_route("p", item("steady", schema=0)).revision == 9
-    for stable in (None, {}):
+    nobody: tuple[dict[str, Any] | None, ...] = (None, {})
+    for stable in nobody:
         with pytest.raises(InvalidInput, match="the route of p names no stable version; `promptlane status p` shows"):
             live_route("p", item("steady", stable=stable))
 

@@ -148,7 +148,7 @@ def test_what_converse_refuses_beside_an_arn_is_refused(name: str) -> None:
     bedrock = FakeBedrock()
     for operation in (bedrock.converse, bedrock.converse_stream):
         with pytest.raises(ValueError, match=f"Converse refuses {name} beside a prompt's ARN; put them in the prompt"):
-            operation(**request(**{name: {}}))
+            operation(**request(), **{name: {}})
     with pytest.raises(ValueError, match="refuses inferenceConfig, system beside"):
         bedrock.converse(**request(system=[], inferenceConfig={}))
     assert len(bedrock.calls) == 3
@@ -181,7 +181,7 @@ def test_a_stream_has_the_events_of_converse_stream() -> None:
             {"metadata": {"usage": response["usage"], "metrics": response["metrics"]}},
         ]
     }
-    given = {"stream": []}
+    given: dict[str, Any] = {"stream": []}
     assert FakeBedrock(given).converse_stream(**request()) is given
 
 

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import pytest
 
-from promptlane.client import AsyncPromptClient, PromptClient, aio, sync
+from promptlane.client import AsyncPromptClient, PromptClient, sync
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
 from tests.support.client import AwsError, FakeCloudWatch, Session
@@ -221,7 +221,7 @@ def test_asyncio_goes_on_in_a_child_with_threads_of_its_own(monkeypatch: pytest.
     assert parents is not None
     assert use() == "hi"
     assert client._pool is parents
-    monkeypatch.setattr(aio.os, "getpid", lambda: 1)
+    monkeypatch.setattr(os, "getpid", lambda: 1)
     assert use() == "hi"
     assert client._pool is not parents
     for pool in (parents, client._pool):

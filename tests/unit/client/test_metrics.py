@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import json
@@ -167,7 +168,7 @@ def test_an_emf_line_is_the_whole_document(resolution: int, high: bool) -> None:
 def test_emf_goes_to_standard_output_of_the_moment_and_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sink = EmfSink()
     written = io.BytesIO()
-    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BufferedWriter(written, 10**6)))  # type: ignore[type-var]
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BufferedWriter(written, 10**6)))
     sink.emit(MIXED)
     assert json.loads(written.getvalue()) == emf({}) == json.loads(line(MIXED))
 
@@ -398,7 +399,7 @@ def test_one_daemon_sends_for_all_and_none_starts_after_the_end(monkeypatch: pyt
         def start(self) -> None:
             started.append(self.given)
 
-    monkeypatch.setattr(cloudwatch.threading, "Thread", Thread)
+    monkeypatch.setattr(threading, "Thread", Thread)
     cloud = FakeCloudWatch()
     sink = sink_of(cloud)
     minutes(sink, 3)
@@ -426,8 +427,8 @@ def test_a_closed_sink_wakes_its_thread_so_that_it_ends() -> None:
 
 def test_at_exit_what_is_held_is_sent_and_a_sink_that_is_gone_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     registered: list[Any] = []
-    monkeypatch.setattr(cloudwatch.atexit, "register", registered.append)
-    monkeypatch.setattr(cloudwatch.atexit, "unregister", registered.remove)
+    monkeypatch.setattr(atexit, "register", registered.append)
+    monkeypatch.setattr(atexit, "unregister", registered.remove)
     monkeypatch.setattr(CloudWatchSink, "_work", lambda sink: None)
     cloud = FakeCloudWatch()
     sink, gone, closed = sink_of(cloud), sink_of(cloud), sink_of(cloud)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -174,7 +175,7 @@ def test_calls_leave_time_for_stable_while_a_canary_runs_and_on_both_tracks_alik
 def test_what_passes_is_tried_once_more_after_a_moment(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, code: str, shaped: bool
 ) -> None:
-    monkeypatch.setattr(calls.os, "urandom", lambda n: bytes([128] * n))
+    monkeypatch.setattr(os, "urandom", lambda n: bytes([128] * n))
     error = AwsError(code) if shaped else type(code, (Exception,), {})("no connection")
     world = World(in_turn(clock, (0, error), (0, "hi"), (0, error), (0, error)))
     assert world.client.converse("greeter", unit=world.stable).text == "hi"
@@ -191,7 +192,7 @@ def test_what_passes_is_tried_once_more_after_a_moment(
 def test_the_moment_is_between_a_twentieth_and_three_of_a_second(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, byte: int, seconds: float
 ) -> None:
-    monkeypatch.setattr(calls.os, "urandom", lambda n: bytes([byte] * n))
+    monkeypatch.setattr(os, "urandom", lambda n: bytes([byte] * n))
     world = World(in_turn(clock, (0, AwsError("ThrottlingException")), (0, "hi")))
     world.client.converse("greeter", unit=world.stable)
     assert clock.slept == [seconds]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
 
-from promptlane.client import InvalidUnit, RouteUnavailable, UnknownPrompt, UnsupportedRoute, routes
+from promptlane.client import InvalidUnit, RouteUnavailable, UnknownPrompt, UnsupportedRoute
 from promptlane.client.routes import Routes
 from promptlane.client.testing import StaticRoutes, fake_client, version_arn
 from promptlane.domain.errors import InvalidInput, NotFound, Throttled, Unavailable
 from tests.support.client import Clock, Threads
+from tests.support.near import near
 
 DOWN = ConnectionError("no route to host")
 
@@ -37,7 +39,7 @@ class Case:
         self.clock = Clock(monkeypatch)
         self.threads = Threads(monkeypatch)
         self.jitter = 0
-        monkeypatch.setattr(routes.os, "urandom", lambda n: bytes([self.jitter] * n))
+        monkeypatch.setattr(os, "urandom", lambda n: bytes([self.jitter] * n))
         self.store = Store()
         self.store.put("greeter", stable=1)
         self.stale: list[tuple[str, float]] = []
@@ -76,7 +78,7 @@ def test_it_is_due_after_the_refresh_give_or_take_a_tenth(case: Case, jitter: in
     case.jitter = jitter
     found = case.routes()
     live = found.current("greeter")
-    assert (live.read_at, live.due) == (5_000.0, pytest.approx(5_000.0 + 2.0 * share))
+    assert (live.read_at, live.due) == (5_000.0, near(5_000.0 + 2.0 * share))
     case.store.down = DOWN
     case.clock.ticks = live.due
     found.current("greeter")

@@ -129,7 +129,7 @@ def test_fallbacks_are_the_ones_given(account: Account, monkeypatch: pytest.Monk
         text = {"greeter": version_arn("greeter", 9)} if by == "both" else given
         monkeypatch.setenv("PROMPTLANE_FALLBACK_ROUTES", json.dumps(text))
     account.routes.down = ConnectionError("no route to host")
-    settings = {} if by == "environment" else {"fallback": given}
+    settings: dict[str, Any] = {} if by == "environment" else {"fallback": given}
     client = fake_client(account.routes, **settings)
     assert [client.route(prompt, "u").version for prompt in ("greeter", "other")] == [7, 8]
 

@@ -97,7 +97,7 @@ def test_a_stream_is_counted_at_its_end_with_its_first_token_and_usage(stream: C
 def test_converses_own_events_can_be_read_instead(stream: Callable[..., Stream]) -> None:
     tool = {"contentBlockStart": {"start": {"toolUse": {"name": "t"}}, "contentBlockIndex": 0}}
     delta = {"contentBlockDelta": {"delta": {"toolUse": {"input": "{}"}}, "contentBlockIndex": 0}}
-    bare = [{"messageStop": {}}, {"metadata": {}}]
+    bare: list[dict[str, Any]] = [{"messageStop": {}}, {"metadata": {}}]
     world = world_of(stream(START, 2, tool, 1, delta, *bare))
     answer = opened(world)
     assert list(answer.events()) == [START, tool, delta, *bare]
@@ -229,7 +229,7 @@ def test_a_stream_that_its_reader_leaves_is_counted_with_what_was_delivered(
     with opened(world) as answer:
         pieces = iter(answer) if read < 3 else answer.events()
         for _ in range(read if read < 3 else 4):
-            next(pieces)  # type: ignore[call-overload]
+            next(pieces)
     assert answer.text == "one two"[: 4 * told]
     assert source.closed == 1
     assert counted(world, 2) == {

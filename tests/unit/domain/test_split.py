@@ -27,9 +27,9 @@ SALTS = st.text(alphabet="0123456789abcdef", min_size=32, max_size=32)
 
 def chi_square_z(counts: list[int], expected: list[float]) -> float:
     """How far counts are from what is expected, in standard deviations (Wilson-Hilferty, chi square's cube root)."""
-    statistic = sum((c - e) ** 2 / e for c, e in zip(counts, expected, strict=True))
+    statistic: float = sum((c - e) ** 2 / e for c, e in zip(counts, expected, strict=True))
     k = len(counts) - 1
-    return ((statistic / k) ** (1 / 3) - (1 - 2 / (9 * k))) / math.sqrt(2 / (9 * k))
+    return (math.cbrt(statistic / k) - (1 - 2 / (9 * k))) / math.sqrt(2 / (9 * k))
 
 
 def test_the_split_has_as_many_buckets_and_groups_as_the_contract_says() -> None:
@@ -151,7 +151,7 @@ def test_an_interpreter_whose_hash_is_another_anywhere_computes_the_published_on
     for probe in split._PROBES:
 
         def other(value: Any, wrong: Any = probe) -> int:
-            return hash(value) + (value == wrong)
+            return hash(value) + int(value == wrong)
 
         loaded = runpy.run_path(split.__file__, init_globals={"hash": other})
         assert loaded["mix"] is loaded["_rounds"]

@@ -182,7 +182,10 @@ def test_a_pairwise_choice_must_survive_a_swap_of_positions() -> None:
 
 
 def test_a_threshold_of_the_case_weighs_the_scores() -> None:
-    asserts = [{"type": "contains", "value": "x", "weight": 3}, {"type": "contains", "value": "y"}]
+    asserts: list[dict[str, Any]] = [
+        {"type": "contains", "value": "x", "weight": 3},
+        {"type": "contains", "value": "y"},
+    ]
     assert Grader().case(case_of(*asserts, threshold=0.75), Answer("x")).passed
     assert not Grader().case(case_of(*asserts, threshold=0.76), Answer("x")).passed
     assert not Grader().case(case_of(*asserts), Answer("x")).passed

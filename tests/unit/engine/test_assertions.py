@@ -14,6 +14,7 @@ from promptlane.engine.assertions import CaseGrade, Grade, Grader, filled, quest
 from promptlane.engine.kinds import KINDS, Ungradable
 from promptlane.engine.suite import Assertion, Case
 from promptlane.fakes.objects import ScriptedJudge
+from tests.support.near import near
 
 VARS = {"name": "Ana", "q": "Where is it?"}
 TOOLS = {
@@ -159,9 +160,9 @@ def test_a_kind_and_its_negation_give_these_grades(
     kind: str, value: Any, threshold: float | None, answer: Answer | str, passed: bool, score: float, reason: str
 ) -> None:
     plain = grade(kind, answer, value, threshold, metric="tone")
-    assert plain == Grade(kind, passed, pytest.approx(score, abs=1e-6), "" if passed else reason, "tone")
+    assert plain == Grade(kind, passed, near(score, abs=1e-6), "" if passed else reason, "tone")
     negated = grade(f"not-{kind}", answer, value, threshold)
-    assert negated == Grade(f"not-{kind}", not passed, pytest.approx(1 - score, abs=1e-6), reason if passed else "")
+    assert negated == Grade(f"not-{kind}", not passed, near(1 - score, abs=1e-6), reason if passed else "")
 
 
 def test_the_table_holds_every_kind_that_asks_no_judge() -> None:
@@ -370,7 +371,7 @@ def test_a_set_that_holds_fails_its_negation_and_counts_with_its_weight() -> Non
     made = Assertion("assert-set", True, weight=3, children=(X,))
     assert Grader().case(Case("c", {}, (made, Y), threshold=0.5), Answer("x y")) == CaseGrade(
         False,
-        pytest.approx(1 / 3),
+        near(1 / 3),
         (Grade("not-assert-set", False, 0, "assert-set holds"), Grade("contains", True, 1, "")),
     )
 

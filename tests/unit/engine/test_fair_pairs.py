@@ -187,7 +187,14 @@ def report(answer: Any, n: int = 60, *, stable: bool = True) -> dict[str, Any]:
     for run in run_cases(cases.cases, made):
         collector.add(run.case, json.loads(json.dumps(record_of(run))))
     heading = Heading(
-        "support", 1.8e9, new.label, new.fingerprint, MODEL, old and old.label, old and old.fingerprint, MODEL
+        "support",
+        1.8e9,
+        new.label,
+        new.fingerprint,
+        MODEL,
+        old.label if old else None,
+        old.fingerprint if old else None,
+        MODEL,
     )
     return build(heading, make_plan(cases, policy, new, old), policy, collector, notes=["<note>"])
 

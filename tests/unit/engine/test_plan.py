@@ -20,6 +20,7 @@ from promptlane.domain.suite.verdict import (
 from promptlane.engine.plan import Plan, TestPlanRefused, make_plan, rules_of, size_warnings
 from promptlane.engine.suite import Assertion, Case, Suite
 from promptlane.engine.targets import Target
+from tests.support.near import near
 
 PRICES = {"new": (3.0, 5.0), "old": (7.0, 11.0), "judge": (13.0, 17.0), "embed": (19.0, 0.0)}
 POLICY = Policy(prices=PRICES, judge_model="judge", embedding_model="embed", max_cost_usd=100)
@@ -56,7 +57,7 @@ def test_a_plan_says_what_will_be_done_and_can_be_shown() -> None:
         sides=2,
         calls=360,
         judge_calls=0,
-        cost_usd=pytest.approx(cost),
+        cost_usd=near(cost),
         margin=0.03,
         detectable=found,
         provable=provable_margin(60, 0.1),
@@ -86,7 +87,7 @@ def test_the_plan_of_a_first_version_finds_no_drop() -> None:
         sides=1,
         calls=30,
         judge_calls=0,
-        cost_usd=pytest.approx(cost),
+        cost_usd=near(cost),
         margin=0.05,
         detectable=None,
         provable=perfect.provable,
@@ -115,7 +116,7 @@ def test_models_that_grade_are_reckoned_with() -> None:
         each(10, 100, new, 2, 2) + each(10, 50, old, 2, 2),
         each(20, 100, new, 1, 0) + each(20, 50, old, 1, 0),
     )
-    assert plan.cost_usd == pytest.approx(2 * (first + second) / 1e6)
+    assert plan.cost_usd == near(2 * (first + second) / 1e6)
     assert (plan.calls, plan.judge_calls) == (8, 12)
 
 
@@ -158,7 +159,7 @@ def test_a_model_that_grades_needs_a_price_where_it_is_asked(kind: str, model: s
     policy = replace(POLICY, prices={"new": PRICES["new"]})
     cases = suite(2, Assertion(kind, value="x"))
     if model is None:
-        assert make_plan(cases, policy, NEW, None).cost_usd == pytest.approx(2 * (3 * 10 + 5 * 100) / 1e6)
+        assert make_plan(cases, policy, NEW, None).cost_usd == near(2 * (3 * 10 + 5 * 100) / 1e6)
     else:
         with pytest.raises(TestPlanRefused, match=f"^no price is known for model '{model}', so"):
             make_plan(cases, policy, NEW, None)

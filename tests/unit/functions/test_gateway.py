@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from functions.gateway import handler, openapi, problems, requests
-from functions.gateway.problems import Problem
+from promptlane.aws.http_events import Problem
 from promptlane.client import (
     InvalidReceipt,
     InvalidUnit,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from functions.invocation_logging import handler
 from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError, Unauthorized, Unavailable
 from tests.support.functions import DEPLOYMENT, Context, World, real
 
@@ -51,7 +51,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, float]]:
         requests.append((request, timeout))
         return contextlib.nullcontext()
 
-    monkeypatch.setattr(handler.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     return requests
 
 

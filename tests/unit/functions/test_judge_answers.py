@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -43,7 +44,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
     routes.put(route, expected=None)
     made = Ports(routes, releases, enrolments, FakeCounts(), InMemoryBlocks(), FakeAlarms(), FakeNotices())
     monkeypatch.setattr(handler, "wire", lambda: made)
-    monkeypatch.setattr(handler.time, "time", lambda: NOW)
+    monkeypatch.setattr(time, "time", lambda: NOW)
     return made
 
 

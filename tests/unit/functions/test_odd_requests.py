@@ -18,6 +18,7 @@ from promptlane.aws import http_events
 from promptlane.domain.errors import InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.review.visit import Door, Receipt, Visit
+from promptlane.pages import outcome_pages as say
 from tests.support.functions import problem
 from tests.support.review import LEAD, QUALITY, RELEASE, World
 
@@ -151,7 +152,8 @@ def test_an_operation_is_named_by_the_path_or_by_its_parameter(world: World) -> 
     assert call(operate, by_parameter)[1]["paused"] is None
     del by_parameter["rawPath"]
     assert call(operate, by_parameter) == (409, f"release {RELEASE} is not paused")
-    for path in ({}, None):
+    nowhere: tuple[dict[str, str] | None, ...] = ({}, None)
+    for path in nowhere:
         status, said = call(operate, event({"reason": "x"}, pathParameters=path))
         assert (status, said.startswith("'' is not a release id")) == (400, True)
 
@@ -198,10 +200,7 @@ def test_what_no_browser_would_send_is_no_form(world: World, request_: dict[str,
     answer = review.handle(
         {**event(), "queryStringParameters": {"t": world.token(LEAD)}, "requestContext": http, **request_}, None
     )
-    assert (answer["statusCode"], html.escape(review.say.NOT_A_FORM[0]) in answer["body"]) == (
-        refused.value.status,
-        True,
-    )
+    assert (answer["statusCode"], html.escape(say.NOT_A_FORM[0]) in answer["body"]) == (refused.value.status, True)
     assert world.request.decisions == 0
 
 
@@ -216,7 +215,7 @@ def test_a_form_holds_64_kib_however_it_is_sent(world: World, plain: bool) -> No
     with pytest.raises(http_events.Problem, match="65,537 bytes; at most 65,536 are read"):
         http_events.form(sent(fits + "x"))
     answer = world.http("POST", world.token(LEAD), body=fits + "x")
-    assert (answer["statusCode"], review.say.TOO_LARGE[0] in answer["body"]) == (413, True)
+    assert (answer["statusCode"], say.TOO_LARGE[0] in answer["body"]) == (413, True)
 
 
 def test_only_an_open_link_has_a_page(world: World) -> None:

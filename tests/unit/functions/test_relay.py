@@ -47,7 +47,7 @@ class Bucket:
 
     def paginate(self, **request: Any) -> Any:
         at = datetime(2026, 1, 1, tzinfo=UTC)
-        found = [
+        found: list[dict[str, Any]] = [
             {"Key": key, "VersionId": str(i), "LastModified": at}
             for i, (key, _) in enumerate(self.versions)
             if key.startswith(request["Prefix"])

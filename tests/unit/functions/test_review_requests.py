@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +22,7 @@ LEAD_ARN = LEAD.principals[0]
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(ReviewPolicy((LEAD, QUALITY), quorum=2))
     monkeypatch.setattr(decide, "wire", lambda: made.desk)
     monkeypatch.setattr(operate, "wire", lambda: made.releases)

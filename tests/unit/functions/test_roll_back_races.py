@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -100,7 +101,7 @@ def aftermath(releases: Any, workflow: Any, notices: Any) -> Aftermath:
         releases=releases,
         workflow=workflow,
         notices=notices,
-        clock=handler.time.time,
+        clock=time.time,
         log=handler.log.error,
     )
 
@@ -111,7 +112,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(handler, "wire", lambda: (world.routes, "promptlane"))
     after = aftermath(world.releases, world.workflow, world.notices)
     monkeypatch.setattr(handler, "wire_aftermath", lambda: after)
-    monkeypatch.setattr(handler.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     world.routes.calls.clear()
     return world
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from functions.run_cases import handler as run_cases
 from promptlane.aws.transport import BedrockTransport
 from promptlane.domain.errors import NotFound
 from promptlane.domain.names import Event
@@ -200,7 +200,7 @@ def test_nothing_is_begun_for_which_no_time_is_left(
         return ran(*given, deadline=deadline)
 
     monkeypatch.setattr(BatchRunner, "run", noting)
-    monkeypatch.setattr(run_cases.time, "monotonic", lambda: -500.0)
+    monkeypatch.setattr(time, "monotonic", lambda: -500.0)
 
     assert run(world, items(world), 44_000) == {"done": 0, "missing": 3}
     assert told == [-456.0]

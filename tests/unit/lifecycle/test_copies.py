@@ -90,7 +90,7 @@ def test_only_what_was_really_copied_is_told() -> None:
 def test_a_timeline_that_does_not_hold_is_told_and_not_copied() -> None:
     told = Told(3000, 2000, 1000)
     forged = [told.entries[0], replace(told.entries[1], by="somebody else"), told.entries[2]]
-    told.releases.timeline = lambda _: [forged[1], forged[2]]  # type: ignore[method-assign]
+    told.releases.timeline = lambda release_id: [forged[1], forged[2]]  # type: ignore[method-assign]
 
     with pytest.raises(InvalidInput, match=rf"entry 1 is missing.*; .*altered.*history {NAME} --verify"):
         told.copied()

@@ -400,7 +400,7 @@ def test_a_restoring_that_fails_midway_puts_the_draft_back(failing: str, done: b
     house = tidied()
     draft, works = dict(house.shelf.draft), getattr(house.shelf, failing)
 
-    def fails(*args: Any, **kwargs: Any) -> None:
+    def fails(*args: Any, **kwargs: Any) -> Any:
         if done:
             works(*args, **kwargs)
         raise broken
@@ -415,7 +415,7 @@ def test_a_restoring_that_fails_midway_puts_the_draft_back(failing: str, done: b
 def test_a_restoring_that_fails_and_cannot_be_put_back_tells_of_both() -> None:
     house = tidied()
 
-    def fails(*args: Any, **kwargs: Any) -> None:
+    def fails(*args: Any, **kwargs: Any) -> Any:
         raise Unavailable("no answer")
 
     house.shelf.snapshot = house.shelf.write_body = fails  # type: ignore[method-assign]
@@ -514,12 +514,12 @@ def test_a_version_that_cannot_be_read_is_neither_archived_nor_deleted_and_hinde
     house = House(6, keep=2)
     house.serve(6)
     house.archive.put(archive_key(ID, 1), archived(house.shelf.version(ID, 1)))
-    version = house.shelf.version
+    read = house.shelf.version
 
-    def unreadable(prompt_id: str, number: int) -> PromptVersion:
-        if number in (1, 2):
+    def unreadable(prompt_id: str, version: int) -> PromptVersion:
+        if version in (1, 2):
             raise Unavailable("throttled")
-        return version(prompt_id, number)
+        return read(prompt_id, version)
 
     house.shelf.version = unreadable  # type: ignore[method-assign]
 
@@ -533,8 +533,8 @@ def test_a_version_that_cannot_be_read_is_neither_archived_nor_deleted_and_hinde
 def test_everything_that_failed_is_told_in_one_email_and_logged() -> None:
     house = House(2)
 
-    def unreadable(prompt_id: str, number: int) -> PromptVersion:
-        raise Unavailable(f"throttled at {number}")
+    def unreadable(prompt_id: str, version: int) -> PromptVersion:
+        raise Unavailable(f"throttled at {version}")
 
     house.shelf.version = unreadable  # type: ignore[method-assign]
     house.run()
@@ -585,10 +585,10 @@ def test_a_prompt_that_is_gone_or_fails_keeps_the_others_from_nothing() -> None:
     )
     find = house.shelf.find
 
-    def failing(prompt: str) -> tuple[str, str] | None:
-        if prompt == "broken":
+    def failing(name_or_id: str) -> tuple[str, str] | None:
+        if name_or_id == "broken":
             raise Unavailable("throttled")
-        return find(prompt)
+        return find(name_or_id)
 
     house.shelf.find = failing  # type: ignore[method-assign]
 
@@ -613,7 +613,7 @@ def test_every_release_gets_its_copies_though_one_has_a_timeline_that_does_not_h
         entries = [TimelineEntry(f"{name}/{k}", name, 1000.0 + k, Event.CANARY_JUDGED) for k in range(version)]
         house.releases.record_ended(Release(name, NAME, 0, "x"), *entries)
     of = house.releases.timeline
-    house.releases.timeline = lambda name: of(name)[1:] if name == names[1] else of(name)  # type: ignore[method-assign]
+    house.releases.timeline = lambda release_id: of(release_id)[release_id == names[1] :]  # type: ignore[method-assign]
     house.now = 5000
 
     done = house.run()

@@ -256,7 +256,7 @@ class Lifecycle(RuleBasedStateMachine):
                 releases=self.releases,
                 workflow=self.workflow,
                 queue=self.queue,
-                wind_up=lambda r, why: self.wind_up_now(r, Outcome.FAILED),
+                wind_up=self.given_up,
                 clock=self.clock,
                 log=lambda text: None,
             ).run(),
@@ -580,6 +580,9 @@ class Lifecycle(RuleBasedStateMachine):
             log=lambda text: None,
         )
         return ending.end(name, claimed=claimed, reason="the reason")
+
+    def given_up(self, name: str, why: str) -> None:
+        self.wind_up_now(name, Outcome.FAILED)
 
     def end(self, release: Release, claimed: Outcome, crash: int | None = None) -> None:
         name, before, sent = release.release_id, self.stored.route, len(self.real_notices.sent)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -164,7 +166,7 @@ def test_a_role_that_was_just_made_is_tried_again(
 
     switch = Fresh()
     monkeypatch.setattr(handler, "wire", lambda: (switch, Memory()))
-    monkeypatch.setattr(handler.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
     assert handler.act(event("Create")) == "model invocation logging is on"
     assert switch.present == OURS
@@ -232,7 +234,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Json]]:
         bodies.append(json.loads(request.data))
         return Reply()
 
-    monkeypatch.setattr(handler.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     return bodies
 
 

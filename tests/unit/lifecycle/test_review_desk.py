@@ -318,7 +318,7 @@ def test_a_form_that_comes_with_a_closed_door_decides_nothing_and_is_recorded() 
         ({"reason": "x" * 2001}, Fault.REASON),
     ],
 )
-def test_a_fault_that_is_a_slip_decides_nothing_and_is_not_recorded(form: dict[str, str], fault: Fault) -> None:
+def test_a_fault_that_is_a_slip_decides_nothing_and_is_not_recorded(form: dict[str, Any], fault: Fault) -> None:
     world = asked()
     visit = enter(world, link_of(world))
 
@@ -540,7 +540,7 @@ def test_a_decision_that_somebody_elses_overtook_is_counted_after_it() -> None:
     world = asked()
     record = world.reviews.record
 
-    def overtaken(*args: Any) -> Decision:
+    def overtaken(*args: Any, **named: Any) -> Decision:
         world.reviews.record = record  # type: ignore[method-assign]
         as_principal(world, QUALITY_ARN)
         raise Conflict("moved")
@@ -570,7 +570,7 @@ def test_a_decision_that_comes_after_the_last_one_is_refused_and_the_review_sett
 def test_a_decision_about_what_was_asked_for_again_meanwhile_is_told_so(gone: bool) -> None:
     world = asked()
 
-    def asked_again(*_: Any) -> Decision:
+    def asked_again(*args: Any, **named: Any) -> Decision:
         if gone:
             world.reviews._requests.clear()
         else:

@@ -439,7 +439,7 @@ def test_a_table_that_keeps_changing_says_so_and_records_nothing() -> None:
     world = World()
     world.ask()
 
-    def moved(*_: object) -> Decision:
+    def moved(*args: object, **named: object) -> Decision:
         raise Conflict("moved")
 
     world.reviews.record = moved  # type: ignore[method-assign]

@@ -90,7 +90,7 @@ def test_authors_are_looked_for_since_the_version_before(number: int, now: float
     world.prompts.publish(replace(NEW, template="third {{customer_name}} {{question}}"), prompt_id=PROMPT_ID, at=9_500)
     world.prompts.publish(replace(NEW, template="fourth {{customer_name}} {{question}}"), prompt_id=PROMPT_ID, at=9_900)
     candidate = world.prompts.version(PROMPT_ID, number)
-    search = AuthorSearch(trail, world.prompts, lambda: now)  # type: ignore[arg-type]
+    search = AuthorSearch(trail, world.prompts, lambda: now)
 
     found = search(candidate, ALL)
 
@@ -103,7 +103,7 @@ def test_authors_are_looked_for_since_the_version_before(number: int, now: float
 def test_authors_of_a_review_under_way_are_looked_for_again() -> None:
     world, trail = World(ReviewPolicy((LEAD, LEGAL))), Asked()
     world.ask()
-    search = AuthorSearch(trail, world.prompts, world.clock)  # type: ignore[arg-type]
+    search = AuthorSearch(trail, world.prompts, world.clock)
 
     assert search.again(world.request) == attribute(
         trail.touches_known, (LEAD, LEGAL), version=2, since=1_000.0, published_at=9_000.0, now=10_000.0

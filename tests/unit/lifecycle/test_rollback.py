@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -118,7 +118,9 @@ def refuse(route: Route) -> None:
 
 
 @pytest.mark.parametrize(("again", "result"), [(False, "not_applicable"), (True, "already")])
-def test_what_does_not_apply_changes_nothing_and_is_already_done_after_a_rollback(again: bool, result: str) -> None:
+def test_what_does_not_apply_changes_nothing_and_is_already_done_after_a_rollback(
+    again: bool, result: Literal["not_applicable", "already"]
+) -> None:
     stage = in_canary()
     if again:
         back(stage)
@@ -292,7 +294,7 @@ def test_after_a_rollback_the_timeline_the_execution_and_people_are_told(stop_ex
 
 def test_the_execution_is_stopped_with_the_reason() -> None:
     stage, stopped = in_canary(), []
-    stage.workflow.stop = lambda release_id, reason: stopped.append((release_id, reason))  # type: ignore[method-assign, assignment]
+    stage.workflow.stop = lambda release_id, reason: stopped.append((release_id, reason))  # type: ignore[method-assign]
 
     told(stage, back(stage))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from promptlane.engine.parse import parse
 from promptlane.engine.plan import Plan, TestPlanRefused, make_plan
 from promptlane.engine.records import record_of
 from promptlane.engine.report import build
-from promptlane.engine.runner import CANDIDATE, STABLE, CaseRun, Kept, Run
+from promptlane.engine.runner import CANDIDATE, STABLE, CaseRun, Kept, Retry, Run
 from promptlane.engine.targets import Target
 from promptlane.fakes.objects import MemoryObjects, ScriptedJudge, ScriptedModel
 from promptlane.lifecycle import test_round as stages
@@ -255,7 +256,17 @@ def test_a_case_counts_as_missing_when_any_run_of_either_side_does() -> None:
         return CallRefused("no") if gone else "wrong" if asked == "question 3" else asked
 
     assert batch(made, items(made), ScriptedModel(answer)) == {"done": 2, "missing": 2}
-    assert batch(made, [], ScriptedModel(pytest.fail)) == {"done": 0, "missing": 0}
+    assert batch(made, [], ScriptedModel(lambda _: pytest.fail("asked"))) == {"done": 0, "missing": 0}
+
+
+def noting(benches: list[Any]) -> Callable[[Any, Any], list[Any]]:
+    """In place of `run_cases`: what the cases would be run on."""
+
+    def run(cases: Any, bench: Any) -> list[Any]:
+        benches.append(bench)
+        return []
+
+    return run
 
 
 def test_no_call_is_started_in_the_time_that_is_kept_for_writing_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,11 +274,12 @@ def test_no_call_is_started_in_the_time_that_is_kept_for_writing_down(monkeypatc
     made = desk()
     made.plan()
     benches: list[Any] = []
-    monkeypatch.setattr(stages, "run_cases", lambda cases, bench: benches.append(bench) or [])
-    for more in ({"deadline": 1_000.0}, {"retry": stages.Retry()}):
+    monkeypatch.setattr(stages, "run_cases", noting(benches))
+    settings: tuple[dict[str, Any], ...] = ({"deadline": 1_000.0}, {"retry": Retry()})
+    for more in settings:
         batch(made, items(made), ScriptedModel(question), **more)
     assert [b.deadline for b in benches] == [955.0, None]
-    assert [b.retry for b in benches] == [QUICK, stages.Retry()]
+    assert [b.retry for b in benches] == [QUICK, Retry()]
 
 
 def test_a_batch_has_the_settings_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +293,7 @@ def test_a_batch_has_the_settings_of_the_plan(monkeypatch: pytest.MonkeyPatch) -
     )
     made.plan()
     benches: list[Any] = []
-    monkeypatch.setattr(stages, "run_cases", lambda cases, bench: benches.append(bench) or [])
+    monkeypatch.setattr(stages, "run_cases", noting(benches))
     model = ScriptedModel(question)
     batch(made, items(made), model)
     [bench] = benches
@@ -315,7 +327,11 @@ def test_only_what_a_batch_needs_is_made(needed: str, monkeypatch: pytest.Monkey
     asked: list[tuple[str, str]] = []
 
     def making(what: str, port: Any) -> Any:
-        return lambda model_id: asked.append((what, model_id)) or port
+        def make(model_id: str) -> Any:
+            asked.append((what, model_id))
+            return port
+
+        return make
 
     class Same:
         def embed(self, text: str) -> list[float]:
@@ -451,7 +467,7 @@ def test_results_make_the_same_report_however_the_threads_ended() -> None:
     late = [line("q6", False, True), line("q7", True, True), line("q8", False, True)]
     found = reported((0, early), (6, late))
     assert found == reported(
-        (0, [early[2], early[0], early[1]]), (6, [*late[::-1], line("q0", True, True), line("x", 1, 1)])
+        (0, [early[2], early[0], early[1]]), (6, [*late[::-1], line("q0", True, True), line("x", True, True)])
     )
     assert [c["case"] for c in found["cases"]] == list(cases)
     assert {change: [d["case"] for d in details] for change, details in found["shown"].items()} == {

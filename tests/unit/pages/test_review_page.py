@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import urlencode
@@ -200,8 +201,8 @@ def test_a_fault_says_what_to_correct_and_keeps_what_was_typed(form: dict[str, s
     ],
 )
 def test_a_link_that_we_did_not_sign_opens_nothing_and_stays_out_of_the_timeline(
-    change, status: int, says: str
-) -> None:  # type: ignore[no-untyped-def]
+    change: Callable[[str], str], status: int, says: str
+) -> None:
     w = world()
     before = w.events_seen
     for method in ("GET", "POST"):

@@ -165,7 +165,7 @@ def test_the_total_is_both_arms_without_groups() -> None:
 
 pairs = st.integers(0, 10**6).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 arms = st.builds(
-    lambda pair, groups: Arm(*pair, groups), pairs, st.just(()) | st.tuples(*[pairs] * 8)
+    lambda pair, groups: Arm(pair[0], pair[1], groups), pairs, st.just(()) | st.tuples(*[pairs] * 8)
 )  # fmt: skip
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 stored = st.builds(Block, numbers, numbers, numbers, arms, arms)

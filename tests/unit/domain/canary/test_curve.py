@@ -11,6 +11,7 @@ import pytest
 from promptlane.domain.canary.curve import Point, points, sparkline
 from promptlane.domain.names import Event
 from promptlane.domain.release.timeline import TimelineEntry
+from tests.support.near import near
 
 DETAIL: dict[str, Any] = {
     "phase": "canary", "step": 1, "weight": 2500, "judgement": "hold", "reason": "Not yet.", "harm": 4.0,
@@ -31,8 +32,8 @@ def test_a_look_becomes_a_point_with_its_weakest_metric() -> None:
         step=1,
         weight=2500,
         judgement="hold",
-        harm=pytest.approx(0.5),
-        advance=pytest.approx(-0.5),
+        harm=near(0.5),
+        advance=near(-0.5),
         reason="Not yet.",
     )
 
@@ -73,7 +74,7 @@ def test_a_look_that_cannot_be_read_is_left_out_and_the_next_is_not() -> None:
 )
 def test_evidence_is_drawn_as_a_share_of_what_decides(evidence: float, needed: float, part: float) -> None:
     [point] = points([entry(harm=evidence, harm_needed=needed)])
-    assert point.harm == pytest.approx(part)
+    assert point.harm == near(part)
 
 
 def test_a_sparkline_is_full_at_one_empty_below_zero_and_a_dot_where_nothing_is_known() -> None:

@@ -45,6 +45,11 @@ def series(
     return found
 
 
+def without(block: Block, arm: str) -> Block:
+    silent: dict[str, Any] = {arm: Arm()}
+    return replace(block, **silent)
+
+
 GOOD = series(40, (288, 3), (32, 0))
 HARMFUL = series(30, (288, 2), (32, 4))
 UNSURE = series(11, (216, 2), (24, 1), every=4)
@@ -186,7 +191,7 @@ def test_what_is_odd_about_the_data_is_noted_metric_by_metric() -> None:
 )  # fmt: skip
 def test_an_arm_that_has_sent_nothing_for_an_hour_is_named(silent: str, end: int) -> None:
     """Counted from its last block, or from the phase's start; the time that its events may take comes on top."""
-    blocks = [b if i < end else replace(b, **{silent: Arm()}) for i, b in enumerate(series(200, (288, 3), (32, 0)))]
+    blocks = [b if i < end else without(b, silent) for i, b in enumerate(series(200, (288, 3), (32, 0)))]
     made = policy(GuardMetric(ERROR, lag=500.0))
     last = START + end * MINUTE
     for now, notes in ((last + 4099.9, ()), (last + 4100, (f"Error: the {silent} has sent no data for 68 min",))):
@@ -449,7 +454,7 @@ def test_a_proof_beside_a_silent_metric_is_no_advance() -> None:
     """Evidence of a needed 1 is there at once; requests are not."""
     made = policy(*GUARDS[:2], beta=0.999999)
     for silent in ("trial", "control"):
-        counts = {ERROR: GOOD, REFUSAL: [replace(b, **{silent: Arm()}) for b in GOOD]}
+        counts = {ERROR: GOOD, REFUSAL: [without(b, silent) for b in GOOD]}
         found = judge(counts, GOOD, policy(*GUARDS[:2], beta=1.0), CANARY, START + HOUR)
         assert (found.judgement, found.cause) == ("hold", "no_data")
     assert judge({ERROR: GOOD, REFUSAL: GOOD}, GOOD, made, CANARY, START + HOUR).judgement == "advance"

@@ -11,6 +11,7 @@ import pytest
 from promptlane.domain.canary.plan import Plan, StepPlan, at_synth, estimate, least_traffic
 from promptlane.domain.names import GuardName
 from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, RequestPolicy, Reviewer, ReviewPolicy, Step
+from tests.support.near import near
 
 HOUR, DAY = 3600.0, 86_400.0
 ERROR, REFUSAL, SLOW = GuardName.ERROR, GuardName.REFUSAL, GuardName.SLOW
@@ -55,9 +56,7 @@ def test_a_step_takes_the_requests_that_prove_an_equal_version(
     requests = needed(rate, share, absolute, relative, beta)
     plan = estimate(made, 50.0, {ERROR: rate}, lag=100.0)
     seconds = max(600.0, 60 * requests / (50 * share) + 100)
-    assert plan == Plan(
-        50.0, (StepPlan(weight, ERROR, pytest.approx(requests), pytest.approx(seconds), in_time=True),), plan.warnings
-    )
+    assert plan == Plan(50.0, (StepPlan(weight, ERROR, near(requests), near(seconds), in_time=True),), plan.warnings)
 
 
 THREE = (
@@ -92,12 +91,12 @@ def test_each_step_waits_for_the_required_metric_that_takes_longest(
         slowest = max(requests, key=lambda name: requests[name])
         seconds = max(step.min_bake, 60 * requests[slowest] / (40 * share) + 148 + 90)
         expected.append(
-            StepPlan(step.weight, slowest, pytest.approx(requests[slowest]), pytest.approx(seconds),
+            StepPlan(step.weight, slowest, near(requests[slowest]), near(seconds),
                      seconds <= step.max_time)
         )  # fmt: skip
     assert plan.steps == tuple(expected)
-    assert plan.seconds == pytest.approx(sum(s.seconds for s in plan.steps))
-    assert plan.unlucky_seconds == pytest.approx(2 * plan.seconds)
+    assert plan.seconds == near(sum(s.seconds for s in plan.steps))
+    assert plan.unlucky_seconds == near(2 * plan.seconds)
     assert plan.finishes is all(s.in_time for s in plan.steps)
 
 
@@ -131,7 +130,7 @@ def test_a_step_that_cannot_end_in_time_names_itself_and_the_remedies() -> None:
 
 def test_a_step_is_in_time_up_to_its_limit_and_safe_up_to_half_of_it() -> None:
     seconds = estimate(policy(), 20.0, lag=60.0).steps[0].seconds
-    assert seconds == pytest.approx(lasting(20.0, lag=60.0))
+    assert seconds == near(lasting(20.0, lag=60.0))
 
     def with_limit(limit: float) -> Plan:
         return estimate(policy(steps=(Step(1000, 0, limit),)), 20.0, lag=60.0)
@@ -152,7 +151,7 @@ def test_without_traffic_nothing_can_be_proved(traffic: float) -> None:
 
 
 def test_little_traffic_is_not_none() -> None:
-    assert estimate(policy(), 0.5).steps[0].seconds == pytest.approx(lasting(0.5, lag=148.0))
+    assert estimate(policy(), 0.5).steps[0].seconds == near(lasting(0.5, lag=148.0))
     assert estimate(policy(), 0.5).sentence().startswith("At 0.5 requests a minute a good release will not finish:")
 
 
@@ -183,7 +182,7 @@ def test_the_least_traffic_is_what_the_slowest_step_needs() -> None:
     found = least_traffic(policy(steps=steps))
     first = 60 * needed(0.01, 0.1, 0.02, 0.0) / (0.1 * (6 * HOUR - 148))
     second = 60 * needed(0.01, 0.5, 0.02, 0.0) / (0.5 * (1.5 * HOUR - 148))
-    assert found == pytest.approx(max(first, second), rel=1e-9)
+    assert found == near(max(first, second), rel=1e-9)
 
 
 def test_no_traffic_is_enough_where_the_counts_come_later_than_the_limit() -> None:
@@ -198,7 +197,7 @@ def test_a_million_requests_a_minute_is_the_most_that_is_tried() -> None:
     """A step that leaves a hundredth of a second for its proof."""
     many = 60 * needed(0.01, 0.1, 0.02, 0.0) / 0.1
     enough, too_little = (policy(steps=(Step(1000, 60, 148 + many / traffic),)) for traffic in (0.999e6, 1.001e6))
-    assert least_traffic(enough) == pytest.approx(0.999e6, rel=1e-6)
+    assert least_traffic(enough) == near(0.999e6, rel=1e-6)
     assert least_traffic(too_little) == math.inf
 
 

@@ -24,6 +24,7 @@ from promptlane.domain.investigation.causes import (
 )
 from promptlane.domain.investigation.sources import Cell
 from promptlane.domain.investigation.strata import Stratum, evidence, overdispersion
+from tests.support.near import near
 
 PAIR = st.integers(1, 500).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 
@@ -480,4 +481,4 @@ def test_a_rise_within_versions_is_counted_by_those_that_have_a_before_and_an_af
     assert found is not None
     assert found[0] == 120
     assert found[1] == replace(expected, ratio=found[1].ratio, chance=found[1].chance)
-    assert (found[1].ratio, found[1].chance) == (pytest.approx(ratio), pytest.approx(expected.chance))
+    assert (found[1].ratio, found[1].chance) == (near(ratio), near(expected.chance))

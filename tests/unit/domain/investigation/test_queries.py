@@ -63,7 +63,7 @@ NOISE = (
 
 
 def test_calls_are_counted_by_what_their_records_say() -> None:
-    tokens = {"input": {"inputTokenCount": 5, "inputBodyJson": {}}}
+    tokens: dict[str, Any] = {"input": {"inputTokenCount": 5, "inputBodyJson": {}}}
     backwards = dict(reversed(metadata().items()))
     events = (
         call(1),
@@ -125,7 +125,7 @@ def test_a_name_stands_for_itself_alone(name: str) -> None:
 def test_calls_outside_are_of_the_prompts_models_or_of_itself_and_name_neither_prompt_nor_purpose() -> None:
     profile = f"arn:aws:bedrock:us-east-1:111122223333:inference-profile/{PRO}"
     prompt = "arn:aws:bedrock:us-east-1:111122223333:prompt/PROMPT0001:3"
-    odd = {"requestMetadata": {"team": "x"}}
+    odd: dict[str, Any] = {"requestMetadata": {"team": "x"}}
     events = (
         call(1, requestMetadata=None),
         call(2, **odd),
@@ -314,7 +314,7 @@ def test_saved_requests_outside_the_split() -> None:
 
 def test_saved_cost() -> None:
     """A million tokens in, as many written to the cache, four million read from it, and half a million out."""
-    many = {
+    many: dict[str, Any] = {
         "input": {
             "inputTokenCount": 1_000_000, "cacheReadInputTokenCount": 4_000_000, "cacheWriteInputTokenCount": 1_000_000,
         },

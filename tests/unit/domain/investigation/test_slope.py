@@ -45,7 +45,9 @@ def written_out(found: list[Cell], version: int) -> float:
     x = [[Fraction(1), Fraction(c.at) + Fraction(c.seconds) / 2, Fraction(int(c.version == version))] for c in found]
     w = [Fraction(c.requests) for c in found]
     y = [Fraction(c.bad, c.requests) for c in found]
-    bread = inverse([[sum(wi * r[i] * r[j] for wi, r in zip(w, x, strict=True)) for j in range(3)] for i in range(3)])
+    bread = inverse(
+        [[sum((wi * r[i] * r[j] for wi, r in zip(w, x, strict=True)), Fraction()) for j in range(3)] for i in range(3)]
+    )
     right = [sum(wi * r[i] * yi for wi, r, yi in zip(w, x, y, strict=True)) for i in range(3)]
     coefficients = [sum(bread[i][j] * right[j] for j in range(3)) for i in range(3)]
     least = Fraction(1, 10**6)

@@ -138,7 +138,7 @@ def test_texts_and_variables_of_a_text_prompt() -> None:
     text = version(TEXT)
 
     assert text.texts == ["Hi {{b}} {{a}}"]
-    assert (text.declared_variables, text.used_variables) == ({"a", "b"}, {"a", "b"})
+    assert (text.declared_variables, text.used_variables) == (frozenset("ab"), frozenset("ab"))
     assert version({"templateConfiguration": {"text": {}}}).texts == [""]
 
 
@@ -146,7 +146,7 @@ def test_texts_and_variables_of_a_chat_prompt() -> None:
     talk = version(chat("Be {{ tone }}", "{{a}} or {{b-2}}", "{{a}}", variables=("a", "c")))
 
     assert talk.texts == ["Be {{ tone }}", "{{a}} or {{b-2}}", "{{a}}"]
-    assert (talk.declared_variables, talk.used_variables) == ({"a", "c"}, {"tone", "a", "b-2"})
+    assert (talk.declared_variables, talk.used_variables) == (frozenset("ac"), frozenset({"tone", "a", "b-2"}))
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_what_a_draft_holds_is_what_its_version_serves_and_hashes(draft: PromptD
     published = version(*json.loads(json.dumps(draft.variants())))
 
     assert published.fingerprint == draft.fingerprint == fingerprint(draft.variants())
-    assert (published.model, published.declared_variables) == (draft.model, {"a", "b"})
+    assert (published.model, published.declared_variables) == (draft.model, frozenset("ab"))
     assert published.texts == [draft.system, *(text for _, text in draft.messages)]
     others = [
         replace(draft, system=f"{draft.system}!"), replace(draft, tools=(*draft.tools, {})),
@@ -330,7 +330,7 @@ FORM = "must be {role: user | assistant, text: ...}"
     ("data", "told"),
     [
         (None, [("", "prompt.yaml must hold a mapping with `name`, `model` and `template`")]),
-        ({**PLAIN, "colour": 1, 7: 2},
+        (PLAIN | {"colour": 1, 7: 2},
          [("colour", f"unknown key; known are {KEYS}"), ("7", f"unknown key; known are {KEYS}")]),
         ({"name": 7, "model": " ", "template": "Hi"}, [("name", REQUIRED), ("model", REQUIRED)]),
         ({**PLAIN, "name": "a--b"}, [("name", NAMES)]),

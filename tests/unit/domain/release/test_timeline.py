@@ -72,7 +72,7 @@ def test_a_chained_entry_keeps_what_it_says_and_its_hash_covers_all_of_it(
     chained = one.chained(seq, before)
 
     assert chained == replace(one, seq=seq, prev_hash=before, hash=entry_hash(chained))
-    changes = {
+    changes: dict[str, Any] = {
         "id": "other!!", "release_id": "other!!", "at": one.at + 1, "by": "other!!", "detail": {}, "seq": seq + 1,
         "prev_hash": "other",
     }  # fmt: skip

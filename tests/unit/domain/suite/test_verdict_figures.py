@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -232,8 +233,9 @@ def test_a_broken_run_is_refused(tallies: list[CaseTally], message: str) -> None
 
 @pytest.mark.parametrize("field", ["margin", "alpha", "power", "min_pass_rate"])
 def test_rules_out_of_range_are_refused(field: str) -> None:
+    given: dict[str, Any] = {field: 1.5}
     with pytest.raises(InvalidInput, match=f"tests.{field}"):
-        Rules(**{field: 1.5})
+        Rules(**given)
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])

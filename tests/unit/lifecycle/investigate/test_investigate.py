@@ -501,14 +501,14 @@ def test_impossible_counts_are_left_out_and_said(case: Case) -> None:
     assert all(0 <= c.bad <= c.requests for c in found.facts.cells)
 
 
-def lose(case: Case, version: int) -> None:
+def lose(case: Case, lost: int) -> None:
     """Bedrock has this version no more."""
     present = case.prompts.version
 
-    def read(prompt_id: str, number: int) -> PromptVersion:
-        if number == version:
-            raise NotFound(f"prompt {prompt_id} has no version {number}")
-        return present(prompt_id, number)
+    def read(prompt_id: str, version: int) -> PromptVersion:
+        if version == lost:
+            raise NotFound(f"prompt {prompt_id} has no version {version}")
+        return present(prompt_id, version)
 
     case.prompts.version = read  # type: ignore[method-assign]
 

@@ -23,7 +23,7 @@ from promptlane.domain.investigation.sources import (
     TrailEvent,
     Window,
 )
-from promptlane.domain.names import GuardName
+from promptlane.domain.names import Event, GuardName
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import ALARMS_KEPT, Sources, investigate
@@ -63,7 +63,8 @@ NAMES = ("prompts", "routes", "releases", "trail", "alarms", "rates", "log", "ar
 
 def noted(sources: Sources, asked: Asked) -> Sources:
     kept = {n: getattr(sources, n) for n in NAMES}
-    return replace(sources, **{n: Noted(n, s, asked) if s is not None else None for n, s in kept.items()})
+    noting: dict[str, Any] = {n: Noted(n, s, asked) for n, s in kept.items() if s is not None}
+    return replace(sources, **noting)
 
 
 def found_by(
@@ -362,10 +363,10 @@ def many(count: int, *, released: bool = True) -> Case:
         case.prompts.publish(PromptDraft(NAME, MODEL, (), template=f"{number}"), prompt_id=ID, at=at)
         if released:
             record = replace(last, release_id=f"{ID}-{number}-1", started_at=at)
-            shift = {"version": number, "weight": 1000, "stable": max(1, number - 1)}
+            shift: dict[str, Any] = {"version": number, "weight": 1000, "stable": max(1, number - 1)}
             case.releases.record_ended(
-                replace(record, ended_at=at + 3600), entry(number, "route/1", at, "Canary Shifted", **shift)
-            )  # type: ignore[arg-type]
+                replace(record, ended_at=at + 3600), entry(number, "route/1", at, Event.CANARY_SHIFTED, **shift)
+            )
     return case
 
 
@@ -403,7 +404,8 @@ def test_versions_that_are_left_out_are_listed() -> None:
 
 @pytest.mark.parametrize(("count", "compared"), [(7, range(1, 8)), (11, range(4, 12))])
 def test_where_nobody_knows_what_had_traffic_the_newest_versions_are_compared(count: int, compared: range) -> None:
-    case, asked = many(count, released=False), []
+    asked: list[Any] = []
+    case = many(count, released=False)
     case.down = {"routes"}
 
     found = found_by(case, asked=asked)
