@@ -1,7 +1,7 @@
 """The ways in which the gaps change MiniStack: wrap a service, replace a private name, tick, call ourselves.
 
 MiniStack is pinned, because the gaps under `local/gaps/` touch names that it never promised to keep. Every name is
-checked when a gap is installed, so an upgrade fails at start-up and says what moved, not in the middle of a release.
+checked when a gap is loaded or installed, so an upgrade fails at start-up and says what moved, not amid a release.
 
 Handlers have MiniStack's shape: `async (method, path, headers, body, query) -> (status, headers, body)`. They run
 after authentication and inside the caller's account and region. A thread starts without either: `scope` gives it both.

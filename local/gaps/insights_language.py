@@ -18,7 +18,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Record = dict[str, Any]
@@ -466,10 +466,7 @@ class Table:
     shown: list[str]
     aggregated: bool = False
     limit: int = 10_000
-    times: set[str] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        self.times = {"@timestamp", "@ingestionTime"} if self.times is None else self.times
+    times: set[str] = field(default_factory=lambda: {"@timestamp", "@ingestionTime"})
 
 
 def _fields(table: Table, rest: str) -> None:
