@@ -52,7 +52,7 @@ class PromptDashboard(Construct):
             )
         )
         self.dashboard.add_widgets(self._weight(), self._evidence(policy), self._versions())
-        self.dashboard.add_widgets(*(self._rate(str(g.name)) for g in policy.canary.guard_metrics))
+        self.dashboard.add_widgets(*(self._rate(g.name) for g in policy.canary.guard_metrics))
         self.dashboard.add_widgets(
             cloudwatch.AlarmStatusWidget(title="Fuse", alarms=list(fuse.alarms.values()), width=24)
         )

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from promptlane.domain.canary import fuse
 from promptlane.domain.canary.plan import at_synth
-from promptlane.domain.names import NAMESPACE, OUTAGE, SHIELDED, GuardName, Track, alarm_name
+from promptlane.domain.names import NAMESPACE, Track, alarm_name
 from promptlane.domain.policy import Policy
 
 
@@ -42,12 +42,18 @@ class Fuse(Construct):
         self.monthly_usd = fuse.monthly_usd(policy, resolution)
         self.alarms: dict[str, cloudwatch.Alarm] = {}
         for alarm in fuse.alarms(policy):
+            track, metric = alarm.row.track, alarm.row.metric
             made = cloudwatch.Alarm(
                 self,
-                f"{alarm.track.capitalize()}{alarm.metric}",
-                alarm_name=alarm_name(deployment, prompt, alarm.track, alarm.metric),
-                alarm_description=_description(alarm, prompt, policy, resolution),
-                metric=_excess(alarm, prompt, policy, resolution),
+                f"{track.capitalize()}{metric}",
+                alarm_name=alarm_name(deployment, prompt, track, metric),
+                alarm_description=_description(alarm, prompt, resolution),
+                metric=cloudwatch.MathExpression(
+                    expression=alarm.expression,
+                    using_metrics={name: _count(prompt, *read) for name, read in alarm.reads.items()},
+                    label=f"{track} {metric}",
+                    period=Duration.seconds(resolution),  # of the metrics too
+                ),
                 threshold=alarm.threshold,
                 comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
                 evaluation_periods=policy.fuse.periods,
@@ -55,59 +61,24 @@ class Fuse(Construct):
                 # No data is no proof of harm here, as it is no proof of health in the judge.
                 treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             )
-            if alarm.acts:
+            if alarm.row.acts:
                 made.add_alarm_action(actions.SnsAction(topic))
-            self.alarms[f"{alarm.track}/{alarm.metric}"] = made
-
-
-def _excess(alarm: fuse.FuseAlarm, prompt: str, policy: Policy, resolution: int) -> cloudwatch.MathExpression:
-    source = _source(alarm.metric)
-    counts = {
-        "y1": _count(prompt, alarm.track, source, "Sum"),
-        "n1": _count(prompt, alarm.track, source, "SampleCount"),
-    }
-    if alarm.control is not None:
-        against = GuardName.ERROR if alarm.metric == SHIELDED else source
-        counts["y0"] = _count(prompt, alarm.control, against, "Sum")
-        counts["n0"] = _count(prompt, alarm.control, against, "SampleCount")
-    return cloudwatch.MathExpression(
-        expression=expression(alarm, policy),
-        using_metrics=counts,
-        label=f"{alarm.track} {alarm.metric}",
-        period=Duration.seconds(resolution),  # of the metrics too
-    )
-
-
-def expression(alarm: fuse.FuseAlarm, policy: Policy) -> str:
-    """Metric math over y1, n1 (judged track) and y0, n0 (control): the rule of `promptlane.domain.canary.fuse`."""
-    enough = f"n1 >= {policy.fuse.min_requests}"
-    if alarm.control is None:
-        return f"IF({enough}, y1 / n1, 0)"
-    enough += f" && n0 >= {policy.fuse.min_requests}"
-    if alarm.metric == SHIELDED:  # a breaker that opened because everything fails says nothing about the canary
-        return f"IF({enough} && y0 / n0 < {policy.fuse.error:g}, y1 / n1, 0)"
-    gap, rate = "(y1 / n1 - y0 / n0)", "((y0 + 1) / (n0 + 2))"
-    noise = f"{policy.fuse.sigmas**2:g} * {rate} * (1 - {rate}) / n1"
-    return f"IF({enough} && {gap} > 0 && {gap} * {gap} > {noise}, {gap}, 0)"
-
-
-def _source(metric: str) -> str:
-    return GuardName.ERROR if metric == OUTAGE else metric
+            self.alarms[alarm.name] = made
 
 
 def _count(prompt: str, track: Track, metric: str, statistic: str) -> cloudwatch.Metric:
     return cloudwatch.Metric(
         namespace=NAMESPACE,
-        metric_name=str(metric),
+        metric_name=metric,
         dimensions_map={"Prompt": prompt, "Track": str(track)},
         statistic=statistic,
     )
 
 
-def _description(alarm: fuse.FuseAlarm, prompt: str, policy: Policy, resolution: int) -> str:
-    against = f"above that of {alarm.control}" if alarm.control and alarm.metric != SHIELDED else "of requests"
-    then = "rolls the release back" if alarm.acts else "nothing starts or is promoted meanwhile"
+def _description(alarm: fuse.FuseAlarm, prompt: str, resolution: int) -> str:
+    against = f"above that of {alarm.control}" if alarm.rule and alarm.rule.relative else "of requests"
+    then = "rolls the release back" if alarm.row.acts else "nothing starts or is promoted meanwhile"
     return (
-        f"{prompt}: {_source(alarm.metric)} on {alarm.track} at least {alarm.threshold:.0%} {against} in "
-        f"{policy.fuse.periods} periods of {resolution} s with {policy.fuse.min_requests} requests or more: {then}."
+        f"{prompt}: {alarm.source} on {alarm.row.track} at least {alarm.threshold:.0%} {against} in "
+        f"{alarm.policy.periods} periods of {resolution} s with {alarm.policy.min_requests} requests or more: {then}."
     )

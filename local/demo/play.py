@@ -15,9 +15,9 @@ from local.demo.crowd import Crowd
 from local.demo.mailbox import Invitation, Mailbox
 from local.demo.observe import Observer
 from local.demo.screen import Screen
-from promptlane.domain.names import Event, Outcome, Phase, release_id
+from promptlane.domain.names import Outcome, Phase, release_id
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import from_iso
+from promptlane.domain.release.timeline import Event, from_iso
 
 Json = Any
 REPOSITORY = Path(__file__).resolve().parents[2]

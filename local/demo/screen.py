@@ -133,8 +133,9 @@ def _step(state: str, what: str, seconds: float) -> tuple[Text, Text, Text]:
 
 def _entry(version: int, entry: TimelineEntry) -> Text:
     text = Text(f"{iso(entry.at)[11:19]}  v{version}  ", style="dim")
-    style = {"Release Promoted": "bold green", "Release Rolled Back": "bold red"}.get(str(entry.event), "")
-    text.append(str(entry.event), style=style or "default")
+    marks = entry.event.marks
+    style = "bold green" if "good" in marks else "bold red" if "bad" in marks else "default"
+    text.append(str(entry.event), style=style)
     text.append(f"  {gist(entry.detail)}", style="dim")
     return text
 

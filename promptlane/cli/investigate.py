@@ -11,24 +11,22 @@ from rich.text import Text
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.investigation.findings import (
-    WORDS,
     Investigation,
     Pair,
     Story,
     approvals,
     clock,
     no_conversations,
-    percent,
     summary,
 )
 from promptlane.domain.investigation.invocation import Invocation
 from promptlane.domain.investigation.sources import CallGroup
+from promptlane.domain.metrics import noun_of
 from promptlane.domain.release.timeline import iso
-from promptlane.domain.text import one_line, visible
+from promptlane.domain.text import one_line, percent, span, visible
 from promptlane.lifecycle.investigate import run
 
 from .session import Session
-from .show import duration
 from .times import moment
 
 _DAY = 86_400.0
@@ -78,7 +76,7 @@ def _write(html: Path, text: str, *, mode: str = "w") -> None:
 def show(console: Console, found: Investigation, html: Path | None) -> None:
     """Most important first: conclusion, remedy, examples, what changed, by whom, timeline, what is missing."""
     facts = found.facts
-    length = duration(facts.window.seconds)
+    length = span(facts.window.seconds)
     head = f"{facts.prompt}: {clock(facts.window.since)} to {clock(facts.window.until)} UTC ({length})"
     _say(console, head, "bold", indent=0)
     for sentence in summary(found):
@@ -132,7 +130,7 @@ def _show_pairs(console: Console, found: Investigation) -> None:
         return
     _head(console, "Conversations")
     for pair in found.pairs:
-        what = ", ".join(WORDS.get(name, name) for name in sorted(pair.bad.bad))
+        what = ", ".join(noun_of(name) for name in sorted(pair.bad.bad))
         _say(console, f"asked: {_asked(pair.bad, pair)}")
         _say(console, f"version {pair.bad.version} ({what}): {one_line(pair.bad.answer or pair.bad.error, 300)}", "red",
              indent=4)  # fmt: skip

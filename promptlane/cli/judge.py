@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from promptlane.domain.canary.curve import points, sparkline
 from promptlane.domain.canary.plan import estimate
 from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
-from promptlane.domain.names import Event, GuardName
-from promptlane.domain.release.timeline import TimelineEntry, iso
+from promptlane.domain.release.timeline import Event, TimelineEntry, iso
+from promptlane.domain.text import percent, traffic
 
 from .session import Session
 
@@ -75,7 +75,7 @@ def replayed(entries: Iterable[TimelineEntry], chunks: Iterable[Chunk], policy: 
         }
         if detail["cause"] != "alarm":
             again = replay(detail, stored, policy)
-            metrics = {str(m.metric): m.to_dict() for m in again.metrics}
+            metrics = {m.name: m.to_dict() for m in again.metrics}
             row["same"] = (again.judgement, again.harm, metrics) == (
                 detail["judgement"],
                 detail["harm"],
@@ -92,7 +92,7 @@ def expected(deployment: Deployment, route: Route | None, release: Release, now:
         return []
     try:
         policy = deployment.enrolments.policy(release.policy_sha256)
-        metrics = [str(g.name) for g in policy.canary.guard_metrics]
+        metrics = [g.name for g in policy.canary.guard_metrics]
         past = deployment.counts.history(
             route.prompt, version=route.stable.version, metrics=metrics, start=now - HISTORY, end=now
         )
@@ -101,7 +101,7 @@ def expected(deployment: Deployment, route: Route | None, release: Release, now:
     if not past:
         return ["how long this takes cannot be said: stable has no metrics of the last 24 hours"]
     traffic = max(n for n, _ in past.values()) / (HISTORY / 60)
-    rates = {GuardName(name): bad / n for name, (n, bad) in past.items()}
+    rates = {name: bad / n for name, (n, bad) in past.items()}
     plan = estimate(policy, traffic, rates)
     return [plan.sentence()] if plan.finishes else [plan.sentence(), *plan.warnings[1:]]
 
@@ -112,14 +112,12 @@ def curve_lines(entries: Iterable[TimelineEntry]) -> list[str]:
     if not looks:
         return []
     last = looks[-1]
-    lines = [f"harm     {sparkline([p.harm for p in looks])} {_percent(last.harm)} of what rolls back"]
+    lines = [f"harm     {sparkline([p.harm for p in looks])} {percent(max(last.harm, 0.0))} of what rolls back"]
     if last.advance is not None:
-        lines.append(f"harmless {sparkline([p.advance for p in looks])} {_percent(last.advance)} of what advances")
+        lines.append(
+            f"harmless {sparkline([p.advance for p in looks])} {percent(max(last.advance, 0.0))} of what advances"
+        )
     return [*lines, f"judge: {last.judgement}. {last.reason}"]
-
-
-def _percent(part: float) -> str:
-    return f"{max(part, 0.0):.0%}"
 
 
 def _show(console: Console, document: Mapping[str, Json]) -> None:
@@ -130,7 +128,7 @@ def _show(console: Console, document: Mapping[str, Json]) -> None:
     for column in ("look", "where", "judgement", "evidence of harm", "again", "reason"):
         table.add_column(column)
     for look in document["looks"]:
-        where = f"{look['phase']} {look['weight'] / 100:g} %" if look["phase"] == "canary" else look["phase"]
+        where = f"{look['phase']} {traffic(look['weight'])}" if look["phase"] == "canary" else look["phase"]
         again = "alarm" if look["cause"] == "alarm" else "same" if look["same"] else f"[red]{look['again']}[/]"
         table.add_row(look["at"], where, look["judgement"], f"{look['harm']:.3g}", again, escape(look["reason"]))
     console.print(table)

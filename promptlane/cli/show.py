@@ -11,7 +11,7 @@ from rich.text import Text
 
 from promptlane.domain.release.gist import gist
 from promptlane.domain.release.timeline import from_iso
-from promptlane.domain.text import one_line
+from promptlane.domain.text import one_line, span
 
 from .verify import how_verified
 
@@ -25,19 +25,6 @@ _COLOURS = {
     "expired": "yellow",
     "superseded": "dim",
 }
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`, `4 d`."""
-    seconds = max(0, round(seconds))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min"
-    if seconds < 86_400:
-        rest = seconds % 3600 // 60
-        return f"{seconds // 3600} h {rest} min" if rest else f"{seconds // 3600} h"
-    return f"{seconds // 86_400} d"
 
 
 def show_status(console: Console, document: Mapping[str, Json], now: float) -> None:
@@ -56,10 +43,10 @@ def _standing(prompt: Mapping[str, Json], now: float) -> RenderableType:
         lines.append(Text("  no version is stable yet: nobody gets an answer"))
     else:
         lines.append(_shares(route))
-        since = duration(now - from_iso(route["since"]))
+        since = span(now - from_iso(route["since"]))
         text = f"  phase {route['phase']} for {since}"
         if route["watch_until"] and route["phase"] == "watch":
-            text += f", {duration(from_iso(route['watch_until']) - now)} to go"
+            text += f", {span(from_iso(route['watch_until']) - now)} to go"
         if route["quarantined"]:
             text += f"; quarantined: version {', '.join(str(v) for v in route['quarantined'])}"
         lines.append(Text(text, style="dim"))
@@ -89,10 +76,10 @@ def _release_line(release: Mapping[str, Json], now: float) -> Text:
     if release["ended"]:
         outcome = str(release["outcome"])
         text.append(outcome.replace("_", " "), style=_COLOURS.get(outcome, ""))
-        text.append(f", {duration(now - from_iso(release['ended_at']))} ago" if release["ended_at"] else "")
+        text.append(f", {span(now - from_iso(release['ended_at']))} ago" if release["ended_at"] else "")
     else:
         text.append(str(release["state"]), style="cyan")
-        text.append(f", started {duration(now - from_iso(release['started_at']))} ago")
+        text.append(f", started {span(now - from_iso(release['started_at']))} ago")
     if release["reason"]:
         text.append(f" ({one_line(str(release['reason']), 160)})", style="dim")
     return text

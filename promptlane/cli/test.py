@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.text import percent
+from promptlane.engine.assertions import asked_by
 from promptlane.engine.checks import load as load_checks
 from promptlane.engine.objects import FolderObjects, KeptAnswers
 from promptlane.engine.plan import Plan, make_plan
 from promptlane.engine.records import Collector, record_of
 from promptlane.engine.report import Heading, build
-from promptlane.engine.runner import Bench, asks_models, run_cases
+from promptlane.engine.runner import Bench, run_cases
 from promptlane.engine.targets import Target
 from promptlane.lifecycle.test_round import write_report
 from promptlane.project import PromptProject, load_one
@@ -68,7 +70,7 @@ def run_suite(
     folder = output or Path("test-results") / project.name
     objects = FolderObjects(folder)
     made = models()
-    needs = asks_models(a for case in suite.cases for a in case.asserts)
+    needs = set(asked_by(a for case in suite.cases for a in case.asserts))
     bench = Bench(
         candidate=candidate,
         stable=stable,
@@ -146,7 +148,7 @@ def _summary(console: Console, report: Mapping[str, Json], folder: Path) -> None
         interval = c["interval"]
         bounds = f"{100 * interval['lower']:+.1f} .. {100 * interval['upper']:+.1f}" if interval else "-"
         finding = "too small to judge" if c["too_small"] and c["finding"] == "inconclusive" else c["finding"]
-        rates = ["-" if r is None else f"{100 * r:.1f} %" for r in (c["stable_rate"], c["candidate_rate"])]
+        rates = [percent(c["stable_rate"]), percent(c["candidate_rate"])]
         table.add_row(escape(c["name"]), str(c["n"]), *rates, bounds, finding)
     console.print(table)
     for change in ("newly failing", "missing", "flaky"):

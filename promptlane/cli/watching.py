@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from promptlane.domain.errors import InvalidInput, NotFound
-from promptlane.domain.names import FULL, Event, Phase, parse_release_id
+from promptlane.domain.names import FULL, Phase, parse_release_id
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import iso
@@ -92,7 +92,7 @@ def standing(session: Session, name: str) -> dict[str, Json]:
         entries = releases.timeline(current.release_id)
         document["release"] = {
             **_release(current),
-            "latest": [e.to_dict() for e in entries if e.event is not Event.CANARY_JUDGED][-6:],
+            "latest": [e.to_dict() for e in entries if "look" not in e.event.marks][-6:],
             "evidence": curve_lines(entries),
         }
         document["notes"] += expected(deployment, route, current, session.clock())

@@ -183,7 +183,7 @@ class StreamedAnswer:
             time_to_first_token_ms=self._first_ms,
         )
         self._request.count(outcome)
-        self._caller.succeeded(self._request, error=bool(outcome.error))
+        self._caller.succeeded(self._request, error=outcome.error_type is not None)
 
 
 class StreamError(Exception):

@@ -77,10 +77,8 @@ class Request:
             self._sink.emit(document)
 
     def count_error(self, error: BaseException, *, time_to_first_token_ms: float | None = None) -> None:
-        outcome = of_error(
-            error, latency_ms=self.elapsed_ms(), slow_after_ms=self.slow_after_ms,
-            time_to_first_token_ms=time_to_first_token_ms,
-        )  # fmt: skip
+        took = {"latency_ms": self.elapsed_ms(), "slow_after_ms": self.slow_after_ms}
+        outcome = of_error(error, **took, time_to_first_token_ms=time_to_first_token_ms)
         self.count(outcome)
 
 

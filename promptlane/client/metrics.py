@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from promptlane.domain.metrics import NEGATIVE_FEEDBACK, told_by_calls
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,23 +65,21 @@ def _of(decision: Decision, group: str) -> dict[str, str]:
     return dimensions
 
 
+def _judged(decision: Decision, group: str, values: Mapping[str, float], at: float) -> Document:
+    directive = Directive(_judge_sets(group), tuple(values))
+    return Document(at, _of(decision, group), (directive,), values, decision.release_id)
+
+
 def assigned(decision: Decision, group: str, *, started_at: float) -> Document:
     """For the judge: the split decided for this version. Counted before anything can fail, the breaker included."""
-    directive = Directive(_judge_sets(group), ("Assigned",))
-    return Document(started_at, _of(decision, group), (directive,), {"Assigned": 1}, decision.release_id)
+    return _judged(decision, group, {"Assigned": 1}, started_at)
 
 
 def finished(
     decision: Decision, group: str, outcome: Outcome, *, started_at: float, now: float
 ) -> tuple[Document, Document]:
     """For judge (start-stamped), and for fuse and people (stamped at completion), of one call that was made."""
-    guards = {
-        "Error": outcome.error,
-        "Refusal": outcome.refusal,
-        "Guardrail": outcome.guardrail,
-        "Truncation": outcome.truncation,
-        "Slow": outcome.slow,
-    }
+    guards = {name: int(name in outcome.bad) for name in told_by_calls()}
     shielded = {"Shielded": 0} if decision.track == "canary" else {}
     figures = {
         "Latency": outcome.latency_ms,
@@ -88,24 +88,22 @@ def finished(
         "OutputTokens": outcome.output_tokens,
     }
     people = {name: value for name, value in figures.items() if value is not None}
-    judge = {**guards, **shielded}
-    fuse = {"Assigned": 1, **guards, **shielded}
+    counted = {**guards, **shielded}
+    fuse = {"Assigned": 1, **counted}
+    completed = (Directive((_TRACK,), tuple(fuse)), Directive((_VERSION,), tuple(people)))
     return (
-        Document(started_at, _of(decision, group), (Directive(_judge_sets(group), tuple(judge)),), judge,
-                 decision.release_id),
-        Document(now, _of(decision, ""), (Directive((_TRACK,), tuple(fuse)), Directive((_VERSION,), tuple(people))),
-                 {**fuse, **people}, decision.release_id),
-    )  # fmt: skip
+        _judged(decision, group, counted, started_at),
+        Document(now, _of(decision, ""), completed, {**fuse, **people}, decision.release_id),
+    )
 
 
 def shielded(decision: Decision, group: str, *, started_at: float, now: float) -> tuple[Document, Document]:
     """A unit of the canary that the breaker sent to stable: no call to judge, and seen by judge and fuse as that."""
+    completed = (Directive((_TRACK,), ("Assigned", "Shielded")),)
     return (
-        Document(started_at, _of(decision, group), (Directive(_judge_sets(group), ("Shielded",)),), {"Shielded": 1},
-                 decision.release_id),
-        Document(now, _of(decision, ""), (Directive((_TRACK,), ("Assigned", "Shielded")),),
-                 {"Assigned": 1, "Shielded": 1}, decision.release_id),
-    )  # fmt: skip
+        _judged(decision, group, {"Shielded": 1}, started_at),
+        Document(now, _of(decision, ""), completed, {"Assigned": 1, "Shielded": 1}, decision.release_id),
+    )
 
 
 def feedback(
@@ -113,7 +111,7 @@ def feedback(
 ) -> tuple[Document, Document]:
     """One feedback: 1 when negative, 0 when positive, so that the rate is among the feedback given."""
     dimensions = {"Prompt": prompt, "Version": str(version), "Track": track}
-    values = {"NegativeFeedback": int(negative)}
+    values = {NEGATIVE_FEEDBACK.name: int(negative)}
     grouped = {**dimensions, "Group": group} if group else dimensions
     return (
         Document(started_at, grouped, (Directive(_judge_sets(group), tuple(values)),), values, release_id),

@@ -187,9 +187,8 @@ class Routes:
             self._missed(prompt, _unavailable(prompt, item))
             return
         if item is None:
-            self._missed(prompt, UnknownPrompt(
-                f"no route for {prompt!r}: never released, or its name is misspelt; `promptlane status` lists them"
-            ))  # fmt: skip
+            none = f"no route for {prompt!r}: never released, or its name is misspelt; `promptlane status` lists them"
+            self._missed(prompt, UnknownPrompt(none))
             return
         try:
             revision, held = int(item["revision"]), self.live.get(prompt)

@@ -175,7 +175,7 @@ class PromptClient:
             response = self._first_response(request, caller, "converse", variables or {}, arguments)
             outcome = of_response(response, latency_ms=request.elapsed_ms(), slow_after_ms=request.slow_after_ms)
             request.count(outcome)
-            caller.succeeded(request, error=bool(outcome.error))
+            caller.succeeded(request, error=outcome.error_type is not None)
             tracing.describe(span, request.answered_by, outcome)
         decision = request.answered_by
         receipt = self._receipt(request, decision)

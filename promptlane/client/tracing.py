@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from functools import cache
 
+from promptlane.domain.metrics import ERROR, key_of, logged
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -60,6 +62,6 @@ def describe(span: Any, answered_by: Decision, outcome: Outcome) -> None:
     ):
         if value is not None:
             span.set_attribute(name, value)
-    for name in ("refusal", "guardrail", "truncation"):
-        if getattr(outcome, name):
-            span.set_attribute(f"promptlane.{name}", True)
+    for name in sorted(outcome.bad - {ERROR.name}):
+        if logged(name):  # what the answer itself shows
+            span.set_attribute(f"promptlane.{key_of(name)}", True)

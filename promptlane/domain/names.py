@@ -1,4 +1,4 @@
-"""Names that several parts must agree on: metrics, dimensions, tracks, events, alarms, release ids."""
+"""Names that several parts must agree on: metrics, dimensions, tracks, alarms, release ids."""
 
 from __future__ import annotations
 
@@ -35,17 +35,6 @@ class Phase(StrEnum):
     WATCH = "watch"
 
 
-class GuardName(StrEnum):
-    """Guard metrics: rates of bad events per eligible request. The value is the CloudWatch metric name."""
-
-    ERROR = "Error"
-    REFUSAL = "Refusal"
-    GUARDRAIL = "Guardrail"
-    TRUNCATION = "Truncation"
-    SLOW = "Slow"
-    NEGATIVE_FEEDBACK = "NegativeFeedback"
-
-
 ASSIGNED: Final = "Assigned"
 GROUP: Final = "Group"
 """Dimension of the judge's metrics while a release is in canary or in watch: the unit's group, "0" to "7"."""
@@ -70,32 +59,6 @@ class Outcome(StrEnum):
     FAILED = "failed"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
-
-
-class Event(StrEnum):
-    """What a timeline entry records; also the detail-type on the event bus."""
-
-    STARTED = "Release Started"
-    ADMITTED = "Admitted"
-    TESTS_PLANNED = "Tests Planned"
-    TESTS_FINISHED = "Tests Finished"
-    REVIEW_REQUESTED = "Review Requested"
-    REVIEW_VIEWED = "Review Viewed"
-    REVIEW_LINK_REFUSED = "Review Link Refused"
-    REVIEWER_DECIDED = "Reviewer Decided"
-    REVIEW_REMINDED = "Review Reminded"
-    REVIEW_HINDERED = "Review Hindered"
-    REVIEW_DECIDED = "Review Decided"
-    CANARY_WAITING = "Canary Waiting"
-    CANARY_SHIFTED = "Canary Shifted"
-    CANARY_JUDGED = "Canary Judged"
-    CANARY_PAUSED = "Canary Paused"
-    CANARY_RESUMED = "Canary Resumed"
-    CANARY_ADVANCED = "Canary Advanced"
-    PROMOTED = "Release Promoted"
-    ROLLED_BACK = "Release Rolled Back"
-    ROLLBACK_IMPOSSIBLE = "Rollback Impossible"
-    ENDED = "Release Ended"
 
 
 _RELEASE_ID = re.compile(r"^(?P<prompt_id>[0-9A-Za-z]{10})-(?P<version>[1-9][0-9]{0,4})-(?P<attempt>[1-9][0-9]{0,2})\Z")

@@ -7,12 +7,14 @@ form that is deployed and captured by each release, and that `from_dict` reads b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Final, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from .errors import PolicyInvalid
-from .names import FULL, GuardName
+from .metrics import GUARD_METRICS, GuardMetric, key_of
+from .names import FULL
 
 Json = Any
 Undecided = Literal["return_to_stable", "stay", "ask"]
@@ -23,202 +25,6 @@ AfterInconclusive = Literal["same_quorum", "one_more_approval"]
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewer:
-    """Someone who may approve. `principals`: the IAM ARNs (or prefixes ending in `*`) that this person acts as."""
-
-    name: str
-    email: str
-    groups: tuple[str, ...] = ()
-    principals: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewPolicy:
-    """Who must approve. `quorum` approvals, among them one of each group in `required_groups`.
-
-    `unattributed` says what an author who cannot be told from CloudTrail costs; the default is one more approval.
-    `inconclusive` says what an inconclusive verdict costs, where `tests.inconclusive` puts it to the reviewers.
-    """
-
-    reviewers: tuple[Reviewer, ...]
-    quorum: int = 1
-    required_groups: tuple[str, ...] = ()
-    expires_after: float = DAY
-    remind_before: float = 2 * HOUR
-    unattributed: Unattributed = "one_more_approval"
-    inconclusive: AfterInconclusive = "same_quorum"
-
-
-@dataclass(frozen=True, slots=True)
-class TestPolicy:
-    """What the regression tests must show.
-
-    `margin`: the largest drop of the pass rate that is acceptable (fraction). `alpha`: one-sided error of the interval
-    and of FAIL. `min_pass_rate`: what a first version, which has no stable to compare with, must show. `inconclusive`:
-    whether such a verdict blocks, or is put to the reviewers. `max_cost_usd` caps a run's estimated cost. `fresh_for`:
-    how long the stable version's results may be reused, seconds.
-    """
-
-    margin: float = 0.05
-    alpha: float = 0.05
-    power: float = 0.8
-    min_pass_rate: float = 0.8
-    repeats: int = 1
-    must_pass: tuple[str, ...] = ()
-    inconclusive: Inconclusive = "review"
-    max_cost_usd: float = 5.0
-    max_concurrency: int = 10
-    batch_size: int = 10
-    fresh_for: float = DAY
-    judge_model: str = "amazon.nova-pro-v1:0"
-    embedding_model: str = "amazon.titan-embed-text-v2:0"
-    prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """USD per million input and output tokens by model id, where the built-in price table lacks or errs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One canary step: `weight` in basis points, the least and the most time it may take, in seconds."""
-
-    weight: int
-    min_bake: float = 10 * MINUTE
-    max_time: float = 6 * HOUR
-
-
-@dataclass(frozen=True, slots=True)
-class GuardMetric:
-    """How much worse the canary may be on one metric: margin = max(margin_abs, margin_rel x the stable rate).
-
-    `required`: must be proved within the margin to advance; else it is watched for harm only. `tolerance`: how much
-    worse it may be before harm counts (fraction). `lag`: how long after the request the event may still come, seconds.
-    """
-
-    name: GuardName
-    margin_abs: float = 0.01
-    margin_rel: float = 0.5
-    required: bool = True
-    tolerance: float = 0.0
-    lag: float = 0.0
-    prior_rate: float | None = None
-
-
-_DEFAULT_GUARDS: Final = (
-    GuardMetric(GuardName.ERROR, margin_abs=0.01, margin_rel=0.5),
-    GuardMetric(GuardName.REFUSAL, margin_abs=0.02, margin_rel=0.5),
-    GuardMetric(GuardName.GUARDRAIL, margin_abs=0.02, margin_rel=0.5, required=False),
-    GuardMetric(GuardName.TRUNCATION, margin_abs=0.02, margin_rel=0.5, required=False),
-    GuardMetric(GuardName.SLOW, margin_abs=0.02, margin_rel=0.5, required=False),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryPolicy:
-    """Steps and guard metrics. `alpha`: chance of rolling back an equal version; `beta`: of promoting one that is worse
-    by the margin. `undecided`: what to do when a step's `max_time` ends without a decision."""
-
-    steps: tuple[Step, ...] = (Step(500), Step(2500), Step(5000))
-    guard_metrics: tuple[GuardMetric, ...] = _DEFAULT_GUARDS
-    alpha: float = 0.05
-    beta: float = 0.05
-    undecided: Undecided = "return_to_stable"
-    ladder: tuple[float, ...] = (3.0, 1.5, 1.0)
-    """Margin factors from the first step to the last (the last is always 1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchPolicy:
-    """After promotion: how long the judge and the alarms still roll back, and the share held back on `previous`."""
-
-    duration: float = HOUR
-    holdback: int = 500
-
-
-@dataclass(frozen=True, slots=True)
-class FusePolicy:
-    """The CloudWatch alarms.
-
-    `error`, `refusal`: the excess of the bad rate over the control's that trips; `shielded`: the share of canary units
-    sent away; `outage`: stable's own error rate from which nothing starts. Each needs `min_requests` in both arms in
-    each of `periods` periods in a row, and an excess of `sigmas` standard deviations of the control's rate (4 would do
-    for independent requests; those of one user go wrong together).
-    """
-
-    error: float = 0.10
-    refusal: float = 0.15
-    shielded: float = 0.5
-    outage: float = 0.5
-    sigmas: float = 8.0
-    min_requests: int = 20
-    periods: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class RequestPolicy:
-    """Facts about requests: the longest they may take, and from when they count as slow (seconds).
-
-    `per_minute`: about how many there are; synth then says how long a good release takes. Not used to decide anything.
-    """
-
-    timeout: float = 28.0
-    slow_after: float = 10.0
-    per_minute: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The whole release.yaml of one prompt."""
-
-    review: ReviewPolicy
-    allowed_models: tuple[str, ...] = ()
-    tests: TestPolicy = field(default_factory=TestPolicy)
-    canary: CanaryPolicy = field(default_factory=CanaryPolicy)
-    watch: WatchPolicy = field(default_factory=WatchPolicy)
-    fuse: FusePolicy = field(default_factory=FusePolicy)
-    request: RequestPolicy = field(default_factory=RequestPolicy)
-
-    @classmethod
-    def from_dict(cls, data: Json) -> Policy:
-        """Read release.yaml or the canonical form; PolicyInvalid lists every problem as (path, message)."""
-        reader = _Reader()
-        policy = reader.policy(data)
-        if reader.problems or policy is None:
-            raise PolicyInvalid(reader.problems)
-        return policy
-
-    def to_dict(self) -> dict[str, Json]:
-        """Plain JSON values, seconds and basis points; `Policy.from_dict` reads it back to an equal policy."""
-        return {
-            "review": _plain(self.review),
-            "models": {"allowed": list(self.allowed_models)},
-            "tests": _plain(self.tests),
-            "canary": _plain(self.canary),
-            "watch": _plain(self.watch),
-            "fuse": _plain(self.fuse),
-            "request": _plain(self.request),
-        }
-
-    def scaled(self, factor: float) -> Policy:
-        """The same policy with its waiting times multiplied, for drills: bakes, step limits, the watch, metric lags.
-
-        What a request may take, how long results stay fresh, and what people need to review are left as they are.
-        """
-        if factor == 1:
-            return self
-        return replace(
-            self,
-            canary=replace(
-                self.canary,
-                steps=tuple(
-                    replace(s, min_bake=s.min_bake * factor, max_time=s.max_time * factor) for s in self.canary.steps
-                ),
-                guard_metrics=tuple(replace(g, lag=g.lag * factor) for g in self.canary.guard_metrics),
-            ),
-            watch=replace(self.watch, duration=self.watch.duration * factor),
-        )
-
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)\Z")
 _UNIT = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
@@ -353,12 +159,229 @@ def _bad_number(value: Json) -> bool:
     return isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9
 
 
-def _optional_fraction(value: Json) -> float | None:
-    return None if value is None else fraction(value)
+def _optional(convert: Convert[T]) -> Convert[T | None]:
+    return lambda value: None if value is None else convert(value)
 
 
-def _optional_positive(value: Json) -> float | None:
-    return None if value is None else _positive(value)
+Fraction = Annotated[float, fraction]
+Probability = Annotated[float, _probability]
+Excess = Annotated[float, _excess]
+Positive = Annotated[float, _positive]
+Seconds = Annotated[float, duration]
+Share = Annotated[int, share]
+Text = Annotated[str, _text]
+Texts = Annotated[tuple[str, ...], _texts]
+"""A field's type says how it is read from release.yaml, and by which other names; a Literal, what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """Someone who may approve. `principals`: the IAM ARNs (or prefixes ending in `*`) that this person acts as."""
+
+    name: Text
+    email: Annotated[str, _email]
+    groups: Texts = ()
+    principals: Annotated[tuple[str, ...], _principals] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPolicy:
+    """Who must approve. `quorum` approvals, among them one of each group in `required_groups`.
+
+    `unattributed` says what an author who cannot be told from CloudTrail costs; the default is one more approval.
+    `inconclusive` says what an inconclusive verdict costs, where `tests.inconclusive` puts it to the reviewers.
+    """
+
+    reviewers: tuple[Reviewer, ...]
+    quorum: Annotated[int, _count(1, 20)] = 1
+    required_groups: Texts = ()
+    expires_after: Seconds = DAY
+    remind_before: Seconds = 2 * HOUR
+    unattributed: Unattributed = "one_more_approval"
+    inconclusive: AfterInconclusive = "same_quorum"
+
+
+@dataclass(frozen=True, slots=True)
+class TestPolicy:
+    """What the regression tests must show.
+
+    `margin`: the largest drop of the pass rate that is acceptable (fraction). `alpha`: one-sided error of the interval
+    and of FAIL. `min_pass_rate`: what a first version, which has no stable to compare with, must show. `inconclusive`:
+    whether such a verdict blocks, or is put to the reviewers. `max_cost_usd` caps a run's estimated cost. `fresh_for`:
+    how long the stable version's results may be reused, seconds.
+    """
+
+    margin: Probability = 0.05
+    alpha: Probability = 0.05
+    power: Fraction = 0.8
+    min_pass_rate: Fraction = 0.8
+    repeats: Annotated[int, _count(1, 20)] = 1
+    must_pass: Texts = ()
+    inconclusive: Inconclusive = "review"
+    max_cost_usd: Positive = 5.0
+    max_concurrency: Annotated[int, _count(1, 1000)] = 10
+    batch_size: Annotated[int, _count(1, 200)] = 10
+    fresh_for: Seconds = DAY
+    judge_model: Text = "amazon.nova-pro-v1:0"
+    embedding_model: Text = "amazon.titan-embed-text-v2:0"
+    prices: Annotated[Mapping[str, tuple[float, float]], _prices] = field(default_factory=dict)
+    """USD per million input and output tokens by model id, where the built-in price table lacks or errs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One canary step: `weight` in basis points, the least and the most time it may take, in seconds."""
+
+    weight: Share
+    min_bake: Seconds = 10 * MINUTE
+    max_time: Seconds = 6 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class GuardPolicy:
+    """How much worse the canary may be on one metric: margin = max(margin_abs, margin_rel x the stable rate).
+
+    `metric` is the metric's row. `required`: must be proved within the margin to advance; else it is watched for harm
+    only. `tolerance`: how much worse it may be before harm counts (fraction). `lag`: how long after the request the
+    event may still come, seconds.
+    """
+
+    metric: GuardMetric
+    margin_abs: Fraction = 0.01
+    margin_rel: Fraction = 0.5
+    required: Annotated[bool, _flag] = True
+    tolerance: Fraction = 0.0
+    lag: Seconds = 0.0
+    prior_rate: Annotated[float | None, _optional(fraction)] = None
+
+    def __post_init__(self) -> None:
+        if self.metric.kind != "rate":
+            raise ValueError(f"{self.name} is a mean of values; judge, alarms and dashboards compare rates only")
+
+    @property
+    def name(self) -> str:
+        """The CloudWatch metric's name."""
+        return self.metric.name
+
+
+def _watched() -> tuple[GuardPolicy, ...]:
+    """What a policy watches that names no metric."""
+    rows = (m for m in GUARD_METRICS.values() if m.watched)
+    return tuple(GuardPolicy(m, margin_abs=m.margin, required=m.required, lag=m.lag) for m in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryPolicy:
+    """Steps and guard metrics. `alpha`: chance of rolling back an equal version; `beta`: of promoting one that is worse
+    by the margin. `undecided`: what to do when a step's `max_time` ends without a decision."""
+
+    steps: tuple[Step, ...] = (Step(500), Step(2500), Step(5000))
+    guard_metrics: tuple[GuardPolicy, ...] = field(default_factory=_watched)
+    alpha: Probability = 0.05
+    beta: Probability = 0.05
+    undecided: Undecided = "return_to_stable"
+    ladder: Annotated[tuple[float, ...], _ladder] = (3.0, 1.5, 1.0)
+    """Margin factors from the first step to the last (the last is always 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPolicy:
+    """After promotion: how long the judge and the alarms still roll back, and the share held back on `previous`."""
+
+    duration: Annotated[float, duration, "for"] = HOUR
+    """`for` reads better in YAML, and is a keyword in Python."""
+    holdback: Share = 500
+
+
+@dataclass(frozen=True, slots=True)
+class FusePolicy:
+    """The CloudWatch alarms.
+
+    `error`, `refusal`: the excess of the bad rate over the control's that trips; `shielded`: the share of canary units
+    sent away; `outage`: stable's own error rate from which nothing starts. Each needs `min_requests` in both arms in
+    each of `periods` periods in a row, and an excess of `sigmas` standard deviations of the control's rate (4 would do
+    for independent requests; those of one user go wrong together).
+    """
+
+    error: Excess = 0.10
+    refusal: Excess = 0.15
+    shielded: Excess = 0.5
+    outage: Excess = 0.5
+    sigmas: Positive = 8.0
+    min_requests: Annotated[int, _count(1, 1_000_000)] = 20
+    periods: Annotated[int, _count(1, 10)] = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPolicy:
+    """Facts about requests: the longest they may take, and from when they count as slow (seconds).
+
+    `per_minute`: about how many there are; synth then says how long a good release takes. Not used to decide anything.
+    """
+
+    timeout: Positive = 28.0
+    slow_after: Positive = 10.0
+    per_minute: Annotated[float | None, _optional(_positive)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The whole release.yaml of one prompt."""
+
+    review: ReviewPolicy
+    allowed_models: tuple[str, ...] = ()
+    tests: TestPolicy = field(default_factory=TestPolicy)
+    canary: CanaryPolicy = field(default_factory=CanaryPolicy)
+    watch: WatchPolicy = field(default_factory=WatchPolicy)
+    fuse: FusePolicy = field(default_factory=FusePolicy)
+    request: RequestPolicy = field(default_factory=RequestPolicy)
+
+    @classmethod
+    def from_dict(cls, data: Json) -> Policy:
+        """Read release.yaml or the canonical form; PolicyInvalid lists every problem as (path, message)."""
+        reader = _Reader()
+        policy = reader.policy(data)
+        if reader.problems or policy is None:
+            raise PolicyInvalid(reader.problems)
+        return policy
+
+    def to_dict(self) -> dict[str, Json]:
+        """Plain JSON values, seconds and basis points; `Policy.from_dict` reads it back to an equal policy."""
+        found: dict[str, Json] = _plain(self)
+        allowed = found.pop("allowed_models")
+        return {"review": found.pop("review"), "models": {"allowed": allowed}, **found}
+
+    def scaled(self, factor: float) -> Policy:
+        """The same policy with its waiting times multiplied, for drills: bakes, step limits, the watch, metric lags.
+
+        What a request may take, how long results stay fresh, and what people need to review are left as they are.
+        """
+        if factor == 1:
+            return self
+        return replace(
+            self,
+            canary=replace(
+                self.canary,
+                steps=tuple(
+                    replace(s, min_bake=s.min_bake * factor, max_time=s.max_time * factor) for s in self.canary.steps
+                ),
+                guard_metrics=tuple(replace(g, lag=g.lag * factor) for g in self.canary.guard_metrics),
+            ),
+            watch=replace(self.watch, duration=self.watch.duration * factor),
+        )
+
+
+@cache
+def _readers(section: type) -> Mapping[str, tuple[str, Convert[Json]]]:
+    """(field, converter) by key of release.yaml, of the fields whose type says how they are read."""
+    found: dict[str, tuple[str, Convert[Json]]] = {}
+    for name, hint in get_type_hints(section, include_extras=True).items():
+        if get_origin(hint) is Literal:
+            found[name] = name, _one_of(*get_args(hint))
+        elif get_origin(hint) is Annotated:
+            convert, *others = hint.__metadata__
+            found |= dict.fromkeys((*others, name), (name, convert))
+    return found
 
 
 class _Reader:
@@ -368,49 +391,43 @@ class _Reader:
         self.problems: list[tuple[str, str]] = []
 
     def policy(self, data: Json) -> Policy | None:
-        sections = ("review", "models", "tests", "canary", "watch", "fuse", "request")
-        if not self.mapping("", data, sections):
+        if not self.mapping("", data, ("review", "models", "tests", "canary", "watch", "fuse", "request")):
             return None
         review = self.review(data.get("review"))
         models = data.get("models") or {}
-        allowed = self.section("models", models, {"allowed": _texts})
+        allowed = self.converted("models", models, {"allowed": ("allowed_models", _texts)})
         if review is None:
             return None
         policy = Policy(
             review=review,
-            allowed_models=allowed.get("allowed", ()),
-            tests=self.build(TestPolicy, "tests", data.get("tests"), _TESTS),
+            **allowed,
+            tests=self.section(TestPolicy, "tests", data.get("tests")),
             canary=self.canary(data.get("canary")),
-            watch=self.build(WatchPolicy, "watch", data.get("watch"), _WATCH),
-            fuse=self.build(FusePolicy, "fuse", data.get("fuse"), _FUSE),
-            request=self.build(RequestPolicy, "request", data.get("request"), _REQUEST),
+            watch=self.section(WatchPolicy, "watch", data.get("watch")),
+            fuse=self.section(FusePolicy, "fuse", data.get("fuse")),
+            request=self.section(RequestPolicy, "request", data.get("request")),
         )
-        self.across(policy)
-        return policy
-
-    def across(self, policy: Policy) -> None:
-        """What only the sections together can tell."""
+        # What only the sections together can tell.
         if policy.request.slow_after >= policy.request.timeout:
             self.problem("request.slow_after", "must be less than request.timeout, or no request could count as slow")
         if policy.review.remind_before >= policy.review.expires_after:
             self.problem("review.remind_before", "must be less than review.expires_after")
+        return policy
 
     def review(self, data: Json) -> ReviewPolicy | None:
         if not isinstance(data, Mapping):
-            self.problem("review", "is required: name at least one reviewer, for example "
-                         "review: {reviewers: [{name: ..., email: ...}], quorum: 1}")  # fmt: skip
+            example = "review: {reviewers: [{name: ..., email: ...}], quorum: 1}"
+            self.problem("review", f"is required: name at least one reviewer, for example {example}")
             return None
         raw = data.get("reviewers")
         reviewers: list[Reviewer] = []
         if not isinstance(raw, (list, tuple)) or not raw:
             self.problem("review.reviewers", "must list at least one reviewer with name and email")
         else:
-            for i, item in enumerate(raw):
-                found = self.section(f"review.reviewers[{i}]", item, _REVIEWER, required=("name", "email"))
-                if "name" in found and "email" in found:
-                    reviewers.append(Reviewer(**found))
+            found = [self.item(Reviewer, f"review.reviewers[{i}]", item) for i, item in enumerate(raw)]
+            reviewers = [r for r in found if r is not None]
         rest = {k: v for k, v in data.items() if k != "reviewers"}
-        policy = self.build(ReviewPolicy, "review", rest, _REVIEW, reviewers=tuple(reviewers))
+        policy = self.section(ReviewPolicy, "review", rest, reviewers=tuple(reviewers))
         if reviewers:
             self.reviewers(policy)
         return policy
@@ -420,9 +437,9 @@ class _Reader:
             values = [getattr(r, attribute) for r in policy.reviewers]
             for value in sorted({v for v in values if values.count(v) > 1}):
                 self.problem("review.reviewers", f"two reviewers share the {attribute} {value!r}; it must be unique")
-        if policy.quorum > len(policy.reviewers):
-            self.problem("review.quorum", f"{policy.quorum} approvals can never be reached with "
-                         f"{len(policy.reviewers)} reviewers; name more or lower it")  # fmt: skip
+        if (most := len(policy.reviewers)) < policy.quorum:
+            never = f"{policy.quorum} approvals can never be reached with {most} reviewers; name more or lower it"
+            self.problem("review.quorum", never)
         members = {g for r in policy.reviewers for g in r.groups}
         for group in policy.required_groups:
             if group not in members:
@@ -433,13 +450,9 @@ class _Reader:
         if not isinstance(data, Mapping):
             self.problem("canary", "must be a mapping")
             return CanaryPolicy()
-        given: dict[str, Json] = {}
-        if "steps" in data:
-            given["steps"] = self.steps(data["steps"])
-        if "guard_metrics" in data:
-            given["guard_metrics"] = self.guards(data["guard_metrics"])
-        rest = {k: v for k, v in data.items() if k not in ("steps", "guard_metrics")}
-        return self.build(CanaryPolicy, "canary", rest, _CANARY, extra_keys=("steps", "guard_metrics"), **given)
+        read = {"steps": self.steps, "guard_metrics": self.guards}
+        given = {key: convert(data[key]) for key, convert in read.items() if key in data}
+        return self.section(CanaryPolicy, "canary", data, also=tuple(read), **given)
 
     def steps(self, data: Json) -> tuple[Step, ...]:
         if not isinstance(data, (list, tuple)) or not data:
@@ -448,36 +461,38 @@ class _Reader:
         steps: list[Step] = []
         for i, item in enumerate(data):
             path = f"canary.steps[{i}]"
-            found = self.section(path, item, _STEP, required=("weight",))
-            if "weight" not in found:
+            step = self.item(Step, path, item)
+            if step is None:
                 continue
-            step = Step(**found)
             if not 0 < step.weight < FULL:
                 self.problem(f"{path}.weight", "must lie between 0 and 100 %, both excluded; promotion does the rest")
-            if steps and step.weight <= steps[-1].weight:
-                self.problem(f"{path}.weight", f"weights must grow from step to step: {step.weight / 100:g}% follows "
-                             f"{steps[-1].weight / 100:g}%")  # fmt: skip
+            if steps and step.weight <= (before := steps[-1].weight):
+                grow = f"weights must grow from step to step: {step.weight / 100:g}% follows {before / 100:g}%"
+                self.problem(f"{path}.weight", grow)
             if step.max_time < step.min_bake:
                 self.problem(f"{path}.max_time", "must be at least min_bake, or the step could never end well")
             steps.append(step)
         return tuple(steps)
 
-    def guards(self, data: Json) -> tuple[GuardMetric, ...]:
+    def guards(self, data: Json) -> tuple[GuardPolicy, ...]:
         """A mapping of metric name to settings, or the canonical list."""
-        names = {_snake(g.value): g for g in GuardName}
+        rows = {m.key: m for m in GUARD_METRICS.values()}
         if isinstance(data, (list, tuple)) and all(isinstance(g, Mapping) for g in data):
-            data = {_snake(str(g.get("name"))): {k: v for k, v in g.items() if k != "name"} for g in data}
+            data = {key_of(str(g.get("name"))): {k: v for k, v in g.items() if k != "name"} for g in data}
         if not isinstance(data, Mapping) or not data:
-            self.problem("canary.guard_metrics", f"must map at least one of {', '.join(names)} to its margins")
+            self.problem("canary.guard_metrics", f"must map at least one of {', '.join(rows)} to its margins")
             return ()
-        guards: list[GuardMetric] = []
+        guards: list[GuardPolicy] = []
         for key, settings in data.items():
             path = f"canary.guard_metrics.{key}"
-            if key not in names:
-                self.problem(path, f"unknown guard metric; known are {', '.join(names)}")
+            if key not in rows:
+                self.problem(path, f"unknown guard metric; known are {', '.join(rows)}")
                 continue
-            found = self.section(path, {} if settings is None else settings, _GUARD)
-            guard = GuardMetric(names[key], **found)
+            try:
+                guard = self.section(GuardPolicy, path, settings, metric=rows[key], lag=rows[key].lag)
+            except ValueError as error:
+                self.problem(path, str(error))
+                continue
             if guard.margin_abs == 0 and guard.margin_rel == 0:
                 self.problem(path, "a margin of 0 can never be proved; give margin_abs or margin_rel above 0")
             elif guard.tolerance >= max(guard.margin_abs, 1e-12) and guard.tolerance > 0:
@@ -487,30 +502,35 @@ class _Reader:
             self.problem("canary.guard_metrics", "at least one metric must be required, or nothing could ever advance")
         return tuple(guards)
 
-    def build(
+    def section(self, section: Callable[..., T], path: str, data: Json, also: Sequence[str] = (), **given: Json) -> T:
+        """The dataclass of a section. A field with a problem keeps its default; the problem is on record."""
+        return section(**{**given, **self.converted(path, {} if data is None else data, _readers(section), also)})
+
+    def item(self, section: Callable[..., T], path: str, data: Json) -> T | None:
+        """One of a list; None where a field that it must have is missing or has a problem."""
+        needed = [f.name for f in fields(cast(Any, section)) if f.default is MISSING]
+        found = self.converted(path, data, _readers(section), needed=needed)
+        return section(**found) if found.keys() >= set(needed) else None
+
+    def converted(
         self,
-        cls: Callable[..., T],
         path: str,
         data: Json,
-        spec: Mapping[str, Convert[Json]],
-        extra_keys: Sequence[str] = (),
-        **given: Json,
-    ) -> T:
-        """The dataclass of a section. A field with a problem keeps its default; the problem is on record."""
-        return cls(**self.section(path, {} if data is None else data, spec, also=extra_keys), **given)
-
-    def section(self, path: str, data: Json, spec: Mapping[str, Convert[Json]], *, required: Iterable[str] = (),
-                also: Sequence[str] = ()) -> dict[str, Json]:  # fmt: skip
-        if not self.mapping(path, data, [*spec, *also]):
+        readers: Mapping[str, tuple[str, Convert[Json]]],
+        also: Sequence[str] = (),
+        needed: Sequence[str] = (),
+    ) -> dict[str, Json]:
+        """What a mapping gives, by field."""
+        if not self.mapping(path, data, [*readers, *also]):
             return {}
-        found: dict[str, Json] = {}
-        for key in required:
+        for key in needed:
             if key not in data:
                 self.problem(f"{path}.{key}", "is required")
-        for key, convert in spec.items():
+        found: dict[str, Json] = {}
+        for key, (name, convert) in readers.items():
             if key in data:
                 try:
-                    found[_FIELD.get(key, key)] = convert(data[key])
+                    found[name] = convert(data[key])
                 except ValueError as error:
                     self.problem(f"{path}.{key}", str(error))
         return found
@@ -521,77 +541,18 @@ class _Reader:
             return False
         for key in data:
             if key not in known:
-                where = f"{path}.{key}" if path else str(key)
-                self.problem(where, f"unknown key; known are {', '.join(known)}")
+                self.problem(f"{path}.{key}" if path else str(key), f"unknown key; known are {', '.join(known)}")
         return True
 
     def problem(self, path: str, message: str) -> None:
         self.problems.append((path, message))
 
 
-_REVIEWER: Final = {"name": _text, "email": _email, "groups": _texts, "principals": _principals}
-_REVIEW: Final = {
-    "quorum": _count(1, 20),
-    "required_groups": _texts,
-    "expires_after": duration,
-    "remind_before": duration,
-    "unattributed": _one_of("one_more_approval", "allow", "refuse"),
-    "inconclusive": _one_of("same_quorum", "one_more_approval"),
-}
-_TESTS: Final = {
-    "margin": _probability,
-    "alpha": _probability,
-    "power": fraction,
-    "min_pass_rate": fraction,
-    "repeats": _count(1, 20),
-    "must_pass": _texts,
-    "inconclusive": _one_of("block", "review"),
-    "max_cost_usd": _positive,
-    "max_concurrency": _count(1, 1000),
-    "batch_size": _count(1, 200),
-    "fresh_for": duration,
-    "judge_model": _text,
-    "embedding_model": _text,
-    "prices": _prices,
-}
-_STEP: Final = {"weight": share, "min_bake": duration, "max_time": duration}
-_GUARD: Final = {
-    "margin_abs": fraction,
-    "margin_rel": fraction,
-    "required": _flag,
-    "tolerance": fraction,
-    "lag": duration,
-    "prior_rate": _optional_fraction,
-}
-_CANARY: Final = {
-    "alpha": _probability,
-    "beta": _probability,
-    "undecided": _one_of("return_to_stable", "stay", "ask"),
-    "ladder": _ladder,
-}
-_WATCH: Final = {"for": duration, "duration": duration, "holdback": share}
-_FIELD: Final = {"for": "duration"}  # `for` reads better in YAML and is a keyword in Python
-_FUSE: Final = {
-    "error": _excess,
-    "refusal": _excess,
-    "shielded": _excess,
-    "outage": _excess,
-    "sigmas": _positive,
-    "min_requests": _count(1, 1_000_000),
-    "periods": _count(1, 10),
-}
-_REQUEST: Final = {"timeout": _positive, "slow_after": _positive, "per_minute": _optional_positive}
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-
-
 def _plain(value: Json) -> Json:
+    if isinstance(value, GuardPolicy):
+        return {"name": value.name} | {f.name: getattr(value, f.name) for f in fields(value)[1:]}
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    return str(value) if isinstance(value, GuardName) else value
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value

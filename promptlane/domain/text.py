@@ -1,7 +1,8 @@
-"""Showing hostile text to people: nothing invisible stays invisible, nothing is longer than it may be."""
+"""What people read: hostile text, of which nothing stays invisible; shares and durations, in one spelling."""
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from typing import Final
 
@@ -42,3 +43,36 @@ def shortened(text: str, limit: int) -> str:
 def clean_reason(text: str) -> str:
     """A typed reason: line ends unified, everything invisible spelled out, blank ends removed."""
     return visible(text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+
+
+def percent(rate: float | None) -> str:
+    """A measured rate (fraction): `0.62%`, `1.2%`, `25%`; `-` where there is none."""
+    return "-" if rate is None else f"{round(100 * rate, 2 if abs(rate) < 0.01 else 1):g}%"
+
+
+def traffic(weight: float) -> str:
+    """A share of traffic in basis points, never rounded: `12.5%`."""
+    return f"{weight / 100:g}%"
+
+
+def span(seconds: float) -> str:
+    """A duration in short: `45 s`, `12 min`, `3.3 h`, `4 days`."""
+    if seconds == math.inf:
+        return "for ever"
+    for least, unit, size, digits in ((172_800, "days", 86_400, 0), (5400, "h", 3600, 1), (90, "min", 60, 0)):
+        if seconds >= least:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+_UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+def in_words(seconds: float) -> str:
+    """A duration by its two largest units: `2 hours 30 minutes`."""
+    left, parts = round(max(0.0, seconds)), []
+    for size, name in _UNITS:
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {name}{'s' if count != 1 else ''}")
+    return " ".join(parts[:2]) or "0 seconds"

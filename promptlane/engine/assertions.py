@@ -7,11 +7,11 @@ raises Ungradable, also under `not-`: the negation of nothing is not a pass.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import sqrt
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import jsonschema
 import regex
@@ -19,13 +19,14 @@ from rapidfuzz.distance import Levenshtein
 
 from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.errors import Unavailable
+from promptlane.domain.metrics import GUARDRAIL_STOP
 from promptlane.domain.release.prompt import VARIABLE, canonical_json
-from promptlane.domain.suite.answers import GUARDRAIL, Answer, CallRefused, Embedder, Judge
+from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge
 
 from . import rubric
 from .checks import Check
-from .kinds import KINDS, Ungradable
-from .suite import Assertion, Case
+from .kinds import Ungradable
+from .suite import Assertion, Case, flat
 
 Json = Any
 REGEX_SECONDS: Final = 2.0
@@ -79,7 +80,7 @@ class Grader:
 
     def case(self, case: Case, answer: Answer) -> CaseGrade:
         """Grade one answer. Raises Ungradable."""
-        comparable = [a for a in case.asserts if a.kind != "select-best" or self.other is not None]
+        comparable = [a for a in case.asserts if self.other is not None or not KINDS[a.kind].compares]
         if not comparable:
             raise Ungradable("select-best compares with the stable version, and there is no answer of it")
         grades = tuple(self.assertion(a, case, answer) for a in comparable)
@@ -89,49 +90,21 @@ class Grader:
 
     def assertion(self, assertion: Assertion, case: Case, answer: Answer) -> Grade:
         """Grade one assertion, negated if it says so."""
-        if assertion.kind == "assert-set":
-            passed, score, reason = self._set(assertion, case, answer)
-        elif KINDS[assertion.kind].asks_model:
-            passed, score, reason = self._asked(assertion, case, answer)
-        else:
-            passed, score, reason = _KINDS[assertion.kind](self, filled(assertion, case), case, answer)
+        asked = filled(assertion, case)
+        passed, score, reason = self._evaluated(KINDS[asked.kind], asked, case, answer)
         if assertion.negated:
             passed, score = not passed, 1 - score
-            reason = reason or f"{_named(filled(assertion, case))} holds"
+            reason = reason or f"{_named(asked)} holds"
         return Grade(assertion.type, passed, score, "" if passed else reason, assertion.metric)
 
-    def _set(self, assertion: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
-        grades = tuple(self.assertion(child, case, answer) for child in assertion.children)
-        score = _weighted(assertion.children, grades)
-        failed = "; ".join(f"{g.type}: {g.reason}" for g in grades if not g.passed)
-        if assertion.threshold is None:
-            return all(g.passed for g in grades), score, failed
-        return score >= assertion.threshold - 1e-9, score, f"score {score:.2f} of {assertion.threshold:g}; {failed}"
-
-    def _asked(self, assertion: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
-        """A model's grade; kept with the answer, unless it depends on another answer too."""
-        if assertion.kind == "select-best":
-            return self._select(assertion, case, answer)
-        asked = filled(assertion, case)
+    def _evaluated(self, kind: Kind, asked: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
+        """A model's grade is kept with the answer, unless it depends on another answer too."""
+        if not kind.asks or kind.compares:
+            return kind.evaluate(self, asked, case, answer)
         if asked.digest not in self.kept:
-            self.kept[asked.digest] = list(_KINDS[assertion.kind](self, asked, case, answer))
+            self.kept[asked.digest] = list(kind.evaluate(self, asked, case, answer))
         passed, score, reason = self.kept[asked.digest]
         return passed, score, reason
-
-    def _select(self, assertion: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
-        if self.other is None:
-            raise Ungradable("select-best compares with the stable version, and there is no answer of it")
-        if self.judge is None:
-            raise Ungradable("no judge model is configured")
-        if assertion.digest not in self.preferences:
-            pair = (answer, self.other) if self.is_candidate else (self.other, answer)
-            criterion = str(filled(assertion, case).value)
-            self.preferences[assertion.digest] = rubric.prefer(
-                self.judge, criterion, question_of(case), pair[0].text, pair[1].text
-            )
-        preference, reason = self.preferences[assertion.digest]
-        mine = preference if self.is_candidate else -preference
-        return mine >= 0, (mine + 1) / 2, f"the other version's answer is {'not ' if mine >= 0 else ''}better: {reason}"
 
 
 Evaluate = Callable[[Grader, Assertion, Case, Answer], tuple[bool, float, str]]
@@ -360,7 +333,7 @@ def _tool_call(grader: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[
 
 
 def _guardrail(_: Grader, __: Assertion, ___: Case, answer: Answer) -> tuple[bool, float, str]:
-    return _plainly(answer.stop_reason == GUARDRAIL, "no guardrail intervened")
+    return _plainly(answer.stop_reason == GUARDRAIL_STOP, "no guardrail intervened")
 
 
 def _llm_rubric(grader: Grader, a: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
@@ -387,28 +360,85 @@ def _python(grader: Grader, a: Assertion, case: Case, answer: Answer) -> tuple[b
     raise Ungradable(f"python check {a.value!r} returned {found!r}; it must return a bool or a score from 0 to 1")
 
 
-_KINDS: Final[Mapping[str, Evaluate]] = {
-    "equals": _equals,
-    "contains": _contains,
-    "icontains": _icontains,
-    "contains-any": _listed(fold=False, every=False),
-    "contains-all": _listed(fold=False, every=True),
-    "icontains-any": _listed(fold=True, every=False),
-    "icontains-all": _listed(fold=True, every=True),
-    "starts-with": _starts_with,
-    "regex": _regex,
-    "is-json": _is_json,
-    "contains-json": _contains_json,
-    "is-refusal": _is_refusal,
-    "similar": _similar,
-    "levenshtein": _levenshtein,
-    "rouge-n": _rouge,
-    "bleu": _bleu,
-    "latency": _latency,
-    "cost": _cost,
-    "output-tokens": _output_tokens,
-    "is-valid-tool-call": _tool_call,
-    "guardrail-intervened": _guardrail,
-    "llm-rubric": _llm_rubric,
-    "python": _python,
+def _select(grader: Grader, a: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
+    if grader.other is None:
+        raise Ungradable("select-best compares with the stable version, and there is no answer of it")
+    if grader.judge is None:
+        raise Ungradable("no judge model is configured")
+    if a.digest not in grader.preferences:
+        texts = (answer.text, grader.other.text) if grader.is_candidate else (grader.other.text, answer.text)
+        grader.preferences[a.digest] = rubric.prefer(grader.judge, str(a.value), question_of(case), *texts)
+    preference, reason = grader.preferences[a.digest]
+    mine = preference if grader.is_candidate else -preference
+    return mine >= 0, (mine + 1) / 2, f"the other version's answer is {'not ' if mine >= 0 else ''}better: {reason}"
+
+
+def _set(grader: Grader, a: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
+    grades = tuple(grader.assertion(child, case, answer) for child in a.children)
+    score = _weighted(a.children, grades)
+    failed = "; ".join(f"{g.type}: {g.reason}" for g in grades if not g.passed)
+    if a.threshold is None:
+        return all(g.passed for g in grades), score, failed
+    return score >= a.threshold - 1e-9, score, f"score {score:.2f} of {a.threshold:g}; {failed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One assertion type, and how it is evaluated: (passed, score from 0 to 1, reason). Raises Ungradable.
+
+    `value`: what `value` must hold: `schema` and `names` are optional, `pattern` is a regular expression, `listed` may
+    be written with commas, and an `ignored` one is promptfoo's and says nothing. `threshold`: whether it is `refused`,
+    `optional` (with `default`) or `required`; `most` is its largest sensible value, and zero is refused where it would
+    always pass. `asks`: the model that grading it calls; such a grade is kept with the answer, unless it `compares` the
+    answer with the other version's. `fresh`: only answers of the same hour can be compared, so none is used again.
+    """
+
+    name: str
+    evaluate: Evaluate
+    value: Literal["text", "texts", "listed", "pattern", "any", "schema", "names", "nothing", "ignored"]
+    threshold: Literal["refused", "optional", "required"] = "refused"
+    default: float | None = None
+    most: float | None = None
+    zero_allowed: bool = False
+    asks: Literal["", "judge", "embedder"] = ""
+    compares: bool = False
+    fresh: bool = False
+    unit: str = ""
+
+
+KINDS: Final = {
+    k.name: k
+    for k in (
+        Kind("equals", _equals, "any"),
+        Kind("contains", _contains, "text"),
+        Kind("icontains", _icontains, "text"),
+        Kind("contains-any", _listed(fold=False, every=False), "listed"),
+        Kind("contains-all", _listed(fold=False, every=True), "listed"),
+        Kind("icontains-any", _listed(fold=True, every=False), "listed"),
+        Kind("icontains-all", _listed(fold=True, every=True), "listed"),
+        Kind("starts-with", _starts_with, "text"),
+        Kind("regex", _regex, "pattern"),
+        Kind("is-json", _is_json, "schema"),
+        Kind("contains-json", _contains_json, "schema"),
+        Kind("is-refusal", _is_refusal, "nothing"),
+        Kind("similar", _similar, "texts", "optional", 0.75, 1.0, asks="embedder"),
+        Kind("levenshtein", _levenshtein, "text", "optional", 5, zero_allowed=True, unit="edits"),
+        Kind("rouge-n", _rouge, "text", "optional", 0.75, 1.0),
+        Kind("bleu", _bleu, "texts", "optional", 0.5, 1.0),
+        Kind("latency", _latency, "ignored", "required", fresh=True, unit="milliseconds"),
+        Kind("cost", _cost, "ignored", "required", unit="USD"),
+        Kind("output-tokens", _output_tokens, "nothing", "required", unit="tokens"),
+        Kind("is-valid-tool-call", _tool_call, "names"),
+        Kind("guardrail-intervened", _guardrail, "ignored"),
+        Kind("llm-rubric", _llm_rubric, "text", "optional", None, 1.0, asks="judge"),
+        Kind("select-best", _select, "text", asks="judge", compares=True),
+        Kind("python", _python, "text"),
+        Kind("assert-set", _set, "nothing", "optional", None, 1.0),
+    )
 }
+"""Every assertion type by name. A row more is all that one takes."""
+
+
+def asked_by(assertions: Iterable[Assertion]) -> list[str]:
+    """Whom these assertions ask, once for each that does: judge or embedder."""
+    return [asks for a in flat(assertions) if (asks := KINDS[a.kind].asks)]

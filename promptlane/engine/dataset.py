@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .kinds import ALIASES, KINDS, REFUSED, split_negation
+from .assertions import KINDS
+from .kinds import ALIASES, REFUSED, split_negation
 from .suite import MAX_CASES, Read
 
 Json = Any
@@ -138,7 +139,8 @@ def expected(cell: str) -> dict[str, Json]:
         bare = split_negation(name)[0]
         known = bare in KINDS or bare in REFUSED or name in ALIASES
         if known and (
-            match["value"] is not None or KINDS.get(bare, KINDS["equals"]).value in ("nothing", "schema", "names")
+            match["value"] is not None
+            or KINDS.get(bare, KINDS["equals"]).value in ("nothing", "ignored", "schema", "names")
         ):
             assertion: dict[str, Json] = {"type": name}
             if match["value"] is not None and match["value"].strip():

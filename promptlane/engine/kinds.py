@@ -1,11 +1,10 @@
-"""The assertion types that a suite may use: what each needs, and which of promptfoo's we refuse, and why."""
+"""Names of assertion types: promptfoo's other ones for ours, those that we refuse, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, Literal
+from typing import Final
 
 from promptlane.domain.errors import PromptlaneError
 
@@ -13,59 +12,6 @@ from promptlane.domain.errors import PromptlaneError
 class Ungradable(PromptlaneError):
     """An assertion could not be evaluated. The run counts as missing, never as passed or failed."""
 
-
-Needs = Literal["text", "texts", "any", "schema", "names", "nothing"]
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One assertion type.
-
-    `value`: what `value` must hold (`schema` and `names` are optional). `threshold`: whether it is `refused`,
-    `optional` (with `default`) or `required`; `most` is its largest sensible value, and zero is refused where it would
-    always pass. `asks_model`: grading it calls a model, so the grade is kept with the answer.
-    """
-
-    name: str
-    value: Needs
-    threshold: Literal["refused", "optional", "required"] = "refused"
-    default: float | None = None
-    most: float | None = None
-    zero_allowed: bool = False
-    asks_model: bool = False
-    unit: str = ""
-
-
-KINDS: Final[Mapping[str, Kind]] = {
-    k.name: k
-    for k in (
-        Kind("equals", "any"),
-        Kind("contains", "text"),
-        Kind("icontains", "text"),
-        Kind("contains-any", "texts"),
-        Kind("contains-all", "texts"),
-        Kind("icontains-any", "texts"),
-        Kind("icontains-all", "texts"),
-        Kind("starts-with", "text"),
-        Kind("regex", "text"),
-        Kind("is-json", "schema"),
-        Kind("contains-json", "schema"),
-        Kind("is-refusal", "nothing"),
-        Kind("similar", "texts", "optional", 0.75, 1.0, asks_model=True),
-        Kind("levenshtein", "text", "optional", 5, zero_allowed=True, unit="edits"),
-        Kind("rouge-n", "text", "optional", 0.75, 1.0),
-        Kind("bleu", "texts", "optional", 0.5, 1.0),
-        Kind("latency", "nothing", "required", unit="milliseconds"),
-        Kind("cost", "nothing", "required", unit="USD"),
-        Kind("output-tokens", "nothing", "required", unit="tokens"),
-        Kind("is-valid-tool-call", "names"),
-        Kind("guardrail-intervened", "nothing"),
-        Kind("llm-rubric", "text", "optional", None, 1.0, asks_model=True),
-        Kind("select-best", "text", asks_model=True),
-        Kind("python", "text"),
-        Kind("assert-set", "nothing", "optional", None, 1.0),
-    )
-}
 
 ALIASES: Final[Mapping[str, str]] = {
     "guardrails": "not-guardrail-intervened",
@@ -120,13 +66,14 @@ def split_negation(name: str) -> tuple[str, bool]:
     return (name[4:], True) if name.startswith("not-") else (name, False)
 
 
-def unknown_type(name: str) -> str:
+def unknown_type(name: str, known: Iterable[str]) -> str:
     """What to tell somebody who wrote an assertion type that is not ours."""
     bare = name[4:] if name.startswith("not-") else name
     if bare in REFUSED or bare.startswith(("trace-", "trajectory:")):
         return f"promptfoo's assertion type {name!r} is not supported: {REFUSED.get(bare, 'answers carry no trace')}"
+    known = list(known)
     return (
-        f"unknown assertion type {name!r}{did_you_mean(bare, KINDS)}; known are {', '.join(KINDS)}, each also with not-"
+        f"unknown assertion type {name!r}{did_you_mean(bare, known)}; known are {', '.join(known)}, each also with not-"
     )
 
 

@@ -15,8 +15,9 @@ import regex
 from promptlane.domain.errors import SuiteInvalid
 
 from . import promptfoo
+from .assertions import KINDS, Kind
 from .dataset import DatasetInvalid, decode, load_rows
-from .kinds import KINDS, Kind, split_negation, unknown_type
+from .kinds import split_negation, unknown_type
 from .suite import MAX_CASES, Assertion, Case, Read, Suite, references
 
 Json = Any
@@ -296,7 +297,7 @@ class _Reader:
         name, negated = split_negation(data["type"])
         kind = KINDS.get(name)
         if kind is None:
-            self.problem(f"{path}.type", unknown_type(data["type"]))
+            self.problem(f"{path}.type", unknown_type(data["type"], KINDS))
             return None
         children: tuple[Assertion, ...] = ()
         if name == "assert-set":
@@ -328,8 +329,8 @@ class _Reader:
             value = self.file_text(value, path)
             if kind.value in ("schema", "any") and value:
                 value = self.json_text(value, path)
-        if kind.value == "nothing":
-            if value is not None and kind.name not in ("latency", "cost", "guardrail-intervened"):
+        if kind.value in ("nothing", "ignored"):
+            if value is not None and kind.value == "nothing":
                 self.problem(path, f"{kind.name} takes no value")
             return None
         if value is None or (isinstance(value, str | list) and not value):
@@ -353,16 +354,23 @@ class _Reader:
         if not isinstance(value, str):
             self.problem(path, f"{kind.name} takes a text, not {type(value).__name__}")
             return None
-        if kind.name == "regex" and not references(value):
+        return value
+
+    def value_pattern(self, kind: Kind, value: Json, path: str) -> Json:
+        value = self.value_text(kind, value, path)
+        if value is not None and not references(value):
             try:
                 regex.compile(value)
             except regex.error as error:
                 self.problem(path, f"{value!r} is not a valid regular expression: {error}")
         return value
 
-    def value_texts(self, kind: Kind, value: Json, path: str) -> Json:
-        if isinstance(value, str) and kind.name.endswith(("-any", "-all")):
+    def value_listed(self, kind: Kind, value: Json, path: str) -> Json:
+        if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]  # promptfoo's short form
+        return self.value_texts(kind, value, path)
+
+    def value_texts(self, kind: Kind, value: Json, path: str) -> Json:
         listed = value if isinstance(value, list) else [value]
         if not listed or not all(isinstance(v, str | int | float) and str(v) for v in listed):
             self.problem(path, f"{kind.name} takes a text or a list of texts, none of them empty")

@@ -18,9 +18,10 @@ from promptlane.domain.suite.verdict import (
     provable_margin,
 )
 
+from .assertions import asked_by
 from .checks import unknown
 from .prices import cost, price_of
-from .suite import Case, Suite, flat
+from .suite import Case, Suite
 from .targets import Target
 
 Json = Any
@@ -85,7 +86,9 @@ def make_plan(suite: Suite, policy: TestPolicy, candidate: Target, stable: Targe
     refused = unknown(suite.checks)
     targets = [candidate] + ([stable] if stable else [])
     repeats = suite.repeats or policy.repeats
-    models = {t.model for t in targets} | _helper_models(suite, policy)
+    asked = {n for case in suite.cases for n in asked_by(case.asserts)}
+    helpers = {"judge": policy.judge_model, "embedder": policy.embedding_model}
+    models = {t.model for t in targets} | {helpers[name] for name in asked}
     refused += [
         f"no price is known for model {model!r}, so tests.max_cost_usd cannot be kept; "
         f"add tests.prices: {{{model}: [<USD per million input tokens>, <output tokens>]}} to release.yaml"
@@ -145,7 +148,7 @@ def size_warnings(suite: Suite, policy: TestPolicy) -> list[str]:
     elif n < usual:
         warnings.append(
             f"{n} cases prove {margin} only when hardly any case differs; about {usual} would do where answers vary "
-            f"(pass rate 90 %, {repeats} {'repeat' if repeats == 1 else 'repeats'})"
+            f"(pass rate 90%, {repeats} {'repeat' if repeats == 1 else 'repeats'})"
         )
     sizes = _slice_sizes(suite.cases)
     for name in policy.must_pass:
@@ -167,27 +170,18 @@ def _slice_sizes(cases: Iterable[Case]) -> Mapping[str, int]:
     return sizes
 
 
-def _helper_models(suite: Suite, policy: TestPolicy) -> set[str]:
-    models = set()
-    if suite.kinds & {"llm-rubric", "select-best"}:
-        models.add(policy.judge_model)
-    if "similar" in suite.kinds:
-        models.add(policy.embedding_model)
-    return models
-
-
 def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], repeats: int) -> tuple[float, int]:
     """(the most that all calls can cost in USD, number of judge calls)."""
     total, judged = 0.0, 0
     for case in cases:
-        asked = [a.kind for a in flat(case.asserts)]
+        asked = asked_by(case.asserts)
         for target in targets:
             answer = target.max_tokens or UNBOUNDED_TOKENS
             tokens = target.prompt_chars(case) / CHARS_PER_TOKEN
-            rubrics = asked.count("llm-rubric") + asked.count("select-best")
+            rubrics = asked.count("judge")
             judged += repeats * rubrics
             calls = [(target.model, tokens, answer)]
             calls += [(policy.judge_model, tokens + 2 * answer + JUDGE_TOKENS, JUDGE_TOKENS)] * rubrics
-            calls += [(policy.embedding_model, 2.0 * answer, 0)] * asked.count("similar")
+            calls += [(policy.embedding_model, 2.0 * answer, 0)] * asked.count("embedder")
             total += repeats * sum(cost(price_of(model, policy.prices), *used) or 0.0 for model, *used in calls)
     return total, judged

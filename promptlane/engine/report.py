@@ -8,6 +8,7 @@ from typing import Any
 
 from promptlane.domain.policy import TestPolicy
 from promptlane.domain.suite.verdict import CaseTally, Change, Comparison, Finding, Verdict, decide
+from promptlane.domain.text import percent
 
 from .plan import Plan, rules_of
 from .records import Collector, Record
@@ -132,9 +133,6 @@ def _for_reviewers(report: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _rows(report: Mapping[str, Json]) -> list[tuple[str, str, str]]:
-    def percent(value: float | None) -> str:
-        return "-" if value is None else f"{100 * value:.1f} %"
-
     rows = [
         ("all cases passed", percent(report["overall"]["stable_rate"]), percent(report["overall"]["candidate_rate"]))
     ]

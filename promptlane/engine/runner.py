@@ -19,11 +19,11 @@ from typing import Any, Final, Protocol, TypeVar
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge, Model, ModelNotEnabled
 
-from .assertions import CaseGrade, Grader
+from .assertions import KINDS, CaseGrade, Grader
 from .checks import Check
 from .kinds import Ungradable
 from .prices import cost, price_of
-from .suite import Assertion, Case, flat
+from .suite import Case, flat
 from .targets import Target
 
 Json = Any
@@ -225,7 +225,7 @@ class _Runner:
 
     def earlier(self, pending: _Pending, target: Target) -> list[Kept]:
         """Answers kept from before. Latency is compared only between answers of the same hour, so never reused."""
-        if self.bench.store is None or any(a.kind == "latency" for a in flat(pending.case.asserts)):
+        if self.bench.store is None or any(KINDS[a.kind].fresh for a in flat(pending.case.asserts)):
             return []
         with pending.lock:
             if pending.earlier is None:
@@ -313,11 +313,3 @@ class _PatientEmbedder:
                 self.known.clear()
             self.known[text] = found
         return found
-
-
-def asks_models(assertions: Iterable[Assertion]) -> set[str]:
-    """Which of judge and embedder these assertions call."""
-    kinds = {a.kind for a in flat(assertions)}
-    return ({"judge"} if kinds & {"llm-rubric", "select-best"} else set()) | (
-        {"embedder"} if "similar" in kinds else set()
-    )

@@ -22,7 +22,7 @@ MAX_CASES: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """One thing that must hold of an answer. `kind` is a key of `kinds.KINDS`; `negated`: written with `not-`.
+    """One thing that must hold of an answer. `kind` is a key of `assertions.KINDS`; `negated`: written with `not-`.
 
     `value` and `threshold` are as written (threshold None: the kind's default). An `assert-set` has `children`.
     """

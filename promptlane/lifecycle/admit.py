@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from promptlane.domain.errors import AdmissionRefused, NotFound
-from promptlane.domain.names import Event
 from promptlane.domain.ports import Clock, Enrolments, EnrolmentTags, PromptStore, ReleaseStore, RouteStore
 from promptlane.domain.release.prompt import PromptVersion, static_problems
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 
 SuiteCheck = Callable[[dict[str, object], frozenset[str]], list[str]]
 """(suite as plain data, the template's variables) -> what does not fit."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from promptlane.domain.errors import AlreadyExists, Conflict, NotApplicable, NotFound
-from promptlane.domain.names import Event, Outcome, release_id
+from promptlane.domain.names import Outcome, release_id
 from promptlane.domain.ports import Clock, Enrolments, PromptStore, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.release.release import Release, Waiting
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.trigger import Request
 
 

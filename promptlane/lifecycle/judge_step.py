@@ -10,27 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from promptlane.domain.canary import fuse
 from promptlane.domain.canary.blocks import Block, Chunk, Pair
 from promptlane.domain.canary.counts import BlockStore, CountReader
 from promptlane.domain.canary.judge import Judgement, StepContext, judge
 from promptlane.domain.errors import NotApplicable, PromptlaneError
-from promptlane.domain.names import (
-    ADVANCE_EVIDENCE,
-    ASSIGNED,
-    FULL,
-    HARM_EVIDENCE,
-    OUTAGE,
-    SPLIT_EVIDENCE,
-    WEIGHT,
-    Event,
-    GuardName,
-    Phase,
-)
-from promptlane.domain.policy import GuardMetric, Policy
+from promptlane.domain.names import ADVANCE_EVIDENCE, ASSIGNED, FULL, HARM_EVIDENCE, SPLIT_EVIDENCE, WEIGHT, Phase
+from promptlane.domain.policy import GuardPolicy, Policy
 from promptlane.domain.ports import Enrolments, FuseAlarms, Notices, ReleaseStore, RouteStore
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, alarm_applies
-from promptlane.domain.release.timeline import SYSTEM, TimelineEntry
+from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
+from promptlane.domain.text import traffic
 
 Json = Any
 Verb = Literal["advance", "hold", "roll_back", "gone", "done"]
@@ -39,7 +30,6 @@ FINE_FOR: Final = 7200.0
 """Blocks are one resolution long for this time, then COARSE resolutions: what a look reads and sums stays bounded."""
 COARSE: Final = 5
 HISTORY: Final = 24 * 3600.0
-_GUARDS: Final = frozenset(str(g) for g in GuardName)
 _CHUNK_WINDOWS: Final = 300
 _CHUNKS_PER_LOOK: Final = 6
 _GROWTH: Final = 60
@@ -61,7 +51,7 @@ class Timing:
         timing = cls() if resolution >= 60 else cls(resolution, arrival=20.0, settle=10.0)
         return timing if arrival is None else replace(timing, arrival=arrival, settle=min(timing.settle, arrival))
 
-    def lag(self, policy: Policy, guard: GuardMetric | None) -> float:
+    def lag(self, policy: Policy, guard: GuardPolicy | None) -> float:
         """Seconds after the end of a window from which its counts are complete."""
         return policy.request.timeout + self.arrival + (guard.lag if guard else 0.0)
 
@@ -118,7 +108,7 @@ def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) 
     chunks = _gather(ports, route, release, policy, now, notes)
     judgement = _decide(chunks, policy, context, now)
     if route.phase is Phase.CANARY and route.weight != policy.canary.steps[context.step].weight:
-        notes.append(f"the route's weight is {route.weight / 100:g} %, not the step's; changed by hand?")
+        notes.append(f"the route's weight is {traffic(route.weight)}, not the step's; changed by hand?")
     judgement = replace(judgement, notes=(*notes, *judgement.notes))
     _record(ports, route, context, judgement, now, _through(chunks), judgement.cause)
     if judgement.cause == "undecided" and judgement.judgement == "hold" and policy.canary.undecided == "ask":
@@ -170,13 +160,12 @@ def replay(detail: Mapping[str, Json], chunks: Iterable[Chunk], policy: Policy) 
 
 def _decide(chunks: Iterable[Chunk], policy: Policy, context: StepContext, now: float) -> Judgement:
     blocks: dict[str, list[Block]] = {}
-    history: dict[GuardName, Pair] = {}
+    history: dict[str, Pair] = {}
     for chunk in sorted(chunks, key=lambda c: c.start):
         blocks.setdefault(chunk.metric, []).extend(chunk.blocks)
-        if chunk.history is not None and chunk.metric in _GUARDS:
-            history.setdefault(GuardName(chunk.metric), chunk.history)
-    counts = {GuardName(m): b for m, b in blocks.items() if m in _GUARDS}
-    return judge(counts, blocks.get(ASSIGNED, []), policy, context, now, history=history)
+        if chunk.history is not None:
+            history.setdefault(chunk.metric, chunk.history)
+    return judge(blocks, blocks.get(ASSIGNED, []), policy, context, now, history=history)
 
 
 def _context(route: Route, release: Release, policy: Policy, phase: Phase, step: int) -> StepContext:
@@ -207,8 +196,8 @@ def _standing(alarms: FuseAlarms, route: Route, notes: list[str]) -> str:
         notes.append(f"alarm states could not be read: {error}")
         return ""
     for alarm in red:
-        if alarm.metric == OUTAGE:
-            notes.append("stable itself is in trouble: the Outage alarm is red")
+        if not fuse.acts(alarm.metric):
+            notes.append(f"stable itself is in trouble: the {alarm.metric} alarm is red")
             continue
         try:
             alarm_applies(route, track=alarm.track, changed_at=alarm.since)
@@ -251,7 +240,7 @@ def _gather(ports: Ports, route: Route, release: Release, policy: Policy, now: f
 def _read(
     ports: Ports, route: Route, policy: Policy, versions: tuple[int, int], chunks: Sequence[Chunk], now: float
 ) -> list[Chunk]:
-    guards: dict[str, GuardMetric | None] = {str(g.name): g for g in policy.canary.guard_metrics}
+    guards: dict[str, GuardPolicy | None] = {g.name: g for g in policy.canary.guard_metrics}
     guards[ASSIGNED] = None
     first = math.floor(route.phase_since / ports.timing.resolution) * ports.timing.resolution
     spans: dict[tuple[float, float, float], list[str]] = {}

@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from promptlane.domain.errors import InvalidInput, NotApplicable
-from promptlane.domain.names import Event
 from promptlane.domain.ports import Clock, ReleaseStore
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import MAX_REASON
 from promptlane.domain.text import clean_reason
 

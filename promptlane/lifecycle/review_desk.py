@@ -20,11 +20,10 @@ from promptlane.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from promptlane.domain.names import Event
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.ports import Clock, ReleaseStore
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.link import Link, parse
 from promptlane.domain.review.ports import ReviewStore, Signer, TaskTokens
 from promptlane.domain.review.review import (

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from promptlane.domain.errors import NotApplicable, NotFound, PromptlaneError, Unavailable
-from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy, Reviewer
 from promptlane.domain.ports import Clock, Enrolments, Notices, PromptStore, ReleaseStore
 from promptlane.domain.release.prompt import PromptVersion, VersionRef
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import SYSTEM, TimelineEntry
+from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
 from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.brief import Brief, VerdictShown, make_brief
 from promptlane.domain.review.link import Link, url

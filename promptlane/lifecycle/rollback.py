@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from promptlane.domain.canary import fuse
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
-from promptlane.domain.names import OUTAGE, Event, Outcome, Track, parse_alarm_arn
+from promptlane.domain.names import Outcome, Track, parse_alarm_arn
 from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Cause, NothingToGoBackTo, Route, roll_back
-from promptlane.domain.release.timeline import TimelineEntry, from_iso, iso
+from promptlane.domain.release.timeline import Event, TimelineEntry, from_iso, iso
+from promptlane.domain.text import percent
 
 from .routing import move_pending
 
@@ -198,7 +200,7 @@ def _evidence(evidence: Mapping[str, Json]) -> list[str]:
 
 def _rate(pair: tuple[int, int]) -> str:
     n, bad = pair
-    return f"{bad:,} of {n:,} ({100 * bad / n:.2f} %)" if n else "no request"
+    return f"{bad:,} of {n:,} ({percent(bad / n)})" if n else "no request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,6 @@ def read_alarm(message: Json, *, deployment: str, account: str, region: str) -> 
         raise InvalidInput("the alarm notification has no readable StateChangeTime; ignored") from None
     arn = str(message["AlarmArn"])
     prompt, track, metric = parse_alarm_arn(arn, deployment=deployment, account=account, region=region)
-    if metric == OUTAGE:
+    if not fuse.acts(metric):
         raise InvalidInput(f"{arn} watches stable itself: it keeps releases from moving and condemns none; ignored")
     return TrippedAlarm(arn, prompt, track, metric, changed_at, str(message.get("NewStateReason") or "")[:1000])

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from promptlane.domain.errors import Conflict, InvalidInput
-from promptlane.domain.names import Event, Track
+from promptlane.domain.names import Track
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import Clock, Enrolments, FuseAlarms, PromptStore, ReleaseStore, RouteStore
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import STATES, Release
 from promptlane.domain.release.route import Gone, Route, StableChanged, first_route, promote, settle, shift
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 
 from .recording import Change, update
 from .routing import change, move_pending, without_moved

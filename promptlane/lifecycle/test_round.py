@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotFound
-from promptlane.domain.names import Event
 from promptlane.domain.policy import TestPolicy
 from promptlane.domain.ports import Clock, Enrolments, PromptStore, ReleaseStore, RouteStore
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.suite.answers import Embedder, Judge, Model
+from promptlane.engine.assertions import asked_by
 from promptlane.engine.checks import load
 from promptlane.engine.junit import junit
 from promptlane.engine.objects import KeptAnswers, Objects, json_lines
@@ -27,7 +27,7 @@ from promptlane.engine.parse import parse
 from promptlane.engine.plan import Plan, TestPlanRefused, make_plan
 from promptlane.engine.records import Collector, record_of
 from promptlane.engine.report import Heading, build
-from promptlane.engine.runner import Bench, Retry, asks_models, run_cases
+from promptlane.engine.runner import Bench, Retry, run_cases
 from promptlane.engine.suite import Case
 from promptlane.engine.targets import Target
 from promptlane.pages.test_report import page
@@ -133,7 +133,7 @@ class BatchRunner:
         settings = json.loads(self.objects.get(f"{base}/plan.json"))
         policy, plan = _policy_of(settings["policy"]), settings["plan"]
         cases = list(_read_cases(self.objects, base, items))
-        needs = {n for case in cases for n in asks_models(case.asserts)}
+        needs = {n for case in cases for n in asked_by(case.asserts)}
         bench = Bench(
             candidate=_target_of(settings["candidate"]),
             stable=_target_of(settings["stable"]) if settings["stable"] else None,

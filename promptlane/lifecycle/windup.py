@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from promptlane.domain.errors import NotFound
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.ports import Clock, IntakeQueue, Notices, ReleaseStore, RouteStore
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, settle
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 
 from .recording import Change, update
 from .routing import change, move_pending, without_moved

@@ -61,8 +61,8 @@ def _title(section: Section) -> Html:
 
 
 def _side(section: Section, rows: Sequence[Row | Gap], old: str, new: str) -> list[Child]:
-    head = tag("thead", tag("tr", _number("line"), tag("th", old, scope="col"),
-                            _number("line"), tag("th", new, scope="col")))  # fmt: skip
+    titles = [(_number("line"), tag("th", version, scope="col")) for version in (old, new)]
+    head = tag("thead", tag("tr", *titles))
     body = tag("tbody", [_gap(row, 4) if isinstance(row, Gap) else _pair(row) for row in rows])
     label = f"{section.title}, side by side"
     return [_title(section), tag("table", _columns(2), head, body, class_="diff code", aria_label=label)]
@@ -79,8 +79,8 @@ def _gap(gap: Gap, columns: int) -> Html:
 
 def _pair(row: Row) -> Html:
     changed = row.kind != "same"
-    return tag("tr", _line_number(row.left), _cell(row.left, row.old, "del" if changed else ""),
-               _line_number(row.right), _cell(row.right, row.new, "add" if changed else ""))  # fmt: skip
+    left = _line_number(row.left), _cell(row.left, row.old, "del" if changed else "")
+    return tag("tr", *left, _line_number(row.right), _cell(row.right, row.new, "add" if changed else ""))
 
 
 def _line_number(number: int | None) -> Html:
@@ -104,8 +104,8 @@ def _marked(spans: Sequence[Span], kind: str) -> list[Child]:
 
 
 def _unified(section: Section, rows: Sequence[Row | Gap]) -> list[Child]:
-    head = tag("thead", tag("tr", _number("old line"), _number("new line"), tag("th", "change", scope="col")),
-               class_="hidden")  # fmt: skip
+    titles = tag("tr", _number("old line"), _number("new line"), tag("th", "change", scope="col"))
+    head = tag("thead", titles, class_="hidden")
     body = tag("tbody", list(_unified_rows(rows)))
     label = f"{section.title}, one column"
     return [_title(section), tag("table", _columns(1), head, body, class_="diff code", aria_label=label)]

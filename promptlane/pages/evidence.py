@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from promptlane.domain.canary.curve import Point
+from promptlane.domain.text import span, traffic
 
-from .markup import Html, escape, join, tag
+from .markup import Child, Html, join, tag
 
 _STYLE = ".evidence svg{width:100%;height:auto;max-width:60rem}"
 
@@ -27,27 +28,30 @@ def evidence_plot(points: Sequence[Point]) -> Html:
     def y(part: float) -> float:
         return round(_TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - (part + 1) / 2), 1)
 
-    drawn = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(_summary(points))}" '
-        'xmlns="http://www.w3.org/2000/svg" font-size="12" fill="currentColor">'
-    ]
+    drawn: list[Child] = []
     for part, text in ((1.0, "decides"), (0.0, "nothing known"), (-1.0, "against it")):
-        dash = ' stroke-dasharray="4 3"' if part == 1 else ""
-        drawn.append(
-            f'<line x1="{_LEFT}" x2="{_WIDTH - 12}" y1="{y(part)}" y2="{y(part)}" stroke="currentColor" '
-            f'stroke-opacity="0.35"{dash}/><text x="4" y="{y(part) + 4}" font-size="9">{text}</text>'
-        )
+        dash = "4 3" if part == 1 else None
+        drawn.append(_line(_LEFT, _WIDTH - 12, y(part), y(part), stroke_opacity="0.35", stroke_dasharray=dash))
+        drawn.append(_text(4, y(part) + 4, text, font_size=9))
     drawn += [_step(before, after, x) for before, after in pairwise(points)]
     for name, (color, _) in _LOOK.items():
         known = [(x(p.at), y(value)) for p in points if (value := getattr(p, name)) is not None]
         if known:
             path = " ".join(f"{a},{b}" for a, b in known)
-            drawn.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
-            drawn.append(f'<circle cx="{known[-1][0]}" cy="{known[-1][1]}" r="3" fill="{color}"/>')
-    for i, (color, label) in enumerate(_LOOK.values()):
-        drawn.append(f'<text x="{_LEFT + 180 * i}" y="{_HEIGHT - 4}" fill="{color}">{label}</text>')
-    drawn.append(f'<text x="{_WIDTH - 12}" y="{_HEIGHT - 4}" text-anchor="end">{_span(end - start)}</text></svg>')
-    return Html("".join(drawn))
+            drawn.append(tag("polyline", points=path, fill="none", stroke=color, stroke_width=2))
+            drawn.append(tag("circle", cx=str(known[-1][0]), cy=str(known[-1][1]), r=3, fill=color))
+    drawn += [_text(_LEFT + 180 * i, _HEIGHT - 4, said, fill=color) for i, (color, said) in enumerate(_LOOK.values())]
+    drawn.append(_text(_WIDTH - 12, _HEIGHT - 4, span(end - start), text_anchor="end"))
+    size = {"viewBox": f"0 0 {_WIDTH} {_HEIGHT}", "xmlns": "http://www.w3.org/2000/svg"}
+    return tag("svg", drawn, **size, role="img", aria_label=_summary(points), font_size=12, fill="currentColor")
+
+
+def _line(x1: float, x2: float, y1: float, y2: float, **more: str | None) -> Html:
+    return tag("line", x1=str(x1), x2=str(x2), y1=str(y1), y2=str(y2), stroke="currentColor", **more)
+
+
+def _text(x: float, y: float, said: str, **more: str | int) -> Html:
+    return tag("text", said, x=str(x), y=str(y), **more)
 
 
 def with_evidence(body: str, points: Sequence[Point]) -> str:
@@ -66,20 +70,14 @@ def with_evidence(body: str, points: Sequence[Point]) -> str:
     return f"{before}{added}{end}{after}" if end else body + added
 
 
-def _step(before: Point, after: Point, x: Callable[[float], float]) -> str:
+def _step(before: Point, after: Point, x: Callable[[float], float]) -> Child:
     if (before.phase, before.weight) == (after.phase, after.weight):
-        return ""
-    at, label = x(after.at), "watch" if after.phase == "watch" else f"{after.weight / 100:g} %"
-    return (
-        f'<line x1="{at}" x2="{at}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" stroke="currentColor" stroke-opacity="0.25"/>'
-        f'<text x="{at + 3}" y="{_TOP + 10}" font-size="10">{label}</text>'
-    )
+        return None
+    at, label = x(after.at), "watch" if after.phase == "watch" else traffic(after.weight)
+    line = _line(at, at, _TOP, _HEIGHT - _BOTTOM, stroke_opacity="0.25")
+    return [line, _text(at + 3, _TOP + 10, label, font_size=10)]
 
 
 def _summary(points: Sequence[Point]) -> str:
     last = points[-1]
     return f"Evidence over {len(points)} looks; the last said {last.judgement}. {last.reason}"
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{max(seconds / 60, 1):.0f} min"

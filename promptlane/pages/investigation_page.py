@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from promptlane.domain.investigation.findings import (
-    WORDS,
     Happening,
     Investigation,
     Rendered,
@@ -17,6 +16,7 @@ from promptlane.domain.investigation.findings import (
 )
 from promptlane.domain.investigation.invocation import Invocation
 from promptlane.domain.investigation.sources import CallGroup
+from promptlane.domain.metrics import GUARD_METRICS, noun_of
 from promptlane.domain.text import shortened, visible
 
 from .markup import Child, Html, document, tag
@@ -97,10 +97,9 @@ def _causes(found: Investigation) -> Html | None:
 
 def _plots(found: Investigation, changes: Sequence[Happening]) -> Html | None:
     facts = found.facts
-    metrics = list(dict.fromkeys([
-        *(c.contrast.metric for c in found.causes if c.contrast and c.shown),
-        *(a.metric for c in found.causes for a in c.also),
-    ])) or ["Refusal", "Error"]  # fmt: skip
+    shown_by = [c.contrast for c in found.causes if c.contrast and c.shown]
+    rises = dict.fromkeys(c.metric for c in (*shown_by, *(a for c in found.causes for a in c.also)))
+    metrics = list(rises) or [m.name for m in GUARD_METRICS.values() if m.required]
     chosen = marked(changes, facts.read)
     plots = [
         (metric, rates_plot(facts.cells, metric=metric, window=facts.read, asked=facts.window, marks=chosen))
@@ -126,7 +125,7 @@ def _wide(plot: Html) -> Html:
 
 
 def _title(metric: str) -> str:
-    word = WORDS.get(metric, metric)
+    word = noun_of(metric)
     return word[:1].upper() + word[1:]
 
 
@@ -143,7 +142,7 @@ def _pairs(found: Investigation) -> Html | None:
 
 
 def _heading(one: Invocation) -> str:
-    what = ", ".join(WORDS.get(name, name) for name in sorted(one.bad)) or "went well"
+    what = ", ".join(noun_of(name) for name in sorted(one.bad)) or "went well"
     return f"Version {one.version} ({what})\n{clock(one.at)}"
 
 
@@ -163,9 +162,7 @@ def _diff(found: Investigation) -> Html | None:
     if not found.diff:
         return None
     title = f"What changed between version {found.before} and version {found.after}"
-    lines = [
-        tag("div", line, class_={"+": "good", "-": "bad"}.get(line[:1], "soft")) for line in found.diff
-    ]  # fmt: skip
+    lines = [tag("div", line, class_={"+": "good", "-": "bad"}.get(line[:1], "soft")) for line in found.diff]
     return tag("section", tag("h2", title), tag("pre", *lines))
 
 
@@ -198,11 +195,10 @@ def _timeline(timeline: Sequence[Happening]) -> Html:
 def _calls(title: str, groups: Sequence[CallGroup]) -> Html | None:
     if not groups:
         return None
-    rows = [
-        [g.version or "not said", g.track or "not said", visible(g.caller), g.model, g.operation, f"{g.calls:,}",
-         f"{g.errors:,}", f"{g.input_tokens:,} / {g.output_tokens:,}"]
-        for g in groups[:200]
-    ]  # fmt: skip
+    rows = []
+    for g in groups[:200]:
+        named = [g.version or "not said", g.track or "not said", visible(g.caller), g.model, g.operation]
+        rows.append([*named, f"{g.calls:,}", f"{g.errors:,}", f"{g.input_tokens:,} / {g.output_tokens:,}"])
     head = ("Version", "Track", "Caller", "Model", "Operation", "Calls", "Errors", "Tokens in / out")
     return tag("section", tag("h2", title), _table(head, rows))
 

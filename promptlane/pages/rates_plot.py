@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from promptlane.domain.investigation.causes import totals
-from promptlane.domain.investigation.findings import WORDS, Happening, percent
+from promptlane.domain.investigation.findings import Happening
 from promptlane.domain.investigation.sources import Cell, Window
+from promptlane.domain.metrics import noun_of
 from promptlane.domain.release.timeline import iso
+from promptlane.domain.text import percent
 
 from .markup import Html, join, tag
 
@@ -22,6 +24,7 @@ _MOST_MARKS: Final = 12
 _MARK_GAP: Final = 18.0
 _FEW: Final = 10
 """Requests below which a period's rate is too coarse to choose the axis by."""
+_SMALL: Final = {"font_size": "12", "fill": "currentColor"}
 
 
 def rates_plot(
@@ -47,7 +50,7 @@ def rates_plot(
     lines = [_line([c for c in mine if c.version == v], k, x, y, high) for k, v in enumerate(versions)]
     return tag(
         "svg",
-        tag("title", f"{WORDS.get(metric, metric)}: share of requests over time, by version"),
+        tag("title", f"{noun_of(metric)}: share of requests over time, by version"),
         *_before(asked, window, x),
         *_grid(high, y),
         *_times(window, x),
@@ -86,11 +89,10 @@ def _before(asked: Window, window: Window, x: Scale) -> Iterator[Html]:
     width = round(x(asked.since) - x(window.since), 1)
     if width < 1:
         return
-    yield tag("rect", x=str(_LEFT), y=str(_TOP), width=str(width), height=str(_HEIGHT - _TOP - _BOTTOM),
-              fill="currentColor", opacity="0.07")  # fmt: skip
+    size = {"x": str(_LEFT), "y": str(_TOP), "width": str(width), "height": str(_HEIGHT - _TOP - _BOTTOM)}
+    yield tag("rect", **size, fill="currentColor", opacity="0.07")
     if width > 90:
-        yield tag("text", "before, to compare", x=str(_LEFT + 6), y=str(_TOP + 14), font_size="11",
-                  fill="currentColor", opacity="0.8")  # fmt: skip
+        yield tag("text", "before, to compare", x=str(_LEFT + 6), y=str(_TOP + 14), **_SMALL, opacity="0.8")
 
 
 def _line(cells: Sequence[Cell], index: int, x: Scale, y: Scale, high: float) -> Html:
@@ -144,8 +146,7 @@ def _grid(high: float, y: Scale) -> Iterator[Html]:
         rate = high * k / 4
         at = str(y(rate))
         yield tag("line", x1=str(_LEFT), x2=str(_WIDTH - _RIGHT), y1=at, y2=at, stroke="currentColor", opacity="0.15")
-        yield tag("text", percent(rate), x=str(_LEFT - 6), y=str(y(rate) + 4), text_anchor="end", font_size="12",
-                  fill="currentColor")  # fmt: skip
+        yield tag("text", percent(rate), x=str(_LEFT - 6), y=str(y(rate) + 4), text_anchor="end", **_SMALL)
 
 
 def _times(window: Window, x: Scale) -> Iterator[Html]:
@@ -153,22 +154,20 @@ def _times(window: Window, x: Scale) -> Iterator[Html]:
         at = window.since + window.seconds * k / 4
         label = iso(at)[5:16].replace("T", " ") if window.seconds > 86_400 else iso(at)[11:19]
         anchor = "start" if k == 0 else "end" if k == 4 else "middle"
-        yield tag("text", label, x=str(x(at)), y=str(_HEIGHT - _BOTTOM + 18), text_anchor=anchor, font_size="12",
-                  fill="currentColor")  # fmt: skip
+        yield tag("text", label, x=str(x(at)), y=str(_HEIGHT - _BOTTOM + 18), text_anchor=anchor, **_SMALL)
 
 
 def _marks(changes: Sequence[Happening], x: Scale) -> Iterator[Html]:
     """Numbered lines; numbers of changes that are close together are spread, each led to its line."""
     for number, (change, label) in enumerate(zip(changes, _spread([x(c.at) for c in changes]), strict=True), 1):
         at = x(change.at)
+        points = f"{label},{_TOP - 20} {at},{_TOP - 4} {at},{_HEIGHT - _BOTTOM}"
         yield tag(
             "g",
             tag("title", f"{number}. {iso(change.at)} {change.what}"),
-            tag("polyline", points=f"{label},{_TOP - 20} {at},{_TOP - 4} {at},{_HEIGHT - _BOTTOM}", fill="none",
-                stroke="currentColor", stroke_dasharray="3 3", opacity="0.6"),
-            tag("text", str(number), x=str(label), y=str(_TOP - 24), text_anchor="middle", font_size="12",
-                fill="currentColor"),
-        )  # fmt: skip
+            tag("polyline", points=points, fill="none", stroke="currentColor", stroke_dasharray="3 3", opacity="0.6"),
+            tag("text", str(number), x=str(label), y=str(_TOP - 24), text_anchor="middle", **_SMALL),
+        )
 
 
 def _spread(places: Sequence[float]) -> list[float]:
@@ -186,10 +185,9 @@ def _spread(places: Sequence[float]) -> list[float]:
 def _legend(versions: Sequence[int], hollow: bool) -> Iterator[Html]:
     for k, version in enumerate(versions):
         left = _LEFT + k * 100
-        line = tag(
-            "line", x1=str(left), x2=str(left + 24), y1=str(_HEIGHT - 8), y2=str(_HEIGHT - 8),
-            stroke=COLOURS[k % len(COLOURS)], stroke_width="2.5", stroke_dasharray=DASHES[k % len(DASHES)] or None,
-        )  # fmt: skip
+        ends = {"x1": str(left), "x2": str(left + 24), "y1": str(_HEIGHT - 8), "y2": str(_HEIGHT - 8)}
+        drawn = {"stroke": COLOURS[k % len(COLOURS)], "stroke_dasharray": DASHES[k % len(DASHES)] or None}
+        line = tag("line", **ends, **drawn, stroke_width="2.5")
         yield join([line, _small(f"version {version}", left + 30)])
     if hollow:
         yield _small("hollow: above the axis, of few requests", _LEFT + len(versions) * 100)

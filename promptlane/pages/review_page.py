@@ -7,7 +7,7 @@ from typing import Final
 
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.release.diff import compare
-from promptlane.domain.review.brief import Brief, in_words
+from promptlane.domain.review.brief import Brief
 from promptlane.domain.review.mail import moment
 from promptlane.domain.review.review import (
     MAX_REASON,
@@ -18,12 +18,12 @@ from promptlane.domain.review.review import (
     Tally,
     authors_in_words,
     is_author,
-    needed_approvals,
     reach_in_words,
     reviewer_key,
+    rules_in_words,
 )
 from promptlane.domain.review.visit import Fault, Visit
-from promptlane.domain.text import visible
+from promptlane.domain.text import in_words, visible
 
 from .diff_view import diff_view
 from .markup import Child, Html, document, tag
@@ -106,25 +106,21 @@ def _tests(request: ReviewRequest, brief: Brief, report: str) -> Html:
         tag("tr", tag("th", visible(a), scope="row"), None if first else tag("td", visible(b)), tag("td", visible(c)))
         for a, b, c in tests.rows
     ]
+    stable = None if first else tag("th", "Stable", scope="col")
+    head = tag("thead", tag("tr", tag("th", "", scope="col"), stable, tag("th", "This version", scope="col")))
     count = len(tests.newly_failing) + tests.left_out
     return _section(
         "tests",
         ["Tests ", chip(request.verdict)],
         tag("p", visible(tests.reason)) if tests.reason else None,
-        tag(
-            "table",
-            tag("thead", tag("tr", tag("th", "", scope="col"), None if first else tag("th", "Stable", scope="col"),
-                             tag("th", "This version", scope="col"))),
-            tag("tbody", rows),
-            class_="results",
-        ) if rows else None,
+        tag("table", head, tag("tbody", rows), class_="results") if rows else None,
         tag("h3", f"{'Failing' if first else 'Newly failing'}: {count or 'none'}"),
         tag("ul", [_case(c.name, c.slice, c.why) for c in tests.newly_failing], class_="plain") if count else None,
         tag("p", f"… and {tests.left_out} more in the report.", class_="soft") if tests.left_out else None,
         [tag("p", tag("strong", "Inconclusive: "), visible(text), class_="note warn") for text in tests.inconclusive],
         [tag("p", visible(text), class_="soft") for text in tests.blind],
         tag("p", tag("a", "Whole test report", href=report)) if report else None,
-    )  # fmt: skip
+    )
 
 
 def _case(name: str, part: str, why: str) -> Html:
@@ -136,13 +132,12 @@ def _changes(brief: Brief) -> Html:
     first = brief.stable_version is None
     old = "nothing yet" if first else f"version {brief.stable_version} (in production)"
     command = f"promptlane diff {brief.prompt} {'' if first else f'{brief.stable_version} '}{brief.version}"
-    return _section(
-        "changes",
-        "What changes",
-        tag("p", "Everything that the fingerprint covers: texts, model, inference settings, tools. Characters that "
-            "cannot be seen are spelled out as ⟦U+…⟧.", class_="soft"),
-        diff_view(sections, old=old, new=f"version {brief.version}", command=command),
-    )  # fmt: skip
+    about = (
+        "Everything that the fingerprint covers: texts, model, inference settings, tools. Characters that cannot be "
+        "seen are spelled out as ⟦U+…⟧."
+    )
+    view = diff_view(sections, old=old, new=f"version {brief.version}", command=command)
+    return _section("changes", "What changes", tag("p", about, class_="soft"), view)
 
 
 def _plan(brief: Brief) -> Html:
@@ -156,17 +151,13 @@ def _plan(brief: Brief) -> Html:
 
 
 def _people(request: ReviewRequest, state: Tally, decisions: tuple[Decision, ...], me: Reviewer) -> Html:
-    groups = request.policy.required_groups
-    needed = needed_approvals(request)
-    rule = f"{needed} approval{'s' if needed > 1 else ''} of {len(request.policy.reviewers)} reviewers"
-    if groups:
-        rule += f", among them one of {' and one of '.join(visible(g) for g in groups)}"
-    doubts = [tag("p", "The author is not certain: ", visible(d), class_="note warn")
-              for d in request.authors.unattributed]  # fmt: skip
+    doubts = [
+        tag("p", "The author is not certain: ", visible(d), class_="note warn") for d in request.authors.unattributed
+    ]
     return _section(
         "people",
         "Who decides",
-        tag("p", f"{rule}. One rejection ends the review."),
+        tag("p", f"{visible(rules_in_words(request))}. One rejection ends the review."),
         doubts,
         tag("ul", [_person(request, r, decisions, me) for r in request.policy.reviewers], class_="plain"),
         tag("p", state.why[:1].upper() + state.why[1:] + ".", class_="soft"),
@@ -197,47 +188,41 @@ def _form(request: ReviewRequest, reviewer: Reviewer, fault: Fault | None, typed
 
     def choice(value: str, label: str) -> Html:
         disabled = value == "approve" and author
-        box = tag("input", type="radio", name="decision", value=value, id=value, required=True,
-                  checked=chosen == value and not disabled, disabled=disabled)  # fmt: skip
+        state = {"required": True, "checked": chosen == value and not disabled, "disabled": disabled}
+        box = tag("input", type="radio", name="decision", value=value, id=value, **state)
         return tag("label", box, label, for_=value)
 
-    described = "fault" if fault else None
+    def field(name: str, label: str, hint: str, element: str, *typed: str, **more: str | int) -> Html:
+        told = {"aria_invalid": "true"} if wrong == name else {}
+        described = f"{name}-hint{' fault' if told else ''}"
+        box = tag(element, *typed, name=name, id=name, required=True, **more, **told, aria_describedby=described)
+        about = tag("p", hint, class_="soft", id=f"{name}-hint")
+        return tag("div", tag("label", label, for_=name), about, box, class_="field")
+
+    barred = "You wrote part of this version: you may reject it, but not approve it."
+    choices = tag("div", choice("approve", "Approve"), choice("reject", "Reject"), class_="choice")
+    as_typed = {"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false", "inputmode": "text"}
+    code: dict[str, str | int] = {"type": "text", "class_": "short", "maxlength": 20, **as_typed}
+    kept = "It is kept in the release's record with your name."
     return _section(
         "decide",
         "Your decision",
         tag("p", FAULTS[fault], class_="note bad", id="fault") if fault else None,
-        tag("p", "You wrote part of this version: you may reject it, but not approve it.", class_="note warn")
-        if author else None,
+        tag("p", barred, class_="note warn") if author else None,
         tag(
             "form",
-            tag("fieldset", tag("legend", "Does this version go to users?"),
-                tag("div", choice("approve", "Approve"), choice("reject", "Reject"), class_="choice")),
-            tag(
-                "div",
-                tag("label", "Short code from your email", for_="code"),
-                tag("p", "Eight letters and digits, such as ABCD-2345.", class_="soft", id="code-hint"),
-                tag("input", type="text", name="code", id="code", class_="short", required=True, maxlength=20,
-                    autocomplete="off", autocapitalize="characters", spellcheck="false", inputmode="text",
-                    aria_invalid="true" if wrong == "code" else None,
-                    aria_describedby=f"code-hint{' fault' if wrong == 'code' else ''}"),
-                class_="field",
+            tag("fieldset", tag("legend", "Does this version go to users?"), choices),
+            field(
+                "code", "Short code from your email", "Eight letters and digits, such as ABCD-2345.", "input", **code
             ),
-            tag(
-                "div",
-                tag("label", "Reason", for_="reason"),
-                tag("p", "It is kept in the release's record with your name.", class_="soft", id="reason-hint"),
-                tag("textarea", "\n" + typed, name="reason", id="reason", rows=3, required=True, maxlength=MAX_REASON,
-                    aria_invalid="true" if wrong == "reason" else None,
-                    aria_describedby=f"reason-hint{' fault' if wrong == 'reason' else ''}"),
-                class_="field",
-            ),
+            field("reason", "Reason", kept, "textarea", "\n" + typed, rows=3, maxlength=MAX_REASON),
             tag("button", "Send my decision", type="submit"),
             method="post",
             accept_charset="utf-8",
             autocomplete="off",
-            aria_describedby=described,
+            aria_describedby="fault" if fault else None,
         ),
-    )  # fmt: skip
+    )
 
 
 def _alert(fault: Fault | None) -> Html | None:

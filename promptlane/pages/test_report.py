@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from difflib import SequenceMatcher
 from html import escape
 from typing import Any, Final
 
+from promptlane.domain.release.diff import word_diff
+from promptlane.domain.text import percent
+
 Json = Any
-_WORDS: Final = re.compile(r"\w+|\s+|[^\w\s]")
-_MAX_WORDS: Final = 900
+_MAX_WORDS: Final = 1_800
 _LISTED: Final = 100
 _SAYS: Final = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
 _MARK: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
@@ -136,16 +136,12 @@ def _passes(side: Mapping[str, Json] | None) -> str:
 
 def highlighted(old: str, new: str) -> tuple[str, str]:
     """Both texts as HTML, with what was removed and what was added marked by words."""
-    a, b = _WORDS.findall(old), _WORDS.findall(new)
-    if len(a) > _MAX_WORDS or len(b) > _MAX_WORDS:
-        return escape(old), escape(new)  # matching is quadratic
-    left: list[str] = []
-    right: list[str] = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
-        before, after = escape("".join(a[i1:i2])), escape("".join(b[j1:j2]))
-        left.append(before if tag == "equal" or not before else f"<del>{before}</del>")
-        right.append(after if tag == "equal" or not after else f"<ins>{after}</ins>")
-    return "".join(left), "".join(right)
+    left, right = word_diff(old, new, most=_MAX_WORDS, alike=0.0)
+    return _marked(left, "del"), _marked(right, "ins")
+
+
+def _marked(spans: Sequence[tuple[str, bool]], element: str) -> str:
+    return "".join(f"<{element}>{escape(text)}</{element}>" if changed else escape(text) for text, changed in spans)
 
 
 def _slices(r: Mapping[str, Json]) -> Iterator[str]:
@@ -176,7 +172,7 @@ def _slice(r: Mapping[str, Json], c: Mapping[str, Json], widest: float) -> Itera
     if interval is None:
         yield '<td class="n">-</td><td></td>'
     elif r["absolute"]:
-        yield f'<td class="n">{_percent(interval["lower"])}</td>'
+        yield f'<td class="n">{percent(interval["lower"])}</td>'
         yield f"<td>{_bar(interval, 0, 1, [r['rules']['min_pass_rate']])}</td>"
     else:
         yield f'<td class="n">{100 * interval["estimate"]:+.1f} pt</td>'
@@ -184,8 +180,8 @@ def _slice(r: Mapping[str, Json], c: Mapping[str, Json], widest: float) -> Itera
     missing = f'<span class="dim"> +{c["missing"]} missing</span>' if c["missing"] else ""
     yield f'<td class="n">{c["n"]}{missing}</td>'
     if not r["absolute"]:
-        yield f'<td class="n">{_percent(c["stable_rate"])}</td>'
-    yield f'<td class="n">{_percent(c["candidate_rate"])}</td></tr>'
+        yield f'<td class="n">{percent(c["stable_rate"])}</td>'
+    yield f'<td class="n">{percent(c["candidate_rate"])}</td></tr>'
 
 
 def _bar(interval: Mapping[str, float], low: float, high: float, marks: Sequence[float]) -> str:
@@ -222,7 +218,7 @@ def _measures(r: Mapping[str, Json]) -> Iterator[str]:
     ):
         old, new = stable.get(key), candidate.get(key)
         cells = [form.format(v) if v is not None else "-" for v in (old, new)]
-        change = f"{100 * (new - old) / old:+.0f} %" if old and new is not None else ""
+        change = f"{100 * (new - old) / old:+.0f}%" if old and new is not None else ""
         yield f'<tr><td>{what}</td><td class="n">{cells[0]}</td><td class="n">{cells[1]}</td>'
         yield f'<td class="n">{change}</td></tr>'
     actual = "not known (no price)" if r["cost_usd"] is None else f"{r['cost_usd']:.4f} USD"
@@ -255,10 +251,6 @@ def _colophon(r: Mapping[str, Json]) -> Iterator[str]:
     yield "</tbody></table></div>"
     yield (
         f'<p class="small dim">{plan["cases"]} cases, {plan["repeats"]} runs a side, interleaved. Margin '
-        f"{100 * rules['margin']:g} points, one-sided error {100 * rules['alpha']:g} %. "
+        f"{100 * rules['margin']:g} points, one-sided error {percent(rules['alpha'])}. "
         "The case is the unit.</p></section>"
     )
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from local.access.__main__ import BEGIN, DOCUMENT, END
 from local.access.calls import ROLES, ROWS
 from local.access.proof import Caller, Finding, Forbidden, prepare, prove, table
-from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.release.timeline import chain_problems
+from promptlane.domain.names import Outcome, Phase
+from promptlane.domain.release.timeline import Event, chain_problems
 from tests.support.deployment import Deployment, prompt_folders
 
 pytestmark = pytest.mark.xdist_group("enforced")

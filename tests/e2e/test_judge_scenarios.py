@@ -17,8 +17,8 @@ import pytest
 
 from promptlane.client import PromptClient
 from promptlane.client.testing import FakeBedrock
-from promptlane.domain.names import Event, Outcome, Phase
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.names import Outcome, Phase
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.deployment import Deployment
 
 pytestmark = pytest.mark.xdist_group("deployed, with traffic")

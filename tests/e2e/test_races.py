@@ -16,9 +16,9 @@ import pytest
 
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import Conflict
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry, chain_problems, iso
+from promptlane.domain.release.timeline import Event, TimelineEntry, chain_problems, iso
 from tests.support.deployment import Deployment, draft
 
 ROLE, PROMPT = "racing", "e2e-racing"

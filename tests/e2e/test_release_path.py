@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import chain_problems
+from promptlane.domain.release.timeline import Event, chain_problems
 from tests.support.deployment import Deployment, draft
 
 

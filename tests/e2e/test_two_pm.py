@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from local.demo.crowd import Crowd
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.timeline import Event
 from promptlane.project import load_draft
 from tests.support.deployment import PROMPTS, Deployment
 

@@ -9,7 +9,7 @@ from aws_cdk import aws_sns as sns
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from infra.constructs.fuse import Fuse, expression
+from infra.constructs.fuse import Fuse
 from promptlane.domain.canary import fuse
 from promptlane.domain.canary.plan import at_synth
 from promptlane.domain.names import Track, parse_alarm_arn
@@ -141,7 +141,7 @@ def test_metric_math_says_what_the_domain_says(
     trial: tuple[int, int], control: tuple[int, int], policy: FusePolicy
 ) -> None:
     whole = Policy(review=POLICY.review, fuse=policy)
-    text = expression(fuse.alarms(whole)[0], whole).replace("&&", " and ")
+    text = fuse.alarms(whole)[0].expression.replace("&&", " and ")
     names = {"n1": trial[0], "y1": trial[1], "n0": control[0], "y0": control[1], "IF": lambda c, a, b: a if c else b}
     wanted = fuse.excess(policy, trial, control)
     try:
@@ -153,6 +153,6 @@ def test_metric_math_says_what_the_domain_says(
 
 def test_without_a_holdback_stable_is_judged_by_its_own_rate() -> None:
     bare = Policy(review=POLICY.review, watch=WatchPolicy(holdback=0))
-    stable = [a for a in fuse.alarms(bare) if a.track is Track.STABLE]
+    stable = [a for a in fuse.alarms(bare) if a.row.track is Track.STABLE]
     assert all(a.control is None for a in stable)
     assert fuse.monthly_usd(bare, 60) < fuse.monthly_usd(POLICY, 60)

@@ -28,9 +28,8 @@ from promptlane.domain.investigation.sources import (
     LoggingState,
     Window,
 )
-from promptlane.domain.names import Event
 from promptlane.domain.release.prompt import PromptDraft
-from promptlane.domain.release.timeline import TimelineEntry, compare_copies
+from promptlane.domain.release.timeline import Event, TimelineEntry, compare_copies
 from promptlane.fakes import InMemoryReleases
 from promptlane.lifecycle.model_logging import switch_back, switch_on
 from tests.support.investigation_case import SORRY, record

@@ -12,8 +12,7 @@ from functions.decide import handler as decide
 from functions.remind import handler as remind
 from functions.request_review import handler as request_review
 from local.running import EmbeddedAws
-from promptlane.domain.names import Event
-from promptlane.domain.release.timeline import chain_problems
+from promptlane.domain.release.timeline import Event, chain_problems
 from tests.support.review import LEAD, LEGAL
 from tests.support.review_stage import Stage, staged
 

@@ -14,12 +14,12 @@ from local.running import EmbeddedAws
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.ports import ReleaseStore, RouteStore
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import first_route, roll_back, shift
-from promptlane.domain.release.timeline import ChainHead, TimelineEntry, chain_problems
+from promptlane.domain.release.timeline import ChainHead, Event, TimelineEntry, chain_problems
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 
 ID = "PROMPT0001"

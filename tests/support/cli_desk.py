@@ -13,12 +13,12 @@ from promptlane.cli.app import app
 from promptlane.cli.deployment import Deployment
 from promptlane.cli.operations import Operations, Unreachable
 from promptlane.cli.session import Session
-from promptlane.domain.names import Event, Phase, release_id
+from promptlane.domain.names import Phase, release_id
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, first_route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeEnrolments, FakePrompts, FakeQueue, InMemoryReleases, InMemoryRoutes
 
 Json = Any

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptlane.domain.errors import AdmissionRefused, InvalidInput, NotApplicable, NotFound, PromptlaneError
-from promptlane.domain.names import Event, Outcome, Phase, Track
+from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Quarantined, Route
+from promptlane.domain.release.timeline import Event
 from promptlane.fakes import FakeAlarms, FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.shift import FingerprintMismatch
 

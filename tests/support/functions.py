@@ -33,12 +33,12 @@ from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.names import ROUTES_BY_ID, Event, Phase, release_id
+from promptlane.domain.names import ROUTES_BY_ID, Phase, release_id
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.release.prompt import PromptDraft, VersionRef, canonical_json
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import reviewer_key
 
 Json = Any

@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.brief import Brief, CaseChange, VerdictShown
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest
 

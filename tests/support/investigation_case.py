@@ -21,11 +21,11 @@ from promptlane.domain.investigation.sources import (
     Window,
     is_about,
 )
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry, iso
+from promptlane.domain.release.timeline import Event, TimelineEntry, iso
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import Sources, investigate
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from promptlane.domain.names import Event
-from promptlane.domain.release.timeline import LockedCopy, TimelineEntry
+from promptlane.domain.release.timeline import Event, LockedCopy, TimelineEntry
 from promptlane.fakes import InMemoryReleases
 
 ID = "PROMPT0001"

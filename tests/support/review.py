@@ -8,11 +8,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from functions.review import handler
-from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.attribution import Touch
 from promptlane.domain.review.brief import CaseChange, VerdictShown
 from promptlane.domain.review.mail import Mail
@@ -117,7 +116,7 @@ class World:
     def tests(self, release: Release, round: int) -> VerdictShown:
         return VerdictShown(
             verdict=self.verdict,
-            reason="40 cases compared, none got worse by more than 5 %",
+            reason="40 cases compared, none got worse by more than 5%",
             rows=(("All cases", "38 of 40", "39 of 40"), ("billing", "10 of 10", "9 of 10")),
             newly_failing=(CaseChange("refund-after-30-days", "refunds", "answer lacks 'within 30 days'"),),
             inconclusive=("slice shipping: 4 cases are too few to tell",),

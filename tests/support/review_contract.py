@@ -8,11 +8,10 @@ from dataclasses import replace
 import pytest
 
 from promptlane.domain.errors import AlreadyExists, Conflict
-from promptlane.domain.names import Event
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.domain.ports import ReleaseStore
 from promptlane.domain.release.prompt import VersionRef
-from promptlane.domain.release.timeline import TimelineEntry, chain_problems
+from promptlane.domain.release.timeline import Event, TimelineEntry, chain_problems
 from promptlane.domain.review.ports import ReviewStore
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest
 from tests.support.review import AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, key

@@ -23,11 +23,10 @@ from promptlane.aws import clients
 from promptlane.aws.mail import ReviewerTopics
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
-from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy, ReviewPolicy
 from promptlane.domain.release.prompt import canonical_json
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import reviewer_key
 from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY
 

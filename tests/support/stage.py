@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from promptlane.domain.errors import Conflict
-from promptlane.domain.names import Event, release_id
+from promptlane.domain.names import release_id
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.release.prompt import PromptDraft, VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import (
     FakeAlarms,
     FakeEnrolments,

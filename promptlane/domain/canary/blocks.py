@@ -143,10 +143,8 @@ def merge(blocks: Iterable[Block]) -> list[Block]:
             merged.append(open_)
             open_ = None
         if open_ is not None:
-            block = Block(
-                open_.start, block.end - open_.start, block.share,
-                open_.control + block.control, open_.trial + block.trial,
-            )  # fmt: skip
+            arms = open_.control + block.control, open_.trial + block.trial
+            block = Block(open_.start, block.end - open_.start, block.share, *arms)
         full = block.n >= MIN_BLOCK_REQUESTS and block.control.n > 0 and block.trial.n > 0
         if full or block.seconds >= MAX_BLOCK_SECONDS:
             merged.append(block)

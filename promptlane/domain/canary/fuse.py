@@ -7,10 +7,12 @@ condemns nobody.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from promptlane.domain.names import OUTAGE, SHIELDED, GuardName, Track
+from promptlane.domain.metrics import ERROR, REFUSAL
+from promptlane.domain.names import OUTAGE, SHIELDED, Track
 from promptlane.domain.policy import FusePolicy, Policy
 
 from .blocks import Pair
@@ -34,38 +36,117 @@ def excess(policy: FusePolicy, trial: Pair, control: Pair) -> float:
     return gap if gap > 0 and gap * gap > noise else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class FuseAlarm:
-    """One alarm of a prompt. `control` None: the rate itself is judged. `acts`: whether it rolls back.
+class Rule(NamedTuple):
+    """Metric math over y1, n1 (bad and all, on the alarm's track) and y0, n0 (on its control).
 
-    `metrics`: how many metrics it reads, which is what AWS charges for.
+    `value` is compared with the threshold while `condition` holds. `relative`: it is an excess over the control's rate.
+    """
+
+    value: str
+    condition: Callable[[FusePolicy], str]
+    relative: bool
+
+
+_GAP: Final = "(y1 / n1 - y0 / n0)"
+
+
+def _beyond_chance(policy: FusePolicy) -> str:
+    rate = "((y0 + 1) / (n0 + 2))"
+    return f"{_GAP} > 0 && {_GAP} * {_GAP} > {policy.sigmas**2:g} * {rate} * (1 - {rate}) / n1"
+
+
+EXCESS: Final = Rule(_GAP, _beyond_chance, relative=True)
+"""The rule of `excess`."""
+WHILE_CONTROL_IS_WELL: Final = Rule("y1 / n1", lambda policy: f"y0 / n0 < {policy.error:g}", relative=False)
+"""A breaker that opened because everything fails says nothing about the canary."""
+
+
+class Row(NamedTuple):
+    """An alarm as it is for every prompt. `metric` is its own name; `source`: whose rate is judged, `against`: which
+    metric of the control by `rule` (both: `metric` where empty); without a rule the rate itself is judged.
+
+    `acts`: whether it rolls back; one that does not keeps releases from moving, and condemns none.
     """
 
     track: Track
     metric: str
-    threshold: float
-    control: Track | None
+    threshold: Callable[[FusePolicy], float]
+    source: str = ""
+    against: str = ""
+    rule: Rule | None = EXCESS
     acts: bool = True
 
+
+ALARMS: Final = [
+    Row(Track.CANARY, ERROR.name, lambda policy: policy.error),
+    Row(Track.CANARY, REFUSAL.name, lambda policy: policy.refusal),
+    Row(Track.CANARY, SHIELDED, lambda policy: policy.shielded, against=ERROR.name, rule=WHILE_CONTROL_IS_WELL),
+    Row(Track.STABLE, ERROR.name, lambda policy: policy.error),
+    Row(Track.STABLE, REFUSAL.name, lambda policy: policy.refusal),
+    Row(Track.STABLE, OUTAGE, lambda policy: policy.outage, source=ERROR.name, rule=None, acts=False),
+]
+"""Every alarm. Read when it is needed, so that a row more is all that one takes."""
+
+
+def acts(metric: str) -> bool:
+    """Whether the alarms of this name roll back; those of earlier deployments, which have no row any more, do."""
+    return all(row.acts for row in ALARMS if row.metric == metric)
+
+
+@dataclass(frozen=True, slots=True)
+class FuseAlarm:
+    """One alarm of one prompt: `row` with the policy's numbers. `control` None: the rate itself is judged.
+
+    AWS charges for each metric that it `reads`.
+    """
+
+    row: Row
+    policy: FusePolicy
+    control: Track | None
+
     @property
-    def metrics(self) -> int:
-        return 2 if self.control is None else 4
+    def name(self) -> str:
+        """<track>/<metric>"""
+        return f"{self.row.track}/{self.row.metric}"
+
+    @property
+    def threshold(self) -> float:
+        return self.row.threshold(self.policy)
+
+    @property
+    def reads(self) -> dict[str, tuple[Track, str, str]]:
+        """(track, metric, statistic) by the name that `expression` gives it."""
+        track, source = self.row.track, self.source
+        found = {"y1": (track, source, "Sum"), "n1": (track, source, "SampleCount")}
+        if self.control is not None:
+            against = self.row.against or source
+            found |= {"y0": (self.control, against, "Sum"), "n0": (self.control, against, "SampleCount")}
+        return found
+
+    @property
+    def source(self) -> str:
+        return self.row.source or self.row.metric
+
+    @property
+    def rule(self) -> Rule | None:
+        return self.row.rule if self.control is not None else None
+
+    @property
+    def expression(self) -> str:
+        """Metric math over `reads`: 0 while an arm has too few requests in the period."""
+        enough = f"n1 >= {self.policy.min_requests}"
+        if self.rule is None:
+            return f"IF({enough}, y1 / n1, 0)"
+        enough += f" && n0 >= {self.policy.min_requests}"
+        return f"IF({enough} && {self.rule.condition(self.policy)}, {self.rule.value}, 0)"
 
 
 def alarms(policy: Policy) -> list[FuseAlarm]:
     """The alarms of a prompt. Without a holdback there is no control in watch, and stable's own rate is judged."""
-    fuse = policy.fuse
-    holdback = Track.HOLDBACK if policy.watch.holdback else None
-    return [
-        FuseAlarm(Track.CANARY, GuardName.ERROR, fuse.error, Track.STABLE),
-        FuseAlarm(Track.CANARY, GuardName.REFUSAL, fuse.refusal, Track.STABLE),
-        FuseAlarm(Track.CANARY, SHIELDED, fuse.shielded, Track.STABLE),
-        FuseAlarm(Track.STABLE, GuardName.ERROR, fuse.error, holdback),
-        FuseAlarm(Track.STABLE, GuardName.REFUSAL, fuse.refusal, holdback),
-        FuseAlarm(Track.STABLE, OUTAGE, fuse.outage, None, acts=False),
-    ]
+    controls = {Track.CANARY: Track.STABLE} | ({Track.STABLE: Track.HOLDBACK} if policy.watch.holdback else {})
+    return [FuseAlarm(row, policy.fuse, controls.get(row.track) if row.rule else None) for row in ALARMS]
 
 
 def monthly_usd(policy: Policy, resolution: int) -> float:
     """What the alarms of one prompt cost a month, in US dollars (us-east-1 prices of 2026)."""
-    return round(sum(a.metrics for a in alarms(policy)) * USD_PER_ALARM_METRIC[resolution], 2)
+    return round(sum(len(a.reads) for a in alarms(policy)) * USD_PER_ALARM_METRIC[resolution], 2)

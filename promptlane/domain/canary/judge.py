@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from promptlane.domain.names import GuardName, Phase
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy
+from promptlane.domain.metrics import ERROR, GuardMetric
+from promptlane.domain.names import Phase
+from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy
+from promptlane.domain.text import percent, span
 
 from . import dispersion, evidence
 from .blocks import Arm, Block, Pair, merge, total, trusted
@@ -24,15 +26,6 @@ Cause = Literal["", "judge", "operator", "undecided", "split", "paused", "no_dat
 
 SPLIT_BROKEN: Final = 1000.0
 NO_DATA_AFTER: Final = 3600.0
-
-_EVENTS: Final = {
-    GuardName.ERROR: "failed",
-    GuardName.REFUSAL: "were refused",
-    GuardName.GUARDRAIL: "were stopped by the guardrail",
-    GuardName.TRUNCATION: "were truncated",
-    GuardName.SLOW: "were slow",
-    GuardName.NEGATIVE_FEEDBACK: "got negative feedback",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +48,7 @@ class StepContext:
 class MetricEvidence:
     """Evidence on one guard metric. `advance` is None where nothing can advance (watch, or not required)."""
 
-    metric: GuardName
+    metric: GuardMetric
     control: Arm
     trial: Arm
     harm: float
@@ -63,6 +56,11 @@ class MetricEvidence:
     inflation: float
     share: float
     """Weight v of this metric in the combined evidence of harm."""
+
+    @property
+    def name(self) -> str:
+        """The metric's."""
+        return self.metric.name
 
     def to_dict(self) -> dict[str, Json]:
         return {
@@ -89,7 +87,7 @@ class Judgement:
     harm_needed: float = 20.0
     advance_needed: float = 20.0
     split: float = 1.0
-    guilty: GuardName | None = None
+    guilty: str | None = None
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
@@ -102,47 +100,47 @@ class Judgement:
             "harm_needed": self.harm_needed,
             "advance_needed": self.advance_needed,
             "split": self.split,
-            "guilty": str(self.guilty) if self.guilty else None,
-            "metrics": {str(m.metric): m.to_dict() for m in self.metrics},
+            "guilty": self.guilty,
+            "metrics": {m.name: m.to_dict() for m in self.metrics},
             "notes": list(self.notes),
         }
 
 
 def judge(
-    blocks: Mapping[GuardName, Sequence[Block]],
+    blocks: Mapping[str, Sequence[Block]],
     assignments: Sequence[Block],
     policy: Policy,
     context: StepContext,
     now: float,
     *,
-    history: Mapping[GuardName, Pair] | None = None,
+    history: Mapping[str, Pair] | None = None,
 ) -> Judgement:
     """Decide. `blocks` per metric and `assignments` are this phase's, in any order; `history` is the control's
     (requests, bad) before the phase. Never raises for bad counts: they are left out and noted."""
     notes: list[str] = []
-    found = [_weigh(g, blocks.get(g.name, ()), policy.canary, context, now, (history or {}).get(g.name), notes)
-             for g in policy.canary.guard_metrics]  # fmt: skip
+    found = []
+    for guard in policy.canary.guard_metrics:
+        before = (history or {}).get(guard.name)
+        found.append(_weigh(guard, blocks.get(guard.name, ()), policy.canary, context, now, before, notes))
     assigned, odd = trusted(assignments, since=context.phase_since, now=now)
     notes += [f"{sentence} (assignments)" for sentence in odd]
-    reported, _ = trusted(blocks.get(GuardName.ERROR, ()), since=context.phase_since, now=now)
+    reported, _ = trusted(blocks.get(ERROR.name, ()), since=context.phase_since, now=now)
     split = (_split(assigned) + _split(reported)) / 2
     combined = sum(m.share * m.harm for m in found)
     guilty = max(found, key=lambda m: m.share * m.harm)
-    base = Judgement(
-        "hold", "", "", tuple(found), combined, _needed(policy.canary.alpha), _needed(policy.canary.beta), split,
-        notes=tuple(notes),
-    )  # fmt: skip
+    needed = _needed(policy.canary.alpha), _needed(policy.canary.beta)
+    base = Judgement("hold", "", "", tuple(found), combined, *needed, split, notes=tuple(notes))
     if split >= SPLIT_BROKEN:
         return _on_broken_split(base, assigned, reported, policy, context, now)
     if combined >= base.harm_needed:
-        return replace(base, judgement="roll_back", cause="judge", guilty=guilty.metric, reason=_harm(guilty, combined))
+        return replace(base, judgement="roll_back", cause="judge", guilty=guilty.name, reason=_harm(guilty, combined))
     if context.phase is Phase.WATCH:
         return _watching(base, context, now)
     return _in_canary(base, policy, context, now)
 
 
 def _weigh(
-    guard: GuardMetric, blocks: Sequence[Block], policy: CanaryPolicy, context: StepContext, now: float,
+    guard: GuardPolicy, blocks: Sequence[Block], policy: CanaryPolicy, context: StepContext, now: float,
     history: Pair | None, notes: list[str],
 ) -> MetricEvidence:  # fmt: skip
     good, odd = trusted(blocks, since=context.phase_since, now=now)
@@ -166,12 +164,11 @@ def _weigh(
         factor = ladder_factor(policy, context.step)
         step = merge([b for b in good if b.start >= context.since])
         before = [b for b in good if b.start < context.since]
-        advance = evidence.advance(
-            [*before, *step], learner(), since=context.since, margin_abs=factor * guard.margin_abs,
-            margin_rel=factor * guard.margin_rel, inflation=inflation.factor,
-        )  # fmt: skip
+        margins = {"margin_abs": factor * guard.margin_abs, "margin_rel": factor * guard.margin_rel}
+        counted = [*before, *step]
+        advance = evidence.advance(counted, learner(), since=context.since, **margins, inflation=inflation.factor)
     return MetricEvidence(
-        metric=guard.name,
+        metric=guard.metric,
         control=control,
         trial=trial,
         harm=evidence.harm(merged, learner(), tolerance=guard.tolerance, inflation=inflation.factor),
@@ -191,12 +188,12 @@ def _needed(error: float) -> float:
     return 1 / error if error > 0 else math.inf
 
 
-def _silent(guard: GuardMetric, blocks: Sequence[Block], context: StepContext, now: float) -> str:
+def _silent(guard: GuardPolicy, blocks: Sequence[Block], context: StepContext, now: float) -> str:
     """A sentence when an arm has sent nothing for long."""
     for name in ("trial", "control"):
         last = max((b.end for b in blocks if getattr(b, name).n), default=context.phase_since)
         if now - last >= NO_DATA_AFTER + guard.lag:
-            return f"{guard.name}: the {name} has sent no data for {_span(now - last)}"
+            return f"{guard.name}: the {name} has sent no data for {span(now - last)}"
     return ""
 
 
@@ -244,15 +241,15 @@ def _undecided(
     base: Judgement, min_bake: float, passed: float, missing: Sequence[MetricEvidence], short: Sequence[MetricEvidence]
 ) -> str:
     if missing:
-        arms = [f"{m.metric} ({'canary' if not m.trial.n else 'stable'})" for m in missing]
-        for_long = f" for {_span(passed)}" if passed >= NO_DATA_AFTER else " yet"
+        arms = [f"{m.name} ({'canary' if not m.trial.n else 'stable'})" for m in missing]
+        for_long = f" for {span(passed)}" if passed >= NO_DATA_AFTER else " yet"
         return f"No data{for_long} for {', '.join(arms)}: no data is never a pass."
     if not short:
-        return f"Proved within the margins; the step's least time has {_span(min_bake - passed)} to go."
+        return f"Proved within the margins; the step's least time has {span(min_bake - passed)} to go."
     worst = min(short, key=lambda m: m.advance or 0.0)
     needed = f"evidence {_number(worst.advance or 0.0)} of {_number(base.advance_needed)}"
     return (
-        f"Neither harmful nor proved within the margin yet. {worst.metric} is furthest from proof ({needed}): "
+        f"Neither harmful nor proved within the margin yet. {worst.name} is furthest from proof ({needed}): "
         f"{_rates(worst)}."
     )
 
@@ -270,7 +267,7 @@ def _on_broken_split(
     n = control.n + trial.n
     declared = sum(b.share * b.n for b in counted) / n
     reason = (
-        f"The split is broken: the trial has {_percent(trial.n / n)} of {n:,} {what} instead of {_percent(declared)}. "
+        f"The split is broken: the trial has {percent(trial.n / n)} of {n:,} {what} instead of {percent(declared)}. "
         "No comparison can be trusted until this is explained (lost telemetry, an old client)."
     )
     broken = replace(base, cause="split", reason=reason)
@@ -293,13 +290,13 @@ def _watching(base: Judgement, context: StepContext, now: float) -> Judgement:
         reason = "No requests on the holdback yet: the alarms alone guard the promoted version."
         return replace(base, cause="no_data", reason=reason)
     worst = max(base.metrics, key=lambda m: m.harm)
-    reason = f"Watching. Evidence of harm {_number(base.harm)} of {_number(base.harm_needed)}; most on {worst.metric}: "
+    reason = f"Watching. Evidence of harm {_number(base.harm)} of {_number(base.harm_needed)}; most on {worst.name}: "
     return replace(base, reason=f"{reason}{_rates(worst, watch=True)}.")
 
 
 def _harm(guilty: MetricEvidence, combined: float) -> str:
     return (
-        f"{guilty.metric}: {_rates(guilty)}. If the new version were no worse, evidence this strong would turn up in "
+        f"{guilty.name}: {_rates(guilty)}. If the new version were no worse, evidence this strong would turn up in "
         f"at most 1 of {int(min(combined, 1e12)):,} releases: roll back."
     )
 
@@ -310,29 +307,19 @@ def _harmless(base: Judgement, context: StepContext, policy: Policy) -> str:
     factor = ladder_factor(policy.canary, context.step)
     looser = f" (margins x{factor:g} at this step)" if factor != 1 else ""
     return (
-        f"Proved within the margin on {', '.join(str(m.metric) for m in required)}{looser}; weakest is "
-        f"{weakest.metric}: {_rates(weakest)}."
+        f"Proved within the margin on {', '.join(m.name for m in required)}{looser}; weakest is "
+        f"{weakest.name}: {_rates(weakest)}."
     )
 
 
 def _rates(m: MetricEvidence, *, watch: bool = False) -> str:
     names = ("new stable", "holdback") if watch else ("canary", "stable")
     parts = [
-        f"{arm.bad:,} of {arm.n:,} {name} requests ({_percent(arm.bad / arm.n)})" if arm.n else f"no {name} request"
+        f"{arm.bad:,} of {arm.n:,} {name} requests ({percent(arm.bad / arm.n)})" if arm.n else f"no {name} request"
         for arm, name in ((m.trial, names[0]), (m.control, names[1]))
     ]
-    return f"{parts[0]} {_EVENTS[m.metric]}, against {parts[1]}"
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.2f} %" if rate < 0.01 else f"{100 * rate:.1f} %"
+    return f"{parts[0]} {m.metric.happened}, against {parts[1]}"
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-
-
-def _span(seconds: float) -> str:
-    if seconds >= 5400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

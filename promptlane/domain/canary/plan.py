@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from promptlane.domain.names import FULL, GuardName
-from promptlane.domain.policy import GuardMetric, Policy
+from promptlane.domain.names import FULL
+from promptlane.domain.policy import GuardPolicy, Policy
+from promptlane.domain.text import span, traffic
 
 from .judge import ladder_factor
 
@@ -27,7 +28,7 @@ class StepPlan:
     """One step: its weight (basis points), the metric that takes longest, the canary requests it needs, and seconds."""
 
     weight: int
-    slowest: GuardName
+    slowest: str
     canary_requests: float
     seconds: float
     in_time: bool
@@ -63,13 +64,13 @@ class Plan:
                 f"At {self.requests_per_minute:g} requests a minute a good release will not finish: {self.warnings[0]}"
             )
         return (
-            f"At {self.requests_per_minute:g} requests a minute a good release takes about {_span(self.seconds)} to be "
-            f"promoted, one in ten longer than {_span(self.unlucky_seconds)}."
+            f"At {self.requests_per_minute:g} requests a minute a good release takes about {span(self.seconds)} to be "
+            f"promoted, one in ten longer than {span(self.unlucky_seconds)}."
         )
 
 
 def estimate(
-    policy: Policy, requests_per_minute: float, rates: Mapping[GuardName, float] | None = None, *, lag: float = 148.0
+    policy: Policy, requests_per_minute: float, rates: Mapping[str, float] | None = None, *, lag: float = 148.0
 ) -> Plan:
     """The plan at a traffic. `rates`: stable's recent bad rates (fractions); else the policy's prior rate, or 1 %.
 
@@ -77,7 +78,7 @@ def estimate(
     """
     steps: list[StepPlan] = []
     warnings: list[str] = []
-    traffic = requests_per_minute if math.isfinite(requests_per_minute) and requests_per_minute > 0 else 0.0
+    per_minute = requests_per_minute if math.isfinite(requests_per_minute) and requests_per_minute > 0 else 0.0
     for i, step in enumerate(policy.canary.steps):
         share, factor = step.weight / FULL, ladder_factor(policy.canary, i)
         needs = {
@@ -87,19 +88,19 @@ def estimate(
         }
         lags = {g.name: g.lag for g in policy.canary.guard_metrics}
         slowest = max(needs, key=lambda name: needs[name])
-        proof = 60 * needs[slowest] / (traffic * share) if traffic else math.inf
+        proof = 60 * needs[slowest] / (per_minute * share) if per_minute else math.inf
         seconds = max(step.min_bake, proof + lag + max(lags[name] for name in needs))
         in_time = seconds <= step.max_time
         steps.append(StepPlan(step.weight, slowest, needs[slowest], seconds, in_time))
-        name = f"step {i + 1} ({step.weight / 100:g} %)"
+        name = f"step {i + 1} ({traffic(step.weight)})"
         if not in_time:
             warnings.append(
-                f"{name} needs about {_span(seconds)} to prove {slowest}, and max_time is {_span(step.max_time)}. "
+                f"{name} needs about {span(seconds)} to prove {slowest}, and max_time is {span(step.max_time)}. "
                 f"Raise the weight or max_time, widen the margin, or watch {slowest} only (required: false)."
             )
         elif UNLUCKY * seconds > step.max_time:
             warnings.append(f"{name} may end undecided: one release in ten needs more time.")
-    return Plan(traffic, tuple(steps), tuple(warnings))
+    return Plan(per_minute, tuple(steps), tuple(warnings))
 
 
 def least_traffic(policy: Policy) -> float:
@@ -127,12 +128,12 @@ def at_synth(policy: Policy) -> tuple[bool, str]:
     )
 
 
-def _rate(guard: GuardMetric, rates: Mapping[GuardName, float] | None) -> float:
+def _rate(guard: GuardPolicy, rates: Mapping[str, float] | None) -> float:
     known = (rates or {}).get(guard.name, guard.prior_rate)
     return min(max(_DEFAULT_RATE if known is None else known, 1e-4), 0.95)
 
 
-def _requests(guard: GuardMetric, share: float, factor: float, p0: float, beta: float) -> float:
+def _requests(guard: GuardPolicy, share: float, factor: float, p0: float, beta: float) -> float:
     """Median canary requests until the metric is proved within its margin."""
     absolute, relative = factor * guard.margin_abs, factor * guard.margin_rel
     c, d = (1 + relative, 0.0) if relative * p0 > absolute else (1.0, absolute)
@@ -152,11 +153,3 @@ def _requests(guard: GuardMetric, share: float, factor: float, p0: float, beta: 
 
 def _kl(p: float, q: float) -> float:
     return p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
-
-
-def _span(seconds: float) -> str:
-    if seconds == math.inf:
-        return "for ever"
-    if seconds >= 2 * 86_400:
-        return f"{seconds / 86_400:.0f} days"
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min"

@@ -107,12 +107,9 @@ def _logged(facts: Gathered) -> Iterator[Cause]:
 def _direct(facts: Gathered) -> Iterator[Cause]:
     """Calls of models themselves that CloudTrail tells of and the invocation log does not."""
     told = {(_model(g.model), g.caller) for g in (*facts.calls, *facts.outside)}
-    events = [
-        e for e in facts.trail
-        if e.name in CALL_EVENTS and facts.window.holds(e.at) and not e.error
-        and e.target and "prompt/" not in e.target
-        and (_model(e.target), e.arn) not in told
-    ]  # fmt: skip
+    calls = (e for e in facts.trail if e.name in CALL_EVENTS and facts.window.holds(e.at) and not e.error)
+    direct = (e for e in calls if e.target and "prompt/" not in e.target)
+    events = [e for e in direct if (_model(e.target), e.arn) not in told]
     counted = Counter(_model(e.target) for e in events)
     for model, count in counted.most_common():
         mine = [e for e in events if _model(e.target) == model]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
+from promptlane.domain.metrics import logged, noun_of
 from promptlane.domain.release.timeline import iso
 from promptlane.domain.text import one_line
 
 from .causes import Contrast
-from .invocation import LOGGED, Invocation
+from .invocation import Invocation
 from .sources import CallGroup, Gathered, Missing
 
 Json = Any
 Kind = Literal["version", "outside", "bypass", "deleted"]
-WORDS: Final = {
-    "Error": "errors", "Refusal": "refusals", "Guardrail": "guardrail interventions", "Truncation": "truncated answers",
-    "Slow": "slow answers", "NegativeFeedback": "negative feedback",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +30,7 @@ class Happening:
     change: bool = False
 
     def to_dict(self) -> dict[str, Json]:
-        return {
-            "at": iso(self.at), "source": self.source, "what": self.what, "by": self.by,
-            "version": self.version or None, "change": self.change,
-        }  # fmt: skip
+        return {**asdict(self), "at": iso(self.at), "version": self.version or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +54,9 @@ class Story:
     @property
     def traffic(self) -> tuple[tuple[str, float], ...]:
         """(what happened, when) in the order of time: how it got and lost its traffic."""
-        told = (
-            ("served from", self.first_served), ("promoted", self.promoted_at), ("rolled back", self.rolled_back_at),
-            ("put back by a rollback", self.restored_at),
-        )  # fmt: skip
-        return tuple(sorted(((word, at) for word, at in told if at), key=lambda t: t[1]))
+        told = {"served from": self.first_served, "promoted": self.promoted_at, "rolled back": self.rolled_back_at}
+        told["put back by a rollback"] = self.restored_at
+        return tuple(sorted(((word, at) for word, at in told.items() if at), key=lambda t: t[1]))
 
     def to_dict(self) -> dict[str, Json]:
         return {
@@ -111,12 +103,10 @@ class Cause:
         return f"chance {chance_words(self.contrast.chance)}{'' if self.shown else ', not shown'}"
 
     def to_dict(self) -> dict[str, Json]:
-        return {
-            "kind": self.kind, "title": self.title, "because": list(self.because), "at": _time(self.at),
-            "version": self.version or None, "shown": self.shown,
-            "contrast": self.contrast.to_dict() if self.contrast else None,
-            "also": [c.to_dict() for c in self.also],
-        }  # fmt: skip
+        told = {"kind": self.kind, "title": self.title, "because": list(self.because), "at": _time(self.at)}
+        contrast = self.contrast.to_dict() if self.contrast else None
+        also = [c.to_dict() for c in self.also]
+        return {**told, "version": self.version or None, "shown": self.shown, "contrast": contrast, "also": also}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +148,8 @@ class Rendered:
         return f"version {self.version}" if self.version else "DRAFT"
 
     def to_dict(self) -> dict[str, Json]:
-        return {
-            "version": self.version or "DRAFT", "caller": self.caller or None, "calls": self.calls,
-            "first": _time(self.first), "last": _time(self.last),
-        }  # fmt: skip
+        times = {"first": _time(self.first), "last": _time(self.last)}
+        return {**asdict(self), "version": self.version or "DRAFT", "caller": self.caller or None, **times}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,15 +195,12 @@ class Investigation:
             "versions": [s.to_dict() for s in self.stories],
             "conversations": [p.to_dict() for p in self.pairs],
             "timeline": [h.to_dict() for h in self.timeline],
-            "rates": [
-                {"at": iso(c.at), "seconds": c.seconds, "version": c.version, "metric": c.metric,
-                 "requests": c.requests, "bad": c.bad} for c in facts.cells
-            ],
+            "rates": [{**asdict(c), "at": iso(c.at)} for c in facts.cells],
             "calls": [_group(g) for g in facts.calls],
             "rendered": [r.to_dict() for r in self.rendered],
             "calls_outside_the_split": [_group(g) for g in facts.outside],
             "missing": [m.to_dict() for m in self.missing],
-        }  # fmt: skip
+        }
 
 
 def summary(found: Investigation) -> Iterator[str]:
@@ -243,18 +228,12 @@ def no_conversations(found: Investigation) -> str:
     if found.pairs or not found.facts.calls or not found.after:
         return ""
     cause = found.subject or found.leading
-    if cause and cause.contrast and cause.contrast.metric not in LOGGED:
-        word = WORDS.get(cause.contrast.metric, cause.contrast.metric)
-        return f"The invocation log does not tell which calls had {word}, so no conversation can show them."
+    if cause and cause.contrast and not logged(metric := cause.contrast.metric):
+        return f"The invocation log does not tell which calls had {noun_of(metric)}, so no conversation can show them."
     return (
         f"The invocation log holds calls, but of the records that were read none of version {found.after} shows what "
         "went wrong."
     )
-
-
-def percent(rate: float) -> str:
-    """A share as people read it."""
-    return f"{rate * 100:.1f}%" if rate < 0.1 else f"{rate * 100:.0f}%"
 
 
 def chance_words(chance: float) -> str:
@@ -281,20 +260,14 @@ def approvals(story: Story, *, known: bool) -> str:
 
 
 def _conversation(one: Invocation, variables: Mapping[str, str]) -> dict[str, Json]:
-    return {
-        "at": iso(one.at), "version": one.version, "track": one.track, "caller": one.caller,
-        "request_id": one.request_id,
-        "variables": dict(variables), "sent": one.sent, "answer": one.answer, "stop_reason": one.stop_reason,
-        "error": one.error or None, "bad": sorted(one.bad),
-    }  # fmt: skip
+    where = {"at": iso(one.at), "version": one.version, "track": one.track, "caller": one.caller}
+    said = {"sent": one.sent, "answer": one.answer, "stop_reason": one.stop_reason, "error": one.error or None}
+    return {**where, "request_id": one.request_id, "variables": dict(variables), **said, "bad": sorted(one.bad)}
 
 
 def _group(g: CallGroup) -> dict[str, Json]:
-    return {
-        "version": g.version or None, "track": g.track or None, "caller": g.caller or None, "model": g.model,
-        "operation": g.operation, "calls": g.calls, "errors": g.errors, "input_tokens": g.input_tokens,
-        "output_tokens": g.output_tokens, "first": _time(g.first), "last": _time(g.last),
-    }  # fmt: skip
+    named = {"version": g.version or None, "track": g.track or None, "caller": g.caller or None}
+    return {**asdict(g), **named, "first": _time(g.first), "last": _time(g.last)}
 
 
 def clock(at: float) -> str:

@@ -9,17 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from promptlane.domain.canary.outcome import of_answer
-from promptlane.domain.names import GuardName
+from promptlane.domain.metrics import ERROR, logged
 from promptlane.domain.release.prompt import VARIABLE
 from promptlane.domain.release.timeline import from_iso
 
 Json = Any
-
-LOGGED: Final = frozenset(map(str, (GuardName.ERROR, GuardName.REFUSAL, GuardName.GUARDRAIL, GuardName.TRUNCATION)))
-"""Guard metrics that a record shows; latency as users had it, and their feedback, are not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +101,10 @@ def answer_of(body: Json) -> tuple[str, str]:
 def _bad(answer: str, stop: str, error: str) -> frozenset[str]:
     """As the canary counts it, so that what is shown is what was counted."""
     if error:
-        return frozenset({str(GuardName.ERROR)})
+        return frozenset({ERROR.name})
     unknown = math.nan  # how long the user waited
     outcome = of_answer(text=answer, stop_reason=stop, latency_ms=unknown, slow_after_ms=unknown)
-    found = {
-        GuardName.ERROR: outcome.error,
-        GuardName.GUARDRAIL: outcome.guardrail,
-        GuardName.TRUNCATION: outcome.truncation,
-        GuardName.REFUSAL: outcome.refusal,
-    }
-    return frozenset(str(name) for name, is_bad in found.items() if is_bad)
+    return frozenset(filter(logged, outcome.bad))
 
 
 def variables_in(template: str, rendered: str) -> dict[str, str]:

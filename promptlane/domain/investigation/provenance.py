@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
-from promptlane.domain.names import Event
 from promptlane.domain.release.prompt import PromptVersion
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.traffic import givings
-from promptlane.domain.text import one_line
+from promptlane.domain.text import one_line, traffic
 
 from .findings import Happening, Story
 from .sources import CALL_EVENTS, CONTROL_EVENTS, RENDER_EVENTS, Gathered, TrailEvent
-
-_ROUTING: Final = (Event.CANARY_SHIFTED, Event.PROMOTED, Event.ROLLED_BACK)
 
 
 def stories_of(facts: Gathered) -> Iterator[Story]:
@@ -32,8 +28,8 @@ def stories_of(facts: Gathered) -> Iterator[Story]:
         published = _publication(facts, version, snapshot)
         end = published.at if published else (snapshot.created_at if snapshot else 0.0)
         start = _published_before(facts, version, published, end)
-        edits = (e.arn for e in facts.trail if e.name in ("CreatePrompt", "UpdatePrompt") and not e.error
-                 and int(start) <= e.at <= end + 1)  # fmt: skip
+        written = (e for e in facts.trail if e.name in ("CreatePrompt", "UpdatePrompt") and not e.error)
+        edits = (e.arn for e in written if int(start) <= e.at <= end + 1)
         shifts = [e for e in mine if e.event in (Event.CANARY_SHIFTED, Event.PROMOTED) and _gives_traffic(e)]
         promoted = [e for e in mine if e.event is Event.PROMOTED]
         back = [e for e in mine if e.event is Event.ROLLED_BACK]
@@ -73,11 +69,8 @@ def _publication(facts: Gathered, version: int, snapshot: PromptVersion | None) 
 def _published_before(facts: Gathered, version: int, published: TrailEvent | None, end: float) -> float:
     """When the draft was last published before this version: edits until then belong to earlier versions."""
     snapshots = [s.created_at for number, s in facts.snapshots.items() if number < version]
-    events = [
-        e.at for e in facts.trail
-        if e.name == "CreatePromptVersion" and not e.error and e is not published and e.at < end
-        and (e.version or version) <= version
-    ]  # fmt: skip
+    others = (e for e in facts.trail if e.name == "CreatePromptVersion" and not e.error and e is not published)
+    events = [e.at for e in others if e.at < end and (e.version or version) <= version]
     return max([0.0, *snapshots, *events])
 
 
@@ -92,7 +85,7 @@ def timeline_of(facts: Gathered) -> Iterator[Happening]:
         if facts.window.holds(event.at) and event.name not in (*CALL_EVENTS, *RENDER_EVENTS):
             happened.append(_of_trail(event))
     for entry in facts.entries:
-        if facts.window.holds(entry.at) and entry.event is not Event.REVIEW_VIEWED:
+        if facts.window.holds(entry.at) and "view" not in entry.event.marks:
             happened.append(_of_entry(entry))
     for change in facts.alarms:
         if "ALARM" not in (change.old, change.new):
@@ -117,11 +110,16 @@ def _of_entry(entry: TimelineEntry) -> Happening:
     version = int(number) if number.isdigit() else 0
     parts = [f"version {version}"] if version else []
     if isinstance(weight := detail.get("weight"), int | float):
-        parts.append(f"{float(weight) / 100:g}% of traffic")
+        parts.append(f"{traffic(weight)} of traffic")
     for name in ("choice", "decision", "verdict", "outcome", "cause", "judgement", "restored", "reason"):
         if detail.get(name) not in (None, ""):
             parts.append(f"{'' if name == 'reason' else name + ' '}{detail[name]}")
     told = f": {one_line('; '.join(parts), 240)}" if parts else ""
     return Happening(
-        entry.at, "release", f"{entry.event}{told} [{entry.release_id}]", entry.by, version, entry.event in _ROUTING
+        entry.at,
+        "release",
+        f"{entry.event}{told} [{entry.release_id}]",
+        entry.by,
+        version,
+        "moves" in entry.event.marks,
     )

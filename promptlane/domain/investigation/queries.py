@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.metrics import GUARD_METRICS
 
 _SAFE: Final = re.compile(r"^[\w@:/.,+ =-]*\Z")
 RECORDS: Final = 'filter schemaType = "ModelInvocationLog"'
@@ -43,9 +44,6 @@ _WORDS: Final = "|".join(
     )
 )
 """What an answer's wording shows when it may decline, in the detector's languages (`refusal`)."""
-_STOPS: Final = "max_tokens|context_window_exceeded|content_filtered|guardrail_intervened|malformed_|refusal"
-_BAD: Final = rf'/(?i)"outputBodyJson".*({_WORDS}|{_STOPS})|"errorCode"/'
-"""A coarse look at a record's text: what it lets through is judged again. An error has no output."""
 MOST_ROWS: Final = 10_000
 """What one Logs Insights query can return."""
 
@@ -124,12 +122,18 @@ def calls_outside(models: Sequence[str], prompt_id: str) -> str:
 
 def records_of(prompt: str, version: int, most: int, *, suspicious: bool = False) -> str:
     """The newest records of one version, whole; `suspicious`: of those alone whose text may be a bad answer's."""
-    only = f"\n| filter @message like {_BAD}" if suspicious else ""
+    only = f"\n| filter @message like {_suspicious()}" if suspicious else ""
     return f"""fields @timestamp, @message, @ptr
 | {_RECORDS} and @message like {_with("prompt", prompt)}
   and @message like {_with("version", str(version))}{only}
 | sort @timestamp desc
 | limit {min(most, MOST_ROWS)}"""
+
+
+def _suspicious() -> str:
+    """A coarse look at a record's text: what it lets through is judged again. An error has no output."""
+    signs = "|".join(m.signs for m in GUARD_METRICS.values() if m.signs)
+    return rf'/(?i)"outputBodyJson".*({_WORDS}|{signs})|"errorCode"/'
 
 
 _SENT: Final = "input.inputBodyJson.messages.0.content.0.text"

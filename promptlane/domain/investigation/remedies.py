@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from promptlane.domain.metrics import noun_of
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.traffic import standing
+from promptlane.domain.text import percent
 
-from .findings import WORDS, Cause, Remedy, clock, percent
+from .findings import Cause, Remedy, clock
 from .sources import Gathered, TrailEvent
 
 
@@ -61,7 +63,7 @@ def _rollback(facts: Gathered, route: Route, cause: Cause, before: int) -> Remed
     why = (
         "was deleted"
         if cause.kind == "deleted" or counted is None
-        else f"has {percent(counted.exposed_rate)} {WORDS.get(counted.metric, counted.metric)}"
+        else f"has {percent(counted.exposed_rate)} {noun_of(counted.metric)}"
     )
     command = f'promptlane rollback {facts.prompt} --reason "version {version} {why} (investigate)"'
     if standing(route, version) == "canary":

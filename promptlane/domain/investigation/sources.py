@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
 
 from promptlane.domain.release.prompt import PromptVersion
@@ -16,10 +16,8 @@ from .invocation import Invocation
 Json = Any
 CONTROL_EVENTS: Final = ("CreatePrompt", "UpdatePrompt", "CreatePromptVersion", "DeletePrompt")
 """What changes a prompt."""
-OBSERVATION_EVENTS: Final = (
-    "StopLogging", "StartLogging", "DeleteTrail", "PutEventSelectors", "PutModelInvocationLoggingConfiguration",
-    "DeleteModelInvocationLoggingConfiguration",
-)  # fmt: skip
+_LOGGING_EVENTS: Final = ("PutModelInvocationLoggingConfiguration", "DeleteModelInvocationLoggingConfiguration")
+OBSERVATION_EVENTS: Final = ("StopLogging", "StartLogging", "DeleteTrail", "PutEventSelectors", *_LOGGING_EVENTS)
 """What changes what can be known afterwards."""
 CALL_EVENTS: Final = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream")
 """Model calls: who, when and which model or prompt; never the text."""
@@ -151,7 +149,7 @@ class Missing:
     remedy: str = ""
 
     def to_dict(self) -> dict[str, str]:
-        return {"source": self.source, "what": self.what, "therefore": self.therefore, "remedy": self.remedy}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

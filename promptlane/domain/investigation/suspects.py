@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from promptlane.domain.metrics import ERROR, noun_of
 from promptlane.domain.release.traffic import Giving, beginning, givings
+from promptlane.domain.text import percent
 
 from .bypasses import bypasses
 from .causes import (
@@ -20,7 +22,7 @@ from .causes import (
     totals,
     version_contrast,
 )
-from .findings import WORDS, Cause, chance_words, clock, percent
+from .findings import Cause, chance_words, clock
 from .sources import Cell, Gathered, TrailEvent
 
 _EARLY: Final = 0.1
@@ -92,7 +94,7 @@ def _shown(cause: Cause) -> list[Contrast]:
 def _version_cause(
     cells: Sequence[Cell], began: Giving | None, version: int, best: Contrast, found: Sequence[Contrast | None]
 ) -> Cause:
-    word = WORDS.get(best.metric, best.metric)
+    word = noun_of(best.metric)
     since = f" (served {'again ' if began.restored else ''}since {clock(began.at)} UTC)" if began else ""
     when = " in the same periods" if best.basis == "shared" else ""
     title = (
@@ -142,7 +144,9 @@ def _outside(
     period = max(c.seconds for c in cells)
     risen = {m: (rise_within_versions if m in blame else rise)(cells, m, tried=tried) for m in metrics}
     found = {
-        m: r for m, r in risen.items() if r and not (m == "Error" and any(abs(r[0] - at) <= period for at in deleted))
+        m: r
+        for m, r in risen.items()
+        if r and not (m == ERROR.name and any(abs(r[0] - at) <= period for at in deleted))
     }
     best = _best([c for _, c in found.values()])
     if best is not None and (best.convincing or not blame):
@@ -156,7 +160,7 @@ def _outside(
 
 
 def _outside_cause(cells: Sequence[Cell], at: float, best: Contrast, found: Sequence[Contrast]) -> Cause:
-    word = WORDS.get(best.metric, best.metric)
+    word = noun_of(best.metric)
     whose = "the same versions" if best.basis == "shared" else "all versions together"
     title = (
         f"Something outside of the prompt: {word} of {whose} went from {percent(best.other_rate)} to "
@@ -173,7 +177,7 @@ def _outside_cause(cells: Sequence[Cell], at: float, best: Contrast, found: Sequ
 
 
 def _lesser(at: float, found: Contrast, version: int) -> Cause:
-    word = WORDS.get(found.metric, found.metric)
+    word = noun_of(found.metric)
     title = (
         f"Something outside of the prompt explains the same rise less well: {word} of all versions together went from "
         f"{percent(found.other_rate)} to {percent(found.exposed_rate)} at {clock(at)} UTC."
@@ -190,7 +194,7 @@ def _deletion(cells: Sequence[Cell], event: TrailEvent, tried: int) -> Cause:
         return cell.at + cell.seconds > event.at and event.version in (0, cell.version)
 
     whole = [c for c in cells if not c.at < event.at < c.at + c.seconds]
-    found = contrast(whole if any(map(hit, whole)) else cells, hit, metric="Error", tried=tried)
+    found = contrast(whole if any(map(hit, whole)) else cells, hit, metric=ERROR.name, tried=tried)
     because = (f"DeletePrompt by {event.arn or 'an unknown principal'}; calls of what is gone fail.",)
     title = f"{gone.capitalize()} was deleted at {clock(event.at)} UTC."
     return Cause("deleted", title, because, event.at, event.version, found)

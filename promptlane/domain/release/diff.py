@@ -102,8 +102,8 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
     if isinstance(inference, Mapping) and set(inference) == {"text"}:
         inference = inference["text"]
     fields = variant.pop("additionalModelRequestFields", None)
-    parts = {"model": model, "inference": inference, **rest, "additional fields": fields, "other template": config,
-             "name and type": variant}  # fmt: skip
+    parts = {"model": model, "inference": inference, **rest, "additional fields": fields}
+    parts |= {"other template": config, "name and type": variant}
     for title, value in parts.items():
         if value not in (None, {}, []):
             yield title, _json(value)
@@ -172,7 +172,7 @@ def _rows(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:
             if tag == "equal":
                 yield Row("same", i + 1, j + 1, ((old[i], False),), ((new[j], False),))
             else:
-                yield Row("changed", i + 1, j + 1, *_intra_line(old[i], new[j]))
+                yield Row("changed", i + 1, j + 1, *word_diff(old[i], new[j]))
         for i in range(i1 + paired, i2):
             yield Row("removed", i + 1, None, ((old[i], True),), ())
         for j in range(j1 + paired, j2):
@@ -199,21 +199,20 @@ def _opcodes(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, int,
         yield "equal", len(old) - end, len(old), len(new) - end, len(new)
 
 
-def _intra_line(old: str, new: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+def word_diff(
+    old: str, new: str, *, most: int = _MAX_TOKENS, alike: float = 0.3
+) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Both texts in spans. Changed as a whole where they have more than `most` words together, or little in common.
+
+    With nothing in common but spaces and commas, specks of highlight would only confuse.
+    """
     a, b = _TOKEN.findall(old), _TOKEN.findall(new)
-    if len(a) + len(b) > _MAX_TOKENS:
-        return ((old, True),), ((new, True),)
     matcher = SequenceMatcher(None, a, b, autojunk=False)
-    if matcher.ratio() < 0.3:  # nothing in common but spaces and commas: specks of highlight would only confuse
+    if len(a) + len(b) > most or matcher.ratio() < alike:
         return ((old, True),), ((new, True),)
-    before: list[Span] = []
-    after: list[Span] = []
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        if i2 > i1:
-            before.append(("".join(a[i1:i2]), tag != "equal"))
-        if j2 > j1:
-            after.append(("".join(b[j1:j2]), tag != "equal"))
-    return tuple(before), tuple(after)
+    codes = matcher.get_opcodes()
+    before = tuple(("".join(a[i1:i2]), tag != "equal") for tag, i1, i2, _, _ in codes if i2 > i1)
+    return before, tuple(("".join(b[j1:j2]), tag != "equal") for tag, _, _, j1, j2 in codes if j2 > j1)
 
 
 def folded(section: Section, *, context: int = 3) -> list[Row | Gap]:
@@ -249,9 +248,7 @@ def unified(sections: Sequence[Section], *, context: int = 3) -> Iterator[str]:
                 yield f"  ... {run.rows} unchanged line{'s' if run.rows > 1 else ''} ..."
                 continue
             yield from (f"-{line(row.old)}" for row in run if row.left is not None and row.kind != "same")
-            yield from (
-                f"{' ' if row.kind == 'same' else '+'}{line(row.new)}" for row in run if row.right is not None
-            )  # fmt: skip
+            yield from (f"{' ' if row.kind == 'same' else '+'}{line(row.new)}" for row in run if row.right is not None)
 
 
 def _runs(rows: Sequence[Row | Gap]) -> Iterator[list[Row] | Gap]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from promptlane.domain.text import one_line
+from promptlane.domain.text import one_line, traffic
 
 Json = Any
 _PLAIN: Final = ("judgement", "verdict", "outcome", "decision", "choice")
@@ -18,7 +18,7 @@ def gist(detail: Mapping[str, Json], *, limit: int = 160) -> str:
     parts = [str(detail[key]) for key in _PLAIN if detail.get(key) not in (None, "")]
     for key in _NAMED:
         if detail.get(key) not in (None, ""):
-            value = f"{int(detail[key]) / 100:g}%" if key == "weight" else detail[key]
+            value = traffic(int(detail[key])) if key == "weight" else detail[key]
             parts.append(f"{key} {value}")
     words = next((detail[k] for k in _WORDS if isinstance(detail.get(k), str) and detail[k].strip()), "")
     return one_line("; ".join([*parts, words] if words else parts), limit)

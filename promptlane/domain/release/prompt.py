@@ -257,8 +257,8 @@ class PromptDraft:
             if self.system:
                 chat["system"] = [{"text": self.system}]
             if self.tools:
-                choice = {self.tool_choice: {}} if self.tool_choice in ("auto", "any") else {
-                    "tool": {"name": self.tool_choice}}  # fmt: skip
+                free = self.tool_choice in ("auto", "any")
+                choice = {self.tool_choice: {}} if free else {"tool": {"name": self.tool_choice}}
                 chat["toolConfiguration"] = {"tools": [dict(t) for t in self.tools], "toolChoice": choice}
             variant["templateType"] = "CHAT"
             variant["templateConfiguration"] = {"chat": chat}

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from promptlane.domain.errors import InvalidInput, NotApplicable
-from promptlane.domain.names import FULL, Event, Phase, Track
+from promptlane.domain.names import FULL, Phase, Track
 
 from .prompt import VersionRef
-from .timeline import SYSTEM, TimelineEntry
+from .timeline import SYSTEM, Event, TimelineEntry
 
 Json = Any
 Cause = Literal["alarm", "judge", "operator", "undecided"]
@@ -343,7 +343,4 @@ def _next(before: Route, after: Route, event: Event, now: float, by: str, detail
 
 
 def _entry(route: Route, event: Event, now: float, by: str, detail: Mapping[str, Json]) -> TimelineEntry:
-    return TimelineEntry(
-        id=f"{route.release_id}/route/{route.revision}", release_id=route.release_id, at=now, event=event, by=by,
-        detail=detail,
-    )  # fmt: skip
+    return TimelineEntry(f"{route.release_id}/route/{route.revision}", route.release_id, now, event, by, detail)

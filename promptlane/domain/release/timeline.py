@@ -7,9 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
-
-from promptlane.domain.names import Event
+from enum import StrEnum
+from typing import Any, Final, Literal
 
 from .prompt import canonical_json
 from .release import Release
@@ -19,6 +18,43 @@ GENESIS = "0" * 64
 SYSTEM = "promptlane"
 COPIED_WITHIN: Final = 900.0
 """Seconds within which an entry must have its locked copy; `relay` takes one or two, and more when it tries again."""
+
+
+class Event(StrEnum):
+    """What a timeline entry records; also the detail-type on the event bus. `marks` say what is shown of it where.
+
+    "moves": it may have changed what users get. "view": somebody looked at a page, which is no part of what happened to
+    a prompt. "look": one of very many, left out where only the latest are shown. "good", "bad": how screens colour it.
+    """
+
+    marks: frozenset[Literal["moves", "view", "look", "good", "bad"]]
+
+    def __new__(cls, name: str, *marks: Literal["moves", "view", "look", "good", "bad"]) -> Event:
+        event = str.__new__(cls, name)
+        event._value_, event.marks = name, frozenset(marks)
+        return event
+
+    STARTED = "Release Started"
+    ADMITTED = "Admitted"
+    TESTS_PLANNED = "Tests Planned"
+    TESTS_FINISHED = "Tests Finished"
+    REVIEW_REQUESTED = "Review Requested"
+    REVIEW_VIEWED = "Review Viewed", "view"
+    REVIEW_LINK_REFUSED = "Review Link Refused"
+    REVIEWER_DECIDED = "Reviewer Decided"
+    REVIEW_REMINDED = "Review Reminded"
+    REVIEW_HINDERED = "Review Hindered"
+    REVIEW_DECIDED = "Review Decided"
+    CANARY_WAITING = "Canary Waiting"
+    CANARY_SHIFTED = "Canary Shifted", "moves"
+    CANARY_JUDGED = "Canary Judged", "look"
+    CANARY_PAUSED = "Canary Paused"
+    CANARY_RESUMED = "Canary Resumed"
+    CANARY_ADVANCED = "Canary Advanced"
+    PROMOTED = "Release Promoted", "moves", "good"
+    ROLLED_BACK = "Release Rolled Back", "moves", "bad"
+    ROLLBACK_IMPOSSIBLE = "Rollback Impossible"
+    ENDED = "Release Ended"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from promptlane.domain.names import Event, Phase
+from promptlane.domain.names import Phase
 
 from .route import Route
-from .timeline import TimelineEntry
+from .timeline import Event, TimelineEntry
 
 Standing = Literal["stable", "canary", "holdback", "none"]
 

@@ -7,12 +7,13 @@ what an auditor reads later is one thing; its two fingerprints are those of the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import PromptVersion, canonical_variants, fingerprint
+from promptlane.domain.text import in_words, traffic
 
 Json = Any
 MAX_CASES: Final = 200
@@ -69,25 +70,16 @@ class Brief:
         tests = self.tests
         return {
             "schema": 1,
-            "release_id": self.release_id,
-            "round": self.round,
-            "prompt": self.prompt,
-            "version": self.version,
-            "description": self.description,
+            **asdict(self),
             "authors": list(self.authors),
-            "requested_by": self.requested_by,
             "candidate_variants": list(self.candidate_variants),
             "stable_variants": list(self.stable_variants),
-            "stable_version": self.stable_version,
             "tests": {
-                "verdict": tests.verdict,
-                "reason": tests.reason,
+                **asdict(tests),
                 "rows": [list(row) for row in tests.rows],
-                "newly_failing": [{"name": c.name, "slice": c.slice, "why": c.why} for c in tests.newly_failing],
-                "left_out": tests.left_out,
+                "newly_failing": [asdict(case) for case in tests.newly_failing],
                 "inconclusive": list(tests.inconclusive),
                 "blind": list(tests.blind),
-                "report_key": tests.report_key,
             },
             "plan": [list(row) for row in self.plan],
         }
@@ -146,27 +138,14 @@ def make_brief(
 def plan_in_words(policy: Policy, *, first: bool) -> tuple[tuple[str, str], ...]:
     """(what, how) of everything that happens once a version is approved."""
     if first:
-        return (("100 %", "at once: it is the prompt's first version, so there is nothing to compare it with"),)
+        return (("100%", "at once: it is the prompt's first version, so there is nothing to compare it with"),)
     rows = [
-        (f"{step.weight / 100:g} %", f"for at least {in_words(step.min_bake)}, at most {in_words(step.max_time)}")
+        (traffic(step.weight), f"for at least {in_words(step.min_bake)}, at most {in_words(step.max_time)}")
         for step in policy.canary.steps
     ]
-    holdback = f"; {policy.watch.holdback / 100:g} % stay on the old version" if policy.watch.holdback else ""
-    rows.append(("100 %", f"watched for {in_words(policy.watch.duration)}{holdback}"))
+    holdback = f"; {traffic(policy.watch.holdback)} stay on the old version" if policy.watch.holdback else ""
+    rows.append(("100%", f"watched for {in_words(policy.watch.duration)}{holdback}"))
     return tuple(rows)
-
-
-_UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-
-
-def in_words(seconds: float) -> str:
-    """A duration by its two largest units: `2 hours 30 minutes`."""
-    left, parts = round(max(0.0, seconds)), []
-    for size, name in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {name}{'s' if count != 1 else ''}")
-    return " ".join(parts[:2]) or "0 seconds"
 
 
 def bounded_cases(cases: Sequence[CaseChange]) -> tuple[tuple[CaseChange, ...], int]:

@@ -13,9 +13,9 @@ from typing import Final
 
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.release.diff import compare, unified
-from promptlane.domain.text import one_line, shortened
+from promptlane.domain.text import in_words, one_line, shortened
 
-from .brief import Brief, in_words
+from .brief import Brief
 from .review import ReviewRequest, Tally, authors_in_words, code_in_print, reach_in_words, reviewer_key
 
 MAX_SUBJECT: Final = 99
@@ -45,9 +45,7 @@ def reminder_mail(
     """What a reviewer who has not decided gets before the review expires."""
     left = in_words(request.expires_at - now)
     first = f"Reminder: this review expires in {left}, and then the release ends without it.\n"
-    return _mail(
-        _subject("Reminder", request, brief), [first, *_asked(request, brief, state, reviewer, link, now)]
-    )  # fmt: skip
+    return _mail(_subject("Reminder", request, brief), [first, *_asked(request, brief, state, reviewer, link, now)])
 
 
 def warning_mail(request: ReviewRequest, what: str, remedy: str) -> Mail:

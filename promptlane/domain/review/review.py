@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -49,11 +49,8 @@ class Authors:
     complete: bool = True
 
     def to_dict(self) -> dict[str, Json]:
-        return {
-            "principals": list(self.principals),
-            "unattributed": list(self.unattributed),
-            "complete": self.complete,
-        }
+        told = {"principals": list(self.principals), "unattributed": list(self.unattributed)}
+        return {**told, "complete": self.complete}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Json]) -> Authors:
@@ -83,18 +80,7 @@ class Decision:
     number: int = 0
 
     def to_dict(self) -> dict[str, Json]:
-        return {
-            "reviewer": self.reviewer,
-            "choice": str(self.choice),
-            "reason": self.reason,
-            "at": self.at,
-            "by": self.by,
-            "via": self.via,
-            "address": self.address,
-            "candidate": self.candidate,
-            "stable": self.stable,
-            "number": self.number,
-        }
+        return {**asdict(self), "choice": str(self.choice)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Json]) -> Decision:
@@ -190,16 +176,13 @@ class ReviewRequest:
 class Tally:
     """The state of a review and what it rests on.
 
-    `needed` approvals in all, `missing` more; `missing_groups` have none yet; `can_still` may approve; `why` says in
-    one sentence why the review stands as it does.
+    `needed` approvals in all; `can_still` may approve; `why` says in one sentence why the review stands as it does.
     """
 
     standing: Standing
     needed: int
     approvals: tuple[Decision, ...]
     rejection: Decision | None
-    missing: int
-    missing_groups: tuple[str, ...]
     can_still: tuple[Reviewer, ...]
     why: str
 
@@ -255,15 +238,129 @@ def reviewers_of(policy: ReviewPolicy, arn: str) -> list[Reviewer]:
     return [r for r in policy.reviewers if any(acts_as(pattern, arn) for pattern in r.principals)]
 
 
+class Rule:
+    """One thing that a policy may ask of a review, which is approved when every rule holds.
+
+    `approvals` are those that count; `left` are the reviewers who may still approve.
+    """
+
+    def adds(self, request: ReviewRequest) -> int:
+        """How many approvals it costs."""
+        return 0
+
+    def asks(self, request: ReviewRequest) -> str:
+        """What it asks of the reviewers, as the page says it; empty where it asks nothing."""
+        return ""
+
+    def holds(self, request: ReviewRequest, approvals: Sequence[Decision]) -> bool:
+        """Whether these approvals satisfy it."""
+        return True
+
+    def sentence(self, request: ReviewRequest, approvals: Sequence[Decision]) -> str:
+        """What the review waits for while it does not hold."""
+        return ""
+
+    def obstacle(self, request: ReviewRequest, approvals: Sequence[Decision], left: Collection[Reviewer]) -> str:
+        """Why it can never hold; empty when it can."""
+        return ""
+
+
+class AuthorsKnown(Rule):
+    """Where the policy refuses versions whose author cannot be told."""
+
+    def holds(self, request: ReviewRequest, approvals: Sequence[Decision]) -> bool:
+        return not (request.authors.unattributed and request.policy.unattributed == "refuse")
+
+    def obstacle(self, request: ReviewRequest, approvals: Sequence[Decision], left: Collection[Reviewer]) -> str:
+        doubts = "; ".join(request.authors.unattributed)
+        refused = f"the policy refuses versions whose author cannot be told: {doubts}"
+        return "" if self.holds(request, approvals) else refused
+
+
+class Quorum(Rule):
+    """Enough approvals, of whomever."""
+
+    def adds(self, request: ReviewRequest) -> int:
+        return request.policy.quorum
+
+    def asks(self, request: ReviewRequest) -> str:
+        needed = needed_approvals(request)
+        return f"{needed} approval{'s' if needed > 1 else ''} of {len(request.policy.reviewers)} reviewers"
+
+    def holds(self, request: ReviewRequest, approvals: Sequence[Decision]) -> bool:
+        return len(approvals) >= needed_approvals(request)
+
+    def sentence(self, request: ReviewRequest, approvals: Sequence[Decision]) -> str:
+        missing = needed_approvals(request) - len(approvals)
+        return f"{missing} more approval{'s' if missing > 1 else ''}"
+
+    def obstacle(self, request: ReviewRequest, approvals: Sequence[Decision], left: Collection[Reviewer]) -> str:
+        missing = needed_approvals(request) - len(approvals)
+        if missing <= len(left):
+            return ""
+        authors = [r.name for r in request.policy.reviewers if is_author(r, request.authors)]
+        because = f" ({', '.join(authors)} wrote it and cannot approve it)" if authors else ""
+        who = f"only {len(left)} of the reviewers may still give one" if left else "no reviewer is left"
+        return f"{missing} more approval{'s are' if missing > 1 else ' is'} needed, but {who}{because}"
+
+
+class Groups(Rule):
+    """One approval of each group that the policy requires."""
+
+    def asks(self, request: ReviewRequest) -> str:
+        groups = request.policy.required_groups
+        return f"among them one of {' and one of '.join(groups)}" if groups else ""
+
+    def holds(self, request: ReviewRequest, approvals: Sequence[Decision]) -> bool:
+        return not self.missing(request, approvals)
+
+    def sentence(self, request: ReviewRequest, approvals: Sequence[Decision]) -> str:
+        among = "" if QUORUM.holds(request, approvals) else "among them "
+        return f"{among}an approval from {' and from '.join(self.missing(request, approvals))}"
+
+    def obstacle(self, request: ReviewRequest, approvals: Sequence[Decision], left: Collection[Reviewer]) -> str:
+        for group in self.missing(request, approvals):
+            if not any(group in r.groups for r in left):
+                return f"an approval from {group} is needed, but none of its reviewers may still give one"
+        return ""
+
+    def missing(self, request: ReviewRequest, approvals: Sequence[Decision]) -> list[str]:
+        given = {g for d in approvals if (r := request.reviewer(d.reviewer)) for g in r.groups}
+        return [g for g in request.policy.required_groups if g not in given]
+
+
+class UntoldAuthors(Rule):
+    """One more approval for authors that cannot be told, where the policy says so."""
+
+    def adds(self, request: ReviewRequest) -> int:
+        return int(bool(request.authors.unattributed) and request.policy.unattributed == "one_more_approval")
+
+
+class Inconclusive(Rule):
+    """One more approval for an inconclusive verdict, where the policy says so."""
+
+    def adds(self, request: ReviewRequest) -> int:
+        return int(request.verdict == "inconclusive" and request.policy.inconclusive == "one_more_approval")
+
+
+QUORUM: Final = Quorum()
+RULES: Final[list[Rule]] = [AuthorsKnown(), QUORUM, Groups(), UntoldAuthors(), Inconclusive()]
+"""Every rule, in the order in which they are said. Read when it is needed: an entry more is all that one takes."""
+
+
 def needed_approvals(request: ReviewRequest) -> int:
-    """The quorum; one more each for untold authors and for an inconclusive verdict, where the policy says so."""
-    policy = request.policy
-    needed = policy.quorum
-    if request.authors.unattributed and policy.unattributed == "one_more_approval":
-        needed += 1
-    if request.verdict == "inconclusive" and policy.inconclusive == "one_more_approval":
-        needed += 1
-    return needed
+    """How many approvals all rules together cost."""
+    return sum(rule.adds(request) for rule in RULES)
+
+
+def rules_in_words(request: ReviewRequest) -> str:
+    """What the reviewers are asked for, in one sentence without its end."""
+    return ", ".join(filter(None, (rule.asks(request) for rule in RULES)))
+
+
+def obstacle_of(request: ReviewRequest, approvals: Sequence[Decision], left: Collection[Reviewer]) -> str:
+    """Why these reviewers cannot complete the review; empty when they can."""
+    return next(filter(None, (rule.obstacle(request, approvals, left) for rule in RULES)), "")
 
 
 def counts(request: ReviewRequest, decision: Decision) -> bool:
@@ -286,61 +383,33 @@ def tally(request: ReviewRequest, decisions: Sequence[Decision], now: float) -> 
             first.setdefault(decision.reviewer, decision)
     rejection = next((d for d in first.values() if d.choice is Choice.REJECT), None)
     approvals = tuple(d for d in first.values() if d.choice is Choice.APPROVE)
-    needed = needed_approvals(request)
-    groups = {g for d in approvals if (r := request.reviewer(d.reviewer)) for g in r.groups}
-    missing_groups = tuple(g for g in request.policy.required_groups if g not in groups)
     can_still = tuple(
         r for r in request.policy.reviewers if reviewer_key(r.email) not in first and not is_author(r, request.authors)
     )
-    missing = max(0, needed - len(approvals))
-    standing, why = _standing(request, now, rejection, missing, missing_groups, can_still)
-    return Tally(standing, needed, approvals, rejection, missing, missing_groups, can_still, why)
+    standing, why = _standing(request, now, rejection, approvals, can_still)
+    return Tally(standing, needed_approvals(request), approvals, rejection, can_still, why)
 
 
 def _standing(
-    request: ReviewRequest, now: float, rejection: Decision | None, missing: int, missing_groups: Sequence[str],
+    request: ReviewRequest,
+    now: float,
+    rejection: Decision | None,
+    approvals: Sequence[Decision],
     can_still: Sequence[Reviewer],
-) -> tuple[Standing, str]:  # fmt: skip
+) -> tuple[Standing, str]:
     if rejection is not None:
         return Standing.REJECTED, f"{rejection.by} rejected it: {rejection.reason}"
-    obstacle = unreachable(request, missing, missing_groups, can_still)
-    refused = request.authors.unattributed and request.policy.unattributed == "refuse"
-    if not refused and missing == 0 and not missing_groups:
+    unmet = [rule for rule in RULES if not rule.holds(request, approvals)]
+    if not unmet:
         return Standing.APPROVED, "every approval that the policy asks for was given"
-    late = not request.authors.complete  # CloudTrail may still tell the authors: nothing is impossible yet
-    if refused and not late:
-        return Standing.IMPOSSIBLE, "the policy refuses versions whose author cannot be told: " + "; ".join(
-            request.authors.unattributed
-        )
-    if obstacle and not late:
+    obstacle = obstacle_of(request, approvals, can_still)
+    if obstacle and request.authors.complete:  # else CloudTrail may still tell the authors: nothing is impossible yet
         return Standing.IMPOSSIBLE, obstacle
     if now >= request.expires_at:
         return Standing.EXPIRED, "the review expired before the approvals were complete"
-    if refused or obstacle:
+    if obstacle:
         return Standing.OPEN, "waits for CloudTrail to tell who wrote the version"
-    return Standing.OPEN, _still(missing, missing_groups)
-
-
-def _still(missing: int, groups: Sequence[str]) -> str:
-    parts = [f"{missing} more approval{'s' if missing > 1 else ''}"] if missing else []
-    if groups:
-        parts.append("an approval from " + " and from ".join(groups))
-    return "waits for " + ", among them ".join(parts)
-
-
-def unreachable(
-    request: ReviewRequest, missing: int, missing_groups: Sequence[str], can_still: Collection[Reviewer]
-) -> str:
-    """Why these reviewers cannot complete the review; empty when they can."""
-    if missing > len(can_still):
-        authors = [r.name for r in request.policy.reviewers if is_author(r, request.authors)]
-        because = f" ({', '.join(authors)} wrote it and cannot approve it)" if authors else ""
-        left = f"only {len(can_still)} of the reviewers may still give one" if can_still else "no reviewer is left"
-        return f"{missing} more approval{'s are' if missing > 1 else ' is'} needed, but {left}{because}"
-    for group in missing_groups:
-        if not any(group in r.groups for r in can_still):
-            return f"an approval from {group} is needed, but none of its reviewers may still give one"
-    return ""
+    return Standing.OPEN, "waits for " + ", ".join(rule.sentence(request, approvals) for rule in unmet)
 
 
 REACHED: Final = frozenset({"confirmed", "unprotected"})
@@ -352,9 +421,14 @@ def out_of_reach(request: ReviewRequest, state: Tally) -> str:
     if state.standing is not Standing.OPEN:
         return ""
     reached = [r for r in state.can_still if request.reach.get(reviewer_key(r.email), "confirmed") in REACHED]
-    lost = [f"{r.name} ({reach_in_words(request.reach[reviewer_key(r.email)])})" for r in state.can_still
-            if r not in reached]  # fmt: skip
-    obstacle = unreachable(request, state.missing, state.missing_groups, reached)
+    lost = [
+        f"{r.name} ({reach_in_words(request.reach[reviewer_key(r.email)])})"
+        for r in state.can_still
+        if r not in reached
+    ]
+    if obstacle_of(request, state.approvals, request.policy.reviewers):
+        return ""  # not for want of email
+    obstacle = obstacle_of(request, state.approvals, reached)
     return f"{obstacle}: email does not reach {', '.join(lost)}" if obstacle and lost else ""
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 from promptlane.domain.errors import InvalidInput
 
 Json = Any
-GUARDRAIL: Final = "guardrail_intervened"
 
 
 class CallRefused(InvalidInput):
@@ -41,15 +40,8 @@ class Answer:
     cost_usd: float | None = None
 
     def to_dict(self) -> dict[str, Json]:
-        return {
-            "text": self.text,
-            "stop_reason": self.stop_reason,
-            "latency_ms": round(self.latency_ms, 1),
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "tool_calls": [{"name": t.name, "input": t.input} for t in self.tool_calls],
-            "cost_usd": self.cost_usd,
-        }
+        calls = [asdict(call) for call in self.tool_calls]
+        return {**asdict(self), "latency_ms": round(self.latency_ms, 1), "tool_calls": calls}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Json]) -> Answer:

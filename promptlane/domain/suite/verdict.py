@@ -351,10 +351,8 @@ def decide(tallies: Sequence[CaseTally], rules: Rules, *, absolute: bool = False
         for s in slices
         if s.must_pass and s.finding is not Finding.PASS and not s.vetoes
     ]
-    unclear += [
-        f"Slice {name!r} must pass, but no case carries this tag." for name in rules.must_pass
-        if name not in {s.name for s in slices}
-    ]  # fmt: skip
+    untold = [name for name in rules.must_pass if name not in {s.name for s in slices}]
+    unclear += [f"Slice {name!r} must pass, but no case carries this tag." for name in untold]
     if against:
         finding = Finding.FAIL
     elif unclear:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Final
 
 from promptlane.domain.investigation.examples import with_conversations
-from promptlane.domain.investigation.findings import WORDS, Investigation
-from promptlane.domain.investigation.invocation import LOGGED
+from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.observed import logging_changes, logging_gaps
 from promptlane.domain.investigation.queries import MOST_ROWS
 from promptlane.domain.investigation.sources import Gathered, LoggingState, Sampled
+from promptlane.domain.metrics import logged, noun_of
 from promptlane.domain.release.timeline import iso
 
 from .sources import Asking, Sources
@@ -123,7 +123,7 @@ def _with_examples(sources: Sources, found: Investigation, asking: Asking) -> In
 
     after, before = sample(found.after), sample(found.before) if found.before else Sampled(())
     metric = _metric(found)
-    if metric in LOGGED and after.invocations and not _shows(after, metric):
+    if logged(metric) and after.invocations and not _shows(after, metric):
         after = _looked_closer(after, sample(found.after, suspicious=True), found.after, metric, asking)
     for version, sampled in ((found.after, after), (found.before, before)):
         if sampled.unreadable:
@@ -160,7 +160,7 @@ def _looked_closer(newest: Sampled, suspicious: Sampled, version: int, metric: s
     read = len({i.request_id for i in (*newest.invocations, *suspicious.invocations)})
     asking.lacks(
         _LOG,
-        f"none among the newest {read:,} records of version {version} shows {WORDS.get(metric, metric)}",
+        f"none among the newest {read:,} records of version {version} shows {noun_of(metric)}",
         "no conversation can show what went wrong",
         "choose a shorter time, around the rise",
     )

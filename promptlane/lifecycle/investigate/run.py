@@ -13,7 +13,7 @@ from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.investigation import conclude
 from promptlane.domain.investigation.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
 from promptlane.domain.investigation.sources import CONTROL_EVENTS, AlarmChange, Cell, Gathered, Window
-from promptlane.domain.names import GuardName
+from promptlane.domain.metrics import rates
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
@@ -29,7 +29,6 @@ _DAY: Final = 86_400.0
 ALARMS_KEPT: Final = 30 * _DAY
 _CELLS: Final = 90
 """About how many periods a window is divided into."""
-_METRICS: Final = tuple(str(name) for name in GuardName)
 _PROMPT_ID: Final = re.compile(r"[0-9A-Za-z]{10}")
 _NO_ROUTE: Final = "who gets which version now is not known"
 _NO_RELEASES: Final = "who released and approved what is not known"
@@ -240,7 +239,7 @@ def _cells(
         "metrics",
         "rates of bad events by version are not known, so causes cannot be ranked by them",
         lambda: tuple(
-            sources.rates.cells(name, versions=versions, metrics=_METRICS, window=read, seconds=_period(read, now))
+            sources.rates.cells(name, versions=versions, metrics=rates(), window=read, seconds=_period(read, now))
         ),
     )
     if cells == () and versions:

@@ -5,11 +5,11 @@ from typing import Any
 
 from infra.constructs.dashboard import PromptDashboard
 from infra.constructs.fuse import Fuse
-from promptlane.domain.names import GuardName
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy
+from promptlane.domain import metrics
+from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy
 from tests.support.alone import alone, made, topic
 
-GUARDS = (GuardMetric(GuardName.ERROR), GuardMetric(GuardName.NEGATIVE_FEEDBACK))
+GUARDS = (GuardPolicy(metrics.ERROR), GuardPolicy(metrics.NEGATIVE_FEEDBACK))
 POLICY = Policy(
     review=ReviewPolicy((Reviewer("lead", "lead@example.com"),)),
     canary=CanaryPolicy(guard_metrics=GUARDS, alpha=0.05, beta=0.2),

@@ -11,9 +11,10 @@ from botocore.exceptions import ClientError
 
 from promptlane.aws.blocks import DynamoBlocks
 from promptlane.aws.metrics import QUERIES_PER_CALL, USD_PER_QUERY, CloudWatchCounts
+from promptlane.domain import metrics
 from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.errors import Unavailable
-from promptlane.domain.names import ASSIGNED, GuardName
+from promptlane.domain.names import ASSIGNED
 from promptlane.fakes.counts import InMemoryBlocks
 
 T0 = 1_700_000_040.0
@@ -79,7 +80,7 @@ def test_groups_that_do_not_add_up_are_unknown() -> None:
 
 def test_one_look_at_all_metrics_is_one_call_of_bounded_price() -> None:
     client = CloudWatch({})
-    read(client, (*map(str, GuardName), ASSIGNED))
+    read(client, (*metrics.GUARD_METRICS, ASSIGNED))
     [call] = client.calls
     assert len(call["MetricDataQueries"]) == 234 <= QUERIES_PER_CALL
     assert len(call["MetricDataQueries"]) * USD_PER_QUERY == pytest.approx(0.00234)

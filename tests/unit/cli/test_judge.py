@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.cli.judge import curve_lines, replayed
+from promptlane.domain import metrics
 from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.curve import points, sparkline
-from promptlane.domain.names import Event, GuardName
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy, Step
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.judge_step import replay
 from promptlane.pages.evidence import evidence_plot, with_evidence
 from tests.support.review import LEAD, RELEASE, World
@@ -25,7 +25,7 @@ from tests.support.review import LEAD, RELEASE, World
 T0 = 1_700_000_040.0
 POLICY = Policy(
     review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)),
-    canary=CanaryPolicy(steps=(Step(1000),), guard_metrics=(GuardMetric(GuardName.ERROR),), ladder=(1.0,)),
+    canary=CanaryPolicy(steps=(Step(1000),), guard_metrics=(GuardPolicy(metrics.ERROR),), ladder=(1.0,)),
 )
 EVEN = tuple((40, 0) for _ in range(8))
 BLOCKS = tuple(Block(T0 + 60 * i, 60.0, 0.1, Arm(320, 0, EVEN), Arm(40, 0, ((5, 0),) * 8)) for i in range(30))

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from promptlane.cli.deployment import Deployment
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import (
     COPIED_WITHIN,
     ChainHead,
+    Event,
     LockedCopy,
     TimelineEntry,
     compare_copies,

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from promptlane.cli.show import duration
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Waiting
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.text import span
 from tests.support.cli_desk import OPERATOR, PROMPT_ID, Desk
 
 
@@ -149,7 +149,7 @@ def test_a_deployment_without_prompts_says_so(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-5, "0 s"), (59.4, "59 s"), (125, "2 min"), (3600, "1 h"), (12_000, "3 h 20 min"), (2e5, "2 d")],
+    [(-5, "0 s"), (59.4, "59 s"), (125, "2 min"), (3600, "60 min"), (12_000, "3.3 h"), (2e5, "2 days")],
 )
 def test_durations_read_like_speech(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert span(seconds) == text

@@ -6,8 +6,9 @@ import pytest
 
 from promptlane.client import ModelCallFailed
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
+from promptlane.domain import metrics
 from promptlane.domain.canary import fuse
-from promptlane.domain.names import SHIELDED, GuardName, Track
+from promptlane.domain.names import SHIELDED, Track
 from promptlane.domain.policy import FusePolicy
 
 
@@ -19,7 +20,7 @@ def tripped(sink: ListSink, policy: FusePolicy) -> set[str]:
         return count, int(bad)
 
     found = set()
-    trial, control = pair(GuardName.ERROR, Track.CANARY), pair(GuardName.ERROR, Track.STABLE)
+    trial, control = pair(metrics.ERROR.name, Track.CANARY), pair(metrics.ERROR.name, Track.STABLE)
     if fuse.excess(policy, trial, control) >= policy.error:
         found.add("Error")
     n1, y1 = pair(SHIELDED, Track.CANARY)

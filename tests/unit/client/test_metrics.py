@@ -20,6 +20,7 @@ from promptlane.client.emf import EmfSink, line
 from promptlane.client.metrics import Directive, Document
 from promptlane.domain import names
 from promptlane.domain.canary.outcome import Outcome
+from promptlane.domain.metrics import GUARD_METRICS
 from tests.support.client import FakeCloudWatch
 
 STARTED, NOW = 1_700_000_030.5, 1_700_000_103.25
@@ -27,11 +28,10 @@ VERSION = ("Prompt", "Version")
 GROUP = ("Prompt", "Version", "Group")
 TRACK = ("Prompt", "Track")
 OUTCOME = Outcome(
-    error=1, refusal=2, guardrail=3, truncation=4, slow=5, latency_ms=1234.5, time_to_first_token_ms=67.8,
-    input_tokens=90, output_tokens=12, stop_reason="end_turn", error_type="x",
+    frozenset({"Error", "Truncation"}), 1234.5, 67.8, input_tokens=90, output_tokens=12, stop_reason="end_turn",
+    error_type="x",
 )  # fmt: skip
-"""No call comes to this: each value is another, so that none can stand for another."""
-GUARDS = {"Error": 1, "Refusal": 2, "Guardrail": 3, "Truncation": 4, "Slow": 5}
+GUARDS = {"Error": 1, "Refusal": 0, "Guardrail": 0, "Truncation": 1, "Slow": 0}
 FIGURES = {"Latency": 1234.5, "TimeToFirstToken": 67.8, "InputTokens": 90, "OutputTokens": 12}
 
 
@@ -108,7 +108,7 @@ def test_a_stale_route_says_its_age() -> None:
 
 def test_metrics_are_named_as_judge_and_fuse_read_them() -> None:
     judge, fuse = metrics.finished(decided(), "3", OUTCOME, started_at=STARTED, now=NOW)
-    assert set(judge.values) | {"NegativeFeedback"} == {*names.GuardName, names.SHIELDED}
+    assert set(judge.values) | {"NegativeFeedback"} == {*GUARD_METRICS, names.SHIELDED}
     assert {names.ASSIGNED, names.SHIELDED} < set(fuse.values)
     assert names.GROUP in judge.dimensions
     assert metrics.NAMESPACE == names.NAMESPACE

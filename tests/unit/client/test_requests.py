@@ -381,7 +381,7 @@ def test_a_call_that_the_application_makes_itself_is_counted_from_where_it_began
     assert judge.values == told
     assert fuse.values == {"Assigned": 1, **told, "Latency": 12_000.0, "InputTokens": 10, "OutputTokens": 3}
     assert judge.dimensions["Group"] == sets(world, world.canary)[0]["Group"]
-    assert (call.outcome.truncation, call.outcome.latency_ms, call.outcome.slow) == (1, 12_000.0, 1)
+    assert (call.outcome.bad, call.outcome.latency_ms) == ({"Truncation", "Slow"}, 12_000.0)
     assert world.client.feedback(call.receipt or "", positive=False)
     assert world.fuse("NegativeFeedback", "canary") == (1, 1)
 
@@ -390,7 +390,11 @@ def test_an_exception_inside_is_an_error_that_passes_through_and_an_interruption
     world = World("hi")
     call = observed(world, clock, world.stable, RuntimeError("down"))
     assert world.judge("Error", 1) == world.judge("Slow", 1) == (1, 1)
-    assert (call.outcome.error_type, call.outcome.latency_ms, call.outcome.slow) == ("RuntimeError", 12_000.0, 1)
+    assert (call.outcome.error_type, call.outcome.latency_ms, call.outcome.bad) == (
+        "RuntimeError",
+        12_000.0,
+        {"Error", "Slow"},
+    )
     for nothing in (KeyboardInterrupt(), None):
         assert observed(world, clock, world.stable, nothing).outcome is None
     assert (world.judge("Error", 1), world.judge("Assigned", 1)) == ((1, 1), (3, 3))

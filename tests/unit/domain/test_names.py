@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from promptlane.domain import names
 from promptlane.domain.errors import AdmissionRefused, DraftInvalid, InvalidInput, PolicyInvalid, SuiteInvalid
-from promptlane.domain.names import Event, GuardName, Outcome, Phase, Track, alarm_name, parse_alarm_arn, release_id
+from promptlane.domain.metrics import GUARD_METRICS
+from promptlane.domain.names import Outcome, Phase, Track, alarm_name, parse_alarm_arn, release_id
+from promptlane.domain.release.timeline import Event
 
 words = st.text("abcXYZ019-_", min_size=1, max_size=8)
 
@@ -31,7 +33,7 @@ def test_names_of_tables_tags_metrics_and_alarms_stay_what_they_are() -> None:
     [
         (Track, "stable canary holdback"),
         (Phase, "steady canary watch"),
-        (GuardName, "Error Refusal Guardrail Truncation Slow NegativeFeedback"),
+        (GUARD_METRICS, "Error Refusal Guardrail Truncation Slow NegativeFeedback"),
         (Outcome, "promoted rolled_back rejected failed expired superseded"),
     ],
 )

@@ -13,13 +13,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promptlane.domain import metrics
 from promptlane.domain import policy as policy_module
 from promptlane.domain.errors import PolicyInvalid
-from promptlane.domain.names import GuardName
 from promptlane.domain.policy import (
     CanaryPolicy,
     FusePolicy,
-    GuardMetric,
+    GuardPolicy,
     Policy,
     RequestPolicy,
     Reviewer,
@@ -115,9 +115,9 @@ EXPECTED = Policy(
     canary=CanaryPolicy(
         steps=(Step(200, 300.0, 7200.0), Step(3000, 90.0, 10_800.0)),
         guard_metrics=(
-            GuardMetric(GuardName.NEGATIVE_FEEDBACK, 0.03, 0.2, False, 0.01, 1800.0, 0.04),
-            GuardMetric(GuardName.ERROR, 0.005, 0.0, True, 0.002, 10.0, 0.0),
-            GuardMetric(GuardName.GUARDRAIL, 0.01, 0.5, True, 0.0, 0.0, None),
+            GuardPolicy(metrics.NEGATIVE_FEEDBACK, 0.03, 0.2, False, 0.01, 1800.0, 0.04),
+            GuardPolicy(metrics.ERROR, 0.005, 0.0, True, 0.002, 10.0, 0.0),
+            GuardPolicy(metrics.GUARDRAIL, 0.01, 0.5, True, 0.0, 0.0, None),
         ),
         alpha=0.01,
         beta=0.02,
@@ -175,10 +175,10 @@ def test_what_is_not_given_is_what_the_guide_says() -> None:
         canary=CanaryPolicy(
             tuple(Step(weight, 600.0, 21_600.0) for weight in (500, 2500, 5000)),
             tuple(
-                GuardMetric(name, margin, 0.5, required, 0.0, 0.0, None)
-                for name, margin, required in (
-                    (GuardName.ERROR, 0.01, True), (GuardName.REFUSAL, 0.02, True), (GuardName.GUARDRAIL, 0.02, False),
-                    (GuardName.TRUNCATION, 0.02, False), (GuardName.SLOW, 0.02, False),
+                GuardPolicy(metric, margin, 0.5, required, 0.0, 0.0, None)
+                for metric, margin, required in (
+                    (metrics.ERROR, 0.01, True), (metrics.REFUSAL, 0.02, True), (metrics.GUARDRAIL, 0.02, False),
+                    (metrics.TRUNCATION, 0.02, False), (metrics.SLOW, 0.02, False),
                 )
             ),
             0.05, 0.05, "return_to_stable", (3.0, 1.5, 1.0),
@@ -190,9 +190,9 @@ def test_what_is_not_given_is_what_the_guide_says() -> None:
 
 
 def test_a_guard_metric_and_a_step_have_these_defaults() -> None:
-    assert GuardMetric(GuardName.SLOW) == GuardMetric(GuardName.SLOW, 0.01, 0.5, True, 0.0, 0.0, None)
+    assert GuardPolicy(metrics.SLOW) == GuardPolicy(metrics.SLOW, 0.01, 0.5, True, 0.0, 0.0, None)
     found = Policy.from_dict(merged("canary.guard_metrics", {"slow": {}}))
-    assert found.canary.guard_metrics == (GuardMetric(GuardName.SLOW),)
+    assert found.canary.guard_metrics == (GuardPolicy(metrics.SLOW),)
     assert Step(700) == Step(700, 600.0, 21_600.0)
 
 

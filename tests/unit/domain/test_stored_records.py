@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.brief import Brief
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, policy_item
 from tests.support import generated

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.suite.answers import Answer, ToolCall
-from promptlane.engine.assertions import Grader
+from promptlane.engine.assertions import KINDS, Grader
 from promptlane.engine.checks import check, unknown
-from promptlane.engine.kinds import KINDS, Ungradable
+from promptlane.engine.kinds import Ungradable
 from promptlane.engine.parse import parse
 from promptlane.engine.suite import Case
 from promptlane.fakes.objects import ScriptedJudge, WordEmbedder

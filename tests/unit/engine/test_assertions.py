@@ -10,8 +10,8 @@ import pytest
 from promptlane.domain.errors import Throttled, Unavailable
 from promptlane.domain.suite.answers import Answer, CallRefused, ToolCall
 from promptlane.engine import assertions
-from promptlane.engine.assertions import CaseGrade, Grade, Grader, filled, question_of
-from promptlane.engine.kinds import KINDS, Ungradable
+from promptlane.engine.assertions import KINDS, CaseGrade, Grade, Grader, filled, question_of
+from promptlane.engine.kinds import Ungradable
 from promptlane.engine.suite import Assertion, Case
 from promptlane.fakes.objects import ScriptedJudge
 from tests.support.near import near
@@ -306,7 +306,7 @@ def test_a_pair_is_judged_once_in_both_orders_and_serves_both_sides() -> None:
         "select-best", False, 0.0, "the other version's answer is better: NEW is kinder"
     )
     assert candidate.assertion(made, case, new) == Grade("select-best", True, 1.0, "")
-    assert shared == {made.digest: (1, "NEW is kinder")}
+    assert shared == {filled(made, case).digest: (1, "NEW is kinder")}
     assert len(judge.asked) == 2
     assert all("kind to Ana" in u and "Where is it?" in u for u in judge.asked)
     assert candidate.assertion(denied, case, new) == Grade(

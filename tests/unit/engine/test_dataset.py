@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promptlane.engine.assertions import KINDS
 from promptlane.engine.dataset import MAX_BYTES, DatasetInvalid, expected, load_rows
-from promptlane.engine.kinds import ALIASES, KINDS, REFUSED
+from promptlane.engine.kinds import ALIASES, REFUSED
 from promptlane.engine.suite import MAX_CASES
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import SuiteInvalid
-from promptlane.engine.kinds import ALIASES, KINDS, REFUSED
+from promptlane.engine.assertions import KINDS
+from promptlane.engine.kinds import ALIASES, REFUSED
 from promptlane.engine.parse import parse as parse_suite
 from promptlane.engine.promptfoo import ASSERT_KEYS, SUITE_KEYS, TEST_KEYS
 from promptlane.engine.suite import Assertion, Case, Suite

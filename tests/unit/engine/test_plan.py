@@ -194,13 +194,13 @@ LEAST, USUAL, TWICE = 45, 179, 90
          "inconclusive; write at least 45 cases (about 179 where answers vary), or widen tests.margin"),
         (LEAST, Policy(), None,
          "45 cases prove a margin of 5 points only when hardly any case differs; about 179 would do where answers "
-         "vary (pass rate 90 %, 1 repeat)"),
+         "vary (pass rate 90%, 1 repeat)"),
         (USUAL - 1, Policy(repeats=2), 1,
          "178 cases prove a margin of 5 points only when hardly any case differs; about 179 would do where answers "
-         "vary (pass rate 90 %, 1 repeat)"),
+         "vary (pass rate 90%, 1 repeat)"),
         (TWICE - 1, Policy(repeats=2), None,
          "89 cases prove a margin of 5 points only when hardly any case differs; about 90 would do where answers "
-         "vary (pass rate 90 %, 2 repeats)"),
+         "vary (pass rate 90%, 2 repeats)"),
         (USUAL, Policy(), None, None),
         (21, Policy(margin=0.1), None,
          "21 cases can never prove a margin of 10 points, not even without one difference: the verdict will always "

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import SuiteInvalid
 from promptlane.domain.policy import Policy
+from promptlane.engine.assertions import KINDS
 from promptlane.engine.dataset import expected
-from promptlane.engine.kinds import KINDS, REFUSED
+from promptlane.engine.kinds import REFUSED
 from promptlane.engine.parse import parse as parse_suite
 from promptlane.engine.plan import size_warnings
 from promptlane.engine.suite import MAX_CASES, Suite, problems

@@ -12,8 +12,8 @@ import pytest
 
 from promptlane.domain.errors import Throttled, Unavailable
 from promptlane.domain.suite.answers import Answer, CallRefused, Request, ToolCall
-from promptlane.engine.assertions import CaseGrade, Grade
-from promptlane.engine.runner import Bench, CaseRun, Kept, Retry, Run, asks_models, run_cases
+from promptlane.engine.assertions import CaseGrade, Grade, asked_by
+from promptlane.engine.runner import Bench, CaseRun, Kept, Retry, Run, run_cases
 from promptlane.engine.suite import Assertion, Case
 from promptlane.engine.targets import Target
 from promptlane.fakes.objects import ScriptedJudge, ScriptedModel
@@ -317,4 +317,4 @@ def test_a_bench_has_usual_settings() -> None:
 )
 def test_assertions_say_which_models_they_ask(kinds: tuple[str, ...], asked: set[str]) -> None:
     made = tuple(Assertion(k, value="x") for k in kinds)
-    assert asks_models(made) == asks_models(iter([Assertion("assert-set", children=made)])) == asked
+    assert set(asked_by(made)) == set(asked_by(iter([Assertion("assert-set", children=made)]))) == asked

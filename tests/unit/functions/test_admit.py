@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from promptlane.domain.errors import AdmissionRefused, InvalidInput, NotFound
-from promptlane.domain.names import ENROLLED_TAG, Event
+from promptlane.domain.names import ENROLLED_TAG
+from promptlane.domain.release.timeline import Event
 from tests.support.functions import (
     ASSETS,
     DEPLOYMENT,

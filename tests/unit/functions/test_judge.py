@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from promptlane.aws.blocks import DynamoBlocks
+from promptlane.domain import metrics
 from promptlane.domain.errors import NotFound
-from promptlane.domain.names import Event, GuardName
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Step
+from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Step
+from promptlane.domain.release.timeline import Event
 from tests.support.functions import DEPLOYMENT, NOW, POLICY, PROMPT, PROMPT_ID, RELEASES, Context, World, real
 
 Json = Any
@@ -125,7 +126,7 @@ def test_what_cannot_be_read_is_noted_and_holds_the_canary(canary: World) -> Non
 
 
 def test_people_are_asked_where_the_policy_says_so(canary: World) -> None:
-    guards = (GuardMetric(GuardName.ERROR),)
+    guards = (GuardPolicy(metrics.ERROR),)
     asking, _ = canary.enrol(
         replace(POLICY, canary=CanaryPolicy((Step(700, 10.0, 20.0),), guards, undecided="ask", ladder=(1.0,)))
     )

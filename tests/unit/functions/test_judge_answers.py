@@ -8,12 +8,12 @@ import time
 import pytest
 
 from functions.judge import handler
-from promptlane.domain.names import Event, Phase
+from promptlane.domain.names import Phase
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import (
     FakeAlarms,
     FakeCounts,

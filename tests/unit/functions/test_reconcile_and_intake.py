@@ -12,8 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from promptlane.domain.errors import Throttled
-from promptlane.domain.names import ENROLLED_TAG, Event, release_id
+from promptlane.domain.names import ENROLLED_TAG, release_id
 from promptlane.domain.release.release import Release, Waiting
+from promptlane.domain.release.timeline import Event
 from promptlane.lifecycle.reconcile import GRACE
 from tests.support.functions import (
     ACCOUNT,

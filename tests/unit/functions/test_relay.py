@@ -14,10 +14,9 @@ from functions.relay import handler
 from promptlane.aws.audit_copies import AuditCopies
 from promptlane.aws.events import EventBus
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.names import Event
 from promptlane.domain.release.prompt import canonical_json
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import InMemoryReleases
 
 NAME = "PROMPT0001-1-1"

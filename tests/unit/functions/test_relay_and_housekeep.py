@@ -9,10 +9,9 @@ import pytest
 
 from promptlane.aws.events import EventBus
 from promptlane.domain.errors import Unavailable
-from promptlane.domain.names import Event
 from promptlane.domain.release.housekeeping import archive_key, from_archive
 from promptlane.domain.release.prompt import canonical_json
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.functions import (
     BUS,
     COPIES,

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from promptlane.domain.errors import NotApplicable, NotFound
-from promptlane.domain.names import Event
+from promptlane.domain.release.timeline import Event
 from promptlane.domain.review.review import reviewer_key
 from promptlane.lifecycle.review_desk import ATTEMPTS, WINDOW
 from promptlane.pages import outcome_pages as say

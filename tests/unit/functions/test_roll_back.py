@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import iso
+from promptlane.domain.release.timeline import Event, iso
 from tests.support.functions import ACCOUNT, DEPLOYMENT, NOW, PROMPT, PROMPT_ID, REGION, Context, World, problem
 
 Json = Any

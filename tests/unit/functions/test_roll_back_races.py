@@ -20,11 +20,11 @@ from functions.roll_back import handler
 from promptlane.aws.plain import to_store
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
-from promptlane.domain.names import Event, Outcome, Phase, release_id
+from promptlane.domain.names import Outcome, Phase, release_id
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, first_route, promote, shift
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeNotices, FakeWorkflow, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.rollback import PATH_CALLS, Aftermath
 
@@ -190,8 +190,8 @@ def test_the_mail_gives_the_judges_evidence_in_words(world: World) -> None:
     _, body = world.notices.sent[-1]
     for line in (
         "harm 61.7, decides at 20",
-        "Refusal: 52 of 1,000 (5.20 %) against 80 of 4,000 (2.00 %); evidence of harm 123",
-        "Error: no request against 0 of 10 (0.00 %); evidence of harm 1",
+        "Refusal: 52 of 1,000 (5.2%) against 80 of 4,000 (2%); evidence of harm 123",
+        "Error: no request against 0 of 10 (0%); evidence of harm 1",
         "odd",
     ):
         assert f"  {line}\n" in body

@@ -12,7 +12,7 @@ import pytest
 
 from promptlane.aws.transport import BedrockTransport
 from promptlane.domain.errors import NotFound
-from promptlane.domain.names import Event
+from promptlane.domain.release.timeline import Event
 from promptlane.engine.plan import TestPlanRefused
 from promptlane.lifecycle.test_round import BatchRunner
 from tests.support.functions import NOW, POLICY, PROMPT_ID, REPORTS, Context, World, version_arn

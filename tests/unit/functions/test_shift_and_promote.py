@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, NotFound
-from promptlane.domain.names import Event, Phase
+from promptlane.domain.names import Phase
 from promptlane.domain.policy import WatchPolicy
 from promptlane.domain.release.route import Quarantined, Route, salt_of
+from promptlane.domain.release.timeline import Event
 from promptlane.lifecycle.routing import ATTEMPTS
 from promptlane.lifecycle.shift import FingerprintMismatch
 from tests.support.functions import DEPLOYMENT, NOW, POLICY, PROMPT, PROMPT_ID, Context, World, real

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Waiting
+from promptlane.domain.release.timeline import Event
 from tests.support.functions import NOW, PROMPT, PROMPT_ID, Context, World
 
 Json = Any

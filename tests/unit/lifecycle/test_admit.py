@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import AdmissionRefused, NotFound
-from promptlane.domain.names import Event
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.admit import Admission
 from tests.support.stage import EARLIER, ID, POLICY, PROMPT, Stage
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import COPIED_WITHIN, TimelineEntry
+from promptlane.domain.release.timeline import COPIED_WITHIN, Event, TimelineEntry
 from promptlane.fakes import InMemoryReleases
 from promptlane.lifecycle.copies import LOOKED_BACK, copy_missing
 from tests.support.locked_copies import ID, Copies

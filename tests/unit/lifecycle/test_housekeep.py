@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.housekeeping import archive_key, archived, from_archive
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
@@ -18,6 +18,7 @@ from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import (
     COPIED_WITHIN,
+    Event,
     TimelineEntry,
 )
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases, InMemoryRoutes

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import Release, Waiting
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.trigger import Request
 from promptlane.lifecycle.intake import Intake, Taken, supersede
 from tests.support.stage import ID, PROMPT, Stage

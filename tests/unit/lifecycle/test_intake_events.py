@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from functions.intake import handler
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, PromptlaneError, Unavailable
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
 from promptlane.domain.release import trigger
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.route import Route, first_route
+from promptlane.domain.release.timeline import Event
 from promptlane.domain.release.trigger import Request
 from promptlane.fakes import (
     FakeEnrolments,

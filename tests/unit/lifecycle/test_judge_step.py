@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from promptlane.domain import metrics
 from promptlane.domain.canary.blocks import Arm, Block, Chunk, Pair
 from promptlane.domain.canary.counts import Windows
 from promptlane.domain.canary.judge import Judgement, StepContext, judge
 from promptlane.domain.errors import NotFound, Unavailable
-from promptlane.domain.names import Event, GuardName, Outcome, Phase, Track
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Step
+from promptlane.domain.names import Outcome, Phase, Track
+from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Step
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeCounts
 from promptlane.fakes.counts import InMemoryBlocks
 from promptlane.lifecycle.judge_step import COARSE, FINE_FOR, HISTORY, Look, Ports, Timing, next_look, replay
@@ -75,7 +76,7 @@ def test_counts_come_later_at_a_coarser_resolution(timing: Timing, expected: tup
 
 def test_a_window_is_complete_after_the_longest_request_the_arrival_and_what_the_metric_itself_is_late() -> None:
     assert Timing.at(60).lag(policy(), None) == 148
-    assert Timing.at(10).lag(policy(), GuardMetric(GuardName.ERROR, lag=7.0)) == 55
+    assert Timing.at(10).lag(policy(), GuardPolicy(metrics.ERROR, lag=7.0)) == 55
 
 
 def test_ports_have_the_timing_of_a_minute_unless_they_are_given_another() -> None:
@@ -185,7 +186,7 @@ def test_alarm_states_that_cannot_be_read_are_noted_and_the_counts_judged() -> N
 
 
 def test_every_metric_is_read_up_to_where_its_counts_are_complete() -> None:
-    guards = (GuardMetric(GuardName.ERROR), GuardMetric(GuardName.NEGATIVE_FEEDBACK, lag=600.0))
+    guards = (GuardPolicy(metrics.ERROR), GuardPolicy(metrics.NEGATIVE_FEEDBACK, lag=600.0))
     w = world(guard_metrics=guards)
     counts = noting(w)
 
@@ -433,8 +434,8 @@ def test_blocks_are_judged_in_order_of_time_with_the_earliest_history() -> None:
     w.look(T0 + 1500)
 
     expected = judge(
-        {GuardName.REFUSAL: [early, later]}, [early], w.policy, context, T0 + 1500,
-        history={GuardName.REFUSAL: (500, 4)},
+        {metrics.REFUSAL.name: [early, later]}, [early], w.policy, context, T0 + 1500,
+        history={metrics.REFUSAL.name: (500, 4)},
     )  # fmt: skip
     told = dict(last(w))
     assert told["metrics"] == expected.to_dict()["metrics"]
@@ -456,9 +457,9 @@ def test_a_look_is_replayed_with_what_it_had_read_and_nothing_else() -> None:
         Chunk("watch", "Slow", 10, 20, (block,)),
     ]
     context = StepContext(Phase.WATCH, 1, 5.0, 4.0, 90.0, "a: b", "c: d")
-    made = policy(guard_metrics=tuple(map(GuardMetric, (GuardName.ERROR, GuardName.REFUSAL, GuardName.SLOW))))
+    made = policy(guard_metrics=tuple(map(GuardPolicy, (metrics.ERROR, metrics.REFUSAL, metrics.SLOW))))
 
-    assert replay(detail, [*others, used], made) == judge({GuardName.ERROR: [block]}, [], made, context, 60.0)
+    assert replay(detail, [*others, used], made) == judge({metrics.ERROR.name: [block]}, [], made, context, 60.0)
 
 
 @pytest.mark.parametrize(
@@ -521,7 +522,7 @@ def test_a_weight_that_is_not_the_steps_is_noted(step: int, noted: bool) -> None
 
     w.look(T0 + 300, step=step)
 
-    note = "the route's weight is 10 %, not the step's; changed by hand?"
+    note = "the route's weight is 10%, not the step's; changed by hand?"
     assert (note in last(w)["notes"]) is noted
 
 
@@ -540,7 +541,7 @@ def test_what_the_judge_notes_comes_after_what_the_look_notes() -> None:
     w.look(late)
 
     first, *others = last(w)["notes"]
-    assert "weight is 20 %" in first
+    assert "weight is 20%" in first
     assert any("has sent no data" in note for note in others)
 
 

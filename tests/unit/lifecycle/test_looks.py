@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from promptlane.domain.names import Event, GuardName, Phase, Track
+from promptlane.domain import metrics
+from promptlane.domain.names import Phase, Track
 from promptlane.domain.policy import (
     CanaryPolicy,
-    GuardMetric,
+    GuardPolicy,
     Policy,
     RequestPolicy,
     Reviewer,
@@ -22,7 +23,7 @@ from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeAlarms, FakeCounts, FakeEnrolments, FakeNotices, InMemoryReleases, InMemoryRoutes
 from promptlane.fakes.counts import InMemoryBlocks
 from promptlane.lifecycle.judge_step import Ports, Timing, look, next_look, replay
@@ -36,7 +37,7 @@ V2 = VersionRef(version=2, fingerprint="f2" * 32, arn="arn:aws:bedrock:us-east-1
 def policy(**canary: object) -> Policy:
     given: dict[str, object] = {
         "steps": (Step(1000, min_bake=600, max_time=6 * 3600), Step(5000, min_bake=600, max_time=6 * 3600)),
-        "guard_metrics": (GuardMetric(GuardName.ERROR, margin_abs=0.02), GuardMetric(GuardName.REFUSAL, 0.02)),
+        "guard_metrics": (GuardPolicy(metrics.ERROR, margin_abs=0.02), GuardPolicy(metrics.REFUSAL, 0.02)),
         "ladder": (1.0,),
         **canary,
     }
@@ -159,7 +160,7 @@ def test_a_block_is_read_only_when_it_is_complete_and_never_again() -> None:
 
 
 def test_a_delayed_metric_has_its_own_clock() -> None:
-    w = world(guard_metrics=(GuardMetric(GuardName.ERROR), GuardMetric(GuardName.NEGATIVE_FEEDBACK, lag=1800)))
+    w = world(guard_metrics=(GuardPolicy(metrics.ERROR), GuardPolicy(metrics.NEGATIVE_FEEDBACK, lag=1800)))
     w.look(T0 + 3600)
     ends = {c.metric: c.end for c in w.blocks.load(RELEASE, "canary")}
     assert ends["Error"] - ends["NegativeFeedback"] == 1800
@@ -251,7 +252,7 @@ def test_every_look_can_be_replayed_from_the_timeline() -> None:
         assert (again.judgement, again.harm, again.split) == tuple(
             entry.detail[k] for k in ("judgement", "harm", "split")
         )
-        assert {str(m.metric): m.to_dict() for m in again.metrics} == entry.detail["metrics"]
+        assert {m.name: m.to_dict() for m in again.metrics} == entry.detail["metrics"]
 
 
 def test_a_look_repeated_at_the_same_moment_changes_nothing() -> None:

@@ -27,13 +27,13 @@ from hypothesis.stateful import (
 )
 
 from promptlane.domain.errors import AdmissionRefused, Conflict, PromptlaneError
-from promptlane.domain.names import Event, Outcome, Phase, Track
+from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import STATES, Release
 from promptlane.domain.release.route import Route, alarm_applies
-from promptlane.domain.release.timeline import chain_problems
+from promptlane.domain.release.timeline import Event, chain_problems
 from promptlane.domain.release.trigger import Request
 from promptlane.fakes import (
     FakeAlarms,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.operate import OPERATIONS, operate
 from tests.support.stage import ID, Stage
 

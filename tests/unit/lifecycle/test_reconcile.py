@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Unavailable
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release, Waiting
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.reconcile import GRACE, Reconciled, Reconciliation
 from tests.support.stage import ID, POLICY, PROMPT, Stage
 

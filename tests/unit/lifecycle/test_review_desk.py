@@ -17,9 +17,9 @@ from promptlane.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.policy import Reviewer, ReviewPolicy
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.attribution import Touch
 from promptlane.domain.review.link import Link
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, outcome_of, tally

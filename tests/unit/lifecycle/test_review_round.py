@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Conflict, NotApplicable, NotFound, PromptlaneError, Unavailable
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
 from promptlane.domain.release.prompt import PromptDraft
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.attribution import Touch, Touches, attribute
 from promptlane.domain.review.brief import make_brief
 from promptlane.domain.review.link import Link, url

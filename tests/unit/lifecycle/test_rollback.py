@@ -9,11 +9,11 @@ from typing import Any, Literal
 import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
-from promptlane.domain.names import Event, Outcome, Phase, Track
+from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Cause, Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.rollback import (
     PATH_CALLS,
     Aftermath,
@@ -313,8 +313,8 @@ SILENT = {"trial": (0, 0), "control": (10, 0), "harm": 1.0}
             {"harm": 61.74, "harm_needed": 20.0, "metrics": {"Refusal": METRIC, "Error": SILENT}, "notes": ["odd"]},
             [
                 "harm 61.7, decides at 20",
-                "Refusal: 52 of 1,000 (5.20 %) against 80 of 4,000 (2.00 %); evidence of harm 123",
-                "Error: no request against 0 of 10 (0.00 %); evidence of harm 1",
+                "Refusal: 52 of 1,000 (5.2%) against 80 of 4,000 (2%); evidence of harm 123",
+                "Error: no request against 0 of 10 (0%); evidence of harm 1",
                 "odd",
             ],
         ),

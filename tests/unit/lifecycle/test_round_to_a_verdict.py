@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Throttled
-from promptlane.domain.names import Event
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import first_route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.brief import verdict_shown as shown_of
 from promptlane.domain.suite.answers import Answer, Model, ModelNotEnabled, Request
 from promptlane.engine.plan import TestPlanRefused

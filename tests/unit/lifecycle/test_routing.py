@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from promptlane.domain.errors import Conflict, NotFound
-from promptlane.domain.names import Event
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.routing import ATTEMPTS, change, move_pending, without_moved
 from tests.support.stage import ID, PROMPT, Stage
 

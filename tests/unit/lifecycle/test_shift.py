@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, NotFound, Unavailable
-from promptlane.domain.names import Event, Outcome, Phase, Track
+from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.policy import WatchPolicy
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Quarantined, Route, salt_of
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.shift import FingerprintMismatch, Moved, Traffic
 from tests.support.stage import EARLIER, ID, POLICY, PROMPT, Stage
 

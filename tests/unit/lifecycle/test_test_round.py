@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput, Unavailable
-from promptlane.domain.names import Event
 from promptlane.domain.policy import TestPolicy as Policy
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.suite.answers import Answer, CallRefused, Request
 from promptlane.engine.assertions import CaseGrade
 from promptlane.engine.parse import parse

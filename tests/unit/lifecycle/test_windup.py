@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import NotFound, Unavailable
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.route import promote, roll_back, shift
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.windup import WindUp
 from tests.support.stage import ID, PROMPT, Stage
 

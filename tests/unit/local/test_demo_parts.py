@@ -16,10 +16,10 @@ from local.demo.mailbox import Mailbox, _Form, confirm
 from local.demo.play import VERSIONS, Pace, alarm_to_safe_route
 from local.demo.questions import QUESTIONS
 from local.demo.screen import Screen
-from promptlane.domain.names import Event, Phase
+from promptlane.domain.names import Phase
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry, iso
+from promptlane.domain.release.timeline import Event, TimelineEntry, iso
 
 LINK = "http://localhost:4566/_aws/execute-api/ab12/$default/review/PROMPT0001-2-1?token=abc.def"
 INVITATION = f"""Hello lead,

@@ -41,7 +41,7 @@ def test_routing_changes_are_marked_before_many_edits() -> None:
 def test_one_request_does_not_choose_the_axis() -> None:
     drawn = plot([*cells(1), Cell(1000.0, 120, 3, "Refusal", 1, 1)])
 
-    assert ">2.0%<" in drawn
+    assert ">2%<" in drawn
     assert ">100%<" not in drawn
     assert "hollow: above the axis" in drawn
 

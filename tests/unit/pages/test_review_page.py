@@ -80,7 +80,7 @@ def test_get_shows_everything_that_a_reviewer_needs() -> None:
     text = harmless(answer["body"]).text
     assert answer["statusCode"] == 200
     for expected in (
-        "Warmer greeting, no promises", "user/author", "refund-after-30-days", "Inconclusive", "5 %",
+        "Warmer greeting, no promises", "user/author", "refund-after-30-days", "Inconclusive", "5%",
         "at least 10 minutes",
         "legal-desk (legal)", "0 of 1", "politely", "warmly", "Never promise a refund.", "Send my decision",
     ):  # fmt: skip

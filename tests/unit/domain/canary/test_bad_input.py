@@ -9,22 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promptlane.domain import metrics
 from promptlane.domain.canary.blocks import Arm, Block, Chunk, trusted
 from promptlane.domain.canary.judge import Judgement, StepContext, judge, ladder_factor
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.names import GuardName, Phase
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy, Step
+from promptlane.domain.names import Phase
+from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
 
 START = 1_700_000_000.0
 CONTEXT = StepContext(Phase.CANARY, 0, since=START, phase_since=START)
 
 
-def policy(*guards: GuardMetric, **canary: object) -> Policy:
+def policy(*guards: GuardPolicy, **canary: object) -> Policy:
     return Policy(
         review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)),
         canary=CanaryPolicy(
             steps=(Step(1000, 600, 6 * 3600),), ladder=(1.0,),
-            guard_metrics=guards or (GuardMetric(GuardName.ERROR),), **canary,  # type: ignore[arg-type]
+            guard_metrics=guards or (GuardPolicy(metrics.ERROR),), **canary,  # type: ignore[arg-type]
         ),
     )  # fmt: skip
 
@@ -55,20 +56,20 @@ def test_harm_harmlessness_and_neither() -> None:
 
 
 def test_one_harmful_metric_of_several_is_named() -> None:
-    made = policy(GuardMetric(GuardName.ERROR), GuardMetric(GuardName.REFUSAL), GuardMetric(GuardName.SLOW))
+    made = policy(GuardPolicy(metrics.ERROR), GuardPolicy(metrics.REFUSAL), GuardPolicy(metrics.SLOW))
     good, bad = minutes(120, 90, 0.01, 10, 0.01), minutes(120, 90, 0.01, 10, 0.3)
-    counts = {GuardName.ERROR: good, GuardName.REFUSAL: bad, GuardName.SLOW: good}
+    counts = {metrics.ERROR.name: good, metrics.REFUSAL.name: bad, metrics.SLOW.name: good}
     found = judge(counts, good, made, CONTEXT, START + 3 * 3600)
-    assert (found.judgement, found.guilty) == ("roll_back", GuardName.REFUSAL)
+    assert (found.judgement, found.guilty) == ("roll_back", metrics.REFUSAL.name)
     assert found.reason.startswith("Refusal")
 
 
 def test_a_metric_that_is_only_watched_does_not_stop_an_advance_but_can_roll_back() -> None:
-    made = policy(GuardMetric(GuardName.ERROR), GuardMetric(GuardName.NEGATIVE_FEEDBACK, required=False))
+    made = policy(GuardPolicy(metrics.ERROR), GuardPolicy(metrics.NEGATIVE_FEEDBACK, required=False))
     good = minutes(150, 900, 0.01, 100, 0.01)
-    silent = judge({GuardName.ERROR: good}, good, made, CONTEXT, START + 3 * 3600)
+    silent = judge({metrics.ERROR.name: good}, good, made, CONTEXT, START + 3 * 3600)
     assert silent.judgement == "advance"
-    counts = {GuardName.ERROR: good, GuardName.NEGATIVE_FEEDBACK: minutes(60, 90, 0.01, 10, 0.4)}
+    counts = {metrics.ERROR.name: good, metrics.NEGATIVE_FEEDBACK.name: minutes(60, 90, 0.01, 10, 0.4)}
     assert judge(counts, good, made, CONTEXT, START + 3 * 3600).judgement == "roll_back"
 
 
@@ -76,7 +77,7 @@ def test_a_broken_split_is_never_an_advance_nor_proof_of_harm() -> None:
     skewed = [Block(b.start, 60, 0.3, b.control, b.trial) for b in minutes(150, 900, 0.01, 100, 0.05)]
     found = decide(skewed)
     assert (found.judgement, found.cause) == ("hold", "split")
-    assert "instead of 30.0 %" in found.reason
+    assert "instead of 30%" in found.reason
 
 
 def test_outcomes_that_get_lost_are_a_broken_split() -> None:
@@ -97,8 +98,8 @@ def test_heavy_units_do_not_look_like_a_broken_split() -> None:
 
 def test_tolerance_forgives_what_is_worse_by_less() -> None:
     blocks = minutes(170, 900, 0.02, 100, 0.026, seed=5)
-    strict = decide(blocks, policy(GuardMetric(GuardName.ERROR, margin_abs=0.02)))
-    lenient = decide(blocks, policy(GuardMetric(GuardName.ERROR, margin_abs=0.02, tolerance=0.01)))
+    strict = decide(blocks, policy(GuardPolicy(metrics.ERROR, margin_abs=0.02)))
+    lenient = decide(blocks, policy(GuardPolicy(metrics.ERROR, margin_abs=0.02, tolerance=0.01)))
     assert lenient.harm < strict.harm
     assert lenient.judgement != "roll_back"
 
@@ -132,7 +133,7 @@ def test_impossible_counts_are_left_out_and_noted(bad: Arm, at: int, in_trial: b
                           st.integers(-5, 50), st.integers(-5, 50)), max_size=30), st.floats(0, 2e9))  # fmt: skip
 def test_whatever_comes_in_the_judge_answers(rows: list[tuple[float, int, int, int, int]], now: float) -> None:
     blocks = [Block(at, 60, 0.1, Arm(a, b), Arm(c, d)) for at, a, b, c, d in rows]
-    found = judge({GuardName.ERROR: blocks}, blocks, policy(), CONTEXT, now)
+    found = judge({metrics.ERROR.name: blocks}, blocks, policy(), CONTEXT, now)
     assert found.judgement in ("advance", "hold", "roll_back")
     assert math.isfinite(found.harm)
     assert found.reason
@@ -149,7 +150,7 @@ def test_counts_that_change_after_the_fact_and_blocks_from_the_future_are_ignore
 
 def test_a_clock_that_jumps_back_holds() -> None:
     blocks = minutes(150, 900, 0.01, 100, 0.01)
-    found = judge({GuardName.ERROR: blocks}, blocks, policy(), CONTEXT, START - 3600)
+    found = judge({metrics.ERROR.name: blocks}, blocks, policy(), CONTEXT, START - 3600)
     assert found.judgement == "hold"
 
 
@@ -159,7 +160,7 @@ def test_errors_of_zero_can_never_be_proved_and_therefore_hold() -> None:
 
 
 def test_a_margin_of_zero_never_advances() -> None:
-    made = policy(GuardMetric(GuardName.ERROR, margin_abs=0.0, margin_rel=0.0))
+    made = policy(GuardPolicy(metrics.ERROR, margin_abs=0.0, margin_rel=0.0))
     assert decide(minutes(150, 900, 0.01, 100, 0.01), made).judgement == "hold"
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from promptlane.domain.canary.curve import Point, points, sparkline
-from promptlane.domain.names import Event
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.near import near
 
 DETAIL: dict[str, Any] = {

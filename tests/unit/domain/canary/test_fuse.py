@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from promptlane.domain.canary.fuse import FuseAlarm, alarms, excess, monthly_usd
-from promptlane.domain.names import GuardName, Track
+from promptlane.domain.canary.fuse import alarms, excess, monthly_usd
+from promptlane.domain.names import Track
 from promptlane.domain.policy import FusePolicy, Policy, Reviewer, ReviewPolicy, WatchPolicy
 
 POLICY = Policy(
@@ -51,22 +51,22 @@ def test_thin_data_never_trips(trial: tuple[int, int], control: tuple[int, int],
 
 
 def test_a_prompt_has_six_alarms() -> None:
-    assert alarms(POLICY) == [
-        FuseAlarm(Track.CANARY, "Error", 0.11, Track.STABLE, acts=True),
-        FuseAlarm(Track.CANARY, "Refusal", 0.16, Track.STABLE, acts=True),
-        FuseAlarm(Track.CANARY, "Shielded", 0.51, Track.STABLE, acts=True),
-        FuseAlarm(Track.STABLE, "Error", 0.11, Track.HOLDBACK, acts=True),
-        FuseAlarm(Track.STABLE, "Refusal", 0.16, Track.HOLDBACK, acts=True),
-        FuseAlarm(Track.STABLE, "Outage", 0.61, None, acts=False),
+    assert [(a.name, a.source, a.threshold, a.control, a.row.acts) for a in alarms(POLICY)] == [
+        ("canary/Error", "Error", 0.11, Track.STABLE, True),
+        ("canary/Refusal", "Refusal", 0.16, Track.STABLE, True),
+        ("canary/Shielded", "Shielded", 0.51, Track.STABLE, True),
+        ("stable/Error", "Error", 0.11, Track.HOLDBACK, True),
+        ("stable/Refusal", "Refusal", 0.16, Track.HOLDBACK, True),
+        ("stable/Outage", "Error", 0.61, None, False),
     ]
 
 
 def test_without_a_holdback_stables_own_rate_is_judged() -> None:
     bare = replace(POLICY, watch=WatchPolicy(holdback=0))
-    assert [(a.track, a.metric, a.control) for a in alarms(bare)[3:]] == [
-        (Track.STABLE, GuardName.ERROR, None),
-        (Track.STABLE, GuardName.REFUSAL, None),
-        (Track.STABLE, "Outage", None),
+    assert [(a.name, a.control, len(a.reads)) for a in alarms(bare)[3:]] == [
+        ("stable/Error", None, 2),
+        ("stable/Refusal", None, 2),
+        ("stable/Outage", None, 2),
     ]
 
 

@@ -9,27 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promptlane.domain import metrics
 from promptlane.domain.canary.plan import at_synth, estimate, least_traffic
-from promptlane.domain.names import GuardName
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, RequestPolicy, Reviewer, ReviewPolicy, Step
+from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, RequestPolicy, Reviewer, ReviewPolicy, Step
 
 HOUR = 3600.0
 
 
 def policy(weight: int = 1000, max_time: float = 6 * HOUR, **guard: object) -> Policy:
-    metric = GuardMetric(GuardName.ERROR, **{"margin_abs": 0.01, "margin_rel": 0.0, **guard})  # type: ignore[arg-type]
+    metric = GuardPolicy(metrics.ERROR, **{"margin_abs": 0.01, "margin_rel": 0.0, **guard})  # type: ignore[arg-type]
     canary = CanaryPolicy(steps=(Step(weight, 600, max_time),), guard_metrics=(metric,), ladder=(1.0,))
     return Policy(review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)), canary=canary)
 
 
 @pytest.mark.parametrize(("rate", "margin", "requests"), [(0.001, 0.01, 350), (0.01, 0.01, 880), (0.05, 0.025, 615)])
 def test_the_requests_it_takes_are_those_of_the_study(rate: float, margin: float, requests: float) -> None:
-    [step] = estimate(policy(margin_abs=margin), 1000, {GuardName.ERROR: rate}).steps
+    [step] = estimate(policy(margin_abs=margin), 1000, {metrics.ERROR.name: rate}).steps
     assert step.canary_requests == pytest.approx(requests, rel=0.1)
 
 
 def test_too_little_traffic_is_said_before_the_release_starts() -> None:
-    plan = estimate(policy(weight=500), 1, {GuardName.ERROR: 0.01})
+    plan = estimate(policy(weight=500), 1, {metrics.ERROR.name: 0.01})
     assert not plan.finishes
     assert "will not finish" in plan.sentence()
     assert "the weight or max_time" in plan.warnings[0]
@@ -44,7 +44,7 @@ def test_no_traffic_never_finishes(traffic: float) -> None:
 
 @given(traffic=st.floats(1, 1e5), more=st.floats(1, 10), weight=st.integers(100, 9000), rate=st.floats(0, 0.5))
 def test_more_traffic_never_takes_longer(traffic: float, more: float, weight: int, rate: float) -> None:
-    rates = {GuardName.ERROR: rate}
+    rates = {metrics.ERROR.name: rate}
     slow, fast = estimate(policy(weight), traffic, rates), estimate(policy(weight), traffic * more, rates)
     assert fast.seconds <= slow.seconds * (1 + 1e-9)
     assert slow.seconds >= 600

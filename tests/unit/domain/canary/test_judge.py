@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
+from promptlane.domain import metrics
 from promptlane.domain.canary import dispersion, evidence
 from promptlane.domain.canary import judge as judge_module
 from promptlane.domain.canary.blocks import Arm, Block, Pair, merge, total
 from promptlane.domain.canary.judge import Judgement, MetricEvidence, StepContext, judge, ladder_factor
-from promptlane.domain.names import GuardName, Phase
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, Reviewer, ReviewPolicy, Step
+from promptlane.domain.names import Phase
+from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
 
 START = 1_700_000_000.0
 MINUTE, HOUR = 60.0, 3600.0
-ERROR, REFUSAL, SLOW, FEEDBACK = GuardName.ERROR, GuardName.REFUSAL, GuardName.SLOW, GuardName.NEGATIVE_FEEDBACK
+ERROR, REFUSAL, SLOW, FEEDBACK = "Error", "Refusal", "Slow", "NegativeFeedback"
 STEPS = (Step(1000, 600, 2 * HOUR), Step(2500, 1200, 3 * HOUR), Step(5000, 1800, 4 * HOUR))
 CANARY = StepContext(Phase.CANARY, 0, since=START, phase_since=START)
 WATCH = StepContext(Phase.WATCH, 0, since=START, phase_since=START, watch_until=START + 2 * HOUR)
@@ -56,8 +57,8 @@ UNSURE = series(11, (216, 2), (24, 1), every=4)
 SKEWED = series(30, (288, 3), (96, 1))
 
 
-def policy(*guards: GuardMetric, **canary: Any) -> Policy:
-    given = {"steps": STEPS, "ladder": (1.0,), "guard_metrics": guards or (GuardMetric(ERROR),), **canary}
+def policy(*guards: GuardPolicy, **canary: Any) -> Policy:
+    given = {"steps": STEPS, "ladder": (1.0,), "guard_metrics": guards or (GuardPolicy(metrics.ERROR),), **canary}
     return Policy(
         review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)), canary=CanaryPolicy(**given)
     )
@@ -76,10 +77,10 @@ def decide(
 # --- what each metric is weighed by ---------------------------------------------------------------------------------
 
 GUARDS = (
-    GuardMetric(ERROR, 0.02, 0.5),
-    GuardMetric(REFUSAL, 0.03, 0.25, tolerance=0.004, prior_rate=0.05),
-    GuardMetric(SLOW, 0.04, 0.2, required=False),
-    GuardMetric(FEEDBACK, 0.05, 0.0, prior_rate=0.02, lag=900.0),
+    GuardPolicy(metrics.ERROR, 0.02, 0.5),
+    GuardPolicy(metrics.REFUSAL, 0.03, 0.25, tolerance=0.004, prior_rate=0.05),
+    GuardPolicy(metrics.SLOW, 0.04, 0.2, required=False),
+    GuardPolicy(metrics.NEGATIVE_FEEDBACK, 0.05, 0.0, prior_rate=0.02, lag=900.0),
 )
 COUNTS = {
     ERROR: series(40, (288, 3), (32, 1), every=2),
@@ -92,7 +93,7 @@ COUNTS = {
 HISTORY = {ERROR: (900, 11), REFUSAL: (300, 7)}
 
 
-def weighed(guard: GuardMetric, factor: float | None, since: float, history: Pair | None) -> MetricEvidence:
+def weighed(guard: GuardPolicy, factor: float | None, since: float, history: Pair | None) -> MetricEvidence:
     """By the bankrolls themselves; `factor` None where nothing can advance."""
     blocks = COUNTS[guard.name]
     inflation = dispersion.of_metric(blocks).factor
@@ -107,13 +108,13 @@ def weighed(guard: GuardMetric, factor: float | None, since: float, history: Pai
     harm = evidence.harm(
         merge(blocks), evidence.Learner(history, guard.prior_rate), tolerance=guard.tolerance, inflation=inflation
     )
-    return MetricEvidence(guard.name, control, trial, harm, advance, inflation, 0.25)
+    return MetricEvidence(guard.metric, control, trial, harm, advance, inflation, 0.25)
 
 
 @pytest.mark.parametrize(("step", "factor"), [(0, 3.0), (1, 1.5), (2, 1.0), (3, 1.0)])
 @pytest.mark.parametrize("history", [None, HISTORY])
 def test_each_metric_is_weighed_by_its_own_counts_margins_and_rates(
-    step: int, factor: float, history: Mapping[GuardName, Pair] | None
+    step: int, factor: float, history: Mapping[str, Pair] | None
 ) -> None:
     """Advance evidence counts from the step's start, harm from the phase's; a block on the start is the step's."""
     since = START + 7 * MINUTE
@@ -192,7 +193,7 @@ def test_what_is_odd_about_the_data_is_noted_metric_by_metric() -> None:
 def test_an_arm_that_has_sent_nothing_for_an_hour_is_named(silent: str, end: int) -> None:
     """Counted from its last block, or from the phase's start; the time that its events may take comes on top."""
     blocks = [b if i < end else without(b, silent) for i, b in enumerate(series(200, (288, 3), (32, 0)))]
-    made = policy(GuardMetric(ERROR, lag=500.0))
+    made = policy(GuardPolicy(metrics.ERROR, lag=500.0))
     last = START + end * MINUTE
     for now, notes in ((last + 4099.9, ()), (last + 4100, (f"Error: the {silent} has sent no data for 68 min",))):
         assert decide(blocks[:60], now=now, made=made).notes == notes
@@ -229,7 +230,7 @@ def test_proved_harm_rolls_back_and_says_how_unlikely_it_was() -> None:
     assert (found.judgement, found.cause, found.guilty) == ("roll_back", "judge", SLOW)
     assert found.harm > 20
     assert found.reason == (
-        "Slow: 90 of 480 canary requests (18.8 %) were slow, against 30 of 4,800 stable requests (0.62 %). If the new "
+        "Slow: 90 of 480 canary requests (18.8%) were slow, against 30 of 4,800 stable requests (0.62%). If the new "
         "version were no worse, evidence this strong would turn up in at most 1 of "
         f"{min(int(found.harm), 10**12):,} releases: roll back."
     )
@@ -252,18 +253,18 @@ def test_harm_decides_at_exactly_one_over_alpha() -> None:
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
-        (GuardName.ERROR, "failed"),
-        (GuardName.REFUSAL, "were refused"),
-        (GuardName.GUARDRAIL, "were stopped by the guardrail"),
-        (GuardName.TRUNCATION, "were truncated"),
-        (GuardName.SLOW, "were slow"),
-        (GuardName.NEGATIVE_FEEDBACK, "got negative feedback"),
+        (metrics.ERROR, "failed"),
+        (metrics.REFUSAL, "were refused"),
+        (metrics.GUARDRAIL, "were stopped by the guardrail"),
+        (metrics.TRUNCATION, "were truncated"),
+        (metrics.SLOW, "were slow"),
+        (metrics.NEGATIVE_FEEDBACK, "got negative feedback"),
     ],
 )
-def test_each_metric_says_what_happened_to_the_requests(metric: GuardName, words: str) -> None:
-    found = decide(HARMFUL, made=policy(GuardMetric(metric)))
+def test_each_metric_says_what_happened_to_the_requests(metric: metrics.GuardMetric, words: str) -> None:
+    found = decide(HARMFUL, made=policy(GuardPolicy(metric)))
     assert found.reason.startswith(
-        f"{metric}: 120 of 960 canary requests (12.5 %) {words}, against 60 of 8,640 stable "
+        f"{metric.name}: 120 of 960 canary requests (12.5%) {words}, against 60 of 8,640 stable "
     )
 
 
@@ -278,7 +279,7 @@ def test_harm_counts_before_an_operators_wishes_and_the_end_of_a_watch() -> None
 # --- the split ------------------------------------------------------------------------------------------------------
 
 BROKEN = (
-    "The split is broken: the trial has 25.0 % of 11,520 assignments instead of 10.0 %. No comparison can be trusted "
+    "The split is broken: the trial has 25% of 11,520 assignments instead of 10%. No comparison can be trusted "
     "until this is explained (lost telemetry, an old client)."
 )
 
@@ -294,18 +295,18 @@ def test_assignments_or_outcomes_are_named_whichever_is_further_off() -> None:
     found = decide(lost, assigned=GOOD)
     assert found.cause == "split"
     assert found.reason.startswith(
-        "The split is broken: the trial has 2.7 % of 11,840 outcomes instead of 10.0 %. No comparison"
+        "The split is broken: the trial has 2.7% of 11,840 outcomes instead of 10%. No comparison"
     )
     found = decide(GOOD, assigned=[replace(b, trial=side(2, 0)) for b in GOOD])
-    assert found.reason.startswith("The split is broken: the trial has 0.69 % of 11,600 assignments instead of 10.0 %.")
+    assert found.reason.startswith("The split is broken: the trial has 0.69% of 11,600 assignments instead of 10%.")
 
 
 def test_the_declared_share_is_that_of_the_requests_when_it_changed() -> None:
-    """30 blocks of 384 at 10 %, then 10 of 192 at 40 %."""
+    """30 blocks of 384 at 10%, then 10 of 192 at 40%."""
     later = series(10, (144, 1), (48, 1), begin=START + 30 * MINUTE, share=0.4)
     found = decide([*SKEWED, *later])
     declared = (0.1 * 30 * 384 + 0.4 * 10 * 192) / (30 * 384 + 10 * 192)
-    assert f"the trial has 25.0 % of 13,440 assignments instead of {100 * declared:.1f} %" in found.reason
+    assert f"the trial has 25% of 13,440 assignments instead of {100 * declared:.1f}%" in found.reason
 
 
 def test_a_split_is_broken_from_a_thousand_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,7 +365,7 @@ def test_proof_of_every_required_metric_advances_and_the_weakest_is_named() -> N
     assert error > refusal > 20
     assert found.reason == (
         "Proved within the margin on Error, Refusal (margins x1.5 at this step); weakest is Refusal: 18 of 864 canary "
-        "requests (2.1 %) were refused, against 54 of 7,776 stable requests (0.69 %)."
+        "requests (2.1%) were refused, against 54 of 7,776 stable requests (0.69%)."
     )
     last = judge({ERROR: GOOD, REFUSAL: GOOD}, GOOD, made, replace(context, step=2), START + HOUR)
     assert last.reason.startswith("Proved within the margin on Error, Refusal; weakest is ")
@@ -405,7 +406,7 @@ def test_what_is_not_proved_names_the_metric_furthest_from_proof() -> None:
     assert (found.judgement, found.cause, found.guilty) == ("hold", "", None)
     assert found.reason == (
         f"Neither harmful nor proved within the margin yet. Refusal is furthest from proof (evidence {proof:.2g} of "
-        "20): 11 of 264 canary requests (4.2 %) were refused, against 22 of 2,376 stable requests (0.93 %)."
+        "20): 11 of 264 canary requests (4.2%) were refused, against 22 of 2,376 stable requests (0.93%)."
     )
 
 
@@ -423,7 +424,7 @@ def test_what_proof_needs_is_told_in_figures_that_can_be_read(beta: float, words
     assert f" of {words}): " in found.reason
 
 
-@pytest.mark.parametrize(("bad", "words"), [(0, "0.00 %"), (9, "0.90 %"), (10, "1.0 %"), (11, "1.1 %")])
+@pytest.mark.parametrize(("bad", "words"), [(0, "0%"), (9, "0.9%"), (10, "1%"), (11, "1.1%")])
 def test_rates_below_one_percent_have_two_decimals(bad: int, words: str) -> None:
     block = Block(START, MINUTE, 0.5, side(1000, 10), side(1000, bad))
     assert f": {bad} of 1,000 canary requests ({words})" in decide([block], made=policy(beta=1e-30)).reason
@@ -504,8 +505,8 @@ def test_a_watch_ends_at_its_time_and_names_the_worst_metric_until_then() -> Non
     assert (found.judgement, found.cause, found.guilty) == ("hold", "", None)
     assert found.metrics[1].harm > found.metrics[0].harm
     assert found.reason == (
-        f"Watching. Evidence of harm {found.harm:.2g} of 20; most on Refusal: 88 of 2,376 new stable requests (3.7 %) "
-        "were refused, against 11 of 792 holdback requests (1.4 %)."
+        f"Watching. Evidence of harm {found.harm:.2g} of 20; most on Refusal: 88 of 2,376 new stable requests (3.7%) "
+        "were refused, against 11 of 792 holdback requests (1.4%)."
     )
 
 
@@ -529,12 +530,12 @@ def test_an_arm_without_requests_is_told_as_such() -> None:
     assert found.metrics[1].harm == pytest.approx(1.0)
     assert found.metrics[0].harm < 0.5
     assert found.reason.endswith(
-        "most on Refusal: 0 of 1,280 new stable requests (0.00 %) were refused, against no holdback request."
+        "most on Refusal: 0 of 1,280 new stable requests (0%) were refused, against no holdback request."
     )
     lone = [replace(b, trial=Arm()) for b in GOOD]
     found = judge({ERROR: GOOD, REFUSAL: lone}, [], policy(*GUARDS[:2]), WATCH, START + HOUR)
     assert "most on Refusal: no new stable request " in found.reason
-    assert found.reason.endswith(", against 120 of 11,520 holdback requests (1.0 %).")
+    assert found.reason.endswith(", against 120 of 11,520 holdback requests (1%).")
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------
@@ -543,8 +544,8 @@ def test_an_arm_without_requests_is_told_as_such() -> None:
 def test_a_judgement_is_kept_under_these_names() -> None:
     found = Judgement(
         "roll_back", "judge", "Worse.",
-        (MetricEvidence(SLOW, Arm(100, 1), Arm(11, 5), 42.5, None, 1.5, 0.5),
-         MetricEvidence(ERROR, Arm(90, 2), Arm(12, 3), 0.5, 1.25, 1.0, 0.5)),
+        (MetricEvidence(metrics.SLOW, Arm(100, 1), Arm(11, 5), 42.5, None, 1.5, 0.5),
+         MetricEvidence(metrics.ERROR, Arm(90, 2), Arm(12, 3), 0.5, 1.25, 1.0, 0.5)),
         30.5, 25.0, 40.0, 2.5, SLOW, ("One.", "Two."),
     )  # fmt: skip
     assert found.to_dict() == {

@@ -14,32 +14,25 @@ REFUSAL = "I'm sorry, but I can't help with that."
 @pytest.mark.parametrize(
     ("stop_reason", "text", "bad", "kind"),
     [
-        ("end_turn", "Here you are.", (0, 0, 0, 0), None),
-        (None, "Here you are.", (0, 0, 0, 0), None),
-        ("tool_use", "", (0, 0, 0, 0), None),
-        ("end_turn", REFUSAL, (0, 1, 0, 0), None),
-        ("content_filtered", "Here you", (0, 1, 0, 0), None),
-        ("refusal", "", (0, 1, 0, 0), None),
-        ("guardrail_intervened", "Here you are.", (0, 0, 1, 0), None),
-        ("guardrail_intervened", REFUSAL, (0, 0, 1, 0), None),
-        ("max_tokens", "Here you", (0, 0, 0, 1), None),
-        ("max_tokens", REFUSAL, (0, 1, 0, 1), None),
-        ("model_context_window_exceeded", "Here", (0, 0, 0, 1), None),
-        ("malformed_model_output", "{", (1, 0, 0, 0), "malformed_model_output"),
-        ("malformed_tool_use", "{", (1, 0, 0, 0), "malformed_tool_use"),
+        ("end_turn", "Here you are.", set(), None),
+        (None, "Here you are.", set(), None),
+        ("tool_use", "", set(), None),
+        ("end_turn", REFUSAL, {"Refusal"}, None),
+        ("content_filtered", "Here you", {"Refusal"}, None),
+        ("refusal", "", {"Refusal"}, None),
+        ("guardrail_intervened", "Here you are.", {"Guardrail"}, None),
+        ("guardrail_intervened", REFUSAL, {"Guardrail"}, None),
+        ("max_tokens", "Here you", {"Truncation"}, None),
+        ("max_tokens", REFUSAL, {"Refusal", "Truncation"}, None),
+        ("model_context_window_exceeded", "Here", {"Truncation"}, None),
+        ("malformed_model_output", "{", {"Error"}, "malformed_model_output"),
+        ("malformed_tool_use", "{", {"Error"}, "malformed_tool_use"),
     ],
 )
-def test_what_an_answer_counts_as(
-    stop_reason: str | None, text: str, bad: tuple[int, int, int, int], kind: str | None
-) -> None:
+def test_what_an_answer_counts_as(stop_reason: str | None, text: str, bad: set[str], kind: str | None) -> None:
     found = of_answer(text=text, stop_reason=stop_reason, latency_ms=5.0, slow_after_ms=10.0)
-    error, refusal, guardrail, truncation = bad
     assert found == Outcome(
-        error=error,
-        refusal=refusal,
-        guardrail=guardrail,
-        truncation=truncation,
-        slow=0,
+        bad=frozenset(bad),
         latency_ms=5.0,
         time_to_first_token_ms=None,
         input_tokens=None,
@@ -54,14 +47,14 @@ def test_an_answer_carries_the_figures_for_people() -> None:
         text="Here.", stop_reason="end_turn", latency_ms=5.5, slow_after_ms=4.0,
         usage={"inputTokens": 31, "outputTokens": 7, "totalTokens": 38}, time_to_first_token_ms=2.5,
     )  # fmt: skip
-    assert found == Outcome(0, 0, 0, 0, 1, 5.5, 2.5, 31, 7, "end_turn", None)
+    assert found == Outcome(frozenset({"Slow"}), 5.5, 2.5, 31, 7, "end_turn", None)
 
 
 @pytest.mark.parametrize(("latency", "slow"), [(9.9, 0), (10.0, 0), (10.1, 1)])
 def test_a_call_is_slow_when_it_takes_longer_than_allowed(latency: float, slow: int) -> None:
     answered = of_answer(text="Here.", stop_reason=None, latency_ms=latency, slow_after_ms=10.0)
     failed = of_error(ValueError(), latency_ms=latency, slow_after_ms=10.0)
-    assert (answered.slow, failed.slow) == (slow, slow)
+    assert ("Slow" in answered.bad, "Slow" in failed.bad) == (slow, slow)
 
 
 def test_a_whole_response_is_read() -> None:
@@ -72,8 +65,8 @@ def test_a_whole_response_is_read() -> None:
         "usage": {"inputTokens": 31, "outputTokens": 7},
     }  # fmt: skip
     found = of_response(response, latency_ms=11.0, slow_after_ms=10.0)
-    assert found == Outcome(0, 1, 0, 1, 1, 11.0, None, 31, 7, "max_tokens", None)
-    assert of_response({}, latency_ms=1.0, slow_after_ms=10.0) == Outcome(0, 0, 0, 0, 0, 1.0)
+    assert found == Outcome(frozenset({"Refusal", "Truncation", "Slow"}), 11.0, None, 31, 7, "max_tokens", None)
+    assert of_response({}, latency_ms=1.0, slow_after_ms=10.0) == Outcome(frozenset(), 1.0)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +109,6 @@ def test_an_error_is_named_by_its_code_or_its_class(error: Exception, kind: str)
 def test_a_call_that_raised_is_one_error_and_nothing_else() -> None:
     error = Refused({"Error": {"Code": "ThrottlingException"}})
     early = of_error(error, latency_ms=3.0, slow_after_ms=10.0)
-    assert early == Outcome(1, 0, 0, 0, 0, 3.0, None, None, None, None, "ThrottlingException")
+    assert early == Outcome(frozenset({"Error"}), 3.0, None, None, None, None, "ThrottlingException")
     late = of_error(KeyError("x"), latency_ms=11.0, slow_after_ms=10.0, time_to_first_token_ms=2.0)
-    assert late == Outcome(1, 0, 0, 0, 1, 11.0, 2.0, None, None, None, "KeyError")
+    assert late == Outcome(frozenset({"Error", "Slow"}), 11.0, 2.0, None, None, None, "KeyError")

@@ -8,19 +8,27 @@ from dataclasses import replace
 
 import pytest
 
+from promptlane.domain import metrics
 from promptlane.domain.canary.plan import Plan, StepPlan, at_synth, estimate, least_traffic
-from promptlane.domain.names import GuardName
-from promptlane.domain.policy import CanaryPolicy, GuardMetric, Policy, RequestPolicy, Reviewer, ReviewPolicy, Step
+from promptlane.domain.policy import (
+    CanaryPolicy,
+    GuardPolicy,
+    Policy,
+    RequestPolicy,
+    Reviewer,
+    ReviewPolicy,
+    Step,
+)
 from tests.support.near import near
 
 HOUR, DAY = 3600.0, 86_400.0
-ERROR, REFUSAL, SLOW = GuardName.ERROR, GuardName.REFUSAL, GuardName.SLOW
+ERROR, REFUSAL, SLOW = "Error", "Refusal", "Slow"
 
 
-def policy(*guards: GuardMetric, steps: tuple[Step, ...] = (Step(1000, 600, 6 * HOUR),), beta: float = 0.05,
+def policy(*guards: GuardPolicy, steps: tuple[Step, ...] = (Step(1000, 600, 6 * HOUR),), beta: float = 0.05,
            ladder: tuple[float, ...] = (1.0,)) -> Policy:  # fmt: skip
     canary = CanaryPolicy(
-        steps=steps, guard_metrics=guards or (GuardMetric(ERROR, 0.02, 0.0),), beta=beta, ladder=ladder
+        steps=steps, guard_metrics=guards or (GuardPolicy(metrics.ERROR, 0.02, 0.0),), beta=beta, ladder=ladder
     )
     return Policy(review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)), canary=canary)
 
@@ -51,7 +59,7 @@ def needed(p0: float, share: float, absolute: float, relative: float, beta: floa
 def test_a_step_takes_the_requests_that_prove_an_equal_version(
     rate: float, absolute: float, relative: float, weight: int, beta: float
 ) -> None:
-    made = policy(GuardMetric(ERROR, absolute, relative), steps=(Step(weight, 600, 30 * DAY),), beta=beta)
+    made = policy(GuardPolicy(metrics.ERROR, absolute, relative), steps=(Step(weight, 600, 30 * DAY),), beta=beta)
     share = weight / 10_000
     requests = needed(rate, share, absolute, relative, beta)
     plan = estimate(made, 50.0, {ERROR: rate}, lag=100.0)
@@ -60,9 +68,9 @@ def test_a_step_takes_the_requests_that_prove_an_equal_version(
 
 
 THREE = (
-    GuardMetric(ERROR, 0.05, 0.0, lag=30.0),
-    GuardMetric(REFUSAL, 0.02, 0.0, lag=90.0, prior_rate=0.04),
-    GuardMetric(SLOW, 0.001, 0.0, lag=900.0, required=False),
+    GuardPolicy(metrics.ERROR, 0.05, 0.0, lag=30.0),
+    GuardPolicy(metrics.REFUSAL, 0.02, 0.0, lag=90.0, prior_rate=0.04),
+    GuardPolicy(metrics.SLOW, 0.001, 0.0, lag=900.0, required=False),
 )
 STEPS = (Step(500, 600, 10 * DAY), Step(2500, 2 * HOUR, 5 * DAY), Step(5000, 600, 3 * HOUR))
 
@@ -78,7 +86,7 @@ STEPS = (Step(500, 600, 10 * DAY), Step(2500, 2 * HOUR, 5 * DAY), Step(5000, 600
     ],
 )
 def test_each_step_waits_for_the_required_metric_that_takes_longest(
-    rates: Mapping[GuardName, float] | None, error: float, refusal: float
+    rates: Mapping[str, float] | None, error: float, refusal: float
 ) -> None:
     """With the step's margins, the largest lag of what is required, and 148 s until the counts are complete."""
     plan = estimate(policy(*THREE, steps=STEPS, ladder=(3.0, 1.5, 1.0)), 40.0, rates)
@@ -100,15 +108,13 @@ def test_each_step_waits_for_the_required_metric_that_takes_longest(
     assert plan.finishes is all(s.in_time for s in plan.steps)
 
 
-@pytest.mark.parametrize(
-    "guard", [GuardMetric(ERROR, 0.0, 0.0), GuardMetric(ERROR, 0.5, 0.0), GuardMetric(ERROR, 0.6, 0.0)]
-)
-def test_what_no_amount_of_requests_proves_takes_for_ever(guard: GuardMetric) -> None:
-    """A margin of nothing, and one that reaches to 100 %."""
+@pytest.mark.parametrize("guard", [GuardPolicy(metrics.ERROR, margin, 0.0) for margin in (0.0, 0.5, 0.6)])
+def test_what_no_amount_of_requests_proves_takes_for_ever(guard: GuardPolicy) -> None:
+    """A margin of nothing, and one that reaches to 100%."""
     plan = estimate(policy(guard), 1000.0, {ERROR: 0.5})
     assert (plan.steps[0].canary_requests, plan.steps[0].in_time) == (math.inf, False)
     assert plan.sentence() == f"At 1000 requests a minute a good release will not finish: {plan.warnings[0]}"
-    assert plan.warnings[0].startswith("step 1 (10 %) needs about for ever to prove Error")
+    assert plan.warnings[0].startswith("step 1 (10%) needs about for ever to prove Error")
 
 
 def lasting(traffic: float, *, lag: float = 0.0) -> float:
@@ -121,9 +127,9 @@ def test_a_step_that_cannot_end_in_time_names_itself_and_the_remedies() -> None:
     plan = estimate(policy(steps=steps), 5.0, lag=0.0)
     assert [s.in_time for s in plan.steps] == [False, False]
     assert plan.warnings == (
-        f"step 1 (10 %) needs about {plan.steps[0].seconds / 3600:.1f} h to prove Error, and max_time is 8.0 h. "
+        f"step 1 (10%) needs about {plan.steps[0].seconds / 3600:.1f} h to prove Error, and max_time is 8.0 h. "
         "Raise the weight or max_time, widen the margin, or watch Error only (required: false).",
-        f"step 2 (25.5 %) needs about {plan.steps[1].seconds / 3600:.1f} h to prove Error, and max_time is 60 min. "
+        f"step 2 (25.5%) needs about {plan.steps[1].seconds / 3600:.1f} h to prove Error, and max_time is 60 min. "
         "Raise the weight or max_time, widen the margin, or watch Error only (required: false).",
     )
 
@@ -135,7 +141,7 @@ def test_a_step_is_in_time_up_to_its_limit_and_safe_up_to_half_of_it() -> None:
     def with_limit(limit: float) -> Plan:
         return estimate(policy(steps=(Step(1000, 0, limit),)), 20.0, lag=60.0)
 
-    undecided = ("step 1 (10 %) may end undecided: one release in ten needs more time.",)
+    undecided = ("step 1 (10%) may end undecided: one release in ten needs more time.",)
     assert (with_limit(seconds).finishes, with_limit(seconds).warnings) == (True, undecided)
     assert not with_limit(math.nextafter(seconds, 0)).finishes
     assert with_limit(2 * seconds).warnings == ()

@@ -9,7 +9,6 @@ import pytest
 
 from promptlane.domain.investigation.causes import Contrast
 from promptlane.domain.investigation.findings import (
-    WORDS,
     Cause,
     Happening,
     Investigation,
@@ -21,13 +20,13 @@ from promptlane.domain.investigation.findings import (
     chance_words,
     clock,
     no_conversations,
-    percent,
     summary,
     who,
 )
 from promptlane.domain.investigation.invocation import Invocation
 from promptlane.domain.investigation.sources import CallGroup, Missing, Window
-from promptlane.domain.names import GuardName
+from promptlane.domain.metrics import GUARD_METRICS, noun_of
+from promptlane.domain.text import percent
 from tests.support.investigation_case import AUTHOR, EDITOR, ID, NAME, T0
 from tests.support.known_facts import LEAD, SECOND, cell, facts
 
@@ -47,8 +46,7 @@ def found(*causes: Cause, **changes: Any) -> Investigation:
 
 
 def test_every_guard_metric_has_its_word() -> None:
-    assert set(WORDS) == set(GuardName)
-    assert WORDS == {
+    assert {name: noun_of(name) for name in GUARD_METRICS} == {
         "Error": "errors",
         "Refusal": "refusals",
         "Guardrail": "guardrail interventions",
@@ -336,9 +334,10 @@ def test_why_there_are_no_conversations(answer: Investigation, said: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("rate", "said"), [(0.0, "0.0%"), (0.0349, "3.5%"), (0.0999, "10.0%"), (0.1, "10%"), (0.256, "26%"), (1.0, "100%")]
+    ("rate", "said"),
+    [(0.0, "0%"), (0.00349, "0.35%"), (0.0349, "3.5%"), (0.0999, "10%"), (0.256, "25.6%"), (1.0, "100%")],
 )
-def test_small_shares_have_a_decimal(rate: float, said: str) -> None:
+def test_a_share_has_a_decimal_where_it_says_something(rate: float, said: str) -> None:
     assert percent(rate) == said
 
 

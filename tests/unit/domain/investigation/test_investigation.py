@@ -13,7 +13,7 @@ from promptlane.domain.investigation.provenance import stories_of, timeline_of
 from promptlane.domain.investigation.remedies import remedy_of
 from promptlane.domain.investigation.sources import CallGroup, Gathered, Missing, TrailEvent
 from promptlane.domain.investigation.suspects import ranked
-from promptlane.domain.names import Event
+from promptlane.domain.release.timeline import Event
 from tests.support.investigation_case import EDITOR, ID, NAME, T0, entry
 from tests.support.known_facts import READ, WINDOW, cell, facts, release, route, series, version
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from local.gaps import insights_language
 from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.investigation.invocation import LOGGED, Invocation, answer_of, read_record, sent_of, variables_in
+from promptlane.domain.investigation.invocation import Invocation, answer_of, read_record, sent_of, variables_in
 from promptlane.domain.investigation.queries import SAVED, calls_of, quoted, records_of
+from promptlane.domain.metrics import GUARD_METRICS, logged
 from tests.support.investigation_case import SORRY, T0, TEMPLATE, record
 
 REFUSALS = Path(__file__).resolve().parents[3] / "data" / "refusals.tsv"
@@ -242,7 +243,7 @@ def test_what_a_record_does_not_say_is_empty() -> None:
 
 
 def test_which_guard_metrics_a_record_shows() -> None:
-    assert frozenset({"Error", "Refusal", "Guardrail", "Truncation"}) == LOGGED
+    assert list(filter(logged, GUARD_METRICS)) == ["Error", "Refusal", "Guardrail", "Truncation"]
 
 
 def user(*content: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 from promptlane.domain.investigation.findings import Happening, Story
 from promptlane.domain.investigation.provenance import stories_of, timeline_of
 from promptlane.domain.investigation.sources import AlarmChange, Gathered, TrailEvent
-from promptlane.domain.names import Event, Outcome
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.names import Outcome
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.investigation_case import AUTHOR, EDITOR, ID, T0, entry
 from tests.support.known_facts import LEAD, SECOND, WINDOW, cell, facts, release, version
 

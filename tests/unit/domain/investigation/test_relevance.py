@@ -14,8 +14,9 @@ from promptlane.domain.investigation.relevance import (
     nearest_versions,
 )
 from promptlane.domain.investigation.sources import Window
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import State
+from promptlane.domain.release.timeline import Event
 from tests.support.investigation_case import entry
 from tests.support.known_facts import release, route
 

@@ -10,7 +10,8 @@ from promptlane.domain.investigation.causes import Contrast
 from promptlane.domain.investigation.findings import Cause, Kind, Remedy
 from promptlane.domain.investigation.remedies import acting, remedy_of
 from promptlane.domain.investigation.sources import Cell, TrailEvent
-from promptlane.domain.names import Event, Outcome, Phase
+from promptlane.domain.names import Outcome, Phase
+from promptlane.domain.release.timeline import Event
 from promptlane.fakes import InMemoryRoutes
 from tests.support.investigation_case import (
     EDITOR,
@@ -299,7 +300,7 @@ def test_a_version_on_the_holdback_ends_with_the_watch() -> None:
 @pytest.mark.parametrize(
     ("found", "why"),
     [
-        (cause("version", 7, bad=3, metric="Slow"), "version 7 has 5.0% slow answers"),
+        (cause("version", 7, bad=3, metric="Slow"), "version 7 has 5% slow answers"),
         (cause("version", 7, metric="Strange"), "version 7 has 20% Strange"),
         (cause("deleted", 7, metric="Error"), "version 7 was deleted"),
         (uncounted(7), "version 7 was deleted"),

@@ -18,8 +18,7 @@ from promptlane.domain.investigation.causes import (
 from promptlane.domain.investigation.findings import Cause
 from promptlane.domain.investigation.sources import Cell, TrailEvent
 from promptlane.domain.investigation.suspects import ranked
-from promptlane.domain.names import Event
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.investigation_case import EDITOR, T0, entry
 from tests.support.known_facts import ARN, READ, WINDOW, cell, facts, series
 
@@ -77,7 +76,7 @@ def test_a_version_that_took_over_alone_is_told_with_every_metric_that_it_made_w
     assert causes(cells) == [
         Cause(
             "version",
-            f"Version 3 has 30% refusals; the other versions had 2.0% {SERVED}.",
+            f"Version 3 has 30% refusals; the other versions had 2% {SERVED}.",
             (f"750 of 2,500 requests against 50 of 2,500; {TINY}", ALONE),
             T0,
             3,
@@ -87,7 +86,7 @@ def test_a_version_that_took_over_alone_is_told_with_every_metric_that_it_made_w
         lesser(
             T0,
             since(cells, T0, "Refusal", 15),
-            "refusals of all versions together went from 2.0% to 30% at 2025-10-09 07:00:00",
+            "refusals of all versions together went from 2% to 30% at 2025-10-09 07:00:00",
         ),
     ]
 
@@ -100,7 +99,7 @@ def test_a_version_that_was_served_side_by_side_is_told_by_those_periods() -> No
 
     assert first == Cause(
         "version",
-        f"Version 3 has 30% refusals; the other versions had 2.0% in the same periods {SERVED}.",
+        f"Version 3 has 30% refusals; the other versions had 2% in the same periods {SERVED}.",
         (
             f"Served side by side, in the same periods: 150 of 500 requests against 10 of 500; {TINY}",
             "In all of the time that was read: 750 of 2,500 against 60 of 3,000.",
@@ -114,7 +113,7 @@ def test_a_version_that_was_served_side_by_side_is_told_by_those_periods() -> No
     assert second == lesser(
         T0,
         since(cells, T0, "Refusal", 9),
-        "refusals of all versions together went from 2.0% to 25% at 2025-10-09 07:00:00",
+        "refusals of all versions together went from 2% to 25.3% at 2025-10-09 07:00:00",
     )
 
 
@@ -140,7 +139,7 @@ def test_a_version_that_was_hardly_served_side_by_side_says_so_and_what_rivals_i
         ),
         Cause(
             "version",
-            f"Version 3 has 30% refusals; the other versions had 2.0% {SERVED}.",
+            f"Version 3 has 29.6% refusals; the other versions had 2% {SERVED}.",
             (
                 f"739 of 2,500 requests against 51 of 2,550; {TINY}",
                 "50 requests of it were served in the same periods as another version; they alone show no difference, "
@@ -159,13 +158,12 @@ def test_a_metric_that_has_no_word_is_called_by_its_name() -> None:
     later = series((2, -600, 600, 1), (3, -600, 600, 1), (2, 600, 1_800, 20), (3, 600, 1_800, 20), metric="Odd")
 
     assert [c.title for c in causes(cells)] == [
-        f"Version 3 has 30% Odd; the other versions had 2.0% {SERVED}.",
-        "Something outside of the prompt explains the same rise less well: Odd of all versions together went from 2.0% "
+        f"Version 3 has 30% Odd; the other versions had 2% {SERVED}.",
+        "Something outside of the prompt explains the same rise less well: Odd of all versions together went from 2% "
         "to 30% at 2025-10-09 07:00:00 UTC.",
     ]
     assert causes(later, entries=())[0].title == (
-        "Something outside of the prompt: Odd of all versions together went from 2.0% to 40% at "
-        "2025-10-09 07:10:00 UTC."
+        "Something outside of the prompt: Odd of all versions together went from 2% to 40% at 2025-10-09 07:10:00 UTC."
     )
 
 
@@ -300,7 +298,7 @@ def test_a_version_whose_beginning_is_not_known_is_told_without_it() -> None:
     cells = series((2, -3_000, 0, 1), (3, 0, 3_000, 15))
 
     assert [(c.title, c.at) for c in causes(cells, entries=()) if c.kind == "version"] == [
-        ("Version 3 has 30% refusals; the other versions had 2.0%.", 0.0)
+        ("Version 3 has 30% refusals; the other versions had 2%.", 0.0)
     ]
 
 
@@ -311,7 +309,7 @@ def test_a_version_that_a_rollback_put_back_is_served_again() -> None:
     [version] = [c for c in causes(series((4, -3_000, 0, 1), (3, 0, 3_000, 15)), entries=(earlier, back)) if c.version]
 
     assert version.title == (
-        "Version 3 has 30% refusals; the other versions had 2.0% (served again since 2025-10-09 07:00:00 UTC)."
+        "Version 3 has 30% refusals; the other versions had 2% (served again since 2025-10-09 07:00:00 UTC)."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneError
-from promptlane.domain.names import Event, Phase, Track
+from promptlane.domain.names import Phase, Track
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import (
     Gone,
@@ -24,7 +24,7 @@ from promptlane.domain.release.route import (
     settle,
     shift,
 )
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 
 ONE, TWO, THREE, FOUR = (VersionRef(n, f"{n}" * 64, f"arn:{n}") for n in (1, 2, 3, 4))
 R1, R2, R3 = (f"PROMPT0001-{n}-1" for n in (1, 2, 3))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput, NotApplicable
-from promptlane.domain.names import Event, Phase, Track, parse_alarm_arn, parse_release_id, release_id
+from promptlane.domain.names import Phase, Track, parse_alarm_arn, parse_release_id, release_id
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import (
     Gone,
@@ -26,6 +26,7 @@ from promptlane.domain.release.route import (
     settle,
     shift,
 )
+from promptlane.domain.release.timeline import Event
 
 
 def ref(version: int, content: str | None = None) -> VersionRef:

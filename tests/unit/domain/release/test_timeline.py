@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import (
@@ -19,6 +19,7 @@ from promptlane.domain.release.timeline import (
     SYSTEM,
     ChainHead,
     CopyComparison,
+    Event,
     LockedCopy,
     TimelineEntry,
     chain_problems,

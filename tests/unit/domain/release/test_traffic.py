@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.names import Event, Phase
+from promptlane.domain.names import Phase
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.traffic import Giving, beginning, givings, standing
 
 

@@ -13,11 +13,11 @@ from promptlane.domain.review.brief import (
     CaseChange,
     VerdictShown,
     bounded_cases,
-    in_words,
     make_brief,
     plan_in_words,
     verdict_shown,
 )
+from promptlane.domain.text import in_words
 
 POLICY = Policy.from_dict({
     "review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]},
@@ -27,11 +27,11 @@ POLICY = Policy.from_dict({
     "watch": {"duration": "3h", "holdback": "2.5%"},
 })  # fmt: skip
 PLAN = (
-    ("1.5 %", "for at least 1 minute 30 seconds, at most 2 hours"),
-    ("20 %", "for at least 1 hour, at most 1 day"),
-    ("100 %", "watched for 3 hours; 2.5 % stay on the old version"),
+    ("1.5%", "for at least 1 minute 30 seconds, at most 2 hours"),
+    ("20%", "for at least 1 hour, at most 1 day"),
+    ("100%", "watched for 3 hours; 2.5% stay on the old version"),
 )
-FIRST = (("100 %", "at once: it is the prompt's first version, so there is nothing to compare it with"),)
+FIRST = (("100%", "at once: it is the prompt's first version, so there is nothing to compare it with"),)
 
 
 def version(number: int, text: str) -> PromptVersion:
@@ -83,7 +83,7 @@ def test_a_plan_without_a_holdback_does_not_speak_of_one() -> None:
         "review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}, "watch": {"holdback": 0},
     })  # fmt: skip
 
-    assert plan_in_words(policy, first=False)[-1] == ("100 %", "watched for 1 hour")
+    assert plan_in_words(policy, first=False)[-1] == ("100%", "watched for 1 hour")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_texts_of_a_case_are_cut_to_what_fits_a_page() -> None:
 
 
 REPORT: dict[str, Any] = {
-    "rows": [("All", "1 %", "2 %"), ("refunds", 3, 4)],
+    "rows": [("All", "1%", "2%"), ("refunds", 3, 4)],
     "newly_failing": [
         {"name": "n1", "id": "i1", "slice": "s1", "why": "w1"}, {"id": "i2"},
         {"name": "", "id": "i3", "slice": None}, {},
@@ -129,7 +129,7 @@ def test_a_verdict_is_shown_with_its_report() -> None:
     shown = verdict_shown({"verdict": "fail", "reason": "worse"}, REPORT, "reports/r.html")
 
     assert shown == VerdictShown(
-        verdict="fail", reason="worse", rows=(("All", "1 %", "2 %"), ("refunds", "3", "4")),
+        verdict="fail", reason="worse", rows=(("All", "1%", "2%"), ("refunds", "3", "4")),
         newly_failing=(CaseChange("n1", "s1", "w1"), CaseChange("i2", "", ""), CaseChange("i3", "", ""),
                        CaseChange("", "", "")),
         left_out=0, inconclusive=("few", "7"), blind=("small", "8"), report_key="reports/r.html",

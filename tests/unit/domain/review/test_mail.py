@@ -43,7 +43,7 @@ BRIEF = Brief(
         (CaseChange("late", "refunds", "lacks x"), CaseChange("early", "all", "lacks y")), 0, ("few cases", "few runs"),
         ("small drops", "tone"), "r.html",
     ),
-    (("5 %", "for at least 1 hour"), ("100 %", "watched for 1 day")),
+    (("5%", "for at least 1 hour"), ("100%", "watched for 1 day")),
 )  # fmt: skip
 NOW = 1_780_000_000.0
 
@@ -85,8 +85,8 @@ Approvals:     1 of 3; waits for 2 more approvals
 Note:          support-quality may not get this email: is not subscribed
 
 If it is approved:
-     5 %  for at least 1 hour
-   100 %  watched for 1 day
+      5%  for at least 1 hour
+    100%  watched for 1 day
 
 {"-" * 72}
 What changes (3 -> 4)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.policy import ReviewPolicy
-from promptlane.domain.review.brief import CaseChange, VerdictShown, bounded_cases, in_words, verdict_shown
+from promptlane.domain.review.brief import CaseChange, VerdictShown, bounded_cases, verdict_shown
 from promptlane.domain.review.mail import MAX_BODY, moment
+from promptlane.domain.text import in_words
 from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, World
 
 SNS_LIMIT = 256 * 1024

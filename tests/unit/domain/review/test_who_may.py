@@ -69,13 +69,13 @@ def test_one_approval_of_two_leaves_the_review_open_and_the_second_completes_it(
 
 def test_the_same_reviewer_twice_is_one_approval() -> None:
     asked = request(ReviewPolicy((LEAD, QUALITY), quorum=2))
-    assert tally(asked, [decision(LEAD), decision(LEAD, number=2)], 20).missing == 1
+    assert tally(asked, [decision(LEAD), decision(LEAD, number=2)], 20).why == "waits for 1 more approval"
 
 
 def test_a_required_group_must_be_among_the_approvals() -> None:
     asked = request(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2, required_groups=("legal",)))
     without = tally(asked, [decision(LEAD), decision(QUALITY, number=2)], 20)
-    assert (without.standing, without.missing_groups) == (Standing.OPEN, ("legal",))
+    assert (without.standing, without.why) == (Standing.OPEN, "waits for an approval from legal")
     assert tally(asked, [decision(LEAD), decision(LEGAL, number=2)], 20).standing is Standing.APPROVED
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.canary import outcome
-from promptlane.domain.suite import answers
 from promptlane.domain.suite.answers import Answer, Request, ToolCall
 
 WHOLE = st.integers(0, 10**6)
@@ -55,7 +53,3 @@ def test_what_was_stored_before_tools_and_prices_is_read_too() -> None:
 def test_an_answer_of_which_only_the_text_is_known() -> None:
     assert Answer("Hi") == Answer("Hi", "end_turn", 0.0, 0, 0, (), None)
     assert Request("model") == Request("model", {})
-
-
-def test_the_tests_and_the_client_mean_the_same_stop_by_a_guardrail() -> None:
-    assert answers.GUARDRAIL == outcome.GUARDRAIL_STOP == "guardrail_intervened"

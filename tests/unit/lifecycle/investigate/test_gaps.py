@@ -14,9 +14,10 @@ from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.observed import logging_gaps, trail_gaps
 from promptlane.domain.investigation.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
 from promptlane.domain.investigation.sources import CallGroup, LoggingState, TrailAnswer, TrailEvent, Window
-from promptlane.domain.names import Event, Outcome
+from promptlane.domain.names import Outcome
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
+from promptlane.domain.release.timeline import Event
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import investigate
 from tests.support.investigation_case import (

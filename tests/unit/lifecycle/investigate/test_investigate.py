@@ -26,10 +26,9 @@ from promptlane.domain.investigation.sources import (
     TrailEvent,
     Window,
 )
-from promptlane.domain.names import Event
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import investigate
 from promptlane.pages.investigation_page import investigation_page

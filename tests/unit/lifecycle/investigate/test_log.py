@@ -10,8 +10,8 @@ import pytest
 
 from promptlane.domain.investigation.queries import MOST_ROWS
 from promptlane.domain.investigation.sources import CallGroup, LoggingState, Missing, Sampled, TrailEvent, Window
-from promptlane.domain.names import Event
 from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import Event
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from tests.support.investigation_case import (
     ASKED,

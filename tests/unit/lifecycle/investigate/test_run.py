@@ -23,8 +23,9 @@ from promptlane.domain.investigation.sources import (
     TrailEvent,
     Window,
 )
-from promptlane.domain.names import Event, GuardName
+from promptlane.domain.metrics import GUARD_METRICS
 from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.timeline import Event
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import ALARMS_KEPT, Sources, investigate
 from promptlane.lifecycle.investigate.trail import TRAIL_KEPT, TRAIL_LATE
@@ -33,7 +34,7 @@ from tests.support.investigation_case import AUTHOR, EDITOR, ID, NAME, NOW, T0, 
 MODEL = "amazon.nova-lite-v1:0"
 ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
 DAY = 86_400.0
-METRICS = tuple(map(str, GuardName))
+METRICS = list(GUARD_METRICS)
 TOLD_LATE = Missing(
     "CloudTrail", "events of the last 15 minutes may not have arrived", "the newest calls may be missing",
     "run this again later",
