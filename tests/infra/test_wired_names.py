@@ -15,7 +15,7 @@ from promptlane.aws.mail import ReviewerTopics
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.client import metrics
-from promptlane.client.aws import FeedbackTable, RouteTable
+from promptlane.client.aws import Aws, FeedbackTable, RouteTable
 from promptlane.client.decision import Decision
 from promptlane.client.emf import EmfSink
 from promptlane.domain import names
@@ -155,13 +155,13 @@ def test_a_dead_execution_is_wound_up_by_the_release_that_it_is_named_by(
     assert ended == [("ABCDEFGHIJ-2-1", names.Outcome.FAILED)] * 3
 
 
-class Recorded:
+class Recorded(Aws):
     """A client or a table that keeps what it is asked for, and has nothing."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
 
-    def client(self, name: str, **settings: Any) -> "Recorded":
+    def client(self, service: str, **settings: Any) -> "Recorded":
         return self
 
     def __getattr__(self, operation: str) -> Any:
@@ -181,8 +181,8 @@ def test_adapters_ask_by_the_keys_that_the_tables_have(synthesized: Synthesized)
     routes, releases, marks, found = Recorded(), Recorded(), Recorded(), Recorded()
     DynamoRoutes(routes).get("support")
     DynamoReleases(releases).find("ABCDEFGHIJ-2-1")
-    FeedbackTable(marks, "feedback").first("receipt", keep_seconds=60)  # type: ignore[arg-type]
-    RouteTable(found, "routes").name_of("ABCDEFGHIJ")  # type: ignore[arg-type]
+    FeedbackTable(marks, "feedback").first("receipt", keep_seconds=60)
+    RouteTable(found, "routes").name_of("ABCDEFGHIJ")
     assert set(routes.asked[0]["Key"]) == keys("Routes")
     assert set(releases.asked[0]["Key"]) == keys("Releases")
     feedback = synthesized.one("AWS::DynamoDB::Table", "/Feedback/")[2]

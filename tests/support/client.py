@@ -128,7 +128,7 @@ class World:
         return [int(call["modelId"].rpartition(":")[2]) for call in self.bedrock.calls]
 
 
-class FakeCloudWatch:
+class FakeCloudWatch(aws.Aws):
     """Keeps data by (metric, dimensions, timestamp) as (sum, count); fails while `down`."""
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class FakeCloudWatch:
             kept[1] += sum(datum["Counts"])
 
 
-class Dynamo:
+class Dynamo(aws.Aws):
     """The SDK's client of one table of routes: prompts in `throttled` are not read, in a batch as alone."""
 
     class exceptions:  # noqa: N801 - as the SDK names it

@@ -17,7 +17,7 @@ HEADING = Heading("support", 1.8e9, "version 8", "f8", "acme-8", "version 7", "f
 LOST = "the output does not contain 'yes'"
 
 
-def runs(*passed: bool | None, cost: float, latency: float) -> list[dict[str, Any]]:
+def runs(*passed: bool | None, cost: float | None, latency: float) -> list[dict[str, Any]]:
     def run(i: int, passed: bool | None) -> dict[str, Any]:
         if passed is None:
             return {"missing": "gave up"}
@@ -54,7 +54,7 @@ def collected(rows: list[Any] = ROWS, *, absolute: bool = False, cost: float | N
     for (case_id, tags, critical, description), candidate, stable in rows:
         record = {"candidate": runs(*candidate, cost=0.25, latency=100)}
         if not absolute:
-            record["stable"] = runs(*stable, cost=cost, latency=50)  # type: ignore[arg-type]
+            record["stable"] = runs(*stable, cost=cost, latency=50)
         made.add(Case(case_id, {"q": case_id}, (), description, tags=tags, critical=critical), record)
     return made
 

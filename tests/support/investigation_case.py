@@ -305,8 +305,8 @@ def steady(case: Case) -> None:
     case.cells = counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.02, T0, T0 + 6900)})
 
 
-def reroute(case: Case, **changes: object) -> None:
+def reroute(case: Case, **changes: Any) -> None:
     route = case.routes.get(NAME)
     assert route is not None
     case.routes = InMemoryRoutes()
-    case.routes.put(replace(route, **changes), expected=None)  # type: ignore[arg-type]
+    case.routes.put(replace(route, **changes), expected=None)

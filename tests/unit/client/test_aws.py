@@ -153,7 +153,7 @@ def dynamo() -> Dynamo:
 
 @pytest.fixture
 def table(dynamo: Dynamo) -> RouteTable:
-    return RouteTable(dynamo, "routes")  # type: ignore[arg-type]
+    return RouteTable(dynamo, "routes")
 
 
 def test_one_route_is_got_and_several_are_got_in_a_batch(dynamo: Dynamo, table: RouteTable) -> None:
@@ -223,7 +223,7 @@ def test_a_receipt_is_put_once_and_expires_when_it_would_not_count(
 ) -> None:
     clock = Clock(monkeypatch)
     dynamo.puts = []
-    memory = FeedbackTable(dynamo, "feedback")  # type: ignore[arg-type]
+    memory = FeedbackTable(dynamo, "feedback")
     assert [memory.first(name, keep_seconds=60.75) for name in ("r1", "r2", "r1")] == [True, True, False]
     assert dynamo.puts == [
         {

@@ -80,10 +80,10 @@ def test_a_langchain_chain_is_answered_shielded_and_keeps_the_receipt(client: Pr
     ],
 )
 def test_a_flag_resolves_to_arn_number_or_whole_decision_with_how_it_came_about(
-    phase: dict[str, int], reason: Reason
+    phase: dict[str, Any], reason: Reason
 ) -> None:
     routes = StaticRoutes()
-    routes.put("greeter", stable=2, **phase)  # type: ignore[arg-type]
+    routes.put("greeter", stable=2, **phase)
     client = fake_client(routes)
     provider, context = PromptlaneProvider(client), EvaluationContext(targeting_key="u")
     decision = client.route("greeter", "u")

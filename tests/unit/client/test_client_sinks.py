@@ -32,7 +32,7 @@ def outcome(error: bool = False, latency: float = 120.0) -> Any:
 
 
 def sink_of(cloud: FakeCloudWatch, **settings: Any) -> CloudWatchSink:
-    return CloudWatchSink(cloud, interval=3600, **settings)  # type: ignore[arg-type]
+    return CloudWatchSink(cloud, interval=3600, **settings)
 
 
 def test_emf_lines_say_what_the_contract_says() -> None:
@@ -153,7 +153,7 @@ def test_data_are_sent_by_a_thread_while_a_split_is_watched(monkeypatch: pytest.
         arrived.set()
 
     monkeypatch.setattr(cloud, "put_metric_data", putting)
-    sink = CloudWatchSink(cloud, interval=0.02)  # type: ignore[arg-type]
+    sink = CloudWatchSink(cloud, interval=0.02)
     sink.emit(metrics.assigned(CANARY, "1", started_at=5.0))
     assert arrived.wait(5)
     sink.close()

@@ -24,13 +24,13 @@ def dynamo() -> Dynamo:
 
 def client_over(dynamo: Dynamo, sink: ListSink) -> PromptClient:
     return PromptClient(
-        routes=RouteTable(dynamo, "routes"),  # type: ignore[arg-type]
+        routes=RouteTable(dynamo, "routes"),
         bedrock=lambda timeout: FakeBedrock(), sink=sink, refresh=0.05,
     )  # fmt: skip
 
 
 def test_a_batch_tells_what_it_read_what_there_is_not_and_what_was_throttled(dynamo: Dynamo) -> None:
-    table = RouteTable(dynamo, "routes")  # type: ignore[arg-type]
+    table = RouteTable(dynamo, "routes")
     dynamo.throttled = {"two"}
     found = table.read(["one", "two", "three"])
     assert found["one"] == dynamo.routes.items["one"]
@@ -82,7 +82,7 @@ def test_one_prompt_that_cannot_be_looked_up_hinders_no_other(dynamo: Dynamo) ->
 
 def test_feedback_that_cannot_be_stored_is_not_counted_and_may_be_given_again(dynamo: Dynamo) -> None:
     sink = ListSink()
-    memory = FeedbackTable(dynamo, "feedback")  # type: ignore[arg-type]
+    memory = FeedbackTable(dynamo, "feedback")
     client = PromptClient(
         routes=dynamo.routes, bedrock=lambda timeout: FakeBedrock(), sink=sink, receipt_key="k", feedback_memory=memory
     )

@@ -82,7 +82,7 @@ def test_ids_in_arns_have_ten_characters() -> None:
 @pytest.fixture(params=["fake", "real"])
 def reader(request: pytest.FixtureRequest) -> Callable[[StaticRoutes], Any]:
     """The fake route table, and the real one over a fake DynamoDB with the same items."""
-    return lambda routes: routes if request.param == "fake" else RouteTable(Dynamo(routes), "routes")  # type: ignore[arg-type]
+    return lambda routes: routes if request.param == "fake" else RouteTable(Dynamo(routes), "routes")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -174,7 +174,7 @@ def test_emf_goes_to_standard_output_of_the_moment_and_at_once(monkeypatch: pyte
 
 
 def datum(
-    metric: str, dimensions: dict[str, str], period: int, values: dict[float, int], **more: Any
+    metric: str, dimensions: dict[str, str], period: int, values: Mapping[int, int], **more: Any
 ) -> dict[str, Any]:
     return {
         "MetricName": metric,
@@ -187,7 +187,7 @@ def datum(
 
 
 def sink_of(cloud: FakeCloudWatch, **settings: Any) -> CloudWatchSink:
-    return CloudWatchSink(cloud, **{"interval": 3600, **settings})  # type: ignore[arg-type]
+    return CloudWatchSink(cloud, **{"interval": 3600, **settings})
 
 
 def test_what_is_put_is_every_metric_of_every_minute_with_values_and_counts() -> None:
@@ -201,8 +201,8 @@ def test_what_is_put_is_every_metric_of_every_minute_with_values_and_counts() ->
     expected = []
     for period, errors, latencies in ((0, {1: 1}, {1200: 1}), (60, {0: 2, 1: 1}, {78: 1, 1200: 2})):
         for dimensions in (both, prompt):
-            expected.append(datum("Error", dimensions, period, errors))  # type: ignore[arg-type]
-            expected.append(datum("Latency", dimensions, period, latencies, Unit="Milliseconds"))  # type: ignore[arg-type]
+            expected.append(datum("Error", dimensions, period, errors))
+            expected.append(datum("Latency", dimensions, period, latencies, Unit="Milliseconds"))
     assert cloud.requests == [expected]
     sink.close()
     assert len(cloud.requests) == 1
@@ -215,7 +215,7 @@ def test_periods_are_as_long_as_the_resolution(resolution: int, period: int, sto
     sink.emit(metrics.stale_route("greeter", 2.0, now=130.9))
     sink.close()
     assert cloud.requests == [
-        [datum("StaleRoute", {"Prompt": "greeter"}, period, {2.0: 1}, Unit="Seconds", StorageResolution=storage)]
+        [datum("StaleRoute", {"Prompt": "greeter"}, period, {2: 1}, Unit="Seconds", StorageResolution=storage)]
     ]
 
 
@@ -371,7 +371,7 @@ def test_the_thread_sends_as_often_as_who_watches_needs(
     settings: dict[str, Any], group: str, first: float, then: float
 ) -> None:
     cloud = FakeCloudWatch()
-    sink = CloudWatchSink(cloud, **settings)  # type: ignore[arg-type]
+    sink = CloudWatchSink(cloud, **settings)
     timer = waits(sink, metrics.assigned(decided(), group, started_at=0.0), [False])
     assert (timer.waits, timer.cleared) == ([first, then], 0)
     assert len(cloud.requests) == 1
@@ -379,7 +379,7 @@ def test_the_thread_sends_as_often_as_who_watches_needs(
 
 def test_the_thread_is_woken_once_when_a_split_begins_and_then_sends_sooner() -> None:
     cloud = FakeCloudWatch()
-    sink = CloudWatchSink(cloud)  # type: ignore[arg-type]
+    sink = CloudWatchSink(cloud)
     timer = waits(sink, metrics.assigned(decided(), "3", started_at=0.0), [True, False])
     assert (timer.waits, timer.cleared) == ([15.0, 15.0, 55.0], 1)
     woken = []

@@ -109,10 +109,10 @@ def test_the_region_is_the_one_named(account: Account, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("settings", "refresh"), [({}, 2.0), ({"refresh": 10.0}, 10.0)])
 def test_routes_are_read_as_often_as_told(
-    account: Account, monkeypatch: pytest.MonkeyPatch, settings: dict[str, float], refresh: float
+    account: Account, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], refresh: float
 ) -> None:
     clock = Clock(monkeypatch)
-    client = PromptClient(routes=account.routes, **settings)  # type: ignore[arg-type]
+    client = PromptClient(routes=account.routes, **settings)
     decision = client.route("greeter", "u")
     clock.advance(refresh * 0.89)
     assert client.route("greeter", "u") is decision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeAlarms, FakeCounts, FakeEnrolments, FakeNotices, InMemoryReleases, InMemoryRoutes
 from promptlane.fakes.counts import InMemoryBlocks
-from promptlane.lifecycle.judge_step import Ports, Timing, look, next_look, replay
+from promptlane.lifecycle.judge_step import Look, Ports, Timing, look, next_look, replay
 
 PROMPT, RELEASE = "support", "ABCDEFGHIJ-2-1"
 T0 = 1_700_000_040.0  # a whole minute
@@ -34,8 +35,8 @@ V1 = VersionRef(version=1, fingerprint="f1" * 32, arn="arn:aws:bedrock:us-east-1
 V2 = VersionRef(version=2, fingerprint="f2" * 32, arn="arn:aws:bedrock:us-east-1:111122223333:prompt/ABCDEFGHIJ:2")
 
 
-def policy(**canary: object) -> Policy:
-    given: dict[str, object] = {
+def policy(**canary: Any) -> Policy:
+    given: dict[str, Any] = {
         "steps": (Step(1000, min_bake=600, max_time=6 * 3600), Step(5000, min_bake=600, max_time=6 * 3600)),
         "guard_metrics": (GuardPolicy(metrics.ERROR, margin_abs=0.02), GuardPolicy(metrics.REFUSAL, 0.02)),
         "ladder": (1.0,),
@@ -43,7 +44,7 @@ def policy(**canary: object) -> Policy:
     }
     return Policy(
         review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)),
-        canary=CanaryPolicy(**given),  # type: ignore[arg-type]
+        canary=CanaryPolicy(**given),
         watch=WatchPolicy(duration=3600, holdback=1000),
         request=RequestPolicy(timeout=28),
     )
@@ -60,7 +61,7 @@ class World:
     blocks: InMemoryBlocks
     policy: Policy
 
-    def look(self, now: float, *, step: int = 0, phase: Phase = Phase.CANARY):  # type: ignore[no-untyped-def]
+    def look(self, now: float, *, step: int = 0, phase: Phase = Phase.CANARY) -> Look:
         return look(self.ports, release_id=RELEASE, phase=phase, step=step, now=now)
 
     def judged(self) -> list[TimelineEntry]:

@@ -17,7 +17,7 @@ from promptlane.domain.review.attribution import Touch, Touches, attribute
 from promptlane.domain.review.brief import make_brief
 from promptlane.domain.review.link import Link, url
 from promptlane.domain.review.mail import Mail, reminder_mail, review_mail, warning_mail
-from promptlane.domain.review.review import Authors, Decision, ReviewRequest, tally
+from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, tally
 from promptlane.lifecycle.review_round import AuthorSearch
 from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, PROMPT_ID, QUALITY, RELEASE, World, key
 
@@ -481,7 +481,7 @@ def decide(world: World, *who: Reviewer) -> None:
     """Approvals whose writer crashed before the review was settled."""
     for one in who:
         request = world.request
-        approval = Decision(key(one), "approve", "ok", world.now, one.email, "link", "",  # type: ignore[arg-type]
+        approval = Decision(key(one), Choice.APPROVE, "ok", world.now, one.email, "link", "",
                             request.candidate.fingerprint, request.stable_fingerprint)  # fmt: skip
         world.reviews.record(request, approval)
 

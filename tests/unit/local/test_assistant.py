@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,9 +24,9 @@ DATA = """
 PARCEL = "Order 52310: sent on 3 March with DPD, expected on 6 March."
 
 
-def ask(rules: str, question: str = "Where is my parcel?", context: str = PARCEL, **settings: object) -> ModelAnswer:
+def ask(rules: str, question: str = "Where is my parcel?", context: str = PARCEL, **settings: Any) -> ModelAnswer:
     text = rules + DATA.format(context=context, question=question)
-    return answer(ModelRequest("m", "", [{"role": "user", "text": text}], **settings))  # type: ignore[arg-type]
+    return answer(ModelRequest("m", "", [{"role": "user", "text": text}], **settings))
 
 
 def said(rules: str, question: str = "Where is my parcel?", context: str = PARCEL, **settings: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Literal
 
 from promptlane.domain.investigation.findings import Happening
 from promptlane.domain.investigation.sources import Cell, Window
@@ -17,8 +18,8 @@ def cells(bad: int, requests: int = 60) -> list[Cell]:
     return [Cell(120.0 * k, 120, 2, "Refusal", requests, bad) for k in range(60)]
 
 
-def change(at: float, source: str = "cloudtrail") -> Happening:
-    return Happening(at, source, "what", change=True)  # type: ignore[arg-type]
+def change(at: float, source: Literal["cloudtrail", "release"] = "cloudtrail") -> Happening:
+    return Happening(at, source, "what", change=True)
 
 
 def plot(counted: list[Cell], *marks: Happening) -> str:

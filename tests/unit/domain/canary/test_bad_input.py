@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,12 +21,12 @@ START = 1_700_000_000.0
 CONTEXT = StepContext(Phase.CANARY, 0, since=START, phase_since=START)
 
 
-def policy(*guards: GuardPolicy, **canary: object) -> Policy:
+def policy(*guards: GuardPolicy, **canary: Any) -> Policy:
     return Policy(
         review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)),
         canary=CanaryPolicy(
             steps=(Step(1000, 600, 6 * 3600),), ladder=(1.0,),
-            guard_metrics=guards or (GuardPolicy(metrics.ERROR),), **canary,  # type: ignore[arg-type]
+            guard_metrics=guards or (GuardPolicy(metrics.ERROR),), **canary,
         ),
     )  # fmt: skip
 
@@ -41,12 +42,10 @@ def minutes(count: int, n0: int, p0: float, n1: int, p1: float, *, seed: int = 3
     return [Block(START + 60 * i, 60, share, arm(rng, n0, p0), arm(rng, n1, p1)) for i in range(count)]
 
 
-def decide(
-    blocks: list[Block], made: Policy | None = None, context: StepContext = CONTEXT, **more: object
-) -> Judgement:
+def decide(blocks: list[Block], made: Policy | None = None, context: StepContext = CONTEXT, **more: Any) -> Judgement:
     made = made or policy()
     counts = {g.name: blocks for g in made.canary.guard_metrics}
-    return judge(counts, more.get("assigned", blocks), made, context, START + 3 * 3600)  # type: ignore[arg-type]
+    return judge(counts, more.get("assigned", blocks), made, context, START + 3 * 3600)
 
 
 def test_harm_harmlessness_and_neither() -> None:

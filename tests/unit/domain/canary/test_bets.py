@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from decimal import Decimal, getcontext
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -235,9 +236,9 @@ def test_unknown_groups_and_too_few_units_are_taken_for_correlated() -> None:
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 30)] * 8), min_size=1, max_size=20), st.randoms(use_true_random=False))
-def test_inflation_is_at_least_one_and_finite(rows: list[tuple[int, ...]], random: object) -> None:
+def test_inflation_is_at_least_one_and_finite(rows: list[tuple[int, ...]], random: Random) -> None:
     blocks = [
-        Block(60.0 * i, 60.0, 0.5, grouped(n, tuple(random.randint(0, g) for g in n)), grouped(n, n))  # type: ignore[attr-defined]
+        Block(60.0 * i, 60.0, 0.5, grouped(n, tuple(random.randint(0, g) for g in n)), grouped(n, n))
         for i, n in enumerate(rows)
     ]
     for found in (dispersion.of_metric(blocks), dispersion.of_assignments(blocks)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,8 @@ from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, RequestP
 HOUR = 3600.0
 
 
-def policy(weight: int = 1000, max_time: float = 6 * HOUR, **guard: object) -> Policy:
-    metric = GuardPolicy(metrics.ERROR, **{"margin_abs": 0.01, "margin_rel": 0.0, **guard})  # type: ignore[arg-type]
+def policy(weight: int = 1000, max_time: float = 6 * HOUR, **guard: Any) -> Policy:
+    metric = GuardPolicy(metrics.ERROR, **{"margin_abs": 0.01, "margin_rel": 0.0, **guard})
     canary = CanaryPolicy(steps=(Step(weight, 600, max_time),), guard_metrics=(metric,), ladder=(1.0,))
     return Policy(review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)), canary=canary)
 

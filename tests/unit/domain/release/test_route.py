@@ -11,6 +11,7 @@ from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneErro
 from promptlane.domain.names import Phase, Track
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import (
+    Cause,
     Gone,
     NothingToGoBackTo,
     Quarantined,
@@ -69,8 +70,8 @@ def promoted(route: Route, release: str = R2, candidate: VersionRef = TWO, **mor
     return promote(route, release_id=release, candidate=candidate, **asked)
 
 
-def rolled(route: Route, cause: str = "operator", now: float = 500.0, **more: Any) -> Route:
-    return roll_back(route, cause=cause, reason="it harms", now=now, by="olga", **more)  # type: ignore[arg-type]
+def rolled(route: Route, cause: Cause = "operator", now: float = 500.0, **more: Any) -> Route:
+    return roll_back(route, cause=cause, reason="it harms", now=now, by="olga", **more)
 
 
 def test_the_salt_of_a_release_is_always_the_same() -> None:
@@ -252,7 +253,7 @@ def test_a_rollback_in_watch_puts_the_version_before_back() -> None:
 @pytest.mark.parametrize("cause", ["alarm", "judge", "undecided"])
 @pytest.mark.parametrize(("route", "now", "phase"), [(WATCH, 360.0, "watch"), (CALM, 350.0, "steady")])
 def test_from_the_end_of_the_watch_on_only_an_operator_rolls_back(
-    route: Route, now: float, phase: str, cause: str
+    route: Route, now: float, phase: str, cause: Cause
 ) -> None:
     with pytest.raises(
         NotApplicable, match=f"^support is in phase {phase} and its watch is over: only an operator may"
@@ -300,7 +301,7 @@ def test_an_operator_goes_back_to_the_version_that_is_named() -> None:
     ],
 )  # fmt: skip
 def test_a_version_that_may_not_be_named_says_why(
-    route: Route, cause: str, to: VersionRef, error: type[PromptlaneError], message: str
+    route: Route, cause: Cause, to: VersionRef, error: type[PromptlaneError], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:
         rolled(route, cause, to=to)

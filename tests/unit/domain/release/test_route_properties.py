@@ -13,6 +13,7 @@ from promptlane.domain.errors import InvalidInput, NotApplicable
 from promptlane.domain.names import Phase, Track, parse_alarm_arn, parse_release_id, release_id
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import (
+    Cause,
     Gone,
     NothingToGoBackTo,
     Quarantined,
@@ -142,8 +143,8 @@ def test_a_weight_that_is_no_share_is_refused(steady: Route, weight: int) -> Non
 
 
 @pytest.mark.parametrize("cause", ["alarm", "judge", "operator", "undecided"])
-def test_a_canary_is_rolled_back_to_stable(steady: Route, cause: str) -> None:
-    route = roll_back(in_canary(steady), cause=cause, reason="bad", now=210.0, by="x")  # type: ignore[arg-type]
+def test_a_canary_is_rolled_back_to_stable(steady: Route, cause: Cause) -> None:
+    route = roll_back(in_canary(steady), cause=cause, reason="bad", now=210.0, by="x")
     assert (route.stable, route.previous, route.canary, route.weight, route.phase) == (
         ref(1),
         None,
@@ -204,13 +205,13 @@ def test_the_release_that_was_rolled_back_never_comes_back_by_itself(steady: Rou
 
 
 @pytest.mark.parametrize("cause", ["alarm", "judge", "undecided"])
-def test_only_an_operator_rolls_back_after_the_watch(steady: Route, cause: str) -> None:
+def test_only_an_operator_rolls_back_after_the_watch(steady: Route, cause: Cause) -> None:
     late = in_watch(steady)
     with pytest.raises(NotApplicable, match="only an operator"):
-        roll_back(late, cause=cause, reason="bad", now=360.0, by="x")  # type: ignore[arg-type]
+        roll_back(late, cause=cause, reason="bad", now=360.0, by="x")
     calm = settle(late, release_id=rid(2), now=360.0)
     with pytest.raises(NotApplicable, match="only an operator"):
-        roll_back(calm, cause=cause, reason="bad", now=400.0, by="x")  # type: ignore[arg-type]
+        roll_back(calm, cause=cause, reason="bad", now=400.0, by="x")
     assert roll_back(calm, cause="operator", reason="bad", now=400.0, by="x").stable == ref(1)
 
 
@@ -230,9 +231,9 @@ def test_an_operator_may_name_an_earlier_version_than_the_route_remembers(steady
 
 
 @pytest.mark.parametrize("cause", ["alarm", "judge", "undecided"])
-def test_nobody_but_an_operator_names_the_version_to_go_back_to(steady: Route, cause: str) -> None:
+def test_nobody_but_an_operator_names_the_version_to_go_back_to(steady: Route, cause: Cause) -> None:
     with pytest.raises(NotApplicable, match="only an operator"):
-        roll_back(in_watch(steady), cause=cause, reason="x", now=310.0, by="x", to=ref(7))  # type: ignore[arg-type]
+        roll_back(in_watch(steady), cause=cause, reason="x", now=310.0, by="x", to=ref(7))
 
 
 def test_a_version_is_named_neither_while_a_canary_is_out_nor_again_nor_once_it_was_rolled_back(steady: Route) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
+from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy, Unattributed
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.review.review import (
     Authors,
@@ -106,8 +107,8 @@ def test_an_author_as_the_only_one_of_a_required_group_is_said_at_once() -> None
 
 
 @pytest.mark.parametrize(("rule", "needed"), [("allow", 1), ("one_more_approval", 2)])
-def test_an_untold_author_costs_what_the_policy_says(rule: str, needed: int) -> None:
-    policy = ReviewPolicy((LEAD, QUALITY), unattributed=rule)  # type: ignore[arg-type]
+def test_an_untold_author_costs_what_the_policy_says(rule: Unattributed, needed: int) -> None:
+    policy = ReviewPolicy((LEAD, QUALITY), unattributed=rule)
     assert needed_approvals(request(policy, Authors((), ("nobody knows",)))) == needed
 
 
@@ -140,9 +141,9 @@ def test_after_expiry_only_what_was_decided_in_time_counts() -> None:
 @pytest.mark.parametrize(
     "other", [{"candidate": "x" * 64}, {"stable": "x" * 64}, {"stable": None}, {"reviewer": "0" * 16}]
 )
-def test_a_decision_about_other_versions_or_by_others_never_counts(other: dict[str, object]) -> None:
+def test_a_decision_about_other_versions_or_by_others_never_counts(other: dict[str, Any]) -> None:
     asked = request(ReviewPolicy((LEAD, QUALITY), quorum=1))
-    stranger = replace(decision(LEAD), **other)  # type: ignore[arg-type]
+    stranger = replace(decision(LEAD), **other)
     assert tally(asked, [stranger], 20).approvals == ()
 
 

@@ -32,11 +32,11 @@ from promptlane.domain.suite.verdict import (
 RULES = Rules(margin=0.05)
 
 
-def tally(i: int, stable: int | None, candidate: int | None, runs: int = 1, **more: object) -> CaseTally:
-    return CaseTally(case=f"case-{i}", runs=runs, stable=stable, candidate=candidate, **more)  # type: ignore[arg-type]
+def tally(i: int, stable: int | None, candidate: int | None, runs: int = 1, **more: Any) -> CaseTally:
+    return CaseTally(case=f"case-{i}", runs=runs, stable=stable, candidate=candidate, **more)
 
 
-def equal(n: int, runs: int = 1, **more: object) -> list[CaseTally]:
+def equal(n: int, runs: int = 1, **more: Any) -> list[CaseTally]:
     return [tally(i, runs, runs, runs, **more) for i in range(n)]
 
 

@@ -28,9 +28,9 @@ def call(at: float, version: int = 0, *, name: str = "Converse", target: str = "
     return TrailEvent(name, at, by, "IAMUser", named, version)
 
 
-def facts(*events: TrailEvent, releases: tuple[Release, ...] = (), **changes: object) -> Gathered:
+def facts(*events: TrailEvent, releases: tuple[Release, ...] = (), **changes: Any) -> Gathered:
     known = investigate(two_pm().sources(), NAME, T0 - 4000, NOW).facts
-    return replace(known, trail=events, releases=(*known.releases, *releases), **changes)  # type: ignore[arg-type]
+    return replace(known, trail=events, releases=(*known.releases, *releases), **changes)
 
 
 def titles(known: Gathered) -> list[str]:
