@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
-from infra.constructs.grants import Grant
+from infra.constructs.grants import Grant, attach
 from infra.packaging import function_code
 
 
@@ -58,9 +58,7 @@ class Verb(Construct):
                 resources=[self.log_group.log_group_arn],
             )
         )
-        for grant in grants:
-            self.role.add_to_policy(grant.statement())
-            grant.accept_patterns(self.role)
+        attach(self.role, grants)
         self.function = lambda_.Function(
             self,
             "Function",

@@ -1,6 +1,6 @@
 """The vocabulary of permissions: what a function may do, in statements that name actions and resources exactly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -285,12 +285,26 @@ def allow(
     )
 
 
-def distinct(*groups: Sequence[Grant]) -> list[Grant]:
-    """The grants of all groups, each once: several of them bring the same key."""
+def distinct(grants: Iterable[Grant]) -> list[Grant]:
+    """Each grant once: several words bring the same key.
+
+    Raises ValueError where two grants have one sid and differ, since a policy has room for one of them only.
+    """
     found: dict[str, Grant] = {}
-    for grant in (grant for group in groups for grant in group):
-        found.setdefault(grant.sid, grant)
+    for grant in grants:
+        if (first := found.setdefault(grant.sid, grant)) != grant:
+            raise ValueError(f"two statements with the sid {grant.sid}: {first} and {grant}; ask once for both")
     return list(found.values())
+
+
+def attach(holder: iam.Role | iam.ManagedPolicy, grants: Iterable[Grant], *, merge: bool = False) -> None:
+    """Give a role or a policy the grants, each once, and record why some have patterns. `merge` as `merged` does."""
+    each = distinct(grants)
+    add = holder.add_to_policy if isinstance(holder, iam.Role) else holder.add_statements
+    for grant in merged(each) if merge else each:
+        add(grant.statement())
+    for grant in each:
+        grant.accept_patterns(holder)
 
 
 def merged(grants: Sequence[Grant]) -> list[Grant]:

@@ -13,7 +13,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
-from infra.constructs.grants import allow
+from infra.constructs.grants import allow, attach
 
 _PER_RELEASE = "Test cases and results lie below their release's prefix."
 DEFINITION = Path(__file__).resolve().parent.parent / "workflow" / "release.asl.json"
@@ -96,7 +96,7 @@ class ReleaseWorkflow(Construct):
             )
             for named in ("/*", ":*")
         ]
-        for grant in (
+        grants = (
             allow("StartMapRuns", ["states:StartExecution"], [machine]),
             allow(
                 "FollowMapRuns",
@@ -112,9 +112,8 @@ class ReleaseWorkflow(Construct):
                 because=_PER_RELEASE,
             ),
             allow("ReportsKey", ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn]),
-        ):
-            self.role.add_to_policy(grant.statement())
-            grant.accept_patterns(self.role)
+        )
+        attach(self.role, grants)
 
 
 def _camel(verb: str) -> str:

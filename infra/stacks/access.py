@@ -14,7 +14,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
-from infra.constructs.grants import Grant, Grants, allow, distinct, merged
+from infra.constructs.grants import Grant, Grants, allow, attach
 from infra.constructs.record import ResourceRecord
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline import PipelineStack
@@ -103,11 +103,7 @@ class AccessStack(Stack):
 
     def _make(self, duty: Duty) -> None:
         policy = iam.ManagedPolicy(self, duty.name.capitalize(), description=f"Promptlane {duty.name}: {duty.says}")
-        allowed = distinct(duty.allowed)
-        for grant in merged(allowed):
-            policy.add_statements(grant.statement())
-        for grant in allowed:
-            grant.accept_patterns(policy)
+        attach(policy, duty.allowed, merge=True)
         policy.add_statements(
             iam.PolicyStatement(
                 sid="NeverWhateverElseIsAttached",
@@ -255,24 +251,20 @@ class AccessStack(Stack):
     def _reading(self) -> tuple[Grant, ...]:
         """What `status`, `history`, `diff` and reports show."""
         g = self._grants
-        return tuple(
-            distinct(
-                g.routes_read(),
-                g.releases_read(query=True),
-                g.prompts_read(),
-                g.reports(read=["*"], may_be_missing=True),
-                g.alarms_read(),
-                g.metrics_read(),
-                [
-                    allow(
-                        "ReadDeployment",
-                        ["ssm:GetParameter", "ssm:GetParametersByPath"],
-                        [self._parameter(""), self._parameter("/*")],
-                        because=_SHARED,
-                    ),
-                    *g.executions("DescribeExecution"),
-                ],
-            )
+        return (
+            *g.routes_read(),
+            *g.releases_read(query=True),
+            *g.prompts_read(),
+            *g.reports(read=["*"], may_be_missing=True),
+            *g.alarms_read(),
+            *g.metrics_read(),
+            allow(
+                "ReadDeployment",
+                ["ssm:GetParameter", "ssm:GetParametersByPath"],
+                [self._parameter(""), self._parameter("/*")],
+                because=_SHARED,
+            ),
+            *g.executions("DescribeExecution"),
         )
 
     def _investigating(self) -> tuple[Grant, ...]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from typing import Literal
 
 from aws_cdk import Duration, Stack
@@ -17,7 +18,7 @@ from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.enrolment import Enrolment
 from infra.constructs.function import Verb
-from infra.constructs.grants import Grant, Grants, allow, distinct
+from infra.constructs.grants import Grant, Grants, allow
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.queue import DeadLetters, WorkQueue
 from infra.constructs.record import ResourceRecord
@@ -373,7 +374,7 @@ class PipelineStack(Stack):
             description=f"Promptlane: {description}",
             config=self._config,
             environment={**{name: self._environment[name] for name in environment.split()}, **(more or {})},
-            grants=distinct(*grants, self._grants.message_key() if letters else ()),
+            grants=[*chain(*grants), *(self._grants.message_key() if letters else ())],
             layers=[self._packages, *([self._engine] if verb in _KNOW_SUITES else [])],
             timeout=timeout,
             memory_mib=memory_mib,

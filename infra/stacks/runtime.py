@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.function import Verb
-from infra.constructs.grants import Grants, allow
+from infra.constructs.grants import Grants, allow, attach
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.record import ResourceRecord
 from infra.packaging import client_layer
@@ -72,7 +72,7 @@ class RuntimeStack(Stack):
             "Application",
             description=f"Lets an application use the prompts of {config.name}: library and gateway",
         )
-        for grant in (
+        may = (
             *grants.application(),
             *grants.guardrails(),
             allow(
@@ -88,9 +88,8 @@ class RuntimeStack(Stack):
                 [self.service.api.arn_for_execute_api(stage="$default")],
                 because="Every method of the gateway, and nothing else.",
             ),
-        ):
-            self.application.add_statements(grant.statement())
-            grant.accept_patterns(self.application)
+        )
+        attach(self.application, may)
         ResourceRecord(
             self,
             "Resources",

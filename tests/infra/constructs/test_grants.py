@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 from aws_cdk import App
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.constructs.grants import Grant, Grants, allow, distinct, merged
+from infra.constructs.grants import Grant, Grants, allow, attach, distinct, merged
 from infra.stacks.state import StateStack
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load_one
 from tests.infra.conftest import context
-from tests.support.alone import KEPT, accepted, alone, plain
+from tests.support.alone import KEPT, accepted, alone, made, plain
 from tests.support.synthesized import Json
 
 EMAILS = ("ann@example.com", "bob@example.com")
@@ -35,10 +36,10 @@ def grants(*emails: str) -> Grants:
     return Grants(stack, config=KEPT, state=stack.state)
 
 
-def written(made: Sequence[Grant]) -> list[tuple[Json, ...]]:
+def written(words: Sequence[Grant]) -> list[tuple[Json, ...]]:
     """(sid, actions, resources, conditions if any) of each, as a policy would have it."""
     found = []
-    for grant in made:
+    for grant in words:
         statement = plain(state(*EMAILS).resolve(grant.statement().to_statement_json()))
         assert statement["Effect"] == "Allow"
         parts = (statement["Sid"], statement["Action"], statement["Resource"], statement.get("Condition"))
@@ -322,10 +323,52 @@ def test_the_reason_is_recorded_for_patterns_alone_and_only_where_one_is_given()
 READ, WRITE, LIST = (allow(sid, [f"s3:{sid}"], ["bucket/*"]) for sid in ("GetObject", "PutObject", "ListParts"))
 
 
-def test_of_grants_with_one_sid_the_first_counts() -> None:
-    other = replace(READ, resources=("other",))
-    assert distinct([READ, WRITE], [other, LIST], [WRITE]) == [READ, WRITE, LIST]
-    assert distinct() == []
+def test_a_grant_asked_for_twice_is_given_once() -> None:
+    assert distinct([READ, WRITE, replace(READ), LIST, WRITE]) == [READ, WRITE, LIST]
+    assert distinct([]) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(READ, actions=("s3:GetObjectVersion",)),
+        replace(READ, resources=("other/*",)),
+        replace(READ, conditions={"Bool": {"aws:SecureTransport": "true"}}),
+        replace(READ, because="Another reason."),
+    ],
+)
+def test_a_second_grant_with_the_same_sid_is_refused_if_it_differs(other: Grant) -> None:
+    with pytest.raises(ValueError, match="two statements with the sid GetObject") as refused:
+        distinct([READ, WRITE, other])
+    assert str(READ) in str(refused.value)
+    assert str(other) in str(refused.value)
+
+
+def test_one_word_asked_for_twice_on_different_things_is_refused() -> None:
+    g = grants()
+    with pytest.raises(ValueError, match="RequestReleases"):
+        distinct([*g.queue_send("arn:aws:sqs:::one"), *g.queue_send("arn:aws:sqs:::two")])
+
+
+def test_a_role_is_given_each_grant_once_and_a_policy_those_on_one_resource_as_one() -> None:
+    stack = alone()
+    role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    policy = iam.ManagedPolicy(stack, "Policy")
+    why = replace(LIST, because="Why.", resources=("bucket/*", "other"))
+    attach(role, [READ, why, READ])
+    attach(policy, [READ, WRITE, why], merge=True)
+    resources = made(stack)
+    document = resources["RoleDefaultPolicy"]["Properties"]["PolicyDocument"]
+    assert [s["Sid"] for s in document["Statement"]] == ["GetObject", "ListParts"]
+    document = resources["Policy"]["Properties"]["PolicyDocument"]
+    assert [(s["Sid"], s["Action"]) for s in document["Statement"]] == [
+        ("GetObjectAndMore", ["s3:GetObject", "s3:PutObject"]),
+        ("ListParts", "s3:ListParts"),
+    ]
+    finding = "AwsSolutions-IAM5[Resource::bucket/*]"
+    assert accepted(stack) == {("Alone/Role", finding), ("Alone/Policy", finding)}
+    with pytest.raises(ValueError, match="GetObject"):
+        attach(role, [READ, replace(READ, resources=("other",))])
 
 
 def test_grants_on_the_same_resources_under_the_same_conditions_become_one() -> None:
