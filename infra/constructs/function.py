@@ -15,7 +15,7 @@ from infra.constructs.grants import Grant, attach
 from infra.packaging import function_code
 
 
-class Verb(Construct):
+class Function(Construct):
     """The function of `functions/<verb>/`.
 
     `grants` are all it may do besides writing its log and its traces. `dead_letters` takes the events that an

@@ -10,7 +10,7 @@ from constructs import IConstruct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding, finding_text
-from infra.stacks.state import State
+from infra.state import State
 from promptlane.domain.names import ENROLLED_TAG, ROUTES_BY_ID
 
 _KEYS = "Objects of one kind share a prefix of the bucket; their names are release ids and hashes."

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
-from infra.constructs.function import Verb
+from infra.constructs.function import Function
 from infra.constructs.grants import allow
 from promptlane.domain.investigation.queries import SAVED
 
@@ -124,7 +124,7 @@ class InvocationLog(Construct):
         stack, name = Stack.of(self), f"{self._config.name}/invocation-logging/found"
         parameter = stack.format_arn(service="ssm", resource="parameter", resource_name=name)
         no_resources = "The setting is the account's own and knows no resource-level permissions."
-        function = Verb(
+        setter = Function(
             self,
             "InvocationLogging",
             verb="invocation_logging",
@@ -155,7 +155,7 @@ class InvocationLog(Construct):
         setting = CustomResource(
             self,
             "Setting",
-            service_token=function.function.function_arn,
+            service_token=setter.function.function_arn,
             resource_type="Custom::ModelInvocationLogging",
             properties={
                 "LogGroupName": self.group.log_group_name,

@@ -15,11 +15,11 @@ from constructs import Construct
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import Grant, Grants, allow, attach
-from infra.constructs.record import ResourceRecord
+from infra.constructs.outputs import Outputs
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.runtime import RuntimeStack
-from infra.stacks.state import State
+from infra.state import State
 from promptlane.domain.names import CONSOLE, ENROLLED_TAG
 
 CREATION = "bedrock:CreatePrompt"
@@ -90,7 +90,7 @@ class AccessStack(Stack):
         self.roles: dict[str, iam.Role] = {}
         for duty in self._duties():
             self._make(duty)
-        ResourceRecord(
+        Outputs(
             self,
             "Resources",
             config=config,

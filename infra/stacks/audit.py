@@ -11,7 +11,7 @@ from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import Grant, allow
 from infra.constructs.invocation_log import InvocationLog
-from infra.constructs.record import ResourceRecord
+from infra.constructs.outputs import Outputs
 
 _TIMELINES = "timeline/*"
 _MARGIN = Duration.days(30)
@@ -60,7 +60,7 @@ class AuditStack(Stack):
         self.invocations: InvocationLog | None = None
         if config.invocation_logging == "on":
             self.invocations = InvocationLog(self, "Invocations", config=config, key=self.key)
-        ResourceRecord(
+        Outputs(
             self,
             "Resources",
             config=config,

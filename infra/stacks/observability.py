@@ -8,8 +8,8 @@ from constructs import Construct
 from infra.config import ConfigError, DeploymentConfig
 from infra.constructs.dashboard import PromptDashboard
 from infra.constructs.fuse import Fuse
-from infra.constructs.record import ResourceRecord
-from infra.stacks.state import State
+from infra.constructs.outputs import Outputs
+from infra.state import State
 from promptlane.project import PromptProject
 
 
@@ -53,7 +53,7 @@ class ObservabilityStack(Stack):
             dashboards[project.name] = shown.dashboard.dashboard_name
         if dear:
             raise ConfigError("\n".join(dear))
-        ResourceRecord(
+        Outputs(
             self,
             "Resources",
             config=config,

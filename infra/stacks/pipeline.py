@@ -17,15 +17,15 @@ from constructs import Construct
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.enrolment import Enrolment
-from infra.constructs.function import Verb
+from infra.constructs.function import Function
 from infra.constructs.grants import Grant, Grants, allow
 from infra.constructs.http_service import HttpService, Throttle
+from infra.constructs.outputs import Outputs
 from infra.constructs.queue import DeadLetters, WorkQueue
-from infra.constructs.record import ResourceRecord
 from infra.constructs.workflow import ReleaseWorkflow
 from infra.packaging import layer as layer_folder
 from infra.stacks.audit import AuditStack
-from infra.stacks.state import State
+from infra.state import State
 from promptlane.domain.names import CONSOLE
 from promptlane.project import PromptProject
 
@@ -127,7 +127,7 @@ class PipelineStack(Stack):
         self._schedules()
         self._relay()
         self._operations_routes()
-        ResourceRecord(
+        Outputs(
             self,
             "Resources",
             config=config,
@@ -367,7 +367,7 @@ class PipelineStack(Stack):
         more: dict[str, str] | None = None,
     ) -> None:
         letters = dead_letters or (self._undelivered if called_by_events else None)
-        made = Verb(
+        made = Function(
             self,
             "".join(word.capitalize() for word in verb.split("_")),
             verb=verb,

@@ -7,12 +7,12 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.config import DeploymentConfig
-from infra.constructs.function import Verb
+from infra.constructs.function import Function
 from infra.constructs.grants import Grants, allow, attach
 from infra.constructs.http_service import HttpService, Throttle
-from infra.constructs.record import ResourceRecord
+from infra.constructs.outputs import Outputs
 from infra.packaging import client_layer
-from infra.stacks.state import State
+from infra.state import State
 from promptlane.domain.names import NAMESPACE
 
 _ROUTES = (
@@ -30,7 +30,7 @@ class RuntimeStack(Stack):
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, state: State) -> None:
         super().__init__(scope, id, description="Promptlane: the gateway and what applications need")
         grants = Grants(self, config=config, state=state)
-        gateway = Verb(
+        gateway = Function(
             self,
             "Gateway",
             verb="gateway",
@@ -90,7 +90,7 @@ class RuntimeStack(Stack):
             ),
         )
         attach(self.application, may)
-        ResourceRecord(
+        Outputs(
             self,
             "Resources",
             config=config,

@@ -1,7 +1,5 @@
 """State: what must outlive every deployment. Tables, reports, the event bus, topics and keys."""
 
-from dataclasses import dataclass
-
 from aws_cdk import Aws, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
@@ -16,8 +14,9 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
-from infra.constructs.record import ResourceRecord
+from infra.constructs.outputs import Outputs
 from infra.constructs.topic import AlarmTopic, ReviewerTopic
+from infra.state import State
 from promptlane.domain.names import ROUTES_BY_ID
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import PromptProject
@@ -31,25 +30,6 @@ _ITEM_WRITES = (
     "PartiQLUpdate",
     "PartiQLDelete",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """What the other stacks build on."""
-
-    route_table: dynamodb.Table
-    release_table: dynamodb.Table
-    feedback_table: dynamodb.Table
-    report_bucket: s3.Bucket
-    report_bucket_arn: str
-    event_bus: events.EventBus
-    notices: sns.Topic
-    alarms: sns.Topic
-    reviewers: tuple[sns.Topic, ...]
-    data_key: kms.Key
-    message_key: kms.Key
-    review_key: kms.Key
-    receipt_secret: secrets.Secret
 
 
 class StateStack(Stack):
@@ -96,7 +76,7 @@ class StateStack(Stack):
             receipt_secret=self._receipt_secret(),
         )
         self.state.event_bus.apply_removal_policy(self._removal)
-        ResourceRecord(
+        Outputs(
             self,
             "Resources",
             config=config,

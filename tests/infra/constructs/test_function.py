@@ -3,7 +3,7 @@
 import aws_cdk.aws_lambda as lambda_
 from aws_cdk import Duration
 
-from infra.constructs.function import Verb
+from infra.constructs.function import Function
 from infra.constructs.grants import allow
 from tests.support.alone import KEPT, PASSING, PLACE, accepted, alone, made, queue
 
@@ -16,7 +16,7 @@ GRANTS = [
 def test_a_function_has_its_own_role_and_log_and_all_that_was_asked_for() -> None:
     stack = alone()
     layer = lambda_.LayerVersion.from_layer_version_arn(stack, "L", f"arn:aws:lambda:{PLACE}:layer:packages:1")
-    Verb(
+    Function(
         stack,
         "Shift",
         verb="shift",
@@ -118,7 +118,7 @@ def test_a_function_has_its_own_role_and_log_and_all_that_was_asked_for() -> Non
 
 def test_without_more_a_function_is_small_quick_and_alone() -> None:
     stack = alone()
-    Verb(stack, "Operate", verb="operate", description="Promptlane: o", config=PASSING, environment={}, grants=[])
+    Function(stack, "Operate", verb="operate", description="Promptlane: o", config=PASSING, environment={}, grants=[])
     found = made(stack)
     assert (found["OperateLog"], found["OperateFunction"]) == (
         {
@@ -148,7 +148,7 @@ def test_without_more_a_function_is_small_quick_and_alone() -> None:
 
 def test_findings_are_accepted_for_the_function_and_for_each_pattern_of_a_grant() -> None:
     stack = alone()
-    Verb(stack, "Shift", verb="shift", description="s", config=KEPT, environment={}, grants=GRANTS)
+    Function(stack, "Shift", verb="shift", description="s", config=KEPT, environment={}, grants=GRANTS)
     assert accepted(stack) == {
         ("Alone/Shift", "AwsSolutions-IAM5[Resource::*]"),
         ("Alone/Shift", "AwsSolutions-L1"),

@@ -9,7 +9,7 @@ from constructs import Construct
 from infra.config import DeploymentConfig
 
 
-class ResourceRecord(Construct):
+class Outputs(Construct):
     """`/<deployment>/resources/<stack>`: a JSON object of resource names (keys as in docs/architecture.md)."""
 
     def __init__(

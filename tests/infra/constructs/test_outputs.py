@@ -2,14 +2,14 @@
 
 from aws_cdk.assertions import Template
 
-from infra.constructs.record import ResourceRecord
+from infra.constructs.outputs import Outputs
 from tests.support.alone import KEPT, alone, made
 
 
 def test_what_a_stack_made_is_one_parameter_and_an_output_each() -> None:
     stack = alone()
     named = {"route_table": "routes", "url": "https://example.com"}
-    ResourceRecord(stack, "Record", config=KEPT, stack="state", resources=named)
+    Outputs(stack, "Record", config=KEPT, stack="state", resources=named)
     assert made(stack) == {
         "RecordParameter": {
             "Type": "AWS::SSM::Parameter",
