@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_logs as logs
 
 PREFIX = "promptlane:"
@@ -89,6 +90,11 @@ class DeploymentConfig:
     @property
     def log_retention(self) -> logs.RetentionDays:
         return _RETENTION[self.log_retention_days]
+
+    @property
+    def removal(self) -> RemovalPolicy:
+        """Of what outlives its stack where the deployment is kept."""
+        return RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY
 
 
 _RETENTION = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -12,11 +12,12 @@ from constructs import Construct
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import Grant, attach
+from infra.constructs.outputs import camel_case
 from infra.packaging import function_code
 
 
 class Function(Construct):
-    """The function of `functions/<verb>/`.
+    """The function of `functions/<verb>/`, named after it.
 
     `grants` are all it may do besides writing its log and its traces. `dead_letters` takes the events that an
     asynchronous caller (SNS, EventBridge) handed over and that failed every retry.
@@ -25,7 +26,6 @@ class Function(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
         *,
         verb: str,
         description: str,
@@ -38,13 +38,8 @@ class Function(Construct):
         reserved_concurrency: int | None = None,
         dead_letters: sqs.IQueue | None = None,
     ) -> None:
-        super().__init__(scope, id)
-        self.log_group = logs.LogGroup(
-            self,
-            "Log",
-            retention=config.log_retention,
-            removal_policy=RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY,
-        )
+        super().__init__(scope, camel_case(verb))
+        self.log_group = logs.LogGroup(self, "Log", retention=config.log_retention, removal_policy=config.removal)
         self.role = iam.Role(
             self,
             "Role",

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aws_cdk import ArnFormat, Aws, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding, finding_text
+from infra.constructs.statements import arn
 from infra.state import State
-from promptlane.domain.names import ENROLLED_TAG, ROUTES_BY_ID
+from promptlane.domain.names import ENROLLED_TAG, NAMESPACE, ROUTES_BY_ID
 
 _KEYS = "Objects of one kind share a prefix of the bucket; their names are release ids and hashes."
 _PARAMETERS = "One parameter per prompt or reviewer, below a prefix that is this deployment's own."
@@ -58,10 +59,10 @@ class Grant:
 
 
 class Grants:
-    """Statements about one deployment's resources, for the functions of `stack`."""
+    """Statements about one deployment's resources."""
 
-    def __init__(self, stack: Stack, *, config: DeploymentConfig, state: State) -> None:
-        self._stack, self._config, self._state = stack, config, state
+    def __init__(self, *, config: DeploymentConfig, state: State) -> None:
+        self._config, self._state = config, state
 
     def routes_read(self) -> list[Grant]:
         return [allow("ReadRoutes", ["dynamodb:GetItem"], [self._state.route_table.table_arn])]
@@ -125,7 +126,7 @@ class Grants:
         return [self._parameter("enrolled"), self._parameter("enrolled/*")]
 
     def prompts_read(self, *, listed: bool = True) -> list[Grant]:
-        prompts = [self._arn("bedrock", "prompt", "*")]
+        prompts = [arn("bedrock", "prompt/*")]
         statements = [allow("ReadPrompts", ["bedrock:GetPrompt"], prompts, because=_PROMPTS)]
         if listed:
             statements.append(allow("ListPrompts", ["bedrock:ListPrompts"], ["*"], because=_NO_RESOURCES))
@@ -133,12 +134,12 @@ class Grants:
 
     def versions_delete(self) -> list[Grant]:
         """Numbered versions only: neither a prompt nor its draft has a number after its id."""
-        versions = [self._arn("bedrock", "prompt", "*:*")]
+        versions = [arn("bedrock", "prompt/*:*")]
         return [allow("DeleteVersions", ["bedrock:DeletePrompt"], versions, because=_PROMPTS)]
 
     def enrolment_tags(self, *, read: bool = False) -> list[Grant]:
         """Put the tag that lets applications to a version, and no other tag; `read` to see whether it is there."""
-        prompts = [self._arn("bedrock", "prompt", "*")]
+        prompts = [arn("bedrock", "prompt/*")]
         condition = {
             "StringEquals": {f"aws:RequestTag/{ENROLLED_TAG}": self._config.name},
             "ForAllValues:StringEquals": {"aws:TagKeys": [ENROLLED_TAG]},
@@ -153,7 +154,7 @@ class Grants:
 
         `enrolled`: of prompts that this deployment has admitted, and no others.
         """
-        versions, condition = [self._arn("bedrock", "prompt", "*:*")], self._enrolled() if enrolled else None
+        versions, condition = [arn("bedrock", "prompt/*:*")], self._enrolled() if enrolled else None
         return [
             # AWS's own examples grant both to whoever converses with a prompt; which one Converse asks for, none says.
             allow(
@@ -163,8 +164,8 @@ class Grants:
                 "InvokeModels",
                 ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
                 [
-                    f"arn:{Aws.PARTITION}:bedrock:*::foundation-model/*",
-                    *(self._arn("bedrock", kind, "*") for kind in _MODELS),
+                    arn("bedrock", "foundation-model/*", region="*", account=""),
+                    *(arn("bedrock", f"{kind}/*") for kind in _MODELS),
                 ],
                 because="A prompt's author chooses the model; `admit` holds versions to the models of the policy.",
             ),
@@ -187,22 +188,27 @@ class Grants:
             allow(
                 "ApplyGuardrails",
                 ["bedrock:ApplyGuardrail"],
-                [
-                    self._arn("bedrock", "guardrail", "*"),
-                    f"arn:{Aws.PARTITION}:bedrock:*:{Aws.ACCOUNT_ID}:guardrail-profile/*",
-                ],
+                [arn("bedrock", "guardrail/*"), arn("bedrock", "guardrail-profile/*", region="*")],
                 because="An application chooses its guardrail.",
             )
         ]
+
+    def metrics_write(self) -> list[Grant]:
+        condition = {"StringEquals": {"cloudwatch:namespace": NAMESPACE}}
+        because = "The action knows no resources; the namespace is the limit."
+        return [allow("PublishMetrics", ["cloudwatch:PutMetricData"], ["*"], condition, because=because)]
+
+    def gateway_call(self, api_id: str) -> list[Grant]:
+        every, because = arn("execute-api", f"{api_id}/$default/*/*"), "Every method of the gateway, and nothing else."
+        return [allow("CallGateway", ["execute-api:Invoke"], [every], because=because)]
 
     def machine_start(self) -> list[Grant]:
         return [allow("StartReleases", ["states:StartExecution"], [self.machine_arn])]
 
     def executions(self, *actions: str) -> list[Grant]:
-        arn = self._arn("states", "execution", f"{self._config.state_machine_name}:*", ArnFormat.COLON_RESOURCE_NAME)
-        return [
-            allow("Executions", [f"states:{a}" for a in actions], [arn], because="Executions are named by release.")
-        ]
+        started = [arn("states", f"execution:{self._config.state_machine_name}:*")]
+        because = "Executions are named by release."
+        return [allow("Executions", [f"states:{action}" for action in actions], started, because=because)]
 
     def task_answer(self) -> list[Grant]:
         return [allow("AnswerReview", ["states:SendTaskSuccess"], [self.machine_arn])]
@@ -215,19 +221,10 @@ class Grants:
         if not topics:
             return []
         return [
-            allow(
-                "MailReviewers",
-                ["sns:Publish", "sns:ListSubscriptionsByTopic"],
-                topics,
-            ),
+            allow("MailReviewers", ["sns:Publish", "sns:ListSubscriptionsByTopic"], topics),
             allow("ReadSubscriptions", ["sns:GetSubscriptionAttributes"], ["*"], because=_NO_RESOURCES),
             *self.message_key(),
-            allow(
-                "ReadReviewers",
-                ["ssm:GetParameter"],
-                [self._parameter("reviewers/*")],
-                because=_PARAMETERS,
-            ),
+            allow("ReadReviewers", ["ssm:GetParameter"], [self._parameter("reviewers/*")], because=_PARAMETERS),
         ]
 
     def queue_send(self, queue_arn: str) -> list[Grant]:
@@ -251,7 +248,7 @@ class Grants:
     @property
     def machine_arn(self) -> str:
         """Built from its fixed name: a reference would be circular, since the machine calls these functions."""
-        return self._arn("states", "stateMachine", self._config.state_machine_name, ArnFormat.COLON_RESOURCE_NAME)
+        return arn("states", f"stateMachine:{self._config.state_machine_name}")
 
     def _enrolled(self) -> dict[str, dict[str, str]]:
         return {"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": self._config.name}}
@@ -263,12 +260,7 @@ class Grants:
         return [allow("MessageKey", ["kms:Decrypt", "kms:GenerateDataKey"], [self._state.message_key.key_arn])]
 
     def _parameter(self, name: str) -> str:
-        return self._arn("ssm", "parameter", f"{self._config.name}/{name}")
-
-    def _arn(
-        self, service: str, resource: str, name: str, arn_format: ArnFormat = ArnFormat.SLASH_RESOURCE_NAME
-    ) -> str:
-        return self._stack.format_arn(service=service, resource=resource, resource_name=name, arn_format=arn_format)
+        return arn("ssm", f"parameter/{self._config.name}/{name}")
 
 
 def allow(

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
@@ -46,10 +45,7 @@ class HttpService(Construct):
         super().__init__(scope, id)
         self.api = apigw.HttpApi(self, "Api", api_name=name, description=description, create_default_stage=False)
         self.access_log = logs.LogGroup(
-            self,
-            "AccessLog",
-            retention=config.log_retention,
-            removal_policy=RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY,
+            self, "AccessLog", retention=config.log_retention, removal_policy=config.removal
         )
         self._stage = apigw.CfnStage(
             self,

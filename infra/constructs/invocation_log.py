@@ -1,6 +1,6 @@
 """Bedrock's model invocation log: group, bucket for large bodies, role, setting, and the queries people run over it."""
 
-from aws_cdk import ArnFormat, Aws, CustomResource, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, CustomResource, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -10,11 +10,13 @@ from constructs import Construct
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.function import Function
-from infra.constructs.grants import allow
+from infra.constructs.grants import allow, attach
+from infra.constructs.statements import arn, let_in
 from promptlane.domain.investigation.queries import SAVED
 
 _STREAM = "aws/bedrock/modelinvocations"
 _PREFIX = "bodies"
+_BEDROCK = "bedrock.amazonaws.com"
 
 
 class InvocationLog(Construct):
@@ -27,14 +29,13 @@ class InvocationLog(Construct):
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, key: kms.Key) -> None:
         super().__init__(scope, id)
         self._config, self._key = config, key
-        self._removal = RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY
         self._let_services_encrypt()
         self.group = logs.LogGroup(
             self,
             "Group",
             retention=config.log_retention,
             encryption_key=key,
-            removal_policy=self._removal,
+            removal_policy=config.removal,
             data_protection_policy=_masking() if config.mask_personal_data else None,
         )
         self.bucket = self._large_bodies()
@@ -50,25 +51,13 @@ class InvocationLog(Construct):
             )
 
     def _let_services_encrypt(self) -> None:
-        groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:*"
-        self._key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="LogsEncrypt",
-                principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.amazonaws.com")],
-                actions=["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"],
-                resources=["*"],
-                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
-            )
-        )
-        self._key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="BedrockEncrypts",
-                principals=[iam.ServicePrincipal("bedrock.amazonaws.com")],
-                actions=["kms:GenerateDataKey"],
-                resources=["*"],
-                conditions=_from_bedrock(),
-            )
-        )
+        groups = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "log-group:*")}}
+        encrypts = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+        for statement in (
+            let_in(f"logs.{Aws.REGION}.amazonaws.com", "LogsEncrypt", encrypts, conditions=groups),
+            let_in(_BEDROCK, "BedrockEncrypts", ["kms:GenerateDataKey"], conditions=_from_bedrock()),
+        ):
+            self._key.add_to_resource_policy(statement)
 
     def _large_bodies(self) -> s3.Bucket:
         bucket = s3.Bucket(
@@ -79,22 +68,15 @@ class InvocationLog(Construct):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
-            removal_policy=self._removal,
+            removal_policy=self._config.removal,
             lifecycle_rules=[
                 s3.LifecycleRule(id="AsLongAsTheLog", expiration=Duration.days(self._config.log_retention_days))
             ],
         )
         accept_finding(bucket, "S1", "Is itself a log; who read it is in the trail where data events are on.")
+        bodies = bucket.arn_for_objects(f"{_PREFIX}/AWSLogs/{Aws.ACCOUNT_ID}/BedrockModelInvocationLogs/*")
         bucket.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="BedrockWritesLargeBodies",
-                principals=[iam.ServicePrincipal("bedrock.amazonaws.com")],
-                actions=["s3:PutObject"],
-                resources=[
-                    bucket.arn_for_objects(f"{_PREFIX}/AWSLogs/{Aws.ACCOUNT_ID}/BedrockModelInvocationLogs/*"),
-                ],
-                conditions=_from_bedrock(),
-            )
+            let_in(_BEDROCK, "BedrockWritesLargeBodies", ["s3:PutObject"], bodies, _from_bedrock())
         )
         return bucket
 
@@ -102,31 +84,18 @@ class InvocationLog(Construct):
         role = iam.Role(
             self,
             "Writer",
-            assumed_by=iam.PrincipalWithConditions(iam.ServicePrincipal("bedrock.amazonaws.com"), _from_bedrock()),
+            assumed_by=iam.PrincipalWithConditions(iam.ServicePrincipal(_BEDROCK), _from_bedrock()),
             description="Lets Amazon Bedrock write the model invocation log",
         )
-        stream = Stack.of(self).format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=f"{self.group.log_group_name}:log-stream:{_STREAM}",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        role.add_to_policy(
-            iam.PolicyStatement(
-                sid="WriteInvocations",
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                resources=[stream],
-            )
-        )
+        stream = arn("logs", f"log-group:{self.group.log_group_name}:log-stream:{_STREAM}")
+        attach(role, [allow("WriteInvocations", ["logs:CreateLogStream", "logs:PutLogEvents"], [stream])])
         return role
 
     def _setting(self) -> None:
-        stack, name = Stack.of(self), f"{self._config.name}/invocation-logging/found"
-        parameter = stack.format_arn(service="ssm", resource="parameter", resource_name=name)
+        name = f"{self._config.name}/invocation-logging/found"
         no_resources = "The setting is the account's own and knows no resource-level permissions."
         setter = Function(
             self,
-            "InvocationLogging",
             verb="invocation_logging",
             description="Promptlane: sets up model invocation logging where nobody else did",
             config=self._config,
@@ -142,7 +111,11 @@ class InvocationLog(Construct):
                     ["*"],
                     because=no_resources,
                 ),
-                allow("RememberFound", ["ssm:GetParameter", "ssm:PutParameter", "ssm:DeleteParameter"], [parameter]),
+                allow(
+                    "RememberFound",
+                    ["ssm:GetParameter", "ssm:PutParameter", "ssm:DeleteParameter"],
+                    [arn("ssm", f"parameter/{name}")],
+                ),
                 allow(
                     "HandWriterToBedrock",
                     ["iam:PassRole"],
@@ -171,7 +144,7 @@ class InvocationLog(Construct):
 def _from_bedrock() -> dict[str, dict[str, str]]:
     return {
         "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
-        "ArnLike": {"aws:SourceArn": f"arn:{Aws.PARTITION}:bedrock:{Aws.REGION}:{Aws.ACCOUNT_ID}:*"},
+        "ArnLike": {"aws:SourceArn": arn("bedrock", "*")},
     }
 
 

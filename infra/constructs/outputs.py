@@ -24,8 +24,9 @@ class Outputs(Construct):
             string_value=Stack.of(self).to_json_string(dict(resources)),
         )
         for name, value in resources.items():
-            CfnOutput(self, _camel(name), value=value).override_logical_id(_camel(name))
+            CfnOutput(self, camel_case(name), value=value).override_logical_id(camel_case(name))
 
 
-def _camel(name: str) -> str:
+def camel_case(name: str) -> str:
+    """A name of ours as CloudFormation has it: `roll_back` is RollBack."""
     return "".join(word.capitalize() for word in name.split("_"))

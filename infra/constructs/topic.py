@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import ArnFormat, Aws, RemovalPolicy, Stack
-from aws_cdk import aws_iam as iam
+from aws_cdk import Aws
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.config import DeploymentConfig
+from infra.constructs.statements import all_but, arn, keep_out, let_in
 
 _CHANGES = ["sns:Subscribe", "sns:AddPermission", "sns:RemovePermission", "sns:SetTopicAttributes"]
 
@@ -22,25 +22,13 @@ class AlarmTopic(Construct):
     ) -> None:
         super().__init__(scope, id)
         self.topic = sns.Topic(self, "Topic", display_name=shown_as, master_key=key, enforce_ssl=True)
-        self.topic.apply_removal_policy(RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY)
+        self.topic.apply_removal_policy(config.removal)
+        ours = {
+            "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+            "ArnLike": {"aws:SourceArn": arn("cloudwatch", f"alarm:{alarms}")},
+        }
         self.topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="AlarmsOfThisAccount",
-                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
-                actions=["sns:Publish"],
-                resources=[self.topic.topic_arn],
-                conditions={
-                    "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
-                    "ArnLike": {
-                        "aws:SourceArn": Stack.of(self).format_arn(
-                            service="cloudwatch",
-                            resource="alarm",
-                            resource_name=alarms,
-                            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-                        )
-                    },
-                },
-            )
+            let_in("cloudwatch.amazonaws.com", "AlarmsOfThisAccount", ["sns:Publish"], self.topic.topic_arn, ours)
         )
 
 
@@ -63,15 +51,8 @@ class ReviewerTopic(Construct):
     ) -> None:
         super().__init__(scope, id)
         self.topic = sns.Topic(self, "Topic", display_name="Promptlane review", master_key=key, enforce_ssl=True)
-        self.topic.apply_removal_policy(RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY)
+        self.topic.apply_removal_policy(config.removal)
         self.topic.add_subscription(subscriptions.EmailSubscription(email))
         self.topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="OnlyTheDeploymentChangesIt",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
-                actions=_CHANGES,
-                resources=[self.topic.topic_arn],
-                conditions={"ArnNotLike": {"aws:PrincipalArn": list(admins)}},
-            )
+            keep_out(all_but(list(admins)), "OnlyTheDeploymentChangesIt", _CHANGES, self.topic.topic_arn)
         )

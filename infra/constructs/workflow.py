@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from aws_cdk import ArnFormat, Aws, RemovalPolicy, Stack
+from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -14,6 +14,8 @@ from constructs import Construct
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import allow, attach
+from infra.constructs.outputs import camel_case
+from infra.constructs.statements import arn
 
 _PER_RELEASE = "Test cases and results lie below their release's prefix."
 DEFINITION = Path(__file__).resolve().parent.parent / "workflow" / "release.asl.json"
@@ -39,7 +41,7 @@ class ReleaseWorkflow(Construct):
             # Step Functions' log delivery has one resource policy per account, of limited size, for this prefix.
             log_group_name=f"/aws/vendedlogs/states/{config.state_machine_name}",
             retention=config.log_retention,
-            removal_policy=RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY,
+            removal_policy=config.removal,
         )
         self.role = iam.Role(
             self,
@@ -62,7 +64,7 @@ class ReleaseWorkflow(Construct):
             definition_body=sfn.DefinitionBody.from_string(DEFINITION.read_bytes().decode()),
             definition_substitutions={
                 "Partition": Aws.PARTITION,
-                **{f"{_camel(verb)}FunctionArn": function.function_arn for verb, function in functions.items()},
+                **{f"{camel_case(verb)}FunctionArn": function.function_arn for verb, function in functions.items()},
             },
             role=self.role,
             logs=sfn.LogOptions(destination=self.log_group, include_execution_data=False),
@@ -79,25 +81,11 @@ class ReleaseWorkflow(Construct):
         )
 
     def _distributed_map(self, config: DeploymentConfig, reports_arn: str, key: kms.IKey) -> None:
-        stack = Stack.of(self)
-        machine = stack.format_arn(
-            service="states",
-            resource="stateMachine",
-            resource_name=config.state_machine_name,
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
+        name = config.state_machine_name
         # A map run's executions are named <machine>/<map label>:<id>; AWS's examples and the CDK name <machine>:*.
-        executions = [
-            stack.format_arn(
-                service="states",
-                resource="execution",
-                resource_name=f"{config.state_machine_name}{named}",
-                arn_format=ArnFormat.COLON_RESOURCE_NAME,
-            )
-            for named in ("/*", ":*")
-        ]
+        executions = [arn("states", f"execution:{name}{named}") for named in ("/*", ":*")]
         grants = (
-            allow("StartMapRuns", ["states:StartExecution"], [machine]),
+            allow("StartMapRuns", ["states:StartExecution"], [arn("states", f"stateMachine:{name}")]),
             allow(
                 "FollowMapRuns",
                 ["states:DescribeExecution", "states:StopExecution"],
@@ -114,7 +102,3 @@ class ReleaseWorkflow(Construct):
             allow("ReportsKey", ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn]),
         )
         attach(self.role, grants)
-
-
-def _camel(verb: str) -> str:
-    return "".join(word.capitalize() for word in verb.split("_"))

@@ -4,10 +4,11 @@ Each policy is also its role's permission boundary: what somebody attaches to su
 explicit denials hold for whoever has two of the policies, so nobody can both edit and approve.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from aws_cdk import ArnFormat, Aws, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -16,6 +17,7 @@ from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import Grant, Grants, allow, attach
 from infra.constructs.outputs import Outputs
+from infra.constructs.statements import TABLE_WRITES, arn
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline import PipelineStack
 from infra.stacks.runtime import RuntimeStack
@@ -26,15 +28,6 @@ CREATION = "bedrock:CreatePrompt"
 EDITS = (CREATION, "bedrock:UpdatePrompt", "bedrock:CreatePromptVersion")
 DELETIONS = ("bedrock:DeletePrompt",)
 TASK_ANSWERS = ("states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat")
-TABLE_WRITES = (
-    "dynamodb:PutItem",
-    "dynamodb:UpdateItem",
-    "dynamodb:DeleteItem",
-    "dynamodb:BatchWriteItem",
-    "dynamodb:PartiQLInsert",
-    "dynamodb:PartiQLUpdate",
-    "dynamodb:PartiQLDelete",
-)
 TAGGING = ("bedrock:TagResource", "bedrock:UntagResource", CREATION, "bedrock:CreatePromptVersion")
 TRAIL_CHANGES = (
     "cloudtrail:StopLogging",
@@ -85,7 +78,7 @@ class AccessStack(Stack):
         if log := audit.invocations:
             self._bodies = str(audit.export_value(log.bucket.bucket_arn))
             self._queried_group = str(audit.export_value(log.group.log_group_name))
-        self._grants = Grants(self, config=config, state=state)
+        self._grants = Grants(config=config, state=state)
         self.policies: dict[str, iam.ManagedPolicy] = {}
         self.roles: dict[str, iam.Role] = {}
         for duty in self._duties():
@@ -104,58 +97,7 @@ class AccessStack(Stack):
     def _make(self, duty: Duty) -> None:
         policy = iam.ManagedPolicy(self, duty.name.capitalize(), description=f"Promptlane {duty.name}: {duty.says}")
         attach(policy, duty.allowed, merge=True)
-        policy.add_statements(
-            iam.PolicyStatement(
-                sid="NeverWhateverElseIsAttached",
-                effect=iam.Effect.DENY,
-                actions=sorted({*duty.denied, *DELETIONS, *TASK_ANSWERS, *TRAIL_CHANGES}),
-                resources=["*"],
-            )
-        )
-        policy.add_statements(
-            iam.PolicyStatement(
-                sid="OnlyFunctionsWriteTables",
-                effect=iam.Effect.DENY,
-                actions=list(TABLE_WRITES),
-                resources=[self._state.route_table.table_arn, self._state.release_table.table_arn],
-            )
-        )
-        policy.add_statements(
-            iam.PolicyStatement(
-                sid="OnlyReleasesEnrol",
-                effect=iam.Effect.DENY,
-                actions=list(TAGGING),
-                resources=["*"],
-                # IAM takes tag keys that differ in case alone for the same key.
-                conditions={"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [ENROLLED_TAG]}},
-            )
-        )
-        if duty.name != "operator":
-            policy.add_statements(
-                iam.PolicyStatement(
-                    sid="OnlyOperatorsAskForReleases",
-                    effect=iam.Effect.DENY,
-                    actions=["sqs:SendMessage"],
-                    resources=[self._pipeline.intake_queue.queue_arn],
-                )
-            )
-        policy.add_statements(
-            iam.PolicyStatement(
-                sid="OnlyServicesInvoke",
-                effect=iam.Effect.DENY,
-                actions=["lambda:InvokeFunction"],
-                resources=list(duty.denied_functions),
-            )
-        )
-        if duty.denied_routes:
-            policy.add_statements(
-                iam.PolicyStatement(
-                    sid="NotThisDuty",
-                    effect=iam.Effect.DENY,
-                    actions=["execute-api:Invoke"],
-                    resources=[self._operation(path) for path in duty.denied_routes],
-                )
-            )
+        policy.add_statements(*self._denials(duty))
         role = iam.Role(
             self,
             f"{duty.name.capitalize()}Role",
@@ -167,6 +109,25 @@ class AccessStack(Stack):
         accept_finding(policy, "IAM5[Resource::*]", _SHARED)
         self.policies[duty.name], self.roles[duty.name] = policy, role
 
+    def _denials(self, duty: Duty) -> list[iam.PolicyStatement]:
+        tables = [self._state.route_table.table_arn, self._state.release_table.table_arn]
+        # IAM takes tag keys that differ in case alone for the same key.
+        enrolled = {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [ENROLLED_TAG]}}
+        never = sorted({*duty.denied, *DELETIONS, *TASK_ANSWERS, *TRAIL_CHANGES})
+        denials = [
+            _deny("NeverWhateverElseIsAttached", never, ["*"]),
+            _deny("OnlyFunctionsWriteTables", TABLE_WRITES, tables),
+            _deny("OnlyReleasesEnrol", TAGGING, ["*"], enrolled),
+        ]
+        if duty.name != "operator":
+            queue = [self._pipeline.intake_queue.queue_arn]
+            denials.append(_deny("OnlyOperatorsAskForReleases", ["sqs:SendMessage"], queue))
+        denials.append(_deny("OnlyServicesInvoke", ["lambda:InvokeFunction"], duty.denied_functions))
+        if duty.denied_routes:
+            routes = [self._operation(path) for path in duty.denied_routes]
+            denials.append(_deny("NotThisDuty", ["execute-api:Invoke"], routes))
+        return denials
+
     def _members(self, duty: Duty) -> iam.IPrincipal:
         """Whoever the account lets assume the role; only those that the deployment names for it, where it names any."""
         account, named = iam.AccountRootPrincipal(), self._config.duty_principals.get(duty.name)
@@ -177,7 +138,7 @@ class AccessStack(Stack):
         everything, every_function = ("POST/*",), (self._functions(""),)
         operations = ("POST/releases/*/pause", "POST/releases/*/resume", "POST/releases/*/advance")
         rollback = "POST/prompts/*/rollback"
-        prompt = Stack.of(self).format_arn(service="bedrock", resource="prompt", resource_name="*")
+        prompt = arn("bedrock", "prompt/*")
         edit = (
             allow("EditPrompts", [a for a in EDITS if a != CREATION], [prompt], because=_SHARED),
             allow("CreatePrompts", [CREATION], ["*"], because="What does not exist yet has no resource."),
@@ -243,10 +204,7 @@ class AccessStack(Stack):
 
     def _functions(self, verb: str) -> str:
         """The functions of the pipeline whose names begin so."""
-        name = f"{self._config.name}-pipeline-{verb}*"
-        return self.format_arn(
-            service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
-        )
+        return arn("lambda", f"function:{self._config.name}-pipeline-{verb}*")
 
     def _reading(self) -> tuple[Grant, ...]:
         """What `status`, `history`, `diff` and reports show."""
@@ -261,7 +219,7 @@ class AccessStack(Stack):
             allow(
                 "ReadDeployment",
                 ["ssm:GetParameter", "ssm:GetParametersByPath"],
-                [self._parameter(""), self._parameter("/*")],
+                [arn("ssm", f"parameter/{self._config.name}{below}") for below in ("", "/*")],
                 because=_SHARED,
             ),
             *g.executions("DescribeExecution"),
@@ -270,12 +228,7 @@ class AccessStack(Stack):
     def _investigating(self) -> tuple[Grant, ...]:
         """What `investigate` and `history --verify` read: trail, alarms, logs and the locked copies of timelines."""
         machine, bucket = self._grants.machine_arn, self._audit_bucket
-        group = self.format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name=self._queried_group,
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
+        group = arn("logs", f"log-group:{self._queried_group}")
         return (
             allow(
                 "ReadTrail",
@@ -313,9 +266,8 @@ class AccessStack(Stack):
 
     def _validating(self) -> tuple[Grant, ...]:
         """What `aws cloudtrail validate-logs` needs beside the log files, and what shows that controls are in place."""
-        tables = self.format_arn(service="dynamodb", resource="table", resource_name=f"{self._config.name}-state-*")
-        prompt = self.format_arn(service="bedrock", resource="prompt", resource_name="*")
-        topics = self.format_arn(service="sns", resource=f"{self._config.name}-state-*")
+        ours = f"{self._config.name}-state-*"
+        tables, topics = arn("dynamodb", f"table/{ours}"), arn("sns", ours)
         return (
             allow(
                 "ValidateTrail", ["cloudtrail:ListPublicKeys", "sns:GetSubscriptionAttributes"], ["*"], because=_SHARED
@@ -326,21 +278,13 @@ class AccessStack(Stack):
                 [self._audit_bucket],
             ),
             allow("ReadTablePolicies", ["dynamodb:GetResourcePolicy"], [tables], because=_SHARED),
-            allow("ReadTags", ["bedrock:ListTagsForResource"], [prompt], because=_SHARED),
+            allow("ReadTags", ["bedrock:ListTagsForResource"], [arn("bedrock", "prompt/*")], because=_SHARED),
             allow("ReadSubscriptions", ["sns:ListSubscriptionsByTopic"], [topics], because=_SHARED),
         )
 
     def _function_logs(self) -> Grant:
         """Why a function failed; the logs hold no text of prompts or answers."""
-        groups = [
-            self.format_arn(
-                service="logs",
-                resource="log-group",
-                resource_name=f"{self._config.name}-{stack}-*",
-                arn_format=ArnFormat.COLON_RESOURCE_NAME,
-            )
-            for stack in ("pipeline", "runtime")
-        ]
+        groups = [arn("logs", f"log-group:{self._config.name}-{stack}-*") for stack in ("pipeline", "runtime")]
         return allow("ReadFunctionLogs", ["logs:FilterLogEvents", "logs:GetLogEvents"], groups, because=_SHARED)
 
     def _large_bodies(self) -> list[Grant]:
@@ -352,23 +296,9 @@ class AccessStack(Stack):
 
     def _runtime_grants(self) -> tuple[Grant, ...]:
         """The application's grants. Never DRAFT: the pattern wants a version; never what was not admitted: no tag."""
-        metrics = allow(
-            "PublishMetrics",
-            ["cloudwatch:PutMetricData"],
-            ["*"],
-            {"StringEquals": {"cloudwatch:namespace": "Promptlane"}},
-            because="The action knows no resources; the namespace is the limit.",
-        )
-        gateway = allow(
-            "CallGateway",
-            ["execute-api:Invoke"],
-            [
-                f"arn:{Aws.PARTITION}:execute-api:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
-                f"{self._runtime.export_value(self._runtime.service.api.api_id)}/$default/*/*"
-            ],
-            because="Every method of the gateway, and nothing else.",
-        )
-        return (*self._grants.application(), *self._grants.guardrails(), metrics, gateway)
+        gateway = str(self._runtime.export_value(self._runtime.service.api.api_id))
+        g = self._grants
+        return (*g.application(), *g.guardrails(), *g.metrics_write(), *g.gateway_call(gateway))
 
     def _call(self, sid: str, *routes: str) -> Grant:
         return allow(sid, ["execute-api:Invoke"], [self._operation(r) for r in routes], because=_SHARED)
@@ -376,15 +306,12 @@ class AccessStack(Stack):
     def _operation(self, route: str) -> str:
         method, _, path = route.partition("/")
         api: apigw.HttpApi = self._pipeline.operations.api
-        return (
-            f"arn:{Aws.PARTITION}:execute-api:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
-            f"{self._pipeline.export_value(api.api_id)}/$default/{method}/{path}"
-        )
+        return arn("execute-api", f"{self._pipeline.export_value(api.api_id)}/$default/{method}/{path}")
 
-    def _parameter(self, rest: str) -> str:
-        return self.format_arn(
-            service="ssm",
-            resource="parameter",
-            resource_name=f"{self._config.name}{rest}",
-            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
-        )
+
+def _deny(
+    sid: str, actions: Sequence[str], resources: Sequence[str], conditions: Mapping[str, Any] | None = None
+) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid, effect=iam.Effect.DENY, actions=list(actions), resources=list(resources), conditions=conditions
+    )

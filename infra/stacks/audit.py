@@ -1,8 +1,7 @@
 """Audit: what happened, kept where nobody can edit it."""
 
-from aws_cdk import ArnFormat, Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_cloudtrail as cloudtrail
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -12,7 +11,9 @@ from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import Grant, allow
 from infra.constructs.invocation_log import InvocationLog
 from infra.constructs.outputs import Outputs
+from infra.constructs.statements import all_but, arn, keep_out, let_in, role
 
+_CLOUDTRAIL = "cloudtrail.amazonaws.com"
 _TIMELINES = "timeline/*"
 _MARGIN = Duration.days(30)
 
@@ -27,17 +28,16 @@ class AuditStack(Stack):
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig) -> None:
         super().__init__(scope, id, description="Promptlane: audit trail")
         self._config = config
-        self._removal = RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY
         self.key = kms.Key(
             self,
             "Key",
             description="Promptlane: audit trail",
             enable_key_rotation=True,
-            removal_policy=self._removal,
+            removal_policy=config.removal,
         )
         self.bucket = self._locked_bucket()
         self._bucket_arn = str(self.export_value(self.bucket.bucket_arn))
-        self._trail_arn = self.format_arn(service="cloudtrail", resource="trail", resource_name=config.name)
+        self._trail_arn = arn("cloudtrail", f"trail/{config.name}")
         self._let_trail_write()
         self._let_nobody_else_write()
         selectors = self._selectors()
@@ -133,7 +133,7 @@ class AuditStack(Stack):
             versioned=True,
             object_lock_enabled=True,
             object_lock_default_retention=lock(days),
-            removal_policy=self._removal,
+            removal_policy=self._config.removal,
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="AfterRetention",
@@ -154,74 +154,26 @@ class AuditStack(Stack):
         The copiers by name, since their roles are made in a stack that needs this one.
         """
         writing = ["s3:PutObject", "s3:ReplicateObject"]
-        roles = [
-            f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._config.name}-pipeline-{verb}Role*"
-            for verb in ("Relay", "Housekeep")
-        ]
-        self.bucket.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="OnlyRelayAndHousekeepCopy",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
-                actions=writing,
-                resources=[self.bucket.arn_for_objects(_TIMELINES)],
-                conditions={"ArnNotLike": {"aws:PrincipalArn": roles}},
-            )
-        )
-        self.bucket.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="OnlyCloudTrailWritesLogFiles",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
-                actions=writing,
-                resources=[self.bucket.arn_for_objects("AWSLogs/*")],
-                conditions={"StringNotEquals": {"aws:PrincipalServiceName": "cloudtrail.amazonaws.com"}},
-            )
-        )
+        copiers = [role(f"{self._config.name}-pipeline-{name}Role*") for name in ("Relay", "Housekeep")]
+        no_trail = {"StringNotEquals": {"aws:PrincipalServiceName": _CLOUDTRAIL}}
+        timelines, log_files = (self.bucket.arn_for_objects(below) for below in (_TIMELINES, "AWSLogs/*"))
+        for statement in (
+            keep_out(all_but(copiers), "OnlyRelayAndHousekeepCopy", writing, timelines),
+            keep_out(no_trail, "OnlyCloudTrailWritesLogFiles", writing, log_files),
+        ):
+            self.bucket.add_to_resource_policy(statement)
 
     def _let_trail_write(self) -> None:
-        service = iam.ServicePrincipal("cloudtrail.amazonaws.com")
         ours = {"StringEquals": {"aws:SourceArn": self._trail_arn}}
-        self.bucket.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="TrailChecksBucket",
-                principals=[service],
-                actions=["s3:GetBucketAcl"],
-                resources=[self.bucket.bucket_arn],
-                conditions=ours,
-            )
-        )
-        self.bucket.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="TrailWrites",
-                principals=[service],
-                actions=["s3:PutObject"],
-                resources=[self.bucket.arn_for_objects(f"AWSLogs/{Aws.ACCOUNT_ID}/*")],
-                conditions=ours,
-            )
-        )
-        context = self.format_arn(
-            service="cloudtrail",
-            region="*",
-            resource="trail",
-            resource_name="*",
-            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
-        )
-        self.key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="TrailEncrypts",
-                principals=[service],
-                actions=["kms:GenerateDataKey*"],
-                resources=["*"],
-                conditions={**ours, "StringLike": {"kms:EncryptionContext:aws:cloudtrail:arn": context}},
-            )
-        )
-        self.key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="TrailChecksKey",
-                principals=[service],
-                actions=["kms:DescribeKey"],
-                resources=["*"],
-                conditions=ours,
-            )
-        )
+        files = self.bucket.arn_for_objects(f"AWSLogs/{Aws.ACCOUNT_ID}/*")
+        for statement in (
+            let_in(_CLOUDTRAIL, "TrailChecksBucket", ["s3:GetBucketAcl"], self.bucket.bucket_arn, ours),
+            let_in(_CLOUDTRAIL, "TrailWrites", ["s3:PutObject"], files, ours),
+        ):
+            self.bucket.add_to_resource_policy(statement)
+        context = {"kms:EncryptionContext:aws:cloudtrail:arn": arn("cloudtrail", "trail/*", region="*")}
+        for statement in (
+            let_in(_CLOUDTRAIL, "TrailEncrypts", ["kms:GenerateDataKey*"], conditions={**ours, "StringLike": context}),
+            let_in(_CLOUDTRAIL, "TrailChecksKey", ["kms:DescribeKey"], conditions=ours),
+        ):
+            self.key.add_to_resource_policy(statement)

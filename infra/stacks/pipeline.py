@@ -57,7 +57,7 @@ class PipelineStack(Stack):
     ) -> None:
         super().__init__(scope, id, description="Promptlane: tests, reviews, releases and rolls back prompts")
         self._config, self._state, self._audit = config, state, audit
-        self._grants = Grants(self, config=config, state=state)
+        self._grants = Grants(config=config, state=state)
         self._enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p) for p in projects]
         self._packages = self._layer("Packages", "layer", "Third-party packages of Promptlane's functions")
         self._engine = self._layer("EnginePackages", "engine", "Third-party packages that test suites need")
@@ -369,7 +369,6 @@ class PipelineStack(Stack):
         letters = dead_letters or (self._undelivered if called_by_events else None)
         made = Function(
             self,
-            "".join(word.capitalize() for word in verb.split("_")),
             verb=verb,
             description=f"Promptlane: {description}",
             config=self._config,

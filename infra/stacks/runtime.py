@@ -8,12 +8,11 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.function import Function
-from infra.constructs.grants import Grants, allow, attach
+from infra.constructs.grants import Grants, attach
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.outputs import Outputs
 from infra.packaging import client_layer
 from infra.state import State
-from promptlane.domain.names import NAMESPACE
 
 _ROUTES = (
     (apigw.HttpMethod.POST, "/prompts/{prompt}/converse"),
@@ -29,10 +28,9 @@ class RuntimeStack(Stack):
 
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, state: State) -> None:
         super().__init__(scope, id, description="Promptlane: the gateway and what applications need")
-        grants = Grants(self, config=config, state=state)
+        grants = Grants(config=config, state=state)
         gateway = Function(
             self,
-            "Gateway",
             verb="gateway",
             description="Promptlane: answers with the version that a unit gets",
             config=config,
@@ -75,19 +73,8 @@ class RuntimeStack(Stack):
         may = (
             *grants.application(),
             *grants.guardrails(),
-            allow(
-                "PublishMetrics",
-                ["cloudwatch:PutMetricData"],
-                ["*"],
-                {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
-                because="The action knows no resources; the namespace is the limit.",
-            ),
-            allow(
-                "CallGateway",
-                ["execute-api:Invoke"],
-                [self.service.api.arn_for_execute_api(stage="$default")],
-                because="Every method of the gateway, and nothing else.",
-            ),
+            *grants.metrics_write(),
+            *grants.gateway_call(self.service.api.api_id),
         )
         attach(self.application, may)
         Outputs(

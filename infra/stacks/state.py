@@ -1,6 +1,6 @@
 """State: what must outlive every deployment. Tables, reports, the event bus, topics and keys."""
 
-from aws_cdk import Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -15,21 +15,12 @@ from constructs import Construct
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.outputs import Outputs
+from infra.constructs.statements import TABLE_WRITES, all_but, keep_out, let_in, role
 from infra.constructs.topic import AlarmTopic, ReviewerTopic
 from infra.state import State
 from promptlane.domain.names import ROUTES_BY_ID
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import PromptProject
-
-_ITEM_WRITES = (
-    "PutItem",
-    "UpdateItem",
-    "DeleteItem",
-    "BatchWriteItem",
-    "PartiQLInsert",
-    "PartiQLUpdate",
-    "PartiQLDelete",
-)
 
 
 class StateStack(Stack):
@@ -38,7 +29,6 @@ class StateStack(Stack):
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, projects: list[PromptProject]) -> None:
         super().__init__(scope, id, description="Promptlane: tables, reports, topics and keys")
         self._config = config
-        self._removal = RemovalPolicy.RETAIN if config.retain else RemovalPolicy.DESTROY
         data_key = self._key("DataKey", "Promptlane: releases, approvals and reports")
         message_key = self._message_key()
         review_key = kms.Key(
@@ -47,7 +37,7 @@ class StateStack(Stack):
             description="Promptlane: signs review links (HMAC)",
             key_spec=kms.KeySpec.HMAC_256,
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
-            removal_policy=self._removal,
+            removal_policy=self._config.removal,
         )
         self._only_mailers_sign(review_key)
         notices = AlarmTopic(self, "Notices", config=config, key=message_key, alarms="*", shown_as="Promptlane notices")
@@ -75,7 +65,7 @@ class StateStack(Stack):
             review_key=review_key,
             receipt_secret=self._receipt_secret(),
         )
-        self.state.event_bus.apply_removal_policy(self._removal)
+        self.state.event_bus.apply_removal_policy(self._config.removal)
         Outputs(
             self,
             "Resources",
@@ -94,27 +84,15 @@ class StateStack(Stack):
         )
 
     def _key(self, id: str, description: str) -> kms.Key:
-        return kms.Key(self, id, description=description, enable_key_rotation=True, removal_policy=self._removal)
+        return kms.Key(self, id, description=description, enable_key_rotation=True, removal_policy=self._config.removal)
 
     def _only_mailers_sign(self, key: kms.Key) -> None:
         """Whatever somebody's own policies allow: who signs a reviewer's link decides in that reviewer's name.
 
         By name, since the roles are made in a stack that needs this one.
         """
-        roles = [
-            f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._config.name}-pipeline-{verb}Role*"
-            for verb in ("RequestReview", "Remind")
-        ]
-        key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="OnlyMailersSign",
-                effect=iam.Effect.DENY,
-                principals=[iam.AnyPrincipal()],
-                actions=["kms:GenerateMac"],
-                resources=["*"],
-                conditions={"ArnNotLike": {"aws:PrincipalArn": roles}},
-            )
-        )
+        mailers = [role(f"{self._config.name}-pipeline-{name}Role*") for name in ("RequestReview", "Remind")]
+        key.add_to_resource_policy(keep_out(all_but(mailers), "OnlyMailersSign", ["kms:GenerateMac"]))
 
     def _message_key(self) -> kms.Key:
         """Services publish on our behalf, so the key must let them in; the topics and queues say for which source.
@@ -127,14 +105,7 @@ class StateStack(Stack):
             ("events", "RulesToQueues"),
             ("sns", "TopicsToDeadLetters"),
         ):
-            key.add_to_resource_policy(
-                iam.PolicyStatement(
-                    sid=sid,
-                    principals=[iam.ServicePrincipal(f"{name}.amazonaws.com")],
-                    actions=["kms:Decrypt", "kms:GenerateDataKey*"],
-                    resources=["*"],
-                )
-            )
+            key.add_to_resource_policy(let_in(f"{name}.amazonaws.com", sid, ["kms:Decrypt", "kms:GenerateDataKey*"]))
         return key
 
     def _table(self, id: str, partition: str, sort: str | None, key: kms.IKey | None) -> dynamodb.Table:
@@ -155,7 +126,7 @@ class StateStack(Stack):
                 point_in_time_recovery_enabled=True
             ),
             deletion_protection=self._config.retain,
-            removal_policy=self._removal,
+            removal_policy=self._config.removal,
             stream=dynamodb.StreamViewType.NEW_IMAGE if sort else None,
             resource_policy=self._only_functions_write(),
         )
@@ -177,19 +148,8 @@ class StateStack(Stack):
         Batches and PartiQL statements are authorized under names of their own. Who may replace this very policy
         (dynamodb:PutResourcePolicy) is not denied: a mistake in it could then never be put right.
         """
-        roles = f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{self._config.name}-pipeline-*"
-        return iam.PolicyDocument(
-            statements=[
-                iam.PolicyStatement(
-                    sid="OnlyFunctionsWrite",
-                    effect=iam.Effect.DENY,
-                    principals=[iam.AnyPrincipal()],
-                    actions=[f"dynamodb:{name}" for name in _ITEM_WRITES],
-                    resources=["*"],
-                    conditions={"ArnNotLike": {"aws:PrincipalArn": roles}},
-                )
-            ]
-        )
+        functions = role(f"{self._config.name}-pipeline-*")
+        return iam.PolicyDocument(statements=[keep_out(all_but(functions), "OnlyFunctionsWrite", TABLE_WRITES)])
 
     def _feedback(self) -> dynamodb.Table:
         table = dynamodb.Table(
@@ -218,7 +178,7 @@ class StateStack(Stack):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             versioned=True,
-            removal_policy=self._removal,
+            removal_policy=self._config.removal,
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="OldVersions",
@@ -241,7 +201,7 @@ class StateStack(Stack):
             "ReceiptSecret",
             description="Promptlane: signs the receipts that feedback is given with",
             generate_secret_string=secrets.SecretStringGenerator(password_length=64, exclude_punctuation=True),
-            removal_policy=self._removal,
+            removal_policy=self._config.removal,
         )
         accept_finding(
             secret,
@@ -253,9 +213,7 @@ class StateStack(Stack):
     def _reviewers(self, projects: list[PromptProject], key: kms.Key) -> tuple[sns.Topic, ...]:
         """A topic and a record for each distinct reviewer of all policies."""
         emails = sorted({r.email.strip().lower() for p in projects for r in p.policy.review.reviewers})
-        admins = self._config.subscription_admins or (
-            f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/cdk-*-cfn-exec-role-*",
-        )
+        admins = self._config.subscription_admins or [role("cdk-*-cfn-exec-role-*")]
         topics = []
         for email in emails:
             name = reviewer_key(email)

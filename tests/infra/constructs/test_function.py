@@ -18,7 +18,6 @@ def test_a_function_has_its_own_role_and_log_and_all_that_was_asked_for() -> Non
     layer = lambda_.LayerVersion.from_layer_version_arn(stack, "L", f"arn:aws:lambda:{PLACE}:layer:packages:1")
     Function(
         stack,
-        "Shift",
         verb="shift",
         description="Promptlane: shifts",
         config=KEPT,
@@ -118,7 +117,7 @@ def test_a_function_has_its_own_role_and_log_and_all_that_was_asked_for() -> Non
 
 def test_without_more_a_function_is_small_quick_and_alone() -> None:
     stack = alone()
-    Function(stack, "Operate", verb="operate", description="Promptlane: o", config=PASSING, environment={}, grants=[])
+    Function(stack, verb="operate", description="Promptlane: o", config=PASSING, environment={}, grants=[])
     found = made(stack)
     assert (found["OperateLog"], found["OperateFunction"]) == (
         {
@@ -148,7 +147,7 @@ def test_without_more_a_function_is_small_quick_and_alone() -> None:
 
 def test_findings_are_accepted_for_the_function_and_for_each_pattern_of_a_grant() -> None:
     stack = alone()
-    Function(stack, "Shift", verb="shift", description="s", config=KEPT, environment={}, grants=GRANTS)
+    Function(stack, verb="shift", description="s", config=KEPT, environment={}, grants=GRANTS)
     assert accepted(stack) == {
         ("Alone/Shift", "AwsSolutions-IAM5[Resource::*]"),
         ("Alone/Shift", "AwsSolutions-L1"),

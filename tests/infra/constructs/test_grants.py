@@ -33,7 +33,7 @@ def state(*emails: str) -> StateStack:
 
 def grants(*emails: str) -> Grants:
     stack = state(*emails)
-    return Grants(stack, config=KEPT, state=stack.state)
+    return Grants(config=KEPT, state=stack.state)
 
 
 def written(words: Sequence[Grant]) -> list[tuple[Json, ...]]:
@@ -267,6 +267,21 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
     ),
     "read alarms": (lambda g: g.alarms_read(), [("ReadAlarms", "cloudwatch:DescribeAlarms", "*")]),
     "read metrics": (lambda g: g.metrics_read(), [("ReadMetrics", "cloudwatch:GetMetricData", "*")]),
+    "write metrics": (
+        lambda g: g.metrics_write(),
+        [
+            (
+                "PublishMetrics",
+                "cloudwatch:PutMetricData",
+                "*",
+                {"StringEquals": {"cloudwatch:namespace": "Promptlane"}},
+            )
+        ],
+    ),
+    "call the gateway": (
+        lambda g: g.gateway_call("a1b2c3d4e5"),
+        [("CallGateway", "execute-api:Invoke", "arn:<aws>:execute-api:<here>:a1b2c3d4e5/$default/*/*")],
+    ),
     "find authors": (lambda g: g.trail_read(), [("FindAuthors", "cloudtrail:LookupEvents", "*")]),
     "sign links": (lambda g: g.links("GenerateMac"), [("ReviewLinks", "kms:GenerateMac", "<ReviewKey.Arn>")]),
     "wind up": (
