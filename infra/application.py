@@ -10,7 +10,7 @@ from infra.config import ConfigError, DeploymentConfig
 from infra.stacks.access import AccessStack
 from infra.stacks.audit import AuditStack
 from infra.stacks.observability import ObservabilityStack
-from infra.stacks.pipeline import PipelineStack
+from infra.stacks.pipeline.stack import PipelineStack
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import StateStack
 from promptlane.project import PromptProject, load

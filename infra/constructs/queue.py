@@ -8,6 +8,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+READ_AND_RETURN = "Read the queue, fix the cause, then move them back."
 _KEPT = Duration.days(14)
 
 
@@ -25,7 +26,7 @@ class DeadLetters(Construct):
         key: kms.IKey,
         notices: sns.ITopic,
         holds: str,
-        remedy: str = "Read the queue, fix the cause, then move them back.",
+        remedy: str = READ_AND_RETURN,
     ) -> None:
         super().__init__(scope, id)
         self.queue = sqs.Queue(

@@ -19,7 +19,7 @@ from infra.constructs.grants import Grant, Grants, allow, attach
 from infra.constructs.outputs import Outputs
 from infra.constructs.statements import TABLE_WRITES, arn
 from infra.stacks.audit import AuditStack
-from infra.stacks.pipeline import PipelineStack
+from infra.stacks.pipeline.stack import PipelineStack
 from infra.stacks.runtime import RuntimeStack
 from infra.state import State
 from promptlane.domain.names import CONSOLE, ENROLLED_TAG

@@ -1,0 +1,90 @@
+"""What calls functions without being asked: published versions, schedules, dead executions, the timeline."""
+
+import json
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sqs as sqs
+
+from infra.config import DeploymentConfig
+from infra.constructs.queue import DeadLetters
+
+_NEW_TIMELINE_ENTRIES = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"S": [{"prefix": "timeline#"}]}}}}
+
+
+def on_published_version(
+    stack: Stack, intake: lambda_.Function, *, requests: sqs.IQueue, undelivered: DeadLetters
+) -> None:
+    """CreatePromptVersion → queue → intake. Both names that Bedrock's control plane signs events with."""
+    rule = events.Rule(
+        stack,
+        "VersionCreated",
+        description="A version of a Bedrock prompt was published",
+        event_pattern=events.EventPattern(
+            source=["aws.bedrock", "aws.bedrock-agent"],
+            detail_type=["AWS API Call via CloudTrail"],
+            detail={
+                "eventSource": ["bedrock.amazonaws.com", "bedrock-agent.amazonaws.com"],
+                "eventName": ["CreatePromptVersion"],
+                "errorCode": [{"exists": False}],
+            },
+        ),
+    )
+    rule.add_target(targets.SqsQueue(requests, dead_letter_queue=undelivered.queue, max_event_age=Duration.hours(24)))
+    intake.add_event_source(
+        sources.SqsEventSource(requests, batch_size=5, report_batch_item_failures=True, max_concurrency=2)
+    )
+
+
+def on_dead_execution(stack: Stack, wind_up: lambda_.Function, *, machine_arn: str, undelivered: DeadLetters) -> None:
+    rule = events.Rule(
+        stack,
+        "ExecutionDied",
+        description="A release's execution failed, timed out or was stopped",
+        event_pattern=events.EventPattern(
+            source=["aws.states"],
+            detail_type=["Step Functions Execution Status Change"],
+            detail={"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [machine_arn]},
+        ),
+    )
+    _call(rule, wind_up, undelivered)
+
+
+def on_schedules(
+    stack: Stack, made: dict[str, lambda_.Function], *, config: DeploymentConfig, undelivered: DeadLetters
+) -> None:
+    for verb, description, every in (
+        ("reconcile", "Looks for what an event should have told", Duration.minutes(config.reconcile_minutes)),
+        ("remind", "Looks for reviews that expire soon", Duration.minutes(5)),
+        ("housekeep", "Archives versions, and deletes the oldest that nobody needs", Duration.days(1)),
+    ):
+        schedule = events.Schedule.rate(every)
+        rule = events.Rule(stack, f"{verb.capitalize()}Schedule", description=description, schedule=schedule)
+        _call(rule, made[verb], undelivered)
+
+
+def on_timeline(stack: Stack, relay: lambda_.Function, *, stream_arn: str, unrelayed: DeadLetters) -> None:
+    """Tries a record again for an hour, whatever is down; then those behind it have their turn."""
+    lambda_.CfnEventSourceMapping(
+        stack,
+        "Timeline",
+        function_name=relay.function_arn,
+        event_source_arn=stream_arn,
+        starting_position="TRIM_HORIZON",
+        batch_size=50,
+        maximum_retry_attempts=-1,
+        maximum_record_age_in_seconds=3600,
+        bisect_batch_on_function_error=True,
+        function_response_types=["ReportBatchItemFailures"],
+        destination_config={"onFailure": {"destination": unrelayed.queue.queue_arn}},
+        filter_criteria={"filters": [{"pattern": json.dumps(_NEW_TIMELINE_ENTRIES)}]},
+    )
+
+
+def _call(rule: events.Rule, function: lambda_.Function, undelivered: DeadLetters) -> None:
+    rule.add_target(
+        targets.LambdaFunction(function, dead_letter_queue=undelivered.queue, max_event_age=Duration.hours(2))
+    )

@@ -1,0 +1,115 @@
+"""The functions that admit a version, move traffic to it and back, and end its release."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_sqs as sqs
+
+from infra.constructs.grants import Grant, allow
+from infra.constructs.queue import DeadLetters
+from infra.stacks.audit import AuditStack
+from infra.stacks.pipeline.functions import ARCHIVE, CONFIG, PROMPT, TABLES, PipelineFunctions
+from infra.state import State
+
+INTAKE_TIMEOUT = Duration.seconds(60)
+
+
+def add_release(
+    functions: PipelineFunctions,
+    *,
+    requests: sqs.IQueue,
+    undelivered: DeadLetters,
+    dead_alarms: DeadLetters,
+    deployed_configuration: Sequence[Grant],
+    roll_back_concurrency: int,
+) -> None:
+    """`deployed_configuration`: to read the policies and suites that were deployed."""
+    g = functions.grants
+    ask = g.queue_send(requests.queue_arn)
+    functions.add(
+        "wind_up",
+        "Ends a release: safe route, one terminal state, free lock",
+        (*TABLES, "NOTICES_TOPIC", "INTAKE_QUEUE_URL"),
+        g.routes_write() + g.releases_write(query=True, delete=[PROMPT]),
+        g.notices_send() + ask,
+        dead_letters=undelivered,
+    )
+    functions.add(
+        "intake",
+        "Takes a prompt's lock and starts the release of a version",
+        (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "DEPLOYMENT"),
+        g.routes_read() + g.releases_write(query=True, delete=[PROMPT]),
+        g.prompts_read() + g.enrolments_read("GetParameter") + g.machine_start(),
+        timeout=INTAKE_TIMEOUT,
+    )
+    wind_up = functions.made["wind_up"]
+    functions.add(
+        "reconcile",
+        "Finds missed versions and dead executions, starts waiting versions",
+        (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "INTAKE_QUEUE_URL", "DEPLOYMENT"),
+        g.routes_read() + g.releases_write(query=True) + g.prompts_read(),
+        g.executions("DescribeExecution") + g.enrolments_read("GetParametersByPath") + ask,
+        g.invoke(wind_up.function_arn) + g.enrolment_tags(read=True),
+        timeout=Duration.minutes(5),
+        dead_letters=undelivered,
+        more={"WIND_UP_FUNCTION": wind_up.function_name},
+    )
+    functions.add(
+        "admit",
+        "Checks whether a version can be released, and under which policy",
+        (*TABLES, "REPORT_BUCKET", "DEPLOYMENT"),
+        g.routes_read() + g.releases_write() + g.prompts_read(),
+        g.enrolments_read("GetParameter") + g.enrolment_tags(),
+        g.reports(read=[CONFIG], write=[CONFIG]),
+        deployed_configuration,
+        knows_suites=True,
+    )
+    variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS")
+    looks = g.routes_write() + g.prompts_read(listed=False) + g.alarms_read() + g.reports(read=[CONFIG])
+    functions.add("shift", "Gives the candidate its next share", variables, looks, g.releases_write())
+    # A newer version may be admitted while this one is watched, so promotion frees the lock.
+    functions.add("promote", "Makes the candidate stable", variables, looks, g.releases_write(delete=[PROMPT]))
+    functions.add(
+        "judge",
+        "Decides whether the canary advances, holds or is rolled back",
+        (*TABLES, "REPORT_BUCKET", "NOTICES_TOPIC", "DEPLOYMENT", "RESOLUTION_SECONDS", "ARRIVAL_SECONDS"),
+        g.routes_read() + g.releases_write(query=True),
+        g.metrics_read() + g.alarms_read() + g.reports(read=[CONFIG]) + g.notices_send(),
+        timeout=Duration.minutes(2),
+        memory_mib=512,
+    )
+    functions.add(
+        "roll_back",
+        "Puts the safe version back; needs the route table alone",
+        (*TABLES, "NOTICES_TOPIC", "STATE_MACHINE_ARN", "DEPLOYMENT"),
+        g.routes_write() + g.releases_write(query=True) + g.notices_send() + g.executions("StopExecution"),
+        memory_mib=512,
+        reserved_concurrency=roll_back_concurrency or None,
+        dead_letters=dead_alarms,
+    )
+
+
+def add_records(
+    functions: PipelineFunctions, *, state: State, audit: AuditStack, undelivered: DeadLetters, unrelayed: DeadLetters
+) -> None:
+    """What keeps timelines and versions for later."""
+    g = functions.grants
+    functions.add(
+        "relay",
+        "Copies every timeline entry to the audit bucket and the event bus",
+        ("RELEASE_TABLE", "EVENT_BUS", "AUDIT_BUCKET"),
+        g.releases_read() + g.stream_read() + g.queue_send(unrelayed.queue.queue_arn),
+        audit.copy_timelines(),
+        [allow("PutEvents", ["events:PutEvents"], [state.event_bus.event_bus_arn])],
+    )
+    functions.add(
+        "housekeep",
+        "Archives every version, deletes the oldest that nobody needs",
+        (*TABLES, "REPORT_BUCKET", "AUDIT_BUCKET", "NOTICES_TOPIC", "DEPLOYMENT", "KEEP_VERSIONS", "VERSION_QUOTA"),
+        g.routes_read() + g.releases_read(query=True) + g.prompts_read() + g.versions_delete(),
+        g.enrolments_read("GetParametersByPath") + g.notices_send(),
+        audit.copy_timelines(listed=True) + g.reports(read=[ARCHIVE], write=[ARCHIVE], may_be_missing=True),
+        timeout=Duration.minutes(10),
+        memory_mib=512,
+        dead_letters=undelivered,
+    )

@@ -1,0 +1,182 @@
+"""Pipeline: from a published version to a promoted prompt. Queue, functions, state machine, API, schedules."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from aws_cdk import Stack
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from infra.config import DeploymentConfig
+from infra.constructs.accepted import accept_finding
+from infra.constructs.enrolment import Enrolment
+from infra.constructs.grants import Grant, Grants, allow
+from infra.constructs.http_service import HttpService, Throttle
+from infra.constructs.outputs import Outputs
+from infra.constructs.queue import READ_AND_RETURN, DeadLetters, WorkQueue
+from infra.constructs.workflow import ReleaseWorkflow
+from infra.packaging import layer as layer_folder
+from infra.stacks.audit import AuditStack
+from infra.stacks.pipeline.events import on_dead_execution, on_published_version, on_schedules, on_timeline
+from infra.stacks.pipeline.functions import PipelineFunctions
+from infra.stacks.pipeline.release import INTAKE_TIMEOUT, add_records, add_release
+from infra.stacks.pipeline.review import add_review, add_routes
+from infra.stacks.pipeline.tests import add_tests
+from infra.state import State
+from promptlane.domain.names import CONSOLE
+from promptlane.project import PromptProject
+
+_RELAY_GAVE_UP = "places in the stream of timeline entries that relay gave up on"
+_UNRELAYED = (
+    "Look at relay's log. The entries are in the release table; housekeep puts their copies into the audit bucket once "
+    "a day; what listens on the event bus has missed them. Then delete the messages: they hold no entries."
+)
+_IN_WORKFLOW = (
+    "admit",
+    "plan_tests",
+    "run_cases",
+    "grade",
+    "request_review",
+    "shift",
+    "judge",
+    "promote",
+    "roll_back",
+    "wind_up",
+)
+
+
+class PipelineStack(Stack):
+    """Every function has its own role; what each may do stands where the function is made."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: DeploymentConfig,
+        state: State,
+        audit: AuditStack,
+        projects: Sequence[PromptProject],
+    ) -> None:
+        super().__init__(scope, id, description="Promptlane: tests, reviews, releases and rolls back prompts")
+        self._config, self._state = config, state
+        enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p) for p in projects]
+        packages = self._layer("Packages", "layer", "Third-party packages of Promptlane's functions")
+        engine = self._layer("EnginePackages", "engine", "Third-party packages that test suites need")
+        undelivered = self._dead_letters("Undelivered", "events that no function or queue took")
+        unrelayed = self._dead_letters("Unrelayed", _RELAY_GAVE_UP, _UNRELAYED)
+        accept_finding(unrelayed, "SQS3", "Is the dead-letter queue of the stream's consumer.")
+        dead_requests = self._dead_letters("DeadRequests", "versions whose release could not be started")
+        dead_alarms = self._dead_letters("DeadAlarms", "alarms that roll_back could not act on: look at once")
+        self.intake_queue = WorkQueue(
+            self, "Requests", key=state.message_key, dead_letters=dead_requests, worked_within=INTAKE_TIMEOUT
+        ).queue
+        self.operations = HttpService(
+            self,
+            "Operations",
+            name=f"{config.name}-operations",
+            description="Promptlane: reviews and operator commands",
+            config=config,
+            throttle=Throttle(rate=50, burst=100),
+        )
+        grants = Grants(config=config, state=state)
+        functions = PipelineFunctions(
+            self,
+            config=config,
+            grants=grants,
+            environment={
+                "ROUTE_TABLE": state.route_table.table_name,
+                "RELEASE_TABLE": state.release_table.table_name,
+                "REPORT_BUCKET": state.report_bucket.bucket_name,
+                "NOTICES_TOPIC": state.notices.topic_arn,
+                "EVENT_BUS": state.event_bus.event_bus_name,
+                "AUDIT_BUCKET": audit.bucket.bucket_name,
+                "KEEP_VERSIONS": str(config.keep_versions),
+                "VERSION_QUOTA": str(config.version_quota),
+                "REVIEW_KEY_ID": state.review_key.key_arn,
+                "INTAKE_QUEUE_URL": self.intake_queue.queue_url,
+                "STATE_MACHINE_ARN": grants.machine_arn,
+                "OPERATIONS_URL": self.operations.url,
+                "DEPLOYMENT": config.name,
+                "RESOLUTION_SECONDS": str(config.resolution_seconds),
+                "ARRIVAL_SECONDS": str(config.arrival_seconds),
+            },
+            packages=packages,
+            engine=engine,
+        )
+        self.functions = functions.made
+        add_release(
+            functions,
+            requests=self.intake_queue,
+            undelivered=undelivered,
+            dead_alarms=dead_alarms,
+            deployed_configuration=_deployed_configuration(enrolments),
+            roll_back_concurrency=config.roll_back_concurrency,
+        )
+        add_records(functions, state=state, audit=audit, undelivered=undelivered, unrelayed=unrelayed)
+        roll_back = self.functions["roll_back"]
+        console = lambda_.CfnAlias(
+            self,
+            "RollBackConsole",
+            description="For people, where the operations API does not answer",
+            function_name=roll_back.function_name,
+            function_version="$LATEST",
+            name=CONSOLE,
+        )
+        add_tests(functions)
+        add_review(functions, undelivered=undelivered)
+        machine = ReleaseWorkflow(
+            self,
+            "Release",
+            config=config,
+            functions={verb: self.functions[verb] for verb in _IN_WORKFLOW},
+            reports_arn=state.report_bucket_arn,
+            reports_key=state.data_key,
+        ).machine
+        on_published_version(self, self.functions["intake"], requests=self.intake_queue, undelivered=undelivered)
+        state.alarms.add_subscription(subscriptions.LambdaSubscription(roll_back, dead_letter_queue=dead_alarms.queue))
+        on_dead_execution(
+            self, self.functions["wind_up"], machine_arn=machine.state_machine_arn, undelivered=undelivered
+        )
+        on_schedules(self, self.functions, config=config, undelivered=undelivered)
+        stream = str(state.release_table.table_stream_arn)
+        on_timeline(self, self.functions["relay"], stream_arn=stream, unrelayed=unrelayed)
+        add_routes(self.operations, functions)
+        Outputs(
+            self,
+            "Resources",
+            config=config,
+            stack="pipeline",
+            resources={
+                "intake_queue_url": self.intake_queue.queue_url,
+                "state_machine_arn": machine.state_machine_arn,
+                "operations_url": self.operations.url,
+                **{f"{verb}_function": function.function_name for verb, function in self.functions.items()},
+                "roll_back_console": console.ref,
+            },
+        )
+
+    def _layer(self, id: str, holds: Literal["layer", "engine"], description: str) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
+            self,
+            id,
+            description=description,
+            code=lambda_.Code.from_asset(str(layer_folder(holds, target=self._config.lambda_target))),
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+        )
+
+    def _dead_letters(self, id: str, holds: str, remedy: str = READ_AND_RETURN) -> DeadLetters:
+        return DeadLetters(
+            self, id, key=self._state.message_key, notices=self._state.notices, holds=holds, remedy=remedy
+        )
+
+
+def _deployed_configuration(enrolments: Sequence[Enrolment]) -> list[Grant]:
+    """Policies and suites lie in the CDK's asset bucket under their content hashes."""
+    if not enrolments:
+        return []
+    bucket = enrolments[0].assets[0].bucket
+    because = "Policies and suites are named by their content hash, which changes with every edit."
+    return [allow("ReadDeployedPolicies", ["s3:GetObject"], [bucket.arn_for_objects("*.json")], because=because)]
