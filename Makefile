@@ -55,6 +55,10 @@ lint: $(PYTHON_READY)  ## ruff, mypy and the import rules
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
+.PHONY: house
+house: $(PYTHON_READY)  ## circles, long files and what else is out of order in the code, counted
+	@$(PY) -m tests.house
+
 .PHONY: test
 test: setup chromium lint  ## lint and all tests
 	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup
