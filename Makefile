@@ -8,12 +8,14 @@ PORT ?=
 MODEL ?=
 VENV := .venv
 PY := $(VENV)/bin/python
-REQUIREMENTS := requirements.txt requirements-dev.txt requirements-layer.txt requirements-engine.txt
 # Inside the folders that they speak of, so that deleting one has it made again.
 PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+LOCK := $(VENV)/bin/uv pip compile --quiet --generate-hashes $(if $(UPGRADE),--upgrade)
+ANYWHERE := --universal --python-version 3.11
+LAMBDA := --python-version 3.13 --python-platform aarch64-manylinux_2_28
 WORKERS ?= 3
 
 .PHONY: help
@@ -37,10 +39,11 @@ need-node:
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { \
 		echo "Promptlane needs Node.js 20 or newer; this is $$(node --version). Install a newer one and try again." >&2; exit 1; }
 
-$(PYTHON_READY): $(REQUIREMENTS) pyproject.toml | need-python
+$(PYTHON_READY): requirements/dev.txt pyproject.toml | need-python
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Python packages ..."
-	@$(PY) -m pip install --quiet -r requirements-dev.txt
+	@$(PY) -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(NODE_READY): package.json package-lock.json | need-node
@@ -91,6 +94,17 @@ chromium:
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null 2>&1 && echo "Installing Debian's chromium ..." && \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } || \
 		{ echo "The browser tests need Chromium; install the package 'chromium' and try again." >&2; exit 1; }
+
+# The layers are for Lambda's Python and processor; everything else is for every machine that we work on. dev.txt comes
+# first, and the others take their versions from it: what is deployed is what was tested.
+.PHONY: lock
+lock: $(PYTHON_READY)  ## pin and hash what requirements.in, requirements/*.in and pyproject.toml need; UPGRADE=1 renews the rest
+	@$(LOCK) $(ANYWHERE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) $(ANYWHERE) -c requirements/dev.txt pyproject.toml --extra cli requirements.in -o requirements.txt
+	@$(LOCK) $(ANYWHERE) -c requirements/dev.txt requirements/runtime.in -o requirements/runtime.txt
+	@$(LOCK) $(ANYWHERE) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
+	@$(LOCK) $(LAMBDA) -c requirements/dev.txt requirements/layer.in -o requirements/layer.txt
+	@$(LOCK) $(LAMBDA) -c requirements/dev.txt requirements/engine.in -o requirements/engine.txt
 
 .PHONY: synth
 synth: setup  ## the CloudFormation templates, in cdk.out/

@@ -38,22 +38,26 @@ class PackagingError(Exception):
 def layer(
     holds: Literal["layer", "engine"], *, target: Literal["aws", "host"], root: Path = ROOT, build: Path = BUILD
 ) -> Path:
-    """Folder with `python/`: the packages of requirements-<holds>.txt for Lambda's or for this machine's Python."""
-    requirements = root / f"requirements-{holds}.txt"
+    """Folder with `python/`: the packages of requirements/<holds>.txt for Lambda's or for this machine's Python.
+
+    All is named there, with hashes. pip looks for nothing else: it would read markers as this machine's Python does.
+    """
+    requirements = root / "requirements" / f"{holds}.txt"
     interpreter = _PYTHON if target == "aws" else f"{sys.version_info.major}.{sys.version_info.minor}-{sys.platform}"
     key = _digest([target, interpreter, *(_PLATFORMS if target == "aws" else ())], [(requirements, "requirements")])
 
     def install(folder: Path) -> None:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        command += ["--no-input", "--requirement", str(requirements), "--target", str(folder / "python")]
+        command += ["--no-input", "--no-deps", "--require-hashes", "--requirement", str(requirements)]
+        command += ["--target", str(folder / "python")]
         if target == "aws":
             command += ["--implementation", "cp", "--python-version", _PYTHON, "--only-binary=:all:"]
             command += [part for platform in _PLATFORMS for part in ("--platform", platform)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise PackagingError(
-                f"pip could not install {requirements.name} for the Lambda layer (target {target}). Check the package "
-                f"index and the pins, then try again:\n{done.stderr.strip()[-2000:]}"
+                f"pip could not install requirements/{holds}.txt for the Lambda layer (target {target}). Check the "
+                f"package index and the pins, then try again:\n{done.stderr.strip()[-2000:]}"
             )
         _make_reproducible(folder)
 

@@ -1,38 +1,29 @@
 """The interpreter that Lambda functions run in: a bare environment that holds boto3 and nothing else, as on AWS.
 
-Made once under `<home>/lambda-runtime/` from the boto3 pinned in requirements-dev.txt, so that a package which the
-emulator or a test happens to need cannot hide that a function's layer lacks it."""
+Made once under `<home>/lambda-runtime/` from requirements/runtime.txt, so that a package which the emulator or a test
+happens to need cannot hide that a function's layer lacks it."""
 
 from __future__ import annotations
 
 import fcntl
-import re
+import hashlib
 import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements" / "runtime.txt"
 
 
 class RuntimeMissing(RuntimeError):
     """The interpreter for functions could not be made."""
 
 
-def pinned_boto3() -> str:
-    """The requirement as requirements-dev.txt pins it, such as `boto3==1.43.106`."""
-    text = (REPOSITORY / "requirements-dev.txt").read_text()
-    found = re.search(r"^boto3==[\d.]+", text, re.MULTILINE)
-    if found is None:
-        raise RuntimeMissing("requirements-dev.txt pins no boto3: add a line such as `boto3==1.43.106`")
-    return found[0]
-
-
 def python(home: Path) -> Path:
     """The interpreter under `home`, made on first use (a few seconds, needs the package index once)."""
     home.mkdir(parents=True, exist_ok=True)
-    wanted = f"{pinned_boto3()} on {sys.version.split()[0]}"
+    wanted = f"{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()} on {sys.version.split()[0]}"
     directory = home / "lambda-runtime"
     with (home / "lambda-runtime.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -48,10 +39,11 @@ def _make(directory: Path) -> None:
     venv.EnvBuilder(with_pip=False, symlinks=True).create(directory)
     site = directory / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", str(site)]
-    done = subprocess.run([*command, pinned_boto3()], capture_output=True, text=True, check=False)
+    command += ["--require-hashes", "--requirement", str(REQUIREMENTS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         shutil.rmtree(directory, ignore_errors=True)
         raise RuntimeMissing(
-            f"cannot install {pinned_boto3()} for Lambda functions: {done.stderr.strip().splitlines()[-1:]}; "
+            f"cannot install requirements/runtime.txt for Lambda functions: {done.stderr.strip().splitlines()[-1:]}; "
             "check the network and the pip configuration, then try again"
         )

@@ -52,7 +52,7 @@ def check_version() -> None:
     if found != PINNED:
         raise EmulatorChanged(
             f"ministack {found} is installed, but local/ is written for {PINNED}: "
-            "run `pip install -r requirements-dev.txt`, or upgrade the gaps together with the pin in local/seams.py"
+            "run `make setup`, or upgrade the gaps together with the pin in local/seams.py"
         )
 
 

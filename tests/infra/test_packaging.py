@@ -95,9 +95,18 @@ def test_a_half_built_asset_is_never_seen(root: Path, tmp_path: Path, monkeypatc
 
 
 def test_packages_that_cannot_be_installed_say_what_to_check(root: Path, tmp_path: Path) -> None:
-    (root / "requirements-layer.txt").write_text("./no-such-package\n")
+    (root / "requirements").mkdir()
+    (root / "requirements" / "layer.txt").write_text("no-such-package==1 --hash=sha256:" + "0" * 64)
     with pytest.raises(PackagingError, match="Check the package index and the pins"):
         packaging.layer("layer", target="host", root=root, build=tmp_path / "b")
+
+
+def test_a_package_of_which_nobody_wrote_down_the_hash_is_not_installed(root: Path, tmp_path: Path) -> None:
+    (root / "requirements").mkdir()
+    (root / "requirements" / "layer.txt").write_text("jmespath==1.1.0\n")
+    with pytest.raises(PackagingError, match="Hashes are required"):
+        packaging.layer("layer", target="host", root=root, build=tmp_path / "b")
+    assert list((tmp_path / "b").iterdir()) == []
 
 
 def test_the_layer_for_lambda_holds_its_platform_and_names_no_machine(config: object) -> None:
