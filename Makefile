@@ -1,4 +1,4 @@
-# Everything from a fresh clone, with Python 3.11+, Node 20+ and make. `make` alone lists what there is.
+# Everything from a fresh clone, with Python 3.11+, Node 22+ and make. `make` alone lists what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -11,6 +11,7 @@ PY := $(VENV)/bin/python
 # Inside the folders that they speak of, so that deleting one has it made again.
 PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
+# Every process of the CDK would print its banner of ten lines: `need-node` says it in one.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 LOCK := $(VENV)/bin/uv pip compile --quiet --generate-hashes $(if $(UPGRADE),--upgrade)
@@ -35,9 +36,11 @@ need-python:
 
 need-node:
 	@command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || { \
-		echo "Promptlane deploys with the AWS CDK, which needs Node.js 20 or newer with npm, and there is none. Install it (https://nodejs.org) and try again." >&2; exit 1; }
+		echo "Promptlane deploys with the AWS CDK, which needs Node.js 22 or newer with npm, and there is none. Install it (https://nodejs.org) and try again." >&2; exit 1; }
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { \
-		echo "Promptlane needs Node.js 20 or newer; this is $$(node --version). Install a newer one and try again." >&2; exit 1; }
+		echo "Promptlane needs Node.js 22 or newer; this is $$(node --version). Install a newer one and try again." >&2; exit 1; }
+	@node -e 'process.exit(parseInt(process.versions.node) < 22 ? 1 : 0)' || \
+		echo "Node.js $$(node --version) is past its end of life: it still works here, but install 22 or newer." >&2
 
 $(PYTHON_READY): requirements/dev.txt pyproject.toml | need-python
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)

@@ -15,28 +15,35 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME = REPOSITORY / ".local"
 CDK = REPOSITORY / "node_modules" / ".bin" / "cdk"
-OLDEST_NODE = 20
+OLDEST_NODE, OLDEST_MAINTAINED_NODE = 20, 22
+SAID = "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"
+"""Set where somebody else has said that Node is past its end, as make does."""
 
 
 class CannotDeploy(RuntimeError):
     """Something that the CDK CLI needs is missing, or a deployment failed; the message names the remedy."""
 
 
-def check_node() -> None:
-    """Raise CannotDeploy unless Node 20 or newer and the pinned CDK CLI are there."""
+def check_node(say: Callable[[str], None] | None = None) -> None:
+    """Raise CannotDeploy unless Node 20 or newer and the pinned CDK CLI are there.
+
+    `say` gets a line about a Node that still works but is past its end."""
     node = shutil.which("node")
     if node is None:
         raise CannotDeploy(
-            f"Node.js is not installed: the AWS CDK needs Node {OLDEST_NODE} or newer (https://nodejs.org), then run "
-            "this again"
+            f"Node.js is not installed: the AWS CDK needs Node {OLDEST_MAINTAINED_NODE} or newer "
+            "(https://nodejs.org), then run this again"
         )
     shown = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     version = re.match(r"v(\d+)\.", shown)
     if version is None or int(version[1]) < OLDEST_NODE:
         raise CannotDeploy(
-            f"{node} is version {shown or 'unknown'}: the AWS CDK needs Node {OLDEST_NODE} or newer "
+            f"{node} is version {shown or 'unknown'}: the AWS CDK needs Node {OLDEST_MAINTAINED_NODE} or newer "
             "(https://nodejs.org), then run this again"
         )
+    if say and int(version[1]) < OLDEST_MAINTAINED_NODE and SAID not in os.environ:
+        newer = f"install {OLDEST_MAINTAINED_NODE} or newer"
+        say(f"Node.js {shown} is past its end of life: it still works here, but {newer}.")
     if not CDK.exists():
         raise CannotDeploy(f"{CDK.relative_to(REPOSITORY)} is missing: run `npm ci` to install the pinned AWS CDK CLI")
 

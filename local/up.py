@@ -63,7 +63,7 @@ def recorded(home: Path = HOME) -> dict[str, int] | None:
 def up(port: int, *, auth: bool = False, context: dict[str, Any] | None = None, home: Path = HOME) -> int:
     """Start and deploy; returns the exit code. What `up` itself left running is replaced."""
     try:
-        deploy.check_node()
+        deploy.check_node(lambda line: print(line, file=sys.stderr))
         down(quiet=True, home=home)
         start(port, auth=auth, home=home)
         print(

@@ -48,13 +48,38 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path, mon
 
 def test_no_node_or_an_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(deploy.CannotDeploy, match=r"Node\.js is not installed.*Node 20 or newer"):
+    with pytest.raises(deploy.CannotDeploy, match=r"Node\.js is not installed.*Node 22 or newer"):
         deploy.check_node()
     old = tmp_path / "node"
     old.write_text("#!/bin/sh\necho v16.20.0\n")
     old.chmod(old.stat().st_mode | stat.S_IXUSR)
-    with pytest.raises(deploy.CannotDeploy, match=r"is version v16.20.0: the AWS CDK needs Node 20"):
+    with pytest.raises(deploy.CannotDeploy, match=r"is version v16.20.0: the AWS CDK needs Node 22"):
         deploy.check_node()
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "told"),
+    [
+        ("v20.20.2", None, ["Node.js v20.20.2 is past its end of life: it still works here, but install 22 or newer."]),
+        ("v20.20.2", "20", []),
+        ("v21.7.3", None, ["Node.js v21.7.3 is past its end of life: it still works here, but install 22 or newer."]),
+        ("v22.0.0", None, []),
+    ],
+)
+def test_a_node_past_its_end_works_and_is_told_once(
+    version: str, said: str | None, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv(deploy.SAID, raising=False)
+    if said:
+        monkeypatch.setenv(deploy.SAID, said)
+    node = tmp_path / "node"
+    node.write_text(f"#!/bin/sh\necho {version}\n")
+    node.chmod(node.stat().st_mode | stat.S_IXUSR)
+    lines: list[str] = []
+    deploy.check_node(lines.append)
+    deploy.check_node()
+    assert lines == told
 
 
 def test_another_version_of_the_emulator_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
