@@ -10,9 +10,21 @@ from promptlane.engine.report import Heading
 from promptlane.engine.suite import Case
 
 PLAN = Plan(
-    cases=7, repeats=2, sides=2, calls=28, judge_calls=3, cost_usd=0.5, margin=0.05, detectable=0.25, provable=0.125,
-    cases_needed=99, batch_size=5, threads=4, parallel=3, warnings=("few cases",),
-)  # fmt: skip
+    cases=7,
+    repeats=2,
+    sides=2,
+    calls=28,
+    judge_calls=3,
+    cost_usd=0.5,
+    margin=0.05,
+    detectable=0.25,
+    provable=0.125,
+    cases_needed=99,
+    batch_size=5,
+    threads=4,
+    parallel=3,
+    warnings=("few cases",),
+)
 HEADING = Heading("support", 1.8e9, "version 8", "f8", "acme-8", "version 7", "f7", "acme-7", "P-8-1", 3)
 LOST = "the output does not contain 'yes'"
 
@@ -29,9 +41,11 @@ def runs(*passed: bool | None, cost: float | None, latency: float) -> list[dict[
             "output_tokens": int(latency / 10) + i,
             "cost_usd": cost,
             "passed": passed,
-            "asserts": [{"type": "contains", "passed": passed, "score": 1} | ({} if passed else {"reason": LOST}),
-                        {"type": "is-json", "passed": True, "score": 1}],
-        }  # fmt: skip
+            "asserts": [
+                {"type": "contains", "passed": passed, "score": 1} | ({} if passed else {"reason": LOST}),
+                {"type": "is-json", "passed": True, "score": 1},
+            ],
+        }
 
     return [run(i, p) for i, p in enumerate(passed)]
 

@@ -104,11 +104,16 @@ class Case:
 
     def sources(self) -> Sources:
         return Sources(
-            prompts=_Failing(self, "Bedrock", self.prompts), routes=_Failing(self, "routes", self.routes),
-            releases=_Failing(self, "releases", self.releases), trail=_Trail(self), alarms=_Alarms(self),
-            rates=_Rates(self), log=_Log(self), clock=lambda: self.now,
+            prompts=_Failing(self, "Bedrock", self.prompts),
+            routes=_Failing(self, "routes", self.routes),
+            releases=_Failing(self, "releases", self.releases),
+            trail=_Trail(self),
+            alarms=_Alarms(self),
+            rates=_Rates(self),
+            log=_Log(self),
+            clock=lambda: self.now,
             archive=None if self.files is None else _Archive(self, self.files),
-        )  # fmt: skip
+        )
 
 
 def fail(case: Case, source: str) -> None:
@@ -227,9 +232,17 @@ def two_pm() -> Case:
         case.prompts.publish(draft, prompt_id=ID, description="Firmer about scope" if number == 3 else "", at=at)
     refs = {n: case.prompts.version(ID, n).ref for n in (1, 2, 3)}
     route = Route(
-        NAME, ID, refs[3], previous=refs[2], holdback=500, salt="s", release_id=f"{ID}-3-1", revision=9,
-        phase=Phase.STEADY, phase_since=T0 + 600,
-    )  # fmt: skip
+        NAME,
+        ID,
+        refs[3],
+        previous=refs[2],
+        holdback=500,
+        salt="s",
+        release_id=f"{ID}-3-1",
+        revision=9,
+        phase=Phase.STEADY,
+        phase_since=T0 + 600,
+    )
     case.routes.put(route, expected=None)
     _released(case, 2, T0 - 100_000, AUTHOR)
     _released(case, 3, T0, AUTHOR)

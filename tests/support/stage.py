@@ -91,9 +91,13 @@ class Stage:
     def serve(self, stable: int, **changes: Any) -> Route:
         stored = self.routes.get(PROMPT)
         known: dict[str, Any] = {
-            "release_id": release_id(ID, stable), "revision": stored.revision + 1 if stored else 7, "salt": "old",
-            "phase_since": 200.0, "quarantined": EARLIER, **changes,
-        }  # fmt: skip
+            "release_id": release_id(ID, stable),
+            "revision": stored.revision + 1 if stored else 7,
+            "salt": "old",
+            "phase_since": 200.0,
+            "quarantined": EARLIER,
+            **changes,
+        }
         self.routes.put(Route(PROMPT, ID, self.ref(stable), **known), expected=stored)
         return self.route
 

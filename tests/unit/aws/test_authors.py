@@ -20,12 +20,13 @@ ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 
 
 def authors(
-    *events: Touch, reviewers: tuple[Reviewer, ...] = (LEAD, QUALITY), now: float = 1_000_000.0, since: float = 1_000,
+    *events: Touch,
+    reviewers: tuple[Reviewer, ...] = (LEAD, QUALITY),
+    now: float = 1_000_000.0,
+    since: float = 1_000,
     truncated: bool = False,
-) -> Authors:  # fmt: skip
-    return attribute(
-        Touches(events, truncated), reviewers, version=2, since=since, published_at=9_000.0, now=now
-    )  # fmt: skip
+) -> Authors:
+    return attribute(Touches(events, truncated), reviewers, version=2, since=since, published_at=9_000.0, now=now)
 
 
 def edit(arn: str, at: float = 8_000, kind: str = "IAMUser") -> Touch:

@@ -25,10 +25,13 @@ HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
 def event(name: str, at: float = T0 + 60, **changes: Any) -> dict[str, Any]:
     return {
-        "eventName": name, "eventTime": iso(at)[:19] + "Z", "eventID": f"{name}-{at}",
+        "eventName": name,
+        "eventTime": iso(at)[:19] + "Z",
+        "eventID": f"{name}-{at}",
         "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/editor"},
-        "requestParameters": {"promptIdentifier": ID}, **changes,
-    }  # fmt: skip
+        "requestParameters": {"promptIdentifier": ID},
+        **changes,
+    }
 
 
 class Cloud:

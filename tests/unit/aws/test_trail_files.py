@@ -27,11 +27,14 @@ WINDOW = Window(T0, T0 + 3600)
 
 def record(at: float, version: int = 3, name: str = "RenderPrompt", **changes: Any) -> dict[str, Any]:
     return {
-        "eventName": name, "eventTime": iso(at)[:19] + "Z", "eventID": f"{name}-{at}",
+        "eventName": name,
+        "eventTime": iso(at)[:19] + "Z",
+        "eventID": f"{name}-{at}",
         "userIdentity": {"type": "AssumedRole", "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/app/i"},
         "requestParameters": {"promptIdentifier": f"{ARN}:{version}"},
-        "resources": [{"type": "AWS::Bedrock::PromptVersion", "ARN": f"{ARN}:{version}"}], **changes,
-    }  # fmt: skip
+        "resources": [{"type": "AWS::Bedrock::PromptVersion", "ARN": f"{ARN}:{version}"}],
+        **changes,
+    }
 
 
 class Bucket:
@@ -123,8 +126,11 @@ def test_renderings_and_calls_of_the_prompt_and_direct_calls_of_its_models_are_t
     answer = files(bucket).events(ID, WINDOW, models=[MODEL])
 
     assert [(e.name, e.version) for e in answer.events] == [
-        ("RenderPrompt", 3), ("RenderPrompt", 0), ("Converse", 3), ("InvokeModel", 0),
-    ]  # fmt: skip
+        ("RenderPrompt", 3),
+        ("RenderPrompt", 0),
+        ("Converse", 3),
+        ("InvokeModel", 0),
+    ]
 
 
 def test_a_window_over_midnight_reads_both_days_and_a_prefix_is_kept(bucket: Bucket) -> None:
@@ -171,8 +177,13 @@ def test_ten_thousand_events_are_read(bucket: Bucket) -> None:
 
 def test_a_file_that_cannot_be_read_is_counted_and_hides_no_other(bucket: Bucket) -> None:
     whole = gzip.compress(json.dumps({"Records": [record(T0 + 1)]}).encode())
-    for body in (b"no gzip", whole[:-9], whole[:20] + b"xx" + whole[22:], gzip.compress(f'{{"{ID}": 1}}'.encode()),
-                 gzip.compress(f"{{ {ID} cut".encode())):  # fmt: skip
+    for body in (
+        b"no gzip",
+        whole[:-9],
+        whole[:20] + b"xx" + whole[22:],
+        gzip.compress(f'{{"{ID}": 1}}'.encode()),
+        gzip.compress(f"{{ {ID} cut".encode()),
+    ):
         bucket.deliver(T0 + 60, body=body)
     bucket.deliver(T0 + 60, record(T0 + 1), "no record", record(T0 + 2, requestParameters=None, resources=None))
 

@@ -37,9 +37,17 @@ def looks() -> list[TimelineEntry]:
     entries = []
     for seq, now in enumerate((T0 + 240.0, T0 + 2400.0), 1):
         detail = {
-            "phase": "canary", "step": 0, "weight": 1000, "since": T0, "phase_since": T0, "watch_until": 0.0,
-            "paused": "", "advanced": "", "now": now, "through": {"Error": T0 + 1800, "Assigned": T0 + 1800},
-        }  # fmt: skip
+            "phase": "canary",
+            "step": 0,
+            "weight": 1000,
+            "since": T0,
+            "phase_since": T0,
+            "watch_until": 0.0,
+            "paused": "",
+            "advanced": "",
+            "now": now,
+            "through": {"Error": T0 + 1800, "Assigned": T0 + 1800},
+        }
         judged = replay(detail, CHUNKS, POLICY)
         detail = {**detail, **judged.to_dict()}
         entries.append(TimelineEntry(f"r/{seq}", "R-1-1", now, Event.CANARY_JUDGED, detail=detail, seq=seq))

@@ -45,9 +45,13 @@ class Deployed:
         }
         version = self.prompts.publish(PromptDraft.from_dict(old), prompt_id="PROMPT0001")
         route = first_route(
-            prompt="greeter", prompt_id="PROMPT0001", candidate=version.ref, release_id="PROMPT0001-1-1",
-            now=1.0, by="author",
-        )  # fmt: skip
+            prompt="greeter",
+            prompt_id="PROMPT0001",
+            candidate=version.ref,
+            release_id="PROMPT0001-1-1",
+            now=1.0,
+            by="author",
+        )
         self.routes.put(route, expected=None)
 
     def prompt(self, name: str) -> tuple[str, str]:
@@ -76,10 +80,15 @@ def no_helper(model_id: str) -> Any:
 def run(root: Path, model: Any, cases: int = 60, *, against: str | None = "stable", as_json: bool = True) -> int:
     session = Session(connect=Deployed, clock=lambda: 1.8e9)  # type: ignore[arg-type]
     return run_suite(
-        session, folder(root, cases), against=against, output=root / "out", repeats=None, concurrency=4,
+        session,
+        folder(root, cases),
+        against=against,
+        output=root / "out",
+        repeats=None,
+        concurrency=4,
         as_json=as_json,
         models=lambda: Models(ScriptedModel(model), no_helper, no_helper),
-    )  # fmt: skip
+    )
 
 
 def test_exit_code_0_for_pass_with_the_report_in_three_forms(
@@ -119,6 +128,12 @@ def test_a_broken_suite_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "suite.yaml").write_text("tests:\n  - vars: {question: hi}\n    assert:\n      - type: contians\n")
     with pytest.raises(ProjectInvalid, match=r"suite.yaml:4:\d+.*did you mean 'contains'"):
         run_suite(
-            Session(), tmp_path, against=None, output=None, repeats=None, concurrency=None, as_json=True,
+            Session(),
+            tmp_path,
+            against=None,
+            output=None,
+            repeats=None,
+            concurrency=None,
+            as_json=True,
             models=lambda: pytest.fail("no model may be asked"),
-        )  # fmt: skip
+        )

@@ -189,8 +189,9 @@ def test_what_a_batch_left_is_asked_for_again_while_it_gets_less(
 
 def test_a_batch_of_which_nothing_came_back_is_all_throttled(dynamo: Dynamo, table: RouteTable) -> None:
     dynamo.batch_get_item = lambda **given: {  # type: ignore[method-assign]
-        "Responses": {}, "UnprocessedKeys": given["RequestItems"],
-    }  # fmt: skip
+        "Responses": {},
+        "UnprocessedKeys": given["RequestItems"],
+    }
     found = table.read(["one", "two"])
     assert {name: type(error) for name, error in found.items()} == {"one": Unavailable, "two": Unavailable}
 

@@ -118,8 +118,10 @@ def test_a_canary_that_answers_again_closes_the_breaker_by_its_probe(clock: Cloc
 
 def test_answers_that_are_malformed_count_for_the_breaker_and_errors_of_stable_do_not(clock: Clock) -> None:
     malformed = {
-        "output": {"message": {"content": [{"text": "{"}]}}, "stopReason": "malformed_model_output", "usage": {},
-    }  # fmt: skip
+        "output": {"message": {"content": [{"text": "{"}]}},
+        "stopReason": "malformed_model_output",
+        "usage": {},
+    }
     world = World({1: AwsError("ModelErrorException"), 2: malformed}, breaker_errors=2)
     for _ in range(3):
         with pytest.raises(Exception, match="ModelErrorException"):

@@ -92,15 +92,19 @@ def test_a_flag_resolves_to_arn_number_or_whole_decision_with_how_it_came_about(
         provider.resolve_string_details: decision.version_arn,
         provider.resolve_integer_details: decision.version,
         provider.resolve_object_details: {
-            "version": decision.version, "version_arn": decision.version_arn, "track": decision.track,
+            "version": decision.version,
+            "version_arn": decision.version_arn,
+            "track": decision.track,
             "release_id": decision.release_id,
         },
-    }  # fmt: skip
+    }
     for resolve, value in values.items():
         assert resolve("greeter", None, context) == FlagResolutionDetails(
-            value=value, variant=f"version-{decision.version}", reason=reason,
+            value=value,
+            variant=f"version-{decision.version}",
+            reason=reason,
             flag_metadata={"track": decision.track, "release_id": decision.release_id},
-        )  # fmt: skip
+        )
     assert client._sink().documents == []  # type: ignore[attr-defined]
 
 
@@ -145,11 +149,14 @@ def test_a_message_has_all_that_came_with_the_answer(client: PromptClient) -> No
     assert (message.content, message.response_metadata, message.usage_metadata) == (
         "one",
         {
-            "prompt": "greeter", "version": 1, "version_arn": version_arn("greeter", 1), "track": "stable",
+            "prompt": "greeter",
+            "version": 1,
+            "version_arn": version_arn("greeter", 1),
+            "track": "stable",
             "stop_reason": "end_turn",
         },
         {"input_tokens": 10, "output_tokens": 1, "total_tokens": 11},
-    )  # fmt: skip
+    )
 
 
 def test_the_unit_of_the_config_wins_over_the_runnables_own() -> None:
@@ -194,19 +201,25 @@ def spanned(client: PromptClient, spans: InMemorySpanExporter, track: str) -> An
     version = {"stable": 1, "canary": 2}[track]
     attributes = dict(span.attributes or {})
     expected = {
-        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "aws.bedrock",
-        "gen_ai.request.model": version_arn("greeter", version), "promptlane.prompt": "greeter",
-        "promptlane.version": version, "promptlane.track": track, "promptlane.release": release,
-    }  # fmt: skip
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "aws.bedrock",
+        "gen_ai.request.model": version_arn("greeter", version),
+        "promptlane.prompt": "greeter",
+        "promptlane.version": version,
+        "promptlane.track": track,
+        "promptlane.release": release,
+    }
     assert expected.items() <= attributes.items()
     return {name: value for name, value in attributes.items() if name not in expected}
 
 
 def test_a_span_says_what_was_decided_and_what_came_of_it(client: PromptClient, spans: InMemorySpanExporter) -> None:
     assert spanned(client, spans, "stable") == {
-        "promptlane.answered_by": 1, "gen_ai.response.finish_reasons": ("end_turn",),
-        "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 1,
-    }  # fmt: skip
+        "promptlane.answered_by": 1,
+        "gen_ai.response.finish_reasons": ("end_turn",),
+        "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.output_tokens": 1,
+    }
 
 
 def test_a_span_of_a_shielded_request_names_both_versions(client: PromptClient, spans: InMemorySpanExporter) -> None:
@@ -229,9 +242,11 @@ def test_a_span_says_what_was_bad(
     routes.put("greeter", stable=1)
     response = {**response_of(text, stop_reason=stop_reason), "usage": {"outputTokens": 0}}
     assert spanned(fake_client(routes, FakeBedrock(response)), spans, "stable") == {
-        "promptlane.answered_by": 1, "gen_ai.response.finish_reasons": (stop_reason,),
-        "gen_ai.usage.output_tokens": 0, **told,
-    }  # fmt: skip
+        "promptlane.answered_by": 1,
+        "gen_ai.response.finish_reasons": (stop_reason,),
+        "gen_ai.usage.output_tokens": 0,
+        **told,
+    }
 
 
 def test_a_span_without_a_stop_reason_says_none(spans: InMemorySpanExporter) -> None:

@@ -26,17 +26,24 @@ GUARDS = ("Error", "Refusal", "Guardrail", "Truncation", "Slow")
 def test_a_request_carries_what_aws_allows_and_the_four_names() -> None:
     world = World("hi", variables=["name"])
     answer = world.client.converse(
-        "greeter", unit=world.canary, variables={"name": "Anna"}, metadata={"tenant": "t1", "track": "forged"},
+        "greeter",
+        unit=world.canary,
+        variables={"name": "Anna"},
+        metadata={"tenant": "t1", "track": "forged"},
         guardrail={"guardrailIdentifier": "g", "guardrailVersion": "1"},
         messages=[{"role": "user", "content": [{"text": "And now?"}]}],
-    )  # fmt: skip
+    )
     (request,) = world.bedrock.calls
     assert set(request) == {"modelId", "promptVariables", "requestMetadata", "messages", "guardrailConfig"}
     assert request["promptVariables"] == {"name": {"text": "Anna"}}
     decision = answer.decision
     assert request["requestMetadata"] == {
-        "prompt": "greeter", "version": "2", "track": "canary", "release": decision.release_id, "tenant": "t1",
-    }  # fmt: skip
+        "prompt": "greeter",
+        "version": "2",
+        "track": "canary",
+        "release": decision.release_id,
+        "tenant": "t1",
+    }
     assert (answer.text, answer.version, answer.track, answer.shielded) == ("hi", 2, "canary", False)
 
 

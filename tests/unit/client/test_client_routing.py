@@ -48,10 +48,18 @@ def ref(version: int) -> VersionRef:
 )
 def test_the_client_reads_route_items_as_the_domain_writes_them(phase: str, weight: int, holdback: int) -> None:
     route = Route(
-        prompt="greeter", prompt_id="GREETER000", stable=ref(2), previous=ref(1) if phase == "watch" else None,
-        canary=ref(3) if phase == "canary" else None, weight=weight, holdback=holdback, salt=salt_of("GREETER000-3-1"),
-        release_id="GREETER000-3-1", revision=7, phase=Phase(phase),
-    )  # fmt: skip
+        prompt="greeter",
+        prompt_id="GREETER000",
+        stable=ref(2),
+        previous=ref(1) if phase == "watch" else None,
+        canary=ref(3) if phase == "canary" else None,
+        weight=weight,
+        holdback=holdback,
+        salt=salt_of("GREETER000-3-1"),
+        release_id="GREETER000-3-1",
+        revision=7,
+        phase=Phase(phase),
+    )
     routes = StaticRoutes()
     routes.items["greeter"] = route.to_item()
     client = fake_client(routes)

@@ -26,9 +26,13 @@ CANARY = Decision(
 
 def outcome(error: bool = False, latency: float = 120.0) -> Any:
     return of_answer(
-        text="", stop_reason="malformed_model_output" if error else "end_turn", latency_ms=latency, slow_after_ms=1e4,
-        usage={"inputTokens": 100, "outputTokens": 20}, time_to_first_token_ms=50.0,
-    )  # fmt: skip
+        text="",
+        stop_reason="malformed_model_output" if error else "end_turn",
+        latency_ms=latency,
+        slow_after_ms=1e4,
+        usage={"inputTokens": 100, "outputTokens": 20},
+        time_to_first_token_ms=50.0,
+    )
 
 
 def sink_of(cloud: FakeCloudWatch, **settings: Any) -> CloudWatchSink:
@@ -54,8 +58,11 @@ def test_emf_lines_say_what_the_contract_says() -> None:
     by_dims = {tuple(d["Dimensions"][0]): d["Metrics"] for d in fuse["_aws"]["CloudWatchMetrics"]}
     assert {m["Name"] for m in by_dims["Prompt", "Track"]} >= {"Assigned", "Error", "Shielded"}
     assert {m["Name"]: m["Unit"] for m in by_dims["Prompt", "Version"]} == {
-        "Latency": "Milliseconds", "TimeToFirstToken": "Milliseconds", "InputTokens": "Count", "OutputTokens": "Count",
-    }  # fmt: skip
+        "Latency": "Milliseconds",
+        "TimeToFirstToken": "Milliseconds",
+        "InputTokens": "Count",
+        "OutputTokens": "Count",
+    }
     assert not any("StorageResolution" in m for d in by_dims.values() for m in d)
     for document in (first, judge, fuse):
         for directive in document["_aws"]["CloudWatchMetrics"]:

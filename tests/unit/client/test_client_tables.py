@@ -24,9 +24,8 @@ def dynamo() -> Dynamo:
 
 def client_over(dynamo: Dynamo, sink: ListSink) -> PromptClient:
     return PromptClient(
-        routes=RouteTable(dynamo, "routes"),
-        bedrock=lambda timeout: FakeBedrock(), sink=sink, refresh=0.05,
-    )  # fmt: skip
+        routes=RouteTable(dynamo, "routes"), bedrock=lambda timeout: FakeBedrock(), sink=sink, refresh=0.05
+    )
 
 
 def test_a_batch_tells_what_it_read_what_there_is_not_and_what_was_throttled(dynamo: Dynamo) -> None:

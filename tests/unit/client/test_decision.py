@@ -29,17 +29,31 @@ def fields(decision: Decision | None) -> dict[str, Any]:
 def decision(version: int, track: str, phase: str, instead: Any = None, variables: Any = None) -> dict[str, Any]:
     """The fields of a decision of the route below."""
     return {
-        "prompt": "greeter", "version": version, "version_arn": f"{ARN}:{version}", "track": track,
-        "release_id": "GREETER000-3-2", "fingerprint": f"fp{version}", "revision": 9, "phase": phase, "salt": "pepper",
-        "variables": variables, "instead": instead,
-    }  # fmt: skip
+        "prompt": "greeter",
+        "version": version,
+        "version_arn": f"{ARN}:{version}",
+        "track": track,
+        "release_id": "GREETER000-3-2",
+        "fingerprint": f"fp{version}",
+        "revision": 9,
+        "phase": phase,
+        "salt": "pepper",
+        "variables": variables,
+        "instead": instead,
+    }
 
 
 def item(phase: str, **more: Any) -> dict[str, Any]:
     return {
-        "schema": 1, "prompt": "greeter", "release_id": "GREETER000-3-2", "revision": 9, "phase": phase,
-        "salt": "pepper", "stable": {"version": 2, "arn": f"{ARN}:2", "fingerprint": "fp2"}, **more,
-    }  # fmt: skip
+        "schema": 1,
+        "prompt": "greeter",
+        "release_id": "GREETER000-3-2",
+        "revision": 9,
+        "phase": phase,
+        "salt": "pepper",
+        "stable": {"version": 2, "arn": f"{ARN}:2", "fingerprint": "fp2"},
+        **more,
+    }
 
 
 CANARY = {"version": 3, "arn": f"{ARN}:3", "fingerprint": "fp3", "variables": ["a", "b"]}
@@ -95,9 +109,18 @@ def test_the_least_share_splits(phase: str, name: str, share: int) -> None:
 def test_an_item_with_nothing_but_stable_is_steady() -> None:
     live = live_route("greeter", {"revision": 4, "stable": {"version": "2", "arn": f"{ARN}:2"}})
     assert fields(live.low) == {
-        "prompt": "greeter", "version": 2, "version_arn": f"{ARN}:2", "track": "stable", "release_id": "",
-        "fingerprint": "", "revision": 4, "phase": "steady", "salt": "", "variables": None, "instead": None,
-    }  # fmt: skip
+        "prompt": "greeter",
+        "version": 2,
+        "version_arn": f"{ARN}:2",
+        "track": "stable",
+        "release_id": "",
+        "fingerprint": "",
+        "revision": 4,
+        "phase": "steady",
+        "salt": "",
+        "variables": None,
+        "instead": None,
+    }
     assert (live.low is live.high is live.stable, live.salt, live.phase, live.revision) == (True, "", "steady", 4)
     canary = live_route(
         "greeter", {"revision": 4, "phase": "canary", "stable": CANARY, "canary": CANARY, "weight": "7"}
@@ -111,19 +134,38 @@ REF = st.builds(
 
 
 @given(
-    st.sampled_from(Phase), REF, REF, REF, st.integers(0, 10_000), st.integers(0, 10_000), st.text(max_size=9),
+    st.sampled_from(Phase),
+    REF,
+    REF,
+    REF,
+    st.integers(0, 10_000),
+    st.integers(0, 10_000),
+    st.text(max_size=9),
     st.lists(st.text(min_size=1, max_size=9), min_size=1),
-)  # fmt: skip
+)
 def test_every_route_that_the_domain_writes_is_split_as_the_domain_says(
-    phase: Phase, stable: VersionRef, canary: VersionRef, previous: VersionRef, weight: int, holdback: int, salt: str,
+    phase: Phase,
+    stable: VersionRef,
+    canary: VersionRef,
+    previous: VersionRef,
+    weight: int,
+    holdback: int,
+    salt: str,
     units: list[str],
-) -> None:  # fmt: skip
+) -> None:
     route = Route(
-        prompt="greeter", prompt_id="GREETER000", stable=stable, canary=canary if phase == Phase.CANARY else None,
-        previous=previous if phase == Phase.WATCH else None, weight=weight if phase == Phase.CANARY else 0,
-        holdback=holdback if phase == Phase.WATCH else 0, salt=salt, release_id="GREETER000-3-2", revision=9,
+        prompt="greeter",
+        prompt_id="GREETER000",
+        stable=stable,
+        canary=canary if phase == Phase.CANARY else None,
+        previous=previous if phase == Phase.WATCH else None,
+        weight=weight if phase == Phase.CANARY else 0,
+        holdback=holdback if phase == Phase.WATCH else 0,
+        salt=salt,
+        release_id="GREETER000-3-2",
+        revision=9,
         phase=phase,
-    )  # fmt: skip
+    )
     live = live_route("greeter", route.to_item())
     refs = {"stable": stable, "canary": canary, "holdback": previous}
     for unit in units:
@@ -148,14 +190,30 @@ def test_a_newer_schema_and_a_route_without_stable_are_refused_with_the_remedy()
 def test_a_fallback_is_the_version_of_its_arn_for_everybody() -> None:
     live = pinned("greeter", f"{ARN}:12")
     assert fields(live.stable) == {
-        "prompt": "greeter", "version": 12, "version_arn": f"{ARN}:12", "track": "stable", "release_id": "",
-        "fingerprint": "", "revision": 0, "phase": "steady", "salt": "", "variables": None, "instead": None,
-    }  # fmt: skip
+        "prompt": "greeter",
+        "version": 12,
+        "version_arn": f"{ARN}:12",
+        "track": "stable",
+        "release_id": "",
+        "fingerprint": "",
+        "revision": 0,
+        "phase": "steady",
+        "salt": "",
+        "variables": None,
+        "instead": None,
+    }
     assert live.low is live.high is live.stable
     assert {name: getattr(live, name) for name in LiveRoute.__slots__ if name not in ("stable", "low", "high")} == {
-        "split": False, "threshold": 0, "salt": "", "k1": keys("")[0], "k2": keys("")[1], "revision": 0,
-        "phase": "steady", "due": 0.0, "read_at": 0.0,
-    }  # fmt: skip
+        "split": False,
+        "threshold": 0,
+        "salt": "",
+        "k1": keys("")[0],
+        "k2": keys("")[1],
+        "revision": 0,
+        "phase": "steady",
+        "due": 0.0,
+        "read_at": 0.0,
+    }
 
 
 @pytest.mark.parametrize("arn", [ARN, f"{ARN}:", f"{ARN}:DRAFT", f"{ARN}:3:4x", "3", "arn:3", ""])

@@ -33,9 +33,16 @@ def ref(version: int, **more: Any) -> dict[str, Any]:
 
 def base(newest: int, **more: Any) -> dict[str, Any]:
     return {
-        "schema": 1, "prompt": "greeter", "prompt_id": ID, "weight": 0, "holdback": 0, "revision": 1,
-        "release_id": f"{ID}-{newest}-1", "salt": f"test {ID}-{newest}-1", **more,
-    }  # fmt: skip
+        "schema": 1,
+        "prompt": "greeter",
+        "prompt_id": ID,
+        "weight": 0,
+        "holdback": 0,
+        "revision": 1,
+        "release_id": f"{ID}-{newest}-1",
+        "salt": f"test {ID}-{newest}-1",
+        **more,
+    }
 
 
 @pytest.mark.parametrize(
@@ -53,20 +60,26 @@ def base(newest: int, **more: Any) -> dict[str, Any]:
         (
             {"stable": 4, "canary": 6, "variables": ("b", "a"), "salt": "pepper"},
             base(
-                6, phase="canary", stable=ref(4, variables=["b", "a"]), canary=ref(6, variables=["b", "a"]),
+                6,
+                phase="canary",
+                stable=ref(4, variables=["b", "a"]),
+                canary=ref(6, variables=["b", "a"]),
                 salt="pepper",
             ),
         ),
     ],
-)  # fmt: skip
+)
 def test_a_route_is_put_as_the_pipeline_writes_it(given: dict[str, Any], item: dict[str, Any]) -> None:
     routes = StaticRoutes()
     routes.put("greeter", **given)
     assert routes.items == {"greeter": item}
     route = Route.from_item(item)
     assert (route.stable.version, str(route.phase), route.weight, route.holdback) == (
-        4, item["phase"], item["weight"], item["holdback"],
-    )  # fmt: skip
+        4,
+        item["phase"],
+        item["weight"],
+        item["holdback"],
+    )
     routes.put("other", stable=1)
     routes.put("greeter", stable=9)
     routes.put("greeter", **given)
@@ -208,8 +221,10 @@ def test_a_fake_client_is_a_client_over_the_fakes_with_a_test_key(routes: Static
     assert type(client) is PromptClient
     answer = client.converse("greeter", unit="u")
     assert (answer.text, len(bedrock.calls), sink.total("Assigned", Prompt="greeter", Track="stable")) == (
-        "mine", 1, (1, 1),
-    )  # fmt: skip
+        "mine",
+        1,
+        (1, 1),
+    )
     plain = fake_client(routes)
     other = plain.converse("greeter", unit="u")
     assert other.text == "Hello from the fake."

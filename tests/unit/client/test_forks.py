@@ -104,9 +104,13 @@ class Parent:
         self.cloud = FakeCloudWatch()
         self.bedrock = FakeBedrock({1: "hi", 2: AwsError("ModelErrorException")})
         self.client = PromptClient(
-            routes=self.routes, session=Session(cloudwatch=self.cloud, bedrock_runtime=self.bedrock), refresh=3600,
-            breaker_errors=1, receipt_secret="out of reach", **settings,
-        )  # fmt: skip
+            routes=self.routes,
+            session=Session(cloudwatch=self.cloud, bedrock_runtime=self.bedrock),
+            refresh=3600,
+            breaker_errors=1,
+            receipt_secret="out of reach",
+            **settings,
+        )
         units = [f"u{i}" for i in range(99)]
         for version in (1, 2):
             unit = next(u for u in units if self.client.route("greeter", u).version == version)
@@ -193,9 +197,13 @@ def test_a_secret_that_a_thread_of_the_parent_was_reading_is_read_by_the_child()
     routes = StaticRoutes()
     routes.put("greeter", stable=1)
     client = PromptClient(
-        routes=routes, session=Session(secretsmanager=Secrets()), bedrock=lambda limit: FakeBedrock("hi"),
-        sink=ListSink(), receipt_secret="s", refresh=3600,
-    )  # fmt: skip
+        routes=routes,
+        session=Session(secretsmanager=Secrets()),
+        bedrock=lambda limit: FakeBedrock("hi"),
+        sink=ListSink(),
+        receipt_secret="s",
+        refresh=3600,
+    )
     assert client._receipt_keys(wait=0.0) == ()
     assert asked.wait(LONGEST)
 

@@ -17,11 +17,17 @@ from promptlane.domain.errors import Unavailable
 def event(method: str, path: str, body: Any = None, *, query: dict[str, str] | None = None, **more: Any) -> Any:
     text = body if isinstance(body, str) or body is None else json.dumps(body)
     return {
-        "version": "2.0", "routeKey": f"{method} {path}", "rawPath": path, "rawQueryString": "",
-        "headers": {"content-type": "application/json", "host": "x"}, "queryStringParameters": query,
+        "version": "2.0",
+        "routeKey": f"{method} {path}",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json", "host": "x"},
+        "queryStringParameters": query,
         "requestContext": {"http": {"method": method, "path": path}, "stage": "$default"},
-        "body": text, "isBase64Encoded": False, **more,
-    }  # fmt: skip
+        "body": text,
+        "isBase64Encoded": False,
+        **more,
+    }
 
 
 class Gateway:

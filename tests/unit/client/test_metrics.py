@@ -28,9 +28,14 @@ VERSION = ("Prompt", "Version")
 GROUP = ("Prompt", "Version", "Group")
 TRACK = ("Prompt", "Track")
 OUTCOME = Outcome(
-    frozenset({"Error", "Truncation"}), 1234.5, 67.8, input_tokens=90, output_tokens=12, stop_reason="end_turn",
+    frozenset({"Error", "Truncation"}),
+    1234.5,
+    67.8,
+    input_tokens=90,
+    output_tokens=12,
+    stop_reason="end_turn",
     error_type="x",
-)  # fmt: skip
+)
 GUARDS = {"Error": 1, "Refusal": 0, "Guardrail": 0, "Truncation": 1, "Slow": 0}
 FIGURES = {"Latency": 1234.5, "TimeToFirstToken": 67.8, "InputTokens": 90, "OutputTokens": 12}
 
@@ -59,9 +64,12 @@ def test_a_finished_canary_call_tells_the_judge_by_group_and_the_fuse_by_track()
     told = {**GUARDS, "Shielded": 0}
     assert judge == Document(STARTED, of(Group="3"), (Directive((VERSION, GROUP), tuple(told)),), told, "R-7-1")
     assert fuse == Document(
-        NOW, of(), (Directive((TRACK,), ("Assigned", *told)), Directive((VERSION,), tuple(FIGURES))),
-        {"Assigned": 1, **told, **FIGURES}, "R-7-1",
-    )  # fmt: skip
+        NOW,
+        of(),
+        (Directive((TRACK,), ("Assigned", *told)), Directive((VERSION,), tuple(FIGURES))),
+        {"Assigned": 1, **told, **FIGURES},
+        "R-7-1",
+    )
 
 
 @pytest.mark.parametrize("track", ["stable", "holdback"])
@@ -70,9 +78,12 @@ def test_other_tracks_have_no_shield_and_what_a_call_does_not_tell_is_no_figure(
     judge, fuse = metrics.finished(decided(track), "", outcome, started_at=STARTED, now=NOW)
     assert judge == Document(STARTED, of(track), (Directive((VERSION,), tuple(GUARDS)),), GUARDS, "R-7-1")
     assert fuse == Document(
-        NOW, of(track), (Directive((TRACK,), ("Assigned", *GUARDS)), Directive((VERSION,), ("Latency", "InputTokens"))),
-        {"Assigned": 1, **GUARDS, "Latency": 1234.5, "InputTokens": 0}, "R-7-1",
-    )  # fmt: skip
+        NOW,
+        of(track),
+        (Directive((TRACK,), ("Assigned", *GUARDS)), Directive((VERSION,), ("Latency", "InputTokens"))),
+        {"Assigned": 1, **GUARDS, "Latency": 1234.5, "InputTokens": 0},
+        "R-7-1",
+    )
 
 
 def test_a_shielded_unit_is_a_canary_unit_that_was_not_called() -> None:
@@ -85,19 +96,23 @@ def test_a_shielded_unit_is_a_canary_unit_that_was_not_called() -> None:
 @pytest.mark.parametrize(("negative", "value"), [(True, 1), (False, 0)])
 def test_feedback_is_a_rate_among_the_feedback_given(negative: bool, value: int) -> None:
     given: dict[str, Any] = {
-        "prompt": "greeter", "version": 7, "track": "holdback", "release_id": "R-7-1", "negative": negative,
-        "started_at": STARTED, "now": NOW,
-    }  # fmt: skip
+        "prompt": "greeter",
+        "version": 7,
+        "track": "holdback",
+        "release_id": "R-7-1",
+        "negative": negative,
+        "started_at": STARTED,
+        "now": NOW,
+    }
     values = {"NegativeFeedback": value}
     fuse = Document(NOW, of("holdback"), (Directive((TRACK,), ("NegativeFeedback",)),), values, "R-7-1")
     grouped = Directive((VERSION, GROUP), ("NegativeFeedback",))
     assert metrics.feedback(group="5", **given) == (
-        Document(STARTED, of("holdback", Group="5"), (grouped,), values, "R-7-1"), fuse,
-    )  # fmt: skip
+        Document(STARTED, of("holdback", Group="5"), (grouped,), values, "R-7-1"),
+        fuse,
+    )
     plain = Directive((VERSION,), ("NegativeFeedback",))
-    assert metrics.feedback(group="", **given) == (
-        Document(STARTED, of("holdback"), (plain,), values, "R-7-1"), fuse,
-    )  # fmt: skip
+    assert metrics.feedback(group="", **given) == (Document(STARTED, of("holdback"), (plain,), values, "R-7-1"), fuse)
 
 
 def test_a_stale_route_says_its_age() -> None:
@@ -115,13 +130,15 @@ def test_metrics_are_named_as_judge_and_fuse_read_them() -> None:
 
 
 MIXED = Document(
-    NOW, {"Prompt": "greeter", "Version": "7"},
+    NOW,
+    {"Prompt": "greeter", "Version": "7"},
     (
         Directive((VERSION, ("Prompt",)), ("Latency", "Error")),
         Directive((("Prompt",),), ("StaleRoute", "TimeToFirstToken")),
     ),
-    {"Latency": 1234.5, "Error": 0, "StaleRoute": 3.5, "TimeToFirstToken": 67.8}, "R-7-1",
-)  # fmt: skip
+    {"Latency": 1234.5, "Error": 0, "StaleRoute": 3.5, "TimeToFirstToken": 67.8},
+    "R-7-1",
+)
 
 
 def emf(storage: dict[str, int]) -> dict[str, Any]:
@@ -133,18 +150,25 @@ def emf(storage: dict[str, int]) -> dict[str, Any]:
             "Timestamp": 1_700_000_103_250,
             "CloudWatchMetrics": [
                 {
-                    "Namespace": "Promptlane", "Dimensions": [["Prompt", "Version"], ["Prompt"]],
+                    "Namespace": "Promptlane",
+                    "Dimensions": [["Prompt", "Version"], ["Prompt"]],
                     "Metrics": [metric("Latency", "Milliseconds"), metric("Error", "Count")],
                 },
                 {
-                    "Namespace": "Promptlane", "Dimensions": [["Prompt"]],
+                    "Namespace": "Promptlane",
+                    "Dimensions": [["Prompt"]],
                     "Metrics": [metric("StaleRoute", "Seconds"), metric("TimeToFirstToken", "Milliseconds")],
                 },
             ],
         },
-        "Prompt": "greeter", "Version": "7", "Latency": 1234.5, "Error": 0, "StaleRoute": 3.5, "TimeToFirstToken": 67.8,
+        "Prompt": "greeter",
+        "Version": "7",
+        "Latency": 1234.5,
+        "Error": 0,
+        "StaleRoute": 3.5,
+        "TimeToFirstToken": 67.8,
         "Release": "R-7-1",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(("resolution", "high"), [(60, False), (300, False), (59, True), (1, True)])
@@ -182,8 +206,10 @@ def datum(
         "Timestamp": period,
         "Values": [float(value) for value in values],
         "Counts": [float(count) for count in values.values()],
-        "Unit": "Count", "StorageResolution": 60, **more,
-    }  # fmt: skip
+        "Unit": "Count",
+        "StorageResolution": 60,
+        **more,
+    }
 
 
 def sink_of(cloud: FakeCloudWatch, **settings: Any) -> CloudWatchSink:

@@ -18,9 +18,15 @@ from tests.support.client import AwsError, Clock, World
 GUARDS = ("Error", "Refusal", "Guardrail", "Truncation", "Slow")
 MODEL_ERROR = AwsError("ModelErrorException")
 PASSING = (
-    "ThrottlingException", "TooManyRequestsException", "ServiceUnavailableException", "InternalServerException",
-    "ModelNotReadyException", "EndpointConnectionError", "ConnectionClosedError", "ConnectTimeoutError",
-)  # fmt: skip
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "ServiceUnavailableException",
+    "InternalServerException",
+    "ModelNotReadyException",
+    "EndpointConnectionError",
+    "ConnectionClosedError",
+    "ConnectTimeoutError",
+)
 
 
 @pytest.fixture
@@ -92,10 +98,13 @@ def test_a_shielded_unit_is_counted_as_that_and_never_as_a_request_of_stable(clo
         Document(start, base | grouped, (Directive(judged, ("Assigned",)),), {"Assigned": 1}, release),
         Document(start, base | grouped, (Directive(judged, ("Shielded",)),), {"Shielded": 1}, release),
         Document(
-            start, base, (Directive((("Prompt", "Track"),), ("Assigned", "Shielded")),),
-            {"Assigned": 1, "Shielded": 1}, release,
+            start,
+            base,
+            (Directive((("Prompt", "Track"),), ("Assigned", "Shielded")),),
+            {"Assigned": 1, "Shielded": 1},
+            release,
         ),
-    ]  # fmt: skip
+    ]
     assert world.called() == [2, 1, 1]
 
 
@@ -158,9 +167,11 @@ def test_calls_leave_time_for_stable_while_a_canary_runs_and_on_both_tracks_alik
     limited = Limited(world.bedrock)
     client = PromptClient(routes=world.routes, bedrock=limited, sink=world.sink, refresh=3600, **settings)
     for unit, prompt, expected in (
-        (world.canary, "greeter", canary), (world.stable, "greeter", stable), ("u", "calm", calm),
+        (world.canary, "greeter", canary),
+        (world.stable, "greeter", stable),
+        ("u", "calm", calm),
         ("u", "watched", calm),
-    ):  # fmt: skip
+    ):
         limited.limits.clear()
         if settings.get("shield", True) or unit != world.canary:
             client.converse(prompt, unit=unit)
@@ -403,14 +414,20 @@ def test_an_exception_inside_is_an_error_that_passes_through_and_an_interruption
 def test_each_error_of_the_client_is_one_of_the_domains() -> None:
     ours = [e for e in vars(errors).values() if getattr(e, "__module__", "") == errors.__name__]
     assert {e.__name__: e.__bases__ for e in ours} == {
-        "InvalidUnit": (InvalidInput,), "InvalidVariables": (InvalidInput,), "UnsupportedRoute": (InvalidInput,),
-        "UnknownPrompt": (NotFound,), "InvalidReceipt": (Unauthorized,), "RouteUnavailable": (Unavailable,),
-        "ModelCallFailed": (Unavailable,), "StreamInterrupted": (errors.ModelCallFailed,),
-    }  # fmt: skip
+        "InvalidUnit": (InvalidInput,),
+        "InvalidVariables": (InvalidInput,),
+        "UnsupportedRoute": (InvalidInput,),
+        "UnknownPrompt": (NotFound,),
+        "InvalidReceipt": (Unauthorized,),
+        "RouteUnavailable": (Unavailable,),
+        "ModelCallFailed": (Unavailable,),
+        "StreamInterrupted": (errors.ModelCallFailed,),
+    }
     named = (
-        errors.InvalidVariables(message="broke"), errors.ModelCallFailed(message="broke", code="X"),
+        errors.InvalidVariables(message="broke"),
+        errors.ModelCallFailed(message="broke", code="X"),
         errors.StreamInterrupted(message="broke", code="X", text="so far"),
-    )  # fmt: skip
+    )
     assert [str(error) for error in named] == ["broke"] * 3
     interrupted = errors.StreamInterrupted("broke", code="X", text="so far")
     assert (str(interrupted), interrupted.code, interrupted.text) == ("broke", "X", "so far")

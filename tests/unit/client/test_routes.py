@@ -197,8 +197,10 @@ def test_a_lower_revision_is_not_taken_and_the_same_one_not_parsed_again(case: C
     live = found.current("greeter")
     for revision, taken in ((1, 2), (2, 2), (3, 7)):
         case.store.items["greeter"] = {
-            **case.store.items["greeter"], "revision": revision, "stable": {"version": 7, "arn": version_arn("g", 7)},
-        }  # fmt: skip
+            **case.store.items["greeter"],
+            "revision": revision,
+            "stable": {"version": 7, "arn": version_arn("g", 7)},
+        }
         case.clock.advance(10)
         assert version(found) == taken
         assert (found.current("greeter") is live) == (taken == 2)
@@ -476,8 +478,10 @@ def test_a_client_reads_what_is_due_and_says_stale_routes_to_its_sink(case: Case
     sink: Any = client._sink()
     (document,) = sink.documents
     assert (document.at, document.dimensions, document.values) == (
-        case.clock.wall, {"Prompt": "greeter"}, {"StaleRoute": 7.0},
-    )  # fmt: skip
+        case.clock.wall,
+        {"Prompt": "greeter"},
+        {"StaleRoute": 7.0},
+    )
 
 
 @pytest.mark.parametrize("held", [False, True])

@@ -21,9 +21,14 @@ from promptlane.domain.errors import InvalidInput, Unavailable
 from tests.support.client import Clock, Dynamo, FakeCloudWatch, Session, eventually
 
 ENVIRONMENT = (
-    "PROMPTLANE_ROUTE_TABLE", "PROMPTLANE_FALLBACK_ROUTES", "PROMPTLANE_RECEIPT_KEY", "PROMPTLANE_RECEIPT_SECRET",
-    "PROMPTLANE_FEEDBACK_TABLE", "PROMPTLANE_RESOLUTION", "AWS_LAMBDA_FUNCTION_NAME",
-)  # fmt: skip
+    "PROMPTLANE_ROUTE_TABLE",
+    "PROMPTLANE_FALLBACK_ROUTES",
+    "PROMPTLANE_RECEIPT_KEY",
+    "PROMPTLANE_RECEIPT_SECRET",
+    "PROMPTLANE_FEEDBACK_TABLE",
+    "PROMPTLANE_RESOLUTION",
+    "AWS_LAMBDA_FUNCTION_NAME",
+)
 
 
 class Secrets:
@@ -53,9 +58,11 @@ class Account:
         self.cloudwatch = FakeCloudWatch()
         self.secrets = Secrets()
         self.session = Session(
-            dynamodb=self.dynamodb, bedrock_runtime=self.bedrock, cloudwatch=self.cloudwatch,
+            dynamodb=self.dynamodb,
+            bedrock_runtime=self.bedrock,
+            cloudwatch=self.cloudwatch,
             secretsmanager=self.secrets,
-        )  # fmt: skip
+        )
 
     def client(self, **settings: Any) -> PromptClient:
         return PromptClient(**{"route_table": "routes", "session": self.session, "refresh": 3600, **settings})
@@ -74,8 +81,11 @@ def test_a_client_of_a_session_speaks_to_each_service_as_the_request_path_needs(
     assert client.feedback(answer.receipt or "", positive=True)
     client.close()
     assert {(service, config.read_timeout) for service, config in account.session.made} == {
-        ("dynamodb", 1.0), ("bedrock-runtime", 18.0), ("cloudwatch", 5.0), ("secretsmanager", 2.0),
-    }  # fmt: skip
+        ("dynamodb", 1.0),
+        ("bedrock-runtime", 18.0),
+        ("cloudwatch", 5.0),
+        ("secretsmanager", 2.0),
+    }
     attempts = {service: config.retries["total_max_attempts"] for service, config in account.session.made}
     assert attempts == {"dynamodb": 2, "bedrock-runtime": 1, "cloudwatch": 3, "secretsmanager": 2}
 
@@ -328,9 +338,13 @@ def test_or_in_the_memory_given_or_else_in_this_process_and_no_longer_than_ten_t
 )
 @pytest.mark.parametrize("where", ["lambda", "elsewhere"])
 def test_metrics_have_the_resolution_given_in_lambda_as_elsewhere(
-    account: Account, monkeypatch: pytest.MonkeyPatch, settings: dict[str, int], environment: str | None, storage: int,
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, int],
+    environment: str | None,
+    storage: int,
     where: str,
-) -> None:  # fmt: skip
+) -> None:
     if environment is not None:
         monkeypatch.setenv("PROMPTLANE_RESOLUTION", environment)
     if where == "lambda":

@@ -65,9 +65,7 @@ def opened(world: World, track: str = "canary") -> StreamedAnswer:
 
 def counted(world: World, version: int) -> dict[str, float]:
     """What judge and people were told of a version, of the metrics that were told at all."""
-    names = (
-        "Assigned", "Error", "Truncation", "Slow", "Latency", "TimeToFirstToken", "InputTokens", "OutputTokens",
-    )  # fmt: skip
+    names = ("Assigned", "Error", "Truncation", "Slow", "Latency", "TimeToFirstToken", "InputTokens", "OutputTokens")
     found = {name: world.judge(name, version) for name in names}
     assert all(count <= 1 for _, count in found.values()), found
     return {name: total for name, (total, count) in found.items() if count}
@@ -84,9 +82,15 @@ def test_a_stream_is_counted_at_its_end_with_its_first_token_and_usage(stream: C
     assert answer.usage == {"inputTokens": 30, "outputTokens": 4}
     assert answer.time_to_first_token_ms == 4_000.0
     assert counted(world, 2) == {
-        "Assigned": 1, "Error": 0, "Truncation": 0, "Slow": 1, "Latency": 11_250.0, "TimeToFirstToken": 4_000.0,
-        "InputTokens": 30, "OutputTokens": 4,
-    }  # fmt: skip
+        "Assigned": 1,
+        "Error": 0,
+        "Truncation": 0,
+        "Slow": 1,
+        "Latency": 11_250.0,
+        "TimeToFirstToken": 4_000.0,
+        "InputTokens": 30,
+        "OutputTokens": 4,
+    }
     answer.close()
     assert source.closed == 1
     assert world.client.feedback(answer.receipt or "", positive=False)
@@ -103,8 +107,13 @@ def test_converses_own_events_can_be_read_instead(stream: Callable[..., Stream])
     assert list(answer.events()) == [START, tool, delta, *bare]
     assert (answer.text, answer.stop_reason, answer.usage, answer.time_to_first_token_ms) == ("", "", {}, 2_000.0)
     assert counted(world, 2) == {
-        "Assigned": 1, "Error": 0, "Truncation": 0, "Slow": 0, "Latency": 3_000.0, "TimeToFirstToken": 2_000.0,
-    }  # fmt: skip
+        "Assigned": 1,
+        "Error": 0,
+        "Truncation": 0,
+        "Slow": 0,
+        "Latency": 3_000.0,
+        "TimeToFirstToken": 2_000.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -163,8 +172,13 @@ def test_a_stream_that_breaks_after_text_raises_with_the_text_so_far(stream: Cal
     answer.close()
     assert (world.called(), source.closed) == ([version], 2)
     assert counted(world, version) == {
-        "Assigned": 1, "Error": 1, "Truncation": 0, "Slow": 1, "Latency": 13_000.0, "TimeToFirstToken": 1_000.0,
-    }  # fmt: skip
+        "Assigned": 1,
+        "Error": 1,
+        "Truncation": 0,
+        "Slow": 1,
+        "Latency": 13_000.0,
+        "TimeToFirstToken": 1_000.0,
+    }
 
 
 def test_a_tool_call_under_way_counts_as_delivered(stream: Callable[..., Stream]) -> None:
@@ -233,9 +247,13 @@ def test_a_stream_that_its_reader_leaves_is_counted_with_what_was_delivered(
     assert answer.text == "one two"[: 4 * told]
     assert source.closed == 1
     assert counted(world, 2) == {
-        "Assigned": 1, "Error": 0, "Truncation": int(read == 3), "Slow": 0, "Latency": 1_000.0 * told,
+        "Assigned": 1,
+        "Error": 0,
+        "Truncation": int(read == 3),
+        "Slow": 0,
+        "Latency": 1_000.0 * told,
         "TimeToFirstToken": 1_000.0,
-    }  # fmt: skip
+    }
     answer.close()
     assert list(answer) == []
     assert counted(world, 2)["Latency"] == 1_000.0 * told
@@ -309,9 +327,11 @@ def test_a_call_that_opens_no_stream_is_shielded_like_any(clock: Clock) -> None:
 def test_a_stream_carries_what_a_call_carries(clock: Clock) -> None:
     world = World("hi", variables=["name"])
     given: dict[str, Any] = {
-        "variables": {"name": "Anna"}, "messages": [{"role": "user", "content": [{"text": "?"}]}],
-        "guardrail": {"guardrailIdentifier": "g"}, "metadata": {"tenant": "t1"},
-    }  # fmt: skip
+        "variables": {"name": "Anna"},
+        "messages": [{"role": "user", "content": [{"text": "?"}]}],
+        "guardrail": {"guardrailIdentifier": "g"},
+        "metadata": {"tenant": "t1"},
+    }
     list(world.client.converse_stream("greeter", unit=world.canary, **given))
     world.client.converse("greeter", unit=world.canary, **given)
     first, second = world.bedrock.calls

@@ -19,13 +19,19 @@ words = st.text("abcXYZ019-_", min_size=1, max_size=8)
 
 def test_names_of_tables_tags_metrics_and_alarms_stay_what_they_are() -> None:
     assert (names.NAMESPACE, names.ROUTES_BY_ID, names.CONSOLE, names.ENROLLED_TAG) == (
-        "Promptlane", "by_id", "console", "promptlane:enrolled",
-    )  # fmt: skip
+        "Promptlane",
+        "by_id",
+        "console",
+        "promptlane:enrolled",
+    )
     assert (names.FULL, names.UNIT_GROUPS) == (10_000, 8)
     assert (names.ASSIGNED, names.GROUP, names.SHIELDED, names.OUTAGE) == ("Assigned", "Group", "Shielded", "Outage")
     assert (names.HARM_EVIDENCE, names.ADVANCE_EVIDENCE, names.SPLIT_EVIDENCE, names.WEIGHT) == (
-        "HarmEvidence", "AdvanceEvidence", "SplitEvidence", "Weight",
-    )  # fmt: skip
+        "HarmEvidence",
+        "AdvanceEvidence",
+        "SplitEvidence",
+        "Weight",
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,11 +49,28 @@ def test_words_of_a_kind_stay_what_they_are(kind: Any, values: str) -> None:
 
 def test_events_are_named_as_the_event_bus_and_old_timelines_know_them() -> None:
     assert [str(event) for event in Event] == [
-        "Release Started", "Admitted", "Tests Planned", "Tests Finished", "Review Requested", "Review Viewed",
-        "Review Link Refused", "Reviewer Decided", "Review Reminded", "Review Hindered", "Review Decided",
-        "Canary Waiting", "Canary Shifted", "Canary Judged", "Canary Paused", "Canary Resumed", "Canary Advanced",
-        "Release Promoted", "Release Rolled Back", "Rollback Impossible", "Release Ended",
-    ]  # fmt: skip
+        "Release Started",
+        "Admitted",
+        "Tests Planned",
+        "Tests Finished",
+        "Review Requested",
+        "Review Viewed",
+        "Review Link Refused",
+        "Reviewer Decided",
+        "Review Reminded",
+        "Review Hindered",
+        "Review Decided",
+        "Canary Waiting",
+        "Canary Shifted",
+        "Canary Judged",
+        "Canary Paused",
+        "Canary Resumed",
+        "Canary Advanced",
+        "Release Promoted",
+        "Release Rolled Back",
+        "Rollback Impossible",
+        "Release Ended",
+    ]
 
 
 def test_a_release_is_the_first_attempt_unless_it_says_otherwise() -> None:
@@ -81,7 +104,7 @@ def test_an_alarm_is_named_by_deployment_prompt_track_and_metric() -> None:
         (arn("live/support/canary/Error", region="eu-west-2"), "another account or Region than 111122223333/eu-west-1"),
         (arn("live/support/nowhere/Error"), "/nowhere/Error' names no track of Promptlane; ignored"),
     ],
-)  # fmt: skip
+)
 def test_an_alarm_that_is_none_of_ours_is_named_with_the_reason(text: str, says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         parsed(text)

@@ -164,29 +164,52 @@ def test_what_is_not_given_is_what_the_guide_says() -> None:
     assert least == Policy(ReviewPolicy((Reviewer("prompt-review", "prompt-review@example.com"),)))
     assert least == Policy(
         review=ReviewPolicy(
-            (Reviewer("prompt-review", "prompt-review@example.com", (), ()),), 1, (), 86_400.0, 7200.0,
-            "one_more_approval", "same_quorum",
+            (Reviewer("prompt-review", "prompt-review@example.com", (), ()),),
+            1,
+            (),
+            86_400.0,
+            7200.0,
+            "one_more_approval",
+            "same_quorum",
         ),
         allowed_models=(),
         tests=policy_module.TestPolicy(
-            0.05, 0.05, 0.8, 0.8, 1, (), "review", 5.0, 10, 10, 86_400.0, "amazon.nova-pro-v1:0",
-            "amazon.titan-embed-text-v2:0", {},
+            0.05,
+            0.05,
+            0.8,
+            0.8,
+            1,
+            (),
+            "review",
+            5.0,
+            10,
+            10,
+            86_400.0,
+            "amazon.nova-pro-v1:0",
+            "amazon.titan-embed-text-v2:0",
+            {},
         ),
         canary=CanaryPolicy(
             tuple(Step(weight, 600.0, 21_600.0) for weight in (500, 2500, 5000)),
             tuple(
                 GuardPolicy(metric, margin, 0.5, required, 0.0, 0.0, None)
                 for metric, margin, required in (
-                    (metrics.ERROR, 0.01, True), (metrics.REFUSAL, 0.02, True), (metrics.GUARDRAIL, 0.02, False),
-                    (metrics.TRUNCATION, 0.02, False), (metrics.SLOW, 0.02, False),
+                    (metrics.ERROR, 0.01, True),
+                    (metrics.REFUSAL, 0.02, True),
+                    (metrics.GUARDRAIL, 0.02, False),
+                    (metrics.TRUNCATION, 0.02, False),
+                    (metrics.SLOW, 0.02, False),
                 )
             ),
-            0.05, 0.05, "return_to_stable", (3.0, 1.5, 1.0),
+            0.05,
+            0.05,
+            "return_to_stable",
+            (3.0, 1.5, 1.0),
         ),
         watch=WatchPolicy(3600.0, 500),
         fuse=FusePolicy(0.10, 0.15, 0.5, 0.5, 8.0, 20, 3),
         request=RequestPolicy(28.0, 10.0, None),
-    )  # fmt: skip
+    )
 
 
 def test_a_guard_metric_and_a_step_have_these_defaults() -> None:
@@ -212,14 +235,28 @@ def test_the_canonical_form_is_plain_and_reads_back() -> None:
                 {"name": "Ana", "email": "ana@example.com", "groups": ["legal", "brand"], "principals": [ROLE, PREFIX]},
                 {"name": "Bo", "email": "bo@example.org", "groups": ["brand"], "principals": []},
             ],
-            "quorum": 2, "required_groups": ["legal", "brand"], "expires_after": 259_200.0, "remind_before": 5400.0,
-            "unattributed": "refuse", "inconclusive": "one_more_approval",
+            "quorum": 2,
+            "required_groups": ["legal", "brand"],
+            "expires_after": 259_200.0,
+            "remind_before": 5400.0,
+            "unattributed": "refuse",
+            "inconclusive": "one_more_approval",
         },
         "models": {"allowed": ["amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0"]},
         "tests": {
-            "margin": 0.04, "alpha": 0.02, "power": 0.9, "min_pass_rate": 0.7, "repeats": 3,
-            "must_pass": ["billing", "unsafe"], "inconclusive": "block", "max_cost_usd": 7.5, "max_concurrency": 20,
-            "batch_size": 25, "fresh_for": 43_200.0, "judge_model": "judge", "embedding_model": "embedder",
+            "margin": 0.04,
+            "alpha": 0.02,
+            "power": 0.9,
+            "min_pass_rate": 0.7,
+            "repeats": 3,
+            "must_pass": ["billing", "unsafe"],
+            "inconclusive": "block",
+            "max_cost_usd": 7.5,
+            "max_concurrency": 20,
+            "batch_size": 25,
+            "fresh_for": 43_200.0,
+            "judge_model": "judge",
+            "embedding_model": "embedder",
             "prices": {"some.model": [0.1, 2.0], "other.model": [0.0, 0.5]},
         },
         "canary": {
@@ -228,20 +265,51 @@ def test_the_canonical_form_is_plain_and_reads_back() -> None:
                 {"weight": 3000, "min_bake": 90.0, "max_time": 10_800.0},
             ],
             "guard_metrics": [
-                {"name": "NegativeFeedback", "margin_abs": 0.03, "margin_rel": 0.2, "required": False,
-                 "tolerance": 0.01, "lag": 1800.0, "prior_rate": 0.04},
-                {"name": "Error", "margin_abs": 0.005, "margin_rel": 0.0, "required": True, "tolerance": 0.002,
-                 "lag": 10.0, "prior_rate": 0.0},
-                {"name": "Guardrail", "margin_abs": 0.01, "margin_rel": 0.5, "required": True, "tolerance": 0.0,
-                 "lag": 0.0, "prior_rate": None},
+                {
+                    "name": "NegativeFeedback",
+                    "margin_abs": 0.03,
+                    "margin_rel": 0.2,
+                    "required": False,
+                    "tolerance": 0.01,
+                    "lag": 1800.0,
+                    "prior_rate": 0.04,
+                },
+                {
+                    "name": "Error",
+                    "margin_abs": 0.005,
+                    "margin_rel": 0.0,
+                    "required": True,
+                    "tolerance": 0.002,
+                    "lag": 10.0,
+                    "prior_rate": 0.0,
+                },
+                {
+                    "name": "Guardrail",
+                    "margin_abs": 0.01,
+                    "margin_rel": 0.5,
+                    "required": True,
+                    "tolerance": 0.0,
+                    "lag": 0.0,
+                    "prior_rate": None,
+                },
             ],
-            "alpha": 0.01, "beta": 0.02, "undecided": "ask", "ladder": [4.0, 2.0, 2.0, 1.0],
+            "alpha": 0.01,
+            "beta": 0.02,
+            "undecided": "ask",
+            "ladder": [4.0, 2.0, 2.0, 1.0],
         },
         "watch": {"duration": 7200.0, "holdback": 800},
-        "fuse": {"error": 0.11, "refusal": 0.16, "shielded": 0.51, "outage": 0.61, "sigmas": 7.0, "min_requests": 30,
-                 "periods": 4},
+        "fuse": {
+            "error": 0.11,
+            "refusal": 0.16,
+            "shielded": 0.51,
+            "outage": 0.61,
+            "sigmas": 7.0,
+            "min_requests": 30,
+            "periods": 4,
+        },
         "request": {"timeout": 40.0, "slow_after": 12.5, "per_minute": 250.0},
-    }  # fmt: skip
+    }
     for metric in plain["canary"]["guard_metrics"]:
         assert type(metric["name"]) is str
 
@@ -264,9 +332,17 @@ def test_a_drill_multiplies_the_waiting_times_and_nothing_else(factor: float) ->
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("90s", 90.0), ("1.5m", 90.0), ("4h", 14_400.0), ("2d", 172_800.0), ("2 d", 172_800.0), (0, 0.0), (1, 1.0),
-     (7.5, 7.5)],
-)  # fmt: skip
+    [
+        ("90s", 90.0),
+        ("1.5m", 90.0),
+        ("4h", 14_400.0),
+        ("2d", 172_800.0),
+        ("2 d", 172_800.0),
+        (0, 0.0),
+        (1, 1.0),
+        (7.5, 7.5),
+    ],
+)
 def test_durations(value: Any, seconds: float) -> None:
     assert duration(value) == seconds
     assert type(duration(value)) is float
@@ -348,21 +424,40 @@ LIMITS: list[tuple[str, list[Any], list[Any], str]] = [
     ("review.required_groups", [[]], ["legal", 1], TEXTS),
     ("tests.judge_model", ["a"], ["", " ", None, 3], "must be text"),
     ("tests.embedding_model", ["a"], ["", 3], "must be text"),
-    ("review.unattributed", ["one_more_approval", "allow", "refuse"], ["ask", None],
-     "is not one of one_more_approval, allow, refuse"),
-    ("review.inconclusive", ["same_quorum", "one_more_approval"], ["block"],
-     "is not one of same_quorum, one_more_approval"),
+    (
+        "review.unattributed",
+        ["one_more_approval", "allow", "refuse"],
+        ["ask", None],
+        "is not one of one_more_approval, allow, refuse",
+    ),
+    (
+        "review.inconclusive",
+        ["same_quorum", "one_more_approval"],
+        ["block"],
+        "is not one of same_quorum, one_more_approval",
+    ),
     ("tests.inconclusive", ["block", "review"], ["allow"], "is not one of block, review"),
     ("canary.undecided", ["return_to_stable", "stay", "ask"], ["leave"], "is not one of return_to_stable, stay, ask"),
-    ("canary.ladder", [[1], [2, 2, 1], (1.5, 1)], [[], [1, 2], [2], [2, 1.5], [1, 2, 1], 1, "1", None],
-     "must be a list of factors that never grow and end in 1, for example [3, 1.5, 1]"),
+    (
+        "canary.ladder",
+        [[1], [2, 2, 1], (1.5, 1)],
+        [[], [1, 2], [2], [2, 1.5], [1, 2, 1], 1, "1", None],
+        "must be a list of factors that never grow and end in 1, for example [3, 1.5, 1]",
+    ),
     ("canary.ladder", [[3, 1]], [[0, 1], ["2", 1], [True], [math.inf, 1]], ABOVE),
-    ("tests.prices", [{}, {"m": [0, 1e8]}, {"m": (1, 2.5)}], [[], None, 3],
-     "must map a model id to [USD per million input tokens, USD per million output tokens]"),
-    ("tests.prices", [{"m": [1, 2]}],
-     [{"a": [1, 2], "m": v} for v in ([1], [1, 2, 3], [1, -0.1], [1e9, 1], [1, True], ["1", 2], "12", 3)],
-     "m: must be two numbers, USD per million input and output tokens"),
-]  # fmt: skip
+    (
+        "tests.prices",
+        [{}, {"m": [0, 1e8]}, {"m": (1, 2.5)}],
+        [[], None, 3],
+        "must map a model id to [USD per million input tokens, USD per million output tokens]",
+    ),
+    (
+        "tests.prices",
+        [{"m": [1, 2]}],
+        [{"a": [1, 2], "m": v} for v in ([1], [1, 2, 3], [1, -0.1], [1e9, 1], [1, True], ["1", 2], "12", 3)],
+        "m: must be two numbers, USD per million input and output tokens",
+    ),
+]
 
 
 @pytest.mark.parametrize(("path", "good", "bad", "message"), LIMITS)
@@ -393,36 +488,71 @@ BO = {"name": "Bo", "email": "bo@example.com", "groups": ["brand"]}
 @pytest.mark.parametrize(
     ("data", "path", "message"),
     [
-        ({}, "review", "is required: name at least one reviewer, for example "
-                       "review: {reviewers: [{name: ..., email: ...}], quorum: 1}"),
-        ({"review": None}, "review", "is required: name at least one reviewer, for example "
-                                     "review: {reviewers: [{name: ..., email: ...}], quorum: 1}"),
+        (
+            {},
+            "review",
+            "is required: name at least one reviewer, for example "
+            "review: {reviewers: [{name: ..., email: ...}], quorum: 1}",
+        ),
+        (
+            {"review": None},
+            "review",
+            "is required: name at least one reviewer, for example "
+            "review: {reviewers: [{name: ..., email: ...}], quorum: 1}",
+        ),
         ({"review": {}}, "review.reviewers", "must list at least one reviewer with name and email"),
         ({"review": {"reviewers": []}}, "review.reviewers", "must list at least one reviewer with name and email"),
         ({"review": {"reviewers": "Ana"}}, "review.reviewers", "must list at least one reviewer with name and email"),
-        ({"review": {"reviewers": [ANA, "Bo"]}}, "review.reviewers[1]",
-         "must be a mapping with name, email, groups, principals"),
+        (
+            {"review": {"reviewers": [ANA, "Bo"]}},
+            "review.reviewers[1]",
+            "must be a mapping with name, email, groups, principals",
+        ),
         ({"review": {"reviewers": [ANA, {"name": "Bo"}]}}, "review.reviewers[1].email", "is required"),
         ({"review": {"reviewers": [ANA, {"email": "bo@example.com"}]}}, "review.reviewers[1].name", "is required"),
         ({"review": {"reviewers": [ANA, {**BO, "name": " "}]}}, "review.reviewers[1].name", "must be text"),
-        ({"review": {"reviewers": [ANA, {**BO, "groups": "brand"}]}}, "review.reviewers[1].groups",
-         "must be a list of texts"),
-        ({"review": {"reviewers": [ANA, {**BO, "team": "x"}]}}, "review.reviewers[1].team",
-         "unknown key; known are name, email, groups, principals"),
-        ({"review": {"reviewers": [ANA, {**BO, "name": "Ana"}, {**BO, "email": "c@example.com"}]}}, "review.reviewers",
-         "two reviewers share the name 'Ana'; it must be unique"),
-        ({"review": {"reviewers": [ANA, {**BO, "email": "ana@example.com"}]}}, "review.reviewers",
-         "two reviewers share the email 'ana@example.com'; it must be unique"),
-        ({"review": {"reviewers": [ANA, BO], "quorum": 3}}, "review.quorum",
-         "3 approvals can never be reached with 2 reviewers; name more or lower it"),
-        ({"review": {"reviewers": [ANA, BO], "required_groups": ["legal", "safety"]}}, "review.required_groups",
-         "no reviewer is in the group 'safety'; add one or drop it"),
-        ({"review": {"reviewers": [ANA], "expires_after": "2h"}}, "review.remind_before",
-         "must be less than review.expires_after"),
-        ({"review": {"reviewers": [ANA], "speed": 1}}, "review.speed",
-         "unknown key; known are quorum, required_groups, expires_after, remind_before, unattributed, inconclusive"),
+        (
+            {"review": {"reviewers": [ANA, {**BO, "groups": "brand"}]}},
+            "review.reviewers[1].groups",
+            "must be a list of texts",
+        ),
+        (
+            {"review": {"reviewers": [ANA, {**BO, "team": "x"}]}},
+            "review.reviewers[1].team",
+            "unknown key; known are name, email, groups, principals",
+        ),
+        (
+            {"review": {"reviewers": [ANA, {**BO, "name": "Ana"}, {**BO, "email": "c@example.com"}]}},
+            "review.reviewers",
+            "two reviewers share the name 'Ana'; it must be unique",
+        ),
+        (
+            {"review": {"reviewers": [ANA, {**BO, "email": "ana@example.com"}]}},
+            "review.reviewers",
+            "two reviewers share the email 'ana@example.com'; it must be unique",
+        ),
+        (
+            {"review": {"reviewers": [ANA, BO], "quorum": 3}},
+            "review.quorum",
+            "3 approvals can never be reached with 2 reviewers; name more or lower it",
+        ),
+        (
+            {"review": {"reviewers": [ANA, BO], "required_groups": ["legal", "safety"]}},
+            "review.required_groups",
+            "no reviewer is in the group 'safety'; add one or drop it",
+        ),
+        (
+            {"review": {"reviewers": [ANA], "expires_after": "2h"}},
+            "review.remind_before",
+            "must be less than review.expires_after",
+        ),
+        (
+            {"review": {"reviewers": [ANA], "speed": 1}},
+            "review.speed",
+            "unknown key; known are quorum, required_groups, expires_after, remind_before, unattributed, inconclusive",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_review_that_could_never_end_well_is_refused(data: Data, path: str, message: str) -> None:
     assert problems(data) == [(path, message)]
 
@@ -466,9 +596,11 @@ def test_principals(arn: str) -> None:
 )
 def test_what_is_no_principal(arn: str) -> None:
     assert reviewed({**ANA, "principals": [ROLE, arn]}) == [
-        ("review.reviewers[0].principals",
-         f"{arn!r} is not an IAM principal ARN such as arn:aws:iam::111122223333:role/Reviewer")
-    ]  # fmt: skip
+        (
+            "review.reviewers[0].principals",
+            f"{arn!r} is not an IAM principal ARN such as arn:aws:iam::111122223333:role/Reviewer",
+        )
+    ]
 
 
 # --- the canary -----------------------------------------------------------------------------------------------------
@@ -483,50 +615,84 @@ STEP_LIST = "must list at least one step, for example - {weight: 5%, min_bake: 1
     ("canary", "path", "message"),
     [
         ([], "canary", "must be a mapping"),
-        ({"speed": 1}, "canary.speed",
-         "unknown key; known are alpha, beta, undecided, ladder, steps, guard_metrics"),
+        ({"speed": 1}, "canary.speed", "unknown key; known are alpha, beta, undecided, ladder, steps, guard_metrics"),
         ({"steps": []}, "canary.steps", STEP_LIST),
         ({"steps": None}, "canary.steps", STEP_LIST),
         ({"steps": {"weight": 5}}, "canary.steps", STEP_LIST),
-        ({"steps": [{"weight": "5%"}, "10%"]}, "canary.steps[1]",
-         "must be a mapping with weight, min_bake, max_time"),
+        ({"steps": [{"weight": "5%"}, "10%"]}, "canary.steps[1]", "must be a mapping with weight, min_bake, max_time"),
         ({"steps": [{"weight": "5%"}, {"min_bake": "5m"}]}, "canary.steps[1].weight", "is required"),
-        ({"steps": [{"weight": 0}]}, "canary.steps[0].weight",
-         "must lie between 0 and 100 %, both excluded; promotion does the rest"),
-        ({"steps": [{"weight": 1}, {"weight": 10_000}]}, "canary.steps[1].weight",
-         "must lie between 0 and 100 %, both excluded; promotion does the rest"),
-        ({"steps": [{"weight": 100}, {"weight": 250}, {"weight": 250}]}, "canary.steps[2].weight",
-         f"{GROW}2.5% follows 2.5%"),
-        ({"steps": [{"weight": 300}, {"weight": "x"}, {"weight": 150}]}, "canary.steps[2].weight",
-         f"{GROW}1.5% follows 3%"),
-        ({"steps": [{"weight": 1}, {"weight": 2, "min_bake": 61, "max_time": 60}]}, "canary.steps[1].max_time",
-         "must be at least min_bake, or the step could never end well"),
+        (
+            {"steps": [{"weight": 0}]},
+            "canary.steps[0].weight",
+            "must lie between 0 and 100 %, both excluded; promotion does the rest",
+        ),
+        (
+            {"steps": [{"weight": 1}, {"weight": 10_000}]},
+            "canary.steps[1].weight",
+            "must lie between 0 and 100 %, both excluded; promotion does the rest",
+        ),
+        (
+            {"steps": [{"weight": 100}, {"weight": 250}, {"weight": 250}]},
+            "canary.steps[2].weight",
+            f"{GROW}2.5% follows 2.5%",
+        ),
+        (
+            {"steps": [{"weight": 300}, {"weight": "x"}, {"weight": 150}]},
+            "canary.steps[2].weight",
+            f"{GROW}1.5% follows 3%",
+        ),
+        (
+            {"steps": [{"weight": 1}, {"weight": 2, "min_bake": 61, "max_time": 60}]},
+            "canary.steps[1].max_time",
+            "must be at least min_bake, or the step could never end well",
+        ),
         ({"guard_metrics": []}, "canary.guard_metrics", f"must map at least one of {METRICS} to its margins"),
         ({"guard_metrics": {}}, "canary.guard_metrics", f"must map at least one of {METRICS} to its margins"),
         ({"guard_metrics": None}, "canary.guard_metrics", f"must map at least one of {METRICS} to its margins"),
         ({"guard_metrics": ["error"]}, "canary.guard_metrics", f"must map at least one of {METRICS} to its margins"),
-        ({"guard_metrics": {"sad": {}, "error": {}}}, "canary.guard_metrics.sad",
-         f"unknown guard metric; known are {METRICS}"),
-        ({"guard_metrics": {"slow": {}, "error": 3}}, "canary.guard_metrics.error",
-         f"must be a mapping with {SETTINGS}"),
+        (
+            {"guard_metrics": {"sad": {}, "error": {}}},
+            "canary.guard_metrics.sad",
+            f"unknown guard metric; known are {METRICS}",
+        ),
+        (
+            {"guard_metrics": {"slow": {}, "error": 3}},
+            "canary.guard_metrics.error",
+            f"must be a mapping with {SETTINGS}",
+        ),
         ({"guard_metrics": {"error": {"x": 1}}}, "canary.guard_metrics.error.x", f"unknown key; known are {SETTINGS}"),
         ({"guard_metrics": {"error": {"margin_abs": 2}}}, "canary.guard_metrics.error.margin_abs", f"2 {FRACTION}"),
         ({"guard_metrics": {"error": {"margin_rel": 2}}}, "canary.guard_metrics.error.margin_rel", f"2 {FRACTION}"),
         ({"guard_metrics": {"error": {"tolerance": 2}}}, "canary.guard_metrics.error.tolerance", f"2 {FRACTION}"),
         ({"guard_metrics": {"error": {"prior_rate": 2}}}, "canary.guard_metrics.error.prior_rate", f"2 {FRACTION}"),
         ({"guard_metrics": {"error": {"lag": "x"}}}, "canary.guard_metrics.error.lag", f"'x' {DURATION}"),
-        ({"guard_metrics": {"error": {"required": 1}}}, "canary.guard_metrics.error.required",
-         "1 must be true or false"),
-        ({"guard_metrics": {"slow": {}, "error": {"margin_abs": 0, "margin_rel": 0}}}, "canary.guard_metrics.error",
-         "a margin of 0 can never be proved; give margin_abs or margin_rel above 0"),
-        ({"guard_metrics": {"error": {"margin_abs": 0.02, "tolerance": 0.02}}}, "canary.guard_metrics.error.tolerance",
-         "must be less than margin_abs"),
-        ({"guard_metrics": {"error": {"margin_abs": 0, "tolerance": 0.001}}}, "canary.guard_metrics.error.tolerance",
-         "must be less than margin_abs"),
-        ({"guard_metrics": {"error": {"required": False}, "slow": {"required": False}}}, "canary.guard_metrics",
-         "at least one metric must be required, or nothing could ever advance"),
+        (
+            {"guard_metrics": {"error": {"required": 1}}},
+            "canary.guard_metrics.error.required",
+            "1 must be true or false",
+        ),
+        (
+            {"guard_metrics": {"slow": {}, "error": {"margin_abs": 0, "margin_rel": 0}}},
+            "canary.guard_metrics.error",
+            "a margin of 0 can never be proved; give margin_abs or margin_rel above 0",
+        ),
+        (
+            {"guard_metrics": {"error": {"margin_abs": 0.02, "tolerance": 0.02}}},
+            "canary.guard_metrics.error.tolerance",
+            "must be less than margin_abs",
+        ),
+        (
+            {"guard_metrics": {"error": {"margin_abs": 0, "tolerance": 0.001}}},
+            "canary.guard_metrics.error.tolerance",
+            "must be less than margin_abs",
+        ),
+        (
+            {"guard_metrics": {"error": {"required": False}, "slow": {"required": False}}},
+            "canary.guard_metrics",
+            "at least one metric must be required, or nothing could ever advance",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_canary_that_could_never_end_well_is_refused(canary: Any, path: str, message: str) -> None:
     found = problems({**LEAST, "canary": canary})
     assert (path, message) in found
@@ -568,30 +734,54 @@ SECTIONS = "review, models, tests, canary, watch, fuse, request"
         (LEAST | {7: "blue"}, "7", f"unknown key; known are {SECTIONS}"),
         ({**LEAST, "models": {"denied": []}}, "models.denied", "unknown key; known are allowed"),
         ({**LEAST, "watch": 5}, "watch", "must be a mapping with for, duration, holdback"),
-        ({**LEAST, "fuse": [1]}, "fuse",
-         "must be a mapping with error, refusal, shielded, outage, sigmas, min_requests, periods"),
+        (
+            {**LEAST, "fuse": [1]},
+            "fuse",
+            "must be a mapping with error, refusal, shielded, outage, sigmas, min_requests, periods",
+        ),
         ({**LEAST, "request": 5}, "request", "must be a mapping with timeout, slow_after, per_minute"),
-        ({**LEAST, "tests": 5}, "tests",
-         "must be a mapping with margin, alpha, power, min_pass_rate, repeats, must_pass, inconclusive, max_cost_usd, "
-         "max_concurrency, batch_size, fresh_for, judge_model, embedding_model, prices"),
-        ({**LEAST, "request": {"timeout": 30, "slow_after": 30}}, "request.slow_after",
-         "must be less than request.timeout, or no request could count as slow"),
+        (
+            {**LEAST, "tests": 5},
+            "tests",
+            "must be a mapping with margin, alpha, power, min_pass_rate, repeats, must_pass, inconclusive, "
+            "max_cost_usd, "
+            "max_concurrency, batch_size, fresh_for, judge_model, embedding_model, prices",
+        ),
+        (
+            {**LEAST, "request": {"timeout": 30, "slow_after": 30}},
+            "request.slow_after",
+            "must be less than request.timeout, or no request could count as slow",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_policy_says_what_one_is(data: Any, path: str, message: str) -> None:
     assert problems(data) == [(path, message)]
 
 
 def test_all_problems_of_all_sections_are_told_at_once_in_order() -> None:
     data = {
-        "colour": 1, "review": {"reviewers": [ANA, {"name": "Bo"}], "quorum": 9}, "models": {"allowed": 3},
-        "tests": {"alpha": 1}, "canary": {"steps": [], "guard_metrics": {}, "beta": 1}, "watch": {"for": "x"},
-        "fuse": {"periods": 0}, "request": {"timeout": 1},
-    }  # fmt: skip
+        "colour": 1,
+        "review": {"reviewers": [ANA, {"name": "Bo"}], "quorum": 9},
+        "models": {"allowed": 3},
+        "tests": {"alpha": 1},
+        "canary": {"steps": [], "guard_metrics": {}, "beta": 1},
+        "watch": {"for": "x"},
+        "fuse": {"periods": 0},
+        "request": {"timeout": 1},
+    }
     assert [path for path, _ in problems(data)] == [
-        "colour", "review.reviewers[1].email", "review.quorum", "models.allowed", "tests.alpha", "canary.steps",
-        "canary.guard_metrics", "canary.beta", "watch.for", "fuse.periods", "request.slow_after",
-    ]  # fmt: skip
+        "colour",
+        "review.reviewers[1].email",
+        "review.quorum",
+        "models.allowed",
+        "tests.alpha",
+        "canary.steps",
+        "canary.guard_metrics",
+        "canary.beta",
+        "watch.for",
+        "fuse.periods",
+        "request.slow_after",
+    ]
 
 
 def test_without_a_review_the_models_are_read_all_the_same() -> None:

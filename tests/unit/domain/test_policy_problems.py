@@ -49,8 +49,13 @@ def test_every_problem_is_named_at_once() -> None:
         }
     )
     assert set(found) == {
-        "review.quorum", "review.required_groups", "canary.steps[1].weight", "canary.alpha", "canary.speed", "colour",
-    }  # fmt: skip
+        "review.quorum",
+        "review.required_groups",
+        "canary.steps[1].weight",
+        "canary.alpha",
+        "canary.speed",
+        "colour",
+    }
     assert "weights must grow" in found["canary.steps[1].weight"]
     assert "known are" in found["colour"]
 
@@ -63,16 +68,22 @@ def test_every_problem_is_named_at_once() -> None:
         ({}, "review"),
         ({"review": {"reviewers": []}}, "review.reviewers"),
         ({"review": {"reviewers": [{"name": "A", "email": "nobody"}]}}, "review.reviewers[0].email"),
-        ({"review": {"reviewers": [{"name": "A", "email": "a@b.co", "principals": ["somebody"]}]}},
-         "review.reviewers[0].principals"),
+        (
+            {"review": {"reviewers": [{"name": "A", "email": "a@b.co", "principals": ["somebody"]}]}},
+            "review.reviewers[0].principals",
+        ),
         ({"review": {"reviewers": [{"name": "A", "email": "a@b.co"}] * 2}}, "review.reviewers"),
         (with_section("canary", steps=[]), "canary.steps"),
         (with_section("canary", steps=[{"weight": "100%"}]), "canary.steps[0].weight"),
-        (with_section("canary", steps=[{"weight": "5%", "min_bake": "1h", "max_time": "1m"}]),
-         "canary.steps[0].max_time"),
+        (
+            with_section("canary", steps=[{"weight": "5%", "min_bake": "1h", "max_time": "1m"}]),
+            "canary.steps[0].max_time",
+        ),
         (with_section("canary", steps=[{"weight": "five"}]), "canary.steps[0].weight"),
-        (with_section("canary", guard_metrics={"error": {"margin_abs": 0, "margin_rel": 0}}),
-         "canary.guard_metrics.error"),
+        (
+            with_section("canary", guard_metrics={"error": {"margin_abs": 0, "margin_rel": 0}}),
+            "canary.guard_metrics.error",
+        ),
         (with_section("canary", guard_metrics={"sadness": {}}), "canary.guard_metrics.sadness"),
         (with_section("canary", guard_metrics={"error": {"required": False}}), "canary.guard_metrics"),
         (with_section("canary", ladder=[1, 2]), "canary.ladder"),
@@ -83,7 +94,7 @@ def test_every_problem_is_named_at_once() -> None:
         (with_section("request", timeout=5.0, slow_after=6.0), "request.slow_after"),
         (with_section("watch", holdback="120%"), "watch.holdback"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(data: Any, path: str) -> None:
     assert path in problems(data)
 

@@ -114,8 +114,12 @@ def test_javascript_agrees_on_the_vectors_and_on_random_units() -> None:
     pairs = [[salt, unit] for salt in ("", "0123456789abcdef0123456789abcdef") for unit in units]
     done = subprocess.run(
         ["node", str(ROOT / "clients" / "js" / "check.mjs"), str(VECTORS)],
-        input=json.dumps(pairs), capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+        input=json.dumps(pairs),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     theirs = json.loads(done.stdout)
     assert theirs == [[bucket(salt, unit), group(salt, unit)] for salt, unit in pairs]
 

@@ -23,9 +23,16 @@ from tests.support import generated
 ONE, TWO, THREE = (VersionRef(n, f"{n:064d}", f"arn:{n}") for n in (1, 2, 3))
 ENTRY = TimelineEntry("P-2-1/route/9", "P-2-1", 12.5, Event.CANARY_SHIFTED, "lead", {"weight": 500}, 3, "p" * 64, "h")
 STORED_ENTRY = {
-    "id": "P-2-1/route/9", "release_id": "P-2-1", "seq": 3, "at": "1970-01-01T00:00:12.500Z",
-    "event": "Canary Shifted", "by": "lead", "detail": {"weight": 500}, "prev_hash": "p" * 64, "hash": "h",
-}  # fmt: skip
+    "id": "P-2-1/route/9",
+    "release_id": "P-2-1",
+    "seq": 3,
+    "at": "1970-01-01T00:00:12.500Z",
+    "event": "Canary Shifted",
+    "by": "lead",
+    "detail": {"weight": 500},
+    "prev_hash": "p" * 64,
+    "hash": "h",
+}
 
 RECORDS = [
     (generated.refs, VersionRef.to_item, VersionRef.from_item),
@@ -62,25 +69,64 @@ def test_a_version_is_stored_by_these_names_and_its_variables_where_they_are_kno
 
 def test_a_route_is_stored_by_these_names() -> None:
     route = Route(
-        "support", "PROMPT0001", TWO, ONE, THREE, 250, 500, "salt", "P-2-1", 9, Phase.WATCH, 11.0, 99.0,
-        ((10.0, 100), (11.0, 250)), {"q": {"version": 7, "release_id": "P-7-1", "at": 5.0}}, (ENTRY,),
-    )  # fmt: skip
+        "support",
+        "PROMPT0001",
+        TWO,
+        ONE,
+        THREE,
+        250,
+        500,
+        "salt",
+        "P-2-1",
+        9,
+        Phase.WATCH,
+        11.0,
+        99.0,
+        ((10.0, 100), (11.0, 250)),
+        {"q": {"version": 7, "release_id": "P-7-1", "at": 5.0}},
+        (ENTRY,),
+    )
 
     assert route.to_item() == {
-        "schema": 1, "prompt": "support", "prompt_id": "PROMPT0001", "stable": TWO.to_item(),
-        "previous": ONE.to_item(), "canary": THREE.to_item(), "weight": 250, "holdback": 500, "salt": "salt",
-        "release_id": "P-2-1", "revision": 9, "phase": "watch", "phase_since": 11.0, "watch_until": 99.0,
-        "shifts": [[10.0, 100], [11.0, 250]], "quarantined": {"q": {"version": 7, "release_id": "P-7-1", "at": 5.0}},
+        "schema": 1,
+        "prompt": "support",
+        "prompt_id": "PROMPT0001",
+        "stable": TWO.to_item(),
+        "previous": ONE.to_item(),
+        "canary": THREE.to_item(),
+        "weight": 250,
+        "holdback": 500,
+        "salt": "salt",
+        "release_id": "P-2-1",
+        "revision": 9,
+        "phase": "watch",
+        "phase_since": 11.0,
+        "watch_until": 99.0,
+        "shifts": [[10.0, 100], [11.0, 250]],
+        "quarantined": {"q": {"version": 7, "release_id": "P-7-1", "at": 5.0}},
         "pending": [STORED_ENTRY],
-    }  # fmt: skip
+    }
 
 
 def test_a_route_that_holds_only_what_it_must_is_steady_and_gives_all_to_stable() -> None:
     whole = Route(
-        prompt="support", prompt_id="PROMPT0001", stable=TWO, previous=None, canary=None, weight=0, holdback=0,
-        salt="", release_id="", revision=1, phase=Phase.STEADY, phase_since=0.0, watch_until=0.0, shifts=(),
-        quarantined={}, pending=(),
-    )  # fmt: skip
+        prompt="support",
+        prompt_id="PROMPT0001",
+        stable=TWO,
+        previous=None,
+        canary=None,
+        weight=0,
+        holdback=0,
+        salt="",
+        release_id="",
+        revision=1,
+        phase=Phase.STEADY,
+        phase_since=0.0,
+        watch_until=0.0,
+        shifts=(),
+        quarantined={},
+        pending=(),
+    )
 
     assert Route("support", "PROMPT0001", TWO) == whole
     assert set(whole.to_item()) & {"previous", "canary"} == set()
@@ -115,25 +161,56 @@ def test_a_release_is_stored_without_what_is_empty() -> None:
     )
 
     assert release.to_item() == {
-        "release_id": "PROMPT0001-2-3", "prompt": "support", "started_at": 5.0, "requested_by": "ada",
-        "explicit": False, "state": "started", "outcome": "expired", "ended_at": 0.0, "candidate": TWO.to_item(),
-        "round": 0, "step": 0, "paused": {"by": "x"}, "revision": 1,
-    }  # fmt: skip
+        "release_id": "PROMPT0001-2-3",
+        "prompt": "support",
+        "started_at": 5.0,
+        "requested_by": "ada",
+        "explicit": False,
+        "state": "started",
+        "outcome": "expired",
+        "ended_at": 0.0,
+        "candidate": TWO.to_item(),
+        "round": 0,
+        "step": 0,
+        "paused": {"by": "x"},
+        "revision": 1,
+    }
     assert type(release.to_item()["outcome"]) is str
 
 
 def test_a_new_release_has_done_nothing_yet() -> None:
     whole = Release(
-        release_id="PROMPT0001-2-3", prompt="support", started_at=5.0, requested_by="ada", explicit=False,
-        state="started", outcome=None, reason="", ended_at=0.0, description="", candidate=None, stable=None,
-        policy_sha256="", suite_sha256="", round=0, verdict={}, approval={}, step=0, paused=None, advance=None,
-        request_id="", revision=1,
-    )  # fmt: skip
+        release_id="PROMPT0001-2-3",
+        prompt="support",
+        started_at=5.0,
+        requested_by="ada",
+        explicit=False,
+        state="started",
+        outcome=None,
+        reason="",
+        ended_at=0.0,
+        description="",
+        candidate=None,
+        stable=None,
+        policy_sha256="",
+        suite_sha256="",
+        round=0,
+        verdict={},
+        approval={},
+        step=0,
+        paused=None,
+        advance=None,
+        request_id="",
+        revision=1,
+    )
 
     assert Release("PROMPT0001-2-3", "support", 5.0, "ada") == whole
-    assert Release.from_item(
-        {"release_id": "PROMPT0001-2-3", "prompt": "support", "started_at": 5, "requested_by": "ada", "other": 1}
-    ) == whole  # fmt: skip
+    assert (
+        Release.from_item(
+            {"release_id": "PROMPT0001-2-3", "prompt": "support", "started_at": 5, "requested_by": "ada", "other": 1}
+        )
+        == whole
+    )
 
 
 def test_the_states_of_a_release_are_in_their_order() -> None:
@@ -147,17 +224,23 @@ def test_a_waiting_version_is_no_explicit_request_unless_it_says_so() -> None:
 def test_authors_nobody_asked_about_are_none_and_complete() -> None:
     assert Authors() == Authors((), (), True)
     assert Authors.from_dict({}) == Authors((), (), True)
-    assert Authors(("a",), ("d",), False).to_dict() == {
-        "principals": ["a"], "unattributed": ["d"], "complete": False,
-    }  # fmt: skip
+    assert Authors(("a",), ("d",), False).to_dict() == {"principals": ["a"], "unattributed": ["d"], "complete": False}
 
 
 def test_a_decision_is_stored_by_these_names() -> None:
     decision = Decision("key", Choice.REJECT, "no", 7.0, "ada@example.com", "link", "203.0.113.7", "c", None, 3)
     stored = {
-        "reviewer": "key", "choice": "reject", "reason": "no", "at": 7.0, "by": "ada@example.com", "via": "link",
-        "address": "203.0.113.7", "candidate": "c", "stable": None, "number": 3,
-    }  # fmt: skip
+        "reviewer": "key",
+        "choice": "reject",
+        "reason": "no",
+        "at": 7.0,
+        "by": "ada@example.com",
+        "via": "link",
+        "address": "203.0.113.7",
+        "candidate": "c",
+        "stable": None,
+        "number": 3,
+    }
 
     assert decision.to_dict() == stored
     assert Decision.from_dict(stored) == decision
@@ -171,9 +254,18 @@ def test_a_decision_is_stored_by_these_names() -> None:
 def request(**more: Any) -> ReviewRequest:
     policy = ReviewPolicy((Reviewer("Ada", "ada@example.com"),))
     fields = {
-        "release_id": "P-2-1", "round": 2, "prompt": "support", "candidate": TWO, "stable": None, "policy": policy,
-        "authors": Authors(("arn:a",)), "verdict": "pass", "code": "ABCDEFGH", "requested_at": 5.0, "expires_at": 9.0,
-    }  # fmt: skip
+        "release_id": "P-2-1",
+        "round": 2,
+        "prompt": "support",
+        "candidate": TWO,
+        "stable": None,
+        "policy": policy,
+        "authors": Authors(("arn:a",)),
+        "verdict": "pass",
+        "code": "ABCDEFGH",
+        "requested_at": 5.0,
+        "expires_at": 9.0,
+    }
     return ReviewRequest(**{**fields, **more})
 
 
@@ -181,11 +273,22 @@ def test_a_review_request_is_stored_by_these_names() -> None:
     asked = request(stable=ONE, task_token="t", decisions=4, outcome={"decision": "approved"}, reach={"key": "pending"})
 
     assert asked.to_item() == {
-        "release_id": "P-2-1", "round": 2, "prompt": "support", "candidate": TWO.to_item(), "stable": ONE.to_item(),
-        "policy": policy_item(asked.policy), "authors": Authors(("arn:a",)).to_dict(), "verdict": "pass",
-        "code": "ABCDEFGH", "requested_at": 5.0, "expires_at": 9.0, "task_token": "t", "decisions": 4,
-        "outcome": {"decision": "approved"}, "reach": {"key": "pending"},
-    }  # fmt: skip
+        "release_id": "P-2-1",
+        "round": 2,
+        "prompt": "support",
+        "candidate": TWO.to_item(),
+        "stable": ONE.to_item(),
+        "policy": policy_item(asked.policy),
+        "authors": Authors(("arn:a",)).to_dict(),
+        "verdict": "pass",
+        "code": "ABCDEFGH",
+        "requested_at": 5.0,
+        "expires_at": 9.0,
+        "task_token": "t",
+        "decisions": 4,
+        "outcome": {"decision": "approved"},
+        "reach": {"key": "pending"},
+    }
 
 
 def test_a_new_review_request_has_no_decision_and_never_shows_its_token() -> None:
@@ -204,15 +307,29 @@ def test_a_new_review_request_has_no_decision_and_never_shows_its_token() -> Non
 def test_a_brief_is_stored_by_these_names_and_another_schema_is_refused() -> None:
     brief = Brief("P-2-1", 2, "support", 2, "warmer", ("arn:a",), "bo", [{"modelId": "m"}])
     stored = {
-        "schema": 1, "release_id": "P-2-1", "round": 2, "prompt": "support", "version": 2, "description": "warmer",
-        "authors": ["arn:a"], "requested_by": "bo", "candidate_variants": [{"modelId": "m"}], "stable_variants": [],
+        "schema": 1,
+        "release_id": "P-2-1",
+        "round": 2,
+        "prompt": "support",
+        "version": 2,
+        "description": "warmer",
+        "authors": ["arn:a"],
+        "requested_by": "bo",
+        "candidate_variants": [{"modelId": "m"}],
+        "stable_variants": [],
         "stable_version": None,
         "tests": {
-            "verdict": "", "reason": "", "rows": [], "newly_failing": [], "left_out": 0, "inconclusive": [],
-            "blind": [], "report_key": "",
+            "verdict": "",
+            "reason": "",
+            "rows": [],
+            "newly_failing": [],
+            "left_out": 0,
+            "inconclusive": [],
+            "blind": [],
+            "report_key": "",
         },
         "plan": [],
-    }  # fmt: skip
+    }
 
     assert brief.to_dict() == stored
     assert Brief.from_dict({**stored, "stable_variants": ()}) == brief

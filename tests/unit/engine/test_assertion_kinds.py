@@ -72,13 +72,9 @@ CASES: list[tuple[dict[str, Any], Any, Any]] = [
     ({"type": "guardrail-intervened"}, Answer("x", stop_reason="guardrail_intervened"), "x"),
     ({"type": "python", "value": "test-short"}, "short", "a very long output"),
     ({"type": "python", "value": "test-score"}, "aaaaa", "b"),
-    (
-        {"type": "assert-set", "threshold": 0.5, "assert": [XY[0], XY[1]]},
-        "x",
-        "z",
-    ),
+    ({"type": "assert-set", "threshold": 0.5, "assert": [XY[0], XY[1]]}, "x", "z"),
     ({"type": "assert-set", "assert": XY}, "xy", "x"),
-]  # fmt: skip
+]
 
 
 @check("test-short")
@@ -134,7 +130,7 @@ def test_every_kind_is_exercised() -> None:
         ({"type": "regex", "value": "(a|aa)+$"}, {}),
         ({"type": "cost", "threshold": 1}, {}),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_graded_is_neither_pass_nor_fail(
     assertion: dict[str, Any], ports: dict[str, Any], negation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,10 +209,13 @@ ITEMS = [{"vars": {"q": "größer: ja"}, "critical": True}, {"id": "b", "thresho
         ("c.jsonl", "\n".join(["", *map(json.dumps, ITEMS), " "]), ["line 2", "line 3", "line 4"]),
         ("c.JSON", json.dumps(ITEMS), ["item 1", "item 2", "item 3"]),
         ("c.yaml", json.dumps(ITEMS), ["item 1", "item 2", "item 3"]),
-        ("c.yml", "- {vars: {q: 'größer: ja'}, critical: true}\n- {id: b, threshold: 0.5}\n- odd\n",
-         ["item 1", "item 2", "item 3"]),
+        (
+            "c.yml",
+            "- {vars: {q: 'größer: ja'}, critical: true}\n- {id: b, threshold: 0.5}\n- odd\n",
+            ["item 1", "item 2", "item 3"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_rows_of_documents_are_taken_as_they_are_in_order(name: str, content: str, places: list[str]) -> None:
     assert rows(name, content) == [(f"{name} {p}", item) for p, item in zip(places, ITEMS, strict=True)]
 

@@ -142,11 +142,17 @@ def test_a_chat_prompt_is_rendered_with_its_settings_and_tools() -> None:
         "messages": [{"role": "user", "content": [{"text": "{{ q }}"}, {"cachePoint": {"type": "default"}}]}],
         "toolConfiguration": {"tools": [tool]},
     }
-    made = Target.of_draft("x", [{
-        "modelId": MODEL, "templateConfiguration": {"chat": chat},
-        "inferenceConfiguration": {"text": {"temperature": 0.2, "maxTokens": 50}},
-        "additionalModelRequestFields": {"top_k": 5},
-    }])  # fmt: skip
+    made = Target.of_draft(
+        "x",
+        [
+            {
+                "modelId": MODEL,
+                "templateConfiguration": {"chat": chat},
+                "inferenceConfiguration": {"text": {"temperature": 0.2, "maxTokens": 50}},
+                "additionalModelRequestFields": {"top_k": 5},
+            }
+        ],
+    )
     case = Case("c", {"name": "Ana", "q": "{{name}}?", "only_asserts": "1"}, ())
     request = made.request(case)
     assert request.model_id == MODEL
@@ -170,10 +176,7 @@ def test_a_plan_needs_prices_and_says_what_it_can_show() -> None:
     assert make_plan(suite(5), Policy(prices={"acme": (1, 2)}), target("new", model="acme"), None).cost_usd > 0
 
 
-@pytest.mark.parametrize(
-    "model",
-    [MODEL, f"us.{MODEL}", f"arn:aws:bedrock:us-east-1::foundation-model/{MODEL}"],
-)  # fmt: skip
+@pytest.mark.parametrize("model", [MODEL, f"us.{MODEL}", f"arn:aws:bedrock:us-east-1::foundation-model/{MODEL}"])
 def test_prices_know_profiles_and_arns(model: str) -> None:
     assert price_of(model, {}) == (0.06, 0.24)
     assert price_of(model, {"amazon.nova-lite-v1": (1.0, 2.0)}) == (1.0, 2.0)

@@ -188,17 +188,26 @@ def test_ids_are_unique_and_both_places_are_named() -> None:
         ({"critical": "yes"}, [("critical", "is 'yes'; write true or false")]),
         ({"metadata": {"critical": 1}}, [("critical", "is 1; write true or false")]),
         ({"metadata": []}, [("metadata", "must be a mapping")]),
-        ({"vars": "c.csv"},
-         [("vars", "must be a mapping of names to values; variables from files are named one by one")]),
+        (
+            {"vars": "c.csv"},
+            [("vars", "must be a mapping of names to values; variables from files are named one by one")],
+        ),
         ({"vars": 7}, [("vars", "must be a mapping")]),
         ({"assert": {}}, [("assert", "must be a list of assertions, each a mapping with `type`")]),
         ({"options": []}, [("options", "must be a mapping")]),
-        ({"options": {"transform": 1}},
-         [("options.transform", "promptfoo's option `transform` is not supported; supported are disableVarExpansion, "
-           "disableDefaultAsserts")]),
+        (
+            {"options": {"transform": 1}},
+            [
+                (
+                    "options.transform",
+                    "promptfoo's option `transform` is not supported; supported are disableVarExpansion, "
+                    "disableDefaultAsserts",
+                )
+            ],
+        ),
         ({"assert": []}, [("", "has no assertion and would always pass; add `assert`, here or in defaultTest")]),
     ],
-)  # fmt: skip
+)
 def test_each_part_of_a_test_that_is_wrong_is_named(test: dict[str, Any], found: list[tuple[str, str]]) -> None:
     assert refused(**test) == [(f"tests[0].{path}".rstrip("."), message) for path, message in found]
 
@@ -247,21 +256,36 @@ LIKE_A_FILE: list[tuple[Any, list[tuple[str, str]]]] = [
     ({}, [("tests", f"is required: {NO_TESTS}")]),
     ({"tests": 7}, [("tests", f"must be {NO_TESTS}")]),
     ({"tests": []}, [("tests", "holds no case; a suite without cases can show nothing")]),
-    ({"tests": [7, "x"]},
-     [("tests[0]", "must be a mapping with `vars` and `assert`"),
-      ("tests[1]", "x: cannot be read (gone); paths are relative to the suite")]),
-    ({"tests": [{"assert": [HAS]}], "assertionTemplates": [1]},
-     [("assertionTemplates", "must be a mapping of names to assertions")]),
-    ({"tests": [{"assert": [HAS]}], "defaultTest": []},
-     [("defaultTest", "must be a mapping with `vars`, `assert`, `threshold` or `metadata`")]),
-    ({"tests": [{"assert": [HAS]}], "defaultTest": {"vars": 1, "assert": 2, "tags": 3, "options": {"prefix": 4}}},
-     [("defaultTest.options.prefix", "promptfoo's option `prefix` is not supported; supported are "
-       "disableVarExpansion, disableDefaultAsserts"),
-      ("defaultTest.vars", "must be a mapping"),
-      ("defaultTest.assert", "must be a list of assertions, each a mapping with `type`"),
-      ("defaultTest.tags", "is 3; tags are a list of names")]),
+    (
+        {"tests": [7, "x"]},
+        [
+            ("tests[0]", "must be a mapping with `vars` and `assert`"),
+            ("tests[1]", "x: cannot be read (gone); paths are relative to the suite"),
+        ],
+    ),
+    (
+        {"tests": [{"assert": [HAS]}], "assertionTemplates": [1]},
+        [("assertionTemplates", "must be a mapping of names to assertions")],
+    ),
+    (
+        {"tests": [{"assert": [HAS]}], "defaultTest": []},
+        [("defaultTest", "must be a mapping with `vars`, `assert`, `threshold` or `metadata`")],
+    ),
+    (
+        {"tests": [{"assert": [HAS]}], "defaultTest": {"vars": 1, "assert": 2, "tags": 3, "options": {"prefix": 4}}},
+        [
+            (
+                "defaultTest.options.prefix",
+                "promptfoo's option `prefix` is not supported; supported are "
+                "disableVarExpansion, disableDefaultAsserts",
+            ),
+            ("defaultTest.vars", "must be a mapping"),
+            ("defaultTest.assert", "must be a list of assertions, each a mapping with `type`"),
+            ("defaultTest.tags", "is 3; tags are a list of names"),
+        ],
+    ),
     ({"tests": [{"assert": [HAS]}], "evaluateOptions": 7}, [("evaluateOptions", "must be a mapping")]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("data", "found"), LIKE_A_FILE)
@@ -367,14 +391,19 @@ def test_variables_and_values_may_be_files() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        *[(f"x.{s}", "", f"'x.{s}' is code; suites are data, code is never taken from them")
-          for s in ("js", "cjs", "MJS", "ts", "py")],
-        ("x.txt", FileNotFoundError(2, "No such file"),
-         "'x.txt' cannot be read (No such file); paths are relative to the suite"),
+        *[
+            (f"x.{s}", "", f"'x.{s}' is code; suites are data, code is never taken from them")
+            for s in ("js", "cjs", "MJS", "ts", "py")
+        ],
+        (
+            "x.txt",
+            FileNotFoundError(2, "No such file"),
+            "'x.txt' cannot be read (No such file); paths are relative to the suite",
+        ),
         ("x.txt", OSError("too far up"), "'x.txt' cannot be read (too far up); paths are relative to the suite"),
         ("x.txt", b"a\n\xff", "x.txt line 2: byte 0xff is not valid UTF-8; save the file as UTF-8"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_cannot_be_taken_is_named(name: str, content: str | bytes | Exception, message: str) -> None:
     data = {"tests": [{"vars": {"v": f"file://{name}"}, "assert": [HAS]}]}
     assert problems(data, **{name.replace(".", "_"): content}) == [("tests[0].vars.v", message)]
@@ -586,18 +615,38 @@ CODE = "suites are data: code is never taken from them"
 TAKEN = "register a check in promptlane_checks and use `python`"
 JUDGED = "write it as an `llm-rubric` with the criterion in words"
 INSTEAD = {
-    "javascript": f"{CODE}; {TAKEN}", "ruby": f"{CODE}; {TAKEN}", "webhook": "a case must not call out",
-    "model-graded-closedqa": JUDGED, "model-graded-factuality": JUDGED, "factuality": JUDGED,
-    "answer-relevance": JUDGED, "context-faithfulness": JUDGED, "context-recall": JUDGED,
-    "context-relevance": JUDGED, "conversation-relevance": JUDGED, "g-eval": JUDGED, "pi": JUDGED,
-    "max-score": "use `select-best`", "human": "people decide in the review step",
-    "classifier": "use `llm-rubric`", "moderation": "use a Bedrock guardrail with `guardrail-intervened`",
-    "perplexity": "Converse returns no log probabilities", "perplexity-score": "Converse returns no log probabilities",
-    "meteor": "use `rouge-n`, `bleu` or `similar`", "gleu": "use `bleu`", "f-score": "`python` check",
-    "is-xml": "use `regex`", "contains-xml": "use `regex`", "is-html": "use `regex`", "contains-html": "use `regex`",
-    "is-sql": "`python` check", "contains-sql": "`python` check", "word-count": "use `output-tokens`",
-    "finish-reason": "use `output-tokens`", "tool-call-f1": "use `is-valid-tool-call`",
-}  # fmt: skip
+    "javascript": f"{CODE}; {TAKEN}",
+    "ruby": f"{CODE}; {TAKEN}",
+    "webhook": "a case must not call out",
+    "model-graded-closedqa": JUDGED,
+    "model-graded-factuality": JUDGED,
+    "factuality": JUDGED,
+    "answer-relevance": JUDGED,
+    "context-faithfulness": JUDGED,
+    "context-recall": JUDGED,
+    "context-relevance": JUDGED,
+    "conversation-relevance": JUDGED,
+    "g-eval": JUDGED,
+    "pi": JUDGED,
+    "max-score": "use `select-best`",
+    "human": "people decide in the review step",
+    "classifier": "use `llm-rubric`",
+    "moderation": "use a Bedrock guardrail with `guardrail-intervened`",
+    "perplexity": "Converse returns no log probabilities",
+    "perplexity-score": "Converse returns no log probabilities",
+    "meteor": "use `rouge-n`, `bleu` or `similar`",
+    "gleu": "use `bleu`",
+    "f-score": "`python` check",
+    "is-xml": "use `regex`",
+    "contains-xml": "use `regex`",
+    "is-html": "use `regex`",
+    "contains-html": "use `regex`",
+    "is-sql": "`python` check",
+    "contains-sql": "`python` check",
+    "word-count": "use `output-tokens`",
+    "finish-reason": "use `output-tokens`",
+    "tool-call-f1": "use `is-valid-tool-call`",
+}
 
 
 def test_promptfoos_other_types_are_refused_with_what_to_write_instead() -> None:
@@ -669,20 +718,27 @@ def test_keys_that_change_nothing_are_left_out_and_said() -> None:
 REFUSED_KEYS = {
     "scenarios": "write each combination as a test, or give `vars` lists of values, which are multiplied out",
     "derivedMetrics": "metrics are not computed from other metrics; use slices (`tags`)",
-    "extensions": CODE, "nunjucksFilters": CODE, "redteam": "red teaming is not part of a regression suite",
-    "tracing": "answers carry no trace", "assertScoringFunction": CODE,
-}  # fmt: skip
+    "extensions": CODE,
+    "nunjucksFilters": CODE,
+    "redteam": "red teaming is not part of a regression suite",
+    "tracing": "answers carry no trace",
+    "assertScoringFunction": CODE,
+}
 REFUSED_TEST_KEYS = {
-    "assertScoringFunction": CODE, "provider": "the version declares its model",
-    "providers": "the version declares its model", "prompts": "every case is run against the published version",
+    "assertScoringFunction": CODE,
+    "provider": "the version declares its model",
+    "providers": "the version declares its model",
+    "prompts": "every case is run against the published version",
     "providerOutput": "an answer that was not given by the model proves nothing",
     "vars_file": "write the path in `vars`",
-}  # fmt: skip
+}
 REFUSED_ASSERT_KEYS = {
-    "provider": "the policy's judge_model and embedding_model grade", "transform": CODE, "contextTransform": CODE,
+    "provider": "the policy's judge_model and embedding_model grade",
+    "transform": CODE,
+    "contextTransform": CODE,
     "rubricPrompt": "the judge's instructions are fixed; put the criterion in `value`",
     "config": "registered checks take no configuration",
-}  # fmt: skip
+}
 
 
 def test_keys_that_would_change_the_meaning_are_refused_with_what_to_do() -> None:

@@ -127,9 +127,17 @@ def test_models_that_are_free_cost_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("concurrency", "batch", "repeats", "threads", "parallel"),
-    [(40, 10, 1, 8, 5), (10, 10, 1, 8, 1), (31, 10, 1, 8, 3), (5, 10, 1, 5, 1), (1, 10, 1, 1, 1), (40, 1, 1, 2, 20),
-     (40, 1, 3, 6, 6), (40, 3, 1, 6, 6)],
-)  # fmt: skip
+    [
+        (40, 10, 1, 8, 5),
+        (10, 10, 1, 8, 1),
+        (31, 10, 1, 8, 3),
+        (5, 10, 1, 5, 1),
+        (1, 10, 1, 1, 1),
+        (40, 1, 1, 2, 20),
+        (40, 1, 3, 6, 6),
+        (40, 3, 1, 6, 6),
+    ],
+)
 def test_calls_in_flight_are_spread_over_batches(
     concurrency: int, batch: int, repeats: int, threads: int, parallel: int
 ) -> None:
@@ -189,24 +197,45 @@ LEAST, USUAL, TWICE = 45, 179, 90
 @pytest.mark.parametrize(
     ("n", "policy", "own", "warning"),
     [
-        (LEAST - 1, Policy(), None,
-         "44 cases can never prove a margin of 5 points, not even without one difference: the verdict will always be "
-         "inconclusive; write at least 45 cases (about 179 where answers vary), or widen tests.margin"),
-        (LEAST, Policy(), None,
-         "45 cases prove a margin of 5 points only when hardly any case differs; about 179 would do where answers "
-         "vary (pass rate 90%, 1 repeat)"),
-        (USUAL - 1, Policy(repeats=2), 1,
-         "178 cases prove a margin of 5 points only when hardly any case differs; about 179 would do where answers "
-         "vary (pass rate 90%, 1 repeat)"),
-        (TWICE - 1, Policy(repeats=2), None,
-         "89 cases prove a margin of 5 points only when hardly any case differs; about 90 would do where answers "
-         "vary (pass rate 90%, 2 repeats)"),
+        (
+            LEAST - 1,
+            Policy(),
+            None,
+            "44 cases can never prove a margin of 5 points, not even without one difference: the verdict will always "
+            "be "
+            "inconclusive; write at least 45 cases (about 179 where answers vary), or widen tests.margin",
+        ),
+        (
+            LEAST,
+            Policy(),
+            None,
+            "45 cases prove a margin of 5 points only when hardly any case differs; about 179 would do where answers "
+            "vary (pass rate 90%, 1 repeat)",
+        ),
+        (
+            USUAL - 1,
+            Policy(repeats=2),
+            1,
+            "178 cases prove a margin of 5 points only when hardly any case differs; about 179 would do where answers "
+            "vary (pass rate 90%, 1 repeat)",
+        ),
+        (
+            TWICE - 1,
+            Policy(repeats=2),
+            None,
+            "89 cases prove a margin of 5 points only when hardly any case differs; about 90 would do where answers "
+            "vary (pass rate 90%, 2 repeats)",
+        ),
         (USUAL, Policy(), None, None),
-        (21, Policy(margin=0.1), None,
-         "21 cases can never prove a margin of 10 points, not even without one difference: the verdict will always "
-         "be inconclusive; write at least 22 cases (about 45 where answers vary), or widen tests.margin"),
+        (
+            21,
+            Policy(margin=0.1),
+            None,
+            "21 cases can never prove a margin of 10 points, not even without one difference: the verdict will always "
+            "be inconclusive; write at least 22 cases (about 45 where answers vary), or widen tests.margin",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_suite_that_is_too_small_is_warned_of(n: int, policy: Policy, own: int | None, warning: str | None) -> None:
     assert size_warnings(suite(n, repeats=own), policy) == ([warning] if warning else [])
 

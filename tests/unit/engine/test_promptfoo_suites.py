@@ -74,7 +74,7 @@ def test_a_promptfoo_file_is_read_unchanged_and_what_is_left_out_is_said() -> No
                 ],
             },
         ],
-    }  # fmt: skip
+    }
     suite = parse(config)
     assert suite.repeats == 3
     assert [c.id for c in suite.cases] == ["1-greets[language=French]", "1-greets[language=German]", "case-3"]

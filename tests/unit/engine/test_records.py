@@ -234,8 +234,10 @@ def test_a_missing_case_tells_why_and_one_that_was_never_run_that() -> None:
 def test_one_side_that_is_missing_is_enough() -> None:
     gone = {"missing": "gone"}
     left, right = Case("left", {}, ()), Case("right", {}, ())
-    made = collected((left, {"candidate": [WON, gone], "stable": [WON, LOST]}),
-                     (right, {"candidate": [WON, LOST], "stable": [gone, gone]}))  # fmt: skip
+    made = collected(
+        (left, {"candidate": [WON, gone], "stable": [WON, LOST]}),
+        (right, {"candidate": [WON, LOST], "stable": [gone, gone]}),
+    )
     assert [(d["case"], d["reason"]) for d in made.shown[Change.MISSING]] == [
         ("left", "candidate: gone"),
         ("right", "stable: gone"),

@@ -170,9 +170,19 @@ def test_the_first_twenty_slices_are_rows() -> None:
 
 
 OVERALL = Comparison(
-    name="all cases", finding=Finding.PASS, n=50, missing=0, runs=2, stable_rate=1.0, candidate_rate=1.0,
-    interval=Interval(0.0, 0.0, 0.0), p_value=0.5, detectable=0.0625, provable=0.03, cases_needed=40,
-)  # fmt: skip
+    name="all cases",
+    finding=Finding.PASS,
+    n=50,
+    missing=0,
+    runs=2,
+    stable_rate=1.0,
+    candidate_rate=1.0,
+    interval=Interval(0.0, 0.0, 0.0),
+    p_value=0.5,
+    detectable=0.0625,
+    provable=0.03,
+    cases_needed=40,
+)
 
 
 def test_what_could_not_be_detected_is_said_in_sentences() -> None:

@@ -39,17 +39,26 @@ def test_it_binds_what_is_released_under_which_policy_and_lets_applications_in(w
 
     answer = admit(world)
 
-    assert answer == {
-        "prompt": PROMPT, "version": 2, "first": False, "review_timeout_seconds": 7_200, "steps": 3,
-    }  # fmt: skip
+    assert answer == {"prompt": PROMPT, "version": 2, "first": False, "review_timeout_seconds": 7_200, "steps": 3}
     assert world.releases.get(RELEASE) == replace(
-        started, state="admitted", description="Why version 2", candidate=candidate, stable=stable,
-        policy_sha256=policy, suite_sha256=suite, revision=2,
-    )  # fmt: skip
+        started,
+        state="admitted",
+        description="Why version 2",
+        candidate=candidate,
+        stable=stable,
+        policy_sha256=policy,
+        suite_sha256=suite,
+        revision=2,
+    )
     detail = {
-        "version": 2, "fingerprint": candidate.fingerprint, "description": "Why version 2", "stable": 1,
-        "stable_fingerprint": stable.fingerprint, "policy": policy, "suite": suite,
-    }  # fmt: skip
+        "version": 2,
+        "fingerprint": candidate.fingerprint,
+        "description": "Why version 2",
+        "stable": 1,
+        "stable_fingerprint": stable.fingerprint,
+        "policy": policy,
+        "suite": suite,
+    }
     assert world.entries(RELEASE) == [(Event.ADMITTED, "promptlane", detail)]
     assert world.prompts.tags == {arn: {ENROLLED_TAG: DEPLOYMENT} for arn in (version_arn(2), version_arn(2)[:-2])}
     assert set(world.objects()) == {f"config/{policy}.json", f"config/{suite}.json"}

@@ -46,13 +46,15 @@ def own_wire() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("given", "wired"),
     [
+        ({}, {"feedback_table": None, "receipt_secret": None, "resolution": 60, "slow_after": 10.0, "timeout": 27.0}),
         (
-            {},
-            {"feedback_table": None, "receipt_secret": None, "resolution": 60, "slow_after": 10.0, "timeout": 27.0},
-        ),
-        (
-            {"FEEDBACK_TABLE": "f", "RECEIPT_SECRET": "s", "RESOLUTION_SECONDS": "10", "SLOW_AFTER_SECONDS": "2.5",
-             "REQUEST_TIMEOUT_SECONDS": "20.5"},
+            {
+                "FEEDBACK_TABLE": "f",
+                "RECEIPT_SECRET": "s",
+                "RESOLUTION_SECONDS": "10",
+                "SLOW_AFTER_SECONDS": "2.5",
+                "REQUEST_TIMEOUT_SECONDS": "20.5",
+            },
             {"feedback_table": "f", "receipt_secret": "s", "resolution": 10, "slow_after": 2.5, "timeout": 19.5},
         ),
         (
@@ -60,7 +62,7 @@ def own_wire() -> Iterator[None]:
             {"feedback_table": None, "receipt_secret": None, "resolution": 60, "slow_after": 10.0, "timeout": 27.0},
         ),
     ],
-)  # fmt: skip
+)
 def test_the_client_is_made_of_the_environment_and_ends_before_the_api_does(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], wired: dict[str, Json]
 ) -> None:
@@ -110,9 +112,14 @@ def test_it_answers_over_its_tables_with_receipts_of_its_secret(
 ) -> None:
     secret = real("secretsmanager").create_secret(Name="lane-receipts", SecretString="a key")["ARN"]
     environment = {
-        "ROUTE_TABLE": ROUTES, "FEEDBACK_TABLE": FEEDBACK, "RECEIPT_SECRET": secret, "RESOLUTION_SECONDS": "10",
-        "SLOW_AFTER_SECONDS": "1e-9", "REQUEST_TIMEOUT_SECONDS": "20", "AWS_LAMBDA_FUNCTION_NAME": "gateway",
-    }  # fmt: skip
+        "ROUTE_TABLE": ROUTES,
+        "FEEDBACK_TABLE": FEEDBACK,
+        "RECEIPT_SECRET": secret,
+        "RESOLUTION_SECONDS": "10",
+        "SLOW_AFTER_SECONDS": "1e-9",
+        "REQUEST_TIMEOUT_SECONDS": "20",
+        "AWS_LAMBDA_FUNCTION_NAME": "gateway",
+    }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     bedrock = FakeBedrock("Grüße")
@@ -124,31 +131,47 @@ def test_it_answers_over_its_tables_with_receipts_of_its_secret(
     world.route(stable, revision=8, release_id="PROMPT0001-3-1")
 
     status, answer = call(
-        "POST", f"/prompts/{PROMPT}/converse",
-        {"unit": "u1", "variables": {"question": "?"},
-         "messages": [{"role": "user", "content": [{"text": "Hi"}]}]},
-    )  # fmt: skip
+        "POST",
+        f"/prompts/{PROMPT}/converse",
+        {"unit": "u1", "variables": {"question": "?"}, "messages": [{"role": "user", "content": [{"text": "Hi"}]}]},
+    )
 
     receipt = answer.pop("receipt")
     assert (status, answer) == (
         200,
         {
-            "text": "Grüße", "content": [{"text": "Grüße"}], "stop_reason": "end_turn",
-            "usage": answer["usage"], "prompt": PROMPT, "version": 3, "track": "stable",
-            "release_id": "PROMPT0001-3-1", "shielded": False,
+            "text": "Grüße",
+            "content": [{"text": "Grüße"}],
+            "stop_reason": "end_turn",
+            "usage": answer["usage"],
+            "prompt": PROMPT,
+            "version": 3,
+            "track": "stable",
+            "release_id": "PROMPT0001-3-1",
+            "shielded": False,
         },
-    )  # fmt: skip
+    )
     assert answer["usage"]["totalTokens"] > 0
     (request,) = bedrock.calls
     assert (request["modelId"], request["promptVariables"]) == (stable.arn, {"question": {"text": "?"}})
     assert request["messages"] == [{"role": "user", "content": [{"text": "Hi"}]}]
     assert session.waits["bedrock-runtime"] == 19.0
     by_id = call("GET", "/prompts/PROMPT0001/route", queryStringParameters={"unit": "u1"})
-    assert by_id == call("GET", f"/prompts/{PROMPT}/route", queryStringParameters={"unit": "u1"}) == (
-        200,
-        {"prompt": PROMPT, "version": 3, "version_arn": stable.arn, "track": "stable",
-         "release_id": "PROMPT0001-3-1", "revision": 8},
-    )  # fmt: skip
+    assert (
+        by_id
+        == call("GET", f"/prompts/{PROMPT}/route", queryStringParameters={"unit": "u1"})
+        == (
+            200,
+            {
+                "prompt": PROMPT,
+                "version": 3,
+                "version_arn": stable.arn,
+                "track": "stable",
+                "release_id": "PROMPT0001-3-1",
+                "revision": 8,
+            },
+        )
+    )
     for counted in (True, False):
         assert call("POST", "/feedback", {"receipt": receipt, "positive": False}) == (200, {"counted": counted})
     assert [set(item) for item in world.items(FEEDBACK)] == [{"receipt", "expires_at"}]
@@ -175,8 +198,9 @@ def test_an_answer_is_short_json_that_nobody_keeps(served: FakeBedrock) -> None:
     served.replies = {"output": {"message": {"role": "assistant", "content": [{"text": "für"}]}}, "stopReason": "stop"}
     reply = handler.handle(event("POST", "/prompts/greeter/converse", {"unit": "u"}), None)
     assert (reply["statusCode"], reply["headers"]) == (
-        200, {"content-type": "application/json", "cache-control": "no-store"},
-    )  # fmt: skip
+        200,
+        {"content-type": "application/json", "cache-control": "no-store"},
+    )
     assert reply["body"].startswith('{"text":"für","content":[{"text":"für"}],"stop_reason":"stop","usage":{},')
 
 
@@ -199,15 +223,24 @@ def test_a_problem_says_when_to_come_back_and_what_is_allowed(
     reply = said(Problem(418, "a-short-pot", "steep", code="tea"))
     assert (reply["statusCode"], json.loads(reply["body"])) == (
         418,
-        {"type": "urn:promptlane:problem:a-short-pot", "title": "A short pot", "status": 418, "detail": "steep",
-         "code": "tea"},
-    )  # fmt: skip
+        {
+            "type": "urn:promptlane:problem:a-short-pot",
+            "title": "A short pot",
+            "status": 418,
+            "detail": "steep",
+            "code": "tea",
+        },
+    )
     defect = said(KeyError("secret"))
     assert (defect["statusCode"], json.loads(defect["body"])) == (
         500,
-        {"type": "urn:promptlane:problem:internal-error", "title": "Internal error", "status": 500,
-         "detail": "the function failed; its log says why"},
-    )  # fmt: skip
+        {
+            "type": "urn:promptlane:problem:internal-error",
+            "title": "Internal error",
+            "status": 500,
+            "detail": "the function failed; its log says why",
+        },
+    )
 
 
 def test_a_call_runs_beside_and_what_it_raises_is_raised() -> None:
@@ -244,9 +277,18 @@ def test_an_operation_is_found_by_path_and_method(
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/prompts", "/prompts/x", "/prompts/x/other", "/others/x/route", "/prompts/x/route/more", "/Feedback",
-     "/$default/feedback", "/feedback/x"],
-)  # fmt: skip
+    [
+        "/",
+        "/prompts",
+        "/prompts/x",
+        "/prompts/x/other",
+        "/others/x/route",
+        "/prompts/x/route/more",
+        "/Feedback",
+        "/$default/feedback",
+        "/feedback/x",
+    ],
+)
 def test_what_is_not_served_is_told_where_the_rest_is_described(path: str) -> None:
     refused = problem(lambda: requests.operation(event("POST", path)))
     detail = f"{path} is not part of this API; GET /openapi.json describes it"
@@ -278,9 +320,16 @@ GOOD = '{"unit": "u", "sure": true}'
 
 @pytest.mark.parametrize(
     "headers",
-    [None, {}, {"Content-Type": "application/json"}, {"content-type": " Application/JSON ; charset=utf-8"},
-     {"CONTENT-TYPE": "application/vnd.x+json"}, {"content-type": ""}, {"x": "text/plain"}],
-)  # fmt: skip
+    [
+        None,
+        {},
+        {"Content-Type": "application/json"},
+        {"content-type": " Application/JSON ; charset=utf-8"},
+        {"CONTENT-TYPE": "application/vnd.x+json"},
+        {"content-type": ""},
+        {"x": "text/plain"},
+    ],
+)
 def test_json_of_any_name_is_taken(headers: Json) -> None:
     assert body(GOOD, headers=headers) == {"unit": "u", "sure": True}
     encoded = base64.b64encode(GOOD.encode()).decode()
@@ -290,29 +339,75 @@ def test_json_of_any_name_is_taken(headers: Json) -> None:
 @pytest.mark.parametrize(
     ("text", "changed", "status", "kind", "detail"),
     [
-        ("a=b", {"headers": {"Content-Type": "text/plain; charset=x"}}, 415, "unsupported-media-type",
-         "the body is text/plain; send application/json"),
-        (GOOD, {"headers": {"content-type": "application/jsonl"}}, 415, "unsupported-media-type",
-         "the body is application/jsonl; send application/json"),
+        (
+            "a=b",
+            {"headers": {"Content-Type": "text/plain; charset=x"}},
+            415,
+            "unsupported-media-type",
+            "the body is text/plain; send application/json",
+        ),
+        (
+            GOOD,
+            {"headers": {"content-type": "application/jsonl"}},
+            415,
+            "unsupported-media-type",
+            "the body is application/jsonl; send application/json",
+        ),
         ("%%", {"isBase64Encoded": True}, 400, "invalid-request", "the body is not UTF-8 text"),
-        (base64.b64encode(GOOD.encode()).decode() + "%", {"isBase64Encoded": True}, 400, "invalid-request",
-         "the body is not UTF-8 text"),
-        (base64.b64encode(b"\xff").decode(), {"isBase64Encoded": True}, 400, "invalid-request",
-         "the body is not UTF-8 text"),
-        (None, {}, 400, "invalid-request", "the body is not JSON (Expecting value: line 1 column 1 (char 0)); "
-             "send an object with unit, variables, messages, sure"),
-        ("[1]", {}, 400, "invalid-request",
-         "the body is no JSON object; send an object with unit, variables, messages, sure"),
-        ('{"odd": 1, "also": 2, "variables": [], "messages": {}}', {}, 422, "invalid-request",
-         "unknown: also, odd; missing: unit, sure; variables must be an object; messages must be a list; "
-         "known are unit, variables, messages, sure"),
-        ('{"unit": 3, "sure": 1}', {}, 422, "invalid-request",
-         "unit must be text; sure must be true or false; known are unit, variables, messages, sure"),
+        (
+            base64.b64encode(GOOD.encode()).decode() + "%",
+            {"isBase64Encoded": True},
+            400,
+            "invalid-request",
+            "the body is not UTF-8 text",
+        ),
+        (
+            base64.b64encode(b"\xff").decode(),
+            {"isBase64Encoded": True},
+            400,
+            "invalid-request",
+            "the body is not UTF-8 text",
+        ),
+        (
+            None,
+            {},
+            400,
+            "invalid-request",
+            "the body is not JSON (Expecting value: line 1 column 1 (char 0)); "
+            "send an object with unit, variables, messages, sure",
+        ),
+        (
+            "[1]",
+            {},
+            400,
+            "invalid-request",
+            "the body is no JSON object; send an object with unit, variables, messages, sure",
+        ),
+        (
+            '{"odd": 1, "also": 2, "variables": [], "messages": {}}',
+            {},
+            422,
+            "invalid-request",
+            "unknown: also, odd; missing: unit, sure; variables must be an object; messages must be a list; "
+            "known are unit, variables, messages, sure",
+        ),
+        (
+            '{"unit": 3, "sure": 1}',
+            {},
+            422,
+            "invalid-request",
+            "unit must be text; sure must be true or false; known are unit, variables, messages, sure",
+        ),
         ('{"unit": "u"}', {}, 422, "invalid-request", "missing: sure; known are unit, variables, messages, sure"),
-        ('{"unit": "u", "sure": true, "x": 1}', {}, 422, "invalid-request",
-         "unknown: x; known are unit, variables, messages, sure"),
+        (
+            '{"unit": "u", "sure": true, "x": 1}',
+            {},
+            422,
+            "invalid-request",
+            "unknown: x; known are unit, variables, messages, sure",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_body_that_is_none_is_told_all_that_is_wrong(
     text: str | None, changed: dict[str, Json], status: int, kind: str, detail: str
 ) -> None:
@@ -344,47 +439,69 @@ def test_messages_are_text_of_users_and_assistants() -> None:
     assert requests.messages(found) == found
     assert requests.messages([]) == []
     assert problem(lambda: requests.messages([*found, message()])) == (
-        422, "invalid-request", "101 messages; at most 100", {},
-    )  # fmt: skip
+        422,
+        "invalid-request",
+        "101 messages; at most 100",
+        {},
+    )
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        "Hi", {}, {"role": "user"}, {"role": "user", "content": []}, {"role": "user", "content": "Hi"},
-        {"content": [{"text": "Hi"}]}, message("system"), message("user", 7), message(id=1),
-        {"role": "user", "content": [{"text": "Hi"}, "Hi"]}, {"role": "user", "content": [{"text": "Hi", "x": 1}]},
-        {"role": "user", "content": [{"image": "Hi"}]}, {"role": "user", "content": [{"text": "Hi"}, {"text": None}]},
+        "Hi",
+        {},
+        {"role": "user"},
+        {"role": "user", "content": []},
+        {"role": "user", "content": "Hi"},
+        {"content": [{"text": "Hi"}]},
+        message("system"),
+        message("user", 7),
+        message(id=1),
+        {"role": "user", "content": [{"text": "Hi"}, "Hi"]},
+        {"role": "user", "content": [{"text": "Hi", "x": 1}]},
+        {"role": "user", "content": [{"image": "Hi"}]},
+        {"role": "user", "content": [{"text": "Hi"}, {"text": None}]},
     ],
-)  # fmt: skip
+)
 def test_a_message_of_another_form_is_named(wrong: Json) -> None:
     assert problem(lambda: requests.messages([message(), wrong, "x"])) == (
-        422, "invalid-request",
-        'messages[1] must be {"role": "user" or "assistant", "content": [{"text": "..."}]}', {},
-    )  # fmt: skip
+        422,
+        "invalid-request",
+        'messages[1] must be {"role": "user" or "assistant", "content": [{"text": "..."}]}',
+        {},
+    )
 
 
 @pytest.mark.parametrize(
     ("error", "status", "kind", "extra"),
     [
-        (InvalidVariables("v", missing=("a", "b"), unknown=("c",)), 422, "invalid-variables",
-         {"missing": ["a", "b"], "unknown": ["c"]}),
+        (
+            InvalidVariables("v", missing=("a", "b"), unknown=("c",)),
+            422,
+            "invalid-variables",
+            {"missing": ["a", "b"], "unknown": ["c"]},
+        ),
         (InvalidVariables("v"), 422, "invalid-variables", {}),
         (InvalidUnit("u"), 422, "invalid-unit", {}),
         (UnsupportedRoute("r"), 503, "unsupported-route", {}),
         (UnknownPrompt("p"), 404, "unknown-prompt", {}),
         (InvalidReceipt("r"), 403, "invalid-receipt", {}),
         (RouteUnavailable("r"), 503, "route-unavailable", {}),
-        *((ModelCallFailed("m", code=code), 429, "model-throttled", {"code": code})
-          for code in ("ThrottlingException", "TooManyRequestsException")),
-        *((ModelCallFailed("m", code=code), 504, "deadline-exceeded", {"code": code})
-          for code in ("ReadTimeoutError", "ConnectTimeoutError", "ModelTimeoutException")),
+        *(
+            (ModelCallFailed("m", code=code), 429, "model-throttled", {"code": code})
+            for code in ("ThrottlingException", "TooManyRequestsException")
+        ),
+        *(
+            (ModelCallFailed("m", code=code), 504, "deadline-exceeded", {"code": code})
+            for code in ("ReadTimeoutError", "ConnectTimeoutError", "ModelTimeoutException")
+        ),
         (ModelCallFailed("m", code="Other"), 502, "model-call-failed", {"code": "Other"}),
         (Unavailable("a"), 503, "temporarily-unavailable", {}),
         (Throttled("a"), 503, "temporarily-unavailable", {}),
         (InvalidInput("i"), 400, "invalid-request", {}),
     ],
-)  # fmt: skip
+)
 def test_each_error_of_the_client_has_its_status_and_name(
     error: PromptlaneError, status: int, kind: str, extra: dict[str, Json]
 ) -> None:

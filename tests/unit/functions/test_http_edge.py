@@ -152,11 +152,21 @@ def test_a_body_that_is_none_is_refused_alike_before_anything_is_touched(untouch
 @pytest.mark.parametrize("name", [n for n, e in JSON_ENDPOINTS.items() if e.signed])
 @pytest.mark.parametrize(
     "identity",
-    [None, {}, [], "x", {"authorizer": None}, {"authorizer": []}, {"authorizer": {"iam": None}},
-     {"authorizer": {"iam": "arn:aws:iam::111122223333:user/x"}}, {"authorizer": {"iam": {}}},
-     {"authorizer": {"iam": {"userArn": ""}}}, {"authorizer": {"iam": {"userArn": None}}},
-     {"authorizer": {"iam": {"userArn": ["arn"]}}}],
-)  # fmt: skip
+    [
+        None,
+        {},
+        [],
+        "x",
+        {"authorizer": None},
+        {"authorizer": []},
+        {"authorizer": {"iam": None}},
+        {"authorizer": {"iam": "arn:aws:iam::111122223333:user/x"}},
+        {"authorizer": {"iam": {}}},
+        {"authorizer": {"iam": {"userArn": ""}}},
+        {"authorizer": {"iam": {"userArn": None}}},
+        {"authorizer": {"iam": {"userArn": ["arn"]}}},
+    ],
+)
 def test_who_did_not_sign_is_refused_alike(untouched: None, name: str, identity: Json) -> None:
     endpoint = JSON_ENDPOINTS[name]
     answer = endpoint.module.handle(endpoint.event(requestContext=identity), Context())

@@ -37,9 +37,14 @@ FOREIGN = {"s3Config": {"bucketName": "theirs"}, "textDataDeliveryEnabled": True
 
 def event(kind: str = "Create", **changed: Json) -> dict[str, Json]:
     return {
-        "RequestType": kind, "ResponseURL": "https://cloudformation.example/answer", "StackId": "the-stack",
-        "RequestId": "the-request", "LogicalResourceId": "the-resource", "ResourceProperties": PROPERTIES, **changed,
-    }  # fmt: skip
+        "RequestType": kind,
+        "ResponseURL": "https://cloudformation.example/answer",
+        "StackId": "the-stack",
+        "RequestId": "the-request",
+        "LogicalResourceId": "the-resource",
+        "ResourceProperties": PROPERTIES,
+        **changed,
+    }
 
 
 @pytest.fixture
@@ -83,8 +88,10 @@ def test_it_is_switched_on_and_back_off_and_cloudformation_is_told(world: World,
     off = function.handle(event("Delete", PhysicalResourceId="as-it-was-called"), None)
 
     assert (off["Status"], off["PhysicalResourceId"], off["Reason"]) == (
-        "SUCCESS", "as-it-was-called", off["Data"]["Said"],
-    )  # fmt: skip
+        "SUCCESS",
+        "as-it-was-called",
+        off["Data"]["Said"],
+    )
     assert "off, as it was found" in off["Reason"]
     assert not setting()
     with pytest.raises(real("ssm").exceptions.ParameterNotFound):

@@ -53,8 +53,10 @@ def test_a_look_answers_the_machine_and_shows_itself(canary: World, capsys: pyte
     assert answer["judgement"] == "hold"
     assert "No data" in answer["reason"]
     assert {k: answer[k] for k in ("wait_seconds", "cause", "evidence")} == {
-        "wait_seconds": 10, "cause": "", "evidence": {},
-    }  # fmt: skip
+        "wait_seconds": 10,
+        "cause": "",
+        "evidence": {},
+    }
     assert set(answer) == {"judgement", "reason", "wait_seconds", "cause", "evidence"}
     (shown,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     assert (shown["_aws"]["Timestamp"], shown["Prompt"], shown["Weight"]) == (NOW * 1000, PROMPT, 7.0)
@@ -73,8 +75,11 @@ def test_it_bets_on_the_counts_of_both_versions_in_the_periods_that_are_complete
         for c in DynamoBlocks(real("dynamodb.resource").Table(RELEASES)).load(RELEASE, "canary")
         if c.metric == "Error"
     ]
-    assert [(b.start - BEGUN, b.seconds, b.share, b.control.n, b.control.bad, b.trial.n, b.trial.bad)
-            for b in chunk.blocks if b.control.n] == [(100, 10, 0.07, 8, 1, 6, 2)]  # fmt: skip
+    assert [
+        (b.start - BEGUN, b.seconds, b.share, b.control.n, b.control.bad, b.trial.n, b.trial.bad)
+        for b in chunk.blocks
+        if b.control.n
+    ] == [(100, 10, 0.07, 8, 1, 6, 2)]
 
 
 @pytest.mark.parametrize(
@@ -102,15 +107,25 @@ def test_an_alarm_of_this_deployment_that_stands_condemns_the_canary(canary: Wor
 
     canary.now += 10
     assert judge(canary) == {
-        "judgement": "roll_back", "reason": said, "wait_seconds": 0, "cause": "judge", "evidence": {},
-    }  # fmt: skip
+        "judgement": "roll_back",
+        "reason": said,
+        "wait_seconds": 0,
+        "cause": "judge",
+        "evidence": {},
+    }
 
 
 def alarm(name: str) -> None:
     real("cloudwatch").put_metric_alarm(
-        AlarmName=name, MetricName="Error", Namespace="Promptlane", Period=60, EvaluationPeriods=1, Threshold=1,
-        ComparisonOperator="GreaterThanThreshold", Statistic="Sum",
-    )  # fmt: skip
+        AlarmName=name,
+        MetricName="Error",
+        Namespace="Promptlane",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        Statistic="Sum",
+    )
     real("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="it is")
 
 

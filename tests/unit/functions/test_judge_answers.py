@@ -39,8 +39,17 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
     releases, routes = InMemoryReleases(), InMemoryRoutes()
     release = Release(RELEASE, "support", NOW - 900, "operator", state="canary", policy_sha256=sha)
     releases.start(release, TimelineEntry("started", RELEASE, NOW - 900, Event.STARTED))
-    route = Route("support", "ABCDEFGHIJ", stable, canary=canary, weight=500, release_id=RELEASE, phase=Phase.CANARY,
-                  phase_since=NOW - 600, shifts=((NOW - 600, 500),))  # fmt: skip
+    route = Route(
+        "support",
+        "ABCDEFGHIJ",
+        stable,
+        canary=canary,
+        weight=500,
+        release_id=RELEASE,
+        phase=Phase.CANARY,
+        phase_since=NOW - 600,
+        shifts=((NOW - 600, 500),),
+    )
     routes.put(route, expected=None)
     made = Ports(routes, releases, enrolments, FakeCounts(), InMemoryBlocks(), FakeAlarms(), FakeNotices())
     monkeypatch.setattr(handler, "wire", lambda: made)

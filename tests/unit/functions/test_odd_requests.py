@@ -131,10 +131,12 @@ def canary(world: World) -> None:
         (event({"reason": 7}), 'the body must be a JSON object with a reason: {"reason": "..."}'),
         (event({"reason": "x"}, rawPath=""), "operation '': must be pause, resume, advance"),
         (event({"reason": "x"}, rawPath="/releases/x/stop"), "operation 'stop': must be pause, resume, advance"),
-        (event({"reason": "x"}, pathParameters={"release_id": RELEASE, "operation": "halt"}),
-         "operation 'halt': must be pause, resume, advance"),
+        (
+            event({"reason": "x"}, pathParameters={"release_id": RELEASE, "operation": "halt"}),
+            "operation 'halt': must be pause, resume, advance",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_no_operator_can_mean_changes_nothing(world: World, request_: dict[str, Json], said: str) -> None:
     canary(world)
     before = world.releases.get(RELEASE)

@@ -80,9 +80,7 @@ def test_a_request_starts_a_release_and_its_execution(world: World) -> None:
     detail = {"prompt": PROMPT, "version": 2, "attempt": 1, "explicit": True, "sent_by": SENDER}
     assert world.entries(RELEASE) == [(Event.STARTED, by, detail)]
     assert world.releases.holder(PROMPT_ID) == RELEASE
-    assert executions() == {
-        RELEASE: {"release_id": RELEASE, "prompt": PROMPT, "prompt_id": PROMPT_ID, "version": 2},
-    }  # fmt: skip
+    assert executions() == {RELEASE: {"release_id": RELEASE, "prompt": PROMPT, "prompt_id": PROMPT_ID, "version": 2}}
 
 
 def test_the_event_of_a_publication_starts_its_first_attempt(world: World) -> None:
@@ -172,9 +170,12 @@ def test_a_version_that_nobody_announced_is_asked_for(world: World) -> None:
     (message,) = world.queued()
     assert message.pop("request_id")
     assert message == {
-        "source": "promptlane.request", "prompt": PROMPT, "version": "4", "requested_by": "promptlane reconcile",
+        "source": "promptlane.request",
+        "prompt": PROMPT,
+        "version": "4",
+        "requested_by": "promptlane reconcile",
         "explicit": False,
-    }  # fmt: skip
+    }
     assert [(w.version, w.since) for w in world.releases.waiting(PROMPT_ID)] == [(3, NOW), (4, NOW)]
 
 
@@ -193,9 +194,7 @@ def test_a_release_without_an_execution_is_started_or_wound_up(world: World) -> 
     assert reconcile(world) == NOTHING
     world.now += 1
     assert reconcile(world) == {**NOTHING, "restarted": [RELEASE]}
-    assert executions() == {
-        RELEASE: {"release_id": RELEASE, "prompt": PROMPT, "prompt_id": PROMPT_ID, "version": 2},
-    }  # fmt: skip
+    assert executions() == {RELEASE: {"release_id": RELEASE, "prompt": PROMPT, "prompt_id": PROMPT_ID, "version": 2}}
     assert reconcile(world) == NOTHING
 
     real("stepfunctions").stop_execution(executionArn=f"{MACHINE.replace(':stateMachine:', ':execution:')}:{RELEASE}")

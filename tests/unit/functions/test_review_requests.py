@@ -32,8 +32,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
-def call(module: Any, body: Any, *, arn: str | None = LEAD_ARN, release_id: str = RELEASE, encoded: bool = False,
-         operation: str = "") -> tuple[int, Json]:  # fmt: skip
+def call(
+    module: Any,
+    body: Any,
+    *,
+    arn: str | None = LEAD_ARN,
+    release_id: str = RELEASE,
+    encoded: bool = False,
+    operation: str = "",
+) -> tuple[int, Json]:
     text = body if isinstance(body, str) else json.dumps(body)
     answer = module.handle(
         {

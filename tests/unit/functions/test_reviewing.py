@@ -45,9 +45,15 @@ class Stage:
         policy, suite = world.enrol(replace(POLICY, review=replace(POLICY.review, quorum=quorum)))
         stable, candidate = world.publish(1), world.publish(2)
         world.start(
-            2, state="testing", candidate=candidate, stable=stable, policy_sha256=policy, suite_sha256=suite, round=3,
+            2,
+            state="testing",
+            candidate=candidate,
+            stable=stable,
+            policy_sha256=policy,
+            suite_sha256=suite,
+            round=3,
             verdict={"verdict": "pass", "reason": "all well", "round": 3},
-        )  # fmt: skip
+        )
         report = json.dumps({"rows": [["All cases", "1 of 2", "2 of 2"]]}).encode()
         real("s3").put_object(Bucket=REPORTS, Key=f"releases/{RELEASE}/tests/3/report.json", Body=report)
         self.topics = world.reviewer_topics(LEAD, LEGAL)
@@ -122,8 +128,11 @@ def test_every_reviewer_gets_an_own_link_and_the_request_is_on_record(stage: Sta
     request = world.reviews.get(RELEASE)
     assert request is not None
     assert (request.round, request.task_token, request.requested_at, request.expires_at) == (
-        3, "the-token", NOW, EXPIRES,
-    )  # fmt: skip
+        3,
+        "the-token",
+        NOW,
+        EXPIRES,
+    )
     assert (request.candidate, request.stable, request.verdict) == (before.candidate, before.stable, "pass")
     assert (request.authors.principals, request.authors.complete) == ((AUTHOR,), True)
     assert request.reach == {reviewer_key(r.email): "confirmed" for r in (LEAD, LEGAL)}
@@ -243,8 +252,11 @@ def test_reviewers_decide_by_link_and_the_workflow_is_answered_once(stage: Stage
     decided = world.entries(RELEASE)[-1]
     assert decided[:2] == (Event.REVIEWER_DECIDED, LEAD.email)
     assert {k: decided[2][k] for k in ("choice", "reason", "via", "address")} == {
-        "choice": "approve", "reason": "Read <it>", "via": "link", "address": ADDRESS,
-    }  # fmt: skip
+        "choice": "approve",
+        "reason": "Read <it>",
+        "via": "link",
+        "address": ADDRESS,
+    }
     assert stage.answers == []
 
     again = stage.post(token, decision="reject")
@@ -281,9 +293,10 @@ def test_who_only_looks_ahead_leaves_no_trace(stage: Stage) -> None:
     gone = stage.http("GET", stage.token())
     assert (gone["statusCode"], say._DOORS["closed"][1] in gone["body"]) == (410, True)  # type: ignore[index]
     assert stage.world.entries(RELEASE)[-1] == (
-        Event.REVIEW_LINK_REFUSED, LEAD.email,
+        Event.REVIEW_LINK_REFUSED,
+        LEAD.email,
         {"address": ADDRESS, "agent": AGENT, "why": "closed", "reviewer": reviewer_key(LEAD.email), "posted": False},
-    )  # fmt: skip
+    )
 
 
 def test_what_is_not_taken_shows_the_form_again_with_what_was_typed(stage: Stage, world: World) -> None:
@@ -421,8 +434,11 @@ def test_a_review_that_is_over_takes_no_decision(stage: Stage, world: World) -> 
     world.now = EXPIRES
     status, body = stage.decide()
     assert (status, body["detail"], body["decision"], body["standing"]) == (
-        409, "the review has expired", None, "expired",
-    )  # fmt: skip
+        409,
+        "the review has expired",
+        None,
+        "expired",
+    )
     world.now = NOW
     world.releases.update(replace(world.releases.get(RELEASE), state="ended"))
     assert stage.decide()[1]["detail"] == "the review is over"
@@ -436,9 +452,10 @@ def test_who_is_no_reviewer_is_refused_and_recorded(stage: Stage, world: World) 
 
     assert (status, body["status"], body["detail"].startswith(f"{stranger} is no reviewer")) == (403, 403, True)
     assert world.entries(RELEASE)[-1] == (
-        Event.REVIEW_LINK_REFUSED, stranger,
+        Event.REVIEW_LINK_REFUSED,
+        stranger,
         {"address": ADDRESS, "agent": AGENT, "why": "no reviewer", "posted": True},
-    )  # fmt: skip
+    )
 
 
 def test_a_table_that_is_away_decides_nothing_and_says_so(stage: Stage, world: World) -> None:

@@ -23,8 +23,14 @@ OPERATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operator/kim"
 SAFE = {"result": "rolled_back", "prompt": PROMPT, "release_id": RELEASE, "stable": 1}
 
 
-def alarm(*, track: str = "canary", metric: str = "Refusal", since: float = NOW - 60, prompt: str = PROMPT,
-          deployment: str = DEPLOYMENT) -> dict[str, Json]:  # fmt: skip
+def alarm(
+    *,
+    track: str = "canary",
+    metric: str = "Refusal",
+    since: float = NOW - 60,
+    prompt: str = PROMPT,
+    deployment: str = DEPLOYMENT,
+) -> dict[str, Json]:
     """A record as SNS hands it over."""
     message = {
         "AlarmArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{deployment}/{prompt}/{track}/{metric}",
@@ -78,8 +84,9 @@ def test_an_alarm_puts_the_safe_version_back_stops_the_execution_and_tells_peopl
     arn = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{DEPLOYMENT}/{PROMPT}/canary/Refusal"
     assert set(ignored) == {"result", "reason"}
     assert (ignored["result"], "is not a fuse alarm of deployment 'lane'" in ignored["reason"]) == (
-        "not_applicable", True,
-    )  # fmt: skip
+        "not_applicable",
+        True,
+    )
     assert first == {**SAFE, "reason": reason}
     assert (second["result"], second["stable"]) == ("already", 1)
     evidence = {"alarm": arn, "changed_at": NOW - 60}
@@ -158,9 +165,16 @@ def test_the_name_and_the_reason_of_a_wish_are_bounded(canary: World) -> None:
 
 @pytest.mark.parametrize(
     "wish",
-    [{}, {"prompt": PROMPT}, {"reason": "x"}, {"prompt": "", "reason": "x"}, {"prompt": PROMPT, "reason": "  "},
-     {"prompt": 7, "reason": "x"}, {"prompt": PROMPT, "reason": None}],
-)  # fmt: skip
+    [
+        {},
+        {"prompt": PROMPT},
+        {"reason": "x"},
+        {"prompt": "", "reason": "x"},
+        {"prompt": PROMPT, "reason": "  "},
+        {"prompt": 7, "reason": "x"},
+        {"prompt": PROMPT, "reason": None},
+    ],
+)
 def test_a_wish_names_the_prompt_and_says_why(canary: World, wish: dict[str, Json]) -> None:
     said = r'^a rollback names the prompt and says why: {"prompt": "...", "reason": "..."}$'
     with pytest.raises(InvalidInput, match=said):
@@ -184,9 +198,15 @@ def test_the_api_answers_what_became_of_it_under_the_callers_name(canary: World,
 
 
 @pytest.mark.parametrize(
-    "identity", [{}, {"authorizer": None}, {"authorizer": {}}, {"authorizer": {"iam": None}},
-                 {"authorizer": {"iam": {"userArn": None}}}],
-)  # fmt: skip
+    "identity",
+    [
+        {},
+        {"authorizer": None},
+        {"authorizer": {}},
+        {"authorizer": {"iam": None}},
+        {"authorizer": {"iam": {"userArn": None}}},
+    ],
+)
 def test_who_did_not_sign_is_refused(canary: World, identity: dict[str, Json]) -> None:
     answer = roll_back(canary, api(identity=identity))
 
@@ -219,9 +239,15 @@ def test_a_version_that_was_promoted_before_may_be_named_and_no_other(world: Wor
     bad, good = world.publish(4), world.publish(1)
     world.route(bad, release_id=f"{PROMPT_ID}-4-1")
     promoted = Release(
-        f"{PROMPT_ID}-1-1", PROMPT, NOW - 9_000, "x", state="ended", outcome=Outcome.PROMOTED, candidate=good,
+        f"{PROMPT_ID}-1-1",
+        PROMPT,
+        NOW - 9_000,
+        "x",
+        state="ended",
+        outcome=Outcome.PROMOTED,
+        candidate=good,
         approval={"candidate": good.fingerprint},
-    )  # fmt: skip
+    )
     world.releases.record_ended(promoted)
 
     never = roll_back(world, api({"reason": "x", "to": 3}))
@@ -235,8 +261,9 @@ def test_a_version_that_was_promoted_before_may_be_named_and_no_other(world: Wor
 
     answers = [roll_back(world, api({"reason": "x", "to": 1})) for _ in range(2)]
     assert [(a["statusCode"], json.loads(a["body"])["result"]) for a in answers] == [
-        (200, "rolled_back"), (200, "already"),
-    ]  # fmt: skip
+        (200, "rolled_back"),
+        (200, "already"),
+    ]
     assert world.current.stable == good
 
 

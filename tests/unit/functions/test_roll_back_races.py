@@ -84,15 +84,28 @@ class World:
 
     def to_canary(self, version: int, weight: int = 500, now: float = 1000.0) -> None:
         route = self.route()
-        moved = shift(route, release_id=release_id(ID, version), candidate=ref(version),
-                      tested_against=route.stable.fingerprint, weight=weight, now=now)  # fmt: skip
+        moved = shift(
+            route,
+            release_id=release_id(ID, version),
+            candidate=ref(version),
+            tested_against=route.stable.fingerprint,
+            weight=weight,
+            now=now,
+        )
         self.routes.put(moved, expected=route)
 
     def to_watch(self, version: int, watch_for: float = 9e9) -> None:
         route = self.route()
         against = route.stable.fingerprint
-        moved = promote(route, release_id=release_id(ID, version), candidate=ref(version), tested_against=against,
-                        watch_for=watch_for, holdback=500, now=1100.0)  # fmt: skip
+        moved = promote(
+            route,
+            release_id=release_id(ID, version),
+            candidate=ref(version),
+            tested_against=against,
+            watch_for=watch_for,
+            holdback=500,
+            now=1100.0,
+        )
         self.routes.put(moved, expected=route)
 
 
@@ -407,11 +420,14 @@ def test_what_a_direct_invocation_says_of_itself_is_recorded_as_a_claim(world: W
     [
         alarm(),
         {"release_id": release_id(ID, 2), "prompt": "support", "cause": "judge", "reason": "worse", "evidence": {}},
-        {"requestContext": {"authorizer": {"iam": {"userArn": "arn:aws:iam::1:user/kim"}}},
-         "pathParameters": {"prompt": "support"}, "body": '{"reason": "x"}'},
+        {
+            "requestContext": {"authorizer": {"iam": {"userArn": "arn:aws:iam::1:user/kim"}}},
+            "pathParameters": {"prompt": "support"},
+            "body": '{"reason": "x"}',
+        },
     ],
     ids=["an alarm", "the judge", "the API"],
-)  # fmt: skip
+)
 def test_what_people_invoke_passes_for_nothing_else(world: World, imitated: dict[str, Any]) -> None:
     """Operators may invoke the alias alone; evidence and names that others vouch for are not theirs to give."""
 
@@ -473,10 +489,14 @@ def test_an_operator_goes_back_further_than_the_route_remembers(world: World) ->
 
 @pytest.mark.parametrize(
     ("to", "said"),
-    [(8, "version 8 of support was never promoted"), (5, "version 5 of support was never promoted"),
-     (6, "version 6 of support was never promoted"), (2, "version 2 of support was rolled back")],
+    [
+        (8, "version 8 of support was never promoted"),
+        (5, "version 5 of support was never promoted"),
+        (6, "version 6 of support was never promoted"),
+        (2, "version 2 of support was rolled back"),
+    ],
     ids=["unknown", "rejected", "of another content than was approved", "quarantined"],
-)  # fmt: skip
+)
 def test_nobody_goes_back_to_what_was_not_approved_and_promoted(world: World, to: int, said: str) -> None:
     promoted(world, 5, outcome=Outcome.REJECTED)
     promoted(world, 6, approved=5)

@@ -22,18 +22,25 @@ RELEASE = f"{PROMPT_ID}-2-1"
 TESTED = replace(
     POLICY,
     tests=replace(
-        POLICY.tests, max_concurrency=24, batch_size=3, judge_model="a-judge", embedding_model="an-embedder",
+        POLICY.tests,
+        max_concurrency=24,
+        batch_size=3,
+        judge_model="a-judge",
+        embedding_model="an-embedder",
         prices={"amazon.nova-lite-v1:0": (1.0, 2.0), "a-judge": (3.0, 4.0), "an-embedder": (5.0, 0.0)},
     ),
-)  # fmt: skip
+)
 SUITE: dict[str, Json] = {
     "tests": [
         {"id": "greets", "vars": {"question": "hello"}, "assert": [{"type": "contains", "value": "from 2"}]},
         {"id": "kind", "vars": {"question": "help"}, "assert": [{"type": "llm-rubric", "value": "is kind"}]},
-        {"id": "alike", "vars": {"question": "refund"},
-         "assert": [{"type": "similar", "value": "an answer", "threshold": 0.9}]},
+        {
+            "id": "alike",
+            "vars": {"question": "refund"},
+            "assert": [{"type": "similar", "value": "an answer", "threshold": 0.9}],
+        },
     ]
-}  # fmt: skip
+}
 
 
 class Bedrock:
@@ -90,9 +97,14 @@ def test_a_round_is_laid_out_and_bound_to_the_stable_version_of_now(world: World
     base = f"releases/{RELEASE}/tests/1"
 
     assert plan(world) == {
-        "bucket": REPORTS, "key": f"{base}/items.jsonl", "count": 3, "round": 1, "first": False,
-        "max_concurrency": 4, "batch_size": 3,
-    }  # fmt: skip
+        "bucket": REPORTS,
+        "key": f"{base}/items.jsonl",
+        "count": 3,
+        "round": 1,
+        "first": False,
+        "max_concurrency": 4,
+        "batch_size": 3,
+    }
 
     assert world.releases.get(RELEASE) == replace(
         before, state="testing", round=1, step=0, stable=world.current.stable, revision=2
@@ -100,8 +112,11 @@ def test_a_round_is_laid_out_and_bound_to_the_stable_version_of_now(world: World
     ((event, by, detail),) = world.entries(RELEASE)
     assert (event, by) == (Event.TESTS_PLANNED, "promptlane")
     assert {k: detail[k] for k in ("round", "cases", "repeats", "stable")} == {
-        "round": 1, "cases": 3, "repeats": 1, "stable": 1,
-    }  # fmt: skip
+        "round": 1,
+        "cases": 3,
+        "repeats": 1,
+        "stable": 1,
+    }
     assert world.releases.timeline(RELEASE)[-1].at == NOW
     assert [item["i"] for item in items(world)] == [0, 1, 2]
     assert set(world.objects(prefix=base)) == {f"{base}/{name}" for name in ("cases.jsonl", "items.jsonl", "plan.json")}
@@ -139,14 +154,18 @@ def test_batches_ask_each_model_that_their_cases_need_and_are_graded_together(wo
     bedrock.asked.clear()
     assert run(world, others) == {"done": 2, "missing": 0}
     assert set(bedrock.asked) == {
-        (version_arn(1), "converse"), (version_arn(2), "converse"), ("a-judge", "converse"), ("an-embedder", "invoke"),
-    }  # fmt: skip
+        (version_arn(1), "converse"),
+        (version_arn(2), "converse"),
+        ("a-judge", "converse"),
+        ("an-embedder", "invoke"),
+    }
 
     base = f"releases/{RELEASE}/tests/1"
     results = world.objects(prefix=f"{base}/results/")
     assert {key: len(body.splitlines()) for key, body in results.items()} == {
-        f"{base}/results/000000.jsonl": 1, f"{base}/results/000001.jsonl": 2,
-    }  # fmt: skip
+        f"{base}/results/000000.jsonl": 1,
+        f"{base}/results/000001.jsonl": 2,
+    }
     before, stable = world.releases.get(RELEASE), world.current.stable
     answer = grade(world)
     report = json.loads(world.objects(prefix=base)[f"{base}/report.json"])
@@ -162,11 +181,15 @@ def test_batches_ask_each_model_that_their_cases_need_and_are_graded_together(wo
         before,
         revision=before.revision + 1,
         verdict={
-            "verdict": report["verdict"], "proceed": report["proceed"], "reason": report["reason"], "round": 1,
-            "candidate": before.candidate.fingerprint, "stable": stable.fingerprint,
+            "verdict": report["verdict"],
+            "proceed": report["proceed"],
+            "reason": report["reason"],
+            "round": 1,
+            "candidate": before.candidate.fingerprint,
+            "stable": stable.fingerprint,
             "report_key": f"{base}/report.json",
         },
-    )  # fmt: skip
+    )
     event, by, detail = world.entries(RELEASE)[-1]
     assert (event, by, detail["report"]) == (Event.TESTS_FINISHED, "promptlane", f"{base}/report.html")
     assert world.releases.timeline(RELEASE)[-1].at == NOW

@@ -21,9 +21,15 @@ STEP: dict[str, object] = {"release_id": RELEASE, "step": 0}
 
 def alarm(name: str) -> None:
     real("cloudwatch").put_metric_alarm(
-        AlarmName=name, MetricName="Error", Namespace="Promptlane", Period=60, EvaluationPeriods=1, Threshold=1,
-        ComparisonOperator="GreaterThanThreshold", Statistic="Sum",
-    )  # fmt: skip
+        AlarmName=name,
+        MetricName="Error",
+        Namespace="Promptlane",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        Statistic="Sum",
+    )
     real("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="it is")
 
 
@@ -37,9 +43,16 @@ def test_the_first_step_gives_the_candidate_its_share(world: World) -> None:
     assert answer == {"result": "shifted", "reason": "", "wait_seconds": 50}
     moved = world.current
     assert replace(moved, pending=()) == replace(
-        route, canary=release.candidate, weight=700, salt=salt_of(RELEASE), release_id=RELEASE, revision=5,
-        phase=Phase.CANARY, phase_since=NOW, shifts=((NOW, 700),),
-    )  # fmt: skip
+        route,
+        canary=release.candidate,
+        weight=700,
+        salt=salt_of(RELEASE),
+        release_id=RELEASE,
+        revision=5,
+        phase=Phase.CANARY,
+        phase_since=NOW,
+        shifts=((NOW, 700),),
+    )
     assert world.entries(RELEASE) == [
         (Event.CANARY_SHIFTED, "promptlane", {"version": 2, "weight": 700, "stable": 1}),
     ]
@@ -213,10 +226,19 @@ def test_a_canary_is_promoted_and_watched(world: World) -> None:
 
     assert answer == {"result": "promoted", "reason": "", "wait_seconds": 10, "watch": True}
     assert replace(world.current, pending=()) == Route(
-        PROMPT, PROMPT_ID, release.candidate, previous=release.stable, holdback=300, salt=route.salt,
-        release_id=RELEASE, revision=7, phase=Phase.WATCH, phase_since=NOW, watch_until=NOW + 5_400.0,
+        PROMPT,
+        PROMPT_ID,
+        release.candidate,
+        previous=release.stable,
+        holdback=300,
+        salt=route.salt,
+        release_id=RELEASE,
+        revision=7,
+        phase=Phase.WATCH,
+        phase_since=NOW,
+        watch_until=NOW + 5_400.0,
         shifts=route.shifts,
-    )  # fmt: skip
+    )
     assert world.entries(RELEASE) == [
         (Event.PROMOTED, "promptlane", {"version": 2, "previous": 1, "watch_until": NOW + 5_400}),
     ]
@@ -232,9 +254,13 @@ def test_the_first_version_is_promoted_without_a_watch(world: World) -> None:
 
     assert answer == {"result": "promoted", "reason": "", "wait_seconds": 60, "watch": False}
     assert replace(world.current, pending=()) == Route(
-        PROMPT, PROMPT_ID, release.candidate, salt=salt_of(release.release_id), release_id=release.release_id,
+        PROMPT,
+        PROMPT_ID,
+        release.candidate,
+        salt=salt_of(release.release_id),
+        release_id=release.release_id,
         phase_since=NOW,
-    )  # fmt: skip
+    )
 
 
 def test_a_first_version_has_no_canary(world: World) -> None:
@@ -281,6 +307,4 @@ def test_what_cannot_be_promoted_any_more_is_told(world: World) -> None:
 
     world.releases.update(replace(release, state="ended"))
     answer = world.function("promote").handle({"release_id": RELEASE}, Context())
-    assert answer == {
-        "result": "gone", "reason": f"release {RELEASE} has ended", "wait_seconds": 10, "watch": False,
-    }  # fmt: skip
+    assert answer == {"result": "gone", "reason": f"release {RELEASE} has ended", "wait_seconds": 10, "watch": False}

@@ -50,8 +50,12 @@ def test_a_release_ends_once_and_the_newest_that_waits_is_asked_for(world: World
     (asked,) = world.queued()
     assert asked.pop("request_id")
     assert asked == {
-        "source": "promptlane.request", "prompt": PROMPT, "version": "4", "requested_by": "author 4", "explicit": True,
-    }  # fmt: skip
+        "source": "promptlane.request",
+        "prompt": PROMPT,
+        "version": "4",
+        "requested_by": "author 4",
+        "explicit": True,
+    }
 
     assert wind_up(world, "failed", "again") == {"outcome": "rejected"}
     assert (world.entries(RELEASE), len(world.told())) == ([ended], 1)
@@ -92,8 +96,9 @@ def test_a_release_that_nobody_recorded_has_no_outcome(world: World) -> None:
     assert world.items() == []
 
 
-@pytest.mark.parametrize("event", [{"release_id": "x", "outcome": "failed"}, stopped() | {"detail": {"name": "x",
-                                   "status": "FAILED"}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "event", [{"release_id": "x", "outcome": "failed"}, stopped() | {"detail": {"name": "x", "status": "FAILED"}}]
+)
 def test_what_is_no_release_id_is_refused(world: World, event: dict[str, Json]) -> None:
     with pytest.raises(InvalidInput, match="'x' is not a release id"):
         world.function("wind_up").handle(event, Context())

@@ -50,20 +50,34 @@ def test_an_admission_binds_candidate_stable_policy_and_suite(first: bool) -> No
 
     assert release == stage.releases.get(NAME)
     assert release == replace(
-        record, state="admitted", description="Manner 2", candidate=version.ref, stable=stable, policy_sha256=policy,
-        suite_sha256=suite, revision=2,
-    )  # fmt: skip
+        record,
+        state="admitted",
+        description="Manner 2",
+        candidate=version.ref,
+        stable=stable,
+        policy_sha256=policy,
+        suite_sha256=suite,
+        revision=2,
+    )
     assert stage.tags.versions == {version.arn}
     assert stage.told(NAME)[1:] == [
         TimelineEntry(
-            f"{NAME}/admitted", NAME, stage.now, Event.ADMITTED, "promptlane",
+            f"{NAME}/admitted",
+            NAME,
+            stage.now,
+            Event.ADMITTED,
+            "promptlane",
             {
-                "version": 2, "fingerprint": version.fingerprint, "description": "Manner 2", "policy": policy,
-                "suite": suite, "stable": None if first else 1,
+                "version": 2,
+                "fingerprint": version.fingerprint,
+                "description": "Manner 2",
+                "policy": policy,
+                "suite": suite,
+                "stable": None if first else 1,
                 "stable_fingerprint": None if stable is None else stable.fingerprint,
             },
         )
-    ]  # fmt: skip
+    ]
 
 
 def test_an_admission_that_is_repeated_returns_what_the_first_bound() -> None:

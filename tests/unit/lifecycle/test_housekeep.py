@@ -108,10 +108,18 @@ class House:
             draft = PromptDraft(NAME, "m", ("name",), template=f"{number} {{{{name}}}}")
             self.shelf.publish(draft, prompt_id=ID, at=float(number))
         self.housekeeping = Housekeeping(
-            prompts=self.shelf, enrolments=FakeEnrolments({NAME: POLICY}), routes=self.routes, releases=self.releases,
-            archive=self.archive, copies=self.copies, notices=self.notices, clock=lambda: self.now, keep=keep,
-            quota=quota, log=self.logged.append,
-        )  # fmt: skip
+            prompts=self.shelf,
+            enrolments=FakeEnrolments({NAME: POLICY}),
+            routes=self.routes,
+            releases=self.releases,
+            archive=self.archive,
+            copies=self.copies,
+            notices=self.notices,
+            clock=lambda: self.now,
+            keep=keep,
+            quota=quota,
+            log=self.logged.append,
+        )
 
     def ref(self, version: int) -> Any:
         return self.shelf.version(ID, version).ref
@@ -320,9 +328,7 @@ def test_one_that_came_into_use_meanwhile_stays() -> None:
 
 
 @settings(max_examples=60)
-@given(
-    st.integers(2, 14), st.integers(2, 10), st.data(),
-)  # fmt: skip
+@given(st.integers(2, 14), st.integers(2, 10), st.data())
 def test_no_interleaving_of_uses_loses_a_version_in_use(versions: int, keep: int, data: st.DataObject) -> None:
     house = House(versions, keep=keep)
     number = st.integers(1, versions)

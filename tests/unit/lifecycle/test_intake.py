@@ -203,8 +203,10 @@ def test_while_another_release_is_in_flight_the_version_waits_for_its_end(explic
     )
     assert stage.releases.waiting(ID) == [Waiting(PROMPT, ID, 3, 5000.0, KIM, explicit)]
     assert (stage.releases.holder(ID), stage.workflow.executions, stage.releases.find(f"{ID}-3-1")) == (
-        holder, {}, None,
-    )  # fmt: skip
+        holder,
+        {},
+        None,
+    )
 
 
 def test_the_start_of_a_release_supersedes_what_waited_behind_it() -> None:
@@ -235,9 +237,16 @@ def test_older_waiting_versions_end_with_a_record_that_says_why() -> None:
     assert [w.version for w in stage.releases.waiting(ID)] == [5, 6]
     for name, since, by, explicit in ((names[0], 20.0, AUTHOR, False), (names[1], 30.0, KIM, True)):
         assert stage.releases.get(name) == Release(
-            name, PROMPT, since, by, explicit=explicit, state="ended", outcome=Outcome.SUPERSEDED, reason=reason,
+            name,
+            PROMPT,
+            since,
+            by,
+            explicit=explicit,
+            state="ended",
+            outcome=Outcome.SUPERSEDED,
+            reason=reason,
             ended_at=4000.0,
-        )  # fmt: skip
+        )
         detail = {"outcome": "superseded", "reason": reason, "by_version": 5}
         assert stage.told(name) == [TimelineEntry(f"{name}/ended", name, 4000.0, Event.ENDED, "promptlane", detail)]
 

@@ -160,14 +160,18 @@ def test_no_event_is_dropped_for_its_sender_and_one_that_a_person_sent_says_so(s
 @pytest.mark.parametrize(
     "message",
     [
-        None, [], "text", {}, {"detail-type": "AWS API Call via CloudTrail"},
+        None,
+        [],
+        "text",
+        {},
+        {"detail-type": "AWS API Call via CloudTrail"},
         {**EVENT, "detail": {**EVENT["detail"], "requestParameters": None}},
         {**EVENT, "detail": {**EVENT["detail"], "requestParameters": {"promptIdentifier": "a b; drop"}}},
         {"source": "promptlane.request", "prompt": "support", "version": "DRAFT"},
         {"source": "promptlane.request", "prompt": "support", "version": "0"},
         {"source": "promptlane.request", "version": "1"},
     ],
-)  # fmt: skip
+)
 def test_malformed_messages_are_errors_that_name_what_is_wrong(message: Any) -> None:
     with pytest.raises(InvalidInput):
         trigger.read(message, **HOME)

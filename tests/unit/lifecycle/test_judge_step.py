@@ -117,8 +117,12 @@ def test_an_unknown_release_is_not_found() -> None:
 def test_the_machine_is_told_everything_but_what_is_for_the_dashboard() -> None:
     seen = Look("roll_back", "worse", 7, "judge", {"harm": 30.0}, PROMPT, {"Weight": 10.0})
     assert seen.to_dict() == {
-        "judgement": "roll_back", "reason": "worse", "wait_seconds": 7, "cause": "judge", "evidence": {"harm": 30.0},
-    }  # fmt: skip
+        "judgement": "roll_back",
+        "reason": "worse",
+        "wait_seconds": 7,
+        "cause": "judge",
+        "evidence": {"harm": 30.0},
+    }
 
 
 # Alarms
@@ -132,8 +136,10 @@ def test_an_alarm_that_stands_since_the_phase_began_rolls_back_whatever_stands_b
 ) -> None:
     w, now = world(route), T0 + 300.25
     w.alarms.standing[PROMPT] = [
-        RedAlarm(Track.STABLE, "Outage", T0 + 100), RedAlarm(track, "Refusal", T0 - 1), RedAlarm(track, "Error", T0),
-    ]  # fmt: skip
+        RedAlarm(Track.STABLE, "Outage", T0 + 100),
+        RedAlarm(track, "Refusal", T0 - 1),
+        RedAlarm(track, "Error", T0),
+    ]
 
     seen = w.look(now, phase=phase)
 
@@ -145,22 +151,33 @@ def test_an_alarm_that_stands_since_the_phase_began_rolls_back_whatever_stands_b
             TimelineEntry(f"{RELEASE}/judged/{phase}/0/1700000340250", RELEASE, now, Event.CANARY_JUDGED, "promptlane"),
             detail={
                 **Judgement("roll_back", "judge", reason).to_dict(),
-                "cause": "alarm", "phase": str(phase), "step": 0, "weight": 0 if watch else 1000, "since": T0,
-                "phase_since": T0, "watch_until": T0 + 3600 if watch else 0.0, "paused": "", "advanced": "",
-                "now": now, "through": {},
+                "cause": "alarm",
+                "phase": str(phase),
+                "step": 0,
+                "weight": 0 if watch else 1000,
+                "since": T0,
+                "phase_since": T0,
+                "watch_until": T0 + 3600 if watch else 0.0,
+                "paused": "",
+                "advanced": "",
+                "now": now,
+                "through": {},
             },
-            seq=2, prev_hash=w.judged()[0].prev_hash, hash=w.judged()[0].hash,
+            seq=2,
+            prev_hash=w.judged()[0].prev_hash,
+            hash=w.judged()[0].hash,
         )
-    ]  # fmt: skip
+    ]
     assert w.counts.reads == 0
 
 
 def test_alarms_that_condemn_nobody_are_noted() -> None:
     w = world()
     w.alarms.standing[PROMPT] = [
-        RedAlarm(Track.CANARY, "Outage", T0 + 100), RedAlarm(Track.CANARY, "Error", T0 - 1),
+        RedAlarm(Track.CANARY, "Outage", T0 + 100),
+        RedAlarm(Track.CANARY, "Error", T0 - 1),
         RedAlarm(Track.STABLE, "Refusal", T0 + 9),
-    ]  # fmt: skip
+    ]
 
     assert w.look(T0 + 300).judgement == "hold"
     outage, stale, shared = last(w)["notes"][:3]
@@ -293,9 +310,12 @@ def test_a_chunk_at_a_finer_resolution_holds_three_hundred_windows() -> None:
 def test_a_chunk_holds_both_arms_in_order_of_time_with_the_share_that_was_declared_then() -> None:
     w = world(replace(in_canary(5000), shifts=TWO))
     for at, version, n, bad, group in (
-        (T0 + 700, 2, 4, 1, 3), (T0 + 700, 1, 9, 2, 0), (T0 + 100, 1, 5, 0, 7), (T0 - 50, 1, 30, 3, 1),
+        (T0 + 700, 2, 4, 1, 3),
+        (T0 + 700, 1, 9, 2, 0),
+        (T0 + 100, 1, 5, 0, 7),
+        (T0 - 50, 1, 30, 3, 1),
         (T0 + 5, 2, 1, 1, 0),
-    ):  # fmt: skip
+    ):
         w.counts.record(PROMPT, version, "Error", at, n=n, bad=bad, group=group)
 
     w.look(T0 + 1200, step=1)
@@ -434,9 +454,13 @@ def test_blocks_are_judged_in_order_of_time_with_the_earliest_history() -> None:
     w.look(T0 + 1500)
 
     expected = judge(
-        {metrics.REFUSAL.name: [early, later]}, [early], w.policy, context, T0 + 1500,
+        {metrics.REFUSAL.name: [early, later]},
+        [early],
+        w.policy,
+        context,
+        T0 + 1500,
         history={metrics.REFUSAL.name: (500, 4)},
-    )  # fmt: skip
+    )
     told = dict(last(w))
     assert told["metrics"] == expected.to_dict()["metrics"]
     assert (told["harm"], told["split"], told["reason"]) == (expected.harm, expected.split, expected.reason)
@@ -445,9 +469,16 @@ def test_blocks_are_judged_in_order_of_time_with_the_earliest_history() -> None:
 
 def test_a_look_is_replayed_with_what_it_had_read_and_nothing_else() -> None:
     detail = {
-        "phase": "watch", "step": "1", "since": "5", "phase_since": "4", "watch_until": "90", "paused": "a: b",
-        "advanced": "c: d", "now": "60", "through": {"Error": "50", "Refusal": 40},
-    }  # fmt: skip
+        "phase": "watch",
+        "step": "1",
+        "since": "5",
+        "phase_since": "4",
+        "watch_until": "90",
+        "paused": "a: b",
+        "advanced": "c: d",
+        "now": "60",
+        "through": {"Error": "50", "Refusal": 40},
+    }
     block = Block(10, 10, 0.9, Arm(30, 1), Arm(30, 2))
     used = Chunk("watch", "Error", 10, 50, (block,))
     others = [
@@ -559,9 +590,11 @@ def test_a_hold_is_answered_without_evidence() -> None:
     proofs = [m["advance"] for m in last(w)["metrics"].values()]
     assert len(set(proofs)) == 2
     assert seen.gauges == {
-        "Weight": 10.0, "HarmEvidence": last(w)["harm"], "SplitEvidence": last(w)["split"],
+        "Weight": 10.0,
+        "HarmEvidence": last(w)["harm"],
+        "SplitEvidence": last(w)["split"],
         "AdvanceEvidence": min(proofs),
-    }  # fmt: skip
+    }
 
 
 def test_a_rollback_is_answered_with_its_evidence_and_cause() -> None:
@@ -602,9 +635,12 @@ def test_people_are_asked_once_a_step_where_the_policy_says_so(undecided: str) -
     [(subject, body)] = w.notices.sent
     assert subject == "Promptlane: support needs your decision"
     assert body.splitlines() == [
-        seen.reason, "", "Decide with one of", f"  promptlane advance {RELEASE} --reason ...",
+        seen.reason,
+        "",
+        "Decide with one of",
+        f"  promptlane advance {RELEASE} --reason ...",
         "  promptlane rollback support --reason ...",
-    ]  # fmt: skip
+    ]
 
 
 def test_nobody_is_asked_about_what_is_rolled_back_or_still_has_time() -> None:

@@ -67,8 +67,19 @@ class World:
     def judged(self) -> list[TimelineEntry]:
         return [e for e in self.releases.timeline(RELEASE) if e.event is Event.CANARY_JUDGED]
 
-    def serve(self, start: float, minutes: int, *, per_minute: int, share: float, p0: float, p1: float, seed: int = 7,
-              control: int = 1, trial: int = 2) -> None:  # fmt: skip
+    def serve(
+        self,
+        start: float,
+        minutes: int,
+        *,
+        per_minute: int,
+        share: float,
+        p0: float,
+        p1: float,
+        seed: int = 7,
+        control: int = 1,
+        trial: int = 2,
+    ) -> None:
         """Requests from independent units; a trial request goes wrong with `p1`, a control one with `p0`."""
         rng = random.Random(seed)
         for minute in range(minutes):
@@ -95,13 +106,31 @@ def world(route: Route | None = None, **canary: object) -> World:
 
 
 def in_canary(weight: int = 1000) -> Route:
-    return Route(PROMPT, "ABCDEFGHIJ", V1, canary=V2, weight=weight, release_id=RELEASE, phase=Phase.CANARY,
-                 phase_since=T0, shifts=((T0, weight),))  # fmt: skip
+    return Route(
+        PROMPT,
+        "ABCDEFGHIJ",
+        V1,
+        canary=V2,
+        weight=weight,
+        release_id=RELEASE,
+        phase=Phase.CANARY,
+        phase_since=T0,
+        shifts=((T0, weight),),
+    )
 
 
 def in_watch(holdback: int = 1000) -> Route:
-    return Route(PROMPT, "ABCDEFGHIJ", V2, previous=V1, holdback=holdback, release_id=RELEASE, phase=Phase.WATCH,
-                 phase_since=T0, watch_until=T0 + 3600)  # fmt: skip
+    return Route(
+        PROMPT,
+        "ABCDEFGHIJ",
+        V2,
+        previous=V1,
+        holdback=holdback,
+        release_id=RELEASE,
+        phase=Phase.WATCH,
+        phase_since=T0,
+        watch_until=T0 + 3600,
+    )
 
 
 def test_harm_is_rolled_back_with_a_sentence_about_it() -> None:

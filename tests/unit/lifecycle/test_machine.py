@@ -63,16 +63,43 @@ POLICY = Policy(
     watch=WatchPolicy(duration=50, holdback=700),
 )
 WRITES = {
-    "put", "start", "update", "append", "unlock", "wait", "stop_waiting", "record_ended", "request", "publish", "stop",
+    "put",
+    "start",
+    "update",
+    "append",
+    "unlock",
+    "wait",
+    "stop_waiting",
+    "record_ended",
+    "request",
+    "publish",
+    "stop",
     "tag",
-}  # fmt: skip
+}
 ENDS = (
-    "canaried", "advanced", "promoted", "promoted first", "rolled back by alarm", "rolled back by judge",
-    "rolled back by undecided", "rolled back by operator", "gone back further", "rejected", "expired", "failed",
-    "superseded", "held by a red alarm", "other content refused", "stable changed", "taken back at its end",
-    "came back explicitly", "restarted", "wound up when its execution died", "nothing to go back to",
+    "canaried",
+    "advanced",
+    "promoted",
+    "promoted first",
+    "rolled back by alarm",
+    "rolled back by judge",
+    "rolled back by undecided",
+    "rolled back by operator",
+    "gone back further",
+    "rejected",
+    "expired",
+    "failed",
+    "superseded",
+    "held by a red alarm",
+    "other content refused",
+    "stable changed",
+    "taken back at its end",
+    "came back explicitly",
+    "restarted",
+    "wound up when its execution died",
+    "nothing to go back to",
     "refused at admission",
-)  # fmt: skip
+)
 
 
 class Crash(BaseException):
@@ -547,10 +574,13 @@ class Lifecycle(RuleBasedStateMachine):
         if route is None:
             return "not_applicable"
         once = [
-            r.candidate for r in reversed(self.real_releases.of_prompt(PROMPT_ID))
-            if r.outcome is Outcome.PROMOTED and r.version == version and r.candidate is not None
+            r.candidate
+            for r in reversed(self.real_releases.of_prompt(PROMPT_ID))
+            if r.outcome is Outcome.PROMOTED
+            and r.version == version
+            and r.candidate is not None
             and r.candidate.fingerprint == r.approval["candidate"]
-        ]  # fmt: skip
+        ]
         if once and once[0] == route.stable:
             return "already"
         other = once and route.phase is not Phase.CANARY and once[0].fingerprint != route.stable.fingerprint
@@ -767,8 +797,12 @@ def test_a_lost_race_is_decided_again() -> None:
 
     routes = Moving()
     routes._routes[PROMPT] = Route.from_item(
-        {"prompt": PROMPT, "prompt_id": PROMPT_ID, "revision": 1,
-         "stable": {"version": 1, "fingerprint": "f", "arn": "a"}}
-    )  # fmt: skip
+        {
+            "prompt": PROMPT,
+            "prompt_id": PROMPT_ID,
+            "revision": 1,
+            "stable": {"version": 1, "fingerprint": "f", "arn": "a"},
+        }
+    )
     with pytest.raises(Conflict, match="kept changing"):
         change(routes, PROMPT, lambda r: replace(r, revision=r.revision + 1), attempts=3)

@@ -112,15 +112,27 @@ def test_without_a_memory_nothing_is_taken_back() -> None:
     ("present", "remembered", "said", "did"),
     [
         (OURS, {"found": None, "ours": OURS}, "model invocation logging is off, as it was found", ["clear"]),
-        (NEWER, {"found": None, "ours": OURS, "replaced": [OLDEST, NEWER]},
-         "model invocation logging is off, as it was found", ["clear"]),
-        (OURS, {"found": THEIRS, "ours": OURS},
-         "model invocation logging is as it was found (log group /theirs and bucket theirs)", [("write", THEIRS)]),
-        (THEIRS, {"found": None, "ours": OURS, "replaced": [NEWER]},
-         "somebody changed model invocation logging meanwhile; it was left as it is", []),
+        (
+            NEWER,
+            {"found": None, "ours": OURS, "replaced": [OLDEST, NEWER]},
+            "model invocation logging is off, as it was found",
+            ["clear"],
+        ),
+        (
+            OURS,
+            {"found": THEIRS, "ours": OURS},
+            "model invocation logging is as it was found (log group /theirs and bucket theirs)",
+            [("write", THEIRS)],
+        ),
+        (
+            THEIRS,
+            {"found": None, "ours": OURS, "replaced": [NEWER]},
+            "somebody changed model invocation logging meanwhile; it was left as it is",
+            [],
+        ),
         (None, {"found": THEIRS, "ours": OURS}, "model invocation logging is off already", []),
     ],
-)  # fmt: skip
+)
 def test_what_was_found_comes_back_unless_it_is_no_longer_ours(
     present: Json, remembered: Json, said: str, did: list[Json]
 ) -> None:

@@ -240,10 +240,13 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Json]]:
 
 def event(kind: str) -> dict[str, Json]:
     return {
-        "RequestType": kind, "ResponseURL": "https://cloudformation.example/answer", "StackId": "s", "RequestId": "r",
+        "RequestType": kind,
+        "ResponseURL": "https://cloudformation.example/answer",
+        "StackId": "s",
+        "RequestId": "r",
         "LogicalResourceId": "Logging",
         "ResourceProperties": PROPERTIES,
-    }  # fmt: skip
+    }
 
 
 def test_cloudformation_is_always_answered(sent: list[dict[str, Json]], monkeypatch: pytest.MonkeyPatch) -> None:

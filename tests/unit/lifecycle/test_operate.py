@@ -28,9 +28,7 @@ def canary(**fields: Any) -> Stage:
 
 
 def operated(stage: Stage, operation: str, reason: str = "odd answers") -> Release:
-    return operate(
-        NAME, operation, reason=reason, by=KIM, address="203.0.113.7", **stage.ports("releases", "clock")
-    )  # fmt: skip
+    return operate(NAME, operation, reason=reason, by=KIM, address="203.0.113.7", **stage.ports("releases", "clock"))
 
 
 @pytest.mark.parametrize(

@@ -58,30 +58,59 @@ def refusals(world: World) -> list[TimelineEntry]:
 
 def refusal(world: World, by: str, why: str, *parts: str, posted: bool = True, **more: Any) -> TimelineEntry:
     return TimelineEntry(
-        "/".join([RELEASE, "review/1/refused", *parts]), RELEASE, world.now, Event.REVIEW_LINK_REFUSED, by,
+        "/".join([RELEASE, "review/1/refused", *parts]),
+        RELEASE,
+        world.now,
+        Event.REVIEW_LINK_REFUSED,
+        by,
         {**FROM, "why": why, "posted": posted, **more},
-    )  # fmt: skip
+    )
 
 
-def decide(world: World, who: Reviewer = LEAD, *, choice: str = "approve", code: str | None = None,
-           reason: str = " Read it\n", visit: Visit | None = None) -> Receipt:  # fmt: skip
+def decide(
+    world: World,
+    who: Reviewer = LEAD,
+    *,
+    choice: str = "approve",
+    code: str | None = None,
+    reason: str = " Read it\n",
+    visit: Visit | None = None,
+) -> Receipt:
     return world.desk.decide_by_link(
-        visit or enter(world, link_of(world, who)), choice=choice, code=world.request.code if code is None else code,
-        reason=reason, caller=CALLER,
-    )  # fmt: skip
+        visit or enter(world, link_of(world, who)),
+        choice=choice,
+        code=world.request.code if code is None else code,
+        reason=reason,
+        caller=CALLER,
+    )
 
 
 def as_principal(world: World, arn: str = LEAD_ARN, choice: str = "approve", reason: str = "Read it") -> Receipt:
     return world.desk.decide_by_identity(RELEASE, arn=arn, choice=choice, reason=reason, caller=CALLER)
 
 
-def expected(world: World, who: Reviewer = LEAD, choice: Choice = Choice.APPROVE, *, by: str = "", via: str = "link",
-             number: int = 1) -> Decision:  # fmt: skip
+def expected(
+    world: World,
+    who: Reviewer = LEAD,
+    choice: Choice = Choice.APPROVE,
+    *,
+    by: str = "",
+    via: str = "link",
+    number: int = 1,
+) -> Decision:
     request = world.request
     return Decision(
-        key(who), choice, "Read it", world.now, by or who.email, via, "203.0.113.7", request.candidate.fingerprint,
-        request.stable_fingerprint, number,
-    )  # fmt: skip
+        key(who),
+        choice,
+        "Read it",
+        world.now,
+        by or who.email,
+        via,
+        "203.0.113.7",
+        request.candidate.fingerprint,
+        request.stable_fingerprint,
+        number,
+    )
 
 
 def failing(times: int, error: Exception, works: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,12 +135,22 @@ def test_a_decision_is_recorded_with_everything_but_what_the_entry_says_itself()
     decision = replace(expected(world), number=4)
 
     assert decided(world.request, decision) == TimelineEntry(
-        f"{RELEASE}/review/1/decision/{key(LEAD)}", RELEASE, world.now, Event.REVIEWER_DECIDED, LEAD.email,
+        f"{RELEASE}/review/1/decision/{key(LEAD)}",
+        RELEASE,
+        world.now,
+        Event.REVIEWER_DECIDED,
+        LEAD.email,
         {
-            "reviewer": key(LEAD), "choice": "approve", "reason": "Read it", "via": "link", "address": "203.0.113.7",
-            "candidate": decision.candidate, "stable": decision.stable, "number": 4,
+            "reviewer": key(LEAD),
+            "choice": "approve",
+            "reason": "Read it",
+            "via": "link",
+            "address": "203.0.113.7",
+            "candidate": decision.candidate,
+            "stable": decision.stable,
+            "number": 4,
         },
-    )  # fmt: skip
+    )
 
 
 # Doors
@@ -220,11 +259,9 @@ def test_a_view_is_recorded_once_for_each_reviewer() -> None:
         world.desk.viewed(visit, CALLER)
 
     assert told(world, Event.REVIEW_VIEWED) == [
-        TimelineEntry(
-            f"{RELEASE}/review/1/viewed/{key(who)}", RELEASE, at, Event.REVIEW_VIEWED, who.email, FROM
-        )
+        TimelineEntry(f"{RELEASE}/review/1/viewed/{key(who)}", RELEASE, at, Event.REVIEW_VIEWED, who.email, FROM)
         for who, at in ((LEAD, 10_000.0), (QUALITY, 10_001.0))
-    ]  # fmt: skip
+    ]
     assert world.reviews._marks[RELEASE][f"view#1#{key(QUALITY)}"] == 10_001.0
 
 
@@ -244,10 +281,16 @@ def test_a_link_that_opens_nothing_is_recorded_once_for_each_reason_and_way(door
     assert refusals(world) == [
         refusal(world, LEAD.email, str(door), key(LEAD), str(door), way, posted=posted, reviewer=key(LEAD)),
         refusal(
-            world, f"reviewer {key(QUALITY)}", str(door), key(QUALITY), str(door), way, posted=posted,
+            world,
+            f"reviewer {key(QUALITY)}",
+            str(door),
+            key(QUALITY),
+            str(door),
+            way,
+            posted=posted,
             reviewer=key(QUALITY),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_repeated_decision_is_a_replay_and_a_second_look_at_it_is_nothing() -> None:
@@ -629,10 +672,14 @@ def test_an_approval_is_written_to_request_record_timeline_and_workflow() -> Non
     assert world.releases.get(RELEASE) == replace(record, approval=outcome, revision=record.revision + 1)
     assert told(world, Event.REVIEW_DECIDED) == [
         TimelineEntry(
-            f"{RELEASE}/review/1/decided", RELEASE, world.now, Event.REVIEW_DECIDED,
-            f"{LEAD.email}, {QUALITY.email}", outcome,
+            f"{RELEASE}/review/1/decided",
+            RELEASE,
+            world.now,
+            Event.REVIEW_DECIDED,
+            f"{LEAD.email}, {QUALITY.email}",
+            outcome,
         )
-    ]  # fmt: skip
+    ]
     assert world.tokens.answers == {
         "token-1": {k: outcome[k] for k in ("decision", "by", "reason", "candidate", "stable")}
     }

@@ -127,8 +127,17 @@ def test_a_crash_between_the_decision_and_the_answer_is_settled_later() -> None:
     world = World()
     world.ask()
     request = world.request
-    decision = Decision(key(LEAD), Choice.APPROVE, "ok", world.now, LEAD.email, "link", "",
-                        request.candidate.fingerprint, request.stable_fingerprint)  # fmt: skip
+    decision = Decision(
+        key(LEAD),
+        Choice.APPROVE,
+        "ok",
+        world.now,
+        LEAD.email,
+        "link",
+        "",
+        request.candidate.fingerprint,
+        request.stable_fingerprint,
+    )
     world.reviews.record(request, decision, decided(request, decision))
     assert world.tokens.answers == {}
     assert "Reviewer Decided" in world.events_seen
@@ -140,8 +149,19 @@ def test_a_crash_between_the_decision_and_the_answer_is_settled_later() -> None:
 def test_a_crash_after_the_outcome_was_written_still_answers_the_workflow() -> None:
     world = World()
     world.ask()
-    world.reviews.close(world.request, {"decision": "rejected", "by": "x", "reason": "y", "at": 1.0, "round": 1,
-                                        "candidate": "c", "stable": "s", "approvals": []})  # fmt: skip
+    world.reviews.close(
+        world.request,
+        {
+            "decision": "rejected",
+            "by": "x",
+            "reason": "y",
+            "at": 1.0,
+            "round": 1,
+            "candidate": "c",
+            "stable": "s",
+            "approvals": [],
+        },
+    )
     world.desk.settle(RELEASE)
     assert world.tokens.answers["token-1"]["decision"] == "rejected"
 
@@ -361,13 +381,29 @@ def test_an_unknown_release_is_named() -> None:
 
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["get", "head", "post", "wrong code", "no reason", "no choice", "foreign", "tampered", "late",
-                         "identity", "stranger", "remind", "settle", "again"]),
+        st.sampled_from(
+            [
+                "get",
+                "head",
+                "post",
+                "wrong code",
+                "no reason",
+                "no choice",
+                "foreign",
+                "tampered",
+                "late",
+                "identity",
+                "stranger",
+                "remind",
+                "settle",
+                "again",
+            ]
+        ),
         st.sampled_from([LEAD, QUALITY, LEGAL]),
         st.sampled_from(["approve", "reject", "approve", "approve"]),
     ),
     max_size=14,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=150)

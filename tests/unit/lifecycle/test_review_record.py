@@ -36,8 +36,9 @@ def test_a_record_holds_release_rounds_timeline_and_the_proof_of_all_of_it() -> 
     assert asked.pop("task_token") == "token-2"
     first, second = ([d.to_dict() for d in world.reviews.decisions(RELEASE, n)] for n in (1, 2))
     assert ([d["reason"] for d in first], [d["reason"] for d in second]) == (
-        ["First round"], ["Second round", "Still fine"],
-    )  # fmt: skip
+        ["First round"],
+        ["Second round", "Still fine"],
+    )
     shown = [world.briefs.get(RELEASE, n).to_dict() for n in (1, 2)]
     proof = document.pop("sha256")
     assert document == {
@@ -62,8 +63,9 @@ def test_without_briefs_what_was_shown_is_left_out_and_a_round_that_left_nothing
     world.ask(round=3, token="token-3")
 
     assert [(r["round"], r["shown"], len(r["decisions"])) for r in recorded(world, briefs=False)["rounds"]] == [
-        (2, None, 1), (3, None, 0),
-    ]  # fmt: skip
+        (2, None, 1),
+        (3, None, 0),
+    ]
     assert [r["round"] for r in recorded(world)["rounds"]] == [1, 2, 3]
 
 

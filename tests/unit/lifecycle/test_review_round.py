@@ -82,9 +82,13 @@ class Asked:
 
 @pytest.mark.parametrize(
     ("number", "now", "since", "until"),
-    [(1, 10_000.0, 0.0, 1_060.0), (2, 10_000.0, 1_000.0, 9_060.0), (3, 10_000.0, 9_000.0, 9_560.0),
-     (3, 9_530.0, 9_000.0, 9_530.0)],
-)  # fmt: skip
+    [
+        (1, 10_000.0, 0.0, 1_060.0),
+        (2, 10_000.0, 1_000.0, 9_060.0),
+        (3, 10_000.0, 9_000.0, 9_560.0),
+        (3, 9_530.0, 9_000.0, 9_530.0),
+    ],
+)
 def test_authors_are_looked_for_since_the_version_before(number: int, now: float, since: float, until: float) -> None:
     world, trail = World(), Asked()
     world.prompts.publish(replace(NEW, template="third {{customer_name}} {{question}}"), prompt_id=PROMPT_ID, at=9_500)
@@ -118,9 +122,12 @@ def test_authors_of_a_review_under_way_are_looked_for_again() -> None:
 def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: bool) -> None:
     world = World(TWO, states={QUALITY.email: "unprotected"})
     release = world.releases.update(
-        replace(world.releases.get(RELEASE), requested_by="operator", stable=None if first else world.prompts.version(
-            PROMPT_ID, 1).ref)
-    )  # fmt: skip
+        replace(
+            world.releases.get(RELEASE),
+            requested_by="operator",
+            stable=None if first else world.prompts.version(PROMPT_ID, 1).ref,
+        )
+    )
     candidate, stable = (world.prompts.version(PROMPT_ID, n) for n in (2, 1))
     reach = {key(LEAD): "confirmed", key(QUALITY): "unprotected", key(LEGAL): "confirmed"}
 
@@ -128,22 +135,47 @@ def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: b
 
     assert request == world.request
     assert request == ReviewRequest(
-        RELEASE, 1, "support-assistant", candidate.ref, None if first else stable.ref, TWO, Authors((AUTHOR,)), "pass",
-        release.short_code, 10_000.0, 10_570.0, "token-1", 0, None, reach,
-    )  # fmt: skip
+        RELEASE,
+        1,
+        "support-assistant",
+        candidate.ref,
+        None if first else stable.ref,
+        TWO,
+        Authors((AUTHOR,)),
+        "pass",
+        release.short_code,
+        10_000.0,
+        10_570.0,
+        "token-1",
+        0,
+        None,
+        reach,
+    )
     brief = make_brief(
-        release_id=RELEASE, round=1, candidate=candidate, stable=None if first else stable, authors=(AUTHOR,),
-        requested_by="operator", tests=world.tests(release, 1), policy=Policy(review=TWO),
-    )  # fmt: skip
+        release_id=RELEASE,
+        round=1,
+        candidate=candidate,
+        stable=None if first else stable,
+        authors=(AUTHOR,),
+        requested_by="operator",
+        tests=world.tests(release, 1),
+        policy=Policy(review=TWO),
+    )
     assert world.briefs.get(RELEASE, 1).to_dict() == brief.to_dict()
     record = world.releases.get(RELEASE)
     assert record == replace(release, state="review", revision=release.revision + 1)
     detail = {
-        "round": 1, "candidate": candidate.ref.to_item(), "stable": None if first else stable.ref.to_item(),
-        "reviewers": [r.email for r in ALL], "quorum": 2, "required_groups": ["legal"],
-        "authors": {"principals": [AUTHOR], "unattributed": [], "complete": True}, "verdict": "pass",
-        "expires_at": 10_570.0, "reach": reach,
-    }  # fmt: skip
+        "round": 1,
+        "candidate": candidate.ref.to_item(),
+        "stable": None if first else stable.ref.to_item(),
+        "reviewers": [r.email for r in ALL],
+        "quorum": 2,
+        "required_groups": ["legal"],
+        "authors": {"principals": [AUTHOR], "unattributed": [], "complete": True},
+        "verdict": "pass",
+        "expires_at": 10_570.0,
+        "reach": reach,
+    }
     assert told(world, *Event)[1:] == [
         TimelineEntry(f"{RELEASE}/review/1/requested", RELEASE, 10_000.0, Event.REVIEW_REQUESTED, "promptlane", detail)
     ]
@@ -313,11 +345,15 @@ def test_who_is_not_reached_by_email_is_said_once_in_timeline_and_notices() -> N
     }
     assert told(world, Event.REVIEW_HINDERED) == [
         TimelineEntry(
-            f"{RELEASE}/review/1/hindered/{key(who)}/{state}", RELEASE, 10_000.0, Event.REVIEW_HINDERED, "promptlane",
+            f"{RELEASE}/review/1/hindered/{key(who)}/{state}",
+            RELEASE,
+            10_000.0,
+            Event.REVIEW_HINDERED,
+            "promptlane",
             {"what": what, "state": state, "remedy": remedy},
         )
         for who, (state, what) in words.items()
-    ]  # fmt: skip
+    ]
     mails = [warning_mail(request, what, remedy) for _, what in words.values()]
     assert world.notices.sent == [(mail.subject, mail.body) for mail in mails]
     assert [email for email, _ in world.post.sent] == [QUALITY.email]
@@ -350,8 +386,10 @@ def test_a_quorum_that_email_cannot_bring_together_is_said() -> None:
 
 
 def test_a_quorum_that_can_never_be_met_is_said_and_rejected() -> None:
-    by_lead = (Touch("UpdatePrompt", 8_999, LEAD.principals[0], "IAMUser"),
-               Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2))  # fmt: skip
+    by_lead = (
+        Touch("UpdatePrompt", 8_999, LEAD.principals[0], "IAMUser"),
+        Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2),
+    )
     world = World(ReviewPolicy((LEAD, QUALITY), quorum=2), events=by_lead)
 
     world.ask()
@@ -383,14 +421,18 @@ def test_an_email_that_cannot_be_sent_is_said_tried_again_and_keeps_the_others_f
 
     assert told(world, Event.REVIEW_HINDERED) == [
         TimelineEntry(
-            f"{RELEASE}/review/1/hindered/{key(LEAD)}/not sent", RELEASE, 10_000.0, Event.REVIEW_HINDERED,
+            f"{RELEASE}/review/1/hindered/{key(LEAD)}/not sent",
+            RELEASE,
+            10_000.0,
+            Event.REVIEW_HINDERED,
             "promptlane",
             {
-                "what": f"support-lead: {error}", "state": "not sent",
+                "what": f"support-lead: {error}",
+                "state": "not sent",
                 "remedy": "remove the unexpected subscription, or deploy the reviewer's topic again",
             },
         )
-    ]  # fmt: skip
+    ]
     assert len(world.notices.sent) == 1
     assert [email for email, _ in world.post.sent] == [QUALITY.email, LEGAL.email]
     world.round = replace(world.round, post=world.post)
@@ -481,8 +523,17 @@ def decide(world: World, *who: Reviewer) -> None:
     """Approvals whose writer crashed before the review was settled."""
     for one in who:
         request = world.request
-        approval = Decision(key(one), Choice.APPROVE, "ok", world.now, one.email, "link", "",
-                            request.candidate.fingerprint, request.stable_fingerprint)  # fmt: skip
+        approval = Decision(
+            key(one),
+            Choice.APPROVE,
+            "ok",
+            world.now,
+            one.email,
+            "link",
+            "",
+            request.candidate.fingerprint,
+            request.stable_fingerprint,
+        )
         world.reviews.record(request, approval)
 
 
@@ -506,12 +557,18 @@ def test_a_subscription_that_was_confirmed_meanwhile_gets_the_link() -> None:
     reach = {key(LEAD): "confirmed", key(QUALITY): "confirmed", key(LEGAL): "pending"}
     assert world.request.reach == reach
     assert [e.detail["what"].split()[0] for e in told(world, Event.REVIEW_HINDERED)] == [
-        "support-quality", "legal-desk", "The",
-    ]  # fmt: skip
+        "support-quality",
+        "legal-desk",
+        "The",
+    ]
     assert world.post.sent[-1][1] == review_mail(
-        world.request, world.briefs.get(RELEASE, 1), tally(world.request, [], world.now), QUALITY,
-        link(world, QUALITY), world.now,
-    )  # fmt: skip
+        world.request,
+        world.briefs.get(RELEASE, 1),
+        tally(world.request, [], world.now),
+        QUALITY,
+        link(world, QUALITY),
+        world.now,
+    )
 
 
 def test_late_authors_are_asked_for_until_they_are_known_or_the_review_is_decided() -> None:
@@ -556,10 +613,14 @@ def test_whoever_may_still_decide_and_is_reached_is_reminded_once() -> None:
     ]
     assert told(world, Event.REVIEW_REMINDED) == [
         TimelineEntry(
-            f"{RELEASE}/review/1/reminded/{key(LEGAL)}", RELEASE, world.now, Event.REVIEW_REMINDED, "promptlane",
+            f"{RELEASE}/review/1/reminded/{key(LEGAL)}",
+            RELEASE,
+            world.now,
+            Event.REVIEW_REMINDED,
+            "promptlane",
             {"reviewer": LEGAL.email},
         )
-    ]  # fmt: skip
+    ]
     assert world.reviews._marks[RELEASE][f"reminder#1#{key(LEGAL)}"] == world.now
 
 

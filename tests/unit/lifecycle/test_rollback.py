@@ -36,15 +36,29 @@ def back(stage: Stage, cause: Cause = "operator", tries: int = 1, **given: Any) 
 
 def in_canary() -> Stage:
     stage = Stage()
-    stage.serve(1, release_id=NAME, canary=stage.ref(2), weight=500, phase=Phase.CANARY, phase_since=4000.0,
-                shifts=((4000.0, 500),))  # fmt: skip
+    stage.serve(
+        1,
+        release_id=NAME,
+        canary=stage.ref(2),
+        weight=500,
+        phase=Phase.CANARY,
+        phase_since=4000.0,
+        shifts=((4000.0, 500),),
+    )
     return stage
 
 
 def in_watch() -> Stage:
     stage = Stage()
-    stage.serve(2, release_id=NAME, previous=stage.ref(1), holdback=800, phase=Phase.WATCH, phase_since=4000.0,
-                watch_until=6000.0)  # fmt: skip
+    stage.serve(
+        2,
+        release_id=NAME,
+        previous=stage.ref(1),
+        holdback=800,
+        phase=Phase.WATCH,
+        phase_since=4000.0,
+        watch_until=6000.0,
+    )
     return stage
 
 
@@ -73,10 +87,19 @@ def test_the_safe_version_is_put_back_and_the_other_quarantined(
         f"{NAME}/route/9", NAME, 5000.0, Event.ROLLED_BACK, "kim", detail | ({"evidence": evidence} if evidence else {})
     )
     expected = replace(
-        before, stable=stage.ref(1), previous=None, canary=None, weight=0, holdback=0, phase=Phase.STEADY,
-        phase_since=5000.0, watch_until=0.0, revision=9, pending=(entry,),
+        before,
+        stable=stage.ref(1),
+        previous=None,
+        canary=None,
+        weight=0,
+        holdback=0,
+        phase=Phase.STEADY,
+        phase_since=5000.0,
+        watch_until=0.0,
+        revision=9,
+        pending=(entry,),
         quarantined={**EARLIER, stage.ref(2).fingerprint: {"version": 2, "release_id": NAME, "at": 5000.0}},
-    )  # fmt: skip
+    )
     assert done == RolledBack("rolled_back", "bad", PROMPT, NAME, expected)
     assert stage.route == expected
 
@@ -96,8 +119,14 @@ def test_a_prompt_without_a_route_serves_nothing_that_could_be_taken_back() -> N
 
 def test_a_release_that_was_rolled_back_already_is_told_so_whatever_is_served_since() -> None:
     stage = in_canary()
-    stage.serve(1, release_id=f"{ID}-3-1", canary=stage.ref(3), weight=500, phase=Phase.CANARY,
-                quarantined={stage.ref(2).fingerprint: {"version": 2, "release_id": NAME}})  # fmt: skip
+    stage.serve(
+        1,
+        release_id=f"{ID}-3-1",
+        canary=stage.ref(3),
+        weight=500,
+        phase=Phase.CANARY,
+        quarantined={stage.ref(2).fingerprint: {"version": 2, "release_id": NAME}},
+    )
 
     assert unmoved(stage, release_id=NAME) == RolledBack(
         "already", f"release {NAME} was rolled back already", PROMPT, NAME, stage.route
@@ -147,8 +176,11 @@ def test_with_nothing_to_go_back_to_it_says_so() -> None:
     done = unmoved(stage)
 
     assert (done.result, done.prompt, done.release_id, done.route) == (
-        "nothing_to_go_back_to", PROMPT, NAME, stage.route,
-    )  # fmt: skip
+        "nothing_to_go_back_to",
+        PROMPT,
+        NAME,
+        stage.route,
+    )
     assert "support has no version to go back to; version 2 stays" in done.reason
 
 
@@ -320,14 +352,20 @@ SILENT = {"trial": (0, 0), "control": (10, 0), "harm": 1.0}
         ),
         ({"alarm": "arn:a"}, ["alarm: arn:a"]),
         ({"alarm": "arn:a", "changed_at": "soon"}, ["alarm: arn:a", "changed_at: soon"]),
-        ({"harm": 2.0, "harm_needed": 20.0, "metrics": [1], "notes": []},
-         ["harm: 2.0", "harm_needed: 20.0", "metrics: [1]", "notes: []"]),
-        ({"harm": 2.0, "harm_needed": 20.0, "metrics": {}, "notes": None},
-         ["harm: 2.0", "harm_needed: 20.0", "metrics: {}", "notes: None"]),
-        ({"harm": "x", "harm_needed": 20.0, "metrics": {}, "notes": []},
-         ["harm: x", "harm_needed: 20.0", "metrics: {}", "notes: []"]),
+        (
+            {"harm": 2.0, "harm_needed": 20.0, "metrics": [1], "notes": []},
+            ["harm: 2.0", "harm_needed: 20.0", "metrics: [1]", "notes: []"],
+        ),
+        (
+            {"harm": 2.0, "harm_needed": 20.0, "metrics": {}, "notes": None},
+            ["harm: 2.0", "harm_needed: 20.0", "metrics: {}", "notes: None"],
+        ),
+        (
+            {"harm": "x", "harm_needed": 20.0, "metrics": {}, "notes": []},
+            ["harm: x", "harm_needed: 20.0", "metrics: {}", "notes: []"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_evidence_is_mailed_in_words_or_as_it_is(evidence: dict[str, Any], lines: list[str]) -> None:
     stage = flown(in_watch())
 
@@ -335,8 +373,11 @@ def test_the_evidence_is_mailed_in_words_or_as_it_is(evidence: dict[str, Any], l
 
     body = stage.notices.sent[0][1].splitlines()
     assert body[body.index("Phase:    watch") + 1 :][: len(lines) + 3] == [
-        "", "Evidence:", *[f"  {line}" for line in lines], "",
-    ]  # fmt: skip
+        "",
+        "Evidence:",
+        *[f"  {line}" for line in lines],
+        "",
+    ]
 
 
 def test_evidence_that_is_no_mapping_is_left_out() -> None:
@@ -397,9 +438,11 @@ def test_one_that_fails_to_be_told_does_not_stop_the_others(begin: Callable[[], 
 HOME = {"deployment": "promptlane", "account": "111122223333", "region": "us-east-1"}
 ARN = "arn:aws:cloudwatch:us-east-1:111122223333:alarm:promptlane/support/canary/Error"
 ALARM = {
-    "AlarmArn": ARN, "NewStateValue": "ALARM", "StateChangeTime": "2030-01-01T00:00:00.250+0000",
+    "AlarmArn": ARN,
+    "NewStateValue": "ALARM",
+    "StateChangeTime": "2030-01-01T00:00:00.250+0000",
     "NewStateReason": "Threshold Crossed",
-}  # fmt: skip
+}
 
 
 def test_an_alarm_of_ours_is_read() -> None:

@@ -64,9 +64,13 @@ class Desk:
         self.release_id = f"PROMPT0001-{candidate.version}-1"
         if not first:
             route = first_route(
-                prompt="support", prompt_id="PROMPT0001", candidate=stable.ref, release_id="PROMPT0001-1-1",
-                now=1.0, by="author",
-            )  # fmt: skip
+                prompt="support",
+                prompt_id="PROMPT0001",
+                candidate=stable.ref,
+                release_id="PROMPT0001-1-1",
+                now=1.0,
+                by="author",
+            )
             self.routes.put(route, expected=None)
         release = Release(self.release_id, "support", self.now, "author", state="started")
         self.releases.start(release, TimelineEntry("s", self.release_id, self.now, Event.STARTED))

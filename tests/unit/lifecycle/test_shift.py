@@ -83,9 +83,16 @@ def test_the_first_step_gives_the_candidate_its_weight_and_says_so() -> None:
     moved = shifted(stage)
 
     expected = replace(
-        before, canary=stage.ref(2), weight=500, salt=salt_of(NAME), release_id=NAME, revision=8, phase=Phase.CANARY,
-        phase_since=5000.0, shifts=((5000.0, 500),),
-    )  # fmt: skip
+        before,
+        canary=stage.ref(2),
+        weight=500,
+        salt=salt_of(NAME),
+        release_id=NAME,
+        revision=8,
+        phase=Phase.CANARY,
+        phase_since=5000.0,
+        shifts=((5000.0, 500),),
+    )
     entry = on_route(expected, 5000.0, Event.CANARY_SHIFTED, version=2, weight=500, stable=1)
     expected = replace(expected, pending=(entry,))
     assert moved == Moved("done", "", expected)
@@ -364,9 +371,17 @@ def test_a_promotion_makes_the_candidate_stable_and_lets_a_newer_version_in(
 
     until = 5030.0 + duration if duration else 0.0
     expected = replace(
-        before, stable=stage.ref(2), previous=stage.ref(1), canary=None, weight=0, holdback=holdback, phase=phase,
-        phase_since=5030.0, watch_until=until, revision=11,
-    )  # fmt: skip
+        before,
+        stable=stage.ref(2),
+        previous=stage.ref(1),
+        canary=None,
+        weight=0,
+        holdback=holdback,
+        phase=phase,
+        phase_since=5030.0,
+        watch_until=until,
+        revision=11,
+    )
     entry = on_route(expected, 5030.0, Event.PROMOTED, version=2, previous=1, watch_until=until)
     expected = replace(expected, pending=(entry,))
     assert moved == Moved("done", "", expected)

@@ -394,8 +394,11 @@ def test_the_verdict_is_bound_to_what_was_tested_and_told_once() -> None:
     entries = made.releases.timeline(ID)
     last: TimelineEntry = entries[-1]
     assert (last.id, last.release_id, last.at, last.event) == (
-        f"{ID}/tests/1/finished", ID, NOW + 60, Event.TESTS_FINISHED,
-    )  # fmt: skip
+        f"{ID}/tests/1/finished",
+        ID,
+        NOW + 60,
+        Event.TESTS_FINISHED,
+    )
     assert last.detail == {
         "round": 1,
         "verdict": "fail",
@@ -405,8 +408,22 @@ def test_the_verdict_is_bound_to_what_was_tested_and_told_once() -> None:
         "cost_usd": float(f"{report['cost_usd']:.6f}"),
         "report": f"{BASE}/report.html",
     }
-    assert {k: report[k] for k in ("prompt", "at", "candidate", "candidate_fingerprint", "candidate_model", "stable",
-                                   "stable_fingerprint", "stable_model", "release_id", "round", "plan")} == {
+    assert {
+        k: report[k]
+        for k in (
+            "prompt",
+            "at",
+            "candidate",
+            "candidate_fingerprint",
+            "candidate_model",
+            "stable",
+            "stable_fingerprint",
+            "stable_model",
+            "release_id",
+            "round",
+            "plan",
+        )
+    } == {
         "prompt": "support",
         "at": NOW + 60,
         "candidate": "version 2",
@@ -418,7 +435,7 @@ def test_the_verdict_is_bound_to_what_was_tested_and_told_once() -> None:
         "release_id": ID,
         "round": 1,
         "plan": plan["plan"],
-    }  # fmt: skip
+    }
     assert report["rules"]["must_pass"] == []
     assert graded(made, NOW + 90) == handed_on
     assert made.releases.timeline(ID) == entries

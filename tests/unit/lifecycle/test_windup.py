@@ -39,11 +39,16 @@ def promoted(stage: Stage, watch_for: float = 9000.0, now: float = 4100.0) -> No
     before = stage.route
     stage.routes.put(
         promote(
-            before, release_id=NAME, candidate=stage.ref(2), tested_against=stage.ref(1).fingerprint,
-            watch_for=watch_for, holdback=500, now=now,
+            before,
+            release_id=NAME,
+            candidate=stage.ref(2),
+            tested_against=stage.ref(1).fingerprint,
+            watch_for=watch_for,
+            holdback=500,
+            now=now,
         ),
         expected=before,
-    )  # fmt: skip
+    )
 
 
 def rolled_back(stage: Stage, reason: str = "refuses too much") -> None:
@@ -153,9 +158,15 @@ def test_a_canary_is_taken_back_and_every_step_is_told() -> None:
     ]
     assert release == stage.releases.get(NAME)
     assert release == replace(
-        record, state="ended", outcome=Outcome.REJECTED, reason="reviewers say no", ended_at=5000.0, paused=None,
-        advance=None, revision=2,
-    )  # fmt: skip
+        record,
+        state="ended",
+        outcome=Outcome.REJECTED,
+        reason="reviewers say no",
+        ended_at=5000.0,
+        paused=None,
+        advance=None,
+        revision=2,
+    )
     assert stage.releases.holder(ID) is None
     [(subject, body)] = stage.notices.sent
     assert subject == "[Promptlane] support: version 2 rejected"

@@ -50,11 +50,52 @@ class Reader(HTMLParser):
         self.text += data
 
 
-ALLOWED = frozenset({
-    "html", "head", "meta", "link", "title", "style", "body", "header", "main", "div", "section", "h1", "h2", "h3", "p",
-    "a", "strong", "span", "code", "dl", "dt", "dd", "ul", "ol", "li", "table", "colgroup", "col", "thead", "tbody",
-    "tr", "th", "td", "del", "ins", "input", "label", "form", "fieldset", "legend", "textarea", "button",
-})  # fmt: skip
+ALLOWED = frozenset(
+    {
+        "html",
+        "head",
+        "meta",
+        "link",
+        "title",
+        "style",
+        "body",
+        "header",
+        "main",
+        "div",
+        "section",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "a",
+        "strong",
+        "span",
+        "code",
+        "dl",
+        "dt",
+        "dd",
+        "ul",
+        "ol",
+        "li",
+        "table",
+        "colgroup",
+        "col",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "del",
+        "ins",
+        "input",
+        "label",
+        "form",
+        "fieldset",
+        "legend",
+        "textarea",
+        "button",
+    }
+)
 
 
 def harmless(body: str) -> Reader:
@@ -80,10 +121,19 @@ def test_get_shows_everything_that_a_reviewer_needs() -> None:
     text = harmless(answer["body"]).text
     assert answer["statusCode"] == 200
     for expected in (
-        "Warmer greeting, no promises", "user/author", "refund-after-30-days", "Inconclusive", "5%",
+        "Warmer greeting, no promises",
+        "user/author",
+        "refund-after-30-days",
+        "Inconclusive",
+        "5%",
         "at least 10 minutes",
-        "legal-desk (legal)", "0 of 1", "politely", "warmly", "Never promise a refund.", "Send my decision",
-    ):  # fmt: skip
+        "legal-desk (legal)",
+        "0 of 1",
+        "politely",
+        "warmly",
+        "Never promise a refund.",
+        "Send my decision",
+    ):
         assert expected in text
 
 
@@ -314,8 +364,12 @@ def test_a_report_that_is_not_there_is_told() -> None:
 def hostile_world() -> World:
     names = (Reviewer(XSS[:60], "support-lead@example.com", ("<b>legal</b>",), LEAD.principals), QUALITY)
     evil = replace(NEW, template=f"{XSS}\n" * 3 + "{{customer_name}} {{question}}")
-    w = World(ReviewPolicy(names, quorum=2, required_groups=("<b>legal</b>",)), new=evil, description=XSS,
-              old=replace(OLD, model="<i>model</i>"))  # fmt: skip
+    w = World(
+        ReviewPolicy(names, quorum=2, required_groups=("<b>legal</b>",)),
+        new=evil,
+        description=XSS,
+        old=replace(OLD, model="<i>model</i>"),
+    )
     w.ask()
     return w
 

@@ -188,9 +188,19 @@ def sliced(report: dict[str, Any], *slices: dict[str, Any]) -> list[str]:
 def test_a_slice_that_has_no_interval_has_no_bar() -> None:
     unknown = compared(interval=None, stable_rate=None, candidate_rate=None, missing=4, n=0, must_pass=True)
     assert sliced(comparison(), unknown)[:-1] == [
-        "tr.fail", "td", "| s", "span.dim.small | · must pass", "td.f | fail", "td.n | -", "td",
-        "td.n", "| 0", "span.dim | +4 missing", "td.n | -", "td.n | -",
-    ]  # fmt: skip
+        "tr.fail",
+        "td",
+        "| s",
+        "span.dim.small | · must pass",
+        "td.f | fail",
+        "td.n | -",
+        "td",
+        "td.n",
+        "| 0",
+        "span.dim | +4 missing",
+        "td.n | -",
+        "td.n | -",
+    ]
     assert "circle" not in str(section(comparison(overall=unknown, slices=[unknown]), "Slices"))
 
 
@@ -266,12 +276,20 @@ def test_sections_without_content_are_left_out() -> None:
 
 
 def test_a_version_without_a_known_model_or_fingerprint_leaves_its_cells_empty() -> None:
-    lines = section(comparison(stable_model=None, stable_fingerprint=None, candidate_fingerprint="0123456789abcdefg"),
-                    "What was compared")  # fmt: skip
+    lines = section(
+        comparison(stable_model=None, stable_fingerprint=None, candidate_fingerprint="0123456789abcdefg"),
+        "What was compared",
+    )
     assert lines[3:11] == [
-        "tr", "th | candidate", "td | version 8", "td | acme-8", "td.small.dim | 0123456789abcdef…",
-        "tr", "th | stable", "td | version 7",
-    ]  # fmt: skip
+        "tr",
+        "th | candidate",
+        "td | version 8",
+        "td | acme-8",
+        "td.small.dim | 0123456789abcdef…",
+        "tr",
+        "th | stable",
+        "td | version 7",
+    ]
     assert lines[11:13] == ["td", "td.small.dim | …"]
 
 

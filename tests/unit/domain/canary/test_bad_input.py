@@ -25,10 +25,12 @@ def policy(*guards: GuardPolicy, **canary: Any) -> Policy:
     return Policy(
         review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)),
         canary=CanaryPolicy(
-            steps=(Step(1000, 600, 6 * 3600),), ladder=(1.0,),
-            guard_metrics=guards or (GuardPolicy(metrics.ERROR),), **canary,
+            steps=(Step(1000, 600, 6 * 3600),),
+            ladder=(1.0,),
+            guard_metrics=guards or (GuardPolicy(metrics.ERROR),),
+            **canary,
         ),
-    )  # fmt: skip
+    )
 
 
 def arm(rng: random.Random, n: int, rate: float) -> Arm:
@@ -103,9 +105,10 @@ def test_tolerance_forgives_what_is_worse_by_less() -> None:
     assert lenient.judgement != "roll_back"
 
 
-@pytest.mark.parametrize(("steps", "ladder", "factors"), [
-    (3, (3.0, 1.5, 1.0), [3.0, 1.5, 1.0]), (4, (3.0, 1.5, 1.0), [3.0, 3.0, 1.5, 1.0]), (1, (3.0, 1.5, 1.0), [1.0]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("steps", "ladder", "factors"),
+    [(3, (3.0, 1.5, 1.0), [3.0, 1.5, 1.0]), (4, (3.0, 1.5, 1.0), [3.0, 3.0, 1.5, 1.0]), (1, (3.0, 1.5, 1.0), [1.0])],
+)
 def test_the_ladder_ends_at_one_whatever_the_steps(steps: int, ladder: tuple[float, ...], factors: list[float]) -> None:
     made = CanaryPolicy(steps=tuple(Step(100 * (i + 1)) for i in range(steps)), ladder=ladder)
     assert [ladder_factor(made, i) for i in range(steps)] == factors
@@ -128,8 +131,19 @@ def test_impossible_counts_are_left_out_and_noted(bad: Arm, at: int, in_trial: b
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(st.floats(allow_nan=True, allow_infinity=True), st.integers(-5, 50), st.integers(-5, 50),
-                          st.integers(-5, 50), st.integers(-5, 50)), max_size=30), st.floats(0, 2e9))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(allow_nan=True, allow_infinity=True),
+            st.integers(-5, 50),
+            st.integers(-5, 50),
+            st.integers(-5, 50),
+            st.integers(-5, 50),
+        ),
+        max_size=30,
+    ),
+    st.floats(0, 2e9),
+)
 def test_whatever_comes_in_the_judge_answers(rows: list[tuple[float, int, int, int, int]], now: float) -> None:
     blocks = [Block(at, 60, 0.1, Arm(a, b), Arm(c, d)) for at, a, b, c, d in rows]
     found = judge({metrics.ERROR.name: blocks}, blocks, policy(), CONTEXT, now)

@@ -26,10 +26,16 @@ def block(n0: int, y0: int, n1: int, y1: int, *, start: float = 0.0, share: floa
 def expectation(n0: int, n1: int, p0: float, p1: float, gain) -> float:  # type: ignore[no-untyped-def]
     """Exact expected factor of one block: every outcome, weighted by its probability."""
     return math.fsum(
-        math.comb(n0, y0) * p0**y0 * (1 - p0) ** (n0 - y0) * math.comb(n1, y1) * p1**y1 * (1 - p1) ** (n1 - y1)
+        math.comb(n0, y0)
+        * p0**y0
+        * (1 - p0) ** (n0 - y0)
+        * math.comb(n1, y1)
+        * p1**y1
+        * (1 - p1) ** (n1 - y1)
         * math.exp(gain(block(n0, y0, n1, y1)))
-        for y0 in range(n0 + 1) for y1 in range(n1 + 1)
-    )  # fmt: skip
+        for y0 in range(n0 + 1)
+        for y1 in range(n1 + 1)
+    )
 
 
 @pytest.mark.parametrize(("n0", "n1"), SHAPES)
@@ -51,9 +57,12 @@ def test_no_block_expects_to_gain_when_the_trial_is_worse_by_the_margin(
         for p1 in (edge, edge + 0.1):
             if p1 <= 1:
                 found = expectation(
-                    n0, n1, p0, p1,
+                    n0,
+                    n1,
+                    p0,
+                    p1,
                     lambda b, q0=q0, depth=depth: evidence.advance_gain(b, q0, depth, margin_abs, margin_rel),
-                )  # fmt: skip
+                )
                 assert found <= 1 + 1e-9
 
 

@@ -95,10 +95,14 @@ def test_blocks_are_believed_within_the_phase_and_the_past_and_once_each() -> No
 @pytest.mark.parametrize(
     "bad",
     [
-        block(math.nan, 1, 1), block(math.inf, 1, 1), block(120, 1, 1, seconds=math.nan),
-        block(120, 1, 1, share=math.nan), block(120, 1, 1, seconds=0.0), block(120, 1, 1, seconds=-60.0),
+        block(math.nan, 1, 1),
+        block(math.inf, 1, 1),
+        block(120, 1, 1, seconds=math.nan),
+        block(120, 1, 1, share=math.nan),
+        block(120, 1, 1, seconds=0.0),
+        block(120, 1, 1, seconds=-60.0),
     ],
-)  # fmt: skip
+)
 def test_a_block_without_a_valid_time_is_left_out(bad: Block) -> None:
     good = block(180, 1, 1, seconds=0.5)
     kept, notes = trusted([bad, good], since=0.0, now=1000.0)
@@ -139,8 +143,12 @@ def test_thin_blocks_are_joined_until_they_are_full() -> None:
 
 
 def test_blocks_of_different_shares_are_never_joined() -> None:
-    found = [block(0, 4, 1, share=0.1), block(60, 4, 1, share=0.1, bad=2), block(120, 3, 1, share=0.5),
-             block(180, 8, 2, share=0.5)]  # fmt: skip
+    found = [
+        block(0, 4, 1, share=0.1),
+        block(60, 4, 1, share=0.1, bad=2),
+        block(120, 3, 1, share=0.5),
+        block(180, 8, 2, share=0.5),
+    ]
     assert merge(found) == [
         block(0, 8, 2, seconds=120, bad=2),
         block(120, 11, 3, seconds=120, share=0.5),
@@ -164,15 +172,18 @@ def test_the_total_is_both_arms_without_groups() -> None:
 # --- storage --------------------------------------------------------------------------------------------------------
 
 pairs = st.integers(0, 10**6).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
-arms = st.builds(
-    lambda pair, groups: Arm(pair[0], pair[1], groups), pairs, st.just(()) | st.tuples(*[pairs] * 8)
-)  # fmt: skip
+arms = st.builds(lambda pair, groups: Arm(pair[0], pair[1], groups), pairs, st.just(()) | st.tuples(*[pairs] * 8))
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 stored = st.builds(Block, numbers, numbers, numbers, arms, arms)
 chunks = st.builds(
-    Chunk, phase=st.text(), metric=st.text(), start=numbers, end=numbers,
-    blocks=st.lists(stored, max_size=2).map(tuple), history=st.none() | pairs,
-)  # fmt: skip
+    Chunk,
+    phase=st.text(),
+    metric=st.text(),
+    start=numbers,
+    end=numbers,
+    blocks=st.lists(stored, max_size=2).map(tuple),
+    history=st.none() | pairs,
+)
 
 
 @settings(max_examples=20)
@@ -186,9 +197,13 @@ def test_a_chunk_is_stored_under_these_names() -> None:
     chunk = Chunk("canary", "Error", 60.0, 120.0, (held, block(90, 2, 1)), (500, 5))
     row = [60.0, 30.0, 0.25, [64, 28, *(v for pair in GROUPS for v in pair)], [5, 1]]
     item = {
-        "phase": "canary", "metric": "Error", "start": 60.0, "end": 120.0,
-        "blocks": [row, [90, 60.0, 0.1, [2, 0], [1, 0]]], "history": [500, 5],
-    }  # fmt: skip
+        "phase": "canary",
+        "metric": "Error",
+        "start": 60.0,
+        "end": 120.0,
+        "blocks": [row, [90, 60.0, 0.1, [2, 0], [1, 0]]],
+        "history": [500, 5],
+    }
     assert chunk.to_item() == item
     assert held.end == 90.0
     assert held.n == 69

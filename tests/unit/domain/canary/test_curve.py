@@ -13,10 +13,16 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.near import near
 
 DETAIL: dict[str, Any] = {
-    "phase": "canary", "step": 1, "weight": 2500, "judgement": "hold", "reason": "Not yet.", "harm": 4.0,
-    "harm_needed": 16.0, "advance_needed": 25.0,
+    "phase": "canary",
+    "step": 1,
+    "weight": 2500,
+    "judgement": "hold",
+    "reason": "Not yet.",
+    "harm": 4.0,
+    "harm_needed": 16.0,
+    "advance_needed": 25.0,
     "metrics": {"Error": {"advance": 125.0}, "Refusal": {"advance": 0.2}, "Slow": {"advance": None}, "Truncation": {}},
-}  # fmt: skip
+}
 
 
 def entry(at: float = 1000.0, **detail: Any) -> TimelineEntry:

@@ -241,9 +241,7 @@ def test_any_excess_of_the_split_over_the_groups_counts(pairs: list[tuple[Arm, A
 @pytest.mark.parametrize("length", [1, 4, 16, 64])
 def test_a_split_that_falls_on_other_groups_each_so_many_blocks_is_seen(length: int) -> None:
     heavy = 9 if length == 1 else 2
-    found = blocks(
-        *((arm((20,) * 8), arm(one_bad(i // length % 8, heavy))) for i in range(2 * length + 3))
-    )  # fmt: skip
+    found = blocks(*((arm((20,) * 8), arm(one_bad(i // length % 8, heavy))) for i in range(2 * length + 3)))
     assert dispersion.of_assignments(found).factor == pytest.approx(of_assignments(found), rel=1e-9)
     assert of_assignments(found) > 5
 

@@ -237,8 +237,10 @@ def test_evidence_is_capped_at_e_to_the_50() -> None:
 
 
 @settings(max_examples=30)
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12), st.sampled_from([0.05, 0.3, 0.7])), max_size=6),
-       st.sampled_from([1.0, 2.5]))  # fmt: skip
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12), st.sampled_from([0.05, 0.3, 0.7])), max_size=6),
+    st.sampled_from([1.0, 2.5]),
+)
 def test_a_split_is_bet_on_at_eight_multiples_of_its_odds(rows: list[tuple[int, int, float]], inflation: float) -> None:
     """The chance of each assignment if the odds were so many times the declared ones, over the declared chance."""
     blocks = [block(n0, 0, n1, 0, share=share) for n0, n1, share in rows]

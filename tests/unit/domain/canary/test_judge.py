@@ -65,9 +65,13 @@ def policy(*guards: GuardPolicy, **canary: Any) -> Policy:
 
 
 def decide(
-    blocks: Sequence[Block], context: StepContext = CANARY, *, now: float = START + HOUR, made: Policy | None = None,
+    blocks: Sequence[Block],
+    context: StepContext = CANARY,
+    *,
+    now: float = START + HOUR,
+    made: Policy | None = None,
     assigned: Sequence[Block] | None = None,
-) -> Judgement:  # fmt: skip
+) -> Judgement:
     """The judgement where all metrics have the same counts, as many as were assigned."""
     made = made or policy()
     counts = {g.name: blocks for g in made.canary.guard_metrics}
@@ -86,10 +90,8 @@ COUNTS = {
     ERROR: series(40, (288, 3), (32, 1), every=2),
     REFUSAL: series(36, (216, 9), (24, 1)),
     SLOW: series(31, (160, 2), (16, 1), every=5),
-    FEEDBACK: [
-        b if i % 3 else replace(b, trial=Arm()) for i, b in enumerate(series(23, (8, 1), (2, 1), every=6))
-    ],
-}  # fmt: skip
+    FEEDBACK: [b if i % 3 else replace(b, trial=Arm()) for i, b in enumerate(series(23, (8, 1), (2, 1), every=6))],
+}
 HISTORY = {ERROR: (900, 11), REFUSAL: (300, 7)}
 
 
@@ -102,9 +104,13 @@ def weighed(guard: GuardPolicy, factor: float | None, since: float, history: Pai
     if factor is not None:
         before, step = [b for b in blocks if b.start < since], [b for b in blocks if b.start >= since]
         advance = evidence.advance(
-            [*before, *merge(step)], evidence.Learner(history, guard.prior_rate), since=since,
-            margin_abs=guard.margin_abs * factor, margin_rel=guard.margin_rel * factor, inflation=inflation,
-        )  # fmt: skip
+            [*before, *merge(step)],
+            evidence.Learner(history, guard.prior_rate),
+            since=since,
+            margin_abs=guard.margin_abs * factor,
+            margin_rel=guard.margin_rel * factor,
+            inflation=inflation,
+        )
     harm = evidence.harm(
         merge(blocks), evidence.Learner(history, guard.prior_rate), tolerance=guard.tolerance, inflation=inflation
     )
@@ -135,9 +141,7 @@ def test_in_watch_all_metrics_are_weighed_for_harm_only() -> None:
     assert found.metrics == tuple(weighed(g, None, START, None) for g in GUARDS)
 
 
-@pytest.mark.parametrize(
-    ("context", "step_blocks"), [(CANARY, 11), (replace(CANARY, since=START + 4 * MINUTE), 7)]
-)  # fmt: skip
+@pytest.mark.parametrize(("context", "step_blocks"), [(CANARY, 11), (replace(CANARY, since=START + 4 * MINUTE), 7)])
 def test_thin_blocks_are_merged_within_a_step_only(context: StepContext, step_blocks: int) -> None:
     thin = series(11, (4, 1), (2, 0), every=3)
     found = decide(thin, context, now=START + 11 * MINUTE)
@@ -145,9 +149,13 @@ def test_thin_blocks_are_merged_within_a_step_only(context: StepContext, step_bl
     before = thin[: 11 - step_blocks]
     learner = evidence.Learner()
     assert found.metrics[0].advance == evidence.advance(
-        [*before, *step], learner, since=context.since, margin_abs=0.01, margin_rel=0.5,
+        [*before, *step],
+        learner,
+        since=context.since,
+        margin_abs=0.01,
+        margin_rel=0.5,
         inflation=found.metrics[0].inflation,
-    )  # fmt: skip
+    )
 
 
 def test_evidence_of_the_split_is_that_of_assignments_and_of_errors_counted_for_half_each() -> None:
@@ -187,9 +195,7 @@ def test_what_is_odd_about_the_data_is_noted_metric_by_metric() -> None:
     assert found.metrics == plain.metrics
 
 
-@pytest.mark.parametrize(
-    ("silent", "end"), [("trial", 10), ("control", 10), ("trial", 0), ("control", 0)]
-)  # fmt: skip
+@pytest.mark.parametrize(("silent", "end"), [("trial", 10), ("control", 10), ("trial", 0), ("control", 0)])
 def test_an_arm_that_has_sent_nothing_for_an_hour_is_named(silent: str, end: int) -> None:
     """Counted from its last block, or from the phase's start; the time that its events may take comes on top."""
     blocks = [b if i < end else without(b, silent) for i, b in enumerate(series(200, (288, 3), (32, 0)))]
@@ -270,8 +276,10 @@ def test_each_metric_says_what_happened_to_the_requests(metric: metrics.GuardMet
 
 def test_harm_counts_before_an_operators_wishes_and_the_end_of_a_watch() -> None:
     for context in (
-        replace(CANARY, advance="ana: known"), replace(CANARY, paused="ana: lunch"), replace(WATCH, watch_until=START),
-    ):  # fmt: skip
+        replace(CANARY, advance="ana: known"),
+        replace(CANARY, paused="ana: lunch"),
+        replace(WATCH, watch_until=START),
+    ):
         assert decide(HARMFUL, context).cause == "judge"
         assert decide(HARMFUL, context).judgement == "roll_back"
 
@@ -433,9 +441,10 @@ def test_rates_below_one_percent_have_two_decimals(bad: int, words: str) -> None
 def test_no_data_names_each_metric_and_the_arm_that_is_silent() -> None:
     made = policy(*GUARDS)
     counts = {
-        ERROR: UNSURE, REFUSAL: [replace(b, control=Arm()) for b in GOOD],
+        ERROR: UNSURE,
+        REFUSAL: [replace(b, control=Arm()) for b in GOOD],
         FEEDBACK: [replace(b, trial=Arm()) for b in GOOD],
-    }  # fmt: skip
+    }
     found = judge(counts, GOOD, made, CANARY, START + 3599)
     assert (found.judgement, found.cause) == ("hold", "no_data")
     assert found.reason == "No data yet for Refusal (stable), NegativeFeedback (canary): no data is never a pass."
@@ -543,20 +552,35 @@ def test_an_arm_without_requests_is_told_as_such() -> None:
 
 def test_a_judgement_is_kept_under_these_names() -> None:
     found = Judgement(
-        "roll_back", "judge", "Worse.",
-        (MetricEvidence(metrics.SLOW, Arm(100, 1), Arm(11, 5), 42.5, None, 1.5, 0.5),
-         MetricEvidence(metrics.ERROR, Arm(90, 2), Arm(12, 3), 0.5, 1.25, 1.0, 0.5)),
-        30.5, 25.0, 40.0, 2.5, SLOW, ("One.", "Two."),
-    )  # fmt: skip
+        "roll_back",
+        "judge",
+        "Worse.",
+        (
+            MetricEvidence(metrics.SLOW, Arm(100, 1), Arm(11, 5), 42.5, None, 1.5, 0.5),
+            MetricEvidence(metrics.ERROR, Arm(90, 2), Arm(12, 3), 0.5, 1.25, 1.0, 0.5),
+        ),
+        30.5,
+        25.0,
+        40.0,
+        2.5,
+        SLOW,
+        ("One.", "Two."),
+    )
     assert found.to_dict() == {
-        "judgement": "roll_back", "cause": "judge", "reason": "Worse.", "harm": 30.5, "harm_needed": 25.0,
-        "advance_needed": 40.0, "split": 2.5, "guilty": "Slow",
+        "judgement": "roll_back",
+        "cause": "judge",
+        "reason": "Worse.",
+        "harm": 30.5,
+        "harm_needed": 25.0,
+        "advance_needed": 40.0,
+        "split": 2.5,
+        "guilty": "Slow",
         "metrics": {
             "Slow": {"control": [100, 1], "trial": [11, 5], "harm": 42.5, "advance": None, "inflation": 1.5},
             "Error": {"control": [90, 2], "trial": [12, 3], "harm": 0.5, "advance": 1.25, "inflation": 1.0},
         },
         "notes": ["One.", "Two."],
-    }  # fmt: skip
+    }
     assert type(found.to_dict()["guilty"]) is str
     assert [type(name) for name in found.to_dict()["metrics"]] == [str, str]
 

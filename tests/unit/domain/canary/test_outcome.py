@@ -44,9 +44,13 @@ def test_what_an_answer_counts_as(stop_reason: str | None, text: str, bad: set[s
 
 def test_an_answer_carries_the_figures_for_people() -> None:
     found = of_answer(
-        text="Here.", stop_reason="end_turn", latency_ms=5.5, slow_after_ms=4.0,
-        usage={"inputTokens": 31, "outputTokens": 7, "totalTokens": 38}, time_to_first_token_ms=2.5,
-    )  # fmt: skip
+        text="Here.",
+        stop_reason="end_turn",
+        latency_ms=5.5,
+        slow_after_ms=4.0,
+        usage={"inputTokens": 31, "outputTokens": 7, "totalTokens": 38},
+        time_to_first_token_ms=2.5,
+    )
     assert found == Outcome(frozenset({"Slow"}), 5.5, 2.5, 31, 7, "end_turn", None)
 
 
@@ -59,11 +63,15 @@ def test_a_call_is_slow_when_it_takes_longer_than_allowed(latency: float, slow: 
 
 def test_a_whole_response_is_read() -> None:
     response = {
-        "output": {"message": {"role": "assistant", "content": [{"text": "I'm sorry, but I "},
-                   {"reasoningContent": {}}, {"text": "can't help with that."}]}},
+        "output": {
+            "message": {
+                "role": "assistant",
+                "content": [{"text": "I'm sorry, but I "}, {"reasoningContent": {}}, {"text": "can't help with that."}],
+            }
+        },
         "stopReason": "max_tokens",
         "usage": {"inputTokens": 31, "outputTokens": 7},
-    }  # fmt: skip
+    }
     found = of_response(response, latency_ms=11.0, slow_after_ms=10.0)
     assert found == Outcome(frozenset({"Refusal", "Truncation", "Slow"}), 11.0, None, 31, 7, "max_tokens", None)
     assert of_response({}, latency_ms=1.0, slow_after_ms=10.0) == Outcome(frozenset(), 1.0)

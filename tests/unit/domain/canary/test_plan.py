@@ -25,8 +25,12 @@ HOUR, DAY = 3600.0, 86_400.0
 ERROR, REFUSAL, SLOW = "Error", "Refusal", "Slow"
 
 
-def policy(*guards: GuardPolicy, steps: tuple[Step, ...] = (Step(1000, 600, 6 * HOUR),), beta: float = 0.05,
-           ladder: tuple[float, ...] = (1.0,)) -> Policy:  # fmt: skip
+def policy(
+    *guards: GuardPolicy,
+    steps: tuple[Step, ...] = (Step(1000, 600, 6 * HOUR),),
+    beta: float = 0.05,
+    ladder: tuple[float, ...] = (1.0,),
+) -> Policy:
     canary = CanaryPolicy(
         steps=steps, guard_metrics=guards or (GuardPolicy(metrics.ERROR, 0.02, 0.0),), beta=beta, ladder=ladder
     )
@@ -99,9 +103,8 @@ def test_each_step_waits_for_the_required_metric_that_takes_longest(
         slowest = max(requests, key=lambda name: requests[name])
         seconds = max(step.min_bake, 60 * requests[slowest] / (40 * share) + 148 + 90)
         expected.append(
-            StepPlan(step.weight, slowest, near(requests[slowest]), near(seconds),
-                     seconds <= step.max_time)
-        )  # fmt: skip
+            StepPlan(step.weight, slowest, near(requests[slowest]), near(seconds), seconds <= step.max_time)
+        )
     assert plan.steps == tuple(expected)
     assert plan.seconds == near(sum(s.seconds for s in plan.steps))
     assert plan.unlucky_seconds == near(2 * plan.seconds)
@@ -195,8 +198,9 @@ def test_no_traffic_is_enough_where_the_counts_come_later_than_the_limit() -> No
     short = policy(steps=(Step(1000, 60, 100),))
     assert least_traffic(short) == math.inf
     assert at_synth(short) == (
-        False, "No traffic is enough for a good release to finish: widen the margins or raise max_time.",
-    )  # fmt: skip
+        False,
+        "No traffic is enough for a good release to finish: widen the margins or raise max_time.",
+    )
 
 
 def test_a_million_requests_a_minute_is_the_most_that_is_tried() -> None:

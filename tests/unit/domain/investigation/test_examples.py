@@ -141,9 +141,10 @@ def test_what_is_shown_is_what_was_counted(answer: Investigation, shown: list[st
 
 def test_what_went_well_has_an_answer_that_is_known_and_not_bad() -> None:
     unfit = [
-        good("Ada", "shoes", bad=frozenset({"Refusal"})), good("Ada", "shoes", has_text=False),
+        good("Ada", "shoes", bad=frozenset({"Refusal"})),
+        good("Ada", "shoes", has_text=False),
         good("Ada", "shoes", answer=""),
-    ]  # fmt: skip
+    ]
     fit = good("Cyd", "weather")
 
     assert with_conversations(found(), [bad("Ada", "shoes")], [*unfit, fit]).pairs[0].good is fit

@@ -68,14 +68,30 @@ def test_a_line_of_the_timeline_as_json() -> None:
         "change": True,
     }
     assert Happening(T0, "alarm", "x").to_dict() == {
-        "at": "2025-10-09T07:00:00.000Z", "source": "alarm", "what": "x", "by": "", "version": None, "change": False,
-    }  # fmt: skip
+        "at": "2025-10-09T07:00:00.000Z",
+        "source": "alarm",
+        "what": "x",
+        "by": "",
+        "version": None,
+        "change": False,
+    }
 
 
 FULL_STORY = Story(
-    8, f"{ID}-8-2", "Firmer", T0 + 1, AUTHOR, (EDITOR, "cyd"), "bob", (LEAD, SECOND), "pass", T0 + 2, T0 + 4, T0 + 3,
+    8,
+    f"{ID}-8-2",
+    "Firmer",
+    T0 + 1,
+    AUTHOR,
+    (EDITOR, "cyd"),
+    "bob",
+    (LEAD, SECOND),
+    "pass",
+    T0 + 2,
+    T0 + 4,
+    T0 + 3,
     T0 + 5.5,
-)  # fmt: skip
+)
 
 
 def test_a_story_as_json() -> None:
@@ -95,8 +111,12 @@ def test_a_story_as_json() -> None:
         "restored_at": "2025-10-09T07:00:05.500Z",
     }
     assert Story(8).to_dict() == {
-        **dict.fromkeys(FULL_STORY.to_dict()), "version": 8, "description": "", "edited_by": [], "approved_by": [],
-    }  # fmt: skip
+        **dict.fromkeys(FULL_STORY.to_dict()),
+        "version": 8,
+        "description": "",
+        "edited_by": [],
+        "approved_by": [],
+    }
 
 
 def test_what_is_not_known_is_empty() -> None:
@@ -109,11 +129,15 @@ def test_what_is_not_known_is_empty() -> None:
 
 def test_how_a_version_got_and_lost_its_traffic_is_in_the_order_of_time() -> None:
     assert FULL_STORY.traffic == (
-        ("served from", T0 + 2), ("rolled back", T0 + 3), ("promoted", T0 + 4), ("put back by a rollback", T0 + 5.5),
-    )  # fmt: skip
+        ("served from", T0 + 2),
+        ("rolled back", T0 + 3),
+        ("promoted", T0 + 4),
+        ("put back by a rollback", T0 + 5.5),
+    )
     assert Story(8, first_served=T0 + 9, rolled_back_at=T0 + 1).traffic == (
-        ("rolled back", T0 + 1), ("served from", T0 + 9),
-    )  # fmt: skip
+        ("rolled back", T0 + 1),
+        ("served from", T0 + 9),
+    )
     assert Story(8).traffic == ()
 
 
@@ -142,15 +166,36 @@ def test_a_cause_as_json() -> None:
         "also": [NOT_SHOWN.to_dict()],
     }
     assert Cause("bypass", "x", (), 0.0).to_dict() == {
-        "kind": "bypass", "title": "x", "because": [], "at": None, "version": None, "shown": False, "contrast": None,
+        "kind": "bypass",
+        "title": "x",
+        "because": [],
+        "at": None,
+        "version": None,
+        "shown": False,
+        "contrast": None,
         "also": [],
-    }  # fmt: skip
+    }
 
 
 BAD = Invocation(
-    T0 + 9, "r-9", "Converse", "nova", "app", NAME, "3", "canary", f"{ID}-3-1", "Hi you", "Sorry", "end_turn", "Oops",
-    frozenset({"Refusal", "Error"}), True, 3, 4,
-)  # fmt: skip
+    T0 + 9,
+    "r-9",
+    "Converse",
+    "nova",
+    "app",
+    NAME,
+    "3",
+    "canary",
+    f"{ID}-3-1",
+    "Hi you",
+    "Sorry",
+    "end_turn",
+    "Oops",
+    frozenset({"Refusal", "Error"}),
+    True,
+    3,
+    4,
+)
 GOOD = Invocation(T0 + 5, "r-5", "Converse", "nova", "web", version="2", track="stable", sent="Hi", answer="Sure")
 
 
@@ -193,12 +238,19 @@ def test_renderings_are_named_and_as_json() -> None:
 
     assert (draft.name, three.name) == ("DRAFT", "version 3")
     assert draft.to_dict() == {
-        "version": "DRAFT", "caller": None, "calls": 2, "first": "2025-10-09T07:00:00.000Z",
+        "version": "DRAFT",
+        "caller": None,
+        "calls": 2,
+        "first": "2025-10-09T07:00:00.000Z",
         "last": "2025-10-09T07:00:01.000Z",
-    }  # fmt: skip
+    }
     assert three.to_dict() == {
-        "version": 3, "caller": "app", "calls": 5, "first": "2025-10-09T07:00:02.000Z", "last": None,
-    }  # fmt: skip
+        "version": 3,
+        "caller": "app",
+        "calls": 5,
+        "first": "2025-10-09T07:00:02.000Z",
+        "last": None,
+    }
 
 
 def test_only_a_first_cause_that_is_shown_leads() -> None:
@@ -223,13 +275,29 @@ def test_the_whole_answer_as_json() -> None:
     gap = Missing("metrics", "one", "two", "three")
     happening, pair, rendering = Happening(T0, "route", "x"), Pair(BAD, None, {}, {}), Rendered(3, "app", 5, T0, T0)
     whole = Investigation(
-        known, (happening,), (cause(),), (FULL_STORY,), 2, 8, ("- a", "+ b"), Remedy("do it", "Does it."), (gap,),
-        (pair,), (rendering,), cause(),
-    )  # fmt: skip
+        known,
+        (happening,),
+        (cause(),),
+        (FULL_STORY,),
+        2,
+        8,
+        ("- a", "+ b"),
+        Remedy("do it", "Does it."),
+        (gap,),
+        (pair,),
+        (rendering,),
+        cause(),
+    )
     nothing = {
-        "track": None, "caller": None, "errors": 0, "input_tokens": 0, "output_tokens": 0, "first": None, "last": None,
+        "track": None,
+        "caller": None,
+        "errors": 0,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "first": None,
+        "last": None,
         "version": None,
-    }  # fmt: skip
+    }
 
     assert whole.to_dict() == {
         "schema": 1,
@@ -249,15 +317,27 @@ def test_the_whole_answer_as_json() -> None:
         "timeline": [happening.to_dict()],
         "rates": [
             {
-                "at": "2025-10-09T07:00:00.000Z", "seconds": 120.0, "version": 3, "metric": "Error", "requests": 50,
+                "at": "2025-10-09T07:00:00.000Z",
+                "seconds": 120.0,
+                "version": 3,
+                "metric": "Error",
+                "requests": 50,
                 "bad": 4,
             }
         ],
         "calls": [
             {
-                "version": "3", "track": "stable", "caller": "app", "model": "nova", "operation": "Converse",
-                "calls": 9, "errors": 2, "input_tokens": 300, "output_tokens": 70,
-                "first": "2025-10-09T07:00:01.000Z", "last": "2025-10-09T07:00:08.000Z",
+                "version": "3",
+                "track": "stable",
+                "caller": "app",
+                "model": "nova",
+                "operation": "Converse",
+                "calls": 9,
+                "errors": 2,
+                "input_tokens": 300,
+                "output_tokens": 70,
+                "first": "2025-10-09T07:00:01.000Z",
+                "last": "2025-10-09T07:00:08.000Z",
             },
             {**nothing, "model": "pro", "operation": "InvokeModel", "calls": 1},
         ],
@@ -266,16 +346,20 @@ def test_the_whole_answer_as_json() -> None:
             {**nothing, "caller": "web", "model": "pro", "operation": "ConverseStream", "calls": 4}
         ],
         "missing": [{"source": "metrics", "what": "one", "therefore": "two", "remedy": "three"}],
-    }  # fmt: skip
+    }
 
 
 def test_of_an_answer_without_anything_the_json_says_so() -> None:
     told = found(facts=facts(prompt_id="")).to_dict()
 
     assert {k: told[k] for k in ("prompt_id", "before", "after", "remedy", "rendered", "conversations")} == {
-        "prompt_id": None, "before": None, "after": None, "remedy": {"command": None, "says": "nothing"},
-        "rendered": [], "conversations": [],
-    }  # fmt: skip
+        "prompt_id": None,
+        "before": None,
+        "after": None,
+        "remedy": {"command": None, "says": "nothing"},
+        "rendered": [],
+        "conversations": [],
+    }
 
 
 def test_the_summary_is_the_lead_what_can_be_ended_whose_version_it_is_and_how_much_is_missing() -> None:

@@ -67,9 +67,12 @@ def test_a_closer_look_misses_no_refusal_that_the_detector_knows() -> None:
 
 
 def test_a_stream_of_events_reads_like_an_answer() -> None:
-    pieces = [{"messageStart": {"role": "assistant"}}, {"contentBlockDelta": {"delta": {"text": "I'm sorry, but I "}}},
-              {"contentBlockDelta": {"delta": {"text": "can't help with that."}}},
-              {"messageStop": {"stopReason": "end_turn"}}]  # fmt: skip
+    pieces = [
+        {"messageStart": {"role": "assistant"}},
+        {"contentBlockDelta": {"delta": {"text": "I'm sorry, but I "}}},
+        {"contentBlockDelta": {"delta": {"text": "can't help with that."}}},
+        {"messageStop": {"stopReason": "end_turn"}},
+    ]
     found = read_record(record(3, T0, "x", "", output={"outputBodyJson": pieces}))
 
     assert (found.answer, found.stop_reason, found.bad) == (SORRY, "end_turn", frozenset({"Refusal"}))
@@ -180,16 +183,36 @@ KINDS: dict[str, tuple[dict[str, Any], Invocation]] = {
         replace(WHOLE, stop_reason="", output_tokens=0),
     ),
     "InvokeModel": (
-        {"operation": "InvokeModel", "requestMetadata": None, "identity": {}, "requestId": None,
-         "input": {"inputTokenCount": 4.0, "inputBodyJson": {"prompt": "Where?"}},
-         "output": {"outputTokenCount": True, "outputBodyJson": {"completion": "Here."}}},
-        replace(NAMELESS, operation="InvokeModel", caller="", request_id="", sent="", answer="", stop_reason="",
-                input_tokens=4, output_tokens=0),
+        {
+            "operation": "InvokeModel",
+            "requestMetadata": None,
+            "identity": {},
+            "requestId": None,
+            "input": {"inputTokenCount": 4.0, "inputBodyJson": {"prompt": "Where?"}},
+            "output": {"outputTokenCount": True, "outputBodyJson": {"completion": "Here."}},
+        },
+        replace(
+            NAMELESS,
+            operation="InvokeModel",
+            caller="",
+            request_id="",
+            sent="",
+            answer="",
+            stop_reason="",
+            input_tokens=4,
+            output_tokens=0,
+        ),
     ),
     "truncated": (
-        {"output": {"outputTokenCount": 9, "outputBodyJson": {
-            "output": {"message": {"content": [{"text": "He"}, {"toolUse": {}}, "odd", {"text": "re."}]}},
-            "stopReason": "max_tokens"}}},
+        {
+            "output": {
+                "outputTokenCount": 9,
+                "outputBodyJson": {
+                    "output": {"message": {"content": [{"text": "He"}, {"toolUse": {}}, "odd", {"text": "re."}]}},
+                    "stopReason": "max_tokens",
+                },
+            }
+        },
         replace(WHOLE, answer="He\nre.", stop_reason="max_tokens", bad=frozenset({"Truncation"})),
     ),
     "without metadata": ({"requestMetadata": None}, NAMELESS),
@@ -207,20 +230,33 @@ KINDS: dict[str, tuple[dict[str, Any], Invocation]] = {
     ),
     "an error": (
         {"errorCode": "ThrottlingException", "output": None},
-        replace(WHOLE, answer="", stop_reason="", error="ThrottlingException", bad=frozenset({"Error"}),
-                output_tokens=0),
+        replace(
+            WHOLE, answer="", stop_reason="", error="ThrottlingException", bad=frozenset({"Error"}), output_tokens=0
+        ),
     ),
     "an error without a text": (
         {"errorCode": "ThrottlingException", "output": None, "input": {"inputTokenCount": 20}},
-        replace(WHOLE, sent="", answer="", stop_reason="", error="ThrottlingException", bad=frozenset({"Error"}),
-                has_text=False, output_tokens=0),
+        replace(
+            WHOLE,
+            sent="",
+            answer="",
+            stop_reason="",
+            error="ThrottlingException",
+            bad=frozenset({"Error"}),
+            has_text=False,
+            output_tokens=0,
+        ),
     ),
     "less than its version": (
-        {"requestMetadata": {"prompt": "other"}, "operation": None, "modelId": None,
-         "timestamp": "2025-10-09T09:00:00+02:00"},
+        {
+            "requestMetadata": {"prompt": "other"},
+            "operation": None,
+            "modelId": None,
+            "timestamp": "2025-10-09T09:00:00+02:00",
+        },
         replace(NAMELESS, prompt="other", operation="", model=""),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -253,20 +289,30 @@ def user(*content: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "sent"),
     [
-        ({"messages": [user({"text": "First"}), {"role": "assistant", "content": [{"text": "Hm"}]},
-                       user({"text": "Then"}, {"image": {}}, {"text": "last"}), {"role": "assistant", "content": []}]},
-         "Then\nlast"),
+        (
+            {
+                "messages": [
+                    user({"text": "First"}),
+                    {"role": "assistant", "content": [{"text": "Hm"}]},
+                    user({"text": "Then"}, {"image": {}}, {"text": "last"}),
+                    {"role": "assistant", "content": []},
+                ]
+            },
+            "Then\nlast",
+        ),
         ({"messages": [user({"text": "First"}), user({"toolResult": {}})]}, ""),
         ({"messages": [user({"text": "First"}), "odd", {"content": [{"text": "nobody"}]}]}, "First"),
         ({"messages": [{"role": "user", "content": "a plain text"}]}, ""),
-        ({"messages": [{"role": "assistant", "content": [{"text": "Hm"}]}], "promptVariables": {"a": {"text": "x"}}},
-         "x"),
+        (
+            {"messages": [{"role": "assistant", "content": [{"text": "Hm"}]}], "promptVariables": {"a": {"text": "x"}}},
+            "x",
+        ),
         ({"messages": "odd", "promptVariables": {"a": {"text": 7}, "b": {}, "c": {"text": "y"}}}, "7\ny"),
         ({"promptVariables": "odd"}, ""),
         ("odd", ""),
         (None, ""),
     ],
-)  # fmt: skip
+)
 def test_what_was_sent_is_the_last_message_of_the_user(body: Any, sent: str) -> None:
     assert sent_of(body) == sent
 
@@ -274,8 +320,10 @@ def test_what_was_sent_is_the_last_message_of_the_user(body: Any, sent: str) -> 
 @pytest.mark.parametrize(
     ("body", "answer"),
     [
-        ({"output": {"message": {"content": [{"text": "a"}, {"text": "b"}]}}, "stopReason": "end_turn"},
-         ("a\nb", "end_turn")),
+        (
+            {"output": {"message": {"content": [{"text": "a"}, {"text": "b"}]}}, "stopReason": "end_turn"},
+            ("a\nb", "end_turn"),
+        ),
         ({"output": {"message": {"content": "odd"}}, "stopReason": None}, ("", "")),
         ({"output": "odd", "stopReason": "tool_use"}, ("", "tool_use")),
         (stream("a", "b", stop="max_tokens"), ("ab", "max_tokens")),
@@ -283,7 +331,7 @@ def test_what_was_sent_is_the_last_message_of_the_user(body: Any, sent: str) -> 
         ([], ("", "")),
         ("odd", ("", "")),
     ],
-)  # fmt: skip
+)
 def test_what_was_answered_is_text_and_why_it_ended(body: Any, answer: tuple[str, str]) -> None:
     assert answer_of(body) == answer
 
@@ -311,14 +359,28 @@ def test_what_was_answered_is_text_and_why_it_ended(body: Any, answer: tuple[str
         ("ab{{a}}bc {{b}}", "abbd", {}),
         ("No variable", "No variable", {}),
     ],
-)  # fmt: skip
+)
 def test_values_are_what_stands_between_the_literal_parts(template: str, rendered: str, values: dict[str, str]) -> None:
     assert variables_in(template, rendered) == values
 
 
 def test_what_a_record_does_not_tell_is_empty() -> None:
     assert Invocation(1.0, "r", "Converse", "m", "c") == Invocation(
-        at=1.0, request_id="r", operation="Converse", model="m", caller="c", prompt="", version="", track="",
-        release_id="", sent="", answer="", stop_reason="", error="", bad=frozenset(), has_text=True, input_tokens=0,
+        at=1.0,
+        request_id="r",
+        operation="Converse",
+        model="m",
+        caller="c",
+        prompt="",
+        version="",
+        track="",
+        release_id="",
+        sent="",
+        answer="",
+        stop_reason="",
+        error="",
+        bad=frozenset(),
+        has_text=True,
+        input_tokens=0,
         output_tokens=0,
-    )  # fmt: skip
+    )

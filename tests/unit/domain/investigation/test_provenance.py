@@ -170,9 +170,7 @@ def test_without_a_text_a_masked_publication_is_of_no_version() -> None:
 def test_an_edit_counts_from_the_second_of_the_publication_before_to_one_second_after_its_own() -> None:
     """CloudTrail's times are whole seconds."""
     began, ended = T0 - 9_000.5, T0 - 5_000
-    times = {
-        "too-early": T0 - 9_002, "first": T0 - 9_001, "last": ended + 1, "too-late": ended + 2,
-    }  # fmt: skip
+    times = {"too-early": T0 - 9_002, "first": T0 - 9_001, "last": ended + 1, "too-late": ended + 2}
     told = facts(
         snapshots={1: version(1, at=began), 2: version(2, at=ended)},
         trail=tuple(changed("UpdatePrompt", at, by) for by, at in times.items()),

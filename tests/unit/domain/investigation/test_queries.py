@@ -80,30 +80,61 @@ def test_calls_are_counted_by_what_their_records_say() -> None:
     rows = found(calls_of(NAME), *events)
 
     assert rows[0] == {
-        "version": "3", "track": "stable", "caller": APP, "model": NOVA, "called": "Converse", "calls": "3",
-        "errors": "1", "input_tokens": "45", "output_tokens": "18", "first": "2025-10-09 07:00:01.000",
+        "version": "3",
+        "track": "stable",
+        "caller": APP,
+        "model": NOVA,
+        "called": "Converse",
+        "calls": "3",
+        "errors": "1",
+        "input_tokens": "45",
+        "output_tokens": "18",
+        "first": "2025-10-09 07:00:01.000",
         "last": "2025-10-09 07:00:05.000",
-    }  # fmt: skip
+    }
     assert sorted(rows[1:], key=lambda row: row["version"]) == [
         {
-            "version": "-", "track": "-", "caller": "-", "model": "-", "called": "-", "calls": "1", "errors": "0",
-            "input_tokens": "20", "output_tokens": "9", "first": "2025-10-09 07:00:06.000",
+            "version": "-",
+            "track": "-",
+            "caller": "-",
+            "model": "-",
+            "called": "-",
+            "calls": "1",
+            "errors": "0",
+            "input_tokens": "20",
+            "output_tokens": "9",
+            "first": "2025-10-09 07:00:06.000",
             "last": "2025-10-09 07:00:06.000",
         },
         {
-            "version": "2", "track": "holdback", "caller": WEB, "model": PRO, "called": "InvokeModel", "calls": "1",
-            "errors": "0", "input_tokens": "20", "output_tokens": "9", "first": "2025-10-09 07:00:04.000",
+            "version": "2",
+            "track": "holdback",
+            "caller": WEB,
+            "model": PRO,
+            "called": "InvokeModel",
+            "calls": "1",
+            "errors": "0",
+            "input_tokens": "20",
+            "output_tokens": "9",
+            "first": "2025-10-09 07:00:04.000",
             "last": "2025-10-09 07:00:04.000",
         },
-    ]  # fmt: skip
+    ]
     assert calls_of(NAME).endswith("| limit 10000")
 
 
 def test_queries_look_for_what_the_client_library_writes() -> None:
     decision = Decision(
-        prompt=NAME, version=7, version_arn="arn", track="canary", release_id="PROMPT0001-7-1", fingerprint="f",
-        revision=1, phase="canary", salt="s",
-    )  # fmt: skip
+        prompt=NAME,
+        version=7,
+        version_arn="arn",
+        track="canary",
+        release_id="PROMPT0001-7-1",
+        fingerprint="f",
+        revision=1,
+        phase="canary",
+        salt="s",
+    )
     event = call(1, requestMetadata=decision.request()["requestMetadata"])
 
     [row] = found(calls_of(NAME), event)
@@ -166,9 +197,7 @@ def test_records_are_the_newest_of_one_version_and_whole() -> None:
     assert pointers(records_of(NAME, 3, 2), *events) == ["5", "4"]
     assert pointers(records_of(NAME, 3, 9), *events) == ["5", "4", "1"]
     [row] = found(records_of(NAME, 33, 9), *events)
-    assert row == {
-        "@timestamp": "2025-10-09 07:00:02.000", "@message": events[1]["@message"], "@ptr": "2",
-    }  # fmt: skip
+    assert row == {"@timestamp": "2025-10-09 07:00:02.000", "@message": events[1]["@message"], "@ptr": "2"}
 
 
 def test_suspicious_records_are_those_that_failed_ended_early_or_read_like_a_refusal() -> None:
@@ -176,9 +205,14 @@ def test_suspicious_records_are_those_that_failed_ended_early_or_read_like_a_ref
         return call(number, output={"outputBodyJson": {"stopReason": reason}})
 
     stops = (
-        "max_tokens", "model_context_window_exceeded", "content_filtered", "guardrail_intervened",
-        "malformed_model_output", "malformed_tool_use", "refusal",
-    )  # fmt: skip
+        "max_tokens",
+        "model_context_window_exceeded",
+        "content_filtered",
+        "guardrail_intervened",
+        "malformed_model_output",
+        "malformed_tool_use",
+        "refusal",
+    )
     events = (
         call(1),
         call(2, SORRY),
@@ -241,25 +275,42 @@ def test_saved_what_was_sent_and_answered() -> None:
 
     assert found(saved("What was sent and answered, by version"), *events) == [
         {
-            "@timestamp": "2025-10-09 07:00:03.000", "requestMetadata.track": "stable", "sent": asked.format(3),
-            "errorCode": "ThrottlingException", "@ptr": "3",
+            "@timestamp": "2025-10-09 07:00:03.000",
+            "requestMetadata.track": "stable",
+            "sent": asked.format(3),
+            "errorCode": "ThrottlingException",
+            "@ptr": "3",
         },
         {
-            "@timestamp": "2025-10-09 07:00:02.000", "requestMetadata.track": "canary", "sent": asked.format(2),
-            "answered": "Sure.", "stopped": "end_turn", "@ptr": "2",
+            "@timestamp": "2025-10-09 07:00:02.000",
+            "requestMetadata.track": "canary",
+            "sent": asked.format(2),
+            "answered": "Sure.",
+            "stopped": "end_turn",
+            "@ptr": "2",
         },
         {
-            "@timestamp": "2025-10-09 07:00:01.000", "requestMetadata.track": "stable", "sent": asked.format(1),
-            "answered": "Here.", "stopped": "end_turn", "@ptr": "1",
+            "@timestamp": "2025-10-09 07:00:01.000",
+            "requestMetadata.track": "stable",
+            "sent": asked.format(1),
+            "answered": "Here.",
+            "stopped": "end_turn",
+            "@ptr": "1",
         },
-    ]  # fmt: skip
+    ]
 
 
 def test_saved_likely_refusals() -> None:
     events = (
-        call(1), call(2, SORRY), call(3, "I am not able to do that."), call(4), call(400, SORRY),
-        call(5, SORRY, requestMetadata={"prompt": NAME}), call(6, SORRY, requestMetadata=None), *NOISE,
-    )  # fmt: skip
+        call(1),
+        call(2, SORRY),
+        call(3, "I am not able to do that."),
+        call(4),
+        call(400, SORRY),
+        call(5, SORRY, requestMetadata={"prompt": NAME}),
+        call(6, SORRY, requestMetadata=None),
+        *NOISE,
+    )
 
     rows = found(saved("Likely refusals by version"), *events)
 
@@ -281,19 +332,28 @@ def test_saved_likely_refusals() -> None:
 
 def test_saved_who_invoked_what() -> None:
     events = (
-        call(1), call(8), call(3, identity={"arn": WEB}), call(4, requestMetadata=None, modelId=None, identity={}),
+        call(1),
+        call(8),
+        call(3, identity={"arn": WEB}),
+        call(4, requestMetadata=None, modelId=None, identity={}),
         *NOISE,
-    )  # fmt: skip
+    )
 
     rows = found(saved("Who invoked what"), *events)
 
     assert rows[0] == {
-        "caller": APP, "prompt": NAME, "version": "3", "model": NOVA, "calls": "2", "first": "2025-10-09 07:00:01.000",
+        "caller": APP,
+        "prompt": NAME,
+        "version": "3",
+        "model": NOVA,
+        "calls": "2",
+        "first": "2025-10-09 07:00:01.000",
         "last": "2025-10-09 07:00:08.000",
-    }  # fmt: skip
+    }
     assert sorted((r["caller"], r["prompt"], r["version"], r["model"], r["calls"]) for r in rows[1:]) == [
-        ("-", "-", "-", "-", "1"), (WEB, NAME, "3", NOVA, "1"),
-    ]  # fmt: skip
+        ("-", "-", "-", "-", "1"),
+        (WEB, NAME, "3", NOVA, "1"),
+    ]
 
 
 def test_saved_requests_outside_the_split() -> None:
@@ -316,10 +376,12 @@ def test_saved_cost() -> None:
     """A million tokens in, as many written to the cache, four million read from it, and half a million out."""
     many: dict[str, Any] = {
         "input": {
-            "inputTokenCount": 1_000_000, "cacheReadInputTokenCount": 4_000_000, "cacheWriteInputTokenCount": 1_000_000,
+            "inputTokenCount": 1_000_000,
+            "cacheReadInputTokenCount": 4_000_000,
+            "cacheWriteInputTokenCount": 1_000_000,
         },
         "output": {"outputTokenCount": 500_000},
-    }  # fmt: skip
+    }
     events = (
         call(1, **many),
         failed(2, input={"inputTokenCount": 0}),
@@ -332,16 +394,28 @@ def test_saved_cost() -> None:
     rows = found(saved("Cost by version"), *events)
 
     counted = {
-        "requestMetadata.prompt": NAME, "modelId": NOVA, "input_tokens": "1000000", "output_tokens": "500000",
-        "cache_read_tokens": "4000000", "cache_write_tokens": "1000000", "usd": "0.3",
-    }  # fmt: skip
+        "requestMetadata.prompt": NAME,
+        "modelId": NOVA,
+        "input_tokens": "1000000",
+        "output_tokens": "500000",
+        "cache_read_tokens": "4000000",
+        "cache_write_tokens": "1000000",
+        "usd": "0.3",
+    }
     assert sorted(rows[:2], key=lambda row: row["version"]) == [
         {**counted, "version": "-", "calls": "1"},
         {**counted, "version": "3", "calls": "2"},
     ]
     assert rows[2:] == [
         {
-            "requestMetadata.prompt": NAME, "version": "2", "modelId": PRO, "calls": "1", "input_tokens": "0",
-            "output_tokens": "1000000", "cache_read_tokens": "0", "cache_write_tokens": "0", "usd": "0.24",
+            "requestMetadata.prompt": NAME,
+            "version": "2",
+            "modelId": PRO,
+            "calls": "1",
+            "input_tokens": "0",
+            "output_tokens": "1000000",
+            "cache_read_tokens": "0",
+            "cache_write_tokens": "0",
+            "usd": "0.24",
         }
-    ]  # fmt: skip
+    ]

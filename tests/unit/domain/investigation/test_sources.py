@@ -31,9 +31,13 @@ FOUNDATION = f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}"
 def test_events_are_asked_for_by_the_names_that_cloudtrail_gives_them() -> None:
     assert CONTROL_EVENTS == ("CreatePrompt", "UpdatePrompt", "CreatePromptVersion", "DeletePrompt")
     assert OBSERVATION_EVENTS == (
-        "StopLogging", "StartLogging", "DeleteTrail", "PutEventSelectors", "PutModelInvocationLoggingConfiguration",
+        "StopLogging",
+        "StartLogging",
+        "DeleteTrail",
+        "PutEventSelectors",
+        "PutModelInvocationLoggingConfiguration",
         "DeleteModelInvocationLoggingConfiguration",
-    )  # fmt: skip
+    )
     assert CALL_EVENTS == ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream")
     assert RENDER_EVENTS == ("RenderPrompt",)
 
@@ -62,8 +66,11 @@ def test_what_a_source_does_not_tell_is_empty() -> None:
 
 def test_a_gap_as_json() -> None:
     assert Missing("routes", "it failed", "unknown", "retry").to_dict() == {
-        "source": "routes", "what": "it failed", "therefore": "unknown", "remedy": "retry",
-    }  # fmt: skip
+        "source": "routes",
+        "what": "it failed",
+        "therefore": "unknown",
+        "remedy": "retry",
+    }
     assert Missing("routes", "it failed", "unknown").to_dict()["remedy"] == ""
 
 

@@ -17,8 +17,10 @@ UNEQUAL = [Stratum((40, 9), (160, 6)), Stratum((5, 3), (60, 11)), Stratum((300, 
 
 def test_a_stratum_draws_as_often_as_the_smaller_of_its_bad_and_its_exposed() -> None:
     assert [(s.requests, s.draws, s.share) for s in UNEQUAL] == [
-        (200, 15, 40 / 200), (65, 5, 14 / 65), (420, 23, 300 / 420),
-    ]  # fmt: skip
+        (200, 15, 40 / 200),
+        (65, 5, 14 / 65),
+        (420, 23, 300 / 420),
+    ]
 
 
 @pytest.mark.parametrize("stratum", UNEQUAL)

@@ -247,8 +247,10 @@ def test_what_is_outside_must_be_three_nats_better_than_a_version(cells: tuple[C
 def test_shown_causes_come_first_then_what_no_count_can_test_the_latest_first_then_what_is_not_shown() -> None:
     cells = series((2, -1_200, 600, 1), (3, 0, 1_200, 25), (4, 300, 1_200, 1), (5, 300, 1_200, 2))
     entries = (shifted(), shifted(4, T0 + 300), shifted(5, T0 + 300), shifted(2, T0 - 9_000))
-    called = tuple(TrailEvent("Converse", T0 + at, "a", target=ARN + of, version=v) for at, of, v in (
-        (20, "", 0), (40, ":9", 9), (30, ":8", 8)))  # fmt: skip
+    called = tuple(
+        TrailEvent("Converse", T0 + at, "a", target=ARN + of, version=v)
+        for at, of, v in ((20, "", 0), (40, ":9", 9), (30, ":8", 8))
+    )
 
     found = causes(cells, *called, entries=entries)
 

@@ -39,14 +39,18 @@ def rows(old: list[str], new: list[str]) -> tuple[Row, ...]:
 
 def test_a_text_version_is_laid_out_in_reading_order() -> None:
     version = {
-        "name": "default", "templateType": "TEXT", "modelId": "m\u200b", "genAiResource": {"agent": "é"},
+        "name": "default",
+        "templateType": "TEXT",
+        "modelId": "m\u200b",
+        "genAiResource": {"agent": "é"},
         "templateConfiguration": {
             "text": {"text": "one\r\ntwo\n", "inputVariables": [{"name": "b"}, {"name": "a\u200b"}], "cache": True},
-            "other": {"b": 1, "a": [2]}, "odd": "o",
+            "other": {"b": 1, "a": [2]},
+            "odd": "o",
         },
         "inferenceConfiguration": {"text": {"topP": 0.5, "maxTokens": 40}},
         "additionalModelRequestFields": {"k": ["\u202e"]},
-    }  # fmt: skip
+    }
 
     assert list(layout([version]).items()) == [
         ("template", ["one⟦U+000D⟧", "two"]),
@@ -55,11 +59,23 @@ def test_a_text_version_is_laid_out_in_reading_order() -> None:
         ("inference", ["{", '  "maxTokens": 40,', '  "topP": 0.5', "}"]),
         ("template settings", ["{", '  "cache": true', "}"]),
         ("additional fields", ["{", '  "k": [', '    "⟦U+202E⟧"', "  ]", "}"]),
-        ("other template", ["{", '  "odd": "o",', '  "other": {', '    "a": [', "      2", "    ],", '    "b": 1',
-                            "  }", "}"]),
-        ("name and type", ["{", '  "genAiResource": {', '    "agent": "é"', "  },", '  "name": "default",',
-                           '  "templateType": "TEXT"', "}"]),
-    ]  # fmt: skip
+        (
+            "other template",
+            ["{", '  "odd": "o",', '  "other": {', '    "a": [', "      2", "    ],", '    "b": 1', "  }", "}"],
+        ),
+        (
+            "name and type",
+            [
+                "{",
+                '  "genAiResource": {',
+                '    "agent": "é"',
+                "  },",
+                '  "name": "default",',
+                '  "templateType": "TEXT"',
+                "}",
+            ],
+        ),
+    ]
 
 
 def test_a_chat_version_is_laid_out_in_reading_order() -> None:
@@ -79,16 +95,30 @@ def test_a_chat_version_is_laid_out_in_reading_order() -> None:
     assert list(layout(version).items()) == [
         ("system", ["Be kind"]),
         ("system 2", ["{", '  "cachePoint": {', '    "type": "default"', "  }", "}"]),
-        ("message 1", ["role: user⟦U+200B⟧", "", "one" + CUT, "", "two", "", "{", '  "text": 7', "}", "{",
-                       '  "extra": 1', "}"]),
+        (
+            "message 1",
+            ["role: user⟦U+200B⟧", "", "one" + CUT, "", "two", "", "{", '  "text": 7', "}", "{", '  "extra": 1', "}"],
+        ),
         ("message 2", ["role: ", "", "{", '  "more": 1,', '  "text": "x"', "}"]),
         ("message 3", ["odd"]),
         ("message 4", ["role: assistant"]),
         ("variables", ["a"]),
-        ("tools", ["{", '  "tools": [', "    {", '      "toolSpec": {', '        "name": "look"', "      }", "    }",
-                   "  ]", "}"]),
+        (
+            "tools",
+            [
+                "{",
+                '  "tools": [',
+                "    {",
+                '      "toolSpec": {',
+                '        "name": "look"',
+                "      }",
+                "    }",
+                "  ]",
+                "}",
+            ],
+        ),
         ("template settings", ["{", '  "cache": false', "}"]),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_version_of_both_kinds_of_template_shows_both() -> None:
@@ -98,26 +128,34 @@ def test_a_version_of_both_kinds_of_template_shows_both() -> None:
     }
 
     assert layout([{"templateConfiguration": config}]) == {
-        "template": ["t"], "message 1": ["role: user"], "tools": ["{", '  "a": 1', "}"],
-    }  # fmt: skip
+        "template": ["t"],
+        "message 1": ["role: user"],
+        "tools": ["{", '  "a": 1', "}"],
+    }
 
 
 @pytest.mark.parametrize(
     ("version", "shown"),
     [
         ([{}], {}),
-        ([{"templateConfiguration": {"text": {"inputVariables": []}}}],
-         {"template": [CUT], "template settings": ["{", '  "inputVariables": []', "}"]}),
+        (
+            [{"templateConfiguration": {"text": {"inputVariables": []}}}],
+            {"template": [CUT], "template settings": ["{", '  "inputVariables": []', "}"]},
+        ),
         (talk(system=None, messages=None), {}),
-        ([{"templateConfiguration": {"text": "t", "chat": ["c"]}}],
-         {"other template": ["{", '  "chat": [', '    "c"', "  ],", '  "text": "t"', "}"]}),
-        ([{"inferenceConfiguration": {"text": {}, "more": 1}}],
-         {"inference": ["{", '  "more": 1,', '  "text": {}', "}"]}),
+        (
+            [{"templateConfiguration": {"text": "t", "chat": ["c"]}}],
+            {"other template": ["{", '  "chat": [', '    "c"', "  ],", '  "text": "t"', "}"]},
+        ),
+        (
+            [{"inferenceConfiguration": {"text": {}, "more": 1}}],
+            {"inference": ["{", '  "more": 1,', '  "text": {}', "}"]},
+        ),
         ([{"inferenceConfiguration": ["text"]}], {"inference": ["[", '  "text"', "]"]}),
         ([{"inferenceConfiguration": {"text": {}}}], {}),
         ([{"modelId": "one"}, {"modelId": "two"}], {"model of variant 1": ["one"], "model of variant 2": ["two"]}),
     ],
-)  # fmt: skip
+)
 def test_what_a_version_lacks_or_holds_in_an_odd_shape(version: list[dict[str, Any]], shown: dict[str, Any]) -> None:
     assert layout(version) == shown
 
@@ -145,9 +183,13 @@ def test_sections_follow_the_new_version_and_what_is_gone_comes_last() -> None:
     sections = compare(old, new)
 
     assert [(s.title, s.changed, s.removed, s.added) for s in sections] == [
-        ("system", True, 0, 1), ("model", False, 0, 0), ("inference", True, 0, 3), ("template", True, 1, 0),
-        ("variables", True, 1, 0), ("additional fields", True, 3, 0),
-    ]  # fmt: skip
+        ("system", True, 0, 1),
+        ("model", False, 0, 0),
+        ("inference", True, 0, 3),
+        ("template", True, 1, 0),
+        ("variables", True, 1, 0),
+        ("additional fields", True, 3, 0),
+    ]
     assert sections[1].rows == (same(1, 1, "m"),)
 
 
@@ -156,8 +198,12 @@ def test_what_only_the_hash_tells_apart_is_shown_as_it_is_hashed() -> None:
 
     assert section == Section("as hashed", section.rows)
     assert [line for line in unified([section], context=0) if not line.startswith("  ...")] == [
-        "=== as hashed", '-      "chat": {}', '+      "chat": {', '+        "system": []', "+      }",
-    ]  # fmt: skip
+        "=== as hashed",
+        '-      "chat": {}',
+        '+      "chat": {',
+        '+        "system": []',
+        "+      }",
+    ]
 
 
 def test_nothing_is_shown_as_hashed_where_a_section_shows_the_change_or_nothing_changed() -> None:
@@ -180,7 +226,7 @@ def test_every_kind_of_row_has_its_own_numbers() -> None:
         Row("changed", 5, 6, (("x y two", True),), (("!", True),)),
         same(6, 7, "end"),
         same(7, 8, "end 2"),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,12 +237,18 @@ def test_every_kind_of_row_has_its_own_numbers() -> None:
         (["b", "z"], ["a", "b", "z"], (added(1, "a"), same(1, 2, "b"), same(2, 3, "z"))),
         (["a", "b", "z"], ["b", "z"], (removed(1, "a"), same(2, 1, "b"), same(3, 2, "z"))),
         (["a", "b"], ["a", "b"], (same(1, 1, "a"), same(2, 2, "b"))),
-        (["s", "p", "q", "e"], ["s", "q", "p", "e"],
-         (same(1, 1, "s"), added(2, "q"), same(2, 3, "p"), removed(3, "q"), same(4, 4, "e"))),
-        (["a", "b", "c"], ["-"],
-         (Row("changed", 1, 1, (("a", True),), (("-", True),)), removed(2, "b"), removed(3, "c"))),
+        (
+            ["s", "p", "q", "e"],
+            ["s", "q", "p", "e"],
+            (same(1, 1, "s"), added(2, "q"), same(2, 3, "p"), removed(3, "q"), same(4, 4, "e")),
+        ),
+        (
+            ["a", "b", "c"],
+            ["-"],
+            (Row("changed", 1, 1, (("a", True),), (("-", True),)), removed(2, "b"), removed(3, "c")),
+        ),
     ],
-)  # fmt: skip
+)
 def test_common_ends_and_what_lies_between(old: list[str], new: list[str], shown: tuple[Row, ...]) -> None:
     assert rows(old, new) == shown
 
@@ -209,10 +261,12 @@ def changed(old: str, new: str) -> Row:
 
 def test_what_changed_within_a_line_is_told_apart_by_words_blanks_and_marks() -> None:
     assert changed("Be kind, always.", "Be very kind: always.") == Row(
-        "changed", 1, 1,
+        "changed",
+        1,
+        1,
         (("Be ", False), ("kind", False), (",", True), (" always.", False)),
         (("Be ", False), ("very ", True), ("kind", False), (":", True), (" always.", False)),
-    )  # fmt: skip
+    )
 
 
 def test_lines_with_too_little_in_common_are_marked_whole() -> None:
@@ -291,16 +345,43 @@ def test_a_unified_diff_lists_what_is_removed_before_what_is_added_and_counts_wh
     new = [{**text("a\nB\nC\nC2\nd\ne\nf\n g\nh\n")[0], "modelId": "m", "name": "N"}]
 
     assert list(unified(compare(old, new), context=1)) == [
-        "=== template", " a", "-b", "-c", "+B", "+C", "+C2", " d", "  ... 1 unchanged line ...", " f", "-g", "+ g",
-        " h",
-        "=== name and type", " {", '-  "name": "n"', '+  "name": "N"', " }",
-    ]  # fmt: skip
-    assert list(unified(compare(old, new), context=0)) == [
-        "=== template", "  ... 1 unchanged line ...", "-b", "-c", "+B", "+C", "+C2", "  ... 3 unchanged lines ...",
-        "-g", "+ g", "  ... 1 unchanged line ...",
-        "=== name and type", "  ... 1 unchanged line ...", '-  "name": "n"', '+  "name": "N"',
+        "=== template",
+        " a",
+        "-b",
+        "-c",
+        "+B",
+        "+C",
+        "+C2",
+        " d",
         "  ... 1 unchanged line ...",
-    ]  # fmt: skip
+        " f",
+        "-g",
+        "+ g",
+        " h",
+        "=== name and type",
+        " {",
+        '-  "name": "n"',
+        '+  "name": "N"',
+        " }",
+    ]
+    assert list(unified(compare(old, new), context=0)) == [
+        "=== template",
+        "  ... 1 unchanged line ...",
+        "-b",
+        "-c",
+        "+B",
+        "+C",
+        "+C2",
+        "  ... 3 unchanged lines ...",
+        "-g",
+        "+ g",
+        "  ... 1 unchanged line ...",
+        "=== name and type",
+        "  ... 1 unchanged line ...",
+        '-  "name": "n"',
+        '+  "name": "N"',
+        "  ... 1 unchanged line ...",
+    ]
 
 
 def test_a_change_at_the_very_end_is_shown() -> None:

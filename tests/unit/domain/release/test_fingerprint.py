@@ -14,9 +14,12 @@ from promptlane.domain.errors import DraftInvalid
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion, fingerprint, static_problems
 
 DRAFT = PromptDraft(
-    name="support", model="amazon.nova-lite-v1:0", template="Help {{customer}} with {{question}}",
-    variables=("customer", "question"), inference={"temperature": 0.2, "max_tokens": 400},
-)  # fmt: skip
+    name="support",
+    model="amazon.nova-lite-v1:0",
+    template="Help {{customer}} with {{question}}",
+    variables=("customer", "question"),
+    inference={"temperature": 0.2, "max_tokens": 400},
+)
 
 
 MANY = tuple(f"v{i}" for i in range(21))
@@ -80,10 +83,9 @@ def test_a_good_version_has_no_problem() -> None:
         ({"template": "   ", "variables": ()}, "template is empty"),
         ({"template": "x" * 200_001, "variables": ()}, "200,001 characters"),
         ({"model": "other.model"}, "not among the policy's models.allowed"),
-        ({"template": " ".join("{{" + v + "}}" for v in MANY), "variables": MANY},
-         "21 variables"),
+        ({"template": " ".join("{{" + v + "}}" for v in MANY), "variables": MANY}, "21 variables"),
     ],
-)  # fmt: skip
+)
 def test_static_checks_name_the_input_and_the_remedy(change: dict[str, Any], says: str) -> None:
     fields = {"name": "support", "model": DRAFT.model, "template": DRAFT.template, "variables": DRAFT.variables}
     problems = static_problems(version(PromptDraft(**{**fields, **change}).variants()), allowed_models=[DRAFT.model])
@@ -97,11 +99,15 @@ def test_a_version_without_variants_is_refused() -> None:
 def test_chat_drafts_become_bedrock_variants() -> None:
     draft = PromptDraft.from_dict(
         {
-            "name": "triage", "model": "m", "system": "Return JSON", "variables": ["ticket"],
+            "name": "triage",
+            "model": "m",
+            "system": "Return JSON",
+            "variables": ["ticket"],
             "messages": [{"role": "user", "text": "{{ticket}}"}],
-            "tools": [{"toolSpec": {"name": "open_case", "inputSchema": {"json": {}}}}], "tool_choice": "open_case",
+            "tools": [{"toolSpec": {"name": "open_case", "inputSchema": {"json": {}}}}],
+            "tool_choice": "open_case",
         }
-    )  # fmt: skip
+    )
     (variant,) = draft.variants()
     chat = variant["templateConfiguration"]["chat"]
     assert chat["system"] == [{"text": "Return JSON"}]

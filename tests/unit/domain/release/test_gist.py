@@ -24,10 +24,23 @@ def test_it_is_one_line_of_bounded_length(detail: dict[str, str]) -> None:
 
 def test_every_kind_of_fact_has_its_place() -> None:
     detail = {
-        "description": "d", "summary": "s", "why": "w", "reason": "r", "cause": "alarm", "previous": 1, "restored": 2,
-        "weight": 1250, "calls": 40, "attempt": 3, "version": 0, "choice": "approve", "decision": "approved",
-        "outcome": "promoted", "verdict": "pass", "judgement": "hold",
-    }  # fmt: skip
+        "description": "d",
+        "summary": "s",
+        "why": "w",
+        "reason": "r",
+        "cause": "alarm",
+        "previous": 1,
+        "restored": 2,
+        "weight": 1250,
+        "calls": 40,
+        "attempt": 3,
+        "version": 0,
+        "choice": "approve",
+        "decision": "approved",
+        "outcome": "promoted",
+        "verdict": "pass",
+        "judgement": "hold",
+    }
 
     assert gist(detail) == (
         "hold; pass; promoted; approved; approve; "

@@ -28,21 +28,34 @@ def test_a_snapshot_holds_all_that_publishing_it_again_takes() -> None:
     body = archived(VERSION)
 
     assert json.loads(body) == {
-        "schema": 1, "prompt_id": "PROMPT0001", "name": "support", "version": 4, "arn": "arn:4",
-        "description": "warmer", "created_at": 5.5, "default_variant": "default", "variants": [{"modelId": "é"}],
+        "schema": 1,
+        "prompt_id": "PROMPT0001",
+        "name": "support",
+        "version": 4,
+        "arn": "arn:4",
+        "description": "warmer",
+        "created_at": 5.5,
+        "default_variant": "default",
+        "variants": [{"modelId": "é"}],
         "fingerprint": VERSION.fingerprint,
-    }  # fmt: skip
+    }
     assert "é".encode() in body
 
 
 @settings(max_examples=10)
 @given(
     st.builds(
-        PromptVersion, prompt_id=words, name=words, version=numbers, arn=words,
-        variants=st.lists(details, min_size=1, max_size=2).map(tuple), description=words, created_at=times,
+        PromptVersion,
+        prompt_id=words,
+        name=words,
+        version=numbers,
+        arn=words,
+        variants=st.lists(details, min_size=1, max_size=2).map(tuple),
+        description=words,
+        created_at=times,
         default_variant=words,
     )
-)  # fmt: skip
+)
 def test_a_snapshot_reads_back_as_it_was(version: PromptVersion) -> None:
     assert from_archive(archived(version), "key") == version
 

@@ -25,13 +25,15 @@ from promptlane.domain.release.prompt import (
 from tests.support.generated import details, json_values, some, words
 
 TEXT = {
-    "name": "default", "modelId": "m-é", "templateType": "TEXT", "metadata": [{"key": "team", "value": "x"}],
-    "genAiResource": None, "additionalModelRequestFields": {},
-    "templateConfiguration": {
-        "text": {"text": "Hi {{b}} {{a}}", "inputVariables": [{"name": "b"}, {"name": "a"}]},
-    },
+    "name": "default",
+    "modelId": "m-é",
+    "templateType": "TEXT",
+    "metadata": [{"key": "team", "value": "x"}],
+    "genAiResource": None,
+    "additionalModelRequestFields": {},
+    "templateConfiguration": {"text": {"text": "Hi {{b}} {{a}}", "inputVariables": [{"name": "b"}, {"name": "a"}]}},
     "inferenceConfiguration": {"text": {"temperature": Decimal("0.20"), "maxTokens": 400.0, "stopSequences": []}},
-}  # fmt: skip
+}
 HASHED = (
     '[{"inferenceConfiguration":{"text":{"maxTokens":400,"stopSequences":[],"temperature":0.2}},"modelId":"m-é",'
     '"name":"default","templateConfiguration":{"text":{"inputVariables":[{"name":"a"},{"name":"b"}],'
@@ -43,13 +45,16 @@ def chat(*texts: str, variables: tuple[str, ...] = (), name: str = "default", mo
     """A chat variant with a cache point between its blocks; the first text is the system's."""
     system, *messages = texts
     return {
-        "name": name, "modelId": model,
-        "templateConfiguration": {"chat": {
-            "system": [{"cachePoint": {}}, {"text": system}],
-            "messages": [{"role": "user", "content": [{"text": text}, {"cachePoint": {}}]} for text in messages],
-            "inputVariables": [{"name": variable} for variable in variables],
-        }},
-    }  # fmt: skip
+        "name": name,
+        "modelId": model,
+        "templateConfiguration": {
+            "chat": {
+                "system": [{"cachePoint": {}}, {"text": system}],
+                "messages": [{"role": "user", "content": [{"text": text}, {"cachePoint": {}}]} for text in messages],
+                "inputVariables": [{"name": variable} for variable in variables],
+            }
+        },
+    }
 
 
 def version(*variants: Any, **more: Any) -> PromptVersion:
@@ -96,10 +101,20 @@ def test_fields_that_differ_have_different_fingerprints(one: dict[str, Any], oth
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [(True, "true"), (1, "1"), (1.0, "1"), (None, "null"), ("1", '"1"'), (0.123456789, "0.123457"),
-     (0.99999999, "1"), ((1, 2), "[1,2]"),
-     ({5: 6}, '{"5":6}'), (-0.5, "-0.5"), (1e30, str(int(1e30)))],
-)  # fmt: skip
+    [
+        (True, "true"),
+        (1, "1"),
+        (1.0, "1"),
+        (None, "null"),
+        ("1", '"1"'),
+        (0.123456789, "0.123457"),
+        (0.99999999, "1"),
+        ((1, 2), "[1,2]"),
+        ({5: 6}, '{"5":6}'),
+        (-0.5, "-0.5"),
+        (1e30, str(int(1e30))),
+    ],
+)
 def test_equal_values_are_written_alike_and_others_apart(value: Any, written: str) -> None:
     assert canonical_json(canonical_variants([{"f": [value]}])) == f'[{{"f":[{written}]}}]'
 
@@ -224,47 +239,77 @@ def test_a_version_without_a_variant_is_told_so_and_nothing_else() -> None:
 INFERENCE = {"temperature": 0.5, "top_p": 0.9, "max_tokens": 40, "stop_sequences": ["END"]}
 TOOLS = [{"toolSpec": {"name": "look"}}, {"toolSpec": {"name": "pay"}}]
 TALK = {
-    "name": "support", "description": " Warmer \n", "model": "m", "system": "Be kind",
-    "messages": [{"role": "user", "text": "{{a}}"}, {"role": "assistant", "text": "Yes"}], "variables": ["a", "b"],
-    "inference": INFERENCE, "tools": TOOLS, "tool_choice": "any", "additional_fields": {"top_k": [5, {"x": None}]},
-}  # fmt: skip
+    "name": "support",
+    "description": " Warmer \n",
+    "model": "m",
+    "system": "Be kind",
+    "messages": [{"role": "user", "text": "{{a}}"}, {"role": "assistant", "text": "Yes"}],
+    "variables": ["a", "b"],
+    "inference": INFERENCE,
+    "tools": TOOLS,
+    "tool_choice": "any",
+    "additional_fields": {"top_k": [5, {"x": None}]},
+}
 
 
 def test_a_chat_prompt_yaml_is_read_whole() -> None:
     assert PromptDraft.from_dict(TALK) == PromptDraft(
-        name="support", model="m", variables=("a", "b"), description="Warmer", template=None, system="Be kind",
-        messages=(("user", "{{a}}"), ("assistant", "Yes")), inference=INFERENCE, tools=tuple(TOOLS),
-        tool_choice="any", additional_fields={"top_k": [5, {"x": None}]},
-    )  # fmt: skip
+        name="support",
+        model="m",
+        variables=("a", "b"),
+        description="Warmer",
+        template=None,
+        system="Be kind",
+        messages=(("user", "{{a}}"), ("assistant", "Yes")),
+        inference=INFERENCE,
+        tools=tuple(TOOLS),
+        tool_choice="any",
+        additional_fields={"top_k": [5, {"x": None}]},
+    )
 
 
 def test_a_text_prompt_yaml_needs_only_name_model_and_template() -> None:
     whole = PromptDraft(
-        name="support", model="m", variables=(), description="", template="Hi", system=None, messages=(),
-        inference={}, tools=(), tool_choice="auto", additional_fields={},
-    )  # fmt: skip
+        name="support",
+        model="m",
+        variables=(),
+        description="",
+        template="Hi",
+        system=None,
+        messages=(),
+        inference={},
+        tools=(),
+        tool_choice="auto",
+        additional_fields={},
+    )
 
     assert PromptDraft.from_dict({"name": "support", "model": "m", "template": "Hi"}) == whole
     assert PromptDraft("support", "m", template="Hi") == whole
 
 
 def test_a_chat_draft_becomes_bedrocks_variant() -> None:
-    assert PromptDraft.from_dict(TALK).variants() == [{
-        "name": "default", "modelId": "m", "templateType": "CHAT",
-        "templateConfiguration": {"chat": {
-            "messages": [
-                {"role": "user", "content": [{"text": "{{a}}"}]},
-                {"role": "assistant", "content": [{"text": "Yes"}]},
-            ],
-            "inputVariables": [{"name": "a"}, {"name": "b"}],
-            "system": [{"text": "Be kind"}],
-            "toolConfiguration": {"tools": TOOLS, "toolChoice": {"any": {}}},
-        }},
-        "inferenceConfiguration": {
-            "text": {"temperature": 0.5, "topP": 0.9, "maxTokens": 40, "stopSequences": ["END"]},
-        },
-        "additionalModelRequestFields": {"top_k": [5, {"x": None}]},
-    }]  # fmt: skip
+    assert PromptDraft.from_dict(TALK).variants() == [
+        {
+            "name": "default",
+            "modelId": "m",
+            "templateType": "CHAT",
+            "templateConfiguration": {
+                "chat": {
+                    "messages": [
+                        {"role": "user", "content": [{"text": "{{a}}"}]},
+                        {"role": "assistant", "content": [{"text": "Yes"}]},
+                    ],
+                    "inputVariables": [{"name": "a"}, {"name": "b"}],
+                    "system": [{"text": "Be kind"}],
+                    "toolConfiguration": {"tools": TOOLS, "toolChoice": {"any": {}}},
+                }
+            },
+            "inferenceConfiguration": {
+                "text": {"temperature": 0.5, "topP": 0.9, "maxTokens": 40, "stopSequences": ["END"]}
+            },
+            "additionalModelRequestFields": {"top_k": [5, {"x": None}]},
+        }
+    ]
 
 
 @pytest.mark.parametrize(
@@ -277,10 +322,14 @@ def test_how_a_tool_is_chosen(choice: str | None, written: dict[str, Any]) -> No
 
 
 def test_a_draft_that_says_little_becomes_a_variant_without_the_rest() -> None:
-    assert PromptDraft("support", "m", ("a",), template="Hi {{a}}").variants() == [{
-        "name": "default", "modelId": "m", "templateType": "TEXT",
-        "templateConfiguration": {"text": {"text": "Hi {{a}}", "inputVariables": [{"name": "a"}]}},
-    }]  # fmt: skip
+    assert PromptDraft("support", "m", ("a",), template="Hi {{a}}").variants() == [
+        {
+            "name": "default",
+            "modelId": "m",
+            "templateType": "TEXT",
+            "templateConfiguration": {"text": {"text": "Hi {{a}}", "inputVariables": [{"name": "a"}]}},
+        }
+    ]
     (talk,) = PromptDraft("support", "m", messages=(("user", "Hi"),)).variants()
     assert set(talk["templateConfiguration"]["chat"]) == {"messages", "inputVariables"}
 
@@ -288,13 +337,18 @@ def test_a_draft_that_says_little_becomes_a_variant_without_the_rest() -> None:
 @settings(max_examples=15)
 @given(
     st.builds(
-        PromptDraft, name=st.just("support"), model=words, variables=st.just(("a", "b")), system=words,
+        PromptDraft,
+        name=st.just("support"),
+        model=words,
+        variables=st.just(("a", "b")),
+        system=words,
         messages=st.lists(st.tuples(st.sampled_from(["user", "assistant"]), words), min_size=1, max_size=3).map(tuple),
         inference=st.fixed_dictionaries({"top_p": st.floats(0, 1), "max_tokens": st.integers(1, 999)}),
-        tools=some(details, 2), tool_choice=st.sampled_from(["auto", "any", "look"]),
+        tools=some(details, 2),
+        tool_choice=st.sampled_from(["auto", "any", "look"]),
         additional_fields=details,
     )
-)  # fmt: skip
+)
 def test_what_a_draft_holds_is_what_its_version_serves_and_hashes(draft: PromptDraft) -> None:
     published = version(*json.loads(json.dumps(draft.variants())))
 
@@ -302,10 +356,13 @@ def test_what_a_draft_holds_is_what_its_version_serves_and_hashes(draft: PromptD
     assert (published.model, published.declared_variables) == (draft.model, frozenset("ab"))
     assert published.texts == [draft.system, *(text for _, text in draft.messages)]
     others = [
-        replace(draft, system=f"{draft.system}!"), replace(draft, tools=(*draft.tools, {})),
-        replace(draft, messages=(*draft.messages, ("user", "?"))), replace(draft, tool_choice="other"),
-        replace(draft, inference={"max_tokens": 1_000}), replace(draft, additional_fields={"other field": 1}),
-    ]  # fmt: skip
+        replace(draft, system=f"{draft.system}!"),
+        replace(draft, tools=(*draft.tools, {})),
+        replace(draft, messages=(*draft.messages, ("user", "?"))),
+        replace(draft, tool_choice="other"),
+        replace(draft, inference={"max_tokens": 1_000}),
+        replace(draft, additional_fields={"other field": 1}),
+    ]
     assert draft.fingerprint not in {other.fingerprint for other in others}
 
 
@@ -330,8 +387,10 @@ FORM = "must be {role: user | assistant, text: ...}"
     ("data", "told"),
     [
         (None, [("", "prompt.yaml must hold a mapping with `name`, `model` and `template`")]),
-        (PLAIN | {"colour": 1, 7: 2},
-         [("colour", f"unknown key; known are {KEYS}"), ("7", f"unknown key; known are {KEYS}")]),
+        (
+            PLAIN | {"colour": 1, 7: 2},
+            [("colour", f"unknown key; known are {KEYS}"), ("7", f"unknown key; known are {KEYS}")],
+        ),
         ({"name": 7, "model": " ", "template": "Hi"}, [("name", REQUIRED), ("model", REQUIRED)]),
         ({**PLAIN, "name": "a--b"}, [("name", NAMES)]),
         ({**PLAIN, "name": "a" * 101}, [("name", NAMES)]),
@@ -340,22 +399,39 @@ FORM = "must be {role: user | assistant, text: ...}"
         ({**PLAIN, "system": ""}, [("template", EITHER)]),
         ({**PLAIN, "messages": [{"role": "user", "text": "x"}]}, [("template", EITHER)]),
         ({**PLAIN, "template": 7}, [("template", "must be text")]),
-        ({**PLAIN, "tools": [{}]},
-         [("tools", "Bedrock takes tools with CHAT prompts only; write `messages` instead of `template`")]),
+        (
+            {**PLAIN, "tools": [{}]},
+            [("tools", "Bedrock takes tools with CHAT prompts only; write `messages` instead of `template`")],
+        ),
         ({"name": "support", "model": "m", "messages": "x"}, [("messages", "must be a list of {role, text}")]),
-        ({"name": "support", "model": "m", "messages": [
-            {"role": "user", "text": "x"}, "x", {"role": "system", "text": "x"}, {"role": "user", "text": 7},
-            {"role": "assistant", "text": "x"}, {"role": "user", "text": "x", "more": 1},
-        ]}, [("messages[1]", FORM), ("messages[2]", FORM), ("messages[3]", FORM), ("messages[5]", FORM)]),
+        (
+            {
+                "name": "support",
+                "model": "m",
+                "messages": [
+                    {"role": "user", "text": "x"},
+                    "x",
+                    {"role": "system", "text": "x"},
+                    {"role": "user", "text": 7},
+                    {"role": "assistant", "text": "x"},
+                    {"role": "user", "text": "x", "more": 1},
+                ],
+            },
+            [("messages[1]", FORM), ("messages[2]", FORM), ("messages[3]", FORM), ("messages[5]", FORM)],
+        ),
         ({**PLAIN, "variables": "ab"}, [("variables", "must be a list of names")]),
         ({**PLAIN, "variables": ["a", 7]}, [("variables", "must be a list of names")]),
         ({**PLAIN, "variables": ["a", "b", "a"]}, [("variables", "names a variable twice")]),
         ({**PLAIN, "inference": ["heat"]}, [("inference", f"must be a mapping of {SETTINGS}")]),
-        ({**PLAIN, "inference": {"heat": 1, "top_p": 1, "cold": 2}},
-         [("inference.heat", f"unknown key; known are {SETTINGS}"),
-          ("inference.cold", f"unknown key; known are {SETTINGS}")]),
+        (
+            {**PLAIN, "inference": {"heat": 1, "top_p": 1, "cold": 2}},
+            [
+                ("inference.heat", f"unknown key; known are {SETTINGS}"),
+                ("inference.cold", f"unknown key; known are {SETTINGS}"),
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_problem_of_a_prompt_yaml_is_told_with_its_path(data: Any, told: list[tuple[str, str]]) -> None:
     assert faults(data) == told
 

@@ -38,25 +38,63 @@ def told(release: str, revision: int, at: float, event: Event, by: str = "prompt
 
 
 STEADY = Route(
-    prompt="support", prompt_id="PROMPT0001", stable=ONE, salt=salt_of(R1), release_id=R1, revision=4,
-    phase=Phase.STEADY, phase_since=100.0, shifts=((90.0, 100),), quarantined=BAD, pending=(EARLIER,),
-)  # fmt: skip
+    prompt="support",
+    prompt_id="PROMPT0001",
+    stable=ONE,
+    salt=salt_of(R1),
+    release_id=R1,
+    revision=4,
+    phase=Phase.STEADY,
+    phase_since=100.0,
+    shifts=((90.0, 100),),
+    quarantined=BAD,
+    pending=(EARLIER,),
+)
 SHIFTED = told(R2, 5, 200.0, Event.CANARY_SHIFTED, version=2, weight=500, stable=1)
 CANARY = Route(
-    prompt="support", prompt_id="PROMPT0001", stable=ONE, previous=None, canary=TWO, weight=500, holdback=0,
-    salt=salt_of(R2), release_id=R2, revision=5, phase=Phase.CANARY, phase_since=200.0, watch_until=0.0,
-    shifts=((200.0, 500),), quarantined=BAD, pending=(EARLIER, SHIFTED),
-)  # fmt: skip
+    prompt="support",
+    prompt_id="PROMPT0001",
+    stable=ONE,
+    previous=None,
+    canary=TWO,
+    weight=500,
+    holdback=0,
+    salt=salt_of(R2),
+    release_id=R2,
+    revision=5,
+    phase=Phase.CANARY,
+    phase_since=200.0,
+    watch_until=0.0,
+    shifts=((200.0, 500),),
+    quarantined=BAD,
+    pending=(EARLIER, SHIFTED),
+)
 WIDER = replace(
-    CANARY, weight=2500, revision=6, shifts=((200.0, 500), (250.0, 2500)),
+    CANARY,
+    weight=2500,
+    revision=6,
+    shifts=((200.0, 500), (250.0, 2500)),
     pending=(EARLIER, SHIFTED, told(R2, 6, 250.0, Event.CANARY_SHIFTED, "ada", version=2, weight=2500, stable=1)),
-)  # fmt: skip
+)
 PROMOTED = told(R2, 6, 300.0, Event.PROMOTED, version=2, previous=1, watch_until=360.0)
 WATCH = Route(
-    prompt="support", prompt_id="PROMPT0001", stable=TWO, previous=ONE, canary=None, weight=0, holdback=700,
-    salt=salt_of(R2), release_id=R2, revision=6, phase=Phase.WATCH, phase_since=300.0, watch_until=360.0,
-    shifts=((200.0, 500),), quarantined=BAD, pending=(EARLIER, SHIFTED, PROMOTED),
-)  # fmt: skip
+    prompt="support",
+    prompt_id="PROMPT0001",
+    stable=TWO,
+    previous=ONE,
+    canary=None,
+    weight=0,
+    holdback=700,
+    salt=salt_of(R2),
+    release_id=R2,
+    revision=6,
+    phase=Phase.WATCH,
+    phase_since=300.0,
+    watch_until=360.0,
+    shifts=((200.0, 500),),
+    quarantined=BAD,
+    pending=(EARLIER, SHIFTED, PROMOTED),
+)
 CALM = replace(WATCH, phase=Phase.STEADY, phase_since=400.0, watch_until=0.0, holdback=0, revision=7)
 
 
@@ -82,10 +120,23 @@ def test_a_first_version_is_given_to_everybody_with_nothing_to_go_back_to() -> N
     route = first_route(prompt="support", prompt_id="PROMPT0001", candidate=ONE, release_id=R1, now=100.0, by="lead")
 
     assert route == Route(
-        prompt="support", prompt_id="PROMPT0001", stable=ONE, previous=None, canary=None, weight=0, holdback=0,
-        salt=salt_of(R1), release_id=R1, revision=1, phase=Phase.STEADY, phase_since=100.0, watch_until=0.0,
-        shifts=(), quarantined={}, pending=(EARLIER,),
-    )  # fmt: skip
+        prompt="support",
+        prompt_id="PROMPT0001",
+        stable=ONE,
+        previous=None,
+        canary=None,
+        weight=0,
+        holdback=0,
+        salt=salt_of(R1),
+        release_id=R1,
+        revision=1,
+        phase=Phase.STEADY,
+        phase_since=100.0,
+        watch_until=0.0,
+        shifts=(),
+        quarantined={},
+        pending=(EARLIER,),
+    )
 
 
 def test_a_first_shift_starts_the_canary() -> None:
@@ -118,10 +169,23 @@ def test_a_shift_of_a_newer_release_ends_a_watch_with_its_holdback() -> None:
     entry = told(R3, 7, 310.0, Event.CANARY_SHIFTED, version=3, weight=100, stable=2)
 
     assert shifted(WATCH, R3, THREE, 100, now=310.0) == Route(
-        prompt="support", prompt_id="PROMPT0001", stable=TWO, previous=ONE, canary=THREE, weight=100, holdback=0,
-        salt=salt_of(R3), release_id=R3, revision=7, phase=Phase.CANARY, phase_since=310.0, watch_until=0.0,
-        shifts=((310.0, 100),), quarantined=BAD, pending=(*WATCH.pending, entry),
-    )  # fmt: skip
+        prompt="support",
+        prompt_id="PROMPT0001",
+        stable=TWO,
+        previous=ONE,
+        canary=THREE,
+        weight=100,
+        holdback=0,
+        salt=salt_of(R3),
+        release_id=R3,
+        revision=7,
+        phase=Phase.CANARY,
+        phase_since=310.0,
+        watch_until=0.0,
+        shifts=((310.0, 100),),
+        quarantined=BAD,
+        pending=(*WATCH.pending, entry),
+    )
 
 
 def test_an_explicit_release_takes_its_content_alone_out_of_quarantine() -> None:
@@ -147,12 +211,20 @@ WITHDRAWN = {**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 9.0}
         (CANARY, {"candidate": THREE}, Gone, f"^the route's canary is not version 3 of release {R2}$"),
         (CANARY, {"release": R3, "candidate": THREE}, NotApplicable, f"^release {R2} of support is in canary; wait"),
         (CANARY, {"release": R3, "candidate": ONE}, NotApplicable, f"^release {R2} of support is in canary; wait"),
-        (STEADY, {"candidate": replace(TWO, fingerprint=ONE.fingerprint)}, Gone,
-         "^version 2 of support is stable already$"),
-        (STEADY, {"tested_against": THREE.fingerprint}, StableChanged,
-         "^stable of support is now version 1, which was not compared with$"),
+        (
+            STEADY,
+            {"candidate": replace(TWO, fingerprint=ONE.fingerprint)},
+            Gone,
+            "^version 2 of support is stable already$",
+        ),
+        (
+            STEADY,
+            {"tested_against": THREE.fingerprint},
+            StableChanged,
+            "^stable of support is now version 1, which was not compared with$",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_shift_that_does_not_apply_says_why(
     route: Route, asked: dict[str, Any], error: type[Exception], message: str
 ) -> None:
@@ -202,10 +274,14 @@ LOST = "is no longer in canary; it was rolled back or a newer one took over$"
         (WATCH, {"release": R3}, Gone, f"^release {R3} {LOST}"),
         (WATCH, {"candidate": THREE}, Gone, f"^release {R2} {LOST}"),
         (replace(WATCH, quarantined=WITHDRAWN), {}, Gone, f"^release {R2} {LOST}"),
-        (CANARY, {"tested_against": THREE.fingerprint}, StableChanged,
-         "^stable of support is now version 1, which was not compared with$"),
+        (
+            CANARY,
+            {"tested_against": THREE.fingerprint},
+            StableChanged,
+            "^stable of support is now version 1, which was not compared with$",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_promotion_that_does_not_apply_says_why(
     route: Route, asked: dict[str, Any], error: type[Exception], message: str
 ) -> None:
@@ -216,16 +292,37 @@ def test_a_promotion_that_does_not_apply_says_why(
 
 def test_a_rollback_in_canary_takes_the_canary_back_and_quarantines_it() -> None:
     told_by_judge = told(
-        R2, 6, 210.0, Event.ROLLED_BACK, "olga", version=2, restored=1, cause="judge", reason="it harms",
-        phase=Phase.CANARY, evidence={"p": 0.01},
-    )  # fmt: skip
+        R2,
+        6,
+        210.0,
+        Event.ROLLED_BACK,
+        "olga",
+        version=2,
+        restored=1,
+        cause="judge",
+        reason="it harms",
+        phase=Phase.CANARY,
+        evidence={"p": 0.01},
+    )
 
     assert rolled(CANARY, "judge", 210.0, evidence={"p": 0.01}) == Route(
-        prompt="support", prompt_id="PROMPT0001", stable=ONE, previous=None, canary=None, weight=0, holdback=0,
-        salt=salt_of(R2), release_id=R2, revision=6, phase=Phase.STEADY, phase_since=210.0, watch_until=0.0,
-        shifts=((200.0, 500),), quarantined={**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 210.0}},
+        prompt="support",
+        prompt_id="PROMPT0001",
+        stable=ONE,
+        previous=None,
+        canary=None,
+        weight=0,
+        holdback=0,
+        salt=salt_of(R2),
+        release_id=R2,
+        revision=6,
+        phase=Phase.STEADY,
+        phase_since=210.0,
+        watch_until=0.0,
+        shifts=((200.0, 500),),
+        quarantined={**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 210.0}},
         pending=(*CANARY.pending, told_by_judge),
-    )  # fmt: skip
+    )
 
 
 def test_a_rollback_of_a_canary_that_followed_a_watch_forgets_the_version_before() -> None:
@@ -236,14 +333,37 @@ def test_a_rollback_of_a_canary_that_followed_a_watch_forgets_the_version_before
 
 
 BACK = Route(
-    prompt="support", prompt_id="PROMPT0001", stable=ONE, previous=None, canary=None, weight=0, holdback=0,
-    salt=salt_of(R2), release_id=R2, revision=7, phase=Phase.STEADY, phase_since=359.9, watch_until=0.0,
-    shifts=((200.0, 500),), quarantined={**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 359.9}},
-    pending=(*WATCH.pending, told(
-        R2, 7, 359.9, Event.ROLLED_BACK, "olga", version=2, restored=1, cause="alarm", reason="it harms",
-        phase=Phase.WATCH,
-    )),
-)  # fmt: skip
+    prompt="support",
+    prompt_id="PROMPT0001",
+    stable=ONE,
+    previous=None,
+    canary=None,
+    weight=0,
+    holdback=0,
+    salt=salt_of(R2),
+    release_id=R2,
+    revision=7,
+    phase=Phase.STEADY,
+    phase_since=359.9,
+    watch_until=0.0,
+    shifts=((200.0, 500),),
+    quarantined={**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 359.9}},
+    pending=(
+        *WATCH.pending,
+        told(
+            R2,
+            7,
+            359.9,
+            Event.ROLLED_BACK,
+            "olga",
+            version=2,
+            restored=1,
+            cause="alarm",
+            reason="it harms",
+            phase=Phase.WATCH,
+        ),
+    ),
+)
 
 
 def test_a_rollback_in_watch_puts_the_version_before_back() -> None:
@@ -278,15 +398,27 @@ def test_a_rollback_that_names_a_release_leaves_another_ones_route_alone(owner: 
 
 def test_an_operator_goes_back_to_the_version_that_is_named() -> None:
     entry = told(
-        R2, 8, 500.0, Event.ROLLED_BACK, "olga", version=2, restored=4, cause="operator", reason="it harms",
+        R2,
+        8,
+        500.0,
+        Event.ROLLED_BACK,
+        "olga",
+        version=2,
+        restored=4,
+        cause="operator",
+        reason="it harms",
         phase=Phase.STEADY,
-    )  # fmt: skip
+    )
 
     assert rolled(CALM, to=FOUR) == replace(
-        CALM, stable=FOUR, previous=None, revision=8, phase_since=500.0,
+        CALM,
+        stable=FOUR,
+        previous=None,
+        revision=8,
+        phase_since=500.0,
         quarantined={**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 500.0}},
         pending=(*CALM.pending, entry),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -295,11 +427,16 @@ def test_an_operator_goes_back_to_the_version_that_is_named() -> None:
         (CALM, "judge", FOUR, NotApplicable, "^only an operator may name the version to go back to$"),
         (CANARY, "operator", FOUR, NotApplicable, "^a canary of support is out: take it back first"),
         (CALM, "operator", TWO, NotApplicable, "^version 2 of support is stable already$"),
-        (CALM, "operator", replace(FOUR, fingerprint=TWO.fingerprint), NotApplicable,
-         "^version 4 of support is stable already, with the content of version 2$"),
+        (
+            CALM,
+            "operator",
+            replace(FOUR, fingerprint=TWO.fingerprint),
+            NotApplicable,
+            "^version 4 of support is stable already, with the content of version 2$",
+        ),
         (BACK, "operator", TWO, Quarantined, f"^version 2 of support was rolled back in release {R2}; if it shall"),
     ],
-)  # fmt: skip
+)
 def test_a_version_that_may_not_be_named_says_why(
     route: Route, cause: Cause, to: VersionRef, error: type[PromptlaneError], message: str
 ) -> None:
@@ -313,10 +450,23 @@ def test_the_end_of_a_release_takes_back_a_canary_that_is_still_out() -> None:
     out = shifted(WATCH, R3, THREE, 100, now=310.0)
 
     assert settle(out, release_id=R3, now=400.0) == Route(
-        prompt="support", prompt_id="PROMPT0001", stable=TWO, previous=None, canary=None, weight=0, holdback=0,
-        salt=salt_of(R3), release_id=R3, revision=8, phase=Phase.STEADY, phase_since=400.0, watch_until=0.0,
-        shifts=((310.0, 100),), quarantined=BAD, pending=(*out.pending, entry),
-    )  # fmt: skip
+        prompt="support",
+        prompt_id="PROMPT0001",
+        stable=TWO,
+        previous=None,
+        canary=None,
+        weight=0,
+        holdback=0,
+        salt=salt_of(R3),
+        release_id=R3,
+        revision=8,
+        phase=Phase.STEADY,
+        phase_since=400.0,
+        watch_until=0.0,
+        shifts=((310.0, 100),),
+        quarantined=BAD,
+        pending=(*out.pending, entry),
+    )
 
 
 def test_the_end_of_a_release_ends_its_watch_without_a_word_and_keeps_the_way_back() -> None:

@@ -74,9 +74,14 @@ def test_a_chained_entry_keeps_what_it_says_and_its_hash_covers_all_of_it(
 
     assert chained == replace(one, seq=seq, prev_hash=before, hash=entry_hash(chained))
     changes: dict[str, Any] = {
-        "id": "other!!", "release_id": "other!!", "at": one.at + 1, "by": "other!!", "detail": {}, "seq": seq + 1,
+        "id": "other!!",
+        "release_id": "other!!",
+        "at": one.at + 1,
+        "by": "other!!",
+        "detail": {},
+        "seq": seq + 1,
         "prev_hash": "other",
-    }  # fmt: skip
+    }
     assert len({chained.hash, *(entry_hash(replace(chained, **{k: v})) for k, v in changes.items())}) == 8
     assert entry_hash(replace(chained, hash="")) == chained.hash
 
@@ -142,9 +147,19 @@ def test_what_is_appended_while_a_timeline_is_read_is_no_problem() -> None:
 
 
 RECORD = Release(
-    RELEASE, "support", 1000.0, "ada", explicit=True, state="ended", outcome=Outcome.REJECTED, reason="too long",
-    ended_at=1003.0, candidate=VersionRef(2, "c" * 64, "arn:2"), policy_sha256="p" * 64, suite_sha256="s" * 64,
-)  # fmt: skip
+    RELEASE,
+    "support",
+    1000.0,
+    "ada",
+    explicit=True,
+    state="ended",
+    outcome=Outcome.REJECTED,
+    reason="too long",
+    ended_at=1003.0,
+    candidate=VersionRef(2, "c" * 64, "arn:2"),
+    policy_sha256="p" * 64,
+    suite_sha256="s" * 64,
+)
 TOLD = [
     entry(1, 1000.0, Event.STARTED, prompt="support", explicit=True, more="x"),
     entry(2, 1001.0, Event.ADMITTED, fingerprint="c" * 64, policy="p" * 64, suite="s" * 64),
@@ -163,17 +178,21 @@ def test_a_record_that_tells_what_its_timeline_does_has_no_problem() -> None:
         ({"requested_by": "eve"}, "the record has by 'eve', the entry Release Started has 'ada'"),
         ({"prompt": "sales"}, "the record has prompt 'sales', the entry Release Started has 'support'"),
         ({"explicit": False}, "the record has explicit False, the entry Release Started has True"),
-        ({"candidate": VersionRef(2, "d", "arn:2")},
-         f"the record has fingerprint 'd', the entry Admitted has '{'c' * 64}'"),
+        (
+            {"candidate": VersionRef(2, "d", "arn:2")},
+            f"the record has fingerprint 'd', the entry Admitted has '{'c' * 64}'",
+        ),
         ({"policy_sha256": "q"}, f"the record has policy 'q', the entry Admitted has '{'p' * 64}'"),
         ({"suite_sha256": "t"}, f"the record has suite 't', the entry Admitted has '{'s' * 64}'"),
         ({"outcome": Outcome.PROMOTED}, "the record has outcome 'promoted', the entry Release Ended has 'rejected'"),
         ({"outcome": None}, "the record has outcome '', the entry Release Ended has 'rejected'"),
         ({"reason": "why not"}, "the record has reason 'why not', the entry Release Ended has 'too long'"),
-        ({"ended_at": 1004.0},
-         "the record has at '1970-01-01T00:16:44.000Z', the entry Release Ended has '1970-01-01T00:16:43.000Z'"),
+        (
+            {"ended_at": 1004.0},
+            "the record has at '1970-01-01T00:16:44.000Z', the entry Release Ended has '1970-01-01T00:16:43.000Z'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_where_a_record_tells_another_story_both_are_quoted(changes: dict[str, Any], problem: str) -> None:
     assert record_problems(RECORD, TOLD, replace(RECORD, **changes)) == [problem]
 
@@ -258,14 +277,16 @@ def test_copies_that_differ_or_stand_alone_or_do_not_hold_are_problems() -> None
         "entry 2 is not the one that was copied when it was written",
     )
     assert compare_copies(THREE[:1], copies([others[4], broken, others[3]]), now=9e9) == CopyComparison(
-        1, 0, 0,
+        1,
+        0,
+        0,
         (
             "the locked copy of entry 1 does not fit its own hash",
             "entry 4 has a locked copy, and the table lacks it",
             "entry 5 has a locked copy, and the table lacks it",
         ),
         (),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.usefixtures("elsewhere")

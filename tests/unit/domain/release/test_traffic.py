@@ -28,8 +28,10 @@ def test_only_the_first_shift_of_a_release_is_a_beginning() -> None:
     ]
 
     assert givings(entries, until=80) == [
-        Giving(10, 3, 2, begins=True), Giving(20, 3, 2, begins=False), Giving(30, 3, 2, begins=False),
-    ]  # fmt: skip
+        Giving(10, 3, 2, begins=True),
+        Giving(20, 3, 2, begins=False),
+        Giving(30, 3, 2, begins=False),
+    ]
 
 
 def test_a_first_version_begins_with_its_promotion() -> None:
@@ -56,9 +58,7 @@ def test_entries_are_read_in_the_order_of_their_times_and_numbers() -> None:
     second = replace(entry(10, Event.PROMOTED, version=3, previous=2), seq=2)
     first = replace(entry(10, Event.CANARY_SHIFTED, version=3, weight=500, stable=1), seq=1)
 
-    assert givings([second, first], until=10.5) == [
-        Giving(10, 3, 1, begins=True), Giving(10, 3, 2, begins=False),
-    ]  # fmt: skip
+    assert givings([second, first], until=10.5) == [Giving(10, 3, 1, begins=True), Giving(10, 3, 2, begins=False)]
     assert givings([second, first], until=10) == []
 
 
@@ -81,16 +81,19 @@ def test_a_rollback_begins_nothing_of_its_release() -> None:
     again = entry(20, Event.CANARY_SHIFTED, version=3, weight="500", stable=2)
 
     assert givings([back, again], until=80) == [
-        Giving(10, 2, 3, begins=True, restored=True), Giving(20, 3, 2, begins=True),
-    ]  # fmt: skip
+        Giving(10, 2, 3, begins=True, restored=True),
+        Giving(20, 3, 2, begins=True),
+    ]
     assert Giving(20, 3, 2, begins=True) == Giving(20, 3, 2, True, restored=False)
 
 
 def test_only_beginnings_of_that_version_are_looked_at() -> None:
     given = [
-        Giving(10, 2, 1, begins=True), Giving(20, 2, 1, begins=False), Giving(30, 3, 2, begins=True),
+        Giving(10, 2, 1, begins=True),
+        Giving(20, 2, 1, begins=False),
+        Giving(30, 3, 2, begins=True),
         Giving(40, 4, 2, begins=True),
-    ]  # fmt: skip
+    ]
 
     assert beginning(2, given, since=5) == given[0]
     assert beginning(2, [Giving(5, 2, 1, begins=True), *given], since=0) == given[0]

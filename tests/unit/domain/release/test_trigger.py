@@ -12,13 +12,23 @@ from promptlane.domain.release.trigger import Request, read
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:prompt/PROMPT0001"
 ADA = f"arn:aws:sts::{ACCOUNT}:assumed-role/Author/ada"
-EXPLICIT = {"source": "promptlane.request", "prompt": "support", "version": 4, "requested_by": ADA, "explicit": True,
-            "request_id": "req-1"}  # fmt: skip
+EXPLICIT = {
+    "source": "promptlane.request",
+    "prompt": "support",
+    "version": 4,
+    "requested_by": ADA,
+    "explicit": True,
+    "request_id": "req-1",
+}
 DETAIL = {
-    "eventSource": "bedrock.amazonaws.com", "eventName": "CreatePromptVersion", "awsRegion": REGION,
-    "requestParameters": {"promptIdentifier": "PROMPT0001"}, "responseElements": {"version": "7"},
-    "userIdentity": {"arn": ADA}, "eventID": "event-1",
-}  # fmt: skip
+    "eventSource": "bedrock.amazonaws.com",
+    "eventName": "CreatePromptVersion",
+    "awsRegion": REGION,
+    "requestParameters": {"promptIdentifier": "PROMPT0001"},
+    "responseElements": {"version": "7"},
+    "userIdentity": {"arn": ADA},
+    "eventID": "event-1",
+}
 MISSING = object()
 
 
@@ -106,11 +116,14 @@ def test_a_user_who_sends_a_request_is_told_and_one_that_looks_like_eventbridge_
         (event(eventSource="s3.aws"), NotApplicable, "^s3.aws CreatePromptVersion starts no release$"),
         (event(eventName="GetPrompt"), NotApplicable, "^bedrock.amazonaws.com GetPrompt starts no release$"),
         (event(errorCode="Throttled"), NotApplicable, "^the call failed with Throttled: no version was created$"),
-        (event(awsRegion="eu-west-2"), NotApplicable,
-         f"^the event is from {ACCOUNT}/eu-west-2, this deployment serves {ACCOUNT}/eu-west-1$"),
+        (
+            event(awsRegion="eu-west-2"),
+            NotApplicable,
+            f"^the event is from {ACCOUNT}/eu-west-2, this deployment serves {ACCOUNT}/eu-west-1$",
+        ),
         ({**event(), "account": "999988887777"}, NotApplicable, "^the event is from 999988887777/eu-west-1, this"),
     ],
-)  # fmt: skip
+)
 def test_a_message_that_starts_nothing_says_why(message: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says) as caught:
         taken(message)

@@ -34,8 +34,10 @@ def found(*events: Touch, reviewers: tuple[Reviewer, ...] = (LEAD, QUALITY), **m
 
 def test_what_cloudtrail_calls_its_events_and_how_late_and_long_it_tells() -> None:
     assert (attribution.PUBLISH, attribution.CREATE, EDITS) == (
-        "CreatePromptVersion", "CreatePrompt", ("CreatePrompt", "UpdatePrompt"),
-    )  # fmt: skip
+        "CreatePromptVersion",
+        "CreatePrompt",
+        ("CreatePrompt", "UpdatePrompt"),
+    )
     assert (DELIVERY, KEPT) == (900.0, 7_776_000.0)
     assert Touch("UpdatePrompt", 5.0, ADA, "IAMUser") == Touch("UpdatePrompt", 5.0, ADA, "IAMUser", version=0)
     assert Touches(()) == Touches((), truncated=False)

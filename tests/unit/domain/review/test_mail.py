@@ -31,20 +31,42 @@ def variants(text: str) -> list[dict[str, Any]]:
 
 
 REQUEST = ReviewRequest(
-    "PROMPTID12-4-1", 1, "support", VersionRef(4, "c" * 64, "arn:4"), VersionRef(3, "5" * 64, "arn:3"),
-    ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2), Authors((AUTHOR, EVE), ("first doubt", "second doubt")), "pass",
-    "ABCDEFGH", 1_000.0, 1_780_003_600.0,
+    "PROMPTID12-4-1",
+    1,
+    "support",
+    VersionRef(4, "c" * 64, "arn:4"),
+    VersionRef(3, "5" * 64, "arn:3"),
+    ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2),
+    Authors((AUTHOR, EVE), ("first doubt", "second doubt")),
+    "pass",
+    "ABCDEFGH",
+    1_000.0,
+    1_780_003_600.0,
     reach={key(LEAD): "pending", key(QUALITY): "missing", key(LEGAL): "unprotected"},
-)  # fmt: skip
+)
 BRIEF = Brief(
-    "PROMPTID12-4-1", 1, "support", 4, "Warmer", ("ada",), "bo", variants("a\nNEW\n"), variants("a\nold\n"), 3,
+    "PROMPTID12-4-1",
+    1,
+    "support",
+    4,
+    "Warmer",
+    ("ada",),
+    "bo",
+    variants("a\nNEW\n"),
+    variants("a\nold\n"),
+    3,
     VerdictShown(
-        "pass", "as good", (("All", "9 of 10", "8 of 10"), ("refunds", "5 of 5", "4 of 5")),
-        (CaseChange("late", "refunds", "lacks x"), CaseChange("early", "all", "lacks y")), 0, ("few cases", "few runs"),
-        ("small drops", "tone"), "r.html",
+        "pass",
+        "as good",
+        (("All", "9 of 10", "8 of 10"), ("refunds", "5 of 5", "4 of 5")),
+        (CaseChange("late", "refunds", "lacks x"), CaseChange("early", "all", "lacks y")),
+        0,
+        ("few cases", "few runs"),
+        ("small drops", "tone"),
+        "r.html",
     ),
     (("5%", "for at least 1 hour"), ("100%", "watched for 1 day")),
-)  # fmt: skip
+)
 NOW = 1_780_000_000.0
 
 
@@ -183,9 +205,7 @@ def test_one_failing_case_is_told_as_one() -> None:
 
 
 def test_each_list_of_an_email_is_bounded() -> None:
-    tests = VerdictShown(
-        rows=(("row", "1", "2"),) * 21, inconclusive=("unsure",) * 21, blind=("blind",) * 6,
-    )  # fmt: skip
+    tests = VerdictShown(rows=(("row", "1", "2"),) * 21, inconclusive=("unsure",) * 21, blind=("blind",) * 6)
     body = mail(brief=replace(BRIEF, tests=tests, plan=(("step", "later"),) * 31)).body
 
     assert [body.count(word) for word in ("  row: ", "unsure", "blind", "step  later")] == [20, 20, 5, 30]
@@ -202,9 +222,14 @@ def test_each_text_of_an_email_is_one_line_of_bounded_length() -> None:
         REQUEST, policy=replace(REQUEST.policy, reviewers=others), authors=Authors(("a" * 900,), ("d" * 900,))
     )
     tests = VerdictShown(
-        "pass", "r" * 900, (("w" * 900, "x" * 900, "y" * 900),), (CaseChange("n" * 900, "s" * 900, "z" * 900),), 0,
-        ("i" * 900,), ("b" * 900,),
-    )  # fmt: skip
+        "pass",
+        "r" * 900,
+        (("w" * 900, "x" * 900, "y" * 900),),
+        (CaseChange("n" * 900, "s" * 900, "z" * 900),),
+        0,
+        ("i" * 900,),
+        ("b" * 900,),
+    )
 
     body = mail(request, replace(BRIEF, prompt="p" * 900, description="e" * 900, tests=tests), who).body
 

@@ -23,11 +23,22 @@ def test_the_email_holds_what_a_decision_needs() -> None:
     mail = world.mail_to(LEAD)
     assert mail.subject == "Review: support-assistant version 2 against 1 (tests: pass)"
     for expected in (
-        "Hello support-lead,", "user/author", "Warmer greeting, no promises", "PASS", "refund-after-30-days",
+        "Hello support-lead,",
+        "user/author",
+        "Warmer greeting, no promises",
+        "PASS",
+        "refund-after-30-days",
         "Inconclusive:",
-        "-Greet {{customer_name}} politely.", "+Greet {{customer_name}} warmly.", '"temperature": 0.3', "0 of 2",
-        "an approval from legal", moment(world.request.expires_at), world.code(), RELEASE, "watched for 1 hour",
-    ):  # fmt: skip
+        "-Greet {{customer_name}} politely.",
+        "+Greet {{customer_name}} warmly.",
+        '"temperature": 0.3',
+        "0 of 2",
+        "an approval from legal",
+        moment(world.request.expires_at),
+        world.code(),
+        RELEASE,
+        "watched for 1 hour",
+    ):
         assert expected in mail.body
     assert "token-1" not in mail.body
 
@@ -130,8 +141,9 @@ def test_reminders_go_once_to_whoever_has_not_decided() -> None:
     assert [email for email, _ in reminded] == [QUALITY.email, LEGAL.email]
     assert "expires in 59 minutes 59 seconds" in reminded[0][1].body
     assert [e.detail["reviewer"] for e in world.releases.timeline(RELEASE) if e.event == "Review Reminded"] == [
-        QUALITY.email, LEGAL.email,
-    ]  # fmt: skip
+        QUALITY.email,
+        LEGAL.email,
+    ]
     assert world.send(QUALITY)["statusCode"] == 200
 
 
@@ -158,9 +170,16 @@ def test_one_review_that_fails_keeps_no_other_waiting() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 seconds"), (-5, "0 seconds"), (1, "1 second"), (90, "1 minute 30 seconds"), (86_400, "1 day"),
-     (7_200, "2 hours"), (90_061, "1 day 1 hour")],
-)  # fmt: skip
+    [
+        (0, "0 seconds"),
+        (-5, "0 seconds"),
+        (1, "1 second"),
+        (90, "1 minute 30 seconds"),
+        (86_400, "1 day"),
+        (7_200, "2 hours"),
+        (90_061, "1 day 1 hour"),
+    ],
+)
 def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
 

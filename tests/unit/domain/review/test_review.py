@@ -47,18 +47,35 @@ def request(
     *reviewers: Reviewer, authors: Authors | None = None, verdict: str = "pass", **policy: Any
 ) -> ReviewRequest:
     return ReviewRequest(
-        "PROMPTID12-2-1", 3, "p", CANDIDATE, STABLE, ReviewPolicy(reviewers or (LEAD, QUALITY, LEGAL), **policy),
-        authors or Authors((AUTHOR,)), verdict, "ABCDEFGH", 0.0, 100.0,
-    )  # fmt: skip
+        "PROMPTID12-2-1",
+        3,
+        "p",
+        CANDIDATE,
+        STABLE,
+        ReviewPolicy(reviewers or (LEAD, QUALITY, LEGAL), **policy),
+        authors or Authors((AUTHOR,)),
+        verdict,
+        "ABCDEFGH",
+        0.0,
+        100.0,
+    )
 
 
 def decision(
     who: Reviewer, choice: Choice = Choice.APPROVE, *, at: float = 10.0, number: int = 1, **more: Any
 ) -> Decision:
     made = Decision(
-        key(who), choice, f"{who.name} says so", at, who.email, "link", "", CANDIDATE.fingerprint, STABLE.fingerprint,
+        key(who),
+        choice,
+        f"{who.name} says so",
+        at,
+        who.email,
+        "link",
+        "",
+        CANDIDATE.fingerprint,
+        STABLE.fingerprint,
         number,
-    )  # fmt: skip
+    )
     return replace(made, **more)
 
 
@@ -171,15 +188,22 @@ def test_which_decisions_count(made: Decision, counted: bool) -> None:
 
 def test_the_first_decision_of_each_reviewer_counts_in_the_order_in_which_they_were_recorded() -> None:
     made = [
-        decision(LEGAL, number=4), decision(LEAD, REJECT, number=3, at=1.0), decision(LEAD, number=1),
-        decision(QUALITY, number=2), decision(SAFETY, number=5),
-    ]  # fmt: skip
+        decision(LEGAL, number=4),
+        decision(LEAD, REJECT, number=3, at=1.0),
+        decision(LEAD, number=1),
+        decision(QUALITY, number=2),
+        decision(SAFETY, number=5),
+    ]
     asked = request(LEAD, QUALITY, LEGAL, SAFETY, person("other"), quorum=5, required_groups=("legal", "finance"))
 
     assert tally(asked, made, 20) == Tally(
-        Standing.IMPOSSIBLE, 5, (made[2], made[3], made[0], made[4]), None, (person("other"),),
+        Standing.IMPOSSIBLE,
+        5,
+        (made[2], made[3], made[0], made[4]),
+        None,
+        (person("other"),),
         "an approval from finance is needed, but none of its reviewers may still give one",
-    )  # fmt: skip
+    )
 
 
 def test_a_review_that_is_complete_is_approved_by_more_than_it_needs() -> None:
@@ -194,9 +218,13 @@ def test_a_rejection_ends_a_review_with_its_reason() -> None:
     made = (decision(LEAD), decision(QUALITY, REJECT, number=2), decision(LEGAL, REJECT, number=3))
 
     assert tally(request(quorum=1), made, 500) == Tally(
-        Standing.REJECTED, 1, (made[0],), made[1], (),
+        Standing.REJECTED,
+        1,
+        (made[0],),
+        made[1],
+        (),
         "support-quality@example.com rejected it: support-quality says so",
-    )  # fmt: skip
+    )
 
 
 TELLING = "waits for CloudTrail to tell who wrote the version"
@@ -209,30 +237,62 @@ MINE = Authors((*LEAD.principals, *LEGAL.principals))
     [
         (request(quorum=1), 99.9, "open", "waits for 1 more approval"),
         (request(quorum=3), 0, "open", "waits for 3 more approvals"),
-        (request(quorum=2, required_groups=("legal",)), 0, "open",
-         "waits for 2 more approvals, among them an approval from legal"),
-        (request(LEAD, LEGAL, SAFETY, quorum=1, required_groups=("legal", "safety")), 0, "open",
-         "waits for 1 more approval, among them an approval from legal and from safety"),
+        (
+            request(quorum=2, required_groups=("legal",)),
+            0,
+            "open",
+            "waits for 2 more approvals, among them an approval from legal",
+        ),
+        (
+            request(LEAD, LEGAL, SAFETY, quorum=1, required_groups=("legal", "safety")),
+            0,
+            "open",
+            "waits for 1 more approval, among them an approval from legal and from safety",
+        ),
         (request(quorum=1), 100.0, "expired", "the review expired before the approvals were complete"),
-        (request(authors=UNTOLD, unattributed="refuse"), 0, "impossible",
-         "the policy refuses versions whose author cannot be told: one doubt; another"),
+        (
+            request(authors=UNTOLD, unattributed="refuse"),
+            0,
+            "impossible",
+            "the policy refuses versions whose author cannot be told: one doubt; another",
+        ),
         (request(authors=LATE, unattributed="refuse"), 0, "open", TELLING),
-        (request(authors=LATE, unattributed="refuse"), 100.0, "expired",
-         "the review expired before the approvals were complete"),
+        (
+            request(authors=LATE, unattributed="refuse"),
+            100.0,
+            "expired",
+            "the review expired before the approvals were complete",
+        ),
         (request(authors=LATE, quorum=3), 0, "open", TELLING),
         (request(authors=LATE, quorum=2), 0, "open", "waits for 3 more approvals"),
-        (request(authors=UNTOLD, quorum=3), 0, "impossible",
-         "4 more approvals are needed, but only 3 of the reviewers may still give one"),
-        (request(authors=MINE, quorum=2), 200, "impossible",
-         "2 more approvals are needed, but only 1 of the reviewers may still give one "
-         "(support-lead, legal-desk wrote it and cannot approve it)"),
-        (request(LEAD, authors=MINE), 0, "impossible",
-         "1 more approval is needed, but no reviewer is left (support-lead wrote it and cannot approve it)"),
-        (request(authors=MINE, required_groups=("legal",)), 0, "impossible",
-         "an approval from legal is needed, but none of its reviewers may still give one"),
+        (
+            request(authors=UNTOLD, quorum=3),
+            0,
+            "impossible",
+            "4 more approvals are needed, but only 3 of the reviewers may still give one",
+        ),
+        (
+            request(authors=MINE, quorum=2),
+            200,
+            "impossible",
+            "2 more approvals are needed, but only 1 of the reviewers may still give one "
+            "(support-lead, legal-desk wrote it and cannot approve it)",
+        ),
+        (
+            request(LEAD, authors=MINE),
+            0,
+            "impossible",
+            "1 more approval is needed, but no reviewer is left (support-lead wrote it and cannot approve it)",
+        ),
+        (
+            request(authors=MINE, required_groups=("legal",)),
+            0,
+            "impossible",
+            "an approval from legal is needed, but none of its reviewers may still give one",
+        ),
         (request(authors=replace(MINE, complete=False), required_groups=("legal",)), 0, "open", TELLING),
     ],
-)  # fmt: skip
+)
 def test_a_review_says_in_a_sentence_where_it_stands(asked: ReviewRequest, now: float, standing: str, why: str) -> None:
     state = tally(asked, [], now)
 
@@ -303,30 +363,46 @@ def test_an_approval_names_all_who_gave_it_and_the_fingerprints() -> None:
     made = (decision(LEAD), decision(QUALITY, number=2))
 
     assert outcome(request(quorum=2), *made) == {
-        "decision": "approved", "by": "support-lead@example.com, support-quality@example.com",
+        "decision": "approved",
+        "by": "support-lead@example.com, support-quality@example.com",
         "reason": "support-lead@example.com: support-lead says so; "
         "support-quality@example.com: support-quality says so",
-        "at": 21.0, "round": 3, "candidate": "c" * 64, "stable": "5" * 64, "approvals": [d.to_dict() for d in made],
-    }  # fmt: skip
+        "at": 21.0,
+        "round": 3,
+        "candidate": "c" * 64,
+        "stable": "5" * 64,
+        "approvals": [d.to_dict() for d in made],
+    }
 
 
 def test_a_rejection_names_who_rejected_and_keeps_what_was_approved() -> None:
     made = (decision(LEAD), decision(QUALITY, REJECT, number=2))
 
     assert outcome(request(quorum=2), *made) == {
-        "decision": "rejected", "by": "support-quality@example.com", "reason": "support-quality says so", "at": 21.0,
-        "round": 3, "candidate": "c" * 64, "stable": "5" * 64, "approvals": [made[0].to_dict()],
-    }  # fmt: skip
+        "decision": "rejected",
+        "by": "support-quality@example.com",
+        "reason": "support-quality says so",
+        "at": 21.0,
+        "round": 3,
+        "candidate": "c" * 64,
+        "stable": "5" * 64,
+        "approvals": [made[0].to_dict()],
+    }
 
 
 def test_what_the_policy_makes_impossible_is_rejected_by_promptlane() -> None:
     asked = replace(request(authors=UNTOLD, unattributed="refuse"), stable=None)
 
     assert outcome(asked) == {
-        "decision": "rejected", "by": "promptlane",
-        "reason": "the policy refuses versions whose author cannot be told: one doubt; another", "at": 21.0,
-        "round": 3, "candidate": "c" * 64, "stable": None, "approvals": [],
-    }  # fmt: skip
+        "decision": "rejected",
+        "by": "promptlane",
+        "reason": "the policy refuses versions whose author cannot be told: one doubt; another",
+        "at": 21.0,
+        "round": 3,
+        "candidate": "c" * 64,
+        "stable": None,
+        "approvals": [],
+    }
 
 
 def test_a_reason_is_cut_after_four_typed_ones() -> None:

@@ -32,9 +32,18 @@ CANDIDATE, STABLE = VersionRef(2, "c" * 64, "arn:2"), VersionRef(1, "5" * 64, "a
 
 def request(policy: ReviewPolicy, authors: Authors | None = None, verdict: str = "pass") -> ReviewRequest:
     return ReviewRequest(
-        "PROMPTID12-2-1", 1, "p", CANDIDATE, STABLE, policy, authors or Authors((AUTHOR,)), verdict, "ABCDEFGH",
-        0.0, 100.0,
-    )  # fmt: skip
+        "PROMPTID12-2-1",
+        1,
+        "p",
+        CANDIDATE,
+        STABLE,
+        policy,
+        authors or Authors((AUTHOR,)),
+        verdict,
+        "ABCDEFGH",
+        0.0,
+        100.0,
+    )
 
 
 def decision(who: Reviewer, choice: Choice = Choice.APPROVE, *, at: float = 10.0, number: int = 1) -> Decision:
@@ -159,8 +168,10 @@ def test_email_that_reaches_too_few_is_said_though_the_policy_could_be_met() -> 
 
 people = st.lists(
     st.sampled_from([person("P1", "a"), person("P2", "a"), person("P3", "b"), person("P4"), person("P5", "a", "b")]),
-    min_size=1, max_size=5, unique=True,
-)  # fmt: skip
+    min_size=1,
+    max_size=5,
+    unique=True,
+)
 choices = st.sampled_from(list(Choice))
 
 

@@ -210,9 +210,13 @@ def test_what_became_of_a_case_of_a_first_version(candidate: int | None, change:
 def test_findings_and_changes_are_these_words() -> None:
     assert [f.value for f in Finding] == ["pass", "fail", "inconclusive"]
     assert {c.name: c.value for c in Change} == {
-        "NEWLY_FAILING": "newly failing", "NEWLY_PASSING": "newly passing", "FLAKY": "flaky",
-        "FAILING": "failing in both", "PASSING": "passing", "MISSING": "missing",
-    }  # fmt: skip
+        "NEWLY_FAILING": "newly failing",
+        "NEWLY_PASSING": "newly passing",
+        "FLAKY": "flaky",
+        "FAILING": "failing in both",
+        "PASSING": "passing",
+        "MISSING": "missing",
+    }
     assert CaseTally("c", 2, 1) == CaseTally("c", 2, 1, None, (), False, "")
     assert Rules() == Rules(0.05, 0.05, 0.8, 0.8, ())
 
@@ -220,9 +224,15 @@ def test_findings_and_changes_are_these_words() -> None:
 # --- one set of cases -----------------------------------------------------------------------------------------------
 
 MIXED = [
-    *many(16, 2, 2, runs=2), case("a", 2, 2, 1), case("b", 4, 1, 4), case("d", 4, 2, 2), case("e", 3, 3, 2),
-    case("lost", 4, None, 4), case("gone", 2, 1, None), case("both", 5, None, None),
-]  # fmt: skip
+    *many(16, 2, 2, runs=2),
+    case("a", 2, 2, 1),
+    case("b", 4, 1, 4),
+    case("d", 4, 2, 2),
+    case("e", 3, 3, 2),
+    case("lost", 4, None, 4),
+    case("gone", 2, 1, None),
+    case("both", 5, None, None),
+]
 DIFFERENCES = [0.0] * 16 + [-0.5, 0.75, 0.0, -1 / 3]
 
 
@@ -298,10 +308,20 @@ def test_no_difference_at_all_is_no_drop_however_lenient_alpha() -> None:
 def test_of_no_complete_case_nothing_is_known() -> None:
     found = compare([case("a", 3, None, 2), case("b", 2, 1, None)], RULES)
     assert found == Comparison(
-        name="all cases", finding=Finding.INCONCLUSIVE, n=0, missing=2, runs=3, stable_rate=None, candidate_rate=None,
-        interval=None, p_value=None, detectable=None, provable=near(Z05 * math.sqrt(2) / 2),
-        cases_needed=cases_needed(0.1, planned_variance(1), alpha=0.05, power=0.8), too_small=True,
-    )  # fmt: skip
+        name="all cases",
+        finding=Finding.INCONCLUSIVE,
+        n=0,
+        missing=2,
+        runs=3,
+        stable_rate=None,
+        candidate_rate=None,
+        interval=None,
+        p_value=None,
+        detectable=None,
+        provable=near(Z05 * math.sqrt(2) / 2),
+        cases_needed=cases_needed(0.1, planned_variance(1), alpha=0.05, power=0.8),
+        too_small=True,
+    )
     wide = Rules(margin=0.999, alpha=0.4)
     assert compare([case("a", 1, None, 1)], wide).finding is Finding.INCONCLUSIVE
 
@@ -312,11 +332,22 @@ def test_a_first_version_is_measured_against_the_rate_that_is_asked() -> None:
     found = assess(tallies, RULES, "billing", must_pass=True)
     perfect = cases_for_rate(0.7, 0.05)
     assert found == Comparison(
-        name="billing", finding=Finding.PASS, n=32, missing=3, runs=6, stable_rate=None,
-        candidate_rate=near(30.5 / 32), interval=rate_interval(rates, 0.05), p_value=None, detectable=None,
-        provable=near(1 - rate_interval([1.0] * 32, 0.05).lower), cases_needed=perfect, must_pass=True,
-        too_small=False, vetoes=False,
-    )  # fmt: skip
+        name="billing",
+        finding=Finding.PASS,
+        n=32,
+        missing=3,
+        runs=6,
+        stable_rate=None,
+        candidate_rate=near(30.5 / 32),
+        interval=rate_interval(rates, 0.05),
+        p_value=None,
+        detectable=None,
+        provable=near(1 - rate_interval([1.0] * 32, 0.05).lower),
+        cases_needed=perfect,
+        must_pass=True,
+        too_small=False,
+        vetoes=False,
+    )
 
 
 def test_a_first_version_passes_above_the_rate_and_fails_below_it() -> None:
@@ -335,8 +366,12 @@ def test_a_first_version_of_too_few_cases() -> None:
     assert assess(alone(perfect - 1, 1), RULES).too_small is True
     empty = assess(alone(4, None), RULES)
     assert (empty.finding, empty.n, empty.missing, empty.interval, empty.candidate_rate) == (
-        Finding.INCONCLUSIVE, 0, 4, None, None,
-    )  # fmt: skip
+        Finding.INCONCLUSIVE,
+        0,
+        4,
+        None,
+        None,
+    )
     assert (empty.name, empty.must_pass) == ("all cases", False)
     assert assess(alone(4, None), Rules(min_pass_rate=0.05, alpha=0.4)).finding is Finding.INCONCLUSIVE
 
@@ -344,9 +379,13 @@ def test_a_first_version_of_too_few_cases() -> None:
 # --- slices ---------------------------------------------------------------------------------------------------------
 
 SLICED = [
-    *many(40, 1, 1, "steady", "all"), *many(6, 1, 0, "broken", "all", name="b"), *many(9, 1, 1, "broken", name="b"),
-    *many(2, 1, 0, "hurt"), *many(3, 0, 1, "better", name="d"), *many(5, None, 1, "lost"),
-]  # fmt: skip
+    *many(40, 1, 1, "steady", "all"),
+    *many(6, 1, 0, "broken", "all", name="b"),
+    *many(9, 1, 1, "broken", name="b"),
+    *many(2, 1, 0, "hurt"),
+    *many(3, 0, 1, "better", name="d"),
+    *many(5, None, 1, "lost"),
+]
 
 
 def test_slices_are_judged_as_they_come_and_corrected_for_their_number() -> None:
@@ -385,16 +424,19 @@ def test_a_slice_that_gains_or_passes_vetoes_nothing() -> None:
     lenient = Rules(margin=0.5, alpha=0.49)
     tallies = [*many(6, 0, 1, "up"), *many(1, 1, 0, "inside", name="x"), *many(99, 1, 1, "inside", name="x")]
     assert [(s.name, s.finding, s.vetoes) for s in decide(tallies, lenient).slices] == [
-        ("up", Finding.PASS, False), ("inside", Finding.PASS, False),
-    ]  # fmt: skip
+        ("up", Finding.PASS, False),
+        ("inside", Finding.PASS, False),
+    ]
 
 
 def test_of_a_first_version_only_a_slice_that_must_pass_vetoes() -> None:
     tallies = [*alone(40, 1, "good"), *alone(20, 0, "asked", name="a"), *alone(20, 0, "idle", name="i")]
     found = decide(tallies, Rules(min_pass_rate=0.4, must_pass=("asked", "good")), absolute=True)
     assert [(s.name, s.finding, s.vetoes, s.must_pass) for s in found.slices] == [
-        ("good", Finding.PASS, False, True), ("asked", Finding.FAIL, True, True), ("idle", Finding.FAIL, False, False),
-    ]  # fmt: skip
+        ("good", Finding.PASS, False, True),
+        ("asked", Finding.FAIL, True, True),
+        ("idle", Finding.FAIL, False, False),
+    ]
     assert found.finding is Finding.FAIL
 
 
@@ -486,31 +528,47 @@ def test_nothing_run_is_told_of_the_whole_and_of_the_slice() -> None:
 def test_what_speaks_against_is_told_before_what_is_unclear() -> None:
     """Critical cases, the whole, slices that veto; then doubtful cases, slices not proved, slices without a case."""
     tallies = [
-        *many(30, 2, 2, runs=2), case("threat", 2, 2, 1, "must", critical=True), *many(12, 2, 0, "broken", runs=2),
-        case("leak", 2, 2, 0, critical=True), case("void", 2, 2, None, critical=True),
-        case("old", 2, 0, 0, critical=True), case("same", 2, 1, 1, critical=True),
-        case("spill", 2, 2, 0, critical=True), case("fine", 2, 0, 2, critical=True),
-    ]  # fmt: skip
+        *many(30, 2, 2, runs=2),
+        case("threat", 2, 2, 1, "must", critical=True),
+        *many(12, 2, 0, "broken", runs=2),
+        case("leak", 2, 2, 0, critical=True),
+        case("void", 2, 2, None, critical=True),
+        case("old", 2, 0, 0, critical=True),
+        case("same", 2, 1, 1, critical=True),
+        case("spill", 2, 2, 0, critical=True),
+        case("fine", 2, 0, 2, critical=True),
+    ]
     found = decide(tallies, Rules(margin=0.05, must_pass=("must", "nowhere", "broken")))
     assert found.finding is Finding.FAIL
     assert found.critical_failed == ("threat", "leak", "spill")
     assert found.critical_doubtful == ("void",)
     starts = [re.split(r"[:.,]", r)[0] for r in found.reasons]
     assert starts == [
-        "3 critical cases newly failing", "Over all cases", "In slice 'broken'",
-        "Critical case 'void' could not be settled", "In slice 'must'", "Slice 'nowhere' must pass",
-    ]  # fmt: skip
+        "3 critical cases newly failing",
+        "Over all cases",
+        "In slice 'broken'",
+        "Critical case 'void' could not be settled",
+        "In slice 'must'",
+        "Slice 'nowhere' must pass",
+    ]
     assert found.reasons[0] == "3 critical cases newly failing: 'threat', 'leak', 'spill'."
 
 
 @pytest.mark.parametrize(
     ("stable", "candidate", "failed", "doubtful"),
     [
-        (4, 2, True, False), (4, 3, False, True), (3, 2, False, True), (3, 3, False, False), (2, 3, False, False),
-        (4, 4, False, False), (None, 3, False, True), (None, 4, False, False), (4, None, False, True),
+        (4, 2, True, False),
+        (4, 3, False, True),
+        (3, 2, False, True),
+        (3, 3, False, False),
+        (2, 3, False, False),
+        (4, 4, False, False),
+        (None, 3, False, True),
+        (None, 4, False, False),
+        (4, None, False, True),
         (None, None, False, True),
     ],
-)  # fmt: skip
+)
 def test_a_critical_case(stable: int | None, candidate: int | None, failed: bool, doubtful: bool) -> None:
     """Whether it newly fails, and whether that cannot be told: partly worse, or not run."""
     tallies = [*many(300, 4, 4, runs=4), case("x", 4, stable, candidate, critical=True)]
@@ -530,10 +588,12 @@ def test_a_critical_case_of_a_first_version_must_pass_every_run(
     found = decide(tallies, RULES, absolute=True)
     assert (found.critical_failed, found.critical_doubtful) == (("x",) * failed, ("x",) * doubtful)
     assert found.reasons[0] == (
-        "Critical case failing: 'x'." if failed
-        else "Critical case 'x' could not be settled: it failed some of its runs, or could not be run." if doubtful
+        "Critical case failing: 'x'."
+        if failed
+        else "Critical case 'x' could not be settled: it failed some of its runs, or could not be run."
+        if doubtful
         else found.reasons[0]
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("count", "more"), [(10, ""), (11, " and 1 more"), (13, " and 3 more")])
@@ -557,17 +617,23 @@ def test_a_slice_that_must_pass_is_told_once_when_it_vetoes() -> None:
     ("tallies", "absolute", "message"),
     [
         ([], False, "the run holds no case; a suite without cases can show nothing"),
-        ([case("a", 1, 1, 1), case("b", 1, 1, 1), case("a", 1, 0, 1)], False,
-         "case 'a' appears twice in the run; case ids must be unique"),
+        (
+            [case("a", 1, 1, 1), case("b", 1, 1, 1), case("a", 1, 0, 1)],
+            False,
+            "case 'a' appears twice in the run; case ids must be unique",
+        ),
         ([case("a", 0, 0, 0)], False, "case 'a': passes must lie between 0 and its 0 runs"),
         ([case("a", 2, 2, 2), case("b", 2, 3, 2)], False, "case 'b': passes must lie between 0 and its 2 runs"),
         ([case("a", 2, 2, 3)], False, "case 'a': passes must lie between 0 and its 2 runs"),
         ([case("a", 2, -1, 2)], False, "case 'a': passes must lie between 0 and its 2 runs"),
         ([case("a", 2, None, 3)], True, "case 'a': passes must lie between 0 and its 2 runs"),
-        ([case("a", 2, None, 2), case("b", 2, 0, 2)], True,
-         "case 'b' has a stable side, but a first version has no stable to compare with"),
+        (
+            [case("a", 2, None, 2), case("b", 2, 0, 2)],
+            True,
+            "case 'b' has a stable side, but a first version has no stable to compare with",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_run_that_cannot_be_true_is_refused(tallies: list[CaseTally], absolute: bool, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decide(tallies, RULES, absolute=absolute)

@@ -224,17 +224,31 @@ def test_an_open_release_has_no_end() -> None:
         ({"cells": (cell(T0, 4, 0, 0), cell(T0, 7, 5, 5))}, False),
         ({"route": route(7, canary=4, phase=Phase.CANARY)}, True),
         ({"route": route(7, previous=8)}, False),
-        ({"entries": (entry(7, "a", T0, Event.PROMOTED, version=7, previous=6),
-                      entry(4, "b", T0, Event.PROMOTED, version=4))}, True),
-        ({"entries": (entry(7, "a", T0, Event.PROMOTED, version=7, previous=4),
-                      entry(8, "b", T0, Event.PROMOTED, version=8, previous=7))}, True),
+        (
+            {
+                "entries": (
+                    entry(7, "a", T0, Event.PROMOTED, version=7, previous=6),
+                    entry(4, "b", T0, Event.PROMOTED, version=4),
+                )
+            },
+            True,
+        ),
+        (
+            {
+                "entries": (
+                    entry(7, "a", T0, Event.PROMOTED, version=7, previous=4),
+                    entry(8, "b", T0, Event.PROMOTED, version=8, previous=7),
+                )
+            },
+            True,
+        ),
         ({"entries": (entry(7, "a", T0, Event.PROMOTED, version=7, previous=6),)}, False),
         ({"entries": (entry(4, "a", WINDOW.until, Event.PROMOTED, version=4, previous=6),)}, False),
         ({"releases": (release(7), release(4, ended_at=T0 - 2_000))}, True),
         ({"releases": (release(4, T0 - 2_000, outcome=Outcome.ROLLED_BACK, ended_at=T0 - 1_000), release(7))}, True),
         ({"releases": (release(7), release(8))}, False),
     ],
-)  # fmt: skip
+)
 def test_a_version_had_traffic_when_any_source_tells_of_some(known: dict[str, Any], served: bool) -> None:
     said = titles(of_prompt(trail=(call(T0 + 10, 4),), **known))
 

@@ -62,9 +62,12 @@ def test_our_trails_files_are_found_without_asking_for_the_account(monkeypatch: 
     monkeypatch.setattr("promptlane.aws.clients.client", lambda service: s3 if service == "s3" else other)
     monkeypatch.setattr("promptlane.aws.clients.resource", lambda service: other)
     resources = {
-        "trail": "promptlane", "audit_bucket": "audit", "route_table": "routes", "release_table": "releases",
+        "trail": "promptlane",
+        "audit_bucket": "audit",
+        "route_table": "routes",
+        "release_table": "releases",
         "state_machine_arn": "arn:aws:states:eu-west-1:111122223333:stateMachine:release",
-    }  # fmt: skip
+    }
 
     archive = Deployment("promptlane", resources).sources.archive
     without = Deployment("promptlane", {**resources, "trail": ""}).sources.archive
@@ -74,8 +77,9 @@ def test_our_trails_files_are_found_without_asking_for_the_account(monkeypatch: 
     archive.events(ID, Window(T0, T0 + 60))
     asked_for = s3.get_paginator.return_value.paginate.call_args.kwargs
     assert (asked_for["Bucket"], asked_for["Prefix"]) == (
-        "audit", "AWSLogs/111122223333/CloudTrail/eu-west-1/2025/10/09/111122223333_CloudTrail_eu-west-1_",
-    )  # fmt: skip
+        "audit",
+        "AWSLogs/111122223333/CloudTrail/eu-west-1/2025/10/09/111122223333_CloudTrail_eu-west-1_",
+    )
 
 
 # Renderings and calls

@@ -62,20 +62,43 @@ def changed(name: str, at: float, arn: str = EDITOR) -> TrailEvent:
 @pytest.mark.parametrize(
     ("state", "what", "therefore", "remedy", "read"),
     [
-        (LoggingState(False), "model invocation logging is off", BLIND,
-         "deploy the Audit stack with promptlane:invocation_logging=on; it logs from then on, never backwards", False),
-        (LoggingState(False, GROUP), "model invocation logging is off", BLIND,
-         "deploy the Audit stack with promptlane:invocation_logging=on; it logs from then on, never backwards", True),
-        (LoggingState(True, "", True, "theirs"),
-         "calls are logged to s3://theirs only, by somebody else's configuration", BLIND,
-         "query the bucket (Athena), or add a log group to that configuration", False),
-        (LoggingState(True, "", False, "theirs"),
-         "calls are logged to s3://theirs only, by somebody else's configuration", BLIND,
-         "query the bucket (Athena), or add a log group to that configuration", False),
-        (LoggingState(True, GROUP, False), "texts are not logged (textDataDeliveryEnabled is false)",
-         "what was sent and answered cannot be shown", "switch text delivery on", True),
+        (
+            LoggingState(False),
+            "model invocation logging is off",
+            BLIND,
+            "deploy the Audit stack with promptlane:invocation_logging=on; it logs from then on, never backwards",
+            False,
+        ),
+        (
+            LoggingState(False, GROUP),
+            "model invocation logging is off",
+            BLIND,
+            "deploy the Audit stack with promptlane:invocation_logging=on; it logs from then on, never backwards",
+            True,
+        ),
+        (
+            LoggingState(True, "", True, "theirs"),
+            "calls are logged to s3://theirs only, by somebody else's configuration",
+            BLIND,
+            "query the bucket (Athena), or add a log group to that configuration",
+            False,
+        ),
+        (
+            LoggingState(True, "", False, "theirs"),
+            "calls are logged to s3://theirs only, by somebody else's configuration",
+            BLIND,
+            "query the bucket (Athena), or add a log group to that configuration",
+            False,
+        ),
+        (
+            LoggingState(True, GROUP, False),
+            "texts are not logged (textDataDeliveryEnabled is false)",
+            "what was sent and answered cannot be shown",
+            "switch text delivery on",
+            True,
+        ),
     ],
-)  # fmt: skip
+)
 def test_how_logging_is_set_up_decides_what_can_be_known(
     case: Case, state: LoggingState, what: str, therefore: str, remedy: str, read: bool
 ) -> None:
@@ -107,20 +130,30 @@ def test_a_setup_that_cannot_be_read_is_a_gap_and_the_rest_is_concluded(case: Ca
         (
             LoggingState(True, GROUP),
             [changed(OFF, T0 + 600)],
-            [("was off from 2025-10-09T07:10:00.000Z on (switched off by {}); it is on again, since when is not known",
-              True)],
+            [
+                (
+                    "was off from 2025-10-09T07:10:00.000Z on (switched off by {}); it is on again, since when is not "
+                    "known",
+                    True,
+                )
+            ],
         ),
         (
             LoggingState(False, GROUP),
             [changed(OFF, T0 + 60), changed(ON, T0 + 120), changed(OFF, T0 + 600)],
-            [("is off, from 2025-10-09T07:10:00.000Z on (switched off by {})", True),
-             ("was off from 2025-10-09T07:01:00.000Z to 2025-10-09T07:02:00.000Z (switched off by {})", True)],
+            [
+                ("is off, from 2025-10-09T07:10:00.000Z on (switched off by {})", True),
+                ("was off from 2025-10-09T07:01:00.000Z to 2025-10-09T07:02:00.000Z (switched off by {})", True),
+            ],
         ),
-        (LoggingState(False), [changed(OFF, T0 + 600)],
-         [("is off, from 2025-10-09T07:10:00.000Z on (switched off by {})", False)]),
+        (
+            LoggingState(False),
+            [changed(OFF, T0 + 600)],
+            [("is off, from 2025-10-09T07:10:00.000Z on (switched off by {})", False)],
+        ),
         (LoggingState(False, GROUP), [], [("is off", False)]),
     ],
-)  # fmt: skip
+)
 def test_when_logging_was_off_nothing_of_that_time_is_known(
     case: Case, state: LoggingState, events: list[TrailEvent], gaps: list[tuple[str, bool]]
 ) -> None:
@@ -140,11 +173,13 @@ def test_every_change_of_the_setup_within_the_time_is_named(case: Case, arn: str
     by = [arn or "somebody unknown", EDITOR]
     assert told(case) == [
         Missing(
-            LOG, f"model invocation logging was set up or changed at 2025-10-09T07:0{n + 1}:00.000Z by {who}",
-            "whether earlier calls of this time were logged, and where to, is not known", "",
+            LOG,
+            f"model invocation logging was set up or changed at 2025-10-09T07:0{n + 1}:00.000Z by {who}",
+            "whether earlier calls of this time were logged, and where to, is not known",
+            "",
         )
         for n, who in enumerate(by)
-    ]  # fmt: skip
+    ]
 
 
 # Calls
@@ -158,11 +193,12 @@ def test_calls_inside_and_outside_of_the_split_are_gathered(case: Case) -> None:
     assert (found.facts.calls, found.facts.outside) == (tuple(case.calls), tuple(case.outside))
     assert [m for m in found.missing if m.source == LOG] == [
         Missing(
-            LOG, "1,234 record(s) have no requestMetadata of the client",
+            LOG,
+            "1,234 record(s) have no requestMetadata of the client",
             "to which prompt, version and release they belong is not known",
             "call models through promptlane.client or the gateway",
         )
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("where", ["calls", "outside"])
@@ -172,10 +208,12 @@ def test_as_many_kinds_of_calls_as_can_be_read_are_not_all(case: Case, where: st
 
     assert [m for m in told(few_counts(case)) if "kinds of calls" in m.what] == [
         Missing(
-            LOG, "it has more than 10,000 kinds of calls (version, caller, model)",
-            "those with the fewest calls were left out", "choose a shorter time",
+            LOG,
+            "it has more than 10,000 kinds of calls (version, caller, model)",
+            "those with the fewest calls were left out",
+            "choose a shorter time",
         )
-    ] * cut  # fmt: skip
+    ] * cut
 
 
 def test_a_log_without_a_call_of_the_prompt_says_so_and_shows_no_conversation(case: Case) -> None:
@@ -183,10 +221,12 @@ def test_a_log_without_a_call_of_the_prompt_says_so_and_shows_no_conversation(ca
 
     assert told(case, asked) == [
         Missing(
-            LOG, "it holds no call of this prompt in this time", "conversations cannot be shown",
+            LOG,
+            "it holds no call of this prompt in this time",
+            "conversations cannot be shown",
             "was logging on then? did callers use the client library?",
         )
-    ]  # fmt: skip
+    ]
     assert of(asked, "log.sample") == []
 
 
@@ -278,10 +318,12 @@ def test_where_a_closer_look_finds_none_either_that_is_said_with_how_many_were_r
 
     assert told(case) == [
         Missing(
-            LOG, "none among the newest 4 records of version 3 shows refusals",
-            "no conversation can show what went wrong", "choose a shorter time, around the rise",
+            LOG,
+            "none among the newest 4 records of version 3 shows refusals",
+            "no conversation can show what went wrong",
+            "choose a shorter time, around the rise",
         )
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("why", ["no record", "no cause", "a cause that no record shows"])
@@ -309,10 +351,13 @@ def test_records_that_are_cut_short_and_bodies_that_were_lost_are_counted_by_ver
         for version in (3, 2)
         for what, therefore, remedy in (
             ("4 record(s) of version {} are cut short", "they were left out of the examples", ""),
-            ("7 large bodies of version {} could not be read from S3", "those conversations have no text",
-             "ask for read access to the bucket"),
+            (
+                "7 large bodies of version {} could not be read from S3",
+                "those conversations have no text",
+                "ask for read access to the bucket",
+            ),
         )
-    ]  # fmt: skip
+    ]
 
 
 def test_what_is_missing_in_the_end_begins_with_what_was_missing_before(case: Case) -> None:

@@ -36,9 +36,11 @@ ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
 DAY = 86_400.0
 METRICS = list(GUARD_METRICS)
 TOLD_LATE = Missing(
-    "CloudTrail", "events of the last 15 minutes may not have arrived", "the newest calls may be missing",
+    "CloudTrail",
+    "events of the last 15 minutes may not have arrived",
+    "the newest calls may be missing",
     "run this again later",
-)  # fmt: skip
+)
 Asked = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
 """What was asked of which source, in order."""
 
@@ -131,14 +133,23 @@ def test_every_source_is_asked_for_what_it_has_about_this_time() -> None:
     ]
     releases = case.releases.of_prompt(ID)
     assert found.facts == Gathered(
-        prompt=NAME, prompt_id=ID, window=window, read=read, now=NOW, route=case.routes.get(NAME),
+        prompt=NAME,
+        prompt_id=ID,
+        window=window,
+        read=read,
+        now=NOW,
+        route=case.routes.get(NAME),
         releases=tuple(releases),
         entries=tuple(e for r in releases for e in case.releases.timeline(r.release_id)),
-        trail=tuple(case.trail), alarms=tuple(case.alarms),
+        trail=tuple(case.trail),
+        alarms=tuple(case.alarms),
         cells=tuple(c for c in case.cells if read.holds(c.at)),
-        calls=tuple(case.calls), outside=(), snapshots={n: case.prompts.version(ID, n) for n in (1, 2, 3)},
-        missing=(TOLD_LATE,), releases_known=True,
-    )  # fmt: skip
+        calls=tuple(case.calls),
+        outside=(),
+        snapshots={n: case.prompts.version(ID, n) for n in (1, 2, 3)},
+        missing=(TOLD_LATE,),
+        releases_known=True,
+    )
     assert found.missing == (TOLD_LATE,)
     assert len(found.pairs) == 3
 
@@ -176,10 +187,12 @@ def test_of_a_time_that_has_not_come_only_the_route_is_asked_for(case: Case) -> 
     now = Window(NOW, NOW)
     lacking = (
         Missing(
-            "time range", "it begins at 2025-10-09T09:00:00.000Z, which is in the future", "nothing has happened yet",
+            "time range",
+            "it begins at 2025-10-09T09:00:00.000Z, which is in the future",
+            "nothing has happened yet",
             "choose an earlier --since",
         ),
-    )  # fmt: skip
+    )
     assert found.facts == Gathered(NAME, ID, now, now, NOW, case.routes.get(NAME), missing=lacking)
 
 
@@ -189,12 +202,18 @@ def test_a_time_that_ends_in_the_future_ends_now(case: Case, ahead: float, clamp
 
     assert found.facts.window == Window(T0, NOW if clamped else NOW + ahead)
     told = [m for m in found.missing if m.source == "time range"]
-    assert told == [
-        Missing(
-            "time range", "it ends at 2025-10-09T09:00:01.500Z, which is in the future",
-            "what is known ends now, at 2025-10-09T09:00:00.000Z", "",
-        )
-    ] * clamped  # fmt: skip
+    assert (
+        told
+        == [
+            Missing(
+                "time range",
+                "it ends at 2025-10-09T09:00:01.500Z, which is in the future",
+                "what is known ends now, at 2025-10-09T09:00:00.000Z",
+                "",
+            )
+        ]
+        * clamped
+    )
 
 
 def test_a_time_without_length_is_analysed_no_further(case: Case) -> None:
@@ -250,19 +269,19 @@ def test_a_prompt_that_bedrock_does_not_tell_of_is_known_by_its_newest_release(
     found = found_by(case, prompt=given, asked=asked)
 
     assert (found.facts.prompt, found.facts.prompt_id) == ("renamed", ID)
-    assert asked[:3] == [
-        ("prompts.find", (given,), {}), ("routes.get", (ID,), {}), ("releases.of_prompt", (ID,), {}),
-    ]  # fmt: skip
+    assert asked[:3] == [("prompts.find", (given,), {}), ("routes.get", (ID,), {}), ("releases.of_prompt", (ID,), {})]
     told = [m for m in found.missing if m.source == "Bedrock" and "version 4" not in m.what]
     if down:
         assert told[0] == Missing("Bedrock", "Bedrock does not answer", "versions and their texts are not known", "")
     else:
         assert told == [
             Missing(
-                "Bedrock", f"it has no prompt {given!r} (any more)", "the versions' texts cannot be compared",
+                "Bedrock",
+                f"it has no prompt {given!r} (any more)",
+                "the versions' texts cannot be compared",
                 "`promptlane restore` publishes an archived version again",
             )
-        ]  # fmt: skip
+        ]
     assert not [m for m in found.missing if m.source == "prompt"]
 
 
@@ -284,8 +303,9 @@ def test_a_deleted_prompt_that_was_never_released_is_known_by_its_events_of_nine
 
     assert (found.facts.prompt, found.facts.prompt_id) == (ID, ID)
     assert of(asked, "trail.events")[0] == (
-        (ID, ID), {"names": CONTROL_EVENTS, "window": Window(NOW - TRAIL_KEPT, NOW)},
-    )  # fmt: skip
+        (ID, ID),
+        {"names": CONTROL_EVENTS, "window": Window(NOW - TRAIL_KEPT, NOW)},
+    )
     assert not [m for m in found.missing if m.source == "prompt"]
 
 
@@ -314,10 +334,11 @@ def test_a_prompt_that_nobody_knows_while_a_source_is_down_is_shown_as_it_was_gi
 
     assert (found.facts.prompt_id, found.facts.prompt) == known
     assert gap(found, "no source that answered knows") == Missing(
-        "prompt", f"no source that answered knows {given!r}",
+        "prompt",
+        f"no source that answered knows {given!r}",
         "only what is recorded under exactly this name is shown",
         "check the spelling, or give its id; run this again when all sources answer",
-    )  # fmt: skip
+    )
     assert bool([m for m in found.missing if "(any more)" in m.what]) is (down != "Bedrock")
 
 
@@ -345,9 +366,11 @@ def test_without_an_id_neither_releases_nor_versions_nor_log_files_are_asked_for
 
     assert not [what for what, _, _ in asked if what.startswith(("releases", "archive", "prompts.v"))]
     assert gap(found, "they are kept by the prompt's id") == Missing(
-        "releases", "they are kept by the prompt's id, which is not known",
-        "who released and approved what is not known", "",
-    )  # fmt: skip
+        "releases",
+        "they are kept by the prompt's id, which is not known",
+        "who released and approved what is not known",
+        "",
+    )
     assert (found.facts.releases_known, found.facts.snapshots) == (False, {})
 
 
@@ -435,9 +458,11 @@ def test_a_version_whose_text_is_gone_is_named_and_may_be_in_the_archive(case: C
 
     assert sorted(found.facts.snapshots) == [1, 3]
     assert gap(found, f"prompt {ID} has no version 2") == Missing(
-        "Bedrock", f"prompt {ID} has no version 2", "the text of version 2 cannot be compared",
+        "Bedrock",
+        f"prompt {ID} has no version 2",
+        "the text of version 2 cannot be compared",
         "the archive may hold it: archive/<prompt id>/<version>.json in the report bucket",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -468,9 +493,11 @@ def test_where_nothing_was_counted_that_is_said(case: Case) -> None:
     case.cells = []
 
     assert gap(found_by(case), "no request of any version was counted") == Missing(
-        "metrics", "no request of any version was counted in this time", "nothing can be compared",
+        "metrics",
+        "no request of any version was counted in this time",
+        "nothing can be compared",
         "choose another time, or check that the application uses promptlane.client",
-    )  # fmt: skip
+    )
 
 
 def test_counts_that_cannot_be_read_rank_no_cause(case: Case) -> None:
@@ -481,10 +508,12 @@ def test_counts_that_cannot_be_read_rank_no_cause(case: Case) -> None:
     assert found.facts.cells == ()
     assert [m for m in found.missing if m.source == "metrics"] == [
         Missing(
-            "metrics", "metrics does not answer",
-            "rates of bad events by version are not known, so causes cannot be ranked by them", "",
+            "metrics",
+            "metrics does not answer",
+            "rates of bad events by version are not known, so causes cannot be ranked by them",
+            "",
         )
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(("age", "told"), [(ALARMS_KEPT, False), (ALARMS_KEPT + 1, True)])
@@ -532,9 +561,11 @@ def test_what_is_older_than_ninety_days_is_said(case: Case, age: float, told: bo
     found = found_by(case, NOW - age, asked=asked)
 
     lost = Missing(
-        "CloudTrail", "part of the time is older than 90 days", "who edited and published then is not known",
+        "CloudTrail",
+        "part of the time is older than 90 days",
+        "who edited and published then is not known",
         "query the trail's log files in the audit bucket (Athena)",
-    )  # fmt: skip
+    )
     assert ((lost in found.missing), TRAIL_KEPT) == (told, 90 * DAY)
     assert of(asked, "trail.events")[1][1]["window"] == Window(NOW - age, NOW)
 
@@ -604,10 +635,12 @@ def test_events_that_are_cut_off_or_failed_are_named_together_with_what_follows(
     case.truncated = names
     assert [m for m in found_by(case).missing if "than were read" in m.what] == [
         Missing(
-            "CloudTrail", f"there were more {listed} events than were read (the newest)", therefore,
+            "CloudTrail",
+            f"there were more {listed} events than were read (the newest)",
+            therefore,
             "choose a shorter time",
         )
-    ]  # fmt: skip
+    ]
     case.truncated, case.failed = (), names
     assert [m for m in found_by(case).missing if "throttled" in m.what] == [
         Missing("CloudTrail", f"{listed} events could not be read: throttled", therefore, "run this again")
