@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,16 +51,16 @@ T = TypeVar("T")
 N = TypeVar("N", int, float)
 
 
-class Composition:
+class Composition(ABC):
     """The adapters of one deployment, over the names of its resources."""
 
+    @abstractmethod
     def setting(self, name: str) -> str:
         """The name of a resource, such as `route_table`, or of the `deployment`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def optional(self, name: str) -> str:
         """The name of what a deployment may lack; "" where it does."""
-        raise NotImplementedError
 
     def _table(self, name: str) -> Any:
         return clients.resource("dynamodb").Table(self.setting(name))

@@ -99,7 +99,9 @@ class Track:
                 for event in page["events"]:
                     with contextlib.suppress(ValueError):
                         said = json.loads(event["message"])
-                        if isinstance(said, dict) and said.get("location", "").startswith(("_rolled_back", "_from_alarm")):
+                        if isinstance(said, dict) and said.get("location", "").startswith(
+                            ("_rolled_back", "_from_alarm")
+                        ):
                             found.append(f"{said['message']}: {said.get('why')}")
             return len(found) >= wanted
 

@@ -30,7 +30,8 @@ def test_a_function_without_its_environment_names_every_variable_at_once(
     verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler = importlib.import_module(f"functions.{verb}.handler")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "us-east-1")
     needed = asked_for(handler) - OPTIONAL.get(verb, set())
     monkeypatch.setattr(composition, "os", SimpleNamespace(environ={}))
 

@@ -281,3 +281,21 @@ def test_a_body_and_its_limit_are_counted_in_bytes_after_decoding() -> None:
     assert http_events.json_object({"body": json.dumps({"a": 1}), "headers": {}}, "a") == {"a": 1}
     assert http_events.source({"requestContext": {"http": HTTP}}) == ("203.0.113.7", "curl/8")
     assert http_events.header({"headers": {"X-A": "1", "x-b": 2}}, "x-b") == "2"
+
+
+def test_who_answers_hears_of_our_own_faults_and_of_no_others() -> None:
+    heard: list[BaseException] = []
+    ours = [Unavailable("away"), ZeroDivisionError("ours")]
+    for error in (NotFound("theirs"), http_events.Problem(503, "x", "said on purpose"), *ours):
+
+        def fails(error: BaseException = error) -> None:
+            raise error
+
+        http_events.answered(fails, heard.append)
+    assert heard == ours
+
+
+def test_a_field_that_is_sent_twice_is_refused() -> None:
+    with pytest.raises(http_events.Problem, match="sent twice") as refused:
+        http_events.form({"headers": FORM, "body": "a=b&a=c"})
+    assert (refused.value.status, refused.value.kind) == (400, "invalid-request")
