@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from promptlane.domain.canary.outcome import Outcome
 
-    from .calls import Caller, Request
+    from .calls import Call, Caller, Request
     from .decision import Decision
 
 
@@ -62,14 +62,13 @@ class StreamedAnswer:
     """
 
     def __init__(
-        self, request: Request, caller: Caller, response: Mapping[str, Any], *,
-        arguments: Callable[[Decision], dict[str, Any]], receipt: Callable[[Decision], str | None],
-    ) -> None:  # fmt: skip
+        self, request: Request, caller: Caller, call: Call, *, stream: Any, sign: Callable[[Request], str | None]
+    ) -> None:
         self._request = request
         self._caller = caller
-        self._arguments = arguments
-        self._sign = receipt
-        self._stream = response["stream"]
+        self._call = call
+        self._sign = sign
+        self._stream = stream
         self._events = self._run()
         self._first_ms: float | None = None
         self._parts: list[str] = []
@@ -89,7 +88,7 @@ class StreamedAnswer:
     @property
     def receipt(self) -> str | None:
         if self._receipt is None:
-            self._receipt = self._sign(self._request.answered_by)
+            self._receipt = self._sign(self._request)
         return self._receipt
 
     @property
@@ -154,7 +153,7 @@ class StreamedAnswer:
             raise StreamInterrupted(
                 f"after {len(self.text)} characters: {failure(decision, error)}", code=error_type(error), text=self.text
             ) from error
-        response = self._caller.fall_back(self._request, error, "converse_stream", self._arguments)
+        response = self._caller.fall_back(self._request, error, self._call)
         self._stream = response["stream"]
         self.stop_reason, self.usage, self._receipt, self._over = None, {}, None, False
 
@@ -197,15 +196,15 @@ class StreamError(Exception):
 class Observation:
     """A call that the application makes itself: set `response`, or let the exception pass through the `with` block."""
 
-    def __init__(self, request: Request, receipt: Callable[[Decision], str | None]) -> None:
+    def __init__(self, request: Request, sign: Callable[[Request], str | None]) -> None:
         self._request = request
-        self._sign = receipt
+        self._sign = sign
         self.response: Mapping[str, Any] | None = None
         self.outcome: Outcome | None = None
 
     @property
     def receipt(self) -> str | None:
-        return self._sign(self._request.decided)
+        return self._sign(self._request)
 
     def __enter__(self) -> Observation:
         self._request.count_assigned()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from time import monotonic, sleep, time
+from typing import NamedTuple
 
 from promptlane.domain.canary.outcome import Outcome, error_type, of_error
 
@@ -18,17 +19,25 @@ from .errors import InvalidVariables, ModelCallFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from .breaker import Breaker
     from .decision import Decision
     from .metrics import Sink
 
-_PASSING = frozenset({
-    "ThrottlingException", "TooManyRequestsException", "ServiceUnavailableException", "InternalServerException",
-    "ModelNotReadyException", "EndpointConnectionError", "ConnectionClosedError", "ConnectTimeoutError",
-})  # fmt: skip
+_PASSING = frozenset(
+    {
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "ServiceUnavailableException",
+        "InternalServerException",
+        "ModelNotReadyException",
+        "EndpointConnectionError",
+        "ConnectionClosedError",
+        "ConnectTimeoutError",
+    }
+)
 """Failures that come at once and may be gone the next moment: tried once more, on either track alike."""
 
 _REMEDY = {
@@ -39,6 +48,22 @@ _REMEDY = {
     "ReadTimeoutError": "raise the client's timeout, or stream the answer",
     "TimeoutError": "raise the client's timeout, or stream the answer",
 }
+
+
+class Call(NamedTuple):
+    """What the application sends by one operation of the SDK, whichever version answers."""
+
+    operation: str
+    variables: Mapping[str, str] | None
+    messages: Sequence[Mapping[str, Any]]
+    guardrail: Mapping[str, Any] | None
+    metadata: Mapping[str, str] | None
+
+    def arguments(self, decision: Decision) -> dict[str, Any]:
+        """The operation's arguments; InvalidVariables when the variables do not fit the decision's version."""
+        return decision.request(
+            self.variables, messages=self.messages, guardrail=self.guardrail, metadata=self.metadata
+        )
 
 
 class Request:
@@ -98,7 +123,40 @@ class Caller:
         self._reserve = min(reserve, timeout / 2)
         self._shield = shield
 
-    def admit(self, request: Request, variables: Mapping[str, str]) -> Exception | None:
+    def call(self, request: Request, call: Call) -> Any:
+        """The SDK's response from whoever answers; InvalidVariables before anything is sent, else ModelCallFailed."""
+        wrong = self._admit(request, call.variables or {})
+        if wrong is None:
+            try:
+                return self._attempt(request, call)
+            except Exception as error:  # noqa: BLE001 - whatever failed is counted, then raised or shielded
+                wrong = error
+        request.count_error(wrong)
+        return self.fall_back(request, wrong, call)
+
+    def fall_back(self, request: Request, error: Exception, call: Call) -> Any:
+        """Stable's response to a request whose canary call failed (and was counted); else the failure, typed."""
+        decision = request.answered_by
+        if decision.track == "canary":
+            self._breaker.record(decision.prompt, decision.release_id, error=True)
+        stable = decision.instead
+        if stable is None or not self._shield or request.elapsed_ms() >= self._timeout * 1000:
+            raise failure(decision, error) from error
+        request.answered_by = stable
+        try:
+            return self._attempt(request, call)
+        except Exception as second:
+            raise failure(stable, second) from second
+
+    def succeeded(self, request: Request, *, error: bool) -> None:
+        """Tell the breaker about a canary call that was answered."""
+        if request.answered_by.track == "canary":
+            self._breaker.record(request.decided.prompt, request.decided.release_id, error=error)
+
+    def left(self, request: Request) -> float:
+        return self._timeout - (monotonic() - request.started)
+
+    def _admit(self, request: Request, variables: Mapping[str, str]) -> Exception | None:
         """Count the assignment and choose who answers; the error that already fails the canary call, if one does.
 
         Variables that fit neither version are the caller's mistake: raised before anything is counted.
@@ -119,55 +177,21 @@ class Caller:
             return None
         return wrong
 
-    def call(self, request: Request, operation: str, arguments: Callable[[Decision], dict[str, Any]]) -> Any:
-        """The SDK's response from whoever answers; ModelCallFailed when nobody did."""
-        decision = request.answered_by
+    def _attempt(self, request: Request, call: Call) -> Any:
+        operation = getattr(self._bedrock(self._limit(request)), call.operation)
+        arguments = call.arguments(request.answered_by)
         try:
-            return self._attempt(request, decision, operation, arguments)
-        except Exception as error:  # noqa: BLE001 - whatever failed is counted, then raised or shielded
-            request.count_error(error)
-            return self.fall_back(request, error, operation, arguments)
-
-    def fall_back(
-        self, request: Request, error: Exception, operation: str, arguments: Callable[[Decision], dict[str, Any]]
-    ) -> Any:
-        """Stable's response to a request whose canary call failed (and was counted); else the failure, typed."""
-        decision = request.answered_by
-        if decision.track == "canary":
-            self._breaker.record(decision.prompt, decision.release_id, error=True)
-        stable = decision.instead
-        if stable is None or not self._shield or request.elapsed_ms() >= self._timeout * 1000:
-            raise failure(decision, error) from error
-        request.answered_by = stable
-        try:
-            return self._attempt(request, stable, operation, arguments)
-        except Exception as second:
-            raise failure(stable, second) from second
-
-    def succeeded(self, request: Request, *, error: bool) -> None:
-        """Tell the breaker about a canary call that was answered."""
-        if request.answered_by.track == "canary":
-            self._breaker.record(request.decided.prompt, request.decided.release_id, error=error)
-
-    def left(self, request: Request) -> float:
-        return self._timeout - (monotonic() - request.started)
-
-    def _attempt(
-        self, request: Request, decision: Decision, operation: str, arguments: Callable[[Decision], dict[str, Any]]
-    ) -> Any:
-        client = self._bedrock(self._limit(request, decision))
-        body = arguments(decision)
-        try:
-            return getattr(client, operation)(**body)
+            return operation(**arguments)
         except Exception as error:
             if error_type(error) not in _PASSING or self.left(request) < self._timeout / 2:
                 raise
         sleep(0.05 + os.urandom(1)[0] / 2560)
-        return getattr(client, operation)(**body)
+        return operation(**arguments)
 
-    def _limit(self, request: Request, decision: Decision) -> float:
+    def _limit(self, request: Request) -> float:
         """Seconds this call may wait. One of few values, since each needs an SDK client of its own."""
-        if decision is not request.decided:
+        decision = request.decided
+        if request.answered_by is not decision:
             return self._reserve
         return self._timeout - self._reserve if decision.phase == "canary" and self._shield else self._timeout
 

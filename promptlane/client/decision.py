@@ -29,15 +29,34 @@ class Decision:
     """
 
     __slots__ = (
-        "fingerprint", "instead", "phase", "prompt", "release_id", "revision", "salt", "track", "variables", "version",
+        "fingerprint",
+        "instead",
+        "phase",
+        "prompt",
+        "release_id",
+        "revision",
+        "salt",
+        "track",
+        "variables",
+        "version",
         "version_arn",
-    )  # fmt: skip
+    )
 
     def __init__(
-        self, *, prompt: str, version: int, version_arn: str, track: str, release_id: str = "", fingerprint: str = "",
-        revision: int = 0, phase: str = "steady", variables: Sequence[str] | None = None, salt: str = "",
+        self,
+        *,
+        prompt: str,
+        version: int,
+        version_arn: str,
+        track: str,
+        release_id: str = "",
+        fingerprint: str = "",
+        revision: int = 0,
+        phase: str = "steady",
+        variables: Sequence[str] | None = None,
+        salt: str = "",
         instead: Decision | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.prompt = prompt
         self.version = version
         self.version_arn = version_arn
@@ -113,33 +132,16 @@ class LiveRoute:
     seconds) is when it should be read again and `read_at` when it last was; the cache moves them.
     """
 
-    __slots__ = (
-        "due",
-        "high",
-        "k1",
-        "k2",
-        "low",
-        "phase",
-        "read_at",
-        "revision",
-        "salt",
-        "split",
-        "stable",
-        "threshold",
-    )
+    __slots__ = ("due", "high", "k1", "k2", "low", "read_at", "revision", "split", "stable", "threshold")
 
-    def __init__(
-        self, *, stable: Decision, low: Decision, high: Decision, threshold: int, salt: str, revision: int, phase: str
-    ) -> None:
+    def __init__(self, stable: Decision, *, low: Decision, high: Decision, threshold: int) -> None:
         self.stable = stable
         self.low = low
         self.high = high
         self.split = low is not high
         self.threshold = threshold
-        self.salt = salt
-        self.k1, self.k2 = keys(salt)
-        self.revision = revision
-        self.phase = phase
+        self.k1, self.k2 = keys(stable.salt)
+        self.revision = stable.revision
         self.due = 0.0
         self.read_at = 0.0
 
@@ -183,10 +185,7 @@ def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
         high, buckets = decide("previous", "holdback") or stable, BUCKETS - int(item.get("holdback", 0))
     if buckets in (0, BUCKETS):
         low = high = high if buckets == 0 else low
-    return LiveRoute(
-        stable=stable, low=low, high=high, threshold=below(buckets), salt=str(item.get("salt", "")),
-        revision=revision, phase=phase,
-    )  # fmt: skip
+    return LiveRoute(stable, low=low, high=high, threshold=below(buckets))
 
 
 def pinned(prompt: str, version_arn: str) -> LiveRoute:
@@ -198,4 +197,4 @@ def pinned(prompt: str, version_arn: str) -> LiveRoute:
             "for example arn:aws:bedrock:eu-west-1:111122223333:prompt/ABCDEFGHIJ:3"
         )
     stable = Decision(prompt=prompt, version=int(tail), version_arn=version_arn, track="stable")
-    return LiveRoute(stable=stable, low=stable, high=stable, threshold=0, salt="", revision=0, phase="steady")
+    return LiveRoute(stable, low=stable, high=stable, threshold=0)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from promptlane.domain.canary.outcome import Outcome
 
     from .decision import Decision
+    from .receipts import Receipt
 
     class Sink(Protocol):
         """Takes documents and never fails or blocks a request."""
@@ -54,19 +55,15 @@ class Document(NamedTuple):
     release_id: str = ""
 
 
-def _judge_sets(group: str) -> tuple[tuple[str, ...], ...]:
-    return (_VERSION, _GROUP) if group else (_VERSION,)
-
-
-def _of(decision: Decision, group: str) -> dict[str, str]:
+def _of(decision: Decision | Receipt, group: str) -> dict[str, str]:
     dimensions = {"Prompt": decision.prompt, "Version": str(decision.version), "Track": decision.track}
     if group:
         dimensions["Group"] = group
     return dimensions
 
 
-def _judged(decision: Decision, group: str, values: Mapping[str, float], at: float) -> Document:
-    directive = Directive(_judge_sets(group), tuple(values))
+def _judged(decision: Decision | Receipt, group: str, values: Mapping[str, float], at: float) -> Document:
+    directive = Directive((_VERSION, _GROUP) if group else (_VERSION,), tuple(values))
     return Document(at, _of(decision, group), (directive,), values, decision.release_id)
 
 
@@ -106,16 +103,12 @@ def shielded(decision: Decision, group: str, *, started_at: float, now: float) -
     )
 
 
-def feedback(
-    *, prompt: str, version: int, track: str, group: str, release_id: str, negative: bool, started_at: float, now: float
-) -> tuple[Document, Document]:
+def feedback(receipt: Receipt, *, negative: bool, now: float) -> tuple[Document, Document]:
     """One feedback: 1 when negative, 0 when positive, so that the rate is among the feedback given."""
-    dimensions = {"Prompt": prompt, "Version": str(version), "Track": track}
     values = {NEGATIVE_FEEDBACK.name: int(negative)}
-    grouped = {**dimensions, "Group": group} if group else dimensions
     return (
-        Document(started_at, grouped, (Directive(_judge_sets(group), tuple(values)),), values, release_id),
-        Document(now, dimensions, (Directive((_TRACK,), tuple(values)),), values, release_id),
+        _judged(receipt, receipt.group, values, receipt.started_at),
+        Document(now, _of(receipt, ""), (Directive((_TRACK,), tuple(values)),), values, receipt.release_id),
     )
 
 

@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .decision import Decision
+
 MAX_AGE = 13 * 86_400.0
 """CloudWatch takes data points of the last two weeks; older feedback could not be counted."""
 _SCHEMA = 1
@@ -45,11 +47,10 @@ def keys_of(text: str) -> tuple[bytes, ...]:
     return tuple(key.encode() for key in text.split())
 
 
-def sign(
-    keys: Sequence[bytes], *, prompt: str, version: int, track: str, release_id: str, group: str, started_at: float
-) -> str:
-    """A receipt, signed with the last of the keys."""
-    fields = [_SCHEMA, prompt, version, track, release_id, group, round(started_at * 1000), os.urandom(8).hex()]
+def sign(keys: Sequence[bytes], by: Decision, *, group: str, started_at: float) -> str:
+    """A receipt for an answer by this decision's version, signed with the last of the keys."""
+    answered = [by.prompt, by.version, by.track, by.release_id, group, round(started_at * 1000)]
+    fields = [_SCHEMA, *answered, os.urandom(8).hex()]
     payload = _encode(json.dumps(fields, separators=(",", ":")).encode())
     return f"{payload}.{_encode(_mac(keys[-1], payload))}"
 

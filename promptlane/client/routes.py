@@ -44,14 +44,20 @@ class Routes:
     """
 
     def __init__(
-        self, reader: RouteReader, *, refresh: float = 2.0, max_age: float | None = None, patience: float = 0.3,
-        first_wait: float = 10.0, fallback: Mapping[str, str] | None = None,
+        self,
+        reader: RouteReader,
+        *,
+        refresh: float = 2.0,
+        max_age: float | None = None,
+        patience: float = 0.3,
+        first_wait: float = 10.0,
+        fallback: Mapping[str, str] | None = None,
         on_stale: Callable[[str, float], None] = lambda prompt, age: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if refresh <= 0:
             raise InvalidInput(f"refresh={refresh!r}; give the seconds between two reads of a route, above 0")
         self.live: dict[str, LiveRoute] = {}
-        self._reader = reader
+        self.reader = reader
         self._refresh = refresh
         self._max_age = 5 * refresh if max_age is None else max_age
         self._patience = patience
@@ -164,7 +170,7 @@ class Routes:
     def _items(self, batch: list[str]) -> dict[str, Mapping[str, Any] | Exception]:
         """The items of the prompts that have one, by what the caller calls them: name, id or ARN."""
         names = {prompt: self._names.get(prompt, prompt) for prompt in batch}
-        found = dict(self._reader.read(sorted(set(names.values()))))
+        found = dict(self.reader.read(sorted(set(names.values()))))
         for prompt in batch:
             if names[prompt] not in found and prompt not in self.live:
                 try:
@@ -175,10 +181,10 @@ class Routes:
 
     def _by_id(self, prompt: str, names: dict[str, str]) -> Mapping[str, Mapping[str, Any] | Exception]:
         """The item of a prompt that is given by id or ARN, its name noted in `names`; empty when there is none."""
-        name = self._reader.name_of(prompt)
+        name = self.reader.name_of(prompt)
         if name is None or name == prompt:
             return {}
-        item = self._reader.read([name])
+        item = self.reader.read([name])
         names[prompt] = self._names[prompt] = name
         return item
 

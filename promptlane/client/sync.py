@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .calls import Caller, Request
     from .decision import Decision
     from .metrics import Sink
-    from .routes import RouteReader
 
     class FeedbackMemory(Protocol):
         """Remembers which receipts were counted."""
@@ -69,9 +68,6 @@ class PromptClient:
         feedback_table: str | None = None,
         resolution: int | None = None,
         sink: Sink | None = None,
-        routes: RouteReader | None = None,
-        bedrock: Callable[[float], Any] | None = None,
-        feedback_memory: FeedbackMemory | None = None,
     ) -> None:
         from .aws import Aws, FeedbackTable, RouteTable
         from .breaker import Breaker
@@ -82,7 +78,7 @@ class PromptClient:
             raise InvalidInput(f"timeout={timeout!r} and slow_after={slow_after!r} are seconds, above 0")
         self._aws = Aws(region=region, session=session)
         table = route_table or env("PROMPTLANE_ROUTE_TABLE")
-        if routes is None and not table:
+        if not table:
             raise InvalidInput(
                 "no route table: pass route_table=..., or set PROMPTLANE_ROUTE_TABLE to the deployment's (stack output "
                 "RouteTable)"
@@ -91,16 +87,16 @@ class PromptClient:
         self._slow_after = slow_after
         self._reserve = shield_reserve
         self._shield = shield
-        self._bedrock = bedrock or self._aws.bedrock
+        self._bedrock: Callable[[float], Any] = self._aws.bedrock
         self._breaker = Breaker(threshold=breaker_errors, cooldown=breaker_cooldown)
         self._resolution = int(env("PROMPTLANE_RESOLUTION") or 60) if resolution is None else resolution
         self._sink_used = sink
         self._key_text = receipt_key or env("PROMPTLANE_RECEIPT_KEY") or ""
         self._secret = receipt_secret or (not receipt_key and env("PROMPTLANE_RECEIPT_SECRET")) or ""
         memory = feedback_table or env("PROMPTLANE_FEEDBACK_TABLE")
-        self._memory = feedback_memory or (FeedbackTable(self._aws, memory) if memory else _Memory())
+        self._memory: FeedbackMemory = FeedbackTable(self._aws, memory) if memory else _Memory()
         self._routes = Routes(
-            routes or RouteTable(self._aws, str(table)),
+            RouteTable(self._aws, table),
             refresh=refresh,
             fallback=_fallbacks(env("PROMPTLANE_FALLBACK_ROUTES")) if fallback is None else fallback,
             on_stale=self._stale,
@@ -168,18 +164,18 @@ class PromptClient:
 
         from . import tracing
         from .answer import Answer
+        from .calls import Call
 
-        request, arguments = self._open(prompt, unit, variables, messages, guardrail, metadata)
-        caller = self._caller()
+        call = Call("converse", variables, messages, guardrail, metadata)
+        request, caller = self._open(prompt, unit), self._caller()
         with tracing.call_span(request.decided) as span:
-            response = self._first_response(request, caller, "converse", variables or {}, arguments)
+            response = caller.call(request, call)
             outcome = of_response(response, latency_ms=request.elapsed_ms(), slow_after_ms=request.slow_after_ms)
             request.count(outcome)
             caller.succeeded(request, error=outcome.error_type is not None)
             tracing.describe(span, request.answered_by, outcome)
         decision = request.answered_by
-        receipt = self._receipt(request, decision)
-        return Answer(response, decision, shielded=decision is not request.decided, receipt=receipt)
+        return Answer(response, decision, shielded=decision is not request.decided, receipt=self._receipt(request))
 
     def converse_stream(
         self,
@@ -193,13 +189,12 @@ class PromptClient:
     ) -> StreamedAnswer:
         """As converse(), piece by piece: iterate over the result."""
         from .answer import StreamedAnswer
+        from .calls import Call
 
-        request, arguments = self._open(prompt, unit, variables, messages, guardrail, metadata)
-        caller = self._caller()
-        response = self._first_response(request, caller, "converse_stream", variables or {}, arguments)
-        return StreamedAnswer(
-            request, caller, response, arguments=arguments, receipt=lambda decision: self._receipt(request, decision)
-        )
+        call = Call("converse_stream", variables, messages, guardrail, metadata)
+        request, caller = self._open(prompt, unit), self._caller()
+        stream = caller.call(request, call)["stream"]
+        return StreamedAnswer(request, caller, call, stream=stream, sign=self._receipt)
 
     def observe(self, decision: Decision, *, unit: str) -> Observation:
         """Count a call that the application makes itself with decision.request(): no shield, no breaker.
@@ -208,10 +203,8 @@ class PromptClient:
             call.response = bedrock.converse(**decision.request(variables))
         """
         from .answer import Observation
-        from .calls import Request
 
-        request = Request(decision, self._group(decision, unit), self._sink(), slow_after=self._slow_after)
-        return Observation(request, lambda answered_by: self._receipt(request, answered_by))
+        return Observation(self._request(decision, unit), self._receipt)
 
     def feedback(self, receipt: str, *, positive: bool) -> bool:
         """Count feedback on the answer that the receipt came with; False when it was counted before.
@@ -236,11 +229,7 @@ class PromptClient:
         found = verify(keys, receipt, now=now)
         if not self._memory.first(found.id, keep_seconds=MAX_AGE + 86_400):
             return False
-        documents = metrics.feedback(
-            prompt=found.prompt, version=found.version, track=found.track, group=found.group,
-            release_id=found.release_id, negative=not positive, started_at=found.started_at, now=now,
-        )  # fmt: skip
-        for document in documents:
+        for document in metrics.feedback(found, negative=not positive, now=now):
             self._sink().emit(document)
         return True
 
@@ -259,37 +248,17 @@ class PromptClient:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _open(
-        self, prompt: str, unit: str, variables: Mapping[str, str] | None, messages: Sequence[Mapping[str, Any]],
-        guardrail: Mapping[str, Any] | None, metadata: Mapping[str, str] | None,
-    ) -> tuple[Request, Callable[[Decision], dict[str, Any]]]:  # fmt: skip
-        from .calls import Request
-
-        decision = self.route(prompt, unit)
-        request = Request(decision, self._group(decision, unit), self._sink(), slow_after=self._slow_after)
-
-        def arguments(decision: Decision) -> dict[str, Any]:
-            return decision.request(variables, messages=messages, guardrail=guardrail, metadata=metadata)
-
+    def _open(self, prompt: str, unit: str) -> Request:
+        request = self._request(self.route(prompt, unit), unit)
         if self._secret and self._keys is None:
             self._receipt_keys(wait=0.0)  # fetched while the model answers
-        return request, arguments
+        return request
 
-    def _first_response(
-        self, request: Request, caller: Caller, operation: str, variables: Mapping[str, str],
-        arguments: Callable[[Decision], dict[str, Any]],
-    ) -> Any:  # fmt: skip
-        wrong = caller.admit(request, variables)
-        if wrong is not None:
-            request.count_error(wrong)
-            return caller.fall_back(request, wrong, operation, arguments)
-        return caller.call(request, operation, arguments)
+    def _request(self, decision: Decision, unit: str) -> Request:
+        from .calls import Request
 
-    @staticmethod
-    def _group(decision: Decision, unit: str) -> str:
-        if decision.phase == "steady":
-            return ""
-        return group(decision.salt, unit)
+        watched = "" if decision.phase == "steady" else group(decision.salt, unit)
+        return Request(decision, watched, self._sink(), slow_after=self._slow_after)
 
     def _caller(self) -> Caller:
         if self._caller_made is None:
@@ -321,16 +290,13 @@ class PromptClient:
 
         self._sink().emit(metrics.stale_route(prompt, age, now=time()))
 
-    def _receipt(self, request: Request, decision: Decision) -> str | None:
+    def _receipt(self, request: Request) -> str | None:
         keys = self._receipt_keys(wait=1.0)
         if not keys:
             return None
         from .receipts import sign
 
-        return sign(
-            keys, prompt=decision.prompt, version=decision.version, track=decision.track,
-            release_id=decision.release_id, group=request.group, started_at=request.started_at,
-        )  # fmt: skip
+        return sign(keys, request.answered_by, group=request.group, started_at=request.started_at)
 
     def _receipt_keys(self, *, wait: float) -> tuple[bytes, ...]:
         """The keys, oldest first; empty when there are none. A secret is read once, in the background."""

@@ -15,8 +15,12 @@ from .sync import PromptClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Unpack
 
     from .metrics import Document
+    from .routes import RouteReader
+    from .settings import Settings
+    from .sync import FeedbackMemory
 
     Replies = str | Exception | Mapping[Any, Any] | Callable[[Mapping[str, Any]], Any]
 
@@ -38,9 +42,17 @@ class StaticRoutes:
         self.reads = 0
 
     def put(
-        self, prompt: str, *, stable: int, canary: int | None = None, weight: int = 0, previous: int | None = None,
-        holdback: int = 0, variables: Sequence[str] | None = None, salt: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        prompt: str,
+        *,
+        stable: int,
+        canary: int | None = None,
+        weight: int = 0,
+        previous: int | None = None,
+        holdback: int = 0,
+        variables: Sequence[str] | None = None,
+        salt: str | None = None,
+    ) -> None:
         """Give a prompt a route: in canary when `canary` is given, in watch when `previous` is, else steady."""
 
         def ref(version: int) -> dict[str, Any]:
@@ -166,10 +178,29 @@ class ListSink:
         return sum(found), len(found)
 
 
-def fake_client(
-    routes: StaticRoutes, bedrock: FakeBedrock | None = None, *, sink: ListSink | None = None, **settings: Any
-) -> PromptClient:
+def fake_client(routes: RouteReader, bedrock: Any = None, **settings: Unpack[Settings]) -> PromptClient:
     """A PromptClient over these fakes. Takes PromptClient's settings too; receipts are signed with a test key."""
     fake = bedrock or FakeBedrock()
+    settings.setdefault("sink", ListSink())
     settings.setdefault("receipt_key", "a key for tests")
-    return PromptClient(routes=routes, bedrock=lambda timeout: fake, sink=sink or ListSink(), **settings)
+    return client_over(routes, bedrock=lambda timeout: fake, **settings)
+
+
+def client_over(
+    routes: RouteReader | None = None,
+    *,
+    bedrock: Callable[[float], Any] | None = None,
+    feedback: FeedbackMemory | None = None,
+    **settings: Unpack[Settings],
+) -> PromptClient:
+    """A PromptClient by its settings, but for what is given in AWS's place: where routes are read, Bedrock's client by
+    the seconds a call may take, and the memory of counted receipts."""
+    settings.setdefault("route_table", "none")
+    client = PromptClient(**settings)
+    if routes is not None:
+        client._routes.reader = routes
+    if bedrock is not None:
+        client._bedrock = bedrock
+    if feedback is not None:
+        client._memory = feedback
+    return client

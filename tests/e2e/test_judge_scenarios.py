@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from promptlane.client import PromptClient
-from promptlane.client.testing import FakeBedrock
+from promptlane.client.testing import FakeBedrock, client_over
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.deployment import Deployment
@@ -33,7 +32,7 @@ class Applications:
     def __init__(self, deployed: Deployment, role: str, *, rate: float, refused: dict[int, float]) -> None:
         self._luck, self._refused, self._rate = Random(20_261_122), refused, rate
         self._prompt, self._over = f"e2e-{role}", threading.Event()
-        self._client = PromptClient(
+        self._client = client_over(
             route_table=deployed.resources["route_table"],
             session=deployed.aws.session(),
             refresh=0.5,

@@ -18,6 +18,7 @@ from promptlane.client import metrics
 from promptlane.client.aws import Aws, FeedbackTable, RouteTable
 from promptlane.client.decision import Decision
 from promptlane.client.emf import EmfSink
+from promptlane.client.receipts import Receipt
 from promptlane.domain import names
 from promptlane.domain.canary.outcome import of_answer
 from promptlane.domain.errors import NotFound
@@ -65,9 +66,7 @@ def known(capsys: pytest.CaptureFixture[str]) -> set[Read]:
     for track in names.Track:
         sent = [metrics.assigned(of("p", track), "3", started_at=1.0)]
         sent += metrics.finished(of("p", track), "3", answered, started_at=1.0, now=2.0)
-        sent += metrics.feedback(
-            prompt="p", version=2, track=track, group="3", release_id="R", negative=True, started_at=1.0, now=2.0
-        )
+        sent += metrics.feedback(Receipt("p", 2, track, "R", "3", 1.0, "p/0"), negative=True, now=2.0)
         for document in sent:
             sink.emit(document)
     for document in metrics.shielded(of("p", names.Track.CANARY), "3", started_at=1.0, now=2.0):

@@ -23,13 +23,12 @@ BOUND = 1.1 * REFRESH + 1.5  # a refresh, its jitter, and the read itself on a b
 OUTAGE = 20.0
 WORKER = """
 import json, sys, time
-from promptlane.client import PromptClient
 from promptlane.client.emf import EmfSink
-from promptlane.client.testing import FakeBedrock
+from promptlane.client.testing import FakeBedrock, client_over
 number, requests, refresh, until, folder = int(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:5]), sys.argv[5]
 fake = FakeBedrock("fine")
 with open(f"{folder}/{number}.emf", "w") as emf, open(f"{folder}/{number}.log", "w") as log:
-    client = PromptClient(route_table="routes", refresh=refresh, bedrock=lambda limit: fake, sink=EmfSink(stream=emf))
+    client = client_over(bedrock=lambda limit: fake, route_table="routes", refresh=refresh, sink=EmfSink(stream=emf))
     client.route("p", "warm")
     print("ready", flush=True)
     sys.stdin.readline()

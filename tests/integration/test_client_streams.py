@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from promptlane.client import ModelCallFailed, PromptClient, StreamInterrupted
-from promptlane.client.testing import ListSink, StaticRoutes
+from promptlane.client import ModelCallFailed, StreamInterrupted
+from promptlane.client.testing import ListSink, StaticRoutes, client_over
 
 Play = Callable[["Wire"], None]
 
@@ -112,7 +112,7 @@ class World:
         self.sink = ListSink()
         routes = StaticRoutes()
         routes.put("greeter", stable=1, canary=2, weight=5000)
-        self.client = PromptClient(routes=routes, session=session(), sink=self.sink, **settings)
+        self.client = client_over(routes, session=session(), sink=self.sink, **settings)
 
     def unit(self, track: str) -> str:
         return next(u for u in (f"u{i}" for i in range(99)) if self.client.route("greeter", u).track == track)

@@ -22,7 +22,7 @@ from promptlane.client import (
 )
 from promptlane.client.aws import MAX_CONNECTIONS
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, response_of
-from tests.support.client import AwsError, Clock, World
+from tests.support.client import AwsError, Clock, Dynamo, Session, World
 
 GIVEN: dict[str, Any] = {
     "variables": {"name": "Anna"},
@@ -222,16 +222,18 @@ def test_its_metrics_are_sent_when_it_is_closed(face: Face) -> None:
 def test_asyncio_takes_the_same_settings() -> None:
     routes = StaticRoutes()
     routes.put("greeter", stable=1)
-    sink = ListSink()
+    sink, session = ListSink(), Session(dynamodb=Dynamo(routes), bedrock_runtime=FakeBedrock("hi"))
 
     async def use() -> str:
-        async with AsyncPromptClient(
-            routes=routes, bedrock=lambda limit: FakeBedrock(f"within {limit:g} s"), sink=sink, timeout=12
-        ) as client:
+        async with AsyncPromptClient(route_table="routes", session=session, sink=sink, timeout=12) as client:
             assert isinstance(client, AsyncPromptClient)
             return (await client.converse("greeter", unit="u")).text
 
-    assert asyncio.run(use()) == "within 12 s"
+    assert asyncio.run(use()) == "hi"
+    assert [(service, config.read_timeout) for service, config in session.made] == [
+        ("dynamodb", 1.0),
+        ("bedrock-runtime", 12),
+    ]
     assert sink.total("Assigned", Prompt="greeter", Version="1") == (1, 1)
 
 

@@ -13,10 +13,9 @@ from promptlane.client import (
     InvalidReceipt,
     InvalidVariables,
     ModelCallFailed,
-    PromptClient,
     StreamInterrupted,
 )
-from promptlane.client.testing import FakeBedrock, fake_client, response_of
+from promptlane.client.testing import FakeBedrock, client_over, fake_client, response_of
 from promptlane.domain.errors import InvalidInput
 from tests.support.client import AwsError, World
 
@@ -275,7 +274,7 @@ def test_keys_are_rotated_oldest_first_and_without_a_key_there_are_no_receipts()
     new = fake_client(world.routes, world.bedrock, receipt_key="second")
     assert both.feedback(old.converse("greeter", unit="u").receipt or "", positive=True)
     assert new.feedback(both.converse("greeter", unit="u").receipt or "", positive=True)
-    none = PromptClient(routes=world.routes, bedrock=lambda timeout: world.bedrock, sink=world.sink)
+    none = client_over(world.routes, bedrock=lambda timeout: world.bedrock, sink=world.sink)
     assert none.converse("greeter", unit="u").receipt is None
     with pytest.raises(InvalidInput, match="PROMPTLANE_RECEIPT_KEY"):
         none.feedback("x.y", positive=True)
@@ -310,7 +309,7 @@ def test_calls_leave_time_for_stable_only_while_a_canary_runs_and_on_both_tracks
         limits.append(limit)
         return world.bedrock
 
-    client = PromptClient(routes=world.routes, bedrock=bedrock, sink=world.sink, timeout=28)
+    client = client_over(world.routes, bedrock=bedrock, sink=world.sink, timeout=28)
     for unit in (world.canary, world.stable):
         client.converse("greeter", unit=unit)
     assert limits == [18.0, 18.0] if phase == "canary" else [28.0, 28.0]

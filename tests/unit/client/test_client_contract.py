@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import promptlane.client
+from promptlane.client.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,6 +43,20 @@ def test_the_public_names_are_what_they_say() -> None:
     assert (ROOT / "promptlane" / "py.typed").exists()
     with pytest.raises(AttributeError, match=r"module 'promptlane.client' has no attribute 'Nothing'"):
         promptlane.client.Nothing  # noqa: B018
+
+
+def test_what_hands_settings_on_knows_each_with_its_type() -> None:
+    hints = inspect.get_annotations(promptlane.client.PromptClient.__init__)
+    del hints["return"]
+    assert {name: hint.__forward_arg__ for name, hint in Settings.__annotations__.items()} == hints
+
+
+@pytest.mark.parametrize("name", ["converse", "converse_stream", "feedback"])
+def test_the_methods_of_asyncio_are_named_and_described(name: str) -> None:
+    method, awaited = getattr(promptlane.client.PromptClient, name), getattr(promptlane.client.AsyncPromptClient, name)
+    assert (awaited.__name__, awaited.__doc__) == (name, method.__doc__)
+    assert inspect.iscoroutinefunction(awaited)
+    assert inspect.signature(awaited) == inspect.signature(method)
 
 
 def test_the_typed_face_holds_for_users() -> None:

@@ -15,7 +15,7 @@ from promptlane.client import metrics
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.decision import Decision
 from promptlane.client.emf import EmfSink
-from promptlane.client.testing import FakeBedrock, StaticRoutes
+from promptlane.client.testing import FakeBedrock, StaticRoutes, client_over
 from promptlane.domain.canary.outcome import of_answer
 from tests.support.client import FakeCloudWatch
 
@@ -172,13 +172,11 @@ def test_in_lambda_metrics_are_emf_and_elsewhere_they_are_put(
     routes = StaticRoutes()
     routes.put("greeter", stable=1)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "app")
-    from promptlane.client import PromptClient
-
-    client = PromptClient(routes=routes, bedrock=lambda timeout: FakeBedrock("hi"))
+    client = client_over(routes, bedrock=lambda timeout: FakeBedrock("hi"))
     client.converse("greeter", unit="u")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [("Assigned" in line, "Latency" in line) for line in lines] == [(True, False), (False, False), (True, True)]
     monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME")
-    elsewhere = PromptClient(routes=routes, bedrock=lambda timeout: FakeBedrock("hi"))
+    elsewhere = client_over(routes, bedrock=lambda timeout: FakeBedrock("hi"))
     assert isinstance(elsewhere._sink(), CloudWatchSink)
     elsewhere._sink().close()

@@ -9,7 +9,7 @@ import pytest
 
 from promptlane.client import PromptClient, RouteUnavailable, UnknownPrompt
 from promptlane.client.aws import Aws, FeedbackTable, RouteTable
-from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes
+from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over
 from promptlane.domain.errors import Unavailable
 from tests.support.client import THROTTLED, Dynamo
 
@@ -22,10 +22,8 @@ def dynamo() -> Dynamo:
     return Dynamo(routes)
 
 
-def client_over(dynamo: Dynamo, sink: ListSink) -> PromptClient:
-    return PromptClient(
-        routes=RouteTable(dynamo, "routes"), bedrock=lambda timeout: FakeBedrock(), sink=sink, refresh=0.05
-    )
+def client_of(dynamo: Dynamo, sink: ListSink) -> PromptClient:
+    return client_over(RouteTable(dynamo, "routes"), bedrock=lambda timeout: FakeBedrock(), sink=sink, refresh=0.05)
 
 
 def test_a_batch_tells_what_it_read_what_there_is_not_and_what_was_throttled(dynamo: Dynamo) -> None:
@@ -39,7 +37,7 @@ def test_a_batch_tells_what_it_read_what_there_is_not_and_what_was_throttled(dyn
 
 def test_a_throttled_table_serves_what_is_held_and_never_calls_a_prompt_unknown(dynamo: Dynamo) -> None:
     sink = ListSink()
-    client = client_over(dynamo, sink)
+    client = client_of(dynamo, sink)
     held = client.route("one", "u")
     dynamo.throttled = {"one", "two"}
     with pytest.raises(RouteUnavailable, match="two cannot be read"):
@@ -57,7 +55,7 @@ def test_a_throttled_table_serves_what_is_held_and_never_calls_a_prompt_unknown(
 
 @pytest.mark.parametrize("prompt_id", ["PROMPT0001", "4260552910", "a1B2c3D4e5"])
 def test_prompts_are_found_by_id_and_arn_and_an_unknown_id_is_unknown(dynamo: Dynamo, prompt_id: str) -> None:
-    client = client_over(dynamo, ListSink())
+    client = client_of(dynamo, ListSink())
     dynamo.routes.items["one"]["prompt_id"] = prompt_id
     arn = f"arn:aws:bedrock:eu-west-1:111122223333:prompt/{prompt_id}"
     for identifier in (prompt_id, arn, f"{arn}:7"):
@@ -70,7 +68,7 @@ def test_prompts_are_found_by_id_and_arn_and_an_unknown_id_is_unknown(dynamo: Dy
 def test_one_prompt_that_cannot_be_looked_up_hinders_no_other(dynamo: Dynamo) -> None:
     """Whoever may not read the index still gets every prompt by its name."""
     sink = ListSink()
-    client = client_over(dynamo, sink)
+    client = client_of(dynamo, sink)
     dynamo.forbidden = True
     with pytest.raises(RouteUnavailable, match="AccessDenied"):
         client.route("AAAAAAAAAA", "u")
@@ -82,8 +80,8 @@ def test_one_prompt_that_cannot_be_looked_up_hinders_no_other(dynamo: Dynamo) ->
 def test_feedback_that_cannot_be_stored_is_not_counted_and_may_be_given_again(dynamo: Dynamo) -> None:
     sink = ListSink()
     memory = FeedbackTable(dynamo, "feedback")
-    client = PromptClient(
-        routes=dynamo.routes, bedrock=lambda timeout: FakeBedrock(), sink=sink, receipt_key="k", feedback_memory=memory
+    client = client_over(
+        dynamo.routes, bedrock=lambda timeout: FakeBedrock(), sink=sink, receipt_key="k", feedback=memory
     )
     receipt = client.converse("one", unit="u", variables={"name": "Anna"}).receipt or ""
     with pytest.raises(Unavailable, match="try again"):
@@ -98,9 +96,7 @@ def test_a_secret_that_cannot_be_read_costs_receipts_and_no_answers(
         raise THROTTLED
 
     monkeypatch.setattr("promptlane.client.aws.secret_text", refused)
-    client = PromptClient(
-        routes=dynamo.routes, bedrock=lambda timeout: FakeBedrock(), sink=ListSink(), receipt_secret="key"
-    )
+    client = client_over(dynamo.routes, bedrock=lambda timeout: FakeBedrock(), sink=ListSink(), receipt_secret="key")
     answer = client.converse("one", unit="u", variables={"name": "Anna"})
     assert (bool(answer.text), answer.receipt) == (True, None)
     with pytest.raises(Unavailable, match="secret key cannot be read"):

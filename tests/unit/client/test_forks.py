@@ -17,7 +17,7 @@ import pytest
 
 from promptlane.client import AsyncPromptClient, PromptClient, sync
 from promptlane.client.cloudwatch import CloudWatchSink
-from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
+from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over, fake_client
 from tests.support.client import AwsError, FakeCloudWatch, Session
 
 LONGEST = 10.0
@@ -103,8 +103,8 @@ class Parent:
         self.routes.put("greeter", stable=1, canary=2, weight=5000)
         self.cloud = FakeCloudWatch()
         self.bedrock = FakeBedrock({1: "hi", 2: AwsError("ModelErrorException")})
-        self.client = PromptClient(
-            routes=self.routes,
+        self.client = client_over(
+            self.routes,
             session=Session(cloudwatch=self.cloud, bedrock_runtime=self.bedrock),
             refresh=3600,
             breaker_errors=1,
@@ -196,8 +196,8 @@ def test_a_secret_that_a_thread_of_the_parent_was_reading_is_read_by_the_child()
 
     routes = StaticRoutes()
     routes.put("greeter", stable=1)
-    client = PromptClient(
-        routes=routes,
+    client = client_over(
+        routes,
         session=Session(secretsmanager=Secrets()),
         bedrock=lambda limit: FakeBedrock("hi"),
         sink=ListSink(),

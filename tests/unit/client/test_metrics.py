@@ -18,6 +18,7 @@ from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.decision import Decision
 from promptlane.client.emf import EmfSink, line
 from promptlane.client.metrics import Directive, Document
+from promptlane.client.receipts import Receipt
 from promptlane.domain import names
 from promptlane.domain.canary.outcome import Outcome
 from promptlane.domain.metrics import GUARD_METRICS
@@ -95,24 +96,17 @@ def test_a_shielded_unit_is_a_canary_unit_that_was_not_called() -> None:
 
 @pytest.mark.parametrize(("negative", "value"), [(True, 1), (False, 0)])
 def test_feedback_is_a_rate_among_the_feedback_given(negative: bool, value: int) -> None:
-    given: dict[str, Any] = {
-        "prompt": "greeter",
-        "version": 7,
-        "track": "holdback",
-        "release_id": "R-7-1",
-        "negative": negative,
-        "started_at": STARTED,
-        "now": NOW,
-    }
+    receipt = Receipt("greeter", 7, "holdback", "R-7-1", "5", STARTED, "greeter/0")
     values = {"NegativeFeedback": value}
     fuse = Document(NOW, of("holdback"), (Directive((TRACK,), ("NegativeFeedback",)),), values, "R-7-1")
     grouped = Directive((VERSION, GROUP), ("NegativeFeedback",))
-    assert metrics.feedback(group="5", **given) == (
+    assert metrics.feedback(receipt, negative=negative, now=NOW) == (
         Document(STARTED, of("holdback", Group="5"), (grouped,), values, "R-7-1"),
         fuse,
     )
     plain = Directive((VERSION,), ("NegativeFeedback",))
-    assert metrics.feedback(group="", **given) == (Document(STARTED, of("holdback"), (plain,), values, "R-7-1"), fuse)
+    unwatched = metrics.feedback(receipt._replace(group=""), negative=negative, now=NOW)
+    assert unwatched == (Document(STARTED, of("holdback"), (plain,), values, "R-7-1"), fuse)
 
 
 def test_a_stale_route_says_its_age() -> None:

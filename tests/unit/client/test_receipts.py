@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.client import InvalidReceipt
+from promptlane.client import Decision, InvalidReceipt
 from promptlane.client.receipts import MAX_AGE, Receipt, keys_of, sign, verify
 
 STARTED = 1_700_000_000.25
@@ -18,10 +18,12 @@ TEXT = st.text(max_size=40)
 DAY = 86_400
 
 
+def answered(prompt: str, version: int, track: str, release_id: str) -> Decision:
+    return Decision(prompt=prompt, version=version, version_arn="", track=track, release_id=release_id)
+
+
 def receipt_of(*keys: bytes, started_at: float = STARTED) -> str:
-    return sign(
-        keys, prompt="greeter", version=7, track="canary", release_id="GREETER000-7-1", group="3", started_at=started_at
-    )
+    return sign(keys, answered("greeter", 7, "canary", "GREETER000-7-1"), group="3", started_at=started_at)
 
 
 def unpadded(text: str) -> bytes:
@@ -35,9 +37,7 @@ def test_what_was_signed_is_read_back_whatever_its_length(
     prompt: str, version: int, track: str, release_id: str, group: str, milliseconds: int
 ) -> None:
     started = milliseconds / 1000
-    text = sign(
-        [b"a key"], prompt=prompt, version=version, track=track, release_id=release_id, group=group, started_at=started
-    )
+    text = sign([b"a key"], answered(prompt, version, track, release_id), group=group, started_at=started)
     found = verify([b"a key"], text, now=started)
     nonce = found.id.removeprefix(f"{prompt}/")
     assert found == Receipt(prompt, version, track, release_id, group, started, f"{prompt}/{nonce}")

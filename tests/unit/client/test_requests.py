@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
-from promptlane.client import InvalidVariables, ModelCallFailed, PromptClient, calls, errors
+from promptlane.client import InvalidVariables, ModelCallFailed, calls, errors
 from promptlane.client.metrics import Directive, Document
-from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, response_of, version_arn
+from promptlane.client.testing import (
+    FakeBedrock,
+    ListSink,
+    StaticRoutes,
+    client_over,
+    fake_client,
+    response_of,
+    version_arn,
+)
 from promptlane.domain.errors import InvalidInput, NotFound, Unauthorized, Unavailable
 from promptlane.domain.split import group
 from tests.support.client import AwsError, Clock, World
@@ -165,7 +173,7 @@ def test_calls_leave_time_for_stable_while_a_canary_runs_and_on_both_tracks_alik
     world.routes.put("calm", stable=5)
     world.routes.put("watched", stable=5, previous=1, holdback=5000)
     limited = Limited(world.bedrock)
-    client = PromptClient(routes=world.routes, bedrock=limited, sink=world.sink, refresh=3600, **settings)
+    client = client_over(world.routes, bedrock=limited, sink=world.sink, refresh=3600, **settings)
     for unit, prompt, expected in (
         (world.canary, "greeter", canary),
         (world.stable, "greeter", stable),
