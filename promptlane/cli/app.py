@@ -182,44 +182,27 @@ def history(
     history(ctx.obj, subject, verify=verify, as_json=as_json)
 
 
-@app.command()
-def approve(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
-    """Approve a release as the IAM identity that you are signed in with."""
-    from .deciding import decide
-
-    decide(ctx.obj, subject, "approve", reason=reason, as_json=as_json)
-
-
-@app.command()
-def reject(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
-    """Reject a release as the IAM identity that you are signed in with."""
-    from .deciding import decide
-
-    decide(ctx.obj, subject, "reject", reason=reason, as_json=as_json)
+_BY_PEOPLE = {
+    "approve": "Approve a release as the IAM identity that you are signed in with.",
+    "reject": "Reject a release as the IAM identity that you are signed in with.",
+    "pause": "Hold a canary where it is. Alarms and judge still roll back.",
+    "resume": "Let a paused canary go on.",
+    "advance": "Move a canary to its next step without waiting for the judge; recorded with your name.",
+}
 
 
-@app.command()
-def pause(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
-    """Hold a canary where it is. Alarms and judge still roll back."""
-    from .deciding import operate
+def _by_people(verb: str, explained: str) -> None:
+    """Make a command by which somebody decides over a release, or operates its canary."""
 
-    operate(ctx.obj, subject, "pause", reason=reason, as_json=as_json)
+    @app.command(verb, help=explained)
+    def command(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
+        from .deciding import decide
 
-
-@app.command()
-def resume(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
-    """Let a paused canary go on."""
-    from .deciding import operate
-
-    operate(ctx.obj, subject, "resume", reason=reason, as_json=as_json)
+        decide(ctx.obj, subject, verb, reason=reason, as_json=as_json)
 
 
-@app.command()
-def advance(ctx: typer.Context, subject: Release, reason: Reason, as_json: AsJson = False) -> None:
-    """Move a canary to its next step without waiting for the judge; recorded with your name."""
-    from .deciding import operate
-
-    operate(ctx.obj, subject, "advance", reason=reason, as_json=as_json)
+for _verb, _explained in _BY_PEOPLE.items():
+    _by_people(_verb, _explained)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
 from promptlane.domain.names import CONSOLE, parse_release_id
@@ -18,32 +18,26 @@ if TYPE_CHECKING:
 Json = Any
 
 
-def decide(session: Session, subject: str, choice: Literal["approve", "reject"], *, reason: str, as_json: bool) -> None:
-    """POST the decision; the review's rules are applied by the service, the same as for the page."""
+_DONE: Final = {
+    "approve": "Approved",
+    "reject": "Rejected",
+    "pause": "Paused",
+    "resume": "Resumed",
+    "advance": "Advancing",
+}
+
+
+def decide(session: Session, subject: str, verb: str, *, reason: str, as_json: bool) -> None:
+    """POST a reviewer's decision, or what an operator wants of a canary; the service applies the rules to both."""
     release = in_flight(session.deployment, subject)
-    answer = session.deployment.operations.post(
-        "releases", release, "decision", body={"decision": choice, "reason": _said(reason)}
-    )
-    document = {"release_id": release, "decision": choice, **_plain(answer)}
+    body, path, named = {"reason": _said(reason)}, verb, "operation"
+    if verb in ("approve", "reject"):
+        body, path, named = {"decision": verb, **body}, "decision", "decision"
+    answer = session.deployment.operations.post("releases", release, path, body=body)
+    document = {"release_id": release, named: verb, **_plain(answer)}
 
     def show(console: Console) -> None:
-        done = "Approved" if choice == "approve" else "Rejected"
-        console.print(f"{done} release [bold]{release}[/].{_sentence(answer)}")
-
-    session.emit(document, as_json=as_json, show=show)
-
-
-def operate(
-    session: Session, subject: str, verb: Literal["pause", "resume", "advance"], *, reason: str, as_json: bool
-) -> None:
-    """POST what an operator wants of a canary."""
-    release = in_flight(session.deployment, subject)
-    answer = session.deployment.operations.post("releases", release, verb, body={"reason": _said(reason)})
-    document = {"release_id": release, "operation": verb, **_plain(answer)}
-    done = {"pause": "Paused", "resume": "Resumed", "advance": "Advancing"}[verb]
-
-    def show(console: Console) -> None:
-        console.print(f"{done} release [bold]{release}[/].{_sentence(answer)}")
+        console.print(f"{_DONE[verb]} release [bold]{release}[/].{_sentence(answer)}")
 
     session.emit(document, as_json=as_json, show=show)
 

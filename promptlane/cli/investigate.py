@@ -132,8 +132,8 @@ def _show_pairs(console: Console, found: Investigation) -> None:
     for pair in found.pairs:
         what = ", ".join(noun_of(name) for name in sorted(pair.bad.bad))
         _say(console, f"asked: {_asked(pair.bad, pair)}")
-        _say(console, f"version {pair.bad.version} ({what}): {one_line(pair.bad.answer or pair.bad.error, 300)}", "red",
-             indent=4)  # fmt: skip
+        said = one_line(pair.bad.answer or pair.bad.error, 300)
+        _say(console, f"version {pair.bad.version} ({what}): {said}", "red", indent=4)
         if pair.good is not None:
             if _asked(pair.good, pair) != _asked(pair.bad, pair):
                 _say(console, f"a similar one: {_asked(pair.good, pair)}", "dim", indent=4)
@@ -192,25 +192,25 @@ def _show_timeline(console: Console, found: Investigation) -> None:
 
 
 def _show_calls(console: Console, found: Investigation) -> None:
-    if found.facts.calls:
-        _head(console, "Calls in the invocation log")
-        _list(console, [f"{g.calls:,} of version {g.version} as {g.track} by {_name(g.caller)}{_failed(g)}"
-                        for g in found.facts.calls])  # fmt: skip
-    if found.facts.outside:
-        _head(console, "Calls outside of the split")
-        _list(console, [f"{g.calls:,} of {g.model} ({g.operation}) by {_name(g.caller)}{_failed(g)}"
-                        for g in found.facts.outside])  # fmt: skip
-    if found.rendered:
-        _head(console, "Who rendered which version")
-        _list(console, [f"{r.calls:,} of {r.name} by {_name(r.caller)}, {clock(r.first)} to {clock(r.last)}"
-                        for r in found.rendered])  # fmt: skip
+    facts = found.facts
+    calls = [f"{g.calls:,} of version {g.version} as {g.track} by {_name(g.caller)}{_failed(g)}" for g in facts.calls]
+    outside = [f"{g.calls:,} of {g.model} ({g.operation}) by {_name(g.caller)}{_failed(g)}" for g in facts.outside]
+    shown = [
+        f"{r.calls:,} of {r.name} by {_name(r.caller)}, {clock(r.first)} to {clock(r.last)}" for r in found.rendered
+    ]
+    _list(console, "Calls in the invocation log", calls)
+    _list(console, "Calls outside of the split", outside)
+    _list(console, "Who rendered which version", shown)
 
 
 def _failed(group: CallGroup) -> str:
     return f", {percent(group.errors / group.calls)} failed" if group.errors and group.calls else ""
 
 
-def _list(console: Console, lines: list[str]) -> None:
+def _list(console: Console, title: str, lines: list[str]) -> None:
+    if not lines:
+        return
+    _head(console, title)
     for line in lines[:_SHOWN_CALLS]:
         _say(console, visible(line))
     if len(lines) > _SHOWN_CALLS:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Json = Any
 HISTORY = 24 * 3600.0
+_TOLD = ("phase", "step", "weight", "judgement", "cause", "harm", "reason")
 
 
 class ReplayDiffers(InvalidInput):
@@ -62,25 +63,12 @@ def replayed(entries: Iterable[TimelineEntry], chunks: Iterable[Chunk], policy: 
         if entry.event is not Event.CANARY_JUDGED:
             continue
         detail = entry.detail
-        row = {
-            "at": iso(entry.at),
-            "phase": detail["phase"],
-            "step": detail["step"],
-            "weight": detail["weight"],
-            "judgement": detail["judgement"],
-            "cause": detail["cause"],
-            "harm": detail["harm"],
-            "reason": detail["reason"],
-            "same": True,
-        }
+        row = {"at": iso(entry.at), **{name: detail[name] for name in _TOLD}, "same": True}
         if detail["cause"] != "alarm":
             again = replay(detail, stored, policy)
             metrics = {m.name: m.to_dict() for m in again.metrics}
-            row["same"] = (again.judgement, again.harm, metrics) == (
-                detail["judgement"],
-                detail["harm"],
-                detail["metrics"],
-            )
+            found = {"judgement": again.judgement, "harm": again.harm, "metrics": metrics}
+            row["same"] = all(detail[name] == value for name, value in found.items())
             row["again"] = again.judgement
         looks.append(row)
     return looks

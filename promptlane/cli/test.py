@@ -53,9 +53,16 @@ def bedrock() -> Models:
 
 
 def run_suite(
-    session: Session, directory: Path, *, against: str | None, output: Path | None, repeats: int | None,
-    concurrency: int | None, as_json: bool, models: Callable[[], Models] = bedrock,
-) -> int:  # fmt: skip
+    session: Session,
+    directory: Path,
+    *,
+    against: str | None,
+    output: Path | None,
+    repeats: int | None,
+    concurrency: int | None,
+    as_json: bool,
+    models: Callable[[], Models] = bedrock,
+) -> int:
     """Test what `directory` holds, against a version in Bedrock or `stable`, or by itself.
 
     Writes report.html, report.json and junit.xml to `output`. Returns 0 for pass, 1 for fail, 2 for inconclusive.
@@ -88,16 +95,7 @@ def run_suite(
         for run in run_cases(suite.cases, bench):
             collector.add(run.case, record_of(run))
             advance()
-    heading = Heading(
-        prompt=project.name,
-        at=session.clock(),
-        candidate=candidate.label,
-        candidate_fingerprint=candidate.fingerprint,
-        candidate_model=candidate.model,
-        stable=stable.label if stable else None,
-        stable_fingerprint=stable.fingerprint if stable else None,
-        stable_model=stable.model if stable else None,
-    )
+    heading = Heading.of(project.name, session.clock(), candidate, stable)
     report = build(heading, plan, policy, collector, notes=suite.notes)
     write_report(objects, ".", report)
     session.emit({**report, "folder": str(folder)}, as_json=as_json, show=lambda c: _summary(c, report, folder))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from promptlane.domain.errors import InvalidInput, NotFound
@@ -24,7 +24,9 @@ Json = Any
 
 def status(session: Session, prompt: str, *, watch: bool, every: float, as_json: bool) -> None:
     """Show one prompt or all enrolled ones; with `watch` until no release is in flight."""
-    from .show import show_status
+    from rich.live import Live
+
+    from .show import show_status, status_table
 
     deployment = session.deployment
     names = [deployment.prompt(prompt)[1]] if prompt else list(deployment.enrolments.names())
@@ -32,45 +34,32 @@ def status(session: Session, prompt: str, *, watch: bool, every: float, as_json:
         raise NotFound(
             f"no prompt is enrolled in deployment {deployment.name!r}: add prompts/<name>/release.yaml and deploy"
         )
+    looks = _looks(session, names, every)
     if not watch:
-        document = {"deployment": deployment.name, "prompts": [standing(session, n) for n in names]}
+        document = next(looks)
         session.emit(document, as_json=as_json, show=lambda console: show_status(console, document, session.clock()))
-        return
-    _watch(session, names, every=every, as_json=as_json)
-
-
-def _watch(session: Session, names: list[str], *, every: float, as_json: bool) -> None:
-    from rich.live import Live
-
-    from .show import status_table
-
-    def look() -> dict[str, Json]:
-        return {"deployment": session.deployment.name, "prompts": [standing(session, n) for n in names]}
-
-    last = ""
-    document = look()
-    if as_json:
-        while True:
+    elif as_json:
+        last = ""
+        for document in looks:
             line = json.dumps(document, ensure_ascii=False, default=str)
             if line != last:
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()
                 last = line
-            if not _in_flight(document):
-                return
-            session.sleep(every)
-            document = look()
-    with Live(status_table(document, session.clock()), console=session.console, auto_refresh=False) as live:
-        while True:
-            live.update(status_table(document, session.clock()), refresh=True)
-            if not _in_flight(document):
-                return
-            session.sleep(every)
-            document = look()
+    else:
+        with Live(console=session.console, auto_refresh=False) as live:
+            for document in looks:
+                live.update(status_table(document, session.clock()), refresh=True)
 
 
-def _in_flight(document: Mapping[str, Json]) -> bool:
-    return any(p["release"] and not p["release"]["ended"] for p in document["prompts"])
+def _looks(session: Session, names: list[str], every: float) -> Iterator[dict[str, Json]]:
+    """Where the prompts stand, again and again until no release of them is in flight."""
+    while True:
+        prompts = [standing(session, name) for name in names]
+        yield {"deployment": session.deployment.name, "prompts": prompts}
+        if not any(p["release"] and not p["release"]["ended"] for p in prompts):
+            return
+        session.sleep(every)
 
 
 def standing(session: Session, name: str) -> dict[str, Json]:
@@ -124,17 +113,14 @@ def _route(route: Route) -> dict[str, Json]:
 
 def _shares(route: Route) -> dict[str, float]:
     """Percent of units by version."""
-    if route.phase is Phase.CANARY and route.canary is not None:
-        return {
-            str(route.stable.version): (FULL - route.weight) / 100,
-            str(route.canary.version): route.weight / 100,
-        }
-    if route.phase is Phase.WATCH and route.previous is not None and route.holdback:
-        return {
-            str(route.stable.version): (FULL - route.holdback) / 100,
-            str(route.previous.version): route.holdback / 100,
-        }
-    return {str(route.stable.version): 100.0}
+    other, share = None, 0
+    if route.phase is Phase.CANARY:
+        other, share = route.canary, route.weight
+    elif route.phase is Phase.WATCH and route.holdback:
+        other, share = route.previous, route.holdback
+    if other is None:
+        return {str(route.stable.version): 100.0}
+    return {str(route.stable.version): (FULL - share) / 100, str(other.version): share / 100}
 
 
 def _release(release: Release) -> dict[str, Json]:

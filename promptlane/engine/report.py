@@ -12,6 +12,7 @@ from promptlane.domain.text import percent
 
 from .plan import Plan, rules_of
 from .records import Collector, Record
+from .targets import Target
 
 Json = Any
 
@@ -30,6 +31,13 @@ class Heading:
     stable_model: str | None = None
     release_id: str = ""
     round: int = 0
+
+    @classmethod
+    def of(cls, prompt: str, at: float, candidate: Target, stable: Target | None, **release: Any) -> Heading:
+        """The heading of a comparison of these; `release`: its release_id and round."""
+        if stable is not None:
+            release |= {"stable": stable.label, "stable_fingerprint": stable.fingerprint, "stable_model": stable.model}
+        return cls(prompt, at, candidate.label, candidate.fingerprint, candidate.model, **release)
 
 
 def build(

@@ -212,18 +212,7 @@ def grade_results(
                 collector.add(case, record)
     for case in cases.values():
         collector.add(case, None)
-    heading = Heading(
-        prompt=release.prompt,
-        at=at,
-        candidate=candidate.label,
-        candidate_fingerprint=candidate.fingerprint,
-        candidate_model=candidate.model,
-        stable=stable.label if stable else None,
-        stable_fingerprint=stable.fingerprint if stable else None,
-        stable_model=stable.model if stable else None,
-        release_id=release.release_id,
-        round=round,
-    )
+    heading = Heading.of(release.prompt, at, candidate, stable, release_id=release.release_id, round=round)
     return build(heading, plan, policy, collector, notes=settings["notes"])
 
 
