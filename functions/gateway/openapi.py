@@ -10,13 +10,18 @@ from .requests import MAX_MESSAGES
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _UNIT: dict[str, Any] = {
-    "type": "string", "minLength": 1, "maxLength": MAX_UNIT_BYTES,
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_UNIT_BYTES,
     "description": "What traffic is split by: a user or session id. At most 1,024 bytes of UTF-8.",
-}  # fmt: skip
+}
 _PROMPT = {
-    "name": "prompt", "in": "path", "required": True, "schema": {"type": "string"},
+    "name": "prompt",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
     "description": "The prompt's name or id.",
-}  # fmt: skip
+}
 _TEXTS = {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Text"}}
 _TRACK = {"type": "string", "enum": ["stable", "canary", "holdback"]}
 
@@ -102,7 +107,10 @@ DOCUMENT: dict[str, Any] = {
     "components": {
         "securitySchemes": {
             "sigv4": {
-                "type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4",
+                "type": "apiKey",
+                "name": "Authorization",
+                "in": "header",
+                "x-amazon-apigateway-authtype": "awsSigv4",
             }
         },
         "schemas": {
@@ -153,11 +161,14 @@ DOCUMENT: dict[str, Any] = {
             "Problem": {
                 "type": "object",
                 "properties": {
-                    "type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT,
+                    "type": _TEXT,
+                    "title": _TEXT,
+                    "status": {"type": "integer"},
+                    "detail": _TEXT,
                 },
                 "required": ["type", "title", "status", "detail"],
             },
         },
     },
     "security": [{"sigv4": []}],
-}  # fmt: skip
+}

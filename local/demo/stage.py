@@ -17,7 +17,7 @@ from local.demo.mailbox import Mailbox
 from local.demo.observe import Observer
 from local.demo.play import PROMPT, DemoFailed, Play
 from local.demo.screen import Screen
-from promptlane.project import load_policy
+from promptlane.project import load_one
 
 Json = Any
 SETTINGS = {
@@ -60,7 +60,7 @@ def set_stage(screen: Screen, *, port: int = 0, model: str = "scripted", rate: f
             "PROMPTLANE_FEEDBACK_TABLE": str(resources.get("feedback_table", "")),
             "PROMPTLANE_RESOLUTION": SETTINGS["promptlane:resolution_seconds"],
         }
-        request = load_policy(cast.prompts / PROMPT).request
+        request = load_one(cast.prompts / PROMPT).policy.request
         crowd = Crowd(
             environment,
             prompt=PROMPT,

@@ -154,12 +154,15 @@ def expected(cell: str) -> dict[str, Json]:
 def _listed(kind: str, value: str) -> Json:
     if kind in ("contains-any", "contains-all", "icontains-any", "icontains-all"):
         return [part.strip() for part in value.split(",") if part.strip()]
-    if kind in ("is-json", "contains-json"):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
+    return json_or_text(value) if kind in ("is-json", "contains-json") else value
+
+
+def json_or_text(text: str) -> Json:
+    """The JSON value that a text holds; the text itself where it holds none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def number(cell: str, where: str) -> float:

@@ -6,7 +6,8 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import jsonschema
@@ -16,7 +17,7 @@ from promptlane.domain.errors import SuiteInvalid
 
 from . import promptfoo
 from .assertions import KINDS, Kind
-from .dataset import DatasetInvalid, decode, load_rows
+from .dataset import DatasetInvalid, decode, json_or_text, load_rows
 from .kinds import split_negation, unknown_type
 from .suite import MAX_CASES, Assertion, Case, Read, Suite, references
 
@@ -29,10 +30,11 @@ _ID: Final = re.compile(r"[^a-z0-9]+")
 def parse(data: Json, *, read: Read | None = None) -> Suite:
     """The suite that `data` describes. SuiteInvalid lists every problem as (path, message), the first hundred."""
     reader = _Reader(read)
-    suite = reader.suite(data)
-    if reader.problems or suite is None:
-        raise SuiteInvalid(reader.problems)
-    return suite
+    with suppress(_Enough):
+        suite = reader.suite(data)
+        if suite is not None and not reader.problems:
+            return suite
+    raise SuiteInvalid(reader.problems)
 
 
 class _Enough(Exception):
@@ -55,19 +57,16 @@ class _Reader:
             self.problems.append(("", f"stopped after {MAX_PROBLEMS} problems"))
             raise _Enough
 
-    def suite(self, data: Json) -> Suite | None:
-        try:
-            return self._suite(data)
-        except _Enough:
-            return None
+    def note(self, found: Iterable[tuple[str, str]]) -> None:
+        for path, message in found:
+            self.problem(path, message)
 
-    def _suite(self, data: Json) -> Suite | None:
+    def suite(self, data: Json) -> Suite | None:
         if not isinstance(data, Mapping):
             self.problem("", "a suite is a mapping with `tests`, a list of cases")
             return None
         found, notes = promptfoo.top_level(data)
-        for path, message in found:
-            self.problem(path, message)
+        self.note(found)
         templates = data.get("assertionTemplates") or {}
         if isinstance(templates, Mapping):
             self.templates = templates
@@ -93,8 +92,7 @@ class _Reader:
         if not isinstance(default, Mapping):
             self.problem("defaultTest", "must be a mapping with `vars`, `assert`, `threshold` or `metadata`")
             return {}
-        for path, message in promptfoo.test_keys(default, "defaultTest"):
-            self.problem(path, message)
+        self.note(promptfoo.test_keys(default, "defaultTest"))
         self.default_vars = self.variables(default.get("vars"), "defaultTest.vars")
         self.default_asserts = self.asserts(default.get("assert"), "defaultTest.assert")
         return default
@@ -110,7 +108,7 @@ class _Reader:
                     self.problem(
                         f"{path}.id", f"case id {case.id!r} is used twice (also by {taken[case.id]}); ids are unique"
                     )
-                taken.setdefault(case.id, f"{place.removesuffix(': ') or path}")
+                taken.setdefault(case.id, place.removesuffix(": ") or path)
                 cases.append(case)
                 if len(cases) > MAX_CASES:
                     self.place = ""
@@ -133,10 +131,9 @@ class _Reader:
                     yield from self.file_rows(f"tests[{i}]", test)
                 else:
                     yield f"tests[{i}]", "", test
-        elif tests is None:
-            self.problem("tests", "is required: a list of cases, or the path of a .csv or .jsonl file")
         else:
-            self.problem("tests", "must be a list of cases, or the path of a .csv or .jsonl file")
+            what = "is required:" if tests is None else "must be"
+            self.problem("tests", f"{what} a list of cases, or the path of a .csv or .jsonl file")
 
     def file_rows(self, path: str, name: str) -> Iterator[tuple[str, str, Json]]:
         if self.read is None:
@@ -159,8 +156,7 @@ class _Reader:
         if not isinstance(test, Mapping):
             self.problem(path, "must be a mapping with `vars` and `assert`")
             return
-        for where, message in promptfoo.test_keys(test, path):
-            self.problem(where, message)
+        self.note(promptfoo.test_keys(test, path))
         before = len(self.problems)
         options = {**_mapping(default.get("options")), **_mapping(test.get("options"))}
         variables = {**self.default_vars, **self.variables(test.get("vars"), f"{path}.vars")}
@@ -292,8 +288,7 @@ class _Reader:
         if not isinstance(data, Mapping) or not isinstance(data.get("type"), str):
             self.problem(path, "must be a mapping with `type` (and `value`, `threshold`, `weight`)")
             return None
-        for where, message in promptfoo.assert_keys(data, path):
-            self.problem(where, message)
+        self.note(promptfoo.assert_keys(data, path))
         name, negated = split_negation(data["type"])
         kind = KINDS.get(name)
         if kind is None:
@@ -328,7 +323,7 @@ class _Reader:
         if isinstance(value, str) and value.startswith("file://"):
             value = self.file_text(value, path)
             if kind.value in ("schema", "any") and value:
-                value = self.json_text(value, path)
+                value = json_or_text(value)
         if kind.value in ("nothing", "ignored"):
             if value is not None and kind.value == "nothing":
                 self.problem(path, f"{kind.name} takes no value")
@@ -338,12 +333,6 @@ class _Reader:
                 self.problem(path, f"{kind.name} needs a value; without one it would prove nothing")
             return None
         return getattr(self, f"value_{kind.value}")(kind, value, path)
-
-    def json_text(self, text: str, path: str) -> Json:
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
 
     def value_any(self, kind: Kind, value: Json, path: str) -> Json:
         return value if isinstance(value, str | list | Mapping) else text_of(value)
@@ -379,7 +368,7 @@ class _Reader:
 
     def value_schema(self, kind: Kind, value: Json, path: str) -> Json:
         if isinstance(value, str):
-            value = self.json_text(value, path)
+            value = json_or_text(value)
         if not isinstance(value, Mapping | bool):
             self.problem(path, f"{kind.name} takes a JSON Schema (a mapping), not {type(value).__name__}")
             return None
@@ -453,11 +442,9 @@ def _mapping(value: Json) -> dict[str, Json]:
 
 def _schema_references(schema: Json) -> Iterator[str]:
     if isinstance(schema, Mapping):
-        for key, value in schema.items():
-            if key == "$ref" and isinstance(value, str):
-                yield value
-            else:
-                yield from _schema_references(value)
-    elif isinstance(schema, list):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
         for item in schema:
             yield from _schema_references(item)

@@ -38,8 +38,16 @@ _REFUSED: Final[Mapping[str, str]] = {
     "assertScoringFunction": "suites are data: code is never taken from them",
 }
 TEST_KEYS: Final = (
-    "id", "description", "vars", "assert", "threshold", "metadata", "tags", "critical", "options",
-)  # fmt: skip
+    "id",
+    "description",
+    "vars",
+    "assert",
+    "threshold",
+    "metadata",
+    "tags",
+    "critical",
+    "options",
+)
 _TEST_REFUSED: Final[Mapping[str, str]] = {
     "assertScoringFunction": "suites are data: code is never taken from them",
     "provider": "the version declares its model",

@@ -120,11 +120,6 @@ class Suite:
         return {k: v for k, v in data.items() if v not in (None, "")}
 
     @property
-    def tags(self) -> list[str]:
-        """All slices, in order of appearance."""
-        return list(dict.fromkeys(tag for case in self.cases for tag in case.tags))
-
-    @property
     def checks(self) -> set[str]:
         """Names of the registered Python checks that the cases use."""
         return {str(a.value) for case in self.cases for a in flat(case.asserts) if a.kind == "python"}

@@ -42,9 +42,15 @@ _VERDICT: Final = {"pass": "good", "fail": "bad"}
 
 
 def review_page(
-    visit: Visit, brief: Brief, *, now: float, report: str = "", fault: Fault | None = None, typed: str = "",
+    visit: Visit,
+    brief: Brief,
+    *,
+    now: float,
+    report: str = "",
+    fault: Fault | None = None,
+    typed: str = "",
     chosen: str = "",
-) -> str:  # fmt: skip
+) -> str:
     """The page of an open link. `report` is the relative address of the test report; `typed` a reason to keep."""
     request, state, reviewer = visit.request, visit.state, visit.reviewer
     if request is None or state is None or reviewer is None:

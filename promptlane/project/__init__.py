@@ -1,7 +1,7 @@
 """Prompts as code: reads `prompts/<name>/` into domain objects, with file, line and column for every problem."""
 
 from .document import Document, read_document
-from .load import ProjectInvalid, PromptProject, load, load_draft, load_one, load_policy, load_suite
+from .load import ProjectInvalid, PromptProject, load, load_draft, load_one
 
 __all__ = [
     "Document",
@@ -10,7 +10,5 @@ __all__ = [
     "load",
     "load_draft",
     "load_one",
-    "load_policy",
-    "load_suite",
     "read_document",
 ]

@@ -74,7 +74,7 @@ def load_one(directory: Path | str) -> PromptProject:
     draft, draft_document, problems = _read(folder / PROMPT_FILE, PromptDraft.from_dict, DraftInvalid)
     policy, _, more = _read(folder / POLICY_FILE, Policy.from_dict, PolicyInvalid)
     problems += more
-    suite, suite_document, more = _read(folder / SUITE_FILE, _suite_reader(folder), SuiteInvalid)
+    suite, suite_document, more = _read(folder / SUITE_FILE, partial(parse, read=_inside(folder)), SuiteInvalid)
     problems += more
     if draft is not None:
         problems += [draft_document.problem(path, text) for path, text in _draft_problems(draft)]
@@ -96,26 +96,11 @@ def load_draft(directory: Path | str) -> PromptDraft:
     return draft
 
 
-def load_policy(directory: Path | str) -> Policy:
-    """release.yaml of one folder."""
-    return _one(_folder(directory) / POLICY_FILE, Policy.from_dict, PolicyInvalid)
-
-
-def load_suite(directory: Path | str) -> Suite:
-    """suite.yaml of one folder, with the case files that it names."""
-    folder = _folder(directory)
-    return _one(folder / SUITE_FILE, _suite_reader(folder), SuiteInvalid)
-
-
 def _folder(directory: Path | str) -> Path:
     folder = Path(directory)
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is not a directory; name the folder that holds {PROMPT_FILE}")
     return folder
-
-
-def _suite_reader(folder: Path) -> Callable[[Any], Suite]:
-    return partial(parse, read=_inside(folder))
 
 
 def _inside(folder: Path) -> Read:
@@ -128,13 +113,6 @@ def _inside(folder: Path) -> Read:
         return path.read_bytes()
 
     return read
-
-
-def _one(path: Path, parse: Callable[[Any], T], refusal: type[_Refusal]) -> T:
-    value, _, problems = _read(path, parse, refusal)
-    if value is None:
-        raise ProjectInvalid(problems)
-    return value
 
 
 _Refusal = DraftInvalid | PolicyInvalid | SuiteInvalid

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.project import ProjectInvalid, load, load_draft, load_one, load_policy
+from promptlane.project import ProjectInvalid, load, load_draft, load_one
 
 PROMPT = """\
 name: greeter
@@ -137,8 +137,7 @@ def test_a_folder_that_does_not_exist_says_what_to_name(tmp_path: Path) -> None:
         load_one(tmp_path / "nowhere")
 
 
-def test_draft_and_policy_can_be_read_alone(tmp_path: Path) -> None:
+def test_a_draft_can_be_read_alone(tmp_path: Path) -> None:
     folder = write(tmp_path / "p", suite=None)
 
     assert load_draft(folder).name == "greeter"
-    assert load_policy(folder).review.quorum == 1
