@@ -28,7 +28,6 @@ from typing import Any
 
 from local import lambda_runtime, server
 
-ACCOUNT = "000000000000"
 REGION = "us-east-1"
 START_SECONDS = 40.0
 STOP_SECONDS = 10.0

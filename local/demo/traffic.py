@@ -21,8 +21,8 @@ from promptlane.client import InvalidVariables, ModelCallFailed, PromptClient, R
 class Users:
     """Asks on behalf of `count` users; the same user always has the same name and comes back now and then."""
 
-    def __init__(self, client: PromptClient, prompt: str, count: int, seed: int) -> None:
-        self._client, self._prompt, self._count, self._seed = client, prompt, count, seed
+    def __init__(self, client: PromptClient, prompt: str, count: int) -> None:
+        self._client, self._prompt, self._count = client, prompt, count
         self._lock = threading.Lock()
         self.total = self.failed = 0
         self.versions: Counter[str] = Counter()
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     stop = threading.Event()
     with PromptClient(timeout=options.timeout, slow_after=options.slow_after, refresh=1.0) as client:
-        users = Users(client, options.prompt, options.users, options.seed)
+        users = Users(client, options.prompt, options.users)
         interval = options.threads / options.rate
         threads = [
             threading.Thread(target=users.run, args=(Random(options.seed * 1000 + i), interval, stop), daemon=True)

@@ -17,7 +17,7 @@ from ministack.services import cloudwatch, eventbridge, lambda_svc, sns
 from ministack.services.cloudformation import provisioners
 
 from local import seams
-from local.gaps import alarm_states, lambda_functions, metric_math, metrics
+from local.gaps import alarm_states, lambda_functions, metric_math, metric_store, metrics
 
 TICK_SECONDS = 1.0
 HELD_SECONDS = 3.0
@@ -195,7 +195,7 @@ def _queries(alarm: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _values(alarm: dict[str, Any], start: int, end: int) -> dict[int, float]:
     queries = _queries(alarm)
-    values, _ = metrics.compute(queries, start, end)
+    values, _ = metric_store.compute(queries, start, end)
     returned = next(q["Id"] for q in queries if str(q.get("ReturnData", True)).lower() == "true")
     return values.get(returned, {})
 
@@ -305,7 +305,7 @@ def _small(query: dict[str, Any]) -> dict[str, Any]:
             "metric": {
                 "namespace": metric["Namespace"],
                 "name": metric["MetricName"],
-                "dimensions": metrics.dimensions_of(metric.get("Dimensions")),
+                "dimensions": metric_store.dimensions_of(metric.get("Dimensions")),
             },
             "period": int(stat.get("Period") or 60),
             "stat": stat["Stat"],

@@ -25,7 +25,7 @@ from ministack.core.responses import StreamingResponse
 from ministack.services import bedrock_runtime as stock
 
 from local import model, seams
-from local.gaps import callers, cloudtrail, embeddings, invocation_log, metrics, prompt_rendering, prompts
+from local.gaps import callers, cloudtrail, embeddings, invocation_log, metric_store, prompt_rendering, prompts
 from local.inference import ModelAnswer, ModelRequest
 
 MARKER = "[[guardrail]]"
@@ -312,7 +312,7 @@ def _streamer(call: Call, answer: ModelAnswer) -> Callable[..., Awaitable[None]]
             await emit("contentBlockStop", {"contentBlockIndex": index})
         await emit("messageStop", {"stopReason": answer.stop_reason})
         await emit("metadata", _usage(call, answer), more=False)
-        metrics.record(
+        metric_store.record(
             "AWS/Bedrock", "TimeToFirstToken", (first - call.started) * 1000, "Milliseconds", _dimensions(call)
         )
         _observe(call, response=_response(call, answer), answer=answer)
@@ -371,7 +371,7 @@ def _observe(
     else:
         count.append(("InvocationClientErrors" if status < 500 else "InvocationServerErrors", 1.0, "Count"))
     for name, value, unit in count:
-        metrics.record("AWS/Bedrock", name, value, unit, _dimensions(call))
+        metric_store.record("AWS/Bedrock", name, value, unit, _dimensions(call))
     identity = callers.identity(call.headers)
     agent = call.headers.get("user-agent", "")
     cloudtrail.record(
