@@ -34,7 +34,7 @@ def decide(session: Session, subject: str, verb: str, *, reason: str, as_json: b
     if verb in ("approve", "reject"):
         body, path, named = {"decision": verb, **body}, "decision", "decision"
     answer = session.deployment.operations.post("releases", release, path, body=body)
-    document = {"release_id": release, named: verb, **_plain(answer)}
+    document = {"release_id": release, named: verb, **answer}
 
     def show(console: Console) -> None:
         console.print(f"{_DONE[verb]} release [bold]{release}[/].{_sentence(answer)}")
@@ -74,7 +74,7 @@ def rollback(session: Session, prompt: str, *, reason: str, to: int | None, func
         if way == "function":
             console.print("The operations API did not answer; the roll_back function was invoked directly.")
 
-    session.emit({**_plain(answer), "prompt": prompt, "way": way}, as_json=as_json, show=show)
+    session.emit({**answer, "prompt": prompt, "way": way}, as_json=as_json, show=show)
 
 
 def in_flight(deployment: Deployment, subject: str) -> str:
@@ -125,11 +125,6 @@ def _said(reason: str) -> str:
     return reason.strip()
 
 
-def _plain(answer: Json) -> dict[str, Json]:
-    return dict(answer) if isinstance(answer, dict) else {}
-
-
-def _sentence(answer: Json) -> str:
-    said = _plain(answer)
-    text = said.get("why") or said.get("message") or said.get("reason") or ""
+def _sentence(answer: Mapping[str, Json]) -> str:
+    text = answer.get("why") or answer.get("message") or answer.get("reason") or ""
     return f" {text}" if text else ""

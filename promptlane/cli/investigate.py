@@ -123,12 +123,11 @@ def _show_causes(console: Console, found: Investigation) -> None:
 
 
 def _show_pairs(console: Console, found: Investigation) -> None:
-    if why := no_conversations(found):
+    why = no_conversations(found)
+    if why or found.pairs:
         _head(console, "Conversations")
+    if why:
         _say(console, why)
-    if not found.pairs:
-        return
-    _head(console, "Conversations")
     for pair in found.pairs:
         what = ", ".join(noun_of(name) for name in sorted(pair.bad.bad))
         _say(console, f"asked: {_asked(pair.bad, pair)}")

@@ -49,7 +49,7 @@ class Operations:
     def signed(cls, base: str) -> Operations:
         return cls(base.rstrip("/"), _send_signed)
 
-    def post(self, *path: str, body: Mapping[str, Json]) -> Json:
+    def post(self, *path: str, body: Mapping[str, Json]) -> dict[str, Json]:
         """The JSON answer; an error answer is raised as the domain error with the API's own sentence."""
         url = "/".join([self.base, *(quote(part, safe="") for part in path)])
         status, raw = self.send("POST", url, json.dumps(body).encode())

@@ -62,8 +62,7 @@ def _check_in_flight(records: list[Release], name: str, version: int) -> None:
     if running:
         raise NotApplicable(
             f"version {version} of {name} is in flight already as release {running[-1].release_id} "
-            f"({running[-1].state}); "
-            f"follow it with `promptlane status --watch {name}`"
+            f"({running[-1].state}); follow it with `promptlane status --watch {name}`"
         )
 
 
@@ -76,16 +75,14 @@ def _check_route(route: Route, wanted: PromptVersion, *, again: bool) -> None:
     if route.stable.fingerprint == wanted.fingerprint:
         raise NotApplicable(
             f"version {wanted.version} of {route.prompt} has the same content as stable version "
-            f"{route.stable.version}; "
-            "there is nothing to release"
+            f"{route.stable.version}; there is nothing to release"
         )
     bad = route.quarantined.get(wanted.fingerprint)
     if bad is not None and not again:
         raise NotApplicable(
             f"version {wanted.version} of {route.prompt} has a content that was rolled back in release "
             f"{bad.get('release_id')}; read `promptlane history {bad.get('release_id')}`, and if it shall "
-            "be tried again, "
-            "repeat this command with --again"
+            "be tried again, repeat this command with --again"
         )
 
 

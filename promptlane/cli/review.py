@@ -86,36 +86,19 @@ def record(session: Session, subject: str, out: Path | None, *, as_json: bool) -
     session.emit(document, as_json=as_json, show=show)
 
 
-def review_standing(deployment: Deployment, release_id: str, now: float) -> dict[str, Json] | None:
-    """For `status`: where a release's review stands and whom email does not reach; None when none was asked for."""
-    request = deployment.reviews.get(release_id)
-    if request is None:
-        return None
-    state = tally(request, deployment.reviews.decisions(release_id, request.round), now)
-    people = {reviewer_key(r.email): r.name for r in request.policy.reviewers}
-    return {
-        "standing": str(request.outcome["decision"]) if request.outcome else str(state.standing),
-        "needed": state.needed,
-        "approvals": [people.get(d.reviewer, d.by) for d in state.approvals],
-        "waits_for": [r.name for r in state.can_still],
-        "why": state.why,
-        "expires_at": request.expires_at,
-        "not_reached": {
-            people.get(key, key): reach_in_words(reach) for key, reach in request.reach.items() if reach not in REACHED
-        },
-        "warning": out_of_reach(request, state),
-    }
-
-
 def review_notes(deployment: Deployment, release: Release, now: float) -> list[str]:
     """What `status` says of a release in review: who is waited for, and whom email does not reach."""
-    found = review_standing(deployment, release.release_id, now) if release.state == "review" else None
-    if found is None:
+    request = deployment.reviews.get(release.release_id) if release.state == "review" else None
+    if request is None:
         return []
-    notes = [f"review: {len(found['approvals'])} of {found['needed']} approvals; {found['why']}"]
+    state = tally(request, deployment.reviews.decisions(release.release_id, request.round), now)
+    people = {reviewer_key(r.email): r.name for r in request.policy.reviewers}
+    notes = [f"review: {len(state.approvals)} of {state.needed} approvals; {state.why}"]
     notes += [
-        f"review: {name} {reach}; see `promptlane reviewers list`" for name, reach in found["not_reached"].items()
+        f"review: {people.get(key, key)} {reach_in_words(reach)}; see `promptlane reviewers list`"
+        for key, reach in request.reach.items()
+        if reach not in REACHED
     ]
-    if found["warning"]:
-        notes.append(f"review: the quorum cannot be met by email now: {found['warning']}")
+    if warning := out_of_reach(request, state):
+        notes.append(f"review: the quorum cannot be met by email now: {warning}")
     return notes

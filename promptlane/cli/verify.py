@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import (
-    LockedCopy,
     TimelineEntry,
     chain_problems,
     compare_copies,
@@ -20,21 +19,14 @@ from promptlane.domain.release.timeline import (
 
 from .deployment import Deployment
 
+if TYPE_CHECKING:
+    from promptlane.aws.audit_copies import AuditCopies
+
 Json = Any
 
 
 class TimelineBroken(PromptlaneError):
     """A timeline was altered, or entries of it or of its locked copy are missing."""
-
-
-class Copies(Protocol):
-    """The Object-Locked bucket."""
-
-    def kept(self, prompt_id: str) -> Mapping[str, set[int]]:
-        """The numbers of the copied entries, by release."""
-
-    def timeline(self, release_id: str) -> list[LockedCopy]:
-        """The copied entries of a release, in order."""
 
 
 def verified(
@@ -47,7 +39,7 @@ def verified(
     `locked_copy` counts the entries by how they stand to their copies, and names those whose copy is `late`; None where
     there is no audit bucket.
     """
-    copies: Copies | None = deployment.audit_copies
+    copies = deployment.audit_copies
     problems: list[str] = []
     if copies is not None and prompt_id is not None:
         problems += _lost(deployment, copies, prompt_id, known={r.release_id for r in releases})
@@ -81,7 +73,7 @@ def verified(
 
 def not_deleted(deployment: Deployment, release_id: str) -> None:
     """Raise TimelineBroken when a release that the table lacks has locked copies: then it was there once."""
-    copies: Copies | None = deployment.audit_copies
+    copies = deployment.audit_copies
     if copies is not None and (there := copies.timeline(release_id)):
         raise TimelineBroken(
             f"the table has no release {release_id}, the audit bucket has {len(there)} entries of it: it was deleted. "
@@ -89,7 +81,7 @@ def not_deleted(deployment: Deployment, release_id: str) -> None:
         )
 
 
-def _lost(deployment: Deployment, copies: Copies, prompt_id: str, *, known: set[str]) -> list[str]:
+def _lost(deployment: Deployment, copies: AuditCopies, prompt_id: str, *, known: set[str]) -> list[str]:
     """Releases with locked copies of which the table knows nothing; one may have begun since `known` was read."""
     return [
         f"release {release_id}: the audit bucket has {len(numbers)} entries of it, the table has no such release"

@@ -73,6 +73,7 @@ def _session(region: str | None) -> Any:
     botocore reads its models (1.2 MB for the endpoints alone) into OrderedDicts, which dicts have long replaced: five
     times the parsing, and twice the memory.
     """
+    import gzip
     import json
 
     import botocore.session
@@ -80,7 +81,7 @@ def _session(region: str | None) -> Any:
 
     class PlainLoader(JSONFileLoader):  # type: ignore[misc]
         def load_file(self, file_path: str) -> Any:
-            for ending, opened in ((".json", open), (".json.gz", _gzip)):
+            for ending, opened in ((".json", open), (".json.gz", gzip.open)):
                 try:
                     with opened(file_path + ending, "rb") as file:
                         return json.loads(file.read())
@@ -93,12 +94,6 @@ def _session(region: str | None) -> Any:
         session.set_config_variable("region", region)
     session.get_component("data_loader").file_loader = PlainLoader()
     return session
-
-
-def _gzip(path: str, mode: str) -> Any:
-    import gzip
-
-    return gzip.open(path, mode)
 
 
 class RouteTable:

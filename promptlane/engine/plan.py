@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -150,7 +151,7 @@ def size_warnings(suite: Suite, policy: TestPolicy) -> list[str]:
             f"{n} cases prove {margin} only when hardly any case differs; about {usual} would do where answers vary "
             f"(pass rate 90%, {repeats} {'repeat' if repeats == 1 else 'repeats'})"
         )
-    sizes = _slice_sizes(suite.cases)
+    sizes = Counter(tag for case in suite.cases for tag in case.tags)
     for name in policy.must_pass:
         if name not in sizes:
             warnings.append(f"slice {name!r} must pass, but no case carries this tag; the verdict will never be a pass")
@@ -160,14 +161,6 @@ def size_warnings(suite: Suite, policy: TestPolicy) -> list[str]:
                 f"write at least {least}, or mark its cases critical instead"
             )
     return warnings
-
-
-def _slice_sizes(cases: Iterable[Case]) -> Mapping[str, int]:
-    sizes: dict[str, int] = {}
-    for case in cases:
-        for tag in case.tags:
-            sizes[tag] = sizes.get(tag, 0) + 1
-    return sizes
 
 
 def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], repeats: int) -> tuple[float, int]:

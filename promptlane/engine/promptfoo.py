@@ -6,7 +6,7 @@ whatever would change what an assertion means is refused rather than ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from .kinds import did_you_mean
@@ -78,12 +78,16 @@ def top_level(data: Mapping[str, Json]) -> tuple[list[Problem], list[str]]:
             notes.append(f"`{key}` is left out: {LEFT_OUT[key]}")
         elif key == "evaluateOptions":
             problems += _evaluate_options(data[key], notes)
-        elif key in _REFUSED:
-            problems.append((key, f"promptfoo's `{key}` is not supported: {_REFUSED[key]}"))
         else:
-            known = ", ".join(SUITE_KEYS)
-            problems.append((str(key), f"unknown key{did_you_mean(str(key), SUITE_KEYS)}; known are {known}"))
+            problems.append((str(key), _complaint(key, SUITE_KEYS, _REFUSED)))
     return problems, notes
+
+
+def _complaint(key: Json, known: Sequence[str], refused: Mapping[str, str]) -> str:
+    """What is wrong with a key that is not known."""
+    if key in refused:
+        return f"promptfoo's `{key}` is not supported: {refused[key]}"
+    return f"unknown key{did_you_mean(str(key), known)}; known are {', '.join(known)}"
 
 
 def _evaluate_options(options: Json, notes: list[str]) -> Iterator[Problem]:
@@ -106,13 +110,8 @@ def repeats(data: Mapping[str, Json]) -> tuple[str, Json]:
 def test_keys(test: Mapping[str, Json], path: str) -> Iterator[Problem]:
     """Keys of a test that are unknown, or whose meaning we could not keep."""
     for key in test:
-        if key in TEST_KEYS:
-            continue
-        if key in _TEST_REFUSED:
-            yield f"{path}.{key}", f"promptfoo's `{key}` is not supported: {_TEST_REFUSED[key]}"
-        else:
-            known = ", ".join(TEST_KEYS)
-            yield f"{path}.{key}", f"unknown key{did_you_mean(str(key), TEST_KEYS)}; known are {known}"
+        if key not in TEST_KEYS:
+            yield f"{path}.{key}", _complaint(key, TEST_KEYS, _TEST_REFUSED)
     options = test.get("options")
     if options is None:
         return
@@ -130,8 +129,5 @@ def test_keys(test: Mapping[str, Json], path: str) -> Iterator[Problem]:
 def assert_keys(assertion: Mapping[str, Json], path: str) -> Iterator[Problem]:
     """Keys of an assertion that are unknown, or whose meaning we could not keep."""
     for key in assertion:
-        if key in _ASSERT_REFUSED:
-            yield f"{path}.{key}", f"promptfoo's `{key}` is not supported: {_ASSERT_REFUSED[key]}"
-        elif key not in ASSERT_KEYS:
-            known = ", ".join(ASSERT_KEYS)
-            yield f"{path}.{key}", f"unknown key{did_you_mean(str(key), ASSERT_KEYS)}; known are {known}"
+        if key not in ASSERT_KEYS:
+            yield f"{path}.{key}", _complaint(key, ASSERT_KEYS, _ASSERT_REFUSED)

@@ -66,7 +66,9 @@ def build(
         "counts": {str(change): len(verdict.cases(change)) for change in Change},
         "critical_failed": list(verdict.critical_failed),
         "critical_doubtful": list(verdict.critical_doubtful),
-        "shown": {str(c): _critical_first(collected.shown[c]) for c in Change if collected.shown[c]},
+        "shown": {
+            str(c): sorted(shown, key=lambda d: not d["critical"]) for c, shown in collected.shown.items() if shown
+        },
         "flaky": verdict.flaky,
         "cases": [_case(t, verdict) for t in collected.tallies],
         "sides": sides,
@@ -76,10 +78,6 @@ def build(
         "notes": [*notes, *plan.warnings],
     }
     return report | _for_reviewers(report)
-
-
-def _critical_first(details: Sequence[Record]) -> list[Record]:
-    return sorted(details, key=lambda d: not d["critical"])
 
 
 def undetectable(verdict: Verdict, plan: Plan) -> list[str]:

@@ -39,7 +39,7 @@ def evidence_plot(points: Sequence[Point]) -> Html:
         if known:
             path = " ".join(f"{a},{b}" for a, b in known)
             drawn.append(tag("polyline", points=path, fill="none", stroke=color, stroke_width=2))
-            drawn.append(tag("circle", cx=str(known[-1][0]), cy=str(known[-1][1]), r=3, fill=color))
+            drawn.append(tag("circle", cx=known[-1][0], cy=known[-1][1], r=3, fill=color))
     drawn += [_text(_LEFT + 180 * i, _HEIGHT - 4, said, fill=color) for i, (color, said) in enumerate(_LOOK.values())]
     drawn.append(_text(_WIDTH - 12, _HEIGHT - 4, span(end - start), text_anchor="end"))
     size = {"viewBox": f"0 0 {_WIDTH} {_HEIGHT}", "xmlns": "http://www.w3.org/2000/svg"}
@@ -47,11 +47,11 @@ def evidence_plot(points: Sequence[Point]) -> Html:
 
 
 def _line(x1: float, x2: float, y1: float, y2: float, **more: str | None) -> Html:
-    return tag("line", x1=str(x1), x2=str(x2), y1=str(y1), y2=str(y2), stroke="currentColor", **more)
+    return tag("line", x1=x1, x2=x2, y1=y1, y2=y2, stroke="currentColor", **more)
 
 
 def _text(x: float, y: float, said: str, **more: str | int) -> Html:
-    return tag("text", said, x=str(x), y=str(y), **more)
+    return tag("text", said, x=x, y=y, **more)
 
 
 def with_evidence(body: str, points: Sequence[Point]) -> str:

@@ -86,13 +86,8 @@ def _remedy(found: Investigation) -> Html:
 
 
 def _causes(found: Investigation) -> Html | None:
-    if not found.causes:
-        return None
-    rows = []
-    for cause in found.causes:
-        rows.append([visible(cause.title), "\n".join(map(visible, cause.because)), cause.certainty])
-    head = ("Explanation", "Evidence", "How sure")
-    return tag("section", tag("h2", "Likely causes, most likely first"), _table(head, rows, "texts"))
+    rows = [[visible(c.title), "\n".join(map(visible, c.because)), c.certainty] for c in found.causes]
+    return _tabled("Likely causes, most likely first", ("Explanation", "Evidence", "How sure"), rows, "texts")
 
 
 def _plots(found: Investigation, changes: Sequence[Happening]) -> Html | None:
@@ -130,15 +125,14 @@ def _title(metric: str) -> str:
 
 
 def _pairs(found: Investigation) -> Html | None:
-    if not found.pairs:
-        why = no_conversations(found)
-        return tag("section", tag("h2", "Conversations"), tag("p", why)) if why else None
+    if why := no_conversations(found):
+        return tag("section", tag("h2", "Conversations"), tag("p", why))
     rows = []
     for pair in found.pairs:
         rows.append([_heading(pair.bad), _asked(pair.bad, pair.bad_variables), _said(pair.bad)])
         if pair.good:
             rows.append([_heading(pair.good), _asked(pair.good, pair.good_variables), _said(pair.good)])
-    return tag("section", tag("h2", "Conversations"), _table(("", "Asked", "Answered"), rows))
+    return _tabled("Conversations", ("", "Asked", "Answered"), rows)
 
 
 def _heading(one: Invocation) -> str:
@@ -167,8 +161,6 @@ def _diff(found: Investigation) -> Html | None:
 
 
 def _stories(stories: Sequence[Story], *, approvals_known: bool) -> Html | None:
-    if not stories:
-        return None
     rows = [
         [
             str(s.version),
@@ -181,7 +173,7 @@ def _stories(stories: Sequence[Story], *, approvals_known: bool) -> Html | None:
         for s in stories
     ]
     head = ("Version", "Published", "Edited by", "Approved by", "Traffic", "Said to be")
-    return tag("section", tag("h2", "Versions"), _table(head, rows, "versions"))
+    return _tabled("Versions", head, rows, "versions")
 
 
 def _timeline(timeline: Sequence[Happening]) -> Html:
@@ -193,29 +185,28 @@ def _timeline(timeline: Sequence[Happening]) -> Html:
 
 
 def _calls(title: str, groups: Sequence[CallGroup]) -> Html | None:
-    if not groups:
-        return None
     rows = []
     for g in groups[:200]:
         named = [g.version or "not said", g.track or "not said", visible(g.caller), g.model, g.operation]
         rows.append([*named, f"{g.calls:,}", f"{g.errors:,}", f"{g.input_tokens:,} / {g.output_tokens:,}"])
     head = ("Version", "Track", "Caller", "Model", "Operation", "Calls", "Errors", "Tokens in / out")
-    return tag("section", tag("h2", title), _table(head, rows))
+    return _tabled(title, head, rows)
 
 
 def _rendered(rendered: Sequence[Rendered]) -> Html | None:
-    if not rendered:
-        return None
     rows = [[r.name, visible(r.caller) or "not known", f"{r.calls:,}", clock(r.first), clock(r.last)] for r in rendered]
     head = ("Version", "Caller", "Renderings", "First (UTC)", "Last (UTC)")
-    return tag("section", tag("h2", "Who rendered which version"), _table(head, rows))
+    return _tabled("Who rendered which version", head, rows)
 
 
 def _missing(found: Investigation) -> Html | None:
-    if not found.missing:
-        return None
     rows = [[m.source, visible(m.what), m.therefore, m.remedy] for m in found.missing]
-    return tag("section", tag("h2", "What is missing"), _table(("Source", "What", "Therefore", "Remedy"), rows))
+    return _tabled("What is missing", ("Source", "What", "Therefore", "Remedy"), rows)
+
+
+def _tabled(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], name: str = "") -> Html | None:
+    """A section of one table; none without rows."""
+    return tag("section", tag("h2", title), _table(head, rows, name)) if rows else None
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], name: str = "") -> Html:

@@ -19,7 +19,7 @@ _VOID: Final = frozenset({"br", "col", "hr", "input", "link", "meta"})
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def tag(element: str, /, *children: Child, **attributes: str | bool | int | None) -> Html:
+def tag(element: str, /, *children: Child, **attributes: str | float | None) -> Html:
     """One element. `class_` and `for_` are written so; `aria_label` means `aria-label`; None and False are left out."""
     written = [element]
     for key, value in attributes.items():
@@ -40,6 +40,11 @@ def join(children: Child) -> Html:
     if isinstance(children, str):
         return escape(children)
     return Html("".join(join(child) for child in children))
+
+
+def facts(*named: tuple[str, Child]) -> Html:
+    """A list of facts, each with its name."""
+    return tag("dl", [[tag("dt", name), tag("dd", value)] for name, value in named], class_="facts")
 
 
 def escape(text: str) -> Html:

@@ -10,7 +10,7 @@ from promptlane.domain.review.review import Choice, Standing
 from promptlane.domain.review.visit import Door, Visit
 from promptlane.domain.text import visible
 
-from .markup import Child, Html, document, tag
+from .markup import Child, Html, document, facts, tag
 from .style import STYLE
 
 _DOORS: Final[Mapping[Door, tuple[int, str, str]]] = {
@@ -63,17 +63,11 @@ def decided_page(visit: Visit, *, fresh: bool) -> str:
         "Your decision is recorded and cannot be changed."
         if fresh
         else "A link decides once. What you sent before stands; nothing was changed now.",
-        tag(
-            "dl",
-            tag("dt", "Prompt"),
-            tag("dd", f"{visible(request.prompt)}, version {request.candidate.version}"),
-            tag("dt", "Decision"),
-            tag("dd", f"{verb}, {moment(own.at)}"),
-            tag("dt", "Reason"),
-            tag("dd", own.reason),
-            tag("dt", "Release"),
-            tag("dd", request.release_id),
-            class_="facts",
+        facts(
+            ("Prompt", f"{visible(request.prompt)}, version {request.candidate.version}"),
+            ("Decision", f"{verb}, {moment(own.at)}"),
+            ("Reason", own.reason),
+            ("Release", request.release_id),
         ),
         tag("p", _next(state.standing, state.why), class_=f"note {tone}"),
     )

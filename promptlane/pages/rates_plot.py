@@ -89,10 +89,10 @@ def _before(asked: Window, window: Window, x: Scale) -> Iterator[Html]:
     width = round(x(asked.since) - x(window.since), 1)
     if width < 1:
         return
-    size = {"x": str(_LEFT), "y": str(_TOP), "width": str(width), "height": str(_HEIGHT - _TOP - _BOTTOM)}
+    size = {"x": _LEFT, "y": _TOP, "width": width, "height": _HEIGHT - _TOP - _BOTTOM}
     yield tag("rect", **size, fill="currentColor", opacity="0.07")
     if width > 90:
-        yield tag("text", "before, to compare", x=str(_LEFT + 6), y=str(_TOP + 14), **_SMALL, opacity="0.8")
+        yield tag("text", "before, to compare", x=_LEFT + 6, y=_TOP + 14, **_SMALL, opacity="0.8")
 
 
 def _line(cells: Sequence[Cell], index: int, x: Scale, y: Scale, high: float) -> Html:
@@ -122,8 +122,8 @@ def _point(cell: Cell, x: float, y: float, colour: str, *, hollow: bool) -> Html
     return tag(
         "circle",
         tag("title", f"version {cell.version}, {iso(cell.at)}: {cell.bad} of {cell.requests} bad"),
-        cx=str(x),
-        cy=str(y),
+        cx=x,
+        cy=y,
         r="3.2" if hollow else "2.4",
         fill="none" if hollow else colour,
         stroke=colour,
@@ -144,9 +144,9 @@ def _polyline(points: Sequence[str], colour: str, dash: str) -> Html:
 def _grid(high: float, y: Scale) -> Iterator[Html]:
     for k in range(5):
         rate = high * k / 4
-        at = str(y(rate))
-        yield tag("line", x1=str(_LEFT), x2=str(_WIDTH - _RIGHT), y1=at, y2=at, stroke="currentColor", opacity="0.15")
-        yield tag("text", percent(rate), x=str(_LEFT - 6), y=str(y(rate) + 4), text_anchor="end", **_SMALL)
+        at = y(rate)
+        yield tag("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=at, y2=at, stroke="currentColor", opacity="0.15")
+        yield tag("text", percent(rate), x=_LEFT - 6, y=at + 4, text_anchor="end", **_SMALL)
 
 
 def _times(window: Window, x: Scale) -> Iterator[Html]:
@@ -154,7 +154,7 @@ def _times(window: Window, x: Scale) -> Iterator[Html]:
         at = window.since + window.seconds * k / 4
         label = iso(at)[5:16].replace("T", " ") if window.seconds > 86_400 else iso(at)[11:19]
         anchor = "start" if k == 0 else "end" if k == 4 else "middle"
-        yield tag("text", label, x=str(x(at)), y=str(_HEIGHT - _BOTTOM + 18), text_anchor=anchor, **_SMALL)
+        yield tag("text", label, x=x(at), y=_HEIGHT - _BOTTOM + 18, text_anchor=anchor, **_SMALL)
 
 
 def _marks(changes: Sequence[Happening], x: Scale) -> Iterator[Html]:
@@ -166,7 +166,7 @@ def _marks(changes: Sequence[Happening], x: Scale) -> Iterator[Html]:
             "g",
             tag("title", f"{number}. {iso(change.at)} {change.what}"),
             tag("polyline", points=points, fill="none", stroke="currentColor", stroke_dasharray="3 3", opacity="0.6"),
-            tag("text", str(number), x=str(label), y=str(_TOP - 24), text_anchor="middle", **_SMALL),
+            tag("text", str(number), x=label, y=_TOP - 24, text_anchor="middle", **_SMALL),
         )
 
 
@@ -185,7 +185,7 @@ def _spread(places: Sequence[float]) -> list[float]:
 def _legend(versions: Sequence[int], hollow: bool) -> Iterator[Html]:
     for k, version in enumerate(versions):
         left = _LEFT + k * 100
-        ends = {"x1": str(left), "x2": str(left + 24), "y1": str(_HEIGHT - 8), "y2": str(_HEIGHT - 8)}
+        ends = {"x1": left, "x2": left + 24, "y1": _HEIGHT - 8, "y2": _HEIGHT - 8}
         drawn = {"stroke": COLOURS[k % len(COLOURS)], "stroke_dasharray": DASHES[k % len(DASHES)] or None}
         line = tag("line", **ends, **drawn, stroke_width="2.5")
         yield join([line, _small(f"version {version}", left + 30)])
@@ -194,4 +194,4 @@ def _legend(versions: Sequence[int], hollow: bool) -> Iterator[Html]:
 
 
 def _small(text: str, left: int) -> Html:
-    return tag("text", text, x=str(left), y=str(_HEIGHT - 4), font_size="12", fill="currentColor")
+    return tag("text", text, x=left, y=_HEIGHT - 4, font_size="12", fill="currentColor")

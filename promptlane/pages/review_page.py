@@ -26,7 +26,7 @@ from promptlane.domain.review.visit import Fault, Visit
 from promptlane.domain.text import in_words, visible
 
 from .diff_view import diff_view
-from .markup import Child, Html, document, tag
+from .markup import Child, Html, document, facts, tag
 from .style import STYLE
 
 FAULTS: Final[Mapping[Fault, str]] = {
@@ -83,21 +83,15 @@ def _summary(request: ReviewRequest, brief: Brief, state: Tally, now: float) -> 
         tag("h1", f"{visible(brief.prompt)}: approve version {brief.version}?"),
         tag("p", visible(brief.description) or "The author gave no description.", class_="lead"),
         tag("p", tag("a", "Go to the decision", href="#decide")),
-        tag(
-            "dl",
-            _fact("Replaces", old),
-            _fact("Author", visible(authors_in_words(request)) or "not known"),
-            _fact("Approvals", f"{len(state.approvals)} of {state.needed}: {state.why}"),
-            _fact("Expires", f"{moment(request.expires_at)}, in {left}"),
-            _fact("Release", request.release_id),
-            _fact("Fingerprint", tag("span", request.candidate.fingerprint, class_="code")),
-            class_="facts",
+        facts(
+            ("Replaces", old),
+            ("Author", visible(authors_in_words(request)) or "not known"),
+            ("Approvals", f"{len(state.approvals)} of {state.needed}: {state.why}"),
+            ("Expires", f"{moment(request.expires_at)}, in {left}"),
+            ("Release", request.release_id),
+            ("Fingerprint", tag("span", request.candidate.fingerprint, class_="code")),
         ),
     )
-
-
-def _fact(name: str, value: Child) -> list[Html]:
-    return [tag("dt", name), tag("dd", value)]
 
 
 def chip(verdict: str) -> Html:

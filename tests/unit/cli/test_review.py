@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from promptlane.cli.app import app
 from promptlane.cli.deployment import Deployment
-from promptlane.cli.review import review_notes, review_standing
+from promptlane.cli.review import review_notes
 from promptlane.cli.session import Session
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import ReviewPolicy
@@ -104,14 +104,10 @@ def test_status_can_tell_who_is_missing(world: World) -> None:
     deployment = Deployment("promptlane", {})
     deployment.__dict__["reviews"] = world.reviews
     world.send(LEAD)
-    standing = review_standing(deployment, RELEASE, world.now)
-    assert standing is not None
-    assert standing["approvals"] == ["support-lead"]
-    assert standing["waits_for"] == ["support-quality", "legal-desk"]
-    assert standing["not_reached"] == {"support-quality": "has not confirmed the subscription"}
-    assert standing["warning"] == ""
-    assert review_standing(deployment, "PROMPTID12-9-1", world.now) is None
-    notes = review_notes(deployment, world.releases.get(RELEASE), world.now)
-    assert notes[0] == "review: 1 of 2 approvals; waits for 1 more approval"
-    assert "support-quality has not confirmed" in notes[1]
-    assert review_notes(deployment, replace(world.releases.get(RELEASE), state="canary"), world.now) == []
+    release = world.releases.get(RELEASE)
+    assert review_notes(deployment, release, world.now) == [
+        "review: 1 of 2 approvals; waits for 1 more approval",
+        "review: support-quality has not confirmed the subscription; see `promptlane reviewers list`",
+    ]
+    assert review_notes(deployment, replace(release, release_id="PROMPTID12-9-1"), world.now) == []
+    assert review_notes(deployment, replace(release, state="canary"), world.now) == []
