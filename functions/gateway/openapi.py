@@ -122,10 +122,7 @@ DOCUMENT: dict[str, Any] = {
                         "type": "array",
                         "maxItems": MAX_MESSAGES,
                         "items": _object(
-                            {
-                                "role": {"type": "string", "enum": ["user", "assistant"]},
-                                "content": _TEXTS,
-                            }
+                            {"role": {"type": "string", "enum": ["user", "assistant"]}, "content": _TEXTS}
                         ),
                     },
                 },
