@@ -157,12 +157,7 @@ DOCUMENT: dict[str, Any] = {
             "FeedbackCounted": _object({"counted": {"type": "boolean"}}),
             "Problem": {
                 "type": "object",
-                "properties": {
-                    "type": _TEXT,
-                    "title": _TEXT,
-                    "status": {"type": "integer"},
-                    "detail": _TEXT,
-                },
+                "properties": {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT},
                 "required": ["type", "title", "status", "detail"],
             },
         },

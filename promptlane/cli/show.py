@@ -27,10 +27,6 @@ _COLOURS = {
 }
 
 
-def show_status(console: Console, document: Mapping[str, Json], now: float) -> None:
-    console.print(status_table(document, now))
-
-
 def status_table(document: Mapping[str, Json], now: float) -> RenderableType:
     """Prompts, who gets what, and the latest entries of the release in flight."""
     return Group(*(_standing(prompt, now) for prompt in document["prompts"]))

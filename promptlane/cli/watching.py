@@ -26,7 +26,7 @@ def status(session: Session, prompt: str, *, watch: bool, every: float, as_json:
     """Show one prompt or all enrolled ones; with `watch` until no release is in flight."""
     from rich.live import Live
 
-    from .show import show_status, status_table
+    from .show import status_table
 
     deployment = session.deployment
     names = [deployment.prompt(prompt)[1]] if prompt else list(deployment.enrolments.names())
@@ -37,7 +37,7 @@ def status(session: Session, prompt: str, *, watch: bool, every: float, as_json:
     looks = _looks(session, names, every)
     if not watch:
         document = next(looks)
-        session.emit(document, as_json=as_json, show=lambda console: show_status(console, document, session.clock()))
+        session.emit(document, as_json=as_json, show=lambda to: to.print(status_table(document, session.clock())))
     elif as_json:
         last = ""
         for document in looks:
