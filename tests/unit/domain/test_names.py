@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from promptlane.domain import names
 from promptlane.domain.errors import AdmissionRefused, DraftInvalid, InvalidInput, PolicyInvalid, SuiteInvalid
 from promptlane.domain.metrics import GUARD_METRICS
-from promptlane.domain.names import Outcome, Phase, Track, alarm_name, parse_alarm_arn, release_id
+from promptlane.domain.names import Outcome, Phase, Track, alarm_name, parse_alarm_arn, parse_release_id, release_id
 from promptlane.domain.release.timeline import Event
 
 words = st.text("abcXYZ019-_", min_size=1, max_size=8)
@@ -76,6 +77,19 @@ def test_events_are_named_as_the_event_bus_and_old_timelines_know_them() -> None
 def test_a_release_is_the_first_attempt_unless_it_says_otherwise() -> None:
     assert release_id("PROMPT0001", 4) == "PROMPT0001-4-1"
     assert release_id("PROMPT0001", 4, 7) == "PROMPT0001-4-7"
+
+
+@given(st.text(max_size=60))
+def test_what_is_no_release_id_is_refused_with_the_remedy(text: str) -> None:
+    if re.fullmatch(r"[0-9A-Za-z]{10}-[1-9][0-9]{0,4}-[1-9][0-9]{0,2}", text):
+        return
+    with pytest.raises(InvalidInput, match="promptlane history"):
+        parse_release_id(text)
+
+
+@given(st.integers(1, 99_999), st.integers(1, 999))
+def test_a_release_id_is_read_back_as_it_was_made(version: int, attempt: int) -> None:
+    assert parse_release_id(release_id("PROMPT0001", version, attempt)) == ("PROMPT0001", version, attempt)
 
 
 def arn(name: str, *, account: str = "111122223333", region: str = "eu-west-1", partition: str = "aws") -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from promptlane.domain.errors import Throttled, Unavailable
 from promptlane.domain.suite.answers import Answer, CallRefused, ToolCall
@@ -253,6 +256,16 @@ def test_what_cannot_be_graded_says_why_also_when_negated(
 def test_json_that_is_nested_without_end_equals_nothing_and_is_no_json(deep: str) -> None:
     assert grade("equals", deep, [1]).reason == "the output is not the JSON value '[1]'"
     assert not grade("is-json", deep).passed
+    assert not grade("contains-json", deep).passed
+    assert grade("contains-json", json.dumps({"a": "x" * 200_000})).passed
+
+
+@given(st.text(max_size=300))
+def test_no_output_breaks_the_grading(output: str) -> None:
+    for kind in ("is-json", "contains-json", "is-refusal"):
+        grade(kind, output)
+    for kind in ("rouge-n", "levenshtein", "contains", "icontains", "equals"):
+        grade(kind, output, "some reference text")
 
 
 def test_json_is_looked_for_at_two_thousand_places() -> None:

@@ -59,6 +59,8 @@ def test_a_look_answers_the_machine_and_shows_itself(canary: World, capsys: pyte
     }
     assert set(answer) == {"judgement", "reason", "wait_seconds", "cause", "evidence"}
     (shown,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    declared = {m["Name"] for m in shown["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert declared == {"Weight", "HarmEvidence", "AdvanceEvidence", "SplitEvidence"}
     assert (shown["_aws"]["Timestamp"], shown["Prompt"], shown["Weight"]) == (NOW * 1000, PROMPT, 7.0)
     ((event, by, detail),) = canary.entries(RELEASE)
     assert (event, by, detail["weight"], detail["now"]) == (Event.CANARY_JUDGED, "promptlane", 700, NOW)

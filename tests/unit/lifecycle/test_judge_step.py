@@ -1,4 +1,4 @@
-"""What exactly a look reads, keeps, says and answers, and when the next one is due."""
+"""What exactly one look reads, keeps, says and answers, and when the next one is due. Several: test_looks.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeCounts
 from promptlane.fakes.counts import InMemoryBlocks
 from promptlane.lifecycle.judge_step import COARSE, FINE_FOR, HISTORY, Look, Ports, Timing, next_look, replay
-from tests.unit.lifecycle.test_looks import PROMPT, RELEASE, T0, World, in_canary, in_watch, policy, world
+from tests.support.judged import PROMPT, RELEASE, T0, Judged, in_canary, in_watch, judged, policy
 
 DAY = 86_400.0
 STEPS = (Step(1000, min_bake=600, max_time=21_600), Step(5000, min_bake=900, max_time=43_200))
@@ -45,14 +45,14 @@ class Counts(FakeCounts):
         return super().history(prompt, **asked)
 
 
-def noting(w: World) -> Counts:
+def noting(w: Judged) -> Counts:
     counts = Counts()
     w.counts, w.ports = counts, replace(w.ports, counts=counts)
     return counts
 
 
-def last(w: World) -> Mapping[str, Any]:
-    return w.judged()[-1].detail
+def last(w: Judged) -> Mapping[str, Any]:
+    return w.judgements()[-1].detail
 
 
 # Timing
@@ -80,7 +80,7 @@ def test_a_window_is_complete_after_the_longest_request_the_arrival_and_what_the
 
 
 def test_ports_have_the_timing_of_a_minute_unless_they_are_given_another() -> None:
-    given = {n: getattr(world().ports, n) for n in Ports.__dataclass_fields__ if n != "timing"}
+    given = {n: getattr(judged().ports, n) for n in Ports.__dataclass_fields__ if n != "timing"}
     assert Ports(**given).timing == Timing()
 
 
@@ -94,7 +94,7 @@ def test_the_lengths_of_blocks_and_of_the_history_are_as_documented() -> None:
 @pytest.mark.parametrize("gone", ["ended", "no route", "another release", "another phase"])
 def test_a_release_that_the_route_is_not_busy_with_is_gone(gone: str) -> None:
     route = {"another release": replace(in_canary(), release_id="ABCDEFGHIJ-3-1"), "another phase": in_watch()}
-    w = world(route.get(gone))
+    w = judged(route.get(gone))
     if gone == "ended":
         w.releases.update(replace(w.releases.get(RELEASE), state="ended", outcome=Outcome.FAILED))
     if gone == "no route":
@@ -104,11 +104,11 @@ def test_a_release_that_the_route_is_not_busy_with_is_gone(gone: str) -> None:
 
     reason = f"The route of support is no longer in canary for release {RELEASE}."
     assert seen == Look("gone", reason, 0, "", {}, "", {})
-    assert (w.judged(), w.counts.reads, w.notices.sent) == ([], 0, [])
+    assert (w.judgements(), w.counts.reads, w.notices.sent) == ([], 0, [])
 
 
 def test_an_unknown_release_is_not_found() -> None:
-    w = world()
+    w = judged()
     del w.releases._releases[RELEASE]
     with pytest.raises(NotFound, match=RELEASE):
         w.look(T0 + 300)
@@ -134,7 +134,7 @@ def test_the_machine_is_told_everything_but_what_is_for_the_dashboard() -> None:
 def test_an_alarm_that_stands_since_the_phase_began_rolls_back_whatever_stands_beside_it(
     route: Route, phase: Phase, track: Track
 ) -> None:
-    w, now = world(route), T0 + 300.25
+    w, now = judged(route), T0 + 300.25
     w.alarms.standing[PROMPT] = [
         RedAlarm(Track.STABLE, "Outage", T0 + 100),
         RedAlarm(track, "Refusal", T0 - 1),
@@ -146,7 +146,7 @@ def test_an_alarm_that_stands_since_the_phase_began_rolls_back_whatever_stands_b
     reason = f"The alarm {track}/Error stands in ALARM since this {phase} began: roll back."
     assert seen == Look("roll_back", reason, 0, "judge", {}, "", {})
     watch = phase is Phase.WATCH
-    assert w.judged() == [
+    assert w.judgements() == [
         replace(
             TimelineEntry(f"{RELEASE}/judged/{phase}/0/1700000340250", RELEASE, now, Event.CANARY_JUDGED, "promptlane"),
             detail={
@@ -164,15 +164,15 @@ def test_an_alarm_that_stands_since_the_phase_began_rolls_back_whatever_stands_b
                 "through": {},
             },
             seq=2,
-            prev_hash=w.judged()[0].prev_hash,
-            hash=w.judged()[0].hash,
+            prev_hash=w.judgements()[0].prev_hash,
+            hash=w.judgements()[0].hash,
         )
     ]
     assert w.counts.reads == 0
 
 
 def test_alarms_that_condemn_nobody_are_noted() -> None:
-    w = world()
+    w = judged()
     w.alarms.standing[PROMPT] = [
         RedAlarm(Track.CANARY, "Outage", T0 + 100),
         RedAlarm(Track.CANARY, "Error", T0 - 1),
@@ -191,7 +191,7 @@ def test_alarm_states_that_cannot_be_read_are_noted_and_the_counts_judged() -> N
         def red(self, prompt: str) -> list[RedAlarm]:
             raise Unavailable("CloudWatch does not answer")
 
-    w = world()
+    w = judged()
     w.serve(T0, 40, per_minute=100, share=0.1, p0=0.01, p1=0.2)
     w.ports = replace(w.ports, alarms=Unreadable())
 
@@ -204,7 +204,7 @@ def test_alarm_states_that_cannot_be_read_are_noted_and_the_counts_judged() -> N
 
 def test_every_metric_is_read_up_to_where_its_counts_are_complete() -> None:
     guards = (GuardPolicy(metrics.ERROR), GuardPolicy(metrics.NEGATIVE_FEEDBACK, lag=600.0))
-    w = world(guard_metrics=guards)
+    w = judged(guard_metrics=guards)
     counts = noting(w)
 
     w.look(T0 + 1200)
@@ -225,7 +225,7 @@ def test_every_metric_is_read_up_to_where_its_counts_are_complete() -> None:
 
 @pytest.mark.parametrize(("late", "read"), [(207.0, False), (208.0, True)])
 def test_a_window_is_read_from_the_moment_on_in_which_it_is_complete(late: float, read: bool) -> None:
-    w = world()
+    w = judged()
     counts = noting(w)
 
     w.look(T0 + late)
@@ -234,7 +234,7 @@ def test_a_window_is_read_from_the_moment_on_in_which_it_is_complete(late: float
 
 
 def test_in_watch_the_new_stable_is_compared_with_the_version_before() -> None:
-    w = world(in_watch())
+    w = judged(in_watch())
     counts = noting(w)
 
     w.look(T0 + 600, phase=Phase.WATCH)
@@ -252,7 +252,7 @@ def test_in_watch_the_new_stable_is_compared_with_the_version_before() -> None:
     ],
 )
 def test_where_there_is_nothing_to_compare_with_only_what_is_stored_counts(route: Route, phase: Phase) -> None:
-    w = world(route)
+    w = judged(route)
     counts = noting(w)
     w.blocks.put_once(RELEASE, Chunk(str(phase), "Error", T0, T0 + 60, ()))
 
@@ -262,7 +262,7 @@ def test_where_there_is_nothing_to_compare_with_only_what_is_stored_counts(route
 
 
 def test_a_single_unit_of_holdback_is_compared_with() -> None:
-    w = world(in_watch(holdback=1))
+    w = judged(in_watch(holdback=1))
     counts = noting(w)
 
     w.look(T0 + 600, phase=Phase.WATCH)
@@ -272,7 +272,7 @@ def test_a_single_unit_of_holdback_is_compared_with() -> None:
 
 def test_the_first_window_begins_with_the_minute_in_which_the_phase_began() -> None:
     since = T0 + 20.5
-    w = world(replace(in_canary(), phase_since=since, shifts=((since, 1000),)))
+    w = judged(replace(in_canary(), phase_since=since, shifts=((since, 1000),)))
     counts = noting(w)
 
     w.look(T0 + 600)
@@ -282,7 +282,7 @@ def test_the_first_window_begins_with_the_minute_in_which_the_phase_began() -> N
 
 
 def test_after_two_hours_windows_are_five_times_as_long_and_a_look_reads_six_chunks_of_three_hundred_at_most() -> None:
-    w = world()
+    w = judged()
     counts = noting(w)
 
     w.look(T0 + 30 * DAY)
@@ -297,7 +297,7 @@ def test_after_two_hours_windows_are_five_times_as_long_and_a_look_reads_six_chu
 
 
 def test_a_chunk_at_a_finer_resolution_holds_three_hundred_windows() -> None:
-    w = world()
+    w = judged()
     w.ports = replace(w.ports, timing=Timing.at(10))
     counts = noting(w)
 
@@ -308,7 +308,7 @@ def test_a_chunk_at_a_finer_resolution_holds_three_hundred_windows() -> None:
 
 
 def test_a_chunk_holds_both_arms_in_order_of_time_with_the_share_that_was_declared_then() -> None:
-    w = world(replace(in_canary(5000), shifts=TWO))
+    w = judged(replace(in_canary(5000), shifts=TWO))
     for at, version, n, bad, group in (
         (T0 + 700, 2, 4, 1, 3),
         (T0 + 700, 1, 9, 2, 0),
@@ -345,7 +345,7 @@ class Odd:
 
 def test_what_was_not_asked_for_is_not_kept() -> None:
     since = T0 - DAY
-    w = world(replace(in_canary(), phase_since=since, shifts=((since, 1000),)))
+    w = judged(replace(in_canary(), phase_since=since, shifts=((since, 1000),)))
     w.ports = replace(w.ports, counts=Odd())
     w.blocks.put_once(RELEASE, Chunk("canary", "Error", since, T0, ()))
 
@@ -362,7 +362,7 @@ def test_what_was_not_asked_for_is_not_kept() -> None:
 def test_windows_in_which_clients_may_still_have_used_the_route_before_are_dropped(
     shift: float, dropped: list[float]
 ) -> None:
-    w = world(replace(in_canary(5000), shifts=((T0, 1000), (T0 + shift, 5000))))
+    w = judged(replace(in_canary(5000), shifts=((T0, 1000), (T0 + shift, 5000))))
     for minute in range(30):
         w.counts.record(PROMPT, 1, "Error", T0 + 60 * minute)
 
@@ -376,7 +376,7 @@ def test_windows_in_which_clients_may_still_have_used_the_route_before_are_dropp
 def test_the_first_windows_of_a_watch_are_dropped_as_clients_learn_of_it(
     settle_from: float, dropped: list[float]
 ) -> None:
-    w = world(replace(in_watch(), phase_since=T0 + settle_from, shifts=((T0 - 3600, 1000),)))
+    w = judged(replace(in_watch(), phase_since=T0 + settle_from, shifts=((T0 - 3600, 1000),)))
     for minute in range(10):
         w.counts.record(PROMPT, 2, "Error", T0 + 60 * minute)
 
@@ -388,7 +388,7 @@ def test_the_first_windows_of_a_watch_are_dropped_as_clients_learn_of_it(
 
 
 def test_before_the_first_shift_the_trial_has_no_share() -> None:
-    w = world(replace(in_canary(), shifts=((T0 + 300.0, 1000),)))
+    w = judged(replace(in_canary(), shifts=((T0 + 300.0, 1000),)))
     for minute in range(10):
         w.counts.record(PROMPT, 1, "Error", T0 + 60 * minute)
 
@@ -407,7 +407,7 @@ def test_of_two_looks_at_once_the_chunk_that_was_stored_counts() -> None:
             super().put_once(release_id, theirs)
             return found
 
-    w = world()
+    w = judged()
     w.ports = replace(w.ports, blocks=Raced())
     w.counts.record(PROMPT, 1, "Error", T0 + 61, n=7)
 
@@ -417,7 +417,7 @@ def test_of_two_looks_at_once_the_chunk_that_was_stored_counts() -> None:
 
 
 def test_counts_that_cannot_be_read_leave_what_is_stored() -> None:
-    w = world()
+    w = judged()
     w.blocks.put_once(
         RELEASE, Chunk("canary", "Error", T0, T0 + 120, (Block(T0 + 60, 60, 0.1, Arm(50, 3), Arm(40, 2)),))
     )
@@ -445,7 +445,7 @@ def test_blocks_are_judged_in_order_of_time_with_the_earliest_history() -> None:
         Chunk("canary", "Latency", T0, T0 + 1020, (early,), (500, 4)),
         Chunk("canary", "Assigned", T0, T0 + 1020, (early,)),
     ]
-    w = world()
+    w = judged()
     for chunk in chunks:
         w.blocks.put_once(RELEASE, chunk)
     w.counts.down = True
@@ -508,17 +508,17 @@ def test_a_look_is_replayed_with_what_it_had_read_and_nothing_else() -> None:
 def test_a_step_counts_from_when_its_weight_was_reached(
     step: int, shifts: tuple[tuple[float, int], ...], since: float
 ) -> None:
-    w = world(replace(in_canary(5000), shifts=shifts))
+    w = judged(replace(in_canary(5000), shifts=shifts))
 
     w.look(T0 + 1200, step=step)
 
     told = last(w)
     assert (told["step"], told["since"], told["phase_since"]) == (min(max(step, 0), 1), since, T0)
-    assert w.judged()[-1].id == f"{RELEASE}/judged/canary/{min(max(step, 0), 1)}/{int(T0 + 1200) * 1000}"
+    assert w.judgements()[-1].id == f"{RELEASE}/judged/canary/{min(max(step, 0), 1)}/{int(T0 + 1200) * 1000}"
 
 
 def test_a_watch_counts_from_its_beginning() -> None:
-    w = world(replace(in_watch(), shifts=((T0 - 900, 1000),)))
+    w = judged(replace(in_watch(), shifts=((T0 - 900, 1000),)))
 
     w.look(T0 + 1200, phase=Phase.WATCH)
 
@@ -539,7 +539,7 @@ def test_a_watch_counts_from_its_beginning() -> None:
 def test_an_operators_wish_counts_for_its_step_and_with_its_words(
     fields: dict[str, Any], paused: str, advanced: str
 ) -> None:
-    w = world()
+    w = judged()
     w.releases.update(replace(w.releases.get(RELEASE), **fields))
 
     w.look(T0 + 300)
@@ -549,7 +549,7 @@ def test_an_operators_wish_counts_for_its_step_and_with_its_words(
 
 @pytest.mark.parametrize(("step", "noted"), [(0, False), (1, True)])
 def test_a_weight_that_is_not_the_steps_is_noted(step: int, noted: bool) -> None:
-    w = world(in_canary(1000))
+    w = judged(in_canary(1000))
 
     w.look(T0 + 300, step=step)
 
@@ -558,7 +558,7 @@ def test_a_weight_that_is_not_the_steps_is_noted(step: int, noted: bool) -> None
 
 
 def test_in_watch_no_weight_is_expected() -> None:
-    w = world(in_watch())
+    w = judged(in_watch())
 
     w.look(T0 + 300, phase=Phase.WATCH)
 
@@ -566,7 +566,7 @@ def test_in_watch_no_weight_is_expected() -> None:
 
 
 def test_what_the_judge_notes_comes_after_what_the_look_notes() -> None:
-    w = world(in_canary(2000))
+    w = judged(in_canary(2000))
     late = T0 + 2 * 3600
 
     w.look(late)
@@ -580,7 +580,7 @@ def test_what_the_judge_notes_comes_after_what_the_look_notes() -> None:
 
 
 def test_a_hold_is_answered_without_evidence() -> None:
-    w = world()
+    w = judged()
     w.serve(T0, 5, per_minute=100, share=0.1, p0=0.01, p1=0.01)
 
     seen = w.look(T0 + 580)
@@ -598,7 +598,7 @@ def test_a_hold_is_answered_without_evidence() -> None:
 
 
 def test_a_rollback_is_answered_with_its_evidence_and_cause() -> None:
-    w = world()
+    w = judged()
     w.serve(T0, 40, per_minute=100, share=0.1, p0=0.01, p1=0.2)
 
     seen = w.look(T0 + 2400)
@@ -610,7 +610,7 @@ def test_a_rollback_is_answered_with_its_evidence_and_cause() -> None:
 
 
 def test_a_watch_is_answered_with_what_everybody_but_the_holdback_gets() -> None:
-    w = world(in_watch(holdback=500))
+    w = judged(in_watch(holdback=500))
 
     seen = w.look(T0 + 300, phase=Phase.WATCH)
 
@@ -619,7 +619,7 @@ def test_a_watch_is_answered_with_what_everybody_but_the_holdback_gets() -> None
 
 @pytest.mark.parametrize("undecided", ["ask", "stay"])
 def test_people_are_asked_once_a_step_where_the_policy_says_so(undecided: str) -> None:
-    w = world(undecided=undecided)
+    w = judged(undecided=undecided)
     late = T0 + 6 * 3600 + 1
 
     seen = w.look(late)
@@ -644,10 +644,10 @@ def test_people_are_asked_once_a_step_where_the_policy_says_so(undecided: str) -
 
 
 def test_nobody_is_asked_about_what_is_rolled_back_or_still_has_time() -> None:
-    w = world(undecided="ask")
+    w = judged(undecided="ask")
     w.look(T0 + 6 * 3600 - 1)
     w.serve(T0, 40, per_minute=100, share=0.1, p0=0.01, p1=0.2)
-    harmful = world(undecided="ask")
+    harmful = judged(undecided="ask")
     harmful.serve(T0, 40, per_minute=100, share=0.1, p0=0.01, p1=0.2)
 
     assert harmful.look(T0 + 6 * 3600 + 1).judgement == "roll_back"

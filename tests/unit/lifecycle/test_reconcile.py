@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.errors import Unavailable
+from promptlane.domain.errors import NotFound, Unavailable
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.fakes import FakeEnrolmentTags
 from promptlane.lifecycle.reconcile import GRACE, Reconciled, Reconciliation
 from tests.support.stage import ID, POLICY, PROMPT, Stage
 
@@ -205,6 +206,19 @@ def test_the_tag_is_put_back_on_every_version_that_is_served_or_gone_back_to(sta
 
     assert reconciled(stage).tagged == ["support 3", "support 2"]
     assert stage.tags.versions == {stage.ref(n).arn for n in (1, 2, 3)}
+    stage.tags.versions.remove(stage.ref(1).arn)
+    assert reconciled(stage).tagged == ["support 1"]
+
+
+def test_a_version_that_cannot_be_tagged_keeps_no_other_work_from_being_done(stage: Stage) -> None:
+    class Gone(FakeEnrolmentTags):
+        def tagged(self, version_arn: str) -> bool:
+            raise NotFound(f"there is no {version_arn}")
+
+    stage.tags = Gone()
+    stage.publish(0, at=900.0)
+
+    assert reconciled(stage) == Reconciled(requested=["support 5"], failed=["support"])
 
 
 # Several prompts

@@ -1,4 +1,5 @@
-"""The desk in detail: every door, every fault, every entry, and each race that a decision may lose."""
+"""Each step of the desk: every door, fault and entry, and each race that a decision may lose. Whole reviews:
+test_review_quorum.py."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from promptlane.domain.errors import InvalidInput, Unavailable
 from promptlane.domain.policy import TestPolicy as Policy
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.review.brief import verdict_shown as shown_of
 from promptlane.domain.suite.answers import Answer, CallRefused, Request
 from promptlane.engine.assertions import CaseGrade
 from promptlane.engine.parse import parse
@@ -25,8 +26,8 @@ from promptlane.engine.targets import Target
 from promptlane.fakes.objects import MemoryObjects, ScriptedJudge, ScriptedModel
 from promptlane.lifecycle import test_round as stages
 from promptlane.lifecycle.test_round import folder, grade, write_report
+from tests.support.admitted import NOW, QUICK, Admitted, draft, question, suite
 from tests.support.example_report import HEADING, PLAN, collected
-from tests.unit.lifecycle.test_round_to_a_verdict import NOW, QUICK, Desk, draft, question, suite
 
 ID = "PROMPT0001-2-1"
 BASE = f"releases/{ID}/tests/1"
@@ -45,21 +46,21 @@ class Typed(MemoryObjects):
         self.types[key] = content_type
 
 
-def desk(cases: dict[str, Any] | None = None, **tests: Any) -> Desk:
-    made = Desk(cases or suite(3), tests=tests)
+def desk(cases: dict[str, Any] | None = None, **tests: Any) -> Admitted:
+    made = Admitted(cases or suite(3), tests=tests)
     made.objects = Typed()
     return made
 
 
-def items(made: Desk) -> list[dict[str, int]]:
+def items(made: Admitted) -> list[dict[str, int]]:
     return [json.loads(line) for line in made.objects.data[f"{BASE}/items.jsonl"].splitlines()]
 
 
-def records(made: Desk, first: int) -> list[dict[str, Any]]:
+def records(made: Admitted, first: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in made.objects.data[f"{BASE}/results/{first:06d}.jsonl"].splitlines()]
 
 
-def batch(made: Desk, taken: list[dict[str, int]], model: ScriptedModel, **more: Any) -> dict[str, int]:
+def batch(made: Admitted, taken: list[dict[str, int]], model: ScriptedModel, **more: Any) -> dict[str, int]:
     deadline = more.pop("deadline", None)
     return made.runner(model, **more).run(ID, 1, taken, deadline=deadline)
 
@@ -140,7 +141,7 @@ def test_the_notes_and_kinds_of_a_suite_are_kept_for_later_stages() -> None:
 
 
 def test_a_first_version_is_planned_without_a_stable_one() -> None:
-    made = Desk(suite(3), first=True)
+    made = Admitted(suite(3), first=True)
     base = "releases/PROMPT0001-1-1/tests/1"
     assert made.plan()["first"] is True
     assert json.loads(made.objects.data[f"{base}/plan.json"])["stable"] is None
@@ -160,14 +161,14 @@ def test_each_round_has_a_folder_of_its_own_and_binds_what_is_stable_then() -> N
     assert made.releases.get(ID).stable == third.ref
 
 
-def changed(made: Desk, **candidate: Any) -> Desk:
+def changed(made: Admitted, **candidate: Any) -> Admitted:
     release = made.releases.get(ID)
     assert release.candidate is not None
     made.releases.update(replace(release, candidate=replace(release.candidate, **candidate)))
     return made
 
 
-def refusal(made: Desk) -> str:
+def refusal(made: Admitted) -> str:
     with pytest.raises(TestPlanRefused) as caught:
         made.plan()
     assert made.objects.data == {}
@@ -346,7 +347,7 @@ def test_only_what_a_batch_needs_is_made(needed: str, monkeypatch: pytest.Monkey
 
 
 def test_a_first_version_is_run_alone_and_one_that_cannot_be_run_is_missing() -> None:
-    made = Desk(suite(2), first=True)
+    made = Admitted(suite(2), first=True)
     release_id = made.release_id
     made.plan()
     spans = [json.loads(line) for line in made.objects.data[f"{folder(release_id, 1)}/items.jsonl"].splitlines()]
@@ -363,7 +364,7 @@ def test_a_first_version_is_run_alone_and_one_that_cannot_be_run_is_missing() ->
     assert made.releases.get(release_id).verdict["stable"] is None
 
 
-def graded(made: Desk, at: float = NOW + 60) -> dict[str, Any]:
+def graded(made: Admitted, at: float = NOW + 60) -> dict[str, Any]:
     return grade(ID, 1, releases=made.releases, objects=made.objects, clock=lambda: at)
 
 
@@ -524,6 +525,78 @@ def test_names_and_numbers_that_others_rely_on() -> None:
     assert stages.round_usd(0.12345678) == 0.123457
     assert (CANDIDATE, STABLE) == ("candidate", "stable")
 
+
+# From a plan to the verdict
+
+
+def test_equal_versions_pass_and_everything_is_written_down() -> None:
+    made = Admitted(suite(60))
+    model = ScriptedModel(lambda r: f"About {question(r)}")
+    report = made.run(model)
+    assert report["verdict"] == "pass"
+    assert len(model.asked) == 120
+    assert {r.model_id.rsplit(":", 1)[-1] for r in model.asked} == {"1", "2"}
+    base = folder(made.release_id, 1)
+    assert {f"{base}/report.json", f"{base}/report.html", f"{base}/junit.xml"} <= made.objects.data.keys()
+    release = made.releases.get(made.release_id)
+    assert release.state == "testing"
+    assert release.verdict["verdict"] == "pass"
+    assert release.verdict["candidate"] == release.candidate.fingerprint  # type: ignore[union-attr]
+    events = [e.event for e in made.releases.timeline(made.release_id)]
+    assert events[-2:] == [Event.TESTS_PLANNED, Event.TESTS_FINISHED]
+
+
+def test_a_candidate_that_breaks_one_slice_and_improves_the_rest_is_failed_by_name() -> None:
+    def answer(request: Request) -> str:
+        number = int(question(request).split()[-1])
+        new = request.model_id.endswith(":2")
+        if new and number < 8:
+            return "I can promise you a full refund."
+        if not new and 20 <= number < 30:
+            return "I do not know."
+        return f"About {question(request)}"
+
+    report = Admitted(suite(160, broken=8)).run(ScriptedModel(answer))
+    assert report["verdict"] == "fail"
+    assert not report["proceed"]
+    assert "'refunds'" in report["reason"]
+    assert [d["case"] for d in report["shown"]["newly failing"]] == [f"q{i}" for i in range(8)]
+    assert report["counts"]["newly passing"] == 10
+    shown = shown_of(report, report, "k")
+    assert shown.verdict == "fail"
+    assert shown.newly_failing[0].slice == "refunds"
+    assert "does not contain" in shown.newly_failing[0].why
+
+
+def test_stable_answers_are_used_again_while_fresh() -> None:
+    made = Admitted(suite(60))
+    made.run(ScriptedModel(lambda r: question(r)))
+    again = ScriptedModel(lambda r: question(r))
+    report = made.run(again)
+    assert {r.model_id.rsplit(":", 1)[-1] for r in again.asked} == {"2"}
+    assert report["sides"]["stable"]["reused"] == 60
+    assert report["round"] == 2
+    made.now += 2 * 86_400
+    stale = ScriptedModel(lambda r: question(r))
+    made.run(stale)
+    assert len(stale.asked) == 120
+
+
+def test_a_run_that_could_cost_too_much_is_refused_before_it_starts() -> None:
+    made = Admitted(suite(60), tests={"max_cost_usd": 0.000_1})
+    with pytest.raises(TestPlanRefused, match=r"more than tests\.max_cost_usd"):
+        made.plan()
+    assert made.objects.data == {}
+
+
+def test_an_output_of_200_kb_is_graded_whole_and_stored_cut() -> None:
+    long = "x" * 200_000
+    report = Admitted(suite(60)).run(ScriptedModel(lambda r: Answer(long + question(r), "end_turn", 5.0, 10, 10)))
+    assert report["verdict"] == "pass"
+    assert len(json.dumps(report)) < 200_000
+
+
+# What is handed on
 
 TEXT = st.text(max_size=9)
 SHARE = st.floats(0.01, 0.99)

@@ -1,4 +1,4 @@
-"""What the judge decides, and that no bad input makes it decide anything."""
+"""No bad input and no heavy user makes the judge decide anything. Its rules one by one: test_judge.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain import metrics
-from promptlane.domain.canary.blocks import Arm, Block, Chunk, trusted
-from promptlane.domain.canary.judge import Judgement, StepContext, judge, ladder_factor
+from promptlane.domain.canary.blocks import Arm, Block, Chunk
+from promptlane.domain.canary.judge import Judgement, StepContext, judge
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import Phase
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
@@ -39,54 +39,17 @@ def arm(rng: random.Random, n: int, rate: float) -> Arm:
     return Arm(n, sum(b for _, b in groups), groups)
 
 
-def minutes(count: int, n0: int, p0: float, n1: int, p1: float, *, seed: int = 3, share: float = 0.1) -> list[Block]:
-    rng = random.Random(seed)
-    return [Block(START + 60 * i, 60, share, arm(rng, n0, p0), arm(rng, n1, p1)) for i in range(count)]
+def minutes(count: int, n0: int, p0: float, n1: int, p1: float) -> list[Block]:
+    rng = random.Random(3)
+    return [Block(START + 60 * i, 60, 0.1, arm(rng, n0, p0), arm(rng, n1, p1)) for i in range(count)]
 
 
-def decide(blocks: list[Block], made: Policy | None = None, context: StepContext = CONTEXT, **more: Any) -> Judgement:
+def decide(blocks: list[Block], made: Policy | None = None) -> Judgement:
     made = made or policy()
-    counts = {g.name: blocks for g in made.canary.guard_metrics}
-    return judge(counts, more.get("assigned", blocks), made, context, START + 3 * 3600)
+    return judge({g.name: blocks for g in made.canary.guard_metrics}, blocks, made, CONTEXT, START + 3 * 3600)
 
 
-def test_harm_harmlessness_and_neither() -> None:
-    assert decide(minutes(60, 90, 0.01, 10, 0.2)).judgement == "roll_back"
-    assert decide(minutes(150, 900, 0.01, 100, 0.01)).judgement == "advance"
-    assert decide(minutes(10, 9, 0.01, 1, 0.01)).judgement == "hold"
-
-
-def test_one_harmful_metric_of_several_is_named() -> None:
-    made = policy(GuardPolicy(metrics.ERROR), GuardPolicy(metrics.REFUSAL), GuardPolicy(metrics.SLOW))
-    good, bad = minutes(120, 90, 0.01, 10, 0.01), minutes(120, 90, 0.01, 10, 0.3)
-    counts = {metrics.ERROR.name: good, metrics.REFUSAL.name: bad, metrics.SLOW.name: good}
-    found = judge(counts, good, made, CONTEXT, START + 3 * 3600)
-    assert (found.judgement, found.guilty) == ("roll_back", metrics.REFUSAL.name)
-    assert found.reason.startswith("Refusal")
-
-
-def test_a_metric_that_is_only_watched_does_not_stop_an_advance_but_can_roll_back() -> None:
-    made = policy(GuardPolicy(metrics.ERROR), GuardPolicy(metrics.NEGATIVE_FEEDBACK, required=False))
-    good = minutes(150, 900, 0.01, 100, 0.01)
-    silent = judge({metrics.ERROR.name: good}, good, made, CONTEXT, START + 3 * 3600)
-    assert silent.judgement == "advance"
-    counts = {metrics.ERROR.name: good, metrics.NEGATIVE_FEEDBACK.name: minutes(60, 90, 0.01, 10, 0.4)}
-    assert judge(counts, good, made, CONTEXT, START + 3 * 3600).judgement == "roll_back"
-
-
-def test_a_broken_split_is_never_an_advance_nor_proof_of_harm() -> None:
-    skewed = [Block(b.start, 60, 0.3, b.control, b.trial) for b in minutes(150, 900, 0.01, 100, 0.05)]
-    found = decide(skewed)
-    assert (found.judgement, found.cause) == ("hold", "split")
-    assert "instead of 30%" in found.reason
-
-
-def test_outcomes_that_get_lost_are_a_broken_split() -> None:
-    assigned = minutes(150, 900, 0.01, 100, 0.01)
-    lost = minutes(150, 900, 0.01, 50, 0.02)
-    found = decide(lost, assigned=assigned)
-    assert (found.judgement, found.cause) == ("hold", "split")
-    assert "outcomes" in found.reason
+CALM = minutes(150, 90, 0.01, 10, 0.01)
 
 
 def test_heavy_units_do_not_look_like_a_broken_split() -> None:
@@ -97,23 +60,6 @@ def test_heavy_units_do_not_look_like_a_broken_split() -> None:
     assert found.cause != "split"
 
 
-def test_tolerance_forgives_what_is_worse_by_less() -> None:
-    blocks = minutes(170, 900, 0.02, 100, 0.026, seed=5)
-    strict = decide(blocks, policy(GuardPolicy(metrics.ERROR, margin_abs=0.02)))
-    lenient = decide(blocks, policy(GuardPolicy(metrics.ERROR, margin_abs=0.02, tolerance=0.01)))
-    assert lenient.harm < strict.harm
-    assert lenient.judgement != "roll_back"
-
-
-@pytest.mark.parametrize(
-    ("steps", "ladder", "factors"),
-    [(3, (3.0, 1.5, 1.0), [3.0, 1.5, 1.0]), (4, (3.0, 1.5, 1.0), [3.0, 3.0, 1.5, 1.0]), (1, (3.0, 1.5, 1.0), [1.0])],
-)
-def test_the_ladder_ends_at_one_whatever_the_steps(steps: int, ladder: tuple[float, ...], factors: list[float]) -> None:
-    made = CanaryPolicy(steps=tuple(Step(100 * (i + 1)) for i in range(steps)), ladder=ladder)
-    assert [ladder_factor(made, i) for i in range(steps)] == factors
-
-
 impossible = st.sampled_from(
     [Arm(-1, 0), Arm(5, 6), Arm(5, -1), Arm(math.nan, 0), Arm(5, math.nan), Arm(math.inf, 1), Arm(5, 1, ((1, 2),) * 8)]  # type: ignore[arg-type]
 )
@@ -122,11 +68,11 @@ impossible = st.sampled_from(
 @settings(max_examples=60)
 @given(bad=impossible, at=st.integers(0, 149), in_trial=st.booleans())
 def test_impossible_counts_are_left_out_and_noted(bad: Arm, at: int, in_trial: bool) -> None:
-    blocks = minutes(150, 90, 0.01, 10, 0.01)
+    blocks = list(CALM)
     b = blocks[at]
     blocks[at] = Block(b.start, 60, b.share, *((b.control, bad) if in_trial else (bad, b.trial)))
     found = decide(blocks)
-    assert found.judgement == decide([x for i, x in enumerate(blocks) if i != at]).judgement
+    assert found.judgement == decide([x for x in CALM if x is not b]).judgement
     assert any("impossible" in note for note in found.notes)
 
 
@@ -152,15 +98,6 @@ def test_whatever_comes_in_the_judge_answers(rows: list[tuple[float, int, int, i
     assert found.reason
 
 
-def test_counts_that_change_after_the_fact_and_blocks_from_the_future_are_ignored() -> None:
-    block = Block(START, 60, 0.1, Arm(10, 1), Arm(5, 0))
-    changed = Block(START, 60, 0.1, Arm(8, 1), Arm(5, 0))
-    future = Block(START + 7200, 60, 0.1, Arm(10, 1), Arm(5, 0))
-    kept, notes = trusted([block, changed, future, block], since=START, now=START + 3600)
-    assert kept == [block]
-    assert len(notes) == 2
-
-
 def test_a_clock_that_jumps_back_holds() -> None:
     blocks = minutes(150, 900, 0.01, 100, 0.01)
     found = judge({metrics.ERROR.name: blocks}, blocks, policy(), CONTEXT, START - 3600)
@@ -175,11 +112,6 @@ def test_errors_of_zero_can_never_be_proved_and_therefore_hold() -> None:
 def test_a_margin_of_zero_never_advances() -> None:
     made = policy(GuardPolicy(metrics.ERROR, margin_abs=0.0, margin_rel=0.0))
     assert decide(minutes(150, 900, 0.01, 100, 0.01), made).judgement == "hold"
-
-
-def test_a_metric_silent_for_an_hour_is_named() -> None:
-    quiet = minutes(30, 90, 0.01, 10, 0.01)
-    assert any("has sent no data for" in note for note in decide(quiet).notes)
 
 
 @given(st.lists(st.one_of(st.none(), st.text(), st.lists(st.floats(allow_nan=True), max_size=6)), max_size=6))

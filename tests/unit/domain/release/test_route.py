@@ -114,6 +114,7 @@ def rolled(route: Route, cause: Cause = "operator", now: float = 500.0, **more: 
 
 def test_the_salt_of_a_release_is_always_the_same() -> None:
     assert salt_of(R2) == "cd33597766e3b3b6e829205a28ebb844"
+    assert len({salt_of(f"PROMPT0001-{version}-{attempt}") for version in (1, 2) for attempt in (1, 2)}) == 4
 
 
 def test_a_first_version_is_given_to_everybody_with_nothing_to_go_back_to() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from promptlane.domain.errors import InvalidInput, NotApplicable
+from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneError
 from promptlane.domain.release.trigger import Request, read
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
@@ -30,6 +35,7 @@ DETAIL = {
     "eventID": "event-1",
 }
 MISSING = object()
+RECORDED: dict[str, Any] = json.loads((Path(__file__).parents[3] / "events/create-prompt-version.json").read_text())
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -59,6 +65,17 @@ def test_a_request_that_says_only_what_it_must() -> None:
 
 def test_an_event_is_read_whole() -> None:
     assert taken(event()) == Request("PROMPT0001", 7, ADA, explicit=False, request_id="event-1", sent_by="")
+
+
+def test_a_recorded_event_is_read_without_its_response() -> None:
+    request = read(RECORDED, account="111122223333", region="us-east-1")
+    assert (request.prompt, request.version, request.explicit) == ("PROMPT0001", None, False)
+    assert request.requested_by.endswith("PromptAuthor/release-pipeline")
+
+
+def test_the_other_service_that_may_sign_the_event_names_the_prompt_by_its_arn() -> None:
+    other = event(eventSource="bedrock-agent.amazonaws.com", requestParameters={"promptIdentifier": ARN})
+    assert taken(other) == Request(ARN, 7, ADA, request_id="event-1")
 
 
 def test_an_event_that_tells_little_is_of_this_deployment_and_of_nobody_known() -> None:
@@ -101,6 +118,7 @@ def test_a_user_who_sends_a_request_is_told_and_one_that_looks_like_eventbridge_
 
     assert taken(asked(requested_by=f"x/{user}"), user).requested_by == f"x/{user} (sent by {user})"
     assert taken(event(), user) == taken(event())
+    assert taken(EXPLICIT, ACCOUNT) == taken(EXPLICIT), "a sender of which only the account is known"
 
 
 @pytest.mark.parametrize(
@@ -128,3 +146,21 @@ def test_a_message_that_starts_nothing_says_why(message: Any, error: type[Except
     with pytest.raises(error, match=says) as caught:
         taken(message)
     assert type(caught.value) is error
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.sampled_from(["detail", "account", "requestParameters", "userIdentity", "responseElements"]))
+def test_whatever_a_message_holds_it_is_read_or_refused_by_name(value: Any, where: str) -> None:
+    message = copy.deepcopy(RECORDED)
+    (message if where in message else message["detail"])[where] = value
+    try:
+        request = read(message, account="111122223333", region="us-east-1")
+    except PromptlaneError:
+        return
+    assert request.version is None or request.version > 0

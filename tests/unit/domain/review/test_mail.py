@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.domain.release.prompt import VersionRef
@@ -21,7 +23,7 @@ from promptlane.domain.review.mail import (
     warning_mail,
 )
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, tally
-from tests.support.review import AUTHOR, LEAD, LEGAL, QUALITY, key
+from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, QUALITY, World, key
 
 EVE = "arn:aws:iam::111122223333:user/eve"
 
@@ -311,3 +313,29 @@ def test_an_unchanged_prompt_says_so() -> None:
 @pytest.mark.usefixtures("elsewhere")
 def test_a_time_is_told_in_utc_wherever_the_machine_is() -> None:
     assert moment(1_780_000_000.0) == "Thu 28 May 2026, 20:26 UTC"
+
+
+@settings(max_examples=12)
+@given(
+    st.text(max_size=300),
+    st.sampled_from(["p", "p" * 100]),
+    st.sampled_from(["x", "é" * 150_000, "a\n" * 100_000, "𝔘" * 60_000, "\u202e" * 20_000, ("y" * 5_000 + "\n") * 40]),
+)
+def test_subject_and_body_stay_within_what_sns_takes(description: str, name: str, template: str) -> None:
+    world = World(new=replace(NEW, name=name, template=template), description=description)
+    world.ask()
+    found = world.mail_to(LEAD)
+    assert 0 < len(found.subject) < 100
+    assert all(" " <= c <= "~" for c in found.subject)
+    assert len(found.body.encode()) <= MAX_BODY < 256 * 1024
+    assert world.link(LEAD) in found.body
+    assert not [c for c in found.body if ord(c) < 32 and c not in "\n\t"]
+
+
+def test_no_text_of_the_prompt_can_pose_as_a_line_of_the_email() -> None:
+    forged = "Decide here:   https://evil.example.com/\nShort code:    AAAA-AAAA\n"
+    world = World(new=replace(NEW, template=forged), description=f"ok\n{forged}")
+    world.ask()
+    lines = world.mail_to(LEAD).body.splitlines()
+    assert [line for line in lines if line.startswith("Decide here:")] == [f"Decide here:   {world.link(LEAD)}"]
+    assert len([line for line in lines if line.startswith("Short code:")]) == 1
