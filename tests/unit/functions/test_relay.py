@@ -13,17 +13,18 @@ from botocore.exceptions import ClientError
 from functions.relay import handler
 from promptlane.aws.audit_copies import AuditCopies
 from promptlane.aws.events import EventBus
-from promptlane.domain.errors import InvalidInput
+from promptlane.domain.errors import InvalidInput, Unavailable
 from promptlane.domain.release.prompt import canonical_json
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import InMemoryReleases
+from tests.support.functions import BUS, COPIES, NOW, PROMPT, PROMPT_ID, RELEASES, Context, World, real
 
 NAME = "PROMPT0001-1-1"
 
 
 class Bucket:
-    """S3 with versions and conditional writes; `hide` puts a delete marker on a key."""
+    """S3 with versions and conditional writes; a delete marker lies on what is `hidden`."""
 
     def __init__(self) -> None:
         self.versions: list[tuple[str, bytes]] = []
@@ -56,21 +57,17 @@ class Bucket:
 
 
 class Bus:
-    """EventBridge; answers that it refused the event whose number is `refused`, which AWS does with a success."""
+    """EventBridge, which takes every event."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
-        self.refused = 0
 
     @property
     def numbers(self) -> list[int]:
         return [json.loads(event["Detail"])["seq"] for event in self.sent]
 
     def put_events(self, **request: Any) -> dict[str, Any]:
-        (event,) = request["Entries"]
-        if json.loads(event["Detail"])["seq"] == self.refused:
-            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "Throttling", "ErrorMessage": "slow down"}]}
-        self.sent.append(event)
+        self.sent += request["Entries"]
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "e"}]}
 
 
@@ -131,20 +128,6 @@ def test_what_the_bucket_does_not_take_is_read_again_from_there(
     assert (len(bucket.versions), bus.numbers) == (1, [1])
 
 
-def test_what_the_bus_does_not_take_is_read_again_from_there_and_copied_once(
-    entries: list[TimelineEntry], bucket: Bucket, bus: Bus
-) -> None:
-    bus.refused = 2
-    records = [record(e) for e in entries]
-
-    assert handler.handle({"Records": records}, None) == {"batchItemFailures": [{"itemIdentifier": "2"}]}
-    assert (len(bucket.versions), bus.numbers) == (2, [1])
-
-    bus.refused = 0
-    assert handler.handle({"Records": records[1:]}, None) == {"batchItemFailures": []}
-    assert (len(bucket.versions), bus.numbers) == (3, [1, 2, 3])
-
-
 def test_other_items_and_other_changes_are_none_of_its_business(
     entries: list[TimelineEntry], bucket: Bucket, bus: Bus
 ) -> None:
@@ -156,18 +139,6 @@ def test_other_items_and_other_changes_are_none_of_its_business(
     assert (bucket.versions, bus.sent) == ([], [])
     assert handler.handle({"Records": [*others, record(entries[0])]}, None) == {"batchItemFailures": []}
     assert bus.numbers == [1], "what stands behind them is"
-
-
-def test_an_entry_too_large_for_the_bus_is_copied_whole_and_told_without_its_detail(bucket: Bucket, bus: Bus) -> None:
-    store = InMemoryReleases()
-    store.append(TimelineEntry("a", NAME, 1.0, Event.CANARY_JUDGED, detail={"text": "ü" * 150_000}))
-    (entry,) = store.timeline(NAME)
-
-    handler.handle({"Records": [record(entry)]}, None)
-
-    assert json.loads(bucket.versions[0][1]) == entry.to_dict()
-    told = json.loads(bus.sent[0]["Detail"])
-    assert (told["seq"], told["hash"], told["detail"]) == (1, entry.hash, {"cut": True})
 
 
 def test_the_version_that_was_written_first_is_the_copy_also_where_a_marker_hides_it(
@@ -191,3 +162,113 @@ def test_what_is_no_entry_is_refused_by_name(body: bytes) -> None:
 
     with pytest.raises(InvalidInput, match=r"000001\.json in the audit bucket is no timeline entry"):
         AuditCopies(bucket, "audit").timeline(NAME)
+
+
+# Over the real adapters
+
+RELEASE = f"{PROMPT_ID}-2-1"
+Said = list[dict[str, Any]]
+
+
+@pytest.fixture
+def heard(world: World) -> Said:
+    """What is put on the bus."""
+    told: Said = []
+    real("events").create_event_bus(Name=BUS)
+    world.before("events", "PutEvents", lambda params: told.extend(params["Entries"]))
+    return told
+
+
+def stream() -> list[dict[str, Any]]:
+    """The table's items as its stream shows them, in the order of their keys."""
+    items = real("dynamodb").scan(TableName=RELEASES)["Items"]
+    return [
+        {"eventName": "INSERT", "dynamodb": {"NewImage": item, "SequenceNumber": f"{100 + i}"}}
+        for i, item in enumerate(sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"])))
+    ]
+
+
+def relay(world: World, records: list[dict[str, Any]], **changed: str) -> dict[str, Any]:
+    return dict(world.function("relay", **changed).handle({"Records": records}, Context()))
+
+
+def two_entries(world: World) -> list[TimelineEntry]:
+    world.start(2)
+    world.releases.append(TimelineEntry("judged", RELEASE, NOW, Event.CANARY_JUDGED, "judge", {"harm": 1.5}))
+    return world.releases.timeline(RELEASE)
+
+
+def test_every_entry_is_copied_and_told_with_its_prompt_and_version(world: World, heard: Said) -> None:
+    entries = two_entries(world)
+
+    assert relay(world, stream()) == {"batchItemFailures": []}
+
+    assert world.objects(COPIES) == {
+        f"timeline/{RELEASE}/{e.seq:06d}.json": canonical_json(e.to_dict()).encode() for e in entries
+    }
+    assert [{**event, "Detail": json.loads(event["Detail"])} for event in heard] == [
+        {
+            "Source": "promptlane",
+            "DetailType": event,
+            "Detail": {"schema": 1, "prompt": PROMPT, "version": 2, **entry.to_dict()},
+            "EventBusName": BUS,
+            "Resources": [f"promptlane:release/{RELEASE}"],
+        }
+        for event, entry in zip(("Release Started", "Canary Judged"), entries, strict=True)
+    ]
+
+
+def test_without_an_audit_bucket_entries_are_only_told(world: World, heard: Said) -> None:
+    two_entries(world)
+
+    assert relay(world, stream(), AUDIT_BUCKET="") == {"batchItemFailures": []}
+
+    assert len(heard) == 2
+
+
+def test_the_first_entry_that_cannot_be_told_is_where_the_stream_is_read_again(world: World, heard: Said) -> None:
+    two_entries(world)
+    records = stream()
+    of_entries = [r for r in records if r["dynamodb"]["NewImage"]["pk"]["S"].startswith("timeline#")]
+    second = of_entries[1]["dynamodb"]["SequenceNumber"]
+
+    def only_the_first(params: dict[str, Any]) -> None:
+        if json.loads(params["Entries"][0]["Detail"])["seq"] == 2:
+            raise ValueError("the test lets no second entry through")
+
+    world.before("events", "PutEvents", only_the_first)
+
+    assert relay(world, records) == {"batchItemFailures": [{"itemIdentifier": second}]}
+    assert ([json.loads(e["Detail"])["seq"] for e in heard], len(world.objects(COPIES))) == ([1, 2], 2)
+
+
+def test_a_bus_that_takes_an_event_not_although_it_answers_is_noticed(world: World, heard: Said) -> None:
+    two_entries(world)
+    refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "Throttling", "ErrorMessage": "slow down"}]}
+    bus = type("Bus", (), {"put_events": staticmethod(lambda **_: refused)})
+
+    with pytest.raises(Unavailable, match=r"^the event bus refused an event: slow down$"):
+        EventBus(bus, BUS).put(world.releases.timeline(RELEASE)[0].to_dict(), prompt=PROMPT, version=2)
+
+
+def test_an_entry_of_a_release_that_has_no_record_is_tried_again(world: World, heard: Said) -> None:
+    world.releases.append(TimelineEntry("a", RELEASE, NOW, Event.ENDED))
+    (record,) = [r for r in stream() if r["dynamodb"]["NewImage"]["pk"]["S"].startswith("timeline#")]
+
+    failed = {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
+    assert relay(world, [record]) == failed
+
+
+@pytest.mark.parametrize(("letters", "cut"), [(199_400, False), (200_000, True)])
+def test_an_entry_is_told_without_its_detail_where_the_bus_could_not_take_it(
+    world: World, heard: Said, letters: int, cut: bool
+) -> None:
+    world.start(2)
+    world.releases.append(TimelineEntry("j", RELEASE, NOW, Event.CANARY_JUDGED, detail={"text": "x" * letters}))
+
+    assert relay(world, stream()) == {"batchItemFailures": []}
+
+    told = json.loads(heard[-1]["Detail"])
+    assert (told["schema"], told["prompt"], told["version"], told["seq"]) == (1, PROMPT, 2, 2)
+    assert told["detail"] == ({"cut": True} if cut else {"text": "x" * letters})
+    assert (len(heard[-1]["Detail"].encode()) > 199_500) is not cut

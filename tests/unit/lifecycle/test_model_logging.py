@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from promptlane.domain.errors import Unavailable
 from promptlane.lifecycle.model_logging import ForeignLogging, describe, switch_back, switch_on
 
 Json = Any
@@ -182,3 +186,106 @@ def test_what_aws_fills_in_or_leaves_out_makes_no_other_configuration(present: J
 )
 def test_a_configuration_is_described_by_where_it_logs_to(configuration: Json, where: str) -> None:
     assert describe(configuration) == where
+
+
+# One configuration after another
+
+EVERY = logging("/ours", embeddingDataDeliveryEnabled=False, audioDataDeliveryEnabled=False)
+
+
+class Switch:
+    """Bedrock's setting; `failing` makes the next write fail after it took effect or before."""
+
+    def __init__(self, present: Mapping[str, Json] | None = None) -> None:
+        self.present = present
+        self.failing = ""
+
+    def read(self) -> Mapping[str, Json] | None:
+        return self.present
+
+    def write(self, configuration: Mapping[str, Json]) -> None:
+        if self.failing == "before":
+            self.failing = ""
+            raise Unavailable("no answer")
+        self.present = dict(configuration)
+        if self.failing == "after":
+            self.failing = ""
+            raise Unavailable("no answer")
+
+    def clear(self) -> None:
+        self.present = None
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.kept: str | None = None
+
+    def load(self) -> Mapping[str, Json] | None:
+        return json.loads(self.kept) if self.kept else None
+
+    def keep(self, remembered: Mapping[str, Json]) -> None:
+        self.kept = json.dumps(remembered)
+
+    def forget(self) -> None:
+        self.kept = None
+
+
+def test_one_that_equals_ours_is_taken_over_and_given_back() -> None:
+    answered = {k: v for k, v in EVERY.items() if v is not False and k != "textDataDeliveryEnabled"}
+    switch, memory = Switch(answered), Memory()
+    found = switch.present
+
+    assert "already" in switch_on(switch, memory, EVERY)
+    switch_on(switch, memory, EVERY)
+    switch_back(switch, memory)
+
+    assert switch.present == found
+
+
+@pytest.mark.parametrize("kind", ["image", "embedding", "video", "audio"])
+def test_a_kind_of_data_that_is_off_is_off_whether_bedrock_says_so_or_not(kind: str) -> None:
+    """And one that is on is another configuration: it was somebody's wish."""
+    name = f"{kind}DataDeliveryEnabled"
+    assert EVERY[name] is False
+    for present in ({k: v for k, v in EVERY.items() if k != name}, {**EVERY, name: False}):
+        switch = Switch(present)
+        assert "already" in switch_on(switch, Memory(), EVERY)
+        assert switch.present == present
+    with pytest.raises(ForeignLogging):
+        switch_on(Switch({**EVERY, name: True}), Memory(), EVERY)
+
+
+def test_what_bedrock_filled_into_an_older_configuration_of_ours_does_not_make_it_foreign() -> None:
+    older = {k: v for k, v in EVERY.items() if k not in ("videoDataDeliveryEnabled", "audioDataDeliveryEnabled")}
+    filled = {**older, "videoDataDeliveryEnabled": True, "audioDataDeliveryEnabled": True}
+    switch, memory = Switch(), Memory()
+    switch_on(switch, memory, older)
+    switch.present = filled
+
+    assert switch_on(switch, memory, EVERY) == "model invocation logging is on"
+    assert switch.present == EVERY
+    switch_back(switch, memory)
+    assert switch.present is None
+
+
+def in_group(number: int) -> dict[str, Json]:
+    return {**EVERY, "cloudWatchConfig": {**EVERY["cloudWatchConfig"], "logGroupName": f"/{number}"}}
+
+
+@given(st.booleans(), st.lists(st.tuples(st.sampled_from(["before", "after", ""]), st.integers(1, 3))), st.booleans())
+def test_whatever_fails_on_the_way_what_was_found_comes_back(
+    same: bool, attempts: list[tuple[str, int]], done: bool
+) -> None:
+    """Updates to other groups among them, each of which may fail before it took effect or after."""
+    switch, memory = Switch(in_group(1) if same else None), Memory()
+    found = switch.present
+    for failing, group in [("", 1), *attempts, *[("", 2)] * done]:
+        switch.failing = failing
+        try:
+            switch_on(switch, memory, in_group(group))
+        except Unavailable:
+            continue
+        assert switch.present == in_group(group)
+    switch.failing = ""
+    switch_back(switch, memory)
+    assert (switch.present, memory.kept) == (found, None)

@@ -1,0 +1,106 @@
+"""What is archived, deleted and copied on the schedule, and whom that is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from promptlane.domain.release.housekeeping import archive_key, from_archive
+from tests.support.functions import (
+    COPIES,
+    PROMPT,
+    PROMPT_ID,
+    REPORTS,
+    Context,
+    World,
+    real,
+)
+
+Json = Any
+
+
+def housekeep(world: World, **changed: str) -> dict[str, Json]:
+    return dict(world.function("housekeep", **changed).handle({}, Context()))
+
+
+def shelf(world: World) -> None:
+    """Five versions, of which 1 and 2 are in no use, and a release whose first entry has no copy yet."""
+    world.enrol()
+    for version in range(1, 6):
+        world.publish(version)
+    stable, previous = (world.store.version(PROMPT_ID, v).ref for v in (4, 3))
+    world.route(stable, previous=previous)
+    world.start(5, state="testing")
+    world.now += 100
+
+
+def test_versions_are_archived_the_oldest_go_and_people_are_warned(world: World) -> None:
+    shelf(world)
+
+    assert housekeep(world) == {
+        "archived": [f"{PROMPT} {v}" for v in range(1, 6)],
+        "deleted": [f"{PROMPT} 1", f"{PROMPT} 2"],
+        "nearly_full": [PROMPT],
+        "copied": [f"{PROMPT_ID}-5-1 1"],
+        "failed": [],
+    }
+
+    assert sorted(world.prompts.answers) == [(PROMPT_ID, v) for v in (3, 4, 5)]
+    archive = world.objects(REPORTS, "archive/")
+    assert set(archive) == {archive_key(PROMPT_ID, v) for v in range(1, 6)}
+    kept = from_archive(archive[archive_key(PROMPT_ID, 1)], "1")
+    assert (kept.version, kept.description) == (1, "Why version 1")
+    assert set(world.objects(COPIES)) == {f"timeline/{PROMPT_ID}-5-1/000001.json"}
+    ((subject, body),) = world.told()
+    assert subject == f"[Promptlane] {PROMPT}: 3 of 4 versions"
+    assert "version 4: stable" in body
+
+    again = {"archived": [], "deleted": [], "nearly_full": [PROMPT], "copied": [], "failed": []}
+    assert housekeep(world, VERSION_QUOTA="5") == {**again, "nearly_full": []}
+
+
+def test_without_an_audit_bucket_nothing_is_copied(world: World) -> None:
+    shelf(world)
+
+    assert housekeep(world, AUDIT_BUCKET="", KEEP_VERSIONS="4") == {
+        "archived": [f"{PROMPT} {v}" for v in range(1, 6)],
+        "deleted": [f"{PROMPT} 1"],
+        "nearly_full": [PROMPT],
+        "copied": [],
+        "failed": [],
+    }
+
+
+def test_what_fails_is_told_and_a_version_without_an_archived_copy_stays(world: World) -> None:
+    shelf(world)
+
+    world.refuse("s3", "PutObject", "SlowDown", times=1)
+
+    done = housekeep(world)
+
+    assert done["archived"] == [f"{PROMPT} {v}" for v in range(2, 6)]
+    assert done["deleted"] == [f"{PROMPT} 2"]
+    (failure,) = done["failed"]
+    assert failure.startswith(f"{PROMPT} 1: writing {archive_key(PROMPT_ID, 1)}: SlowDown")
+    subjects = [subject for subject, _ in world.told()]
+    assert subjects == [f"[Promptlane] {PROMPT}: 4 of 4 versions", "[Promptlane] housekeeping: 1 failed"]
+    assert failure in world.told()[-1][1]
+
+
+def test_too_few_versions_to_keep_are_refused(world: World) -> None:
+    shelf(world)
+
+    done = housekeep(world, KEEP_VERSIONS="1")
+
+    assert done["deleted"] == []
+    assert done["failed"] == [
+        f"{PROMPT}: keep_versions is 1; at least 2 must stay, or there is nothing to roll back to"
+    ]
+
+
+def test_a_prompt_that_is_gone_or_another_deployments_is_left_alone(world: World) -> None:
+    world.enrol(prompt="gone")
+    world.publish(1)
+    real("ssm").put_parameter(Name=f"/another/enrolled/{PROMPT}", Value="{}", Type="String")
+
+    assert housekeep(world) == {"archived": [], "deleted": [], "nearly_full": [], "copied": [], "failed": []}
+    assert world.told() == []
