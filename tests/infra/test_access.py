@@ -14,9 +14,8 @@ from aws_cdk.assertions import Template
 from infra.application import add_stacks
 from infra.config import DUTIES, DeploymentConfig
 from promptlane.domain.names import ENROLLED_TAG
-from tests.infra.conftest import context, synthesize
 from tests.support.rendered import ACCOUNT, REGION, Rendered
-from tests.support.synthesized import Json, Synthesized, listed, text
+from tests.support.synthesized import Json, Synthesized, context, listed, synthesize, text
 
 
 def statements(synthesized: Synthesized, duty: str) -> list[Json]:

@@ -16,8 +16,7 @@ from infra.constructs.enrolment import Enrolment
 from promptlane.domain.policy import Policy
 from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.project import ProjectInvalid, load
-from tests.infra.conftest import synthesize
-from tests.support.synthesized import Json, Synthesized, text
+from tests.support.synthesized import Json, Synthesized, synthesize, text
 
 
 def table(synthesized: Synthesized, name: str) -> Json:

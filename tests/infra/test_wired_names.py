@@ -27,9 +27,8 @@ from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load
-from tests.infra.conftest import ROOT
 from tests.support.alone import plain
-from tests.support.synthesized import Json, Synthesized
+from tests.support.synthesized import ROOT, Json, Synthesized
 
 Read = tuple[str, str, tuple[str, ...], str]
 """Namespace, metric, names of dimensions, and the track if that is one of them."""

@@ -12,33 +12,12 @@ import pytest
 from functions.gateway import handler
 from local.running import EmbeddedAws
 from promptlane.client import InvalidVariables, PromptClient, UnknownPrompt
-from promptlane.domain.names import ROUTES_BY_ID, Phase
+from promptlane.domain.names import Phase
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route, salt_of
+from tests.support.tables import make_table
 
 PROMPT = "greeter-live"
-
-
-def table(dynamodb: Any, name: str, key: str, *, index: str = "") -> str:
-    """`index`: an attribute that the table has an index by, keys only, as the route table has."""
-    named = [key, *([index] if index else [])]
-    indexes: dict[str, Any] = {
-        "GlobalSecondaryIndexes": [
-            {
-                "IndexName": ROUTES_BY_ID,
-                "KeySchema": [{"AttributeName": index, "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
-        ]
-    }
-    dynamodb.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in named],
-        BillingMode="PAY_PER_REQUEST",
-        **(indexes if index else {}),
-    )
-    return name
 
 
 class Deployed:
@@ -58,8 +37,9 @@ class Deployed:
         arns = [agent.create_prompt_version(promptIdentifier=self.prompt_id)["arn"] for _ in range(2)]
         self.refs = [VersionRef(i + 1, f"{i + 1:064x}", arn, ("name",)) for i, arn in enumerate(arns)]
         dynamodb = aws.client("dynamodb", account)
-        self.routes = table(dynamodb, "routes", "prompt", index="prompt_id")
-        self.receipts = table(dynamodb, "feedback", "receipt")
+        self.routes, self.receipts = "routes", "feedback"
+        make_table(dynamodb, self.routes, "prompt", index="prompt_id")
+        make_table(dynamodb, self.receipts, "receipt")
         self.rows = aws.session(account).resource("dynamodb", endpoint_url=aws.url).Table("routes")
         self.cloudwatch = aws.client("cloudwatch", account)
         self.revision = 0

@@ -17,6 +17,7 @@ from local.running import EmbeddedAws
 from promptlane.domain.names import Phase
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route, salt_of
+from tests.support.tables import make_table
 
 PROCESSES, REQUESTS, REFRESH = 8, 1250, 1.0
 BOUND = 1.1 * REFRESH + 1.5  # a refresh, its jitter, and the read itself on a busy machine
@@ -114,12 +115,7 @@ def test_every_request_is_answered_by_an_allowed_version_and_counted_once(
     embedded_aws: EmbeddedAws, account: str, tmp_path: Path
 ) -> None:
     dynamodb = embedded_aws.session(account).resource("dynamodb", endpoint_url=embedded_aws.url)
-    dynamodb.create_table(
-        TableName="routes",
-        KeySchema=[{"AttributeName": "prompt", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "prompt", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    make_table(dynamodb, "routes", "prompt")
     written: list[tuple[float, Route]] = []
 
     def put(new: Route) -> None:

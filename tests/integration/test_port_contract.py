@@ -36,7 +36,7 @@ from promptlane.fakes import (
 )
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.fakes.review import FakeTokens
-from tests.integration.test_store_contract import table
+from tests.support.tables import make_table
 
 Client = Callable[[str], Any]
 POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}})
@@ -264,7 +264,7 @@ def blocks(kind: str, client: Client, embedded_aws: Any, account: str) -> BlockS
     if kind == "fake":
         return InMemoryBlocks()
     dynamodb = embedded_aws.session(account=account).resource("dynamodb", endpoint_url=embedded_aws.url)
-    return DynamoBlocks(table(dynamodb, "releases", "pk", "sk"))
+    return DynamoBlocks(make_table(dynamodb, "releases", "pk", "sk"))
 
 
 @both

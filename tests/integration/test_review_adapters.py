@@ -25,6 +25,7 @@ from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import reviewer_key
 from tests.support.review import LEAD, NEW, OLD, QUALITY
 from tests.support.review_contract import ReviewStoreContract
+from tests.support.tables import make_table
 
 Client = Callable[[str], Any]
 LEAD_MAIL = "support-lead@example.com"
@@ -33,12 +34,7 @@ LEAD_MAIL = "support-lead@example.com"
 class TestDynamoReviews(ReviewStoreContract):
     @pytest.fixture
     def table(self, embedded_aws: EmbeddedAws, account: str, client: Client) -> Any:
-        client("dynamodb").create_table(
-            TableName="releases",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        make_table(client("dynamodb"), "releases", "pk", "sk")
         session: boto3.Session = embedded_aws.session(account=account)
         return session.resource("dynamodb", endpoint_url=embedded_aws.url).Table("releases")
 

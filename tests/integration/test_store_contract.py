@@ -21,6 +21,7 @@ from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import first_route, roll_back, shift
 from promptlane.domain.release.timeline import ChainHead, Event, TimelineEntry, chain_problems
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
+from tests.support.tables import make_table
 
 ID = "PROMPT0001"
 
@@ -30,15 +31,8 @@ def tables(request: pytest.FixtureRequest, embedded_aws: EmbeddedAws, account: s
     if request.param == "memory":
         return InMemoryRoutes(), InMemoryReleases()
     dynamodb = embedded_aws.session(account=account).resource("dynamodb", endpoint_url=embedded_aws.url)
-    return DynamoRoutes(table(dynamodb, "routes", "prompt")), DynamoReleases(table(dynamodb, "releases", "pk", "sk"))
-
-
-def table(dynamodb: Any, name: str, *keys: str) -> Any:
-    return dynamodb.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": k, "KeyType": t} for k, t in zip(keys, ("HASH", "RANGE"), strict=False)],
-        AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in keys],
-        BillingMode="PAY_PER_REQUEST",
+    return DynamoRoutes(make_table(dynamodb, "routes", "prompt")), DynamoReleases(
+        make_table(dynamodb, "releases", "pk", "sk")
     )
 
 

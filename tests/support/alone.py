@@ -11,8 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
 from infra.config import DeploymentConfig
-from tests.infra.conftest import context
-from tests.support.synthesized import Json
+from tests.support.synthesized import Json, context
 
 KEPT = DeploymentConfig(name="lane", log_retention_days=30)
 PASSING = DeploymentConfig(name="lane", log_retention_days=7, retain=False)

@@ -33,13 +33,14 @@ from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.names import ROUTES_BY_ID, Phase, release_id
+from promptlane.domain.names import Phase, release_id
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.release.prompt import PromptDraft, VersionRef, canonical_json
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import reviewer_key
+from tests.support.tables import make_table
 
 Json = Any
 ACCOUNT, REGION = DEFAULT_ACCOUNT_ID, "us-east-1"
@@ -205,33 +206,17 @@ class World:
         self._hooks: list[tuple[Any, str, Callable[..., None]]] = []
         self._functions: list[ModuleType] = []
         self._there: set[str] = set()
-        self._table(ROUTES, "prompt", index="prompt_id")
-        self._table(RELEASES, "pk", "sk")
+        make_table(real("dynamodb"), ROUTES, "prompt", index="prompt_id")
+        make_table(real("dynamodb"), RELEASES, "pk", "sk")
         tables = real("dynamodb.resource")
         self.routes = DynamoRoutes(tables.Table(ROUTES))
         self.releases = DynamoReleases(tables.Table(RELEASES))
         self.reviews = DynamoReviews(tables.Table(RELEASES))
         self.store = BedrockPrompts(self.prompts)
 
-    def _table(self, name: str, partition: str, sort: str = "", *, index: str = "") -> None:
-        keys = [{"AttributeName": partition, "KeyType": "HASH"}]
-        keys += [{"AttributeName": sort, "KeyType": "RANGE"}] if sort else []
-        by_index = {
-            "IndexName": ROUTES_BY_ID,
-            "KeySchema": [{"AttributeName": index, "KeyType": "HASH"}],
-            "Projection": {"ProjectionType": "KEYS_ONLY"},
-        }
-        real("dynamodb").create_table(
-            TableName=name,
-            KeySchema=keys,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in (partition, sort, index) if n],
-            **({"GlobalSecondaryIndexes": [by_index]} if index else {}),
-        )
-
     def feedback_table(self) -> None:
         """The table of receipts that were counted."""
-        self._table(FEEDBACK, "receipt")
+        make_table(real("dynamodb"), FEEDBACK, "receipt")
 
     def _bucket(self, name: str) -> str:
         if name not in self._there:

@@ -33,6 +33,7 @@ NOW = 1_760_000_400.0
 T0 = NOW - 7200
 ID = "PROMPT0001"
 NAME = "support-assistant"
+MODEL = "amazon.nova-lite-v1:0"
 AUTHOR = "arn:aws:iam::111122223333:user/author"
 EDITOR = "arn:aws:iam::111122223333:user/editor"
 TEMPLATE = "You help customers.\nQuestion: {{question}}\nAnswer:"
@@ -48,7 +49,7 @@ def record(version: int, at: float, question: str, answer: str, **changes: Any) 
         "timestamp": iso(at)[:19] + "Z",
         "requestId": f"r{version}-{at:.0f}",
         "operation": "Converse",
-        "modelId": "amazon.nova-lite-v1:0",
+        "modelId": MODEL,
         "identity": {"arn": "arn:aws:sts::111122223333:assumed-role/App/i-1"},
         "requestMetadata": {"prompt": NAME, "version": str(version), "track": "stable", "release": f"{ID}-{version}-1"},
         "input": {
@@ -227,7 +228,7 @@ def two_pm() -> Case:
     """Version 3, published an hour before T0, in canary at T0, promoted ten minutes later; it refuses a fifth."""
     case = Case()
     for number, template in enumerate((TEMPLATE, TEMPLATE + " ", STRICT), 1):
-        draft = PromptDraft(NAME, "amazon.nova-lite-v1:0", ("question",), template=template)
+        draft = PromptDraft(NAME, MODEL, ("question",), template=template)
         at = T0 - 3600 if number == 3 else T0 - 86_400 * (4 - number)
         case.prompts.publish(draft, prompt_id=ID, description="Firmer about scope" if number == 3 else "", at=at)
     refs = {n: case.prompts.version(ID, n).ref for n in (1, 2, 3)}
@@ -251,9 +252,7 @@ def two_pm() -> Case:
         TrailEvent("CreatePromptVersion", T0 - 3600, AUTHOR, "IAMUser", ID, 3),
     ]
     case.cells = counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.2, T0, T0 + 6900)})
-    case.calls = [
-        CallGroup("3", "stable", "arn:aws:sts::1:assumed-role/App/i-1", "amazon.nova-lite-v1:0", "Converse", 900)
-    ]
+    case.calls = [CallGroup("3", "stable", "arn:aws:sts::1:assumed-role/App/i-1", MODEL, "Converse", 900)]
     case.records = {
         2: [record(2, T0 - 600 + k, f"{q} Please.", "Here is how.") for k, q in enumerate(ASKED)],
         3: [record(3, T0 + 900 + k, q, SORRY) for k, q in enumerate(ASKED)] + [record(3, T0 + 990, "Hi", "Hello!")],
@@ -293,13 +292,9 @@ def counts(rates: dict[int, tuple[float, float, float]], *, requests: int = 60) 
     return cells
 
 
-def asked(case: Case, since: float = T0 - 4000, until: float = NOW) -> Investigation:
-    return investigate(case.sources(), NAME, since, until)
-
-
 def version_four(case: Case) -> None:
     """Version 3 went at half of its requests refused; version 4 is stable, and a fifth of its requests are refused."""
-    draft = PromptDraft(NAME, "amazon.nova-lite-v1:0", ("question",), template="Hi {{question}}")
+    draft = PromptDraft(NAME, MODEL, ("question",), template="Hi {{question}}")
     four = case.prompts.publish(draft, prompt_id=ID, description="", at=T0 + 1500)
     case.releases.append(entry(3, "route/3", T0 + 1800, Event.ROLLED_BACK, version=3, restored=2, phase="watch"))
     case.releases.start(Release(f"{ID}-4-1", NAME, T0 + 1500, AUTHOR), entry(4, "started", T0 + 1500, Event.STARTED))
@@ -323,3 +318,55 @@ def reroute(case: Case, **changes: Any) -> None:
     assert route is not None
     case.routes = InMemoryRoutes()
     case.routes.put(replace(route, **changes), expected=None)
+
+
+Asked = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
+"""What was asked of which source, in order."""
+
+
+class Noted:
+    """A source that notes what it is asked."""
+
+    def __init__(self, name: str, source: Any, asked: Asked) -> None:
+        self._name, self._source, self._asked = name, source, asked
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._source, name)
+
+        def ask(*args: Any, **more: Any) -> Any:
+            self._asked.append((f"{self._name}.{name}", args, more))
+            return method(*args, **more)
+
+        return ask
+
+
+NAMES = ("prompts", "routes", "releases", "trail", "alarms", "rates", "log", "archive")
+
+
+def noted(sources: Sources, asked: Asked) -> Sources:
+    kept = {n: getattr(sources, n) for n in NAMES}
+    noting: dict[str, Any] = {n: Noted(n, s, asked) for n, s in kept.items() if s is not None}
+    return replace(sources, **noting)
+
+
+def found_by(
+    case: Case, since: float = T0 - 4000, until: float = NOW, prompt: str = NAME, asked: Asked | None = None
+) -> Investigation:
+    found = investigate(noted(case.sources(), [] if asked is None else asked), prompt, since, until)
+    assert all(m.source and m.what and m.therefore and m.remedy is not None for m in found.missing)
+    assert len(set(found.missing)) == len(found.missing)
+    return found
+
+
+def of(asked: Asked, name: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    return [(args, more) for what, args, more in asked if what == name]
+
+
+def few_counts(case: Case) -> Case:
+    """With counts of a minute in place of hours: what is asked and gathered does not depend on them."""
+    case.cells = [Cell(T0, 60, version, "Refusal", 60, 1) for version in (2, 3)]
+    return case
+
+
+def gaps(found: Investigation) -> str:
+    return "\n".join(f"{m.source}: {m.what}; {m.therefore}" for m in found.missing)

@@ -29,6 +29,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import reviewer_key
 from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY
+from tests.support.tables import make_table
 
 Json = Any
 POLICY = ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=1, required_groups=("legal",))
@@ -60,12 +61,7 @@ class Stage:
         self.execution = self._execution()
 
     def _storage(self) -> None:
-        self.client("dynamodb").create_table(
-            TableName="releases",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        make_table(self.client("dynamodb"), "releases", "pk", "sk")
         self.bucket = f"reports-{self.account}"
         self.client("s3").create_bucket(Bucket=self.bucket)
         key = self.client("kms").create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")

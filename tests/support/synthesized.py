@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aws_cdk import App
+
+from infra.application import add_stacks
+from infra.config import DeploymentConfig
+
+ROOT = Path(__file__).resolve().parents[2]
 Json = Any
 
 
@@ -52,6 +58,22 @@ class Synthesized:
 
     def role_of(self, verb: str) -> str:
         return str(self.function(verb)[2]["Role"]["Fn::GetAtt"][0])
+
+
+def context() -> dict[str, Json]:
+    return dict(json.loads((ROOT / "cdk.json").read_text())["context"])
+
+
+def synthesize(config: DeploymentConfig, directory: Path) -> Synthesized:
+    """The templates of a deployment with these settings, by stack."""
+    app = App(context={**context(), "aws:cdk:enable-path-metadata": True}, outdir=str(directory))
+    add_stacks(app, config=config)
+    app.synth()
+    templates = {
+        path.name.removesuffix(".template.json").removeprefix(f"{config.name}-"): json.loads(path.read_text())
+        for path in sorted(directory.glob("*.template.json"))
+    }
+    return Synthesized(directory, templates)
 
 
 def listed(value: Json) -> list[Json]:

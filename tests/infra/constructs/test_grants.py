@@ -15,9 +15,8 @@ from infra.stacks.state import StateStack
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load_one
-from tests.infra.conftest import context
 from tests.support.alone import KEPT, accepted, alone, made, plain
-from tests.support.synthesized import Json
+from tests.support.synthesized import Json, context
 
 EMAILS = ("ann@example.com", "bob@example.com")
 PROJECT = load_one(Path(__file__).resolve().parents[3] / "prompts" / "support-assistant")

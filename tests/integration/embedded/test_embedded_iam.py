@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from local.running import EmbeddedAws
 from tests.support.embedded_functions import deploy, run
+from tests.support.tables import make_table
 
 ACCOUNT = "000000000000"
 MODEL = "amazon.nova-lite-v1:0"
@@ -107,19 +108,7 @@ def test_a_guardrail_needs_a_permission_of_its_own(user: Any) -> None:
 
 
 def test_an_index_is_a_resource_of_its_own(aws: EmbeddedAws, user: Any) -> None:
-    aws.client("dynamodb").create_table(
-        TableName="indexed",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("name", "id")],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "by_id",
-                "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
-        ],
-    )
+    make_table(aws.client("dynamodb"), "indexed", "name", index="id")
     table = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/indexed"
 
     def query(resource: str, key: str, **index: str) -> Any:
@@ -156,12 +145,7 @@ def test_a_denied_call_is_on_the_record_with_its_caller(aws: EmbeddedAws, user: 
 
 
 def test_leading_keys_hold_for_single_items_queries_and_each_item_of_a_transaction(aws: EmbeddedAws, user: Any) -> None:
-    aws.client("dynamodb").create_table(
-        TableName="releases",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    make_table(aws.client("dynamodb"), "releases", "pk", "sk")
     table = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/releases"
     only_prompts = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["prompt#*"]}}
     client = user(

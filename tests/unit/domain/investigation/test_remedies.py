@@ -20,9 +20,9 @@ from tests.support.investigation_case import (
     NOW,
     T0,
     Case,
-    asked,
     counts,
     entry,
+    found_by,
     reroute,
     steady,
     two_pm,
@@ -37,7 +37,7 @@ def case() -> Case:
 
 
 def test_the_rollback_command_is_exact(case: Case) -> None:
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     assert remedy.command == f'promptlane rollback {NAME} --reason "version 3 has 20% refusals (investigate)"'
     assert "version 2 back" in remedy.says
@@ -52,7 +52,7 @@ def test_in_canary_the_rollback_takes_the_canary_back(case: Case) -> None:
         replace(route, stable=refs[2], previous=None, canary=refs[3], weight=1000, phase=Phase.CANARY), expected=None
     )
 
-    assert "canary back: everybody gets version 2" in asked(case).remedy.says
+    assert "canary back: everybody gets version 2" in found_by(case).remedy.says
 
 
 def test_a_version_without_traffic_needs_no_rollback(case: Case) -> None:
@@ -61,7 +61,7 @@ def test_a_version_without_traffic_needs_no_rollback(case: Case) -> None:
     case.routes = InMemoryRoutes()
     case.routes.put(replace(route, stable=case.prompts.version(ID, 2).ref, previous=None), expected=None)
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     assert (remedy.command, "no traffic any more" in remedy.says) == ("", True)
 
@@ -73,7 +73,7 @@ def test_stable_behind_another_canary_is_not_promised_a_simple_rollback(case: Ca
     other = case.prompts.version(ID, 1).ref
     case.routes.put(replace(route, canary=other, weight=500, previous=None, phase=Phase.CANARY), expected=None)
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     simple = f'promptlane rollback {NAME} --reason "version 3 has 20% refusals (investigate)"'
     assert remedy.command == f"{simple} && {simple} --to 2"
@@ -83,7 +83,7 @@ def test_stable_behind_another_canary_is_not_promised_a_simple_rollback(case: Ca
 def test_the_remedy_is_for_the_shown_version_that_is_still_served(case: Case) -> None:
     version_four(case)
 
-    found = asked(case)
+    found = found_by(case)
 
     assert [c.version for c in found.causes if c.shown and c.kind == "version"] == [3, 4]
     assert found.remedy.command == f'promptlane rollback {NAME} --reason "version 4 has 20% refusals (investigate)"'
@@ -111,7 +111,7 @@ def test_a_deletion_leads_whenever_in_a_period_it_happened(case: Case, into: int
     steady(case)
     delete(case, 3, case.cells[-1].at - 120 * (periods - 1) + into)
 
-    found = asked(case)
+    found = found_by(case)
 
     assert found.leading is not None
     assert (found.leading.kind, found.leading.version) == ("deleted", 3), [c.title for c in found.causes]
@@ -121,7 +121,7 @@ def test_a_deleted_stable_is_ended_by_a_rollback(case: Case) -> None:
     steady(case)
     delete(case, 3)
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     assert remedy.command == f'promptlane rollback {NAME} --reason "version 3 was deleted (investigate)"'
     assert remedy.says == "Puts version 2 back at once, in place of version 3."
@@ -133,7 +133,7 @@ def test_a_deleted_canary_is_ended_by_a_rollback(case: Case) -> None:
     reroute(case, stable=refs[2], previous=None, canary=refs[3], weight=1000, phase=Phase.CANARY)
     delete(case, 3)
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     assert remedy.command == f'promptlane rollback {NAME} --reason "version 3 was deleted (investigate)"'
     assert "everybody gets version 2 again" in remedy.says
@@ -143,7 +143,7 @@ def test_a_deleted_stable_needs_no_counts_to_be_ended(case: Case) -> None:
     delete(case, 3)
     case.cells = []
 
-    assert asked(case).remedy.command.startswith("promptlane rollback")
+    assert found_by(case).remedy.command.startswith("promptlane rollback")
 
 
 def test_a_deleted_stable_without_a_version_to_go_back_to_is_ended_by_naming_one(case: Case) -> None:
@@ -151,7 +151,7 @@ def test_a_deleted_stable_without_a_version_to_go_back_to_is_ended_by_naming_one
     reroute(case, previous=None)
     delete(case, 3)
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     assert remedy.command == f'promptlane rollback {NAME} --reason "version 3 was deleted (investigate)" --to 2'
     assert "no version to go back to" in remedy.says
@@ -163,7 +163,7 @@ def test_what_was_rolled_back_is_not_named_to_go_back_to(case: Case) -> None:
     reroute(case, previous=None, quarantined={two.fingerprint: {"version": 2, "release_id": f"{ID}-2-1"}})
     delete(case, 3)
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     assert (remedy.command, "No other version is known" in remedy.says) == ("", True)
 
@@ -171,7 +171,7 @@ def test_what_was_rolled_back_is_not_named_to_go_back_to(case: Case) -> None:
 def test_nobody_is_sent_back_to_a_version_that_was_deleted(case: Case) -> None:
     delete(case, 2, T0 + 1300)
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     assert remedy.command == f"promptlane restore {NAME} 2"
     assert remedy.says.startswith("A rollback would give everybody version 2, which was deleted at ")
@@ -184,17 +184,17 @@ def test_nobody_is_sent_back_to_a_stable_that_was_deleted(case: Case) -> None:
     delete(case, 2, T0 + 1300)
     command = f'promptlane advance {NAME} --reason "version 2 was deleted (investigate)"'
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
     assert (remedy.command, "version 2, which was deleted" in remedy.says) == (command, True)
 
     steady(case)
-    assert asked(case).remedy.command == command
+    assert found_by(case).remedy.command == command
 
 
 def test_a_version_to_go_back_to_that_bedrock_did_not_show_is_doubted(case: Case) -> None:
     case.down.add("Bedrock")
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     assert remedy.command.startswith("promptlane rollback")
     assert remedy.says.endswith("Bedrock did not show version 2: see what is missing.")
@@ -203,7 +203,7 @@ def test_a_version_to_go_back_to_that_bedrock_did_not_show_is_doubted(case: Case
 def test_a_deletion_that_was_refused_stands_in_nobodys_way(case: Case) -> None:
     case.trail.append(TrailEvent("DeletePrompt", T0 + 1300, EDITOR, "IAMUser", ID, 2, error="AccessDenied"))
 
-    assert "version 2 back at once" in asked(case).remedy.says
+    assert "version 2 back at once" in found_by(case).remedy.says
 
 
 def test_a_version_on_the_holdback_is_not_rolled_back_to_everybody(case: Case) -> None:
@@ -215,7 +215,7 @@ def test_a_version_on_the_holdback_is_not_rolled_back_to_everybody(case: Case) -
     case.releases.append(entry(2, "route/9", T0 - 4500, Event.CANARY_SHIFTED, version=2, weight=5000, stable=1))
     case.cells = counts({3: (0.02, T0 - 7000, T0 + 6900), 2: (0.3, T0 - 4400, T0 + 6900)})
 
-    remedy = asked(case).remedy
+    remedy = found_by(case).remedy
 
     assert (remedy.command, "give it to everybody" in remedy.says) == ("", True)
 

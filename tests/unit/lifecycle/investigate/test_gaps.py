@@ -10,7 +10,6 @@ import pytest
 from promptlane.aws.trail_files import TrailFiles
 from promptlane.cli.deployment import Deployment
 from promptlane.domain.errors import NotFound
-from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.observed import logging_gaps, trail_gaps
 from promptlane.domain.investigation.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
 from promptlane.domain.investigation.sources import CallGroup, LoggingState, TrailAnswer, TrailEvent, Window
@@ -25,6 +24,7 @@ from tests.support.investigation_case import (
     AUTHOR,
     EDITOR,
     ID,
+    MODEL,
     NAME,
     NOW,
     SORRY,
@@ -32,25 +32,18 @@ from tests.support.investigation_case import (
     Case,
     counts,
     entry,
+    found_by,
+    gaps,
     record,
     two_pm,
 )
 
 ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
-MODEL = "amazon.nova-lite-v1:0"
 
 
 @pytest.fixture
 def case() -> Case:
     return two_pm()
-
-
-def asked(case: Case, since: float = T0 - 4000, until: float = NOW, prompt: str = NAME) -> Investigation:
-    return investigate(case.sources(), prompt, since, until)
-
-
-def gaps(found: Investigation) -> str:
-    return "\n".join(f"{m.source}: {m.what}; {m.therefore}" for m in found.missing)
 
 
 # Where the command line looks
@@ -90,7 +83,7 @@ def test_renderings_come_from_the_log_files_and_every_event_once(case: Case) -> 
     case.trail += [call, TrailEvent("RenderPrompt", T0 + 60, AUTHOR, "IAMUser", ARN, event_id="e2")]
     case.files = TrailAnswer((call,), files=2)
 
-    trail = asked(case).facts.trail
+    trail = found_by(case).facts.trail
 
     assert sorted(e.name for e in trail if e.at == T0 + 60) == ["Converse", "RenderPrompt"]
 
@@ -98,7 +91,7 @@ def test_renderings_come_from_the_log_files_and_every_event_once(case: Case) -> 
 def test_without_a_trail_it_says_that_renderings_are_not_recorded(case: Case) -> None:
     case.files = None
 
-    found = asked(case)
+    found = found_by(case)
 
     [gap] = [m for m in found.missing if m.source == "CloudTrail log files"]
     assert "renderings are not recorded" in gap.what
@@ -107,16 +100,16 @@ def test_without_a_trail_it_says_that_renderings_are_not_recorded(case: Case) ->
 
 def test_calls_without_any_rendering_say_that_those_are_not_recorded(case: Case) -> None:
     case.trail.append(TrailEvent("Converse", T0 + 60, AUTHOR, "IAMUser", f"{ARN}:3", 3))
-    assert "they hold no rendering of this prompt" in gaps(asked(case))
+    assert "they hold no rendering of this prompt" in gaps(found_by(case))
 
     case.trail.append(TrailEvent("RenderPrompt", T0 + 60, AUTHOR, "IAMUser", f"{ARN}:3", 3))
-    assert "they hold no rendering" not in gaps(asked(case))
+    assert "they hold no rendering" not in gaps(found_by(case))
 
 
 def test_log_files_that_are_cut_off_lost_or_odd_are_said(case: Case) -> None:
     case.files = TrailAnswer((), ("RenderPrompt",), unreadable=2, files=400, lost=3, complete_since=T0)
 
-    said = gaps(asked(case))
+    said = gaps(found_by(case))
 
     assert "nothing is left out since 2025-10-09T07:00:00" in said
     assert "3 of 400 could not be read" in said
@@ -126,7 +119,7 @@ def test_log_files_that_are_cut_off_lost_or_odd_are_said(case: Case) -> None:
 def test_log_files_that_cannot_be_read_leave_the_event_history(case: Case) -> None:
     case.down = {"CloudTrail log files"}
 
-    found = asked(case)
+    found = found_by(case)
 
     assert "CloudTrail log files: CloudTrail log files does not answer" in gaps(found)
     assert found.facts.trail
@@ -139,7 +132,7 @@ def test_direct_calls_of_the_prompts_model_are_gathered_with_logging_off(case: C
         TrailEvent("Converse", T0 + 61, EDITOR, "IAMUser", "amazon.nova-pro-v1:0"),
     ]
 
-    found = asked(case)
+    found = found_by(case)
 
     assert [e.at for e in found.facts.trail if e.name in ("InvokeModel", "Converse")] == [T0 + 60]
     assert "only as far as CloudTrail names the prompt or its model" in gaps(found)
@@ -157,32 +150,32 @@ def test_direct_calls_of_the_prompts_model_are_gathered_with_logging_off(case: C
 )
 def test_what_is_cut_off_or_failed_has_the_consequence_of_its_kind(case: Case, name: str, follows: str) -> None:
     case.truncated = (name,)
-    assert f"more {name} events than were read (the newest); {follows}" in gaps(asked(case))
+    assert f"more {name} events than were read (the newest); {follows}" in gaps(found_by(case))
 
     case.truncated, case.failed = (), (name,)
-    assert f"{name} events could not be read: throttled; {follows}" in gaps(asked(case))
+    assert f"{name} events could not be read: throttled; {follows}" in gaps(found_by(case))
 
 
 def test_log_files_with_every_call_make_up_for_a_history_that_is_cut_off(case: Case) -> None:
     case.truncated = ("Converse",)
     case.files = TrailAnswer((TrailEvent("Converse", T0 + 60, AUTHOR, "IAMUser", f"{ARN}:3", 3),), files=9)
-    assert "more Converse events" not in gaps(asked(case))
+    assert "more Converse events" not in gaps(found_by(case))
 
     case.trail.append(TrailEvent("StopLogging", T0 + 10, EDITOR, target="promptlane"))
-    assert "more Converse events" in gaps(asked(case))
+    assert "more Converse events" in gaps(found_by(case))
 
 
 def test_masked_events_are_counted(case: Case) -> None:
     case.unreadable = 4
 
-    assert "4 event(s) could not be read, or are masked" in gaps(asked(case))
+    assert "4 event(s) could not be read, or are masked" in gaps(found_by(case))
 
 
 def test_ten_thousand_calls_and_events_give_one_answer(case: Case) -> None:
     case.trail += [TrailEvent("RenderPrompt", T0 + k / 5, AUTHOR, "IAMUser", f"{ARN}:3", 3) for k in range(10_000)]
     case.calls = [replace(case.calls[0], caller=f"arn:aws:sts::1:assumed-role/App/{k}") for k in range(10_000)]
 
-    found = asked(case)
+    found = found_by(case)
 
     assert len(found.facts.calls) == 10_000
     assert "more than 10,000 kinds of calls" in gaps(found)
@@ -201,7 +194,7 @@ def test_logging_that_was_off_for_a_part_of_the_time_is_said(case: Case) -> None
         observed("PutModelInvocationLoggingConfiguration", T0 + 1200),
     ]
 
-    said = gaps(asked(case))
+    said = gaps(found_by(case))
 
     assert (
         f"logging was off from 2025-10-09T07:10:00.000Z to 2025-10-09T07:20:00.000Z (switched off by {EDITOR})" in said
@@ -212,14 +205,14 @@ def test_logging_that_was_off_for_a_part_of_the_time_is_said(case: Case) -> None
 def test_logging_that_was_set_up_within_the_time_is_said(case: Case) -> None:
     case.trail.append(observed("PutModelInvocationLoggingConfiguration", T0 + 1200))
 
-    assert f"logging was set up or changed at 2025-10-09T07:20:00.000Z by {EDITOR}" in gaps(asked(case))
+    assert f"logging was set up or changed at 2025-10-09T07:20:00.000Z by {EDITOR}" in gaps(found_by(case))
 
 
 def test_logging_that_is_off_now_still_shows_what_was_logged_before(case: Case) -> None:
     case.logging = LoggingState(False, "/promptlane/invocations")
     case.trail.append(observed("DeleteModelInvocationLoggingConfiguration", T0 + 1800))
 
-    found = asked(case)
+    found = found_by(case)
 
     assert "logging is off, from 2025-10-09T07:30:00.000Z on" in gaps(found)
     assert len(found.pairs) == 3
@@ -229,7 +222,7 @@ def test_logging_that_is_off_now_still_shows_what_was_logged_before(case: Case) 
 def test_logging_that_came_back_unseen_is_not_said_to_be_off(case: Case) -> None:
     case.trail.append(observed("DeleteModelInvocationLoggingConfiguration", T0 + 600))
 
-    said = gaps(asked(case))
+    said = gaps(found_by(case))
 
     assert "it is on again, since when is not known" in said
     assert "logging is off" not in said
@@ -242,7 +235,7 @@ def test_a_trail_that_stood_still_is_named_with_its_time(case: Case) -> None:
         observed("StopLogging", T0 + 400, "other"),
     ]
 
-    said = gaps(asked(case))
+    said = gaps(found_by(case))
 
     assert "trail promptlane did not log from 2025-10-08T17:06:40.000Z to 2025-10-09T07:05:00.000Z" in said
     assert "trail other did not log from 2025-10-09T07:06:40.000Z on" in said
@@ -266,7 +259,7 @@ def test_attempts_that_failed_and_times_outside_are_no_gaps() -> None:
 def test_bedrock_that_does_not_answer_is_not_a_prompt_that_is_gone(case: Case) -> None:
     case.down = {"Bedrock"}
 
-    found = asked(case)
+    found = found_by(case)
 
     assert "(any more)" not in gaps(found)
     assert "Bedrock does not answer" in gaps(found)
@@ -277,7 +270,7 @@ def test_bedrock_that_does_not_answer_is_not_a_prompt_that_is_gone(case: Case) -
 def test_a_prompt_given_by_id_is_known_to_its_releases_while_bedrock_is_down(case: Case, given: str) -> None:
     case.down = {"Bedrock"}
 
-    found = asked(case, prompt=given)
+    found = found_by(case, prompt=given)
 
     assert (found.facts.prompt, found.facts.prompt_id) == (NAME, ID)
     assert found.leading is not None
@@ -288,7 +281,7 @@ def test_a_prompt_given_by_id_is_known_to_its_releases_while_bedrock_is_down(cas
 def test_a_deleted_prompt_given_by_its_arn_is_known_to_its_releases(case: Case) -> None:
     case.prompts = FakePrompts()
 
-    found = asked(case, prompt=ARN)
+    found = found_by(case, prompt=ARN)
 
     assert found.facts.prompt == NAME
     assert f"it has no prompt '{ARN}' (any more)" in gaps(found)
@@ -298,7 +291,7 @@ def test_a_deleted_prompt_that_was_never_released_is_known_to_the_trail(case: Ca
     case.prompts, case.routes, case.releases = FakePrompts(), InMemoryRoutes(), InMemoryReleases()
     case.trail = [TrailEvent("DeletePrompt", T0, EDITOR, "IAMUser", ID)]
 
-    found = asked(case, prompt=ID)
+    found = found_by(case, prompt=ID)
 
     assert [(h.what, h.by) for h in found.timeline] == [("DeletePrompt", EDITOR)]
 
@@ -306,14 +299,14 @@ def test_a_deleted_prompt_that_was_never_released_is_known_to_the_trail(case: Ca
 @pytest.mark.parametrize("given", ["no-such-prompt", "AAAAAAAAAA", ARN.replace("0001", "0009")])
 def test_what_no_source_knows_is_not_found(case: Case, given: str) -> None:
     with pytest.raises(NotFound, match="promptlane status"):
-        asked(case, prompt=given)
+        found_by(case, prompt=given)
 
 
 @pytest.mark.parametrize("down", [{"Bedrock"}, {"routes"}, {"Bedrock", "routes", "releases", "CloudTrail"}])
 def test_an_unknown_prompt_is_not_refused_while_a_source_that_may_know_it_is_down(case: Case, down: set[str]) -> None:
     case.down = down
 
-    found = asked(case, prompt="no-such-prompt")
+    found = found_by(case, prompt="no-such-prompt")
 
     assert "no source that answered knows 'no-such-prompt'" in gaps(found)
     assert not found.facts.releases_known
@@ -321,16 +314,16 @@ def test_an_unknown_prompt_is_not_refused_while_a_source_that_may_know_it_is_dow
 
 def test_metrics_that_fail_are_not_said_to_be_empty(case: Case) -> None:
     case.down = {"metrics"}
-    assert "no request of any version was counted" not in gaps(asked(case))
+    assert "no request of any version was counted" not in gaps(found_by(case))
 
     case.down, case.cells = set(), []
-    assert "no request of any version was counted" in gaps(asked(case))
+    assert "no request of any version was counted" in gaps(found_by(case))
 
 
 def test_a_log_query_that_fails_is_not_said_to_have_found_nothing(case: Case) -> None:
     case.down = {"log queries"}
 
-    found = asked(case)
+    found = found_by(case)
 
     assert "log queries does not answer; calls by version and caller are not known" in gaps(found)
     assert "holds no call" not in gaps(found)
@@ -338,10 +331,10 @@ def test_a_log_query_that_fails_is_not_said_to_have_found_nothing(case: Case) ->
 
 
 def test_releases_that_cannot_be_read_are_not_said_to_be_none(case: Case) -> None:
-    assert asked(case).facts.releases_known
+    assert found_by(case).facts.releases_known
     case.down = {"releases"}
 
-    found = asked(case)
+    found = found_by(case)
 
     assert not found.facts.releases_known
     assert "who released and approved what is not known" in gaps(found)
@@ -350,7 +343,7 @@ def test_releases_that_cannot_be_read_are_not_said_to_be_none(case: Case) -> Non
 def test_with_routes_and_releases_down_the_newest_versions_are_compared(case: Case) -> None:
     case.down = {"routes", "releases"}
 
-    assert {c.version for c in asked(case).facts.cells} == {2, 3}
+    assert {c.version for c in found_by(case).facts.cells} == {2, 3}
 
 
 class _Masked:
@@ -374,7 +367,7 @@ def test_an_answer_of_an_unknown_form_is_a_gap(case: Case) -> None:
 
 
 def test_of_a_time_in_the_future_nothing_past_is_analysed(case: Case) -> None:
-    found = asked(case, NOW + 3600, NOW + 7200)
+    found = found_by(case, NOW + 3600, NOW + 7200)
 
     assert (found.facts.cells, found.causes, found.timeline, found.diff) == ((), (), (), ())
     assert (found.facts.trail, found.facts.calls) == ((), ())
@@ -385,7 +378,7 @@ def test_of_a_time_in_the_future_nothing_past_is_analysed(case: Case) -> None:
 def test_cells_that_are_ahead_of_the_route_speak_of_clocks(case: Case) -> None:
     case.cells = counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.2, T0 - 240, T0 + 6900)})
 
-    assert "before the route gave it any" in gaps(asked(case))
+    assert "before the route gave it any" in gaps(found_by(case))
 
 
 # Many versions and releases
@@ -409,7 +402,7 @@ def many(count: int) -> Case:
 def test_what_the_route_names_is_always_compared_and_what_is_left_out_is_said() -> None:
     case = many(30)  # the route of the case still names versions 3 and 2
 
-    found = asked(case)
+    found = found_by(case)
 
     compared = set(found.facts.snapshots)
     assert {2, 3, 30, 29} <= compared
@@ -436,7 +429,7 @@ def test_the_versions_of_the_time_are_chosen_and_not_the_newest() -> None:
 
 
 def test_few_versions_leave_nothing_out(case: Case) -> None:
-    assert "were left out: " not in gaps(asked(case))
+    assert "were left out: " not in gaps(found_by(case))
 
 
 # Examples
@@ -444,12 +437,12 @@ def test_few_versions_leave_nothing_out(case: Case) -> None:
 
 def test_rare_bad_answers_are_looked_for_before_there_is_said_to_be_none(case: Case) -> None:
     case.records[3] = [record(3, T0 + 900 + k, q, "Here you are.") for k, q in enumerate(ASKED)]
-    found = asked(case)
+    found = found_by(case)
     assert "none among the newest 3 records of version 3 shows refusals" in gaps(found)
     assert found.pairs == ()
 
     case.rare[3] = [record(3, T0 + 950, ASKED[0], SORRY)]
-    found = asked(case)
+    found = found_by(case)
     assert "none among the newest" not in gaps(found)
     assert [p.bad.answer for p in found.pairs] == [SORRY]
 
@@ -457,4 +450,4 @@ def test_rare_bad_answers_are_looked_for_before_there_is_said_to_be_none(case: C
 def test_calls_that_name_no_prompt_are_counted(case: Case) -> None:
     case.outside = [CallGroup("", "", EDITOR, MODEL, "Converse", 17, first=T0 + 5)]
 
-    assert "17 record(s) have no requestMetadata" in gaps(asked(case))
+    assert "17 record(s) have no requestMetadata" in gaps(found_by(case))

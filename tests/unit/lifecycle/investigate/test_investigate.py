@@ -15,7 +15,7 @@ from rich.console import Console
 from promptlane.cli.investigate import show
 from promptlane.cli.times import moment
 from promptlane.domain.errors import InvalidInput, NotFound
-from promptlane.domain.investigation.findings import Investigation, no_conversations
+from promptlane.domain.investigation.findings import no_conversations
 from promptlane.domain.investigation.investigation import conclude
 from promptlane.domain.investigation.sources import (
     AlarmChange,
@@ -43,9 +43,10 @@ from tests.support.investigation_case import (
     SORRY,
     T0,
     Case,
-    asked,
     counts,
     entry,
+    found_by,
+    gaps,
     record,
     two_pm,
     version_four,
@@ -57,12 +58,8 @@ def case() -> Case:
     return two_pm()
 
 
-def gaps(found: Investigation) -> str:
-    return "\n".join(f"{m.source}: {m.what}; {m.therefore}" for m in found.missing)
-
-
 def test_the_version_that_refuses_leads_with_its_numbers_and_people(case: Case) -> None:
-    found = asked(case)
+    found = found_by(case)
 
     lead = found.leading
     assert lead is not None
@@ -81,7 +78,7 @@ def test_the_version_that_refuses_leads_with_its_numbers_and_people(case: Case) 
 
 
 def test_examples_pair_a_refusal_with_the_like_question_that_was_answered(case: Case) -> None:
-    pairs = asked(case).pairs
+    pairs = found_by(case).pairs
 
     assert len(pairs) == 3
     assert {p.bad_variables["question"] for p in pairs} == set(ASKED)
@@ -97,7 +94,7 @@ def test_a_rise_of_all_versions_alike_is_blamed_on_something_outside(case: Case)
     case.cells = counts({2: (0.02, T0 - 3600, onset), 3: (0.02, T0 - 3600, onset)})
     case.cells += counts({2: (0.3, onset, T0 + 6600), 3: (0.3, onset, T0 + 6600)})
 
-    lead = asked(case).leading
+    lead = found_by(case).leading
 
     assert lead is not None
     assert lead.kind == "outside"
@@ -107,7 +104,7 @@ def test_a_rise_of_all_versions_alike_is_blamed_on_something_outside(case: Case)
 def test_without_a_rise_nothing_is_blamed(case: Case) -> None:
     case.cells = counts({2: (0.05, T0 - 7000, T0 + 1200), 3: (0.05, T0, T0 + 6900)})
 
-    found = asked(case)
+    found = found_by(case)
 
     assert found.leading is None
     assert found.remedy.command == ""
@@ -117,7 +114,7 @@ def test_without_a_rise_nothing_is_blamed(case: Case) -> None:
 def test_a_version_that_was_always_worse_is_not_what_changed(case: Case) -> None:
     case.cells = counts({2: (0.3, T0 - 7000, T0 + 1200), 3: (0.02, T0, T0 + 6900)})
 
-    found = asked(case)
+    found = found_by(case)
 
     assert found.leading is None
 
@@ -132,14 +129,14 @@ def test_calls_of_draft_and_of_models_directly_are_told(case: Case) -> None:
     ]
     case.outside = [CallGroup("", "", mallory, "amazon.nova-lite-v1:0", "Converse", 17, first=T0 + 5)]
 
-    bypasses = [c for c in asked(case).causes if c.kind == "bypass"]
+    bypasses = [c for c in found_by(case).causes if c.kind == "bypass"]
 
     titles = " ".join(c.title for c in bypasses)
     assert "1 call(s) used DRAFT" in titles
     assert "version 9, which was never released" in titles
     assert "17 call(s) of amazon.nova-lite-v1:0 name no prompt" in titles
     assert all(mallory in c.because[0] for c in bypasses)
-    assert "17 record(s) have no requestMetadata" in gaps(asked(case))
+    assert "17 record(s) have no requestMetadata" in gaps(found_by(case))
 
 
 def test_a_deletion_leads_when_errors_follow_it(case: Case) -> None:
@@ -149,7 +146,7 @@ def test_a_deletion_leads_when_errors_follow_it(case: Case) -> None:
         for c in counts({2: (0.02, T0 - 7000, T0 + 1200), 3: (0.02, T0, T0 + 6900)})
     ]
 
-    found = asked(case)
+    found = found_by(case)
 
     assert found.causes[0].kind == "deleted"
     assert found.causes[0].shown
@@ -159,7 +156,7 @@ def test_a_deletion_leads_when_errors_follow_it(case: Case) -> None:
 def test_the_timeline_joins_all_sources_in_order(case: Case) -> None:
     case.alarms = [AlarmChange("promptlane/x/stable/Refusal", T0 + 700, "OK", "ALARM", "Threshold Crossed")]
 
-    timeline = asked(case).timeline
+    timeline = found_by(case).timeline
 
     assert [h.at for h in timeline] == sorted(h.at for h in timeline)
     assert {"cloudtrail", "release", "alarm"} == {h.source for h in timeline}
@@ -174,7 +171,7 @@ def test_the_timeline_joins_all_sources_in_order(case: Case) -> None:
 def test_a_source_that_is_down_leaves_a_gap_and_the_rest_is_told(case: Case, source: str) -> None:
     case.down = {source}
 
-    found = asked(case)
+    found = found_by(case)
 
     assert f"{source}: {source} does not answer" in gaps(found)
     assert found.timeline
@@ -184,7 +181,7 @@ def test_a_source_that_is_down_leaves_a_gap_and_the_rest_is_told(case: Case, sou
 def test_all_sources_but_one_down_is_still_an_answer(case: Case) -> None:
     case.down = {"Bedrock", "releases", "CloudTrail", "alarms", "metrics", "invocation log"}
 
-    found = asked(case)
+    found = found_by(case)
 
     assert found.leading is None
     assert len({m.source for m in found.missing}) >= 6
@@ -203,7 +200,7 @@ def test_an_answer_of_an_unknown_form_is_a_gap_too(case: Case) -> None:
 def test_logging_off_says_what_cannot_be_known(case: Case) -> None:
     case.logging = LoggingState(False)
 
-    found = asked(case)
+    found = found_by(case)
 
     assert "model invocation logging is off" in gaps(found)
     assert "what was sent and answered" in gaps(found)
@@ -221,19 +218,19 @@ def test_logging_off_says_what_cannot_be_known(case: Case) -> None:
 def test_a_configuration_of_somebody_else(case: Case, state: LoggingState, said: str) -> None:
     case.logging = state
 
-    assert said in gaps(asked(case))
+    assert said in gaps(found_by(case))
 
 
 def test_a_log_group_without_events(case: Case) -> None:
     case.calls, case.records = [], {}
 
-    assert "holds no call of this prompt" in gaps(asked(case))
+    assert "holds no call of this prompt" in gaps(found_by(case))
 
 
 def test_truncated_and_lost_records_are_counted(case: Case) -> None:
     case.lost = Sampled((), unreadable=4, offloaded_lost=2)
 
-    said = gaps(asked(case))
+    said = gaps(found_by(case))
 
     assert "4 record(s) of version 3 are cut short" in said
     assert "2 large bodies of version 3 could not be read" in said
@@ -242,7 +239,7 @@ def test_truncated_and_lost_records_are_counted(case: Case) -> None:
 def test_no_trail_and_a_long_list_are_said(case: Case) -> None:
     case.trails, case.truncated = [], ("Converse",)
 
-    said = gaps(asked(case))
+    said = gaps(found_by(case))
 
     assert "no trail is logging" in said
     assert "more Converse events than were read" in said
@@ -251,18 +248,18 @@ def test_no_trail_and_a_long_list_are_said(case: Case) -> None:
 def test_clocks_that_differ_are_noticed(case: Case) -> None:
     case.calls = [replace(case.calls[0], first=T0 - 45)]
 
-    assert "up to 45 s before the route gave it any" in gaps(asked(case))
+    assert "up to 45 s before the route gave it any" in gaps(found_by(case))
 
 
 def test_a_future_range_is_an_empty_answer(case: Case) -> None:
-    found = asked(case, NOW + 3600, NOW + 7200)
+    found = found_by(case, NOW + 3600, NOW + 7200)
 
     assert "in the future" in gaps(found)
     assert found.timeline == ()
 
 
 def test_a_range_that_ends_in_the_future_ends_now(case: Case) -> None:
-    found = asked(case, T0 - 4000, NOW + 3600)
+    found = found_by(case, T0 - 4000, NOW + 3600)
 
     assert found.facts.window.until == NOW
     assert found.leading is not None
@@ -276,7 +273,7 @@ def test_an_unknown_prompt_names_the_remedy(case: Case) -> None:
 def test_a_prompt_that_bedrock_lost_is_still_investigated(case: Case) -> None:
     case.prompts = type(case.prompts)()
 
-    found = asked(case)
+    found = found_by(case)
 
     assert "has no prompt 'support-assistant' (any more)" in gaps(found)
     assert found.leading is not None
@@ -286,7 +283,7 @@ def test_a_prompt_that_bedrock_lost_is_still_investigated(case: Case) -> None:
 def test_ten_thousand_events_give_one_answer(case: Case) -> None:
     case.trail += [TrailEvent("UpdatePrompt", T0 + k / 10, EDITOR, "IAMUser", ID) for k in range(10_000)]
 
-    found = asked(case)
+    found = found_by(case)
 
     assert len(found.timeline) >= 10_000
     assert found.leading is not None
@@ -314,7 +311,7 @@ def test_the_report_is_one_file_that_loads_and_runs_nothing(case: Case) -> None:
     hostile = "<script>alert(1)</script><img src=x onerror=alert(1)>\u202e"
     case.records[3] = [record(3, T0 + 900, hostile, SORRY + hostile)]
     case.trail.append(TrailEvent("UpdatePrompt", T0 + 10, f"arn:aws:iam::1:user/{hostile}", "IAMUser", ID))
-    page = investigation_page(asked(case))
+    page = investigation_page(found_by(case))
     reader = _Reader()
     reader.feed(page)
 
@@ -330,7 +327,7 @@ def test_the_report_is_one_file_that_loads_and_runs_nothing(case: Case) -> None:
 
 def test_the_plot_breaks_where_nothing_is_known_and_marks_the_changes(case: Case) -> None:
     case.cells = [c for c in case.cells if not T0 + 2000 < c.at < T0 + 3000]
-    page = investigation_page(asked(case))
+    page = investigation_page(found_by(case))
 
     assert page.count("<polyline") >= 3
     assert "<title>1. " in page
@@ -414,7 +411,7 @@ def test_an_old_version_that_a_rollback_put_back_is_what_changed(case: Case) -> 
     rolled_back_to_two(case, T0 + 3000, 0.0)
     case.cells = counts({3: (0.02, T0 - 7000, T0 + 3000)}) + counts({2: (0.3, T0 + 3000, T0 + 6900)})
 
-    found = asked(case)
+    found = found_by(case)
 
     lead = found.leading
     assert lead is not None
@@ -427,7 +424,7 @@ def test_an_old_version_that_a_rollback_put_back_is_what_changed(case: Case) -> 
 def test_without_a_cause_a_rollback_is_the_newest_change(case: Case) -> None:
     rolled_back_to_two(case, T0 + 3000, 0.02)
 
-    found = asked(case)
+    found = found_by(case)
 
     assert found.leading is None
     assert (found.before, found.after) == (3, 2)
@@ -441,7 +438,7 @@ def test_a_stable_version_that_gets_a_canarys_share_back_did_not_begin(case: Cas
     case.releases.append(entry(3, "route/2", T0 + 3000, Event.ROLLED_BACK, version=3, restored=2, phase="canary"))
     case.cells = counts({2: (0.3, T0 - 7000, T0 + 6900), 3: (0.02, T0, T0 + 3000)})
 
-    assert asked(case).leading is None
+    assert found_by(case).leading is None
 
 
 def test_what_was_stable_at_this_release_counts_and_not_at_an_earlier_one(case: Case) -> None:
@@ -455,7 +452,7 @@ def test_what_was_stable_at_this_release_counts_and_not_at_an_earlier_one(case: 
         )
     )
 
-    found = asked(case)
+    found = found_by(case)
 
     assert (found.before, found.after) == (2, 3)
 
@@ -464,7 +461,7 @@ def test_the_version_that_explains_a_rise_best_is_the_one_that_is_said_to(case: 
     version_four(case)
     case.cells = counts({2: (0.02, T0 - 7000, T0 + 4200), 3: (0.12, T0, T0 + 1800), 4: (0.4, T0 + 3000, T0 + 6900)})
 
-    found = asked(case)
+    found = found_by(case)
 
     assert [c.version for c in found.causes if c.shown] == [4, 3]
     (outside,) = (c for c in found.causes if c.kind == "outside")
@@ -475,14 +472,14 @@ def test_the_version_that_explains_a_rise_best_is_the_one_that_is_said_to(case: 
 def test_conversations_are_not_made_to_show_what_the_log_does_not_tell(case: Case, metric: str) -> None:
     case.cells = [replace(c, metric=metric) if c.metric == "Refusal" else c for c in case.cells]
 
-    found = asked(case)
+    found = found_by(case)
 
     assert found.pairs == ()
     assert no_conversations(found).startswith("The invocation log does not tell which calls had ")
 
 
 def test_an_outside_rise_that_a_version_explains_is_said_to_explain_less(case: Case) -> None:
-    outside = [c for c in asked(case).causes if c.kind == "outside"]
+    outside = [c for c in found_by(case).causes if c.kind == "outside"]
 
     assert len(outside) == 1
     assert "explains the same rise less well" in outside[0].title
@@ -493,7 +490,7 @@ def test_an_outside_rise_that_a_version_explains_is_said_to_explain_less(case: C
 def test_impossible_counts_are_left_out_and_said(case: Case) -> None:
     case.cells += [Cell(T0 + 60, 120, 3, "Refusal", 1, 5), Cell(T0 + 60, 120, 2, "Error", 4, -1)]
 
-    found = asked(case)
+    found = found_by(case)
 
     assert "2 period(s) of version 2, 3 count more bad events than requests" in gaps(found)
     assert found.leading is not None
@@ -522,7 +519,7 @@ def test_editors_of_a_version_that_is_gone_are_not_credited_to_the_next(case: Ca
         *case.trail,
     ]
 
-    stories = {s.version: s for s in asked(case, T0 - 95_000).stories}
+    stories = {s.version: s for s in found_by(case, T0 - 95_000).stories}
 
     assert stories[3].edited_by == (EDITOR,)
 
@@ -531,7 +528,7 @@ def test_without_any_event_the_nearest_lower_version_bounds_the_edits(case: Case
     lose(case, 2)
     case.trail = [TrailEvent("UpdatePrompt", T0 - 86_400 * 3 - 100, "before-version-1", "IAMUser", ID), *case.trail]
 
-    stories = {s.version: s for s in asked(case, T0 - 86_400 * 4).stories}
+    stories = {s.version: s for s in found_by(case, T0 - 86_400 * 4).stories}
 
     assert stories[3].edited_by == (EDITOR,)
 
@@ -539,7 +536,7 @@ def test_without_any_event_the_nearest_lower_version_bounds_the_edits(case: Case
 def test_a_missing_text_is_said_with_where_it_may_be(case: Case) -> None:
     lose(case, 2)
 
-    diff = "\n".join(asked(case).diff)
+    diff = "\n".join(found_by(case).diff)
 
     assert "The text of version 2 is missing" in diff
     assert f"archive/{ID}/2.json" in diff
@@ -549,11 +546,11 @@ def test_a_missing_text_is_said_with_where_it_may_be(case: Case) -> None:
 def test_calls_are_shown_to_have_no_conversation(case: Case) -> None:
     case.records = {}
 
-    found = asked(case)
+    found = found_by(case)
 
     assert "none of version 3 shows what went wrong" in no_conversations(found)
     assert no_conversations(found) in html_text(investigation_page(found))
-    assert no_conversations(asked(two_pm())) == ""
+    assert no_conversations(found_by(two_pm())) == ""
 
 
 def html_text(page: str) -> str:
@@ -572,7 +569,7 @@ class _Texts(html.parser.HTMLParser):
 
 
 def test_unknown_approvals_are_not_called_absent(case: Case) -> None:
-    facts = asked(case).facts
+    facts = found_by(case).facts
     blind = conclude(replace(facts, releases=(), entries=(), releases_known=False))
 
     told = " ".join(blind.to_dict()["summary"])
@@ -584,7 +581,7 @@ def test_unknown_approvals_are_not_called_absent(case: Case) -> None:
 
 def printed(case: Case, width: int) -> str:
     out = io.StringIO()
-    show(Console(file=out, width=width, highlight=False, soft_wrap=True), asked(case), None)
+    show(Console(file=out, width=width, highlight=False, soft_wrap=True), found_by(case), None)
     return out.getvalue()
 
 
@@ -598,13 +595,13 @@ def test_the_terminal_breaks_no_time_and_no_source(case: Case) -> None:
     assert lines[lines.index(command) - 1] == ""
     assert all(len(line) <= 80 for line in lines if line != command)
     timeline = [line for line in lines if line.startswith("  10-09 ")]
-    assert len(timeline) == len(asked(case).timeline)
+    assert len(timeline) == len(found_by(case).timeline)
     assert all(re.match(r"  \d\d-\d\d \d\d:\d\d:\d\d (cloudtrail|release|alarm) ", line) for line in timeline)
 
 
 def test_the_terminal_shows_versions_callers_and_renderings(case: Case) -> None:
     arn = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
-    facts = asked(case).facts
+    facts = found_by(case).facts
     seen = [
         TrailEvent("RenderPrompt", T0 + 50, EDITOR, "IAMUser", arn),
         TrailEvent("RenderPrompt", T0 + 60, EDITOR, "IAMUser", arn),
@@ -626,7 +623,7 @@ def test_the_terminal_shows_versions_callers_and_renderings(case: Case) -> None:
 
 
 def test_a_tiny_chance_is_printed_as_a_bound(case: Case) -> None:
-    found = asked(case)
+    found = found_by(case)
 
     assert "chance < 1e-6" in " ".join(printed(case, 80).split())
     assert found.to_dict()["causes"][0]["contrast"]["chance"] < 1e-20

@@ -17,17 +17,21 @@ from tests.support.investigation_case import (
     ASKED,
     EDITOR,
     ID,
+    MODEL,
     NAME,
     NOW,
     SORRY,
     T0,
+    Asked,
     Case,
     counts,
     entry,
+    few_counts,
+    found_by,
+    of,
     record,
     two_pm,
 )
-from tests.unit.lifecycle.investigate.test_run import MODEL, Asked, few_counts, found_by, of
 
 LOG = "invocation log"
 GROUP = "/promptlane/invocations"

@@ -16,7 +16,6 @@ from promptlane.domain.investigation.sources import (
     CONTROL_EVENTS,
     OBSERVATION_EVENTS,
     AlarmChange,
-    Cell,
     Gathered,
     Missing,
     TrailAnswer,
@@ -29,9 +28,23 @@ from promptlane.domain.release.timeline import Event
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import ALARMS_KEPT, Sources, investigate
 from promptlane.lifecycle.investigate.trail import TRAIL_KEPT, TRAIL_LATE
-from tests.support.investigation_case import AUTHOR, EDITOR, ID, NAME, NOW, T0, Case, entry, two_pm
+from tests.support.investigation_case import (
+    AUTHOR,
+    EDITOR,
+    ID,
+    MODEL,
+    NAME,
+    NOW,
+    T0,
+    Asked,
+    Case,
+    entry,
+    few_counts,
+    found_by,
+    of,
+    two_pm,
+)
 
-MODEL = "amazon.nova-lite-v1:0"
 ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
 DAY = 86_400.0
 METRICS = list(GUARD_METRICS)
@@ -41,57 +54,11 @@ TOLD_LATE = Missing(
     "the newest calls may be missing",
     "run this again later",
 )
-Asked = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
-"""What was asked of which source, in order."""
-
-
-class Noted:
-    """A source that notes what it is asked."""
-
-    def __init__(self, name: str, source: Any, asked: Asked) -> None:
-        self._name, self._source, self._asked = name, source, asked
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._source, name)
-
-        def ask(*args: Any, **more: Any) -> Any:
-            self._asked.append((f"{self._name}.{name}", args, more))
-            return method(*args, **more)
-
-        return ask
-
-
-NAMES = ("prompts", "routes", "releases", "trail", "alarms", "rates", "log", "archive")
-
-
-def noted(sources: Sources, asked: Asked) -> Sources:
-    kept = {n: getattr(sources, n) for n in NAMES}
-    noting: dict[str, Any] = {n: Noted(n, s, asked) for n, s in kept.items() if s is not None}
-    return replace(sources, **noting)
-
-
-def found_by(
-    case: Case, since: float = T0 - 4000, until: float = NOW, prompt: str = NAME, asked: Asked | None = None
-) -> Investigation:
-    found = investigate(noted(case.sources(), [] if asked is None else asked), prompt, since, until)
-    assert all(m.source and m.what and m.therefore and m.remedy is not None for m in found.missing)
-    assert len(set(found.missing)) == len(found.missing)
-    return found
 
 
 def gap(found: Investigation, begins: str) -> Missing:
     [one] = [m for m in found.missing if m.what.startswith(begins)]
     return one
-
-
-def of(asked: Asked, name: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    return [(args, more) for what, args, more in asked if what == name]
-
-
-def few_counts(case: Case) -> Case:
-    """With counts of a minute in place of hours: what is asked and gathered does not depend on them."""
-    case.cells = [Cell(T0, 60, version, "Refusal", 60, 1) for version in (2, 3)]
-    return case
 
 
 @pytest.fixture
