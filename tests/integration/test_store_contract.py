@@ -16,14 +16,12 @@ from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from promptlane.domain.names import Outcome
 from promptlane.domain.ports import ReleaseStore, RouteStore
-from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import first_route, roll_back, shift
 from promptlane.domain.release.timeline import ChainHead, Event, TimelineEntry, chain_problems
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
+from tests.support.prompt import ID, ref
 from tests.support.tables import make_table
-
-ID = "PROMPT0001"
 
 
 @pytest.fixture(params=["memory", "dynamodb"])
@@ -44,10 +42,6 @@ def routes(tables: tuple[RouteStore, ReleaseStore]) -> RouteStore:
 @pytest.fixture
 def releases(tables: tuple[RouteStore, ReleaseStore]) -> ReleaseStore:
     return tables[1]
-
-
-def ref(version: int) -> VersionRef:
-    return VersionRef(version, f"{version:064d}", f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}:{version}")
 
 
 def release(version: int = 1, attempt: int = 1) -> Release:

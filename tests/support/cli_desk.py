@@ -20,9 +20,9 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, first_route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeEnrolments, FakePrompts, FakeQueue, InMemoryReleases, InMemoryRoutes
+from tests.support.prompt import ID
 
 Json = Any
-PROMPT_ID = "PROMPT0001"
 OPERATOR = "arn:aws:sts::111122223333:assumed-role/Operator/kim"
 POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}})
 
@@ -44,8 +44,8 @@ class AuthoredPrompts(FakePrompts):
 
     def write_draft(self, draft: PromptDraft) -> str:
         found = self.find(draft.name)
-        self.drafts[found[0] if found else PROMPT_ID] = draft
-        return found[0] if found else PROMPT_ID
+        self.drafts[found[0] if found else ID] = draft
+        return found[0] if found else ID
 
     def publish(self, prompt_id: str, *, description: str = "", **_: Json) -> PromptVersion:  # type: ignore[override]
         return super().publish(self.meddler or self.drafts[prompt_id], prompt_id=prompt_id, description=description)
@@ -70,13 +70,11 @@ class Desk:
     def publish(self, template: str = "Greet {{name}}.", *, description: str = "") -> PromptVersion:
         draft = PromptDraft("greeter", "amazon.nova-lite-v1:0", ("name",), template=template)
         self.prompts.write_draft(draft)
-        return self.prompts.publish(PROMPT_ID, description=description)
+        return self.prompts.publish(ID, description=description)
 
     def serve(self, version: PromptVersion, *, previous: PromptVersion | None = None, **changes: Json) -> Route:
-        name = release_id(PROMPT_ID, version.version)
-        base = first_route(
-            prompt="greeter", prompt_id=PROMPT_ID, candidate=version.ref, release_id=name, now=self.now, by="x"
-        )
+        name = release_id(ID, version.version)
+        base = first_route(prompt="greeter", prompt_id=ID, candidate=version.ref, release_id=name, now=self.now, by="x")
         stored = self.routes.get("greeter")
         revision = stored.revision + 1 if stored else 1
         route = replace(base, previous=previous.ref if previous else None, revision=revision, **changes)
@@ -84,11 +82,11 @@ class Desk:
         return route
 
     def canary(self, stable: PromptVersion, trial: PromptVersion, weight: int) -> Route:
-        name = release_id(PROMPT_ID, trial.version)
+        name = release_id(ID, trial.version)
         return self.serve(stable, canary=trial.ref, weight=weight, phase=Phase.CANARY, release_id=name)
 
     def start(self, version: int, **fields: Json) -> Release:
-        name = release_id(PROMPT_ID, version)
+        name = release_id(ID, version)
         release = Release(name, "greeter", self.now, OPERATOR, **fields)
         detail = {"prompt": "greeter", "version": version, "attempt": 1, "explicit": release.explicit}
         entry = TimelineEntry(f"{name}/started", name, self.now, Event.STARTED, OPERATOR, detail)

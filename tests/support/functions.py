@@ -40,12 +40,12 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import reviewer_key
+from tests.support.prompt import ID, PROMPT
 from tests.support.tables import make_table
 
 Json = Any
 ACCOUNT, REGION = DEFAULT_ACCOUNT_ID, "us-east-1"
 DEPLOYMENT = "lane"
-PROMPT, PROMPT_ID = "support", "PROMPT0001"
 NOW = 1_760_000_000.0
 ROUTES, RELEASES, FEEDBACK = "lane-routes", "lane-releases", "lane-feedback"
 REPORTS, COPIES, ASSETS = "lane-reports", "lane-copies", "lane-assets"
@@ -71,7 +71,7 @@ SUITE: dict[str, Json] = {
 """Each of its cases takes the one variable that every published version declares."""
 
 
-def version_arn(version: int, prompt_id: str = PROMPT_ID) -> str:
+def version_arn(version: int, prompt_id: str = ID) -> str:
     return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:prompt/{prompt_id}:{version}"
 
 
@@ -323,7 +323,7 @@ class World:
         *,
         text: str = "",
         prompt: str = PROMPT,
-        prompt_id: str = PROMPT_ID,
+        prompt_id: str = ID,
         at: float = 0.0,
         by: str = AUTHOR,
         **changed: Json,
@@ -378,7 +378,7 @@ class World:
         real("s3").put_object(Bucket=self._bucket(REPORTS), Key=f"config/{sha256}.json", Body=body)
         return sha256
 
-    def start(self, version: int, attempt: int = 1, *, prompt_id: str = PROMPT_ID, **changed: Any) -> Release:
+    def start(self, version: int, attempt: int = 1, *, prompt_id: str = ID, **changed: Any) -> Release:
         """A release on record, with its first entry and the prompt's lock."""
         name = release_id(prompt_id, version, attempt)
         begun = Release(name, PROMPT, NOW - 900, "somebody")
@@ -400,7 +400,7 @@ class World:
 
     def route(self, stable: VersionRef, **changed: Any) -> Route:
         """A stored route."""
-        route = replace(Route(PROMPT, PROMPT_ID, stable, salt="of before", release_id="PROMPT0001-1-1"), **changed)
+        route = replace(Route(PROMPT, ID, stable, salt="of before", release_id=f"{ID}-1-1"), **changed)
         self.routes.put(route, expected=None)
         return route
 

@@ -28,10 +28,10 @@ from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry, iso
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import Sources, investigate
+from tests.support.prompt import ID
 
 NOW = 1_760_000_400.0
 T0 = NOW - 7200
-ID = "PROMPT0001"
 NAME = "support-assistant"
 MODEL = "amazon.nova-lite-v1:0"
 AUTHOR = "arn:aws:iam::111122223333:user/author"

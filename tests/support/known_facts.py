@@ -8,14 +8,14 @@ from typing import Any
 
 from promptlane.domain.investigation.sources import Cell, Gathered, Window
 from promptlane.domain.names import Outcome
-from promptlane.domain.release.prompt import PromptDraft, PromptVersion, VersionRef
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.release.release import Release, State
 from promptlane.domain.release.route import Route
-from tests.support.investigation_case import AUTHOR, ID, NAME, NOW, T0
+from tests.support.investigation_case import AUTHOR, NAME, NOW, T0
+from tests.support.prompt import ARN, ID, ref
 
 WINDOW = Window(T0 - 4000, NOW)
 READ = Window(T0 - 15_200, NOW)
-ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
 LEAD = "support-lead@example.com"
 SECOND = "second@example.com"
 
@@ -30,10 +30,6 @@ def version(
 ) -> PromptVersion:
     variants = PromptDraft(NAME, "amazon.nova-lite-v1:0", ("question",), template=template).variants()
     return PromptVersion(prompt_id, NAME, number, f"{ARN}:{number}", variants, description, at)
-
-
-def ref(number: int) -> VersionRef:
-    return VersionRef(number, f"{number:064x}", f"{ARN}:{number}")
 
 
 def route(stable: int, *, previous: int = 0, canary: int = 0, **changes: Any) -> Route:

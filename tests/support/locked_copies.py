@@ -7,8 +7,7 @@ from typing import Any
 
 from promptlane.domain.release.timeline import Event, LockedCopy, TimelineEntry
 from promptlane.fakes import InMemoryReleases
-
-ID = "PROMPT0001"
+from tests.support.prompt import ID
 
 
 def chain(count: int) -> list[TimelineEntry]:

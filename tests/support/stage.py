@@ -24,8 +24,8 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
+from tests.support.prompt import ID, PROMPT
 
-PROMPT, ID = "support", "PROMPT0001"
 POLICY = Policy(
     review=ReviewPolicy((Reviewer("Prompt review", "prompt-review@example.com"),)),
     canary=CanaryPolicy(steps=(Step(500, 10, 100), Step(2500, 20, 200), Step(7000, 30, 300))),

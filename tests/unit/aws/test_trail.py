@@ -14,9 +14,8 @@ from promptlane.aws.trail import CloudTrailHistory, read_event, read_events
 from promptlane.domain.errors import Throttled
 from promptlane.domain.investigation.sources import CALL_EVENTS, CONTROL_EVENTS, TrailEvent, Window, is_about
 from promptlane.domain.release.timeline import iso
+from tests.support.prompt import ARN, ID
 
-ID = "PROMPT0001"
-ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
 MODEL = "amazon.nova-lite-v1:0"
 T0 = 1_760_000_000.0
 WINDOW = Window(T0, T0 + 3600)

@@ -16,9 +16,9 @@ from promptlane.aws.trail_files import TrailFiles
 from promptlane.domain.errors import Unauthorized
 from promptlane.domain.investigation.sources import Window
 from promptlane.domain.release.timeline import iso
+from tests.support.prompt import ID
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
-ID = "PROMPT0001"
 ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:prompt/{ID}"
 MODEL = "amazon.nova-lite-v1:0"
 T0 = 1_760_000_400.0  # 09:00 UTC

@@ -13,9 +13,10 @@ from botocore.exceptions import (
 from botocore.httpsession import URLLib3Session
 
 from promptlane.cli.operations import Operations, Unreachable
-from tests.support.cli_desk import OPERATOR, PROMPT_ID, Desk
+from tests.support.cli_desk import OPERATOR, Desk
+from tests.support.prompt import ID
 
-RELEASE = f"{PROMPT_ID}-1-1"
+RELEASE = f"{ID}-1-1"
 
 
 @pytest.fixture

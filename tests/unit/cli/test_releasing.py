@@ -9,7 +9,8 @@ import pytest
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import Waiting
 from promptlane.fakes import FakeQueue
-from tests.support.cli_desk import OPERATOR, PROMPT_ID, Desk
+from tests.support.cli_desk import OPERATOR, Desk
+from tests.support.prompt import ID
 
 
 @pytest.fixture
@@ -29,13 +30,13 @@ def test_a_request_names_prompt_version_and_caller(desk: Desk) -> None:
     said = desk.json("release", "greeter", "1", "--wait", "0")
 
     assert desk.queue.requests == [("greeter", 1, OPERATOR, True)]
-    assert said == {"prompt": "greeter", "version": 1, "release_id": f"{PROMPT_ID}-1-1", "state": "requested"}
+    assert said == {"prompt": "greeter", "version": 1, "release_id": f"{ID}-1-1", "state": "requested"}
 
 
 def test_id_and_arn_name_the_prompt_too(desk: Desk) -> None:
     arn = desk.publish().arn
 
-    for subject in (PROMPT_ID, arn):
+    for subject in (ID, arn):
         assert desk.json("release", subject, "1", "--wait", "0")["prompt"] == "greeter"
 
 
@@ -55,11 +56,11 @@ def test_it_says_behind_which_release_a_version_waits(desk: Desk) -> None:
     desk.publish()
     desk.publish("Greet {{name}} again.")
     desk.start(1)
-    desk.releases.wait(Waiting("greeter", PROMPT_ID, 2, desk.now, OPERATOR, True))
+    desk.releases.wait(Waiting("greeter", ID, 2, desk.now, OPERATOR, True))
 
     said = desk.json("release", "greeter", "2")
 
-    assert (said["state"], said["behind"]) == ("waiting", f"{PROMPT_ID}-1-1")
+    assert (said["state"], said["behind"]) == ("waiting", f"{ID}-1-1")
 
 
 def test_a_version_that_does_not_exist(desk: Desk) -> None:
@@ -90,20 +91,20 @@ def test_a_version_with_the_content_of_stable(desk: Desk) -> None:
 
 def test_a_version_that_was_rolled_back_needs_a_second_word(desk: Desk) -> None:
     stable, bad = desk.publish(), desk.publish("Insult {{name}}.")
-    quarantined = {bad.fingerprint: {"version": 2, "release_id": f"{PROMPT_ID}-2-1", "at": desk.now}}
+    quarantined = {bad.fingerprint: {"version": 2, "release_id": f"{ID}-2-1", "at": desk.now}}
     desk.serve(stable, quarantined=quarantined)
     ended = desk.start(2)
     desk.releases.update(replace(ended, state="ended", outcome=Outcome.ROLLED_BACK))
 
     assert "--again" in refused(desk, "greeter", "2")
-    assert desk.json("release", "greeter", "2", "--again", "--wait", "0")["release_id"] == f"{PROMPT_ID}-2-2"
+    assert desk.json("release", "greeter", "2", "--again", "--wait", "0")["release_id"] == f"{ID}-2-2"
 
 
 def test_a_version_that_is_in_flight(desk: Desk) -> None:
     desk.publish()
     desk.start(1)
 
-    assert f"in flight already as release {PROMPT_ID}-1-1 (started)" in refused(desk, "greeter", "1")
+    assert f"in flight already as release {ID}-1-1 (started)" in refused(desk, "greeter", "1")
 
 
 @pytest.mark.parametrize("version", ["0", "-1", "x", "100000"])

@@ -21,7 +21,8 @@ from promptlane.domain.release.timeline import (
     record_problems,
 )
 from tests.support.cli_desk import Desk
-from tests.support.locked_copies import ID, Copies, chain, locked
+from tests.support.locked_copies import Copies, chain, locked
+from tests.support.prompt import ID
 
 NAME = "greeter"
 

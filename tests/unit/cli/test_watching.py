@@ -11,7 +11,8 @@ from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.text import span
-from tests.support.cli_desk import OPERATOR, PROMPT_ID, Desk
+from tests.support.cli_desk import OPERATOR, Desk
+from tests.support.prompt import ID
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_status_in_watch_shows_the_share_held_back(desk: Desk) -> None:
 def test_status_lists_waiting_versions_and_a_pause(desk: Desk) -> None:
     desk.publish()
     desk.start(1, paused={"by": OPERATOR, "reason": "campaign today", "at": desk.now})
-    desk.releases.wait(Waiting("greeter", PROMPT_ID, 2, desk.now, OPERATOR))
+    desk.releases.wait(Waiting("greeter", ID, 2, desk.now, OPERATOR))
 
     shown = desk.type("status").stdout
 
@@ -81,7 +82,7 @@ def test_watch_ends_when_the_release_does(desk: Desk) -> None:
         if looks == 3:
             ended = replace(release, state="ended", outcome=Outcome.PROMOTED, ended_at=desk.now)
             desk.releases.update(ended)
-            desk.releases.unlock(PROMPT_ID, release.release_id)
+            desk.releases.unlock(ID, release.release_id)
 
     desk._sleep = sleep  # type: ignore[method-assign]
     lines = desk.type("status", "greeter", "--watch", "--json").stdout.splitlines()
@@ -96,8 +97,8 @@ def test_history_of_a_prompt_lists_its_releases(desk: Desk) -> None:
 
     said = desk.json("history", "greeter")
 
-    assert [r["release_id"] for r in said["releases"]] == [f"{PROMPT_ID}-1-1"]
-    assert f"{PROMPT_ID}-1-1" in desk.type("history", "greeter").stdout
+    assert [r["release_id"] for r in said["releases"]] == [f"{ID}-1-1"]
+    assert f"{ID}-1-1" in desk.type("history", "greeter").stdout
 
 
 def test_history_of_a_release_is_its_timeline(desk: Desk) -> None:
@@ -130,7 +131,7 @@ def test_an_altered_timeline_is_found(desk: Desk) -> None:
     ("words", "expected"),
     [
         (("history", "nobody"), "there is no prompt 'nobody'"),
-        (("history", f"{PROMPT_ID}-9-1"), f"there is no release {PROMPT_ID}-9-1"),
+        (("history", f"{ID}-9-1"), f"there is no release {ID}-9-1"),
         (("status", "nobody"), "there is no prompt 'nobody'"),
     ],
 )

@@ -9,20 +9,8 @@ import pytest
 from promptlane.domain.errors import AdmissionRefused, InvalidInput, NotFound
 from promptlane.domain.names import ENROLLED_TAG
 from promptlane.domain.release.timeline import Event
-from tests.support.functions import (
-    ASSETS,
-    DEPLOYMENT,
-    PROMPT,
-    PROMPT_ID,
-    REPORTS,
-    SUITE,
-    Context,
-    World,
-    real,
-    version_arn,
-)
-
-RELEASE = f"{PROMPT_ID}-2-1"
+from tests.support.functions import ASSETS, DEPLOYMENT, REPORTS, SUITE, Context, World, real, version_arn
+from tests.support.prompt import ID, PROMPT, RELEASE
 
 
 def admit(world: World) -> dict[str, object]:
@@ -100,7 +88,7 @@ def test_a_version_that_is_gone_is_refused(world: World) -> None:
     world.enrol()
     world.start(2)
 
-    with pytest.raises(AdmissionRefused, match=f"version: prompt {PROMPT_ID} has no version 2"):
+    with pytest.raises(AdmissionRefused, match=f"version: prompt {ID} has no version 2"):
         admit(world)
 
 

@@ -28,7 +28,8 @@ from promptlane.client import (
 )
 from promptlane.client.testing import FakeBedrock, StaticRoutes, fake_client
 from promptlane.domain.errors import InvalidInput, PromptlaneError, Throttled, Unavailable
-from tests.support.functions import FEEDBACK, PROMPT, ROUTES, World, real
+from tests.support.functions import FEEDBACK, ROUTES, World, real
+from tests.support.prompt import PROMPT
 
 Json = Any
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from promptlane.domain.release.housekeeping import archive_key, from_archive
-from tests.support.functions import (
-    COPIES,
-    PROMPT,
-    PROMPT_ID,
-    REPORTS,
-    Context,
-    World,
-    real,
-)
+from tests.support.functions import COPIES, REPORTS, Context, World, real
+from tests.support.prompt import ID, PROMPT
 
 Json = Any
 
@@ -27,7 +20,7 @@ def shelf(world: World) -> None:
     world.enrol()
     for version in range(1, 6):
         world.publish(version)
-    stable, previous = (world.store.version(PROMPT_ID, v).ref for v in (4, 3))
+    stable, previous = (world.store.version(ID, v).ref for v in (4, 3))
     world.route(stable, previous=previous)
     world.start(5, state="testing")
     world.now += 100
@@ -40,16 +33,16 @@ def test_versions_are_archived_the_oldest_go_and_people_are_warned(world: World)
         "archived": [f"{PROMPT} {v}" for v in range(1, 6)],
         "deleted": [f"{PROMPT} 1", f"{PROMPT} 2"],
         "nearly_full": [PROMPT],
-        "copied": [f"{PROMPT_ID}-5-1 1"],
+        "copied": [f"{ID}-5-1 1"],
         "failed": [],
     }
 
-    assert sorted(world.prompts.answers) == [(PROMPT_ID, v) for v in (3, 4, 5)]
+    assert sorted(world.prompts.answers) == [(ID, v) for v in (3, 4, 5)]
     archive = world.objects(REPORTS, "archive/")
-    assert set(archive) == {archive_key(PROMPT_ID, v) for v in range(1, 6)}
-    kept = from_archive(archive[archive_key(PROMPT_ID, 1)], "1")
+    assert set(archive) == {archive_key(ID, v) for v in range(1, 6)}
+    kept = from_archive(archive[archive_key(ID, 1)], "1")
     assert (kept.version, kept.description) == (1, "Why version 1")
-    assert set(world.objects(COPIES)) == {f"timeline/{PROMPT_ID}-5-1/000001.json"}
+    assert set(world.objects(COPIES)) == {f"timeline/{ID}-5-1/000001.json"}
     ((subject, body),) = world.told()
     assert subject == f"[Promptlane] {PROMPT}: 3 of 4 versions"
     assert "version 4: stable" in body
@@ -80,7 +73,7 @@ def test_what_fails_is_told_and_a_version_without_an_archived_copy_stays(world: 
     assert done["archived"] == [f"{PROMPT} {v}" for v in range(2, 6)]
     assert done["deleted"] == [f"{PROMPT} 2"]
     (failure,) = done["failed"]
-    assert failure.startswith(f"{PROMPT} 1: writing {archive_key(PROMPT_ID, 1)}: SlowDown")
+    assert failure.startswith(f"{PROMPT} 1: writing {archive_key(ID, 1)}: SlowDown")
     subjects = [subject for subject, _ in world.told()]
     assert subjects == [f"[Promptlane] {PROMPT}: 4 of 4 versions", "[Promptlane] housekeeping: 1 failed"]
     assert failure in world.told()[-1][1]

@@ -14,10 +14,10 @@ from promptlane.domain import metrics
 from promptlane.domain.errors import NotFound
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Step
 from promptlane.domain.release.timeline import Event
-from tests.support.functions import DEPLOYMENT, NOW, POLICY, PROMPT, PROMPT_ID, RELEASES, Context, World, real
+from tests.support.functions import DEPLOYMENT, NOW, POLICY, RELEASES, Context, World, real
+from tests.support.prompt import PROMPT, RELEASE
 
 Json = Any
-RELEASE = f"{PROMPT_ID}-2-1"
 BEGUN = NOW - 600
 LOOK: dict[str, Json] = {"release_id": RELEASE, "phase": "canary", "step": "0"}
 

@@ -21,8 +21,6 @@ from tests.support.functions import (
     DEPLOYMENT,
     MACHINE,
     NOW,
-    PROMPT,
-    PROMPT_ID,
     REGION,
     WIND_UP,
     Context,
@@ -30,9 +28,9 @@ from tests.support.functions import (
     real,
     version_arn,
 )
+from tests.support.prompt import ID, PROMPT, RELEASE
 
 Json = Any
-RELEASE = f"{PROMPT_ID}-2-1"
 RECORDED: dict[str, Json] = json.loads((Path(__file__).parents[2] / "events/create-prompt-version.json").read_text())
 SENDER = "AROAEXAMPLEROLEID0001:kim"
 
@@ -42,7 +40,7 @@ def published(**detail: Json) -> dict[str, Json]:
     event = copy.deepcopy(RECORDED)
     event["account"] = ACCOUNT
     event["detail"].update({"awsRegion": REGION, **detail})
-    event["detail"]["requestParameters"]["promptIdentifier"] = PROMPT_ID
+    event["detail"]["requestParameters"]["promptIdentifier"] = ID
     return event
 
 
@@ -79,8 +77,8 @@ def test_a_request_starts_a_release_and_its_execution(world: World) -> None:
     assert world.releases.get(RELEASE) == Release(RELEASE, PROMPT, NOW, by, explicit=True, request_id="request 2")
     detail = {"prompt": PROMPT, "version": 2, "attempt": 1, "explicit": True, "sent_by": SENDER}
     assert world.entries(RELEASE) == [(Event.STARTED, by, detail)]
-    assert world.releases.holder(PROMPT_ID) == RELEASE
-    assert executions() == {RELEASE: {"release_id": RELEASE, "prompt": PROMPT, "prompt_id": PROMPT_ID, "version": 2}}
+    assert world.releases.holder(ID) == RELEASE
+    assert executions() == {RELEASE: {"release_id": RELEASE, "prompt": PROMPT, "prompt_id": ID, "version": 2}}
 
 
 def test_the_event_of_a_publication_starts_its_first_attempt(world: World) -> None:
@@ -104,7 +102,7 @@ def test_a_second_version_waits_and_what_is_stable_already_is_not_released(world
     assert take(world, asked("2"), asked("3"), asked("1")) == {"batchItemFailures": []}
 
     by = f"an operator (sent by {SENDER})"
-    assert world.releases.waiting(PROMPT_ID) == [Waiting(PROMPT, PROMPT_ID, 3, NOW, by, explicit=True)]
+    assert world.releases.waiting(ID) == [Waiting(PROMPT, ID, 3, NOW, by, explicit=True)]
     assert set(executions()) == {RELEASE}
 
 
@@ -161,7 +159,7 @@ NOTHING: dict[str, list[str]] = {"requested": [], "restarted": [], "wound_up": [
 
 def test_a_version_that_nobody_announced_is_asked_for(world: World) -> None:
     world.enrol()
-    world.releases.enrolled_since(PROMPT_ID, NOW - 19_750)
+    world.releases.enrolled_since(ID, NOW - 19_750)
     for version in (2, 3, 4):
         world.publish(version)
 
@@ -176,7 +174,7 @@ def test_a_version_that_nobody_announced_is_asked_for(world: World) -> None:
         "requested_by": "promptlane reconcile",
         "explicit": False,
     }
-    assert [(w.version, w.since) for w in world.releases.waiting(PROMPT_ID)] == [(3, NOW), (4, NOW)]
+    assert [(w.version, w.since) for w in world.releases.waiting(ID)] == [(3, NOW), (4, NOW)]
 
 
 def test_a_new_enrolment_begins_now(world: World) -> None:
@@ -184,7 +182,7 @@ def test_a_new_enrolment_begins_now(world: World) -> None:
     world.publish(2)
 
     assert reconcile(world) == NOTHING
-    assert world.items() == [{"pk": f"prompt#{PROMPT_ID}", "sk": "enrolment", "since": NOW}]
+    assert world.items() == [{"pk": f"prompt#{ID}", "sk": "enrolment", "since": NOW}]
 
 
 def test_a_release_without_an_execution_is_started_or_wound_up(world: World) -> None:
@@ -194,7 +192,7 @@ def test_a_release_without_an_execution_is_started_or_wound_up(world: World) -> 
     assert reconcile(world) == NOTHING
     world.now += 1
     assert reconcile(world) == {**NOTHING, "restarted": [RELEASE]}
-    assert executions() == {RELEASE: {"release_id": RELEASE, "prompt": PROMPT, "prompt_id": PROMPT_ID, "version": 2}}
+    assert executions() == {RELEASE: {"release_id": RELEASE, "prompt": PROMPT, "prompt_id": ID, "version": 2}}
     assert reconcile(world) == NOTHING
 
     real("stepfunctions").stop_execution(executionArn=f"{MACHINE.replace(':stateMachine:', ':execution:')}:{RELEASE}")
@@ -211,7 +209,7 @@ def test_a_release_without_an_execution_is_started_or_wound_up(world: World) -> 
 def test_what_cannot_be_wound_up_now_keeps_no_other_prompt_waiting(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for prompt, prompt_id in ((PROMPT, PROMPT_ID), ("warranty", "PROMPT0003")):
+    for prompt, prompt_id in ((PROMPT, ID), ("warranty", "PROMPT0003")):
         world.enrol(prompt=prompt)
         world.publish(1, prompt=prompt, prompt_id=prompt_id)
         world.releases.enrolled_since(prompt_id, NOW - 30_000)
@@ -252,9 +250,9 @@ def test_a_route_that_still_names_a_release_is_looked_after(world: World) -> Non
     world.enrol()
     release = world.in_canary()
     world.releases.update(replace(release, state="ended"))
-    world.releases.unlock(PROMPT_ID, RELEASE)
+    world.releases.unlock(ID, RELEASE)
     tag = {ENROLLED_TAG: DEPLOYMENT}
     world.prompts.tags = dict.fromkeys((version_arn(1), version_arn(2), version_arn(2)[:-2]), tag)
 
-    assert reconcile(world) == {**NOTHING, "wound_up": [release_id(PROMPT_ID, 2)]}
+    assert reconcile(world) == {**NOTHING, "wound_up": [release_id(ID, 2)]}
     assert world.invoker.invoked[0]["Payload"]["reason"] == "its execution is gone"

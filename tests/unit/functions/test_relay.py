@@ -18,7 +18,8 @@ from promptlane.domain.release.prompt import canonical_json
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import InMemoryReleases
-from tests.support.functions import BUS, COPIES, NOW, PROMPT, PROMPT_ID, RELEASES, Context, World, real
+from tests.support.functions import BUS, COPIES, NOW, RELEASES, Context, World, real
+from tests.support.prompt import PROMPT, RELEASE
 
 NAME = "PROMPT0001-1-1"
 
@@ -166,7 +167,6 @@ def test_what_is_no_entry_is_refused_by_name(body: bytes) -> None:
 
 # Over the real adapters
 
-RELEASE = f"{PROMPT_ID}-2-1"
 Said = list[dict[str, Any]]
 
 

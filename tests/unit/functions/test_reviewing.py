@@ -21,8 +21,6 @@ from tests.support.functions import (
     NOW,
     OPERATIONS,
     POLICY,
-    PROMPT,
-    PROMPT_ID,
     RELEASES,
     REPORTS,
     Context,
@@ -30,9 +28,9 @@ from tests.support.functions import (
     problem,
     real,
 )
+from tests.support.prompt import ID, PROMPT, RELEASE
 
 Json = Any
-RELEASE = f"{PROMPT_ID}-2-1"
 EXPIRES = NOW + 7_200 - 60
 ADDRESS, AGENT = "203.0.113.7", "Test/1.0"
 
@@ -191,9 +189,7 @@ def test_what_cannot_be_reviewed_is_refused(stage: Stage, world: World) -> None:
     with pytest.raises(NotApplicable, match="cannot be reviewed"):
         stage.ask()
     with pytest.raises(NotFound, match="no release"):
-        world.function("request_review").handle(
-            {"release_id": f"{PROMPT_ID}-9-1", "round": 1, "task_token": "t"}, Context()
-        )
+        world.function("request_review").handle({"release_id": f"{ID}-9-1", "round": 1, "task_token": "t"}, Context())
     assert world.reviews.get(RELEASE) is None
 
 
@@ -368,7 +364,7 @@ def test_a_link_that_was_changed_or_belongs_elsewhere_opens_nothing(stage: Stage
         assert stage.http("GET", changed)["statusCode"] == 403
     assert stage.http("GET", token, queryStringParameters=None)["statusCode"] == 403
     assert stage.events() == before
-    foreign = stage.http("GET", token, release_id=f"{PROMPT_ID}-3-1")
+    foreign = stage.http("GET", token, release_id=f"{ID}-3-1")
     assert (foreign["statusCode"], "belongs to another release" in foreign["body"]) == (403, True)
     assert stage.http("GET", token, pathParameters=None)["statusCode"] == 403
     for method in ("PUT", "DELETE", "OPTIONS"):

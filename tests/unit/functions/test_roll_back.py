@@ -15,10 +15,10 @@ from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, iso
-from tests.support.functions import ACCOUNT, DEPLOYMENT, NOW, PROMPT, PROMPT_ID, REGION, Context, World, problem
+from tests.support.functions import ACCOUNT, DEPLOYMENT, NOW, REGION, Context, World, problem
+from tests.support.prompt import ID, PROMPT, RELEASE
 
 Json = Any
-RELEASE = f"{PROMPT_ID}-2-1"
 OPERATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operator/kim"
 SAFE = {"result": "rolled_back", "prompt": PROMPT, "release_id": RELEASE, "stable": 1}
 
@@ -126,7 +126,7 @@ def test_the_workflow_rolls_its_own_release_back_and_goes_on(canary: World, caus
 
 
 def test_the_workflow_touches_no_other_release(canary: World) -> None:
-    event = {"release_id": f"{PROMPT_ID}-3-1", "prompt": PROMPT, "cause": "judge", "reason": "worse"}
+    event = {"release_id": f"{ID}-3-1", "prompt": PROMPT, "cause": "judge", "reason": "worse"}
 
     assert roll_back(canary, event)["result"] == "not_applicable"
     assert canary.current.phase is Phase.CANARY
@@ -237,9 +237,9 @@ def test_an_odd_request_is_told_what_to_send(canary: World, request_: dict[str, 
 
 def test_a_version_that_was_promoted_before_may_be_named_and_no_other(world: World) -> None:
     bad, good = world.publish(4), world.publish(1)
-    world.route(bad, release_id=f"{PROMPT_ID}-4-1")
+    world.route(bad, release_id=f"{ID}-4-1")
     promoted = Release(
-        f"{PROMPT_ID}-1-1",
+        f"{ID}-1-1",
         PROMPT,
         NOW - 9_000,
         "x",
@@ -257,7 +257,7 @@ def test_a_version_that_was_promoted_before_may_be_named_and_no_other(world: Wor
     impossible = roll_back(world, api({"reason": "x"}))
     assert (impossible["statusCode"], json.loads(impossible["body"])["result"]) == (409, "nothing_to_go_back_to")
     assert world.told()[-1][0] == f"[Promptlane] {PROMPT}: rollback impossible"
-    assert world.entries(f"{PROMPT_ID}-4-1")[0][0] == Event.ROLLBACK_IMPOSSIBLE
+    assert world.entries(f"{ID}-4-1")[0][0] == Event.ROLLBACK_IMPOSSIBLE
 
     answers = [roll_back(world, api({"reason": "x", "to": 1})) for _ in range(2)]
     assert [(a["statusCode"], json.loads(a["body"])["result"]) for a in answers] == [

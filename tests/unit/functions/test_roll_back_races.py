@@ -24,10 +24,10 @@ from promptlane.domain.names import Outcome, Phase, release_id
 from promptlane.domain.release.release import Release
 from promptlane.lifecycle.rollback import PATH_CALLS, Aftermath
 from tests.support.functions import ACCOUNT, REGION, Context
-from tests.support.stage import ID, PROMPT, Stage
+from tests.support.prompt import ID, PROMPT, RELEASE
+from tests.support.stage import Stage
 
 ARN = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:promptlane/support/{{}}/Error"
-RELEASE = f"{ID}-2-1"
 JUDGE = {"prompt": PROMPT, "release_id": RELEASE, "cause": "judge", "reason": "worse"}
 
 

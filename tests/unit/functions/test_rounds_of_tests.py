@@ -15,10 +15,10 @@ from promptlane.domain.errors import NotFound
 from promptlane.domain.release.timeline import Event
 from promptlane.engine.plan import TestPlanRefused
 from promptlane.lifecycle.test_round import BatchRunner
-from tests.support.functions import NOW, POLICY, PROMPT_ID, REPORTS, Context, World, version_arn
+from tests.support.functions import NOW, POLICY, REPORTS, Context, World, version_arn
+from tests.support.prompt import ID, RELEASE
 
 Json = Any
-RELEASE = f"{PROMPT_ID}-2-1"
 TESTED = replace(
     POLICY,
     tests=replace(
@@ -135,7 +135,7 @@ def test_what_was_never_admitted_or_reads_otherwise_is_not_tested(world: World) 
     world.publish(2, text="Another answer to {{question}}")
     with pytest.raises(TestPlanRefused, match="what is tested must be what is released"):
         plan(world)
-    del world.prompts.answers[PROMPT_ID, 2]
+    del world.prompts.answers[ID, 2]
     with pytest.raises(TestPlanRefused, match="version 2 cannot be read any more"):
         plan(world)
     world.releases.update(replace(released, candidate=None))

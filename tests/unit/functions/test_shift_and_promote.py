@@ -13,9 +13,9 @@ from promptlane.domain.release.route import Quarantined, Route, salt_of
 from promptlane.domain.release.timeline import Event
 from promptlane.lifecycle.routing import ATTEMPTS
 from promptlane.lifecycle.shift import FingerprintMismatch
-from tests.support.functions import DEPLOYMENT, NOW, POLICY, PROMPT, PROMPT_ID, Context, World, real
+from tests.support.functions import DEPLOYMENT, NOW, POLICY, Context, World, real
+from tests.support.prompt import ID, PROMPT, RELEASE
 
-RELEASE = f"{PROMPT_ID}-2-1"
 STEP: dict[str, object] = {"release_id": RELEASE, "step": 0}
 
 
@@ -159,9 +159,9 @@ def test_what_was_rolled_back_gets_no_traffic_again(world: World) -> None:
 def test_another_release_in_canary_is_waited_for(world: World) -> None:
     release = world.approved()
     assert release.stable is not None
-    world.route(release.stable, canary=world.publish(3), phase=Phase.CANARY, release_id=f"{PROMPT_ID}-3-1")
+    world.route(release.stable, canary=world.publish(3), phase=Phase.CANARY, release_id=f"{ID}-3-1")
 
-    with pytest.raises(NotApplicable, match=f"release {PROMPT_ID}-3-1 of support is in canary"):
+    with pytest.raises(NotApplicable, match=f"release {ID}-3-1 of support is in canary"):
         world.function("shift").handle(STEP, Context())
 
 
@@ -227,7 +227,7 @@ def test_a_canary_is_promoted_and_watched(world: World) -> None:
     assert answer == {"result": "promoted", "reason": "", "wait_seconds": 10, "watch": True}
     assert replace(world.current, pending=()) == Route(
         PROMPT,
-        PROMPT_ID,
+        ID,
         release.candidate,
         previous=release.stable,
         holdback=300,
@@ -243,7 +243,7 @@ def test_a_canary_is_promoted_and_watched(world: World) -> None:
         (Event.PROMOTED, "promptlane", {"version": 2, "previous": 1, "watch_until": NOW + 5_400}),
     ]
     assert world.releases.get(RELEASE) == replace(release, state="watch", revision=release.revision + 1)
-    assert world.releases.holder(PROMPT_ID) is None
+    assert world.releases.holder(ID) is None
 
 
 def test_the_first_version_is_promoted_without_a_watch(world: World) -> None:
@@ -255,7 +255,7 @@ def test_the_first_version_is_promoted_without_a_watch(world: World) -> None:
     assert answer == {"result": "promoted", "reason": "", "wait_seconds": 60, "watch": False}
     assert replace(world.current, pending=()) == Route(
         PROMPT,
-        PROMPT_ID,
+        ID,
         release.candidate,
         salt=salt_of(release.release_id),
         release_id=release.release_id,

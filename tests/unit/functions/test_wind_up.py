@@ -11,10 +11,10 @@ from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Waiting
 from promptlane.domain.release.timeline import Event
-from tests.support.functions import NOW, PROMPT, PROMPT_ID, Context, World
+from tests.support.functions import NOW, Context, World
+from tests.support.prompt import ID, PROMPT, RELEASE
 
 Json = Any
-RELEASE = f"{PROMPT_ID}-2-1"
 
 
 def wind_up(world: World, outcome: str = "rejected", reason: Json = "Legal said no") -> dict[str, Json]:
@@ -34,7 +34,7 @@ def stopped(status: str = "TIMED_OUT", **detail: str) -> dict[str, Json]:
 def test_a_release_ends_once_and_the_newest_that_waits_is_asked_for(world: World) -> None:
     started = world.approved()
     for version in (3, 4):
-        world.releases.wait(Waiting(PROMPT, PROMPT_ID, version, NOW, f"author {version}", explicit=version == 4))
+        world.releases.wait(Waiting(PROMPT, ID, version, NOW, f"author {version}", explicit=version == 4))
 
     assert wind_up(world) == {"outcome": "rejected"}
 
@@ -43,7 +43,7 @@ def test_a_release_ends_once_and_the_newest_that_waits_is_asked_for(world: World
     )
     ended = (Event.ENDED, "promptlane", {"outcome": "rejected", "reason": "Legal said no"})
     assert world.entries(RELEASE) == [ended]
-    assert world.releases.holder(PROMPT_ID) is None
+    assert world.releases.holder(ID) is None
     ((subject, body),) = world.told()
     assert subject == f"[Promptlane] {PROMPT}: version 2 rejected"
     assert "Legal said no" in body
@@ -128,7 +128,7 @@ def test_mail_that_cannot_be_sent_keeps_no_release_from_ending(world: World) -> 
     world.refuse("sns", "Publish", "InternalError")
 
     assert wind_up(world) == {"outcome": "rejected"}
-    assert world.releases.holder(PROMPT_ID) is None
+    assert world.releases.holder(ID) is None
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ from promptlane.domain.errors import AdmissionRefused, NotFound
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.admit import Admission
-from tests.support.stage import EARLIER, ID, POLICY, PROMPT, Stage
+from tests.support.prompt import ID, PROMPT, RELEASE
+from tests.support.stage import EARLIER, POLICY, Stage
 
-NAME = f"{ID}-2-1"
 
-
-def admitted(stage: Stage, name: str = NAME, complaints: tuple[str, ...] = ()) -> Release:
+def admitted(stage: Stage, name: str = RELEASE, complaints: tuple[str, ...] = ()) -> Release:
     checked: list[tuple[dict[str, object], frozenset[str]]] = []
 
     def check_suite(suite: dict[str, object], variables: frozenset[str]) -> list[str]:
@@ -42,13 +41,13 @@ def test_an_admission_binds_candidate_stable_policy_and_suite(first: bool) -> No
     stage = started()
     if first:
         stage.routes._routes.clear()
-    record, version = stage.releases.get(NAME), stage.prompts.version(ID, 2)
+    record, version = stage.releases.get(RELEASE), stage.prompts.version(ID, 2)
     stable = None if first else stage.ref(1)
     policy, suite = stage.enrolments.capture(PROMPT)
 
     release = admitted(stage)
 
-    assert release == stage.releases.get(NAME)
+    assert release == stage.releases.get(RELEASE)
     assert release == replace(
         record,
         state="admitted",
@@ -60,10 +59,10 @@ def test_an_admission_binds_candidate_stable_policy_and_suite(first: bool) -> No
         revision=2,
     )
     assert stage.tags.versions == {version.arn}
-    assert stage.told(NAME)[1:] == [
+    assert stage.told(RELEASE)[1:] == [
         TimelineEntry(
-            f"{NAME}/admitted",
-            NAME,
+            f"{RELEASE}/admitted",
+            RELEASE,
             stage.now,
             Event.ADMITTED,
             "promptlane",
@@ -87,14 +86,14 @@ def test_an_admission_that_is_repeated_returns_what_the_first_bound() -> None:
     stage.tags.versions.clear()
 
     assert admitted(stage) == first
-    assert (stage.tags.versions, len(stage.told(NAME))) == (set(), 2)
+    assert (stage.tags.versions, len(stage.told(RELEASE))) == (set(), 2)
 
 
 def refused(stage: Stage, complaints: tuple[str, ...] = ()) -> list[tuple[str, str]]:
-    before = stage.releases.get(NAME)
+    before = stage.releases.get(RELEASE)
     with pytest.raises(AdmissionRefused) as raised:
         admitted(stage, complaints=complaints)
-    assert (stage.releases.get(NAME), stage.tags.versions, len(stage.told(NAME))) == (before, set(), 1)
+    assert (stage.releases.get(RELEASE), stage.tags.versions, len(stage.told(RELEASE))) == (before, set(), 1)
     return raised.value.problems
 
 
@@ -139,12 +138,12 @@ def test_a_version_with_the_content_of_stable_is_refused(explicit: bool) -> None
 def test_a_version_that_is_gone_is_refused_by_its_number() -> None:
     stage = Stage(versions=1)
     stage.releases.start(
-        Release(NAME, PROMPT, 1.0, "author"), TimelineEntry(f"{NAME}/started", NAME, 1.0, Event.STARTED)
+        Release(RELEASE, PROMPT, 1.0, "author"), TimelineEntry(f"{RELEASE}/started", RELEASE, 1.0, Event.STARTED)
     )
 
     assert refused(stage) == [("version", f"prompt {ID} has no version 2")]
 
 
 def test_a_release_that_nobody_recorded_is_not_found() -> None:
-    with pytest.raises(NotFound, match=NAME):
+    with pytest.raises(NotFound, match=RELEASE):
         admitted(Stage())

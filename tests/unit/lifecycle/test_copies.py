@@ -13,7 +13,8 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import COPIED_WITHIN, Event, TimelineEntry
 from promptlane.fakes import InMemoryReleases
 from promptlane.lifecycle.copies import LOOKED_BACK, copy_missing
-from tests.support.locked_copies import ID, Copies
+from tests.support.locked_copies import Copies
+from tests.support.prompt import ID
 
 NAME, AT = f"{ID}-1-1", 10_000_000.0
 

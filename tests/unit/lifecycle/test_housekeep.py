@@ -26,7 +26,8 @@ from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.lifecycle.housekeep import Housekeeping, Kept
 from promptlane.lifecycle.restore import restore
 from tests.support.cli_desk import Desk
-from tests.support.locked_copies import ID, Copies
+from tests.support.locked_copies import Copies
+from tests.support.prompt import ID
 
 NAME = "greeter"
 POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}})

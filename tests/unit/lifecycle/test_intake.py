@@ -12,7 +12,8 @@ from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.trigger import Request
 from promptlane.lifecycle.intake import Intake, Taken, supersede
-from tests.support.stage import ID, PROMPT, Stage
+from tests.support.prompt import ID, PROMPT
+from tests.support.stage import Stage
 
 AUTHOR, KIM = "arn:aws:iam::111122223333:role/Author", "arn:aws:iam::111122223333:user/kim"
 

@@ -54,8 +54,8 @@ from promptlane.lifecycle.routing import change
 from promptlane.lifecycle.shift import Moved, Traffic
 from promptlane.lifecycle.windup import WindUp
 from tests.support.expectations import Expected, Stored
+from tests.support.prompt import ID, PROMPT
 
-PROMPT, PROMPT_ID = "support", "PROMPT0001"
 WEIGHTS = (500, 2500, 5000)
 POLICY = Policy(
     review=ReviewPolicy((Reviewer("Prompt review", "prompt-review@example.com"),)),
@@ -159,7 +159,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.tags, self.workflow = self.fuse.around(self.real_tags), self.fuse.around(self.real_workflow)
         self.queue, self.notices = self.fuse.around(self.real_queue), self.fuse.around(self.real_notices)
         self.routes, self.releases = self.fuse.around(self.real_routes), self.fuse.around(self.real_releases)
-        self.stored = Stored(PROMPT, PROMPT_ID, POLICY, self.real_routes, self.real_releases, self.prompts, self.alarms)
+        self.stored = Stored(PROMPT, ID, POLICY, self.real_routes, self.real_releases, self.prompts, self.alarms)
         self.checked = 0
         self.approved: dict[str, tuple[str, str | None]] = {}
         self.outcomes: dict[str, Outcome] = {}
@@ -186,14 +186,14 @@ class Lifecycle(RuleBasedStateMachine):
         return came_to
 
     def pick(self, index: int) -> Release | None:
-        known = self.real_releases.of_prompt(PROMPT_ID)
+        known = self.real_releases.of_prompt(ID)
         return known[index % len(known)] if known else None
 
     # what people and other services do
 
     @rule(number=st.integers(0, 4))
     def publish(self, number: int) -> None:
-        self.prompts.publish(content(number), prompt_id=PROMPT_ID, at=self.now)
+        self.prompts.publish(content(number), prompt_id=ID, at=self.now)
 
     @rule(which=releases_of_any_age, where=st.sampled_from(["bedrock", "approval", "record"]), rarely=st.integers(0, 9))
     def content_differs(self, which: int, where: str, rarely: int) -> None:
@@ -203,7 +203,7 @@ class Lifecycle(RuleBasedStateMachine):
             return
         other = content(9)
         if where == "bedrock":
-            self.prompts.alter(PROMPT_ID, release.version, other)
+            self.prompts.alter(ID, release.version, other)
         elif where == "approval" and release.approval:
             forged = {**release.approval, "candidate": other.fingerprint}
             self.real_releases.update(replace(release, approval=forged))
@@ -229,7 +229,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(version=st.one_of(st.none(), st.integers(1, 12)), crash=crashes)
     def event(self, version: int | None, crash: int | None) -> None:
-        self.take(crash, Request(PROMPT_ID, version, "arn:aws:iam::111122223333:user/author"))
+        self.take(crash, Request(ID, version, "arn:aws:iam::111122223333:user/author"))
 
     @rule(version=st.integers(1, 12), request=st.integers(0, 3), crash=crashes)
     def explicit_request(self, version: int, request: int, crash: int | None) -> None:
@@ -242,9 +242,9 @@ class Lifecycle(RuleBasedStateMachine):
             self.take(crash, Request(prompt, version, by, explicit))
 
     def take(self, crash: int | None, request: Request) -> None:
-        held, records = self.real_releases.holder(PROMPT_ID), self.real_releases.of_prompt(PROMPT_ID)
+        held, records = self.real_releases.holder(ID), self.real_releases.of_prompt(ID)
         newest = max((r.version for r in records), default=0)
-        published = {number for number, _ in self.prompts.versions(PROMPT_ID)}
+        published = {number for number, _ in self.prompts.versions(ID)}
         taken = self.run(
             crash,
             lambda: Intake(
@@ -266,10 +266,10 @@ class Lifecycle(RuleBasedStateMachine):
             assert self.real_workflow.status(taken.release_id) is not None, "started without an execution"
             if taken.release_id not in {r.release_id for r in records}:
                 assert self.real_releases.get(taken.release_id).requested_by == request.requested_by
-            older = [w.version for w in self.real_releases.waiting(PROMPT_ID) if w.version <= version]
+            older = [w.version for w in self.real_releases.waiting(ID) if w.version <= version]
             assert not older, f"{older} still wait behind version {version}"
         if taken.result == "waiting":
-            assert version in [w.version for w in self.real_releases.waiting(PROMPT_ID)]
+            assert version in [w.version for w in self.real_releases.waiting(ID)]
 
     @rule(crash=crashes)
     def reconcile(self, crash: int | None) -> None:
@@ -293,8 +293,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.seen["restarted"] += len(done.restarted)
         self.seen["wound up when its execution died"] += len(done.wound_up)
         assert done.failed == []
-        holder = self.real_releases.holder(PROMPT_ID)
-        waiting = self.real_releases.waiting(PROMPT_ID)
+        holder = self.real_releases.holder(ID)
+        waiting = self.real_releases.waiting(ID)
         if holder is not None:
             young = self.now - self.real_releases.get(holder).started_at <= GRACE + 0.5
             assert self.real_workflow.status(holder) == "RUNNING" or young, "nobody looks after the lock's holder"
@@ -328,7 +328,7 @@ class Lifecycle(RuleBasedStateMachine):
         if expected is AdmissionRefused:
             self.seen["refused at admission"] += 1
         if expected == "admitted" and release.state == "started":
-            assert done.candidate == self.prompts.version(PROMPT_ID, release.version).ref
+            assert done.candidate == self.prompts.version(ID, release.version).ref
             assert done.stable == (route.stable if route else None)
             assert self.real_tags.tagged(done.candidate.arn)
 
@@ -372,7 +372,7 @@ class Lifecycle(RuleBasedStateMachine):
             if before is not None and before.release_id == release.release_id and before.phase is Phase.CANARY:
                 assert (route.previous, route.phase, route.holdback) == (before.stable, Phase.WATCH, 700)
                 assert route.watch_until == route.phase_since + 50
-                assert self.real_releases.holder(PROMPT_ID) != release.release_id
+                assert self.real_releases.holder(ID) != release.release_id
 
     def moved_as_expected(self, moved: Any, expected: Expected, release: Release, before: Route | None) -> bool:
         """Checks a step of traffic that was not cut off; whether it was done."""
@@ -419,7 +419,7 @@ class Lifecycle(RuleBasedStateMachine):
         """Whoever holds the lock comes to its end; a version is published, goes some steps, and meets something."""
         self.alarms.standing.clear()
         for _ in range(12):
-            if self.real_releases.holder(PROMPT_ID) is not None:
+            if self.real_releases.holder(ID) is not None:
                 self.next_step("approve", None)
         self.publish(number)
         self.event(None, 1 if incident == "dies at its start" else None)
@@ -433,7 +433,7 @@ class Lifecycle(RuleBasedStateMachine):
             self.next_step(incident, crash)
             self.alarm_stands(None)
             return self.next_step(incident, crash)
-        route, holder = self.stored.route, self.real_releases.holder(PROMPT_ID)
+        route, holder = self.stored.route, self.real_releases.holder(ID)
         if incident == "alarm" and route is not None:
             self.alarm(Track.STABLE if route.phase is Phase.WATCH else Track.CANARY, 0.0, crash)
         elif incident in ("judge", "undecided"):
@@ -446,10 +446,10 @@ class Lifecycle(RuleBasedStateMachine):
         return None
 
     def next_step(self, fate: str, crash: int | None) -> None:
-        name = self.real_releases.holder(PROMPT_ID)
+        name = self.real_releases.holder(ID)
         if name is None:
             return self.event(None, crash)
-        records = self.real_releases.of_prompt(PROMPT_ID)
+        records = self.real_releases.of_prompt(ID)
         which = next(i for i, r in enumerate(records) if r.release_id == name)
         release, route = records[which], self.stored.route
         if release.state == "started":
@@ -575,7 +575,7 @@ class Lifecycle(RuleBasedStateMachine):
             return "not_applicable"
         once = [
             r.candidate
-            for r in reversed(self.real_releases.of_prompt(PROMPT_ID))
+            for r in reversed(self.real_releases.of_prompt(ID))
             if r.outcome is Outcome.PROMOTED
             and r.version == version
             and r.candidate is not None
@@ -628,9 +628,9 @@ class Lifecycle(RuleBasedStateMachine):
         if before is not None and route is not None:
             assert route.stable == before.stable
             self.seen["taken back at its end"] += before.canary is not None and route.canary is None
-        assert self.real_releases.holder(PROMPT_ID) != name, "an ended release still holds the lock"
-        waiting = self.real_releases.waiting(PROMPT_ID)
-        if waiting and self.real_releases.holder(PROMPT_ID) is None:
+        assert self.real_releases.holder(ID) != name, "an ended release still holds the lock"
+        waiting = self.real_releases.waiting(ID)
+        if waiting and self.real_releases.holder(ID) is None:
             assert (PROMPT, waiting[-1].version) in [r[:2] for r in self.real_queue.requests], "nobody starts the next"
         told = self.real_notices.sent[sent:]
         if release.ended or expected is Outcome.ROLLED_BACK:
@@ -709,13 +709,13 @@ class Lifecycle(RuleBasedStateMachine):
             return set()
         if before.phase is Phase.CANARY:
             return set()
-        once = {r.release_id for r in self.real_releases.of_prompt(PROMPT_ID) if r.outcome is Outcome.PROMOTED}
+        once = {r.release_id for r in self.real_releases.of_prompt(ID) if r.outcome is Outcome.PROMOTED}
         return {self.approved[name][0] for name in once} - set(before.quarantined)
 
     @precondition(lambda self: hasattr(self, "real_releases"))
     @invariant()
     def releases_are_sound(self) -> None:
-        records = self.real_releases.of_prompt(PROMPT_ID)
+        records = self.real_releases.of_prompt(ID)
         active = [r.release_id for r in records if r.state not in ("ended", "watch")]
         assert len(active) <= 1, f"3: two active releases {active}"
         for record in records:
@@ -734,13 +734,13 @@ class Lifecycle(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "real_releases"):
             return
-        for record in self.real_releases.of_prompt(PROMPT_ID):
+        for record in self.real_releases.of_prompt(ID):
             self.end(record, Outcome.FAILED)
         route = self.stored.route
         assert route is None or (route.canary is None and route.phase is Phase.STEADY and route.holdback == 0)
-        assert self.real_releases.holder(PROMPT_ID) is None
+        assert self.real_releases.holder(ID) is None
         told = set()
-        for record in self.real_releases.of_prompt(PROMPT_ID):
+        for record in self.real_releases.of_prompt(ID):
             entries = self.real_releases.timeline(record.release_id)
             told |= {e.id for e in entries}
             assert chain_problems(entries) == []
@@ -799,7 +799,7 @@ def test_a_lost_race_is_decided_again() -> None:
     routes._routes[PROMPT] = Route.from_item(
         {
             "prompt": PROMPT,
-            "prompt_id": PROMPT_ID,
+            "prompt_id": ID,
             "revision": 1,
             "stable": {"version": 1, "fingerprint": "f", "arn": "a"},
         }

@@ -12,9 +12,9 @@ from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.operate import OPERATIONS, operate
-from tests.support.stage import ID, Stage
+from tests.support.prompt import RELEASE
+from tests.support.stage import Stage
 
-NAME = f"{ID}-2-1"
 KIM = "arn:aws:iam::111122223333:user/kim"
 MARK = {"by": KIM, "reason": "odd answers", "at": 5000.0}
 PAUSED = {"by": "sam", "reason": "lunch", "at": 4000.0}
@@ -28,7 +28,7 @@ def canary(**fields: Any) -> Stage:
 
 
 def operated(stage: Stage, operation: str, reason: str = "odd answers") -> Release:
-    return operate(NAME, operation, reason=reason, by=KIM, address="203.0.113.7", **stage.ports("releases", "clock"))
+    return operate(RELEASE, operation, reason=reason, by=KIM, address="203.0.113.7", **stage.ports("releases", "clock"))
 
 
 @pytest.mark.parametrize(
@@ -43,28 +43,28 @@ def test_an_operation_is_recorded_with_who_why_and_where(
     operation: str, before: dict[str, Any], after: dict[str, Any], event: Event
 ) -> None:
     stage = canary(**before)
-    record = stage.releases.get(NAME)
+    record = stage.releases.get(RELEASE)
 
     release = operated(stage, operation, " odd answers\n")
 
-    assert release == stage.releases.get(NAME) == replace(record, revision=2, **after)
+    assert release == stage.releases.get(RELEASE) == replace(record, revision=2, **after)
     detail = {"reason": "odd answers", "step": 1, "address": "203.0.113.7"}
-    assert stage.told(NAME)[1:] == [TimelineEntry(f"{NAME}/{operation}/1", NAME, 5000.0, event, KIM, detail)]
+    assert stage.told(RELEASE)[1:] == [TimelineEntry(f"{RELEASE}/{operation}/1", RELEASE, 5000.0, event, KIM, detail)]
 
 
 def refused(stage: Stage, operation: str, kind: type[Exception], says: str, reason: str = "x") -> None:
-    before = stage.releases.get(NAME), stage.told(NAME)
+    before = stage.releases.get(RELEASE), stage.told(RELEASE)
     with pytest.raises(kind, match=says):
         operated(stage, operation, reason)
-    assert (stage.releases.get(NAME), stage.told(NAME)) == before
+    assert (stage.releases.get(RELEASE), stage.told(RELEASE)) == before
 
 
 @pytest.mark.parametrize(
     ("operation", "paused", "says"),
     [
-        ("pause", PAUSED, f"release {NAME} is paused already, by sam"),
-        ("resume", None, f"release {NAME} is not paused"),
-        ("advance", PAUSED, f"release {NAME} is paused; resume it first"),
+        ("pause", PAUSED, f"release {RELEASE} is paused already, by sam"),
+        ("resume", None, f"release {RELEASE} is not paused"),
+        ("advance", PAUSED, f"release {RELEASE} is paused; resume it first"),
     ],
 )
 def test_an_operation_that_does_not_fit_what_was_done_before_is_refused(
@@ -77,7 +77,7 @@ def test_an_operation_that_does_not_fit_what_was_done_before_is_refused(
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"state": "review"}, f"release {NAME} is not in canary but review$"),
+        ({"state": "review"}, f"release {RELEASE} is not in canary but review$"),
         ({"state": "ended", "outcome": Outcome.EXPIRED}, r"not in canary but ended \(expired\)$"),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_record_that_others_change_is_read_again_eight_times_at_most(times: in
     if done:
         assert operated(stage, "pause").description == "words 6"
     else:
-        with pytest.raises(Unavailable, match=f"record of {NAME} is being changed by others"):
+        with pytest.raises(Unavailable, match=f"record of {RELEASE} is being changed by others"):
             operated(stage, "pause")
     assert stage.releases.faster == []
 
@@ -121,5 +121,5 @@ def test_what_somebody_else_did_meanwhile_counts() -> None:
 
 
 def test_an_unknown_release_is_not_found() -> None:
-    with pytest.raises(NotFound, match=NAME):
+    with pytest.raises(NotFound, match=RELEASE):
         operated(Stage(), "pause")

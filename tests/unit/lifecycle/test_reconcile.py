@@ -13,9 +13,8 @@ from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeEnrolmentTags
 from promptlane.lifecycle.reconcile import GRACE, Reconciled, Reconciliation
-from tests.support.stage import ID, POLICY, PROMPT, Stage
-
-NAME = f"{ID}-2-1"
+from tests.support.prompt import ID, PROMPT, RELEASE
+from tests.support.stage import POLICY, Stage
 
 
 @pytest.fixture
@@ -101,16 +100,16 @@ def test_a_release_whose_execution_never_began_is_started_after_a_minute(
     stage.release(2)
     stage.now = 1000.0 + age
 
-    assert reconciled(stage) == Reconciled(restarted=[NAME] * restarted)
+    assert reconciled(stage) == Reconciled(restarted=[RELEASE] * restarted)
     assert GRACE == 60.0
-    payload = {"release_id": NAME, "prompt": PROMPT, "prompt_id": ID, "version": 2}
-    assert stage.workflow.payloads == ({NAME: payload} if restarted else {})
+    payload = {"release_id": RELEASE, "prompt": PROMPT, "prompt_id": ID, "version": 2}
+    assert stage.workflow.payloads == ({RELEASE: payload} if restarted else {})
 
 
 @pytest.mark.parametrize("state", ["started", "testing"])
 def test_a_release_whose_execution_runs_is_left_alone(stage: Stage, state: Any) -> None:
     stage.release(2, state=state)
-    stage.workflow.executions[NAME] = "RUNNING"
+    stage.workflow.executions[RELEASE] = "RUNNING"
 
     assert reconciled(stage) == Reconciled()
 
@@ -123,39 +122,39 @@ def test_a_release_that_holds_the_lock_without_an_execution_is_wound_up(
 ) -> None:
     stage.release(2, state=state)
     if status:
-        stage.workflow.executions[NAME] = status
+        stage.workflow.executions[RELEASE] = status
     ended: list[tuple[str, str]] = []
 
-    assert reconciled(stage, ended) == Reconciled(wound_up=[NAME])
-    assert ended == [(NAME, f"its execution is {status or 'gone'}")]
+    assert reconciled(stage, ended) == Reconciled(wound_up=[RELEASE])
+    assert ended == [(RELEASE, f"its execution is {status or 'gone'}")]
     assert stage.workflow.payloads == {}
 
 
 def test_the_release_on_the_route_and_the_one_that_holds_the_lock_are_both_looked_after(stage: Stage) -> None:
     stage.release(2, state="watch")
-    stage.releases.unlock(ID, NAME)
+    stage.releases.unlock(ID, RELEASE)
     stage.release(3, state="review")
-    stage.serve(1, release_id=NAME, previous=stage.ref(1), phase=Phase.WATCH)
+    stage.serve(1, release_id=RELEASE, previous=stage.ref(1), phase=Phase.WATCH)
     ended: list[tuple[str, str]] = []
 
-    assert reconciled(stage, ended).wound_up == [f"{ID}-3-1", NAME]
-    assert [name for name, _ in ended] == [f"{ID}-3-1", NAME]
+    assert reconciled(stage, ended).wound_up == [f"{ID}-3-1", RELEASE]
+    assert [name for name, _ in ended] == [f"{ID}-3-1", RELEASE]
 
 
 def test_a_release_that_holds_the_lock_and_the_route_is_wound_up_once(stage: Stage) -> None:
     stage.release(2, state="canary")
-    stage.serve(1, release_id=NAME, canary=stage.ref(2), weight=500, phase=Phase.CANARY)
+    stage.serve(1, release_id=RELEASE, canary=stage.ref(2), weight=500, phase=Phase.CANARY)
 
-    assert reconciled(stage).wound_up == [NAME]
+    assert reconciled(stage).wound_up == [RELEASE]
 
 
 @pytest.mark.parametrize("lost", ["holder", "route"])
 def test_one_without_a_record_keeps_no_other_from_being_looked_after(stage: Stage, lost: str) -> None:
     stage.release(2, state="canary")
-    stage.releases.unlock(ID, NAME)
+    stage.releases.unlock(ID, RELEASE)
     stage.release(3, state="review")
-    stage.serve(1, release_id=NAME, canary=stage.ref(2), weight=500, phase=Phase.CANARY)
-    gone, there = (f"{ID}-3-1", NAME) if lost == "holder" else (NAME, f"{ID}-3-1")
+    stage.serve(1, release_id=RELEASE, canary=stage.ref(2), weight=500, phase=Phase.CANARY)
+    gone, there = (f"{ID}-3-1", RELEASE) if lost == "holder" else (RELEASE, f"{ID}-3-1")
     del stage.releases._releases[gone]
 
     assert reconciled(stage).wound_up == [there]
@@ -163,21 +162,23 @@ def test_one_without_a_record_keeps_no_other_from_being_looked_after(stage: Stag
 
 def test_one_whose_execution_runs_keeps_no_other_from_being_looked_after(stage: Stage) -> None:
     stage.release(2, state="watch")
-    stage.releases.unlock(ID, NAME)
+    stage.releases.unlock(ID, RELEASE)
     stage.release(3, state="review")
     stage.workflow.start(f"{ID}-3-1", {})
-    stage.serve(1, release_id=NAME, previous=stage.ref(1), phase=Phase.WATCH)
+    stage.serve(1, release_id=RELEASE, previous=stage.ref(1), phase=Phase.WATCH)
 
-    assert reconciled(stage).wound_up == [NAME]
+    assert reconciled(stage).wound_up == [RELEASE]
 
 
-@pytest.mark.parametrize(("phase", "wound_up"), [(Phase.STEADY, []), (Phase.CANARY, [NAME]), (Phase.WATCH, [NAME])])
+@pytest.mark.parametrize(
+    ("phase", "wound_up"), [(Phase.STEADY, []), (Phase.CANARY, [RELEASE]), (Phase.WATCH, [RELEASE])]
+)
 def test_a_release_that_ended_is_wound_up_again_only_while_the_route_is_busy_with_it(
     stage: Stage, phase: Phase, wound_up: list[str]
 ) -> None:
     stage.release(2, state="ended", outcome=Outcome.FAILED)
-    stage.releases.unlock(ID, NAME)
-    stage.serve(1, release_id=NAME, canary=stage.ref(2), weight=500, phase=phase)
+    stage.releases.unlock(ID, RELEASE)
+    stage.serve(1, release_id=RELEASE, canary=stage.ref(2), weight=500, phase=phase)
 
     assert reconciled(stage).wound_up == wound_up
 
@@ -186,16 +187,16 @@ def test_a_prompt_without_a_route_is_looked_after_too(stage: Stage) -> None:
     stage.routes._routes.clear()
     stage.release(2, state="review")
 
-    assert reconciled(stage).wound_up == [NAME]
+    assert reconciled(stage).wound_up == [RELEASE]
 
 
 def test_what_rides_on_the_route_is_told(stage: Stage) -> None:
-    pending = TimelineEntry(f"{NAME}/route/9", NAME, 60.0, Event.ROLLED_BACK, "x", {"version": 2})
-    stage.serve(1, release_id=NAME, pending=(pending,))
+    pending = TimelineEntry(f"{RELEASE}/route/9", RELEASE, 60.0, Event.ROLLED_BACK, "x", {"version": 2})
+    stage.serve(1, release_id=RELEASE, pending=(pending,))
 
     reconciled(stage)
 
-    assert stage.told(NAME) == [pending]
+    assert stage.told(RELEASE) == [pending]
 
 
 # Tags

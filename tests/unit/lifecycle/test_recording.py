@@ -13,10 +13,10 @@ from promptlane.domain.release.release import Release
 from promptlane.lifecycle.recording import TRIES, Change, update
 from promptlane.lifecycle.shift import Traffic
 from promptlane.lifecycle.windup import WindUp
-from tests.support.stage import ID, Stage
+from tests.support.prompt import ID, RELEASE
+from tests.support.stage import Stage
 
-NAME = f"{ID}-2-1"
-BUSY = rf"^the record of {NAME} is being changed by others; try again$"
+BUSY = rf"^the record of {RELEASE} is being changed by others; try again$"
 
 
 def others(times: int) -> list[dict[str, Any]]:
@@ -33,9 +33,9 @@ def test_a_change_is_decided_again_on_what_others_wrote() -> None:
     stage.release(2)
     stage.releases.faster = others(TRIES - 1)
 
-    written = update(stage.releases, NAME, described)
+    written = update(stage.releases, RELEASE, described)
 
-    assert written == stage.releases.get(NAME)
+    assert written == stage.releases.get(RELEASE)
     assert written.description == f"change {TRIES - 2}, and ours"
 
 
@@ -45,16 +45,16 @@ def test_a_record_that_never_rests_is_left_as_others_wrote_it() -> None:
     stage.releases.faster = others(TRIES)
 
     with pytest.raises(Unavailable, match=BUSY):
-        update(stage.releases, NAME, described)
+        update(stage.releases, RELEASE, described)
 
-    assert stage.releases.get(NAME).description == f"change {TRIES - 1}"
+    assert stage.releases.get(RELEASE).description == f"change {TRIES - 1}"
 
 
 def test_no_change_writes_nothing_and_an_unknown_release_is_named() -> None:
     stage = Stage()
     before = stage.release(2)
 
-    assert update(stage.releases, NAME, lambda release: None) == before == stage.releases.get(NAME)
+    assert update(stage.releases, RELEASE, lambda release: None) == before == stage.releases.get(RELEASE)
     with pytest.raises(NotFound, match=f"{ID}-3-1"):
         update(stage.releases, f"{ID}-3-1", described)
 
@@ -62,16 +62,16 @@ def test_no_change_writes_nothing_and_an_unknown_release_is_named() -> None:
 def test_a_release_whose_record_never_rests_is_safe_and_is_ended_by_the_next_attempt() -> None:
     stage = Stage()
     stage.approved(2)
-    Traffic(**stage.ports("routes", "releases", "prompts", "enrolments", "alarms", "clock")).shift(NAME, 0)
+    Traffic(**stage.ports("routes", "releases", "prompts", "enrolments", "alarms", "clock")).shift(RELEASE, 0)
     ending = WindUp(**stage.ports("routes", "releases", "queue", "notices", "clock", "log"))
     stage.releases.faster = others(TRIES)
 
     with pytest.raises(Unavailable, match=BUSY):
-        ending.end(NAME, claimed=Outcome.FAILED, reason="broken")
+        ending.end(RELEASE, claimed=Outcome.FAILED, reason="broken")
 
-    assert not stage.route.in_flight(NAME)
-    assert (stage.releases.get(NAME).ended, stage.releases.holder(ID), stage.notices.sent) == (False, NAME, [])
-    assert ending.end(NAME, claimed=Outcome.FAILED, reason="broken").outcome is Outcome.FAILED
+    assert not stage.route.in_flight(RELEASE)
+    assert (stage.releases.get(RELEASE).ended, stage.releases.holder(ID), stage.notices.sent) == (False, RELEASE, [])
+    assert ending.end(RELEASE, claimed=Outcome.FAILED, reason="broken").outcome is Outcome.FAILED
     assert (stage.releases.holder(ID), len(stage.notices.sent)) == (None, 1)
 
 
@@ -82,8 +82,8 @@ def test_a_step_whose_record_never_rests_is_taken_by_the_next_attempt() -> None:
     stage.releases.faster = others(TRIES)
 
     with pytest.raises(Unavailable, match=BUSY):
-        traffic.shift(NAME, 0)
+        traffic.shift(RELEASE, 0)
 
-    assert (stage.route.weight, stage.releases.get(NAME).state) == (500, "review")
-    assert traffic.shift(NAME, 0).result == "done"
-    assert (stage.route.weight, stage.releases.get(NAME).state) == (500, "canary")
+    assert (stage.route.weight, stage.releases.get(RELEASE).state) == (500, "review")
+    assert traffic.shift(RELEASE, 0).result == "done"
+    assert (stage.route.weight, stage.releases.get(RELEASE).state) == (500, "canary")

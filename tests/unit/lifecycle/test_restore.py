@@ -13,8 +13,8 @@ from promptlane.domain.release.housekeeping import archive_key, archived
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.lifecycle.restore import restore
+from tests.support.prompt import ID
 
-ID = "PROMPT0001"
 DRAFT = {"name": "greeter", "variants": [{"name": "default", "modelId": "m"}], "defaultVariant": "default"}
 
 

@@ -24,9 +24,8 @@ from promptlane.lifecycle.rollback import (
     read_alarm,
     restore_safe_route,
 )
-from tests.support.stage import EARLIER, ID, PROMPT, Stage
-
-NAME = f"{ID}-2-1"
+from tests.support.prompt import ID, PROMPT, RELEASE
+from tests.support.stage import EARLIER, Stage
 
 
 def back(stage: Stage, cause: Cause = "operator", tries: int = 1, **given: Any) -> RolledBack:
@@ -38,7 +37,7 @@ def in_canary() -> Stage:
     stage = Stage()
     stage.serve(
         1,
-        release_id=NAME,
+        release_id=RELEASE,
         canary=stage.ref(2),
         weight=500,
         phase=Phase.CANARY,
@@ -52,7 +51,7 @@ def in_watch() -> Stage:
     stage = Stage()
     stage.serve(
         2,
-        release_id=NAME,
+        release_id=RELEASE,
         previous=stage.ref(1),
         holdback=800,
         phase=Phase.WATCH,
@@ -64,7 +63,7 @@ def in_watch() -> Stage:
 
 def steady(**changes: Any) -> Stage:
     stage = Stage()
-    stage.serve(2, release_id=NAME, **changes)
+    stage.serve(2, release_id=RELEASE, **changes)
     return stage
 
 
@@ -80,11 +79,16 @@ def test_the_safe_version_is_put_back_and_the_other_quarantined(
     stage = begin()
     before = stage.route
 
-    done = back(stage, cause, release_id=NAME, evidence=evidence)
+    done = back(stage, cause, release_id=RELEASE, evidence=evidence)
 
     detail = {"version": 2, "restored": 1, "cause": cause, "reason": "bad", "phase": str(before.phase)}
     entry = TimelineEntry(
-        f"{NAME}/route/9", NAME, 5000.0, Event.ROLLED_BACK, "kim", detail | ({"evidence": evidence} if evidence else {})
+        f"{RELEASE}/route/9",
+        RELEASE,
+        5000.0,
+        Event.ROLLED_BACK,
+        "kim",
+        detail | ({"evidence": evidence} if evidence else {}),
     )
     expected = replace(
         before,
@@ -98,9 +102,9 @@ def test_the_safe_version_is_put_back_and_the_other_quarantined(
         watch_until=0.0,
         revision=9,
         pending=(entry,),
-        quarantined={**EARLIER, stage.ref(2).fingerprint: {"version": 2, "release_id": NAME, "at": 5000.0}},
+        quarantined={**EARLIER, stage.ref(2).fingerprint: {"version": 2, "release_id": RELEASE, "at": 5000.0}},
     )
-    assert done == RolledBack("rolled_back", "bad", PROMPT, NAME, expected)
+    assert done == RolledBack("rolled_back", "bad", PROMPT, RELEASE, expected)
     assert stage.route == expected
 
 
@@ -125,11 +129,11 @@ def test_a_release_that_was_rolled_back_already_is_told_so_whatever_is_served_si
         canary=stage.ref(3),
         weight=500,
         phase=Phase.CANARY,
-        quarantined={stage.ref(2).fingerprint: {"version": 2, "release_id": NAME}},
+        quarantined={stage.ref(2).fingerprint: {"version": 2, "release_id": RELEASE}},
     )
 
-    assert unmoved(stage, release_id=NAME) == RolledBack(
-        "already", f"release {NAME} was rolled back already", PROMPT, NAME, stage.route
+    assert unmoved(stage, release_id=RELEASE) == RolledBack(
+        "already", f"release {RELEASE} was rolled back already", PROMPT, RELEASE, stage.route
     )
 
 
@@ -138,7 +142,7 @@ def test_the_route_of_another_release_is_left_alone() -> None:
 
     done = unmoved(stage, release_id=f"{ID}-3-1")
 
-    assert (done.result, done.release_id, done.route) == ("not_applicable", NAME, stage.route)
+    assert (done.result, done.release_id, done.route) == ("not_applicable", RELEASE, stage.route)
     assert "belongs to release" in done.reason
 
 
@@ -156,7 +160,7 @@ def test_what_does_not_apply_changes_nothing_and_is_already_done_after_a_rollbac
 
     done = unmoved(stage, applies=refuse)
 
-    assert done == RolledBack(result, "a stale alarm about support", PROMPT, NAME, stage.route)
+    assert done == RolledBack(result, "a stale alarm about support", PROMPT, RELEASE, stage.route)
 
 
 @pytest.mark.parametrize("cause", ["alarm", "operator"])
@@ -178,7 +182,7 @@ def test_with_nothing_to_go_back_to_it_says_so() -> None:
     assert (done.result, done.prompt, done.release_id, done.route) == (
         "nothing_to_go_back_to",
         PROMPT,
-        NAME,
+        RELEASE,
         stage.route,
     )
     assert "support has no version to go back to; version 2 stays" in done.reason
@@ -192,18 +196,18 @@ def test_an_operator_names_the_version_to_go_back_to() -> None:
     assert (done.result, stage.route.stable) == ("rolled_back", stage.ref(3))
     assert set(stage.route.quarantined) == {*EARLIER, stage.ref(2).fingerprint}
     assert back(stage, to=lambda route: stage.ref(3)) == RolledBack(
-        "already", "version 3 is stable", PROMPT, NAME, stage.route
+        "already", "version 3 is stable", PROMPT, RELEASE, stage.route
     )
 
 
 def test_a_version_that_may_not_be_named_is_not_said_to_be_back_already() -> None:
-    stage = steady(previous=None, quarantined={"c" * 64: {"version": 2, "release_id": NAME}})
+    stage = steady(previous=None, quarantined={"c" * 64: {"version": 2, "release_id": RELEASE}})
 
     def never(route: Route) -> VersionRef:
         raise NotApplicable(f"never promoted on {route.prompt}")
 
     assert unmoved(stage, to=never) == RolledBack(
-        "not_applicable", "never promoted on support", PROMPT, NAME, stage.route
+        "not_applicable", "never promoted on support", PROMPT, RELEASE, stage.route
     )
 
 
@@ -220,7 +224,7 @@ def test_a_lost_race_is_decided_anew_on_the_route_that_is_there_then() -> None:
     def applies(route: Route) -> None:
         seen.append(route.weight)
         if len(seen) == 1:
-            stage.serve(1, release_id=NAME, canary=stage.ref(2), weight=2500, phase=Phase.CANARY)
+            stage.serve(1, release_id=RELEASE, canary=stage.ref(2), weight=2500, phase=Phase.CANARY)
 
     assert back(stage, applies=applies, tries=2).result == "rolled_back"
     assert seen == [500, 2500]
@@ -293,21 +297,21 @@ def told(stage: Stage, done: RolledBack, *, stop_execution: bool = True) -> None
 
 def flown(stage: Stage) -> Stage:
     """The same with an execution that runs."""
-    stage.workflow.start(NAME, {})
+    stage.workflow.start(RELEASE, {})
     return stage
 
 
 @pytest.mark.parametrize(("stop_execution", "status"), [(True, "ABORTED"), (False, "RUNNING")])
 def test_after_a_rollback_the_timeline_the_execution_and_people_are_told(stop_execution: bool, status: str) -> None:
     stage = flown(in_canary())
-    earlier = TimelineEntry(f"{NAME}/route/8", NAME, 4000.0, Event.CANARY_SHIFTED, "x", {"weight": 500})
-    stage.serve(1, release_id=NAME, canary=stage.ref(2), weight=500, phase=Phase.CANARY, pending=(earlier,))
+    earlier = TimelineEntry(f"{RELEASE}/route/8", RELEASE, 4000.0, Event.CANARY_SHIFTED, "x", {"weight": 500})
+    stage.serve(1, release_id=RELEASE, canary=stage.ref(2), weight=500, phase=Phase.CANARY, pending=(earlier,))
     done = back(stage)
 
     told(stage, done, stop_execution=stop_execution)
 
-    assert stage.told(NAME) == [earlier, stage.route.pending[-1]]
-    assert stage.workflow.status(NAME) == status
+    assert stage.told(RELEASE) == [earlier, stage.route.pending[-1]]
+    assert stage.workflow.status(RELEASE) == status
     [(subject, body)] = stage.notices.sent
     assert subject == "[Promptlane] support: version 2 rolled back"
     assert body.splitlines()[:7] == [
@@ -316,7 +320,7 @@ def test_after_a_rollback_the_timeline_the_execution_and_people_are_told(stop_ex
         "",
         "Why:      bad",
         "Cause:    operator (kim)",
-        f"Release:  {NAME}",
+        f"Release:  {RELEASE}",
         "Phase:    canary",
     ]
     assert "Evidence" not in body
@@ -330,7 +334,7 @@ def test_the_execution_is_stopped_with_the_reason() -> None:
 
     told(stage, back(stage))
 
-    assert stopped == [(NAME, "bad")]
+    assert stopped == [(RELEASE, "bad")]
 
 
 METRIC = {"trial": (1000, 52), "control": (4000, 80), "harm": 123.4}
@@ -394,12 +398,12 @@ def test_where_nothing_could_be_gone_back_to_people_are_told_what_they_can_do() 
 
     told(stage, done)
 
-    assert stage.told(NAME) == [
+    assert stage.told(RELEASE) == [
         TimelineEntry(
-            f"{NAME}/impossible/8", NAME, 5000.0, Event.ROLLBACK_IMPOSSIBLE, "promptlane", {"reason": done.reason}
+            f"{RELEASE}/impossible/8", RELEASE, 5000.0, Event.ROLLBACK_IMPOSSIBLE, "promptlane", {"reason": done.reason}
         )
     ]
-    assert stage.workflow.status(NAME) == "RUNNING"
+    assert stage.workflow.status(RELEASE) == "RUNNING"
     [(subject, body)] = stage.notices.sent
     assert subject == "[Promptlane] support: rollback impossible"
     assert (done.reason in body, "promptlane rollback support --to VERSION" in body) == (True, True)
@@ -411,7 +415,7 @@ def test_what_changed_nothing_tells_nobody(begin: Callable[[], Stage]) -> None:
 
     told(stage, back(stage, applies=refuse))
 
-    assert (stage.told(NAME), stage.notices.sent, stage.workflow.status(NAME)) == ([], [], "RUNNING")
+    assert (stage.told(RELEASE), stage.notices.sent, stage.workflow.status(RELEASE)) == ([], [], "RUNNING")
 
 
 @pytest.mark.parametrize("broken", ["releases", "workflow", "notices"])
@@ -426,8 +430,8 @@ def test_one_that_fails_to_be_told_does_not_stop_the_others(begin: Callable[[], 
     ports = stage.ports("releases", "workflow", "notices", "clock", "log") | {broken: Down()}
     Aftermath(**ports).tell(done, stop_execution=True)
 
-    assert bool(stage.told(NAME)) is (broken != "releases")
-    assert (stage.workflow.status(NAME) == "ABORTED") is (broken != "workflow" and begin is in_canary)
+    assert bool(stage.told(RELEASE)) is (broken != "releases")
+    assert (stage.workflow.status(RELEASE) == "ABORTED") is (broken != "workflow" and begin is in_canary)
     assert bool(stage.notices.sent) is (broken != "notices")
     assert all("support" in line and "no answer" in line for line in stage.logged)
     assert len(stage.logged) == (begin is in_canary or broken != "workflow")

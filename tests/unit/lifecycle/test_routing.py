@@ -10,7 +10,8 @@ from promptlane.domain.errors import Conflict, NotFound
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.routing import ATTEMPTS, change, move_pending, without_moved
-from tests.support.stage import ID, PROMPT, Stage
+from tests.support.prompt import ID, PROMPT
+from tests.support.stage import Stage
 
 
 def heavier(route: Route) -> Route:

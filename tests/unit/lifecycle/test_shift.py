@@ -16,9 +16,9 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Quarantined, Route, salt_of
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.shift import FingerprintMismatch, Moved, Traffic
-from tests.support.stage import EARLIER, ID, POLICY, PROMPT, Stage
+from tests.support.prompt import ID, PROMPT, RELEASE
+from tests.support.stage import EARLIER, POLICY, Stage
 
-NAME = f"{ID}-2-1"
 PORTS = ("routes", "releases", "prompts", "enrolments", "alarms", "clock")
 
 
@@ -27,11 +27,11 @@ def traffic(stage: Stage) -> Traffic:
 
 
 def shifted(stage: Stage, step: int = 0) -> Moved:
-    return traffic(stage).shift(NAME, step)
+    return traffic(stage).shift(RELEASE, step)
 
 
 def promoted(stage: Stage) -> Moved:
-    return traffic(stage).promote(NAME)
+    return traffic(stage).promote(RELEASE)
 
 
 def in_canary(step: int = 0, **fields: Any) -> Stage:
@@ -57,11 +57,11 @@ def on_route(route: Route, at: float, event: Event, **detail: Any) -> TimelineEn
 
 def unmoved(stage: Stage, step: Callable[[], object]) -> Any:
     """What the step comes to; it leaves route, record and timeline as they are."""
-    before = stage.route, stage.releases.get(NAME), stage.told(NAME), stage.releases.holder(ID)
+    before = stage.route, stage.releases.get(RELEASE), stage.told(RELEASE), stage.releases.holder(ID)
     try:
         return step()
     finally:
-        assert (stage.route, stage.releases.get(NAME), stage.told(NAME), stage.releases.holder(ID)) == before
+        assert (stage.route, stage.releases.get(RELEASE), stage.told(RELEASE), stage.releases.holder(ID)) == before
 
 
 def red(*alarms: tuple[Track, str]) -> list[RedAlarm]:
@@ -86,8 +86,8 @@ def test_the_first_step_gives_the_candidate_its_weight_and_says_so() -> None:
         before,
         canary=stage.ref(2),
         weight=500,
-        salt=salt_of(NAME),
-        release_id=NAME,
+        salt=salt_of(RELEASE),
+        release_id=RELEASE,
         revision=8,
         phase=Phase.CANARY,
         phase_since=5000.0,
@@ -97,8 +97,8 @@ def test_the_first_step_gives_the_candidate_its_weight_and_says_so() -> None:
     expected = replace(expected, pending=(entry,))
     assert moved == Moved("done", "", expected)
     assert stage.route == expected
-    assert stage.releases.get(NAME) == replace(record, state="canary", step=0, revision=2)
-    assert stage.told(NAME)[1:] == [entry]
+    assert stage.releases.get(RELEASE) == replace(record, state="canary", step=0, revision=2)
+    assert stage.told(RELEASE)[1:] == [entry]
 
 
 def test_the_next_step_builds_on_the_first_whose_entry_it_leaves_to_the_timeline() -> None:
@@ -110,8 +110,8 @@ def test_the_next_step_builds_on_the_first_whose_entry_it_leaves_to_the_timeline
     expected = replace(before, weight=7000, revision=9, shifts=((5000.0, 500), (5010.0, 7000)))
     entry = on_route(expected, 5010.0, Event.CANARY_SHIFTED, version=2, weight=7000, stable=1)
     assert moved.route == stage.route == replace(expected, pending=(entry,))
-    assert (stage.releases.get(NAME).state, stage.releases.get(NAME).step) == ("canary", 2)
-    assert stage.told(NAME)[1:] == [*before.pending, entry]
+    assert (stage.releases.get(RELEASE).state, stage.releases.get(RELEASE).step) == ("canary", 2)
+    assert stage.told(RELEASE)[1:] == [*before.pending, entry]
 
 
 @pytest.mark.parametrize("step", [0, 1])
@@ -124,13 +124,13 @@ def test_a_step_that_was_taken_already_is_done_and_changes_nothing(step: int) ->
 def test_a_step_that_was_cut_off_after_its_write_brings_record_and_timeline_up_to_the_route() -> None:
     stage = in_canary()
     shifted(stage, 1)
-    behind = replace(stage.releases.get(NAME), state="review", step=0)
-    stage.releases._releases[NAME] = behind
-    entries = stage.releases._timelines[NAME]
+    behind = replace(stage.releases.get(RELEASE), state="review", step=0)
+    stage.releases._releases[RELEASE] = behind
+    entries = stage.releases._timelines[RELEASE]
     cut = entries.pop()
 
     assert shifted(stage, 1) == Moved("done", "", stage.route)
-    assert stage.releases.get(NAME) == replace(behind, state="canary", step=1, revision=behind.revision + 1)
+    assert stage.releases.get(RELEASE) == replace(behind, state="canary", step=1, revision=behind.revision + 1)
     assert entries[-1] == cut
 
 
@@ -141,7 +141,7 @@ def test_a_record_that_an_operator_wrote_meanwhile_is_read_again() -> None:
     stage.releases.faster = [{"paused": paused}]
 
     assert shifted(stage).result == "done"
-    record = stage.releases.get(NAME)
+    record = stage.releases.get(RELEASE)
     assert (record.state, record.paused) == ("canary", paused)
 
 
@@ -154,10 +154,10 @@ def test_a_canary_waits_to_start_while_an_alarm_stands() -> None:
     answers = [shifted(stage), shifted(stage)]
 
     assert answers == [Moved("wait", reason, None)] * 2
-    assert (stage.route, stage.releases.get(NAME)) == (before, record)
-    assert stage.told(NAME)[1:] == [
+    assert (stage.route, stage.releases.get(RELEASE)) == (before, record)
+    assert stage.told(RELEASE)[1:] == [
         TimelineEntry(
-            f"{NAME}/waiting/0/{reason}", NAME, 5000.0, Event.CANARY_WAITING, "promptlane", {"reason": reason}
+            f"{RELEASE}/waiting/0/{reason}", RELEASE, 5000.0, Event.CANARY_WAITING, "promptlane", {"reason": reason}
         )
     ]
 
@@ -227,22 +227,22 @@ def test_a_stable_that_nothing_was_compared_with_sends_the_release_back(move: Ca
 @pytest.mark.parametrize("move", [shifted, promoted])
 def test_a_release_that_was_rolled_back_gets_nothing_more(move: Callable[[Stage], Moved]) -> None:
     stage = in_canary()
-    stage.serve(1, release_id=NAME, quarantined={stage.ref(2).fingerprint: {"version": 2, "release_id": NAME}})
+    stage.serve(1, release_id=RELEASE, quarantined={stage.ref(2).fingerprint: {"version": 2, "release_id": RELEASE}})
 
     answer = unmoved(stage, lambda: move(stage))
 
     assert (answer.result, answer.route) == ("gone", None)
-    assert f"release {NAME} is no longer in canary" in answer.reason
+    assert f"release {RELEASE} is no longer in canary" in answer.reason
 
 
 def test_a_release_in_watch_is_past_its_canary() -> None:
     stage = watched()
 
-    assert unmoved(stage, lambda: shifted(stage)) == Moved("gone", f"release {NAME} is past its canary", None)
+    assert unmoved(stage, lambda: shifted(stage)) == Moved("gone", f"release {RELEASE} is past its canary", None)
 
 
 @pytest.mark.parametrize(
-    ("move", "says"), [(shifted, f"release {NAME} is past its canary"), (promoted, f"release {NAME} has ended")]
+    ("move", "says"), [(shifted, f"release {RELEASE} is past its canary"), (promoted, f"release {RELEASE} has ended")]
 )
 def test_a_release_that_ended_gets_nothing_more(move: Callable[[Stage], Moved], says: str) -> None:
     stage = Stage()
@@ -262,10 +262,10 @@ def test_a_canary_of_a_release_that_ended_between_reading_and_writing_is_taken_b
 
     stage.routes.meanwhile = end
 
-    assert shifted(stage) == Moved("gone", f"release {NAME} ended meanwhile; its canary was taken back", None)
+    assert shifted(stage) == Moved("gone", f"release {RELEASE} ended meanwhile; its canary was taken back", None)
     route = stage.route
     assert (route.stable, route.canary, route.phase, route.phase_since) == (stage.ref(1), None, Phase.STEADY, 5001.0)
-    assert stage.releases.get(NAME).outcome is Outcome.FAILED
+    assert stage.releases.get(RELEASE).outcome is Outcome.FAILED
 
 
 def test_the_canary_of_another_release_is_in_the_way() -> None:
@@ -295,7 +295,7 @@ def test_a_first_version_has_no_canary() -> None:
     stage = Stage(served=False)
     stage.approved(2, against=None)
 
-    with pytest.raises(InvalidInput, match=f"release {NAME} is the first of support"):
+    with pytest.raises(InvalidInput, match=f"release {RELEASE} is the first of support"):
         shifted(stage)
 
 
@@ -364,8 +364,8 @@ def test_a_promotion_makes_the_candidate_stable_and_lets_a_newer_version_in(
 ) -> None:
     stage = in_canary(2)
     stage.enrolments.deployed[PROMPT] = replace(POLICY, watch=WatchPolicy(duration, 800))
-    stage.releases.update(replace(stage.releases.get(NAME), policy_sha256=stage.enrolments.capture(PROMPT)[0]))
-    before, record = stage.route, stage.releases.get(NAME)
+    stage.releases.update(replace(stage.releases.get(RELEASE), policy_sha256=stage.enrolments.capture(PROMPT)[0]))
+    before, record = stage.route, stage.releases.get(RELEASE)
 
     moved = promoted(stage)
 
@@ -386,8 +386,8 @@ def test_a_promotion_makes_the_candidate_stable_and_lets_a_newer_version_in(
     expected = replace(expected, pending=(entry,))
     assert moved == Moved("done", "", expected)
     assert stage.route == expected
-    assert stage.releases.get(NAME) == replace(record, state="watch", step=2, revision=record.revision + 1)
-    assert stage.told(NAME)[-1] == entry
+    assert stage.releases.get(RELEASE) == replace(record, state="watch", step=2, revision=record.revision + 1)
+    assert stage.told(RELEASE)[-1] == entry
     assert stage.releases.holder(ID) is None
 
 
@@ -401,13 +401,13 @@ def test_a_promotion_that_is_repeated_changes_nothing_and_frees_no_other_lock() 
 def test_a_promotion_waits_while_an_alarm_stands() -> None:
     stage = in_canary(2)
     stage.alarms.standing[PROMPT] = red((Track.CANARY, "Refusal"), (Track.HOLDBACK, "Error"))
-    before, record = stage.route, stage.releases.get(NAME)
+    before, record = stage.route, stage.releases.get(RELEASE)
     reason = "waits to be promoted: canary/Refusal is in ALARM"
 
     assert promoted(stage) == Moved("wait", reason, None)
-    assert (stage.route, stage.releases.get(NAME), stage.releases.holder(ID)) == (before, record, NAME)
-    assert stage.told(NAME)[-1] == TimelineEntry(
-        f"{NAME}/waiting/2/{reason}", NAME, 5030.0, Event.CANARY_WAITING, "promptlane", {"reason": reason}
+    assert (stage.route, stage.releases.get(RELEASE), stage.releases.holder(ID)) == (before, record, RELEASE)
+    assert stage.told(RELEASE)[-1] == TimelineEntry(
+        f"{RELEASE}/waiting/2/{reason}", RELEASE, 5030.0, Event.CANARY_WAITING, "promptlane", {"reason": reason}
     )
     stage.alarms.standing[PROMPT] = red((Track.HOLDBACK, "Error"))
     assert promoted(stage).result == "done"
@@ -436,7 +436,7 @@ def test_a_candidate_that_is_in_no_canary_is_not_promoted_and_no_alarm_is_asked(
     answer = unmoved(stage, lambda: promoted(stage))
 
     assert (answer.result, answer.route) == ("gone", None)
-    assert f"release {NAME} is no longer in canary" in answer.reason
+    assert f"release {RELEASE} is no longer in canary" in answer.reason
 
 
 # The first version of a prompt
@@ -452,25 +452,25 @@ def test_a_first_version_is_promoted_to_everybody() -> None:
 
     moved = promoted(stage)
 
-    expected = Route(PROMPT, ID, stage.ref(2), salt=salt_of(NAME), release_id=NAME, phase_since=5000.0)
+    expected = Route(PROMPT, ID, stage.ref(2), salt=salt_of(RELEASE), release_id=RELEASE, phase_since=5000.0)
     entry = on_route(expected, 5000.0, Event.PROMOTED, version=2, first=True)
     expected = replace(expected, pending=(entry,))
     assert moved == Moved("done", "", expected)
     assert stage.route == expected
-    assert stage.releases.get(NAME) == replace(record, state="watch", step=0, revision=2)
-    assert stage.told(NAME)[1:] == [entry]
+    assert stage.releases.get(RELEASE) == replace(record, state="watch", step=0, revision=2)
+    assert stage.told(RELEASE)[1:] == [entry]
 
 
 def test_a_first_promotion_that_was_cut_off_is_completed_from_the_route() -> None:
     stage, record = first()
     written = promoted(stage).route
-    stage.releases._releases[NAME] = record
-    del stage.releases._timelines[NAME][1]
+    stage.releases._releases[RELEASE] = record
+    del stage.releases._timelines[RELEASE][1]
     stage.now += 60
 
     assert promoted(stage) == Moved("done", "", written)
-    assert stage.releases.get(NAME).state == "watch"
-    assert stage.told(NAME)[-1].at == 5000.0
+    assert stage.releases.get(RELEASE).state == "watch"
+    assert stage.told(RELEASE)[-1].at == 5000.0
 
 
 @pytest.mark.parametrize("served", [True, False])
@@ -481,4 +481,4 @@ def test_a_first_version_that_another_one_overtook_goes_back_to_its_tests(served
     stage.routes.lost = 1
 
     assert promoted(stage) == Moved("stable_changed", "another version of support was promoted meanwhile", None)
-    assert stage.releases.get(NAME) == record
+    assert stage.releases.get(RELEASE) == record

@@ -28,10 +28,9 @@ from promptlane.lifecycle import test_round as stages
 from promptlane.lifecycle.test_round import folder, grade, write_report
 from tests.support.admitted import NOW, QUICK, Admitted, draft, question, suite
 from tests.support.example_report import HEADING, PLAN, collected
+from tests.support.prompt import ARN, ID, RELEASE
 
-ID = "PROMPT0001-2-1"
-BASE = f"releases/{ID}/tests/1"
-ARN = "arn:aws:bedrock:us-east-1:111122223333:prompt/PROMPT0001"
+BASE = f"releases/{RELEASE}/tests/1"
 
 
 class Typed(MemoryObjects):
@@ -62,12 +61,12 @@ def records(made: Admitted, first: int) -> list[dict[str, Any]]:
 
 def batch(made: Admitted, taken: list[dict[str, int]], model: ScriptedModel, **more: Any) -> dict[str, int]:
     deadline = more.pop("deadline", None)
-    return made.runner(model, **more).run(ID, 1, taken, deadline=deadline)
+    return made.runner(model, **more).run(RELEASE, 1, taken, deadline=deadline)
 
 
 def test_a_plan_is_written_down_and_the_workflow_gets_keys_and_counts() -> None:
     made = desk(suite(5), repeats=2, max_concurrency=30, batch_size=4, prices={"acme": [1, 2]}, must_pass=["billing"])
-    admitted = made.releases.get(ID)
+    admitted = made.releases.get(RELEASE)
     made.releases.update(replace(admitted, step=3, verdict={"round": 0}, approval={"by": "ana"}))
     handed_on = made.plan()
     assert handed_on == {
@@ -81,7 +80,7 @@ def test_a_plan_is_written_down_and_the_workflow_gets_keys_and_counts() -> None:
     }
     read = parse(suite(5))
     policy = made.enrolments.policy(admitted.policy_sha256).tests
-    new, old = (made.prompts.version("PROMPT0001", n) for n in (2, 1))
+    new, old = (made.prompts.version(ID, n) for n in (2, 1))
     plan = make_plan(read, policy, Target.of_version(new), Target.of_version(old))
     assert json.loads(made.objects.data[f"{BASE}/plan.json"]) == {
         "plan": plan.to_dict(),
@@ -104,13 +103,13 @@ def test_a_plan_is_written_down_and_the_workflow_gets_keys_and_counts() -> None:
         f"{BASE}/cases.jsonl": "application/x-ndjson",
         f"{BASE}/items.jsonl": "application/x-ndjson",
     }
-    release = made.releases.get(ID)
+    release = made.releases.get(RELEASE)
     assert (release.state, release.round, release.step, release.verdict, release.approval) == ("testing", 1, 0, {}, {})
     assert release.stable == old.ref
-    entry = made.releases.timeline(ID)[-1]
+    entry = made.releases.timeline(RELEASE)[-1]
     assert (entry.id, entry.release_id, entry.at, entry.event) == (
-        f"{ID}/tests/1/planned",
-        ID,
+        f"{RELEASE}/tests/1/planned",
+        RELEASE,
         NOW,
         Event.TESTS_PLANNED,
     )
@@ -152,17 +151,17 @@ def test_a_first_version_is_planned_without_a_stable_one() -> None:
 def test_each_round_has_a_folder_of_its_own_and_binds_what_is_stable_then() -> None:
     made = desk()
     made.plan()
-    third = made.prompts.publish(draft("Third. {{question}}"), prompt_id="PROMPT0001")
+    third = made.prompts.publish(draft("Third. {{question}}"), prompt_id=ID)
     route = made.routes.get("support")
     assert route is not None
     made.routes.put(replace(route, stable=third.ref, revision=route.revision + 1), expected=route)
     assert made.plan()["round"] == 2
-    assert json.loads(made.objects.data[f"releases/{ID}/tests/2/plan.json"])["stable"]["arn"] == f"{ARN}:3"
-    assert made.releases.get(ID).stable == third.ref
+    assert json.loads(made.objects.data[f"releases/{RELEASE}/tests/2/plan.json"])["stable"]["arn"] == f"{ARN}:3"
+    assert made.releases.get(RELEASE).stable == third.ref
 
 
 def changed(made: Admitted, **candidate: Any) -> Admitted:
-    release = made.releases.get(ID)
+    release = made.releases.get(RELEASE)
     assert release.candidate is not None
     made.releases.update(replace(release, candidate=replace(release.candidate, **candidate)))
     return made
@@ -172,21 +171,21 @@ def refusal(made: Admitted) -> str:
     with pytest.raises(TestPlanRefused) as caught:
         made.plan()
     assert made.objects.data == {}
-    assert made.releases.get(ID).round == 0
+    assert made.releases.get(RELEASE).round == 0
     return str(caught.value)
 
 
 def test_what_was_never_admitted_is_not_tested() -> None:
     made = desk()
-    made.releases.update(replace(made.releases.get(ID), candidate=None))
-    assert refusal(made) == f"release {ID} was never admitted; ask for a new release"
+    made.releases.update(replace(made.releases.get(RELEASE), candidate=None))
+    assert refusal(made) == f"release {RELEASE} was never admitted; ask for a new release"
 
 
 def test_a_version_that_is_gone_or_is_another_now_is_not_tested() -> None:
     gone = refusal(changed(desk(), version=9))
     assert gone == "version 9 cannot be read any more: prompt PROMPT0001 has no version 9"
     made = desk()
-    real = made.prompts.version("PROMPT0001", 2).fingerprint
+    real = made.prompts.version(ID, 2).fingerprint
     assert refusal(changed(made, fingerprint="f" * 64)) == (
         f"version 2 has fingerprint {real[:12]}, not {'f' * 12} as recorded; what is tested must be what is released"
     )
@@ -365,7 +364,7 @@ def test_a_first_version_is_run_alone_and_one_that_cannot_be_run_is_missing() ->
 
 
 def graded(made: Admitted, at: float = NOW + 60) -> dict[str, Any]:
-    return grade(ID, 1, releases=made.releases, objects=made.objects, clock=lambda: at)
+    return grade(RELEASE, 1, releases=made.releases, objects=made.objects, clock=lambda: at)
 
 
 def test_the_verdict_is_bound_to_what_was_tested_and_told_once() -> None:
@@ -380,7 +379,7 @@ def test_the_verdict_is_bound_to_what_was_tested_and_told_once() -> None:
         "reason": f"tests fail: {report['reason']}",
         "report_key": f"{BASE}/report.json",
     }
-    release, plan = made.releases.get(ID), json.loads(made.objects.data[f"{BASE}/plan.json"])
+    release, plan = made.releases.get(RELEASE), json.loads(made.objects.data[f"{BASE}/plan.json"])
     assert release.candidate is not None
     assert release.stable is not None
     assert release.verdict == {
@@ -392,11 +391,11 @@ def test_the_verdict_is_bound_to_what_was_tested_and_told_once() -> None:
         "stable": release.stable.fingerprint,
         "report_key": f"{BASE}/report.json",
     }
-    entries = made.releases.timeline(ID)
+    entries = made.releases.timeline(RELEASE)
     last: TimelineEntry = entries[-1]
     assert (last.id, last.release_id, last.at, last.event) == (
-        f"{ID}/tests/1/finished",
-        ID,
+        f"{RELEASE}/tests/1/finished",
+        RELEASE,
         NOW + 60,
         Event.TESTS_FINISHED,
     )
@@ -433,14 +432,14 @@ def test_the_verdict_is_bound_to_what_was_tested_and_told_once() -> None:
         "stable": "version 1",
         "stable_fingerprint": plan["stable"]["fingerprint"],
         "stable_model": "amazon.nova-lite-v1:0",
-        "release_id": ID,
+        "release_id": RELEASE,
         "round": 1,
         "plan": plan["plan"],
     }
     assert report["rules"]["must_pass"] == []
     assert graded(made, NOW + 90) == handed_on
-    assert made.releases.timeline(ID) == entries
-    assert made.releases.get(ID) == release
+    assert made.releases.timeline(RELEASE) == entries
+    assert made.releases.get(RELEASE) == release
 
 
 def test_a_run_without_a_price_costs_nobody_knows_what() -> None:
@@ -451,7 +450,7 @@ def test_a_run_without_a_price_costs_nobody_knows_what() -> None:
     made.objects.data[f"{BASE}/plan.json"] = json.dumps(unpriced).encode()
     batch(made, items(made), ScriptedModel(lambda r: "x"))
     graded(made)
-    assert made.releases.timeline(ID)[-1].detail["cost_usd"] is None
+    assert made.releases.timeline(RELEASE)[-1].detail["cost_usd"] is None
 
 
 def test_a_long_reason_is_cut_for_the_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -521,7 +520,7 @@ def test_a_report_is_written_in_three_forms() -> None:
 
 
 def test_names_and_numbers_that_others_rely_on() -> None:
-    assert folder(ID, 7) == f"releases/{ID}/tests/7"
+    assert folder(RELEASE, 7) == f"releases/{RELEASE}/tests/7"
     assert stages.round_usd(0.12345678) == 0.123457
     assert (CANDIDATE, STABLE) == ("candidate", "stable")
 

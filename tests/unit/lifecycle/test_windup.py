@@ -13,23 +13,23 @@ from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.route import promote, roll_back, shift
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.windup import WindUp
-from tests.support.stage import ID, PROMPT, Stage
+from tests.support.prompt import ID, PROMPT, RELEASE
+from tests.support.stage import Stage
 
-NAME = f"{ID}-2-1"
 UNFINISHED = [state for state in STATES if state != "ended"]
 OF_THE_ROUTE = (Outcome.PROMOTED, Outcome.ROLLED_BACK)
 
 
 def wound_up(stage: Stage, claimed: Outcome = Outcome.FAILED, reason: str = "broken") -> Release:
     ports = stage.ports("routes", "releases", "queue", "notices", "clock", "log")
-    return WindUp(**ports).end(NAME, claimed=claimed, reason=reason)
+    return WindUp(**ports).end(RELEASE, claimed=claimed, reason=reason)
 
 
 def shifted(stage: Stage, now: float = 4000.0) -> None:
     before = stage.route
     against = before.stable.fingerprint
     stage.routes.put(
-        shift(before, release_id=NAME, candidate=stage.ref(2), tested_against=against, weight=500, now=now),
+        shift(before, release_id=RELEASE, candidate=stage.ref(2), tested_against=against, weight=500, now=now),
         expected=before,
     )
 
@@ -40,7 +40,7 @@ def promoted(stage: Stage, watch_for: float = 9000.0, now: float = 4100.0) -> No
     stage.routes.put(
         promote(
             before,
-            release_id=NAME,
+            release_id=RELEASE,
             candidate=stage.ref(2),
             tested_against=stage.ref(1).fingerprint,
             watch_for=watch_for,
@@ -94,7 +94,7 @@ def test_what_was_rolled_back_is_rolled_back_whatever_is_claimed_and_for_the_rea
     rolled_back(stage)
     wound_up(stage, claimed)
 
-    release = stage.releases.get(NAME)
+    release = stage.releases.get(RELEASE)
     assert (release.outcome, release.reason) == (Outcome.ROLLED_BACK, "refuses too much")
     assert stage.notices.sent == [], "the rollback told people"
 
@@ -102,7 +102,7 @@ def test_what_was_rolled_back_is_rolled_back_whatever_is_claimed_and_for_the_rea
 def test_a_rollback_whose_entry_is_lost_has_the_callers_reason() -> None:
     stage = Stage()
     stage.approved(2, state="canary")
-    stage.serve(1, release_id=NAME, quarantined={"b" * 64: {"version": 2, "release_id": NAME, "at": 1.0}})
+    stage.serve(1, release_id=RELEASE, quarantined={"b" * 64: {"version": 2, "release_id": RELEASE, "at": 1.0}})
 
     assert wound_up(stage).reason == "broken (found rolled_back on the route)"
 
@@ -111,9 +111,9 @@ def test_the_last_of_several_rollbacks_says_why() -> None:
     stage = Stage()
     stage.approved(2, state="canary")
     for number, why in enumerate(("first", "second", "last")):
-        stage.releases.append(TimelineEntry(f"r{number}", NAME, 1.0, Event.ROLLED_BACK, "x", {"reason": why}))
-    stage.releases.append(TimelineEntry("j", NAME, 1.0, Event.CANARY_JUDGED, "x", {"reason": "hold"}))
-    stage.serve(1, release_id=NAME, quarantined={"b" * 64: {"version": 2, "release_id": NAME, "at": 1.0}})
+        stage.releases.append(TimelineEntry(f"r{number}", RELEASE, 1.0, Event.ROLLED_BACK, "x", {"reason": why}))
+    stage.releases.append(TimelineEntry("j", RELEASE, 1.0, Event.CANARY_JUDGED, "x", {"reason": "hold"}))
+    stage.serve(1, release_id=RELEASE, quarantined={"b" * 64: {"version": 2, "release_id": RELEASE, "at": 1.0}})
 
     assert wound_up(stage).reason == "last"
 
@@ -121,8 +121,8 @@ def test_the_last_of_several_rollbacks_says_why() -> None:
 def test_a_rollback_that_gave_no_reason_leaves_none() -> None:
     stage = Stage()
     stage.approved(2, state="canary")
-    stage.releases.append(TimelineEntry("r", NAME, 1.0, Event.ROLLED_BACK, "x"))
-    stage.serve(1, release_id=NAME, quarantined={"b" * 64: {"version": 2, "release_id": NAME, "at": 1.0}})
+    stage.releases.append(TimelineEntry("r", RELEASE, 1.0, Event.ROLLED_BACK, "x"))
+    stage.serve(1, release_id=RELEASE, quarantined={"b" * 64: {"version": 2, "release_id": RELEASE, "at": 1.0}})
 
     assert wound_up(stage).reason == ""
 
@@ -131,7 +131,7 @@ def test_a_rollback_that_gave_no_reason_leaves_none() -> None:
 def test_the_route_of_this_release_with_another_stable_or_in_canary_is_no_promotion(stable: int) -> None:
     stage = Stage()
     stage.approved(2, state="canary")
-    stage.serve(stable, release_id=NAME if stable == 3 else f"{ID}-9-1")
+    stage.serve(stable, release_id=RELEASE if stable == 3 else f"{ID}-9-1")
 
     assert wound_up(stage, Outcome.EXPIRED).outcome is Outcome.EXPIRED
 
@@ -145,18 +145,23 @@ def test_a_canary_is_taken_back_and_every_step_is_told() -> None:
     release = wound_up(stage, Outcome.REJECTED, "reviewers say no")
 
     taken_back = TimelineEntry(
-        f"{NAME}/route/9", NAME, 5000.0, Event.CANARY_SHIFTED, "promptlane", {"version": 2, "weight": 0, "stable": 1}
+        f"{RELEASE}/route/9",
+        RELEASE,
+        5000.0,
+        Event.CANARY_SHIFTED,
+        "promptlane",
+        {"version": 2, "weight": 0, "stable": 1},
     )
     detail = {"outcome": "rejected", "reason": "reviewers say no"}
     assert stage.route == replace(
         before, canary=None, weight=0, phase=Phase.STEADY, phase_since=5000.0, revision=9, pending=(taken_back,)
     )
-    assert stage.told(NAME)[1:] == [
+    assert stage.told(RELEASE)[1:] == [
         *before.pending,
         taken_back,
-        TimelineEntry(f"{NAME}/ended", NAME, 5000.0, Event.ENDED, "promptlane", detail),
+        TimelineEntry(f"{RELEASE}/ended", RELEASE, 5000.0, Event.ENDED, "promptlane", detail),
     ]
-    assert release == stage.releases.get(NAME)
+    assert release == stage.releases.get(RELEASE)
     assert release == replace(
         record,
         state="ended",
@@ -171,9 +176,9 @@ def test_a_canary_is_taken_back_and_every_step_is_told() -> None:
     [(subject, body)] = stage.notices.sent
     assert subject == "[Promptlane] support: version 2 rejected"
     assert [line for line in body.splitlines() if line] == [
-        f"Release {NAME} of prompt support, version 2: rejected.",
+        f"Release {RELEASE} of prompt support, version 2: rejected.",
         "reviewers say no",
-        f"What happened:  promptlane history {NAME}",
+        f"What happened:  promptlane history {RELEASE}",
     ]
 
 
@@ -189,7 +194,7 @@ def test_a_watch_that_is_over_leaves_the_promoted_version_to_everybody() -> None
         before, holdback=0, phase=Phase.STEADY, phase_since=5000.0, watch_until=0.0, revision=10, pending=()
     )
     assert (release.outcome, release.reason) == (Outcome.PROMOTED, "")
-    assert [e.event for e in stage.told(NAME)[1:]] == [Event.CANARY_SHIFTED, Event.PROMOTED, Event.ENDED]
+    assert [e.event for e in stage.told(RELEASE)[1:]] == [Event.CANARY_SHIFTED, Event.PROMOTED, Event.ENDED]
     assert "It went its whole way." in stage.notices.sent[0][1]
 
 
@@ -244,7 +249,7 @@ def test_an_end_that_was_cut_off_is_completed() -> None:
     stage.releases.wait(Waiting(PROMPT, ID, 3, 9.0, "author"))
 
     assert wound_up(stage, Outcome.FAILED) == record
-    assert (stage.told(NAME)[1:], stage.notices.sent) == ([], [])
+    assert (stage.told(RELEASE)[1:], stage.notices.sent) == ([], [])
     assert stage.releases.holder(ID) is None
     assert stage.queue.requests == [(PROMPT, 3, "author", False)]
 
@@ -263,7 +268,7 @@ def test_the_newest_waiting_version_is_asked_for_as_it_was() -> None:
 def test_nothing_is_asked_for_while_another_release_holds_the_lock_or_nothing_waits() -> None:
     stage = Stage()
     stage.approved(2, state="watch")
-    stage.releases.unlock(ID, NAME)
+    stage.releases.unlock(ID, RELEASE)
     stage.release(3)
     stage.releases.wait(Waiting(PROMPT, ID, 4, 9.0, "author"))
     wound_up(stage)
@@ -287,9 +292,9 @@ def test_an_email_that_cannot_be_sent_keeps_no_release_from_ending() -> None:
     assert wound_up(stage).ended
     assert stage.releases.holder(ID) is None
     [line] = stage.logged
-    assert (NAME in line, "no mail today" in line) == (True, True)
+    assert (RELEASE in line, "no mail today" in line) == (True, True)
 
 
 def test_a_release_that_nobody_recorded_is_not_found() -> None:
-    with pytest.raises(NotFound, match=NAME):
+    with pytest.raises(NotFound, match=RELEASE):
         wound_up(Stage())

@@ -27,8 +27,9 @@ from promptlane.domain.investigation.invocation import Invocation
 from promptlane.domain.investigation.sources import CallGroup, Missing, Window
 from promptlane.domain.metrics import GUARD_METRICS, noun_of
 from promptlane.domain.text import percent
-from tests.support.investigation_case import AUTHOR, EDITOR, ID, NAME, T0
+from tests.support.investigation_case import AUTHOR, EDITOR, NAME, T0
 from tests.support.known_facts import LEAD, SECOND, cell, facts
+from tests.support.prompt import ID
 
 SHOWN = Contrast("Refusal", (60, 12), (90, 1), 20.0, 0.001)
 NOT_SHOWN = Contrast("Error", (60, 4), (90, 3), 1.0, 0.25)

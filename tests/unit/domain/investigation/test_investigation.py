@@ -14,8 +14,9 @@ from promptlane.domain.investigation.remedies import remedy_of
 from promptlane.domain.investigation.sources import CallGroup, Gathered, Missing, TrailEvent
 from promptlane.domain.investigation.suspects import ranked
 from promptlane.domain.release.timeline import Event
-from tests.support.investigation_case import EDITOR, ID, NAME, T0, entry
+from tests.support.investigation_case import EDITOR, NAME, T0, entry
 from tests.support.known_facts import READ, WINDOW, cell, facts, release, route, series, version
+from tests.support.prompt import ID
 
 GAP = Missing("alarms", "they failed", "unknown")
 

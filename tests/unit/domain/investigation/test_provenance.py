@@ -12,8 +12,9 @@ from promptlane.domain.investigation.provenance import stories_of, timeline_of
 from promptlane.domain.investigation.sources import AlarmChange, Gathered, TrailEvent
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from tests.support.investigation_case import AUTHOR, EDITOR, ID, T0, entry
+from tests.support.investigation_case import AUTHOR, EDITOR, T0, entry
 from tests.support.known_facts import LEAD, SECOND, WINDOW, cell, facts, release, version
+from tests.support.prompt import ID
 
 OTHER = "arn:aws:iam::111122223333:user/other"
 

@@ -15,7 +15,6 @@ from promptlane.domain.release.timeline import Event
 from promptlane.fakes import InMemoryRoutes
 from tests.support.investigation_case import (
     EDITOR,
-    ID,
     NAME,
     NOW,
     T0,
@@ -29,6 +28,7 @@ from tests.support.investigation_case import (
     version_four,
 )
 from tests.support.known_facts import facts, release, route, version
+from tests.support.prompt import ID
 
 
 @pytest.fixture

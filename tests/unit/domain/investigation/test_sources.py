@@ -21,7 +21,8 @@ from promptlane.domain.investigation.sources import (
     is_about,
     is_model,
 )
-from tests.support.investigation_case import ID, NAME
+from tests.support.investigation_case import NAME
+from tests.support.prompt import ID
 
 PROMPT = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
 NOVA = "amazon.nova-lite-v1:0"

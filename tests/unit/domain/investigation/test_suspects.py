@@ -20,7 +20,8 @@ from promptlane.domain.investigation.sources import Cell, TrailEvent
 from promptlane.domain.investigation.suspects import ranked
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.investigation_case import EDITOR, T0, entry
-from tests.support.known_facts import ARN, READ, WINDOW, cell, facts, series
+from tests.support.known_facts import READ, WINDOW, cell, facts, series
+from tests.support.prompt import ARN
 
 SERVED = "(served since 2025-10-09 07:00:00 UTC)"
 TINY = "chance explains that with a probability < 1e-6."

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import Phase
 from promptlane.domain.release.housekeeping import Shelf, archive_key, archived, from_archive, protected, to_delete
-from promptlane.domain.release.prompt import PromptVersion, VersionRef
+from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Route
 from tests.support.generated import details, numbers, times, words
+from tests.support.prompt import ref
 
 VERSION = PromptVersion("PROMPT0001", "support", 4, "arn:4", ({"modelId": "é"},), "warmer", 5.5, "default")
 
@@ -74,10 +75,6 @@ def test_a_snapshot_that_was_altered_is_refused() -> None:
 
     with pytest.raises(InvalidInput, match=r"^archive/x in the report bucket was altered: its content does not fit"):
         from_archive(json.dumps(data).encode(), "archive/x")
-
-
-def ref(version: int) -> VersionRef:
-    return VersionRef(version, f"{version:064d}", f"arn:{version}")
 
 
 def release(version: int, stable: int | None = None, **more: Any) -> Release:

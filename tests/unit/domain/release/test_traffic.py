@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from promptlane.domain.names import Phase
-from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.traffic import Giving, beginning, givings, standing
+from tests.support.prompt import ref
 
 
 def entry(at: float, event: Event, release: str = "PROMPT0001-3-1", **detail: Any) -> TimelineEntry:
@@ -99,10 +99,6 @@ def test_only_beginnings_of_that_version_are_looked_at() -> None:
     assert beginning(2, [Giving(5, 2, 1, begins=True), *given], since=0) == given[0]
     assert beginning(3, given, since=50) == given[2]
     assert beginning(2, given[1:], since=0) is None
-
-
-def ref(version: int) -> VersionRef:
-    return VersionRef(version, f"{version:064d}", f"arn:{version}")
 
 
 CANARY = Route("p", "P", ref(2), ref(1), ref(3), 500, phase=Phase.CANARY)

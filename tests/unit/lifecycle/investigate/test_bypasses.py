@@ -14,9 +14,10 @@ from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event
 from promptlane.lifecycle.investigate.run import investigate
-from tests.support.investigation_case import ID, NAME, NOW, T0, entry, two_pm
+from tests.support.investigation_case import NAME, NOW, T0, entry, two_pm
 from tests.support.known_facts import WINDOW, cell, release, route
 from tests.support.known_facts import facts as of_prompt
+from tests.support.prompt import ID
 
 PROMPT = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
 MODEL = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"

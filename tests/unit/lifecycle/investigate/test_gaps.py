@@ -23,7 +23,6 @@ from tests.support.investigation_case import (
     ASKED,
     AUTHOR,
     EDITOR,
-    ID,
     MODEL,
     NAME,
     NOW,
@@ -37,8 +36,7 @@ from tests.support.investigation_case import (
     record,
     two_pm,
 )
-
-ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
+from tests.support.prompt import ARN, ID
 
 
 @pytest.fixture

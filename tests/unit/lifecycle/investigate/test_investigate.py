@@ -37,7 +37,6 @@ from tests.support.investigation_case import (
     ASKED,
     AUTHOR,
     EDITOR,
-    ID,
     NAME,
     NOW,
     SORRY,
@@ -51,6 +50,7 @@ from tests.support.investigation_case import (
     two_pm,
     version_four,
 )
+from tests.support.prompt import ID
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from tests.support.investigation_case import (
     ASKED,
     EDITOR,
-    ID,
     MODEL,
     NAME,
     NOW,
@@ -32,6 +31,7 @@ from tests.support.investigation_case import (
     record,
     two_pm,
 )
+from tests.support.prompt import ID
 
 LOG = "invocation log"
 GROUP = "/promptlane/invocations"

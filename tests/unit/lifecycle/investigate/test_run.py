@@ -31,7 +31,6 @@ from promptlane.lifecycle.investigate.trail import TRAIL_KEPT, TRAIL_LATE
 from tests.support.investigation_case import (
     AUTHOR,
     EDITOR,
-    ID,
     MODEL,
     NAME,
     NOW,
@@ -44,8 +43,8 @@ from tests.support.investigation_case import (
     of,
     two_pm,
 )
+from tests.support.prompt import ARN, ID
 
-ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
 DAY = 86_400.0
 METRICS = list(GUARD_METRICS)
 TOLD_LATE = Missing(

@@ -1,0 +1,12 @@
+"""The prompt that most tests release, and its versions where nothing but their names matters."""
+
+from promptlane.domain.release.prompt import VersionRef
+
+PROMPT, ID = "support", "PROMPT0001"
+ARN = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
+RELEASE = f"{ID}-2-1"
+"""The first attempt to release version 2."""
+
+
+def ref(version: int) -> VersionRef:
+    return VersionRef(version, f"{version:064d}", f"{ARN}:{version}")
