@@ -1,4 +1,4 @@
-"""What tests of several kinds share: one deployment of every stack for a whole session."""
+"""What tests of several kinds share: one embedded AWS and one deployment of every stack for a whole session."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import Phase, settings
 
+from local.running import EmbeddedAws
 from tests.support.deployment import Deployment, prompt_folders
 
 # How long an example takes is the machine's affair; what is fast enough, the benchmarks say. The same examples in each
@@ -32,6 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "deployed" in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("deployed"))
+
+
+@pytest.fixture(scope="session")
+def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    """A running embedded AWS, IAM not enforced: `.client(service)`, `.session(account=…)`, `.env()`, `.mails()`."""
+    with EmbeddedAws(home=tmp_path_factory.mktemp("embedded-aws")) as aws:
+        yield aws
 
 
 @pytest.fixture(scope="session")

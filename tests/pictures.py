@@ -12,7 +12,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from promptlane.domain.policy import ReviewPolicy
-from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, World
+from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, UnderReview
 from tests.support.site import serving
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -41,7 +41,7 @@ def visit(browser: Browser, **options: Any) -> Iterator[Page]:
     context.close()
 
 
-def take(browser: Browser, world: World, address: str) -> None:
+def take(browser: Browser, world: UnderReview, address: str) -> None:
     with visit(browser, viewport=DESKTOP) as page:
         page.goto(address)
         page.screenshot(path=IMAGES / "review-desktop.png", full_page=True)
@@ -62,7 +62,7 @@ def take(browser: Browser, world: World, address: str) -> None:
 
 
 def main() -> None:
-    world = World(
+    world = UnderReview(
         ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2, required_groups=("legal",)),
         BEFORE,
         AFTER,

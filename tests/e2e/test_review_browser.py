@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from functions.request_review import handler as request_review
 from local.running import EmbeddedAws
 from promptlane.domain.policy import Reviewer, ReviewPolicy
-from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, World
+from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, UnderReview
 from tests.support.review_stage import staged
 from tests.support.site import Site, serving
 
@@ -81,13 +81,13 @@ def visitor(browser: Browser) -> Iterator[Any]:
 class WorldSite:
     """A served review, and the world it is of."""
 
-    def __init__(self, world: World, site: Site) -> None:
+    def __init__(self, world: UnderReview, site: Site) -> None:
         self.world, self.address, self.here = world, site.address, site.here
 
 
 @pytest.fixture
 def site() -> Iterator[WorldSite]:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     with serving(world) as running:
         yield WorldSite(world, running)
@@ -292,7 +292,9 @@ def test_going_back_and_sending_again_counts_once(site: WorldSite, visitor: Any)
 def test_markup_in_every_text_runs_nothing_and_the_console_stays_silent(visitor: Any) -> None:
     mallory = Reviewer(XSS, LEAD.email, (XSS,), LEAD.principals)
     evil = replace(NEW, template=f"{XSS}\n{{{{customer_name}}}} {{{{question}}}}\n\u202eevil\u202c\x00")
-    world = World(ReviewPolicy((mallory, QUALITY), quorum=2), old=replace(OLD, model=XSS), new=evil, description=XSS)
+    world = UnderReview(
+        ReviewPolicy((mallory, QUALITY), quorum=2), old=replace(OLD, model=XSS), new=evil, description=XSS
+    )
     world.ask()
     world.briefs.reports["report.html"] = f"<!doctype html><title>r</title><p>report {XSS}"
     with serving(world) as site:
@@ -345,12 +347,6 @@ def test_a_form_that_was_open_while_the_review_expired_decides_nothing(site: Wor
 
 
 # --- over the embedded AWS -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    with EmbeddedAws(home=tmp_path_factory.mktemp("embedded-aws")) as aws:
-        yield aws
 
 
 def test_from_the_email_file_to_the_answered_workflow(embedded_aws: EmbeddedAws, visitor: Any) -> None:

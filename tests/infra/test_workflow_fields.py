@@ -21,7 +21,7 @@ from promptlane.domain.names import Outcome, Phase
 from promptlane.lifecycle import judge_step as look
 from promptlane.lifecycle import test_round as stages
 from promptlane.lifecycle.shift import Moved
-from tests.support.review import World
+from tests.support.review import UnderReview
 from tests.support.synthesized import Json, Synthesized
 
 MACHINE = json.loads(DEFINITION.read_text())
@@ -108,7 +108,7 @@ def test_the_machine_takes_fields_that_a_function_answers(name: str) -> None:
 
 
 def test_the_machine_takes_fields_that_a_review_answers() -> None:
-    world = World()
+    world = UnderReview()
     world.ask(token="token")
     for who in world.policy.reviewers[: world.policy.quorum]:
         world.send(who)

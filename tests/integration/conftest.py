@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,13 +14,6 @@ import pytest
 from local.running import EmbeddedAws
 
 _numbers = itertools.count(100_000_000_001)
-
-
-@pytest.fixture(scope="session")
-def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    """A running embedded AWS, IAM not enforced: `.client(service)`, `.session(account=…)`, `.env()`, `.mails()`."""
-    with EmbeddedAws(home=tmp_path_factory.mktemp("embedded-aws")) as aws:
-        yield aws
 
 
 @pytest.fixture

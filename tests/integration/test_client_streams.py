@@ -106,7 +106,7 @@ def session() -> Any:
     return made
 
 
-class World:
+class Streamed:
     def __init__(self, server: Bedrock, **settings: Any) -> None:
         self.server = server
         self.sink = ListSink()
@@ -155,7 +155,7 @@ def test_time_to_first_token_is_the_first_texts_not_the_responses_nor_the_answer
         wire.end()
 
     server.play = {"2": slow}
-    world = World(server)
+    world = Streamed(server)
     stream = world.client.converse_stream("greeter", unit=world.unit("canary"))
     assert stream.time_to_first_token_ms is None
     assert list(stream) == ["a ", "b ", "c"]
@@ -175,7 +175,7 @@ def test_a_model_that_falls_silent_midway_is_given_up_with_the_text_so_far(serve
         server.gone.wait(20)
 
     server.play = {"1": silent, "2": silent}
-    world = World(server, timeout=4.0, shield_reserve=2.0)
+    world = Streamed(server, timeout=4.0, shield_reserve=2.0)
     stream = world.client.converse_stream("greeter", unit=world.unit(track))
     with pytest.raises(StreamInterrupted, match="raise the client's timeout") as caught:
         list(stream)
@@ -187,7 +187,7 @@ def test_a_model_that_falls_silent_midway_is_given_up_with_the_text_so_far(serve
 
 def test_a_canary_that_is_silent_before_its_first_text_is_answered_by_stable(server: Bedrock) -> None:
     server.play = {"1": whole, "2": server.nothing}
-    world = World(server, timeout=4.0, shield_reserve=2.0)
+    world = Streamed(server, timeout=4.0, shield_reserve=2.0)
     with world.client.converse_stream("greeter", unit=world.unit("canary")) as stream:
         assert "".join(stream) == "from stable"
     assert (stream.shielded, stream.decision.version) == (True, 1)
@@ -203,7 +203,7 @@ def test_a_stream_that_ends_before_the_answer_does_is_no_answer(server: Bedrock,
             wire.end()
 
     server.play = {"1": short}
-    world = World(server)
+    world = Streamed(server)
     with pytest.raises(StreamInterrupted) as caught:
         list(world.client.converse_stream("greeter", unit=world.unit("stable")))
     assert caught.value.text == "half "
@@ -216,7 +216,7 @@ def test_a_stream_that_trickles_beyond_the_requests_time_is_ended(server: Bedroc
             wire.words("more ", every=0.1)
 
     server.play = {"1": trickle}
-    world = World(server, timeout=3.0, shield=False)
+    world = Streamed(server, timeout=3.0, shield=False)
     with pytest.raises(StreamInterrupted, match="longer than the request may take"):
         list(world.client.converse_stream("greeter", unit=world.unit("stable")))
     assert world.fuse("Error", "stable") == (1, 1)
@@ -224,7 +224,7 @@ def test_a_stream_that_trickles_beyond_the_requests_time_is_ended(server: Bedroc
 
 def test_a_stable_that_says_nothing_is_an_error_in_time(server: Bedrock) -> None:
     server.play = {"1": server.nothing}
-    world = World(server, timeout=0.5)
+    world = Streamed(server, timeout=0.5)
     with pytest.raises(ModelCallFailed) as caught:
         list(world.client.converse_stream("greeter", unit=world.unit("stable")))
     assert caught.value.code in SILENCE

@@ -21,7 +21,6 @@ from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
-from promptlane.domain.policy import Policy
 from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptStore, Workflow
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion, canonical_json
 from promptlane.domain.review.ports import TaskTokens
@@ -36,10 +35,10 @@ from promptlane.fakes import (
 )
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.fakes.review import FakeTokens
+from tests.support.prompt import POLICY
 from tests.support.tables import make_table
 
 Client = Callable[[str], Any]
-POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}})
 SUITE = {"cases": [{"vars": {"question": "Where?"}}]}
 both = pytest.mark.parametrize("kind", ["fake", "aws"])
 LOOPING = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}})

@@ -14,16 +14,16 @@ from functions.request_review import handler as request_review
 from local.running import EmbeddedAws
 from promptlane.domain.release.timeline import Event, chain_problems
 from tests.support.review import LEAD, LEGAL
-from tests.support.review_stage import Stage, staged
+from tests.support.review_stage import ReviewStage, staged
 
 
 @pytest.fixture
-def stage(embedded_aws: EmbeddedAws, account: str) -> Iterator[Stage]:
+def stage(embedded_aws: EmbeddedAws, account: str) -> Iterator[ReviewStage]:
     with staged(embedded_aws, account) as made:
         yield made
 
 
-def test_from_the_workflows_token_to_its_answer(stage: Stage, eventually: Callable[..., Any]) -> None:
+def test_from_the_workflows_token_to_its_answer(stage: ReviewStage, eventually: Callable[..., Any]) -> None:
     stage.confirm(eventually, LEAD.email, LEGAL.email)
     request_review.handle({"release_id": stage.release_id, "round": 1, "task_token": stage.task_token}, None)
     lead, code = stage.link(eventually, LEAD.email)
@@ -63,7 +63,7 @@ def test_from_the_workflows_token_to_its_answer(stage: Stage, eventually: Callab
     assert len(stage.releases.timeline(stage.release_id)) == len(timeline) + 1  # the replay is on record
 
 
-def test_an_answer_after_the_workflow_is_gone_is_no_error(stage: Stage, eventually: Callable[..., Any]) -> None:
+def test_an_answer_after_the_workflow_is_gone_is_no_error(stage: ReviewStage, eventually: Callable[..., Any]) -> None:
     stage.confirm(eventually, LEGAL.email)
     request_review.handle({"release_id": stage.release_id, "round": 1, "task_token": stage.task_token}, None)
     token, code = stage.link(eventually, LEGAL.email)
@@ -74,7 +74,7 @@ def test_an_answer_after_the_workflow_is_gone_is_no_error(stage: Stage, eventual
 
 
 def test_a_latecomer_gets_the_link_from_the_schedule_and_decides_by_identity_too(
-    stage: Stage, eventually: Callable[..., Any]
+    stage: ReviewStage, eventually: Callable[..., Any]
 ) -> None:
     request_review.handle({"release_id": stage.release_id, "round": 1, "task_token": stage.task_token}, None)
     hindered = [e for e in stage.releases.timeline(stage.release_id) if e.event == Event.REVIEW_HINDERED]

@@ -14,17 +14,15 @@ from promptlane.cli.deployment import Deployment
 from promptlane.cli.operations import Operations, Unreachable
 from promptlane.cli.session import Session
 from promptlane.domain.names import Phase, release_id
-from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, first_route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeEnrolments, FakePrompts, FakeQueue, InMemoryReleases, InMemoryRoutes
-from tests.support.prompt import ID
+from tests.support.prompt import ID, POLICY
 
 Json = Any
 OPERATOR = "arn:aws:sts::111122223333:assumed-role/Operator/kim"
-POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}})
 
 
 class AuthoredPrompts(FakePrompts):

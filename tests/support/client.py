@@ -102,7 +102,7 @@ class Threads:
             self.held.pop(0)()
 
 
-class World:
+class InCanary:
     """A client in canary (stable 1, canary 2) over fakes, and one unit of either track."""
 
     def __init__(self, replies: Any, *, variables: list[str] | None = None, **settings: Any) -> None:

@@ -474,6 +474,21 @@ class World:
         return str(real("stepfunctions").describe_execution(executionArn=arn)["status"])
 
 
+def red_alarm(name: str) -> None:
+    """An alarm of this name that stands in ALARM."""
+    real("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        MetricName="Error",
+        Namespace="Promptlane",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        Statistic="Sum",
+    )
+    real("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="it is")
+
+
 def problem(answer: Mapping[str, Json]) -> tuple[int, str, str, dict[str, Json]]:
     """(status, kind, detail, further members) of an answer that is a problem and nothing else."""
     body = json.loads(answer["body"])

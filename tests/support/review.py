@@ -51,7 +51,7 @@ NEW = replace(
 
 
 @dataclass
-class World:
+class UnderReview:
     """Everything around one review. `now` is the clock."""
 
     policy: ReviewPolicy = field(default_factory=lambda: ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL)))
@@ -194,3 +194,9 @@ class World:
 
 def key(who: Reviewer) -> str:
     return reviewer_key(who.email)
+
+
+def told(world: UnderReview, *events: Event) -> list[TimelineEntry]:
+    """The entries of these events, without their numbers and hashes."""
+    entries = [e for e in world.releases.timeline(RELEASE) if e.event in events]
+    return [replace(e, seq=0, prev_hash="", hash="") for e in entries]

@@ -48,7 +48,7 @@ WAITING = {
 }
 
 
-class Stage:
+class ReviewStage:
     """What the functions need around them, made in one account of the embedded AWS."""
 
     def __init__(self, aws: EmbeddedAws, account: str, policy: ReviewPolicy) -> None:
@@ -155,9 +155,9 @@ class Stage:
 
 
 @contextmanager
-def staged(embedded_aws: EmbeddedAws, account: str) -> Iterator[Stage]:
+def staged(embedded_aws: EmbeddedAws, account: str) -> Iterator[ReviewStage]:
     """A stage whose account the functions' own wiring finds in the environment."""
-    made = Stage(embedded_aws, account, POLICY)
+    made = ReviewStage(embedded_aws, account, POLICY)
     environment = {
         **embedded_aws.env(account),
         "RELEASE_TABLE": "releases",

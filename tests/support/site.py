@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from functions.review import handler
-from tests.support.review import World
+from tests.support.review import UnderReview
 
 STAGE = "/live"
 
@@ -30,7 +30,7 @@ class Site:
 
 
 @contextmanager
-def serving(world: World | None = None) -> Iterator[Site]:
+def serving(world: UnderReview | None = None) -> Iterator[Site]:
     """Serve the review pages until the block ends: of this world, else of what the function's own wiring finds."""
     site = Site()
 

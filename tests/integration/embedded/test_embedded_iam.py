@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -17,12 +17,6 @@ from tests.support.tables import make_table
 ACCOUNT = "000000000000"
 MODEL = "amazon.nova-lite-v1:0"
 FOUNDATION = f"arn:aws:bedrock:us-east-1::foundation-model/{MODEL}"
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    with EmbeddedAws(home=tmp_path_factory.mktemp("enforcing"), auth=True) as server:
-        yield server
 
 
 @pytest.fixture

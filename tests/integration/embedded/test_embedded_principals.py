@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,12 +12,6 @@ from botocore.exceptions import ClientError
 from local.running import EmbeddedAws
 
 ACCOUNT = "000000000000"
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    with EmbeddedAws(home=tmp_path_factory.mktemp("enforcing"), auth=True) as server:
-        yield server
 
 
 @pytest.fixture

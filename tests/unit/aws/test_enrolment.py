@@ -10,10 +10,8 @@ import pytest
 
 from promptlane.aws.enrolment import SsmEnrolments
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import canonical_json
-
-POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}})
+from tests.support.prompt import POLICY
 
 
 class Bucket:

@@ -20,7 +20,7 @@ from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.judge_step import replay
 from promptlane.pages.evidence import evidence_plot, with_evidence
-from tests.support.review import LEAD, RELEASE, World
+from tests.support.review import LEAD, RELEASE, UnderReview
 
 T0 = 1_700_000_040.0
 POLICY = Policy(
@@ -88,7 +88,7 @@ def test_a_reason_cannot_inject_markup_into_the_plot() -> None:
 
 
 def test_the_reports_page_ends_with_the_evidence_under_its_own_policy() -> None:
-    world = World(ReviewPolicy((LEAD,)))
+    world = UnderReview(ReviewPolicy((LEAD,)))
     world.ask()
     world.briefs.reports["report.html"] = (
         "<!doctype html><html><style>svg{height:1.5rem}</style><body><main><h1>Report</h1></main></body></html>"

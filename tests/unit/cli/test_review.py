@@ -18,7 +18,7 @@ from promptlane.cli.session import Session
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.release.prompt import canonical_json
-from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, World
+from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, UnderReview
 
 
 class Topics:
@@ -41,13 +41,13 @@ class Topics:
 
 
 @pytest.fixture
-def world() -> World:
-    made = World(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2), states={QUALITY.email: "pending"})
+def world() -> UnderReview:
+    made = UnderReview(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2), states={QUALITY.email: "pending"})
     made.ask()
     return made
 
 
-def run(world: World, *words: str, topics: Topics | None = None) -> tuple[int, str]:
+def run(world: UnderReview, *words: str, topics: Topics | None = None) -> tuple[int, str]:
     deployment = Deployment("promptlane", {})
     deployment.__dict__.update(
         releases=world.releases, reviews=world.reviews, briefs=world.briefs, reviewer_topics=topics or Topics()
@@ -57,7 +57,7 @@ def run(world: World, *words: str, topics: Topics | None = None) -> tuple[int, s
     return result.exit_code, result.output
 
 
-def test_every_reviewer_is_listed_with_what_keeps_email_away(world: World) -> None:
+def test_every_reviewer_is_listed_with_what_keeps_email_away(world: UnderReview) -> None:
     code, text = run(world, "reviewers", "list")
     assert code == 0
     assert "has not confirmed the subscription" in text
@@ -65,7 +65,7 @@ def test_every_reviewer_is_listed_with_what_keeps_email_away(world: World) -> No
     assert [r["state"] for r in json.loads(document)["reviewers"]] == ["confirmed", "pending"]
 
 
-def test_a_reviewer_is_confirmed_and_a_wrong_link_refused(world: World) -> None:
+def test_a_reviewer_is_confirmed_and_a_wrong_link_refused(world: UnderReview) -> None:
     topics = Topics()
     assert run(world, "reviewers", "confirm", QUALITY.email, "nonsense", topics=topics)[0] == 1
     assert topics.states[QUALITY.email] == "pending"
@@ -74,7 +74,7 @@ def test_a_reviewer_is_confirmed_and_a_wrong_link_refused(world: World) -> None:
     assert "Do not open its link" in run(world, "reviewers", "subscribe", QUALITY.email, topics=topics)[1]
 
 
-def test_the_record_holds_everything_but_the_token_and_proves_itself(world: World, tmp_path: Path) -> None:
+def test_the_record_holds_everything_but_the_token_and_proves_itself(world: UnderReview, tmp_path: Path) -> None:
     world.http("GET", world.token(LEAD))
     world.send(LEAD, reason="Read all of it")
     world.send(LEGAL, "reject", reason="No")
@@ -94,13 +94,13 @@ def test_the_record_holds_everything_but_the_token_and_proves_itself(world: Worl
     assert digest == hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
 
-def test_a_record_that_cannot_be_written_says_where_to(world: World, tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_written_says_where_to(world: UnderReview, tmp_path: Path) -> None:
     code, text = run(world, "record", RELEASE, "--out", str(tmp_path / "none" / "x.json"))
     assert code == 1
     assert "--out" in text
 
 
-def test_status_can_tell_who_is_missing(world: World) -> None:
+def test_status_can_tell_who_is_missing(world: UnderReview) -> None:
     deployment = Deployment("promptlane", {})
     deployment.__dict__["reviews"] = world.reviews
     world.send(LEAD)

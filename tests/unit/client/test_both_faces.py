@@ -22,7 +22,7 @@ from promptlane.client import (
 )
 from promptlane.client.aws import MAX_CONNECTIONS
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, response_of
-from tests.support.client import AwsError, Clock, Dynamo, Session, World
+from tests.support.client import AwsError, Clock, Dynamo, InCanary, Session
 
 GIVEN: dict[str, Any] = {
     "variables": {"name": "Anna"},
@@ -78,7 +78,7 @@ class Awaited:
 
 
 @pytest.fixture(params=["sync", "async"])
-def face(request: pytest.FixtureRequest) -> Iterator[Callable[[World], Any]]:
+def face(request: pytest.FixtureRequest) -> Iterator[Callable[[InCanary], Any]]:
     """The client of a world, by one of its faces."""
     if request.param == "sync":
         yield lambda world: world.client
@@ -86,7 +86,7 @@ def face(request: pytest.FixtureRequest) -> Iterator[Callable[[World], Any]]:
     with asyncio.Runner() as runner:
         made: list[Awaited] = []
 
-        def awaited(world: World) -> Awaited:
+        def awaited(world: InCanary) -> Awaited:
             made.append(Awaited(world.client, runner.run))
             return made[-1]
 
@@ -95,11 +95,11 @@ def face(request: pytest.FixtureRequest) -> Iterator[Callable[[World], Any]]:
             client.close()
 
 
-Face = Callable[[World], Any]
+Face = Callable[[InCanary], Any]
 
 
 def test_it_decides(face: Face) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     client = face(world)
     for track, version in (("canary", 2), ("stable", 1)):
         decision = client.route("greeter", getattr(world, track))
@@ -113,7 +113,7 @@ def test_it_decides(face: Face) -> None:
 
 @pytest.mark.parametrize("track", ["canary", "stable"])
 def test_it_converses_with_all_that_is_given(face: Face, track: str) -> None:
-    world = World({1: "from stable", 2: "from canary"}, variables=["name"])
+    world = InCanary({1: "from stable", 2: "from canary"}, variables=["name"])
     unit = getattr(world, track)
     answer = face(world).converse("greeter", unit=unit, **GIVEN)
     assert (answer.text, answer.track) == (f"from {track}", track)
@@ -123,7 +123,7 @@ def test_it_converses_with_all_that_is_given(face: Face, track: str) -> None:
 
 @pytest.mark.parametrize("track", ["canary", "stable"])
 def test_it_streams_with_all_that_is_given(face: Face, track: str) -> None:
-    world = World({1: "from stable", 2: "from canary"}, variables=["name"])
+    world = InCanary({1: "from stable", 2: "from canary"}, variables=["name"])
     unit = getattr(world, track)
     with face(world).converse_stream("greeter", unit=unit, **GIVEN) as stream:
         assert list(stream) == ["from ", track]
@@ -133,7 +133,7 @@ def test_it_streams_with_all_that_is_given(face: Face, track: str) -> None:
 
 
 def test_it_needs_nothing_but_prompt_and_unit(face: Face) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     client = face(world)
     assert client.converse("greeter", unit=world.stable).text == "hi"
     with client.converse_stream("greeter", unit=world.stable) as stream:
@@ -142,7 +142,7 @@ def test_it_needs_nothing_but_prompt_and_unit(face: Face) -> None:
 
 
 def test_it_shields_and_breaks(face: Face) -> None:
-    world = World({1: "from stable", 2: AwsError("ModelErrorException")}, breaker_errors=2)
+    world = InCanary({1: "from stable", 2: AwsError("ModelErrorException")}, breaker_errors=2)
     client = face(world)
     for _ in range(2):
         assert client.converse("greeter", unit=world.canary).shielded
@@ -153,7 +153,7 @@ def test_it_shields_and_breaks(face: Face) -> None:
 
 
 def test_it_counts_feedback_once(face: Face) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     client = face(world)
     for positive, unit in ((True, world.stable), (False, world.canary)):
         receipt = client.converse("greeter", unit=unit).receipt
@@ -163,7 +163,7 @@ def test_it_counts_feedback_once(face: Face) -> None:
 
 
 def test_it_observes_a_call_of_the_applications_own(face: Face) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     client = face(world)
     decision = client.route("greeter", world.canary)
     with client.observe(decision, unit=world.canary) as call:
@@ -174,7 +174,7 @@ def test_it_observes_a_call_of_the_applications_own(face: Face) -> None:
 
 
 def test_it_raises_what_went_wrong(face: Face) -> None:
-    world = World({1: AwsError("ModelErrorException"), 2: "hi"}, variables=["name"])
+    world = InCanary({1: AwsError("ModelErrorException"), 2: "hi"}, variables=["name"])
     client = face(world)
     with pytest.raises(ModelCallFailed):
         client.converse("greeter", unit=world.stable, variables={"name": "x"})
@@ -188,7 +188,7 @@ def test_it_raises_what_went_wrong(face: Face) -> None:
 
 def test_it_raises_in_the_middle_of_a_stream_with_the_text_so_far(face: Face) -> None:
     delta = {"contentBlockDelta": {"delta": {"text": "so far"}, "contentBlockIndex": 0}}
-    world = World({"stream": [delta]})
+    world = InCanary({"stream": [delta]})
     with (
         face(world).converse_stream("greeter", unit=world.canary) as stream,
         pytest.raises(StreamInterrupted) as caught,
@@ -199,7 +199,7 @@ def test_it_raises_in_the_middle_of_a_stream_with_the_text_so_far(face: Face) ->
 
 
 def test_it_hangs_up_when_its_reader_leaves(face: Face) -> None:
-    world = World("one two three")
+    world = InCanary("one two three")
     with face(world).converse_stream("greeter", unit=world.canary) as stream:
         assert next(iter(stream)) == "one "
     assert (list(stream), stream.text) == ([], "one ")
@@ -213,7 +213,7 @@ def test_its_metrics_are_sent_when_it_is_closed(face: Face) -> None:
         def close(self) -> None:
             closed.append(True)
 
-    world = World("hi")
+    world = InCanary("hi")
     world.client = fake_client(world.routes, sink=Sink())
     face(world).close()
     assert closed == [True]
@@ -239,7 +239,7 @@ def test_asyncio_takes_the_same_settings() -> None:
 
 def test_deciding_leaves_the_loop_only_when_a_route_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    world = World("hi", refresh=10)
+    world = InCanary("hi", refresh=10)
     client = AsyncPromptClient(world.client)
     threads: list[str] = []
     route = world.client.route
@@ -273,7 +273,7 @@ def test_as_many_calls_as_connections_run_at_once_in_threads_that_end_with_the_c
         together.wait(20)
         return "hi"
 
-    world = World(reply)
+    world = InCanary(reply)
 
     async def use() -> None:
         client = AsyncPromptClient(world.client)

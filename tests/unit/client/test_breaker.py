@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from promptlane.client.breaker import Breaker
-from tests.support.client import AwsError, Clock, World
+from tests.support.client import AwsError, Clock, InCanary
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_forked_child_starts_closed(clock: Clock) -> None:
 
 
 def test_a_client_that_is_told_nothing_breaks_after_five_errors_for_thirty_seconds(clock: Clock) -> None:
-    world = World({1: "from stable", 2: AwsError("ModelErrorException")})
+    world = InCanary({1: "from stable", 2: AwsError("ModelErrorException")})
     for _ in range(8):
         assert world.client.converse("greeter", unit=world.canary).text == "from stable"
     assert world.called() == [2, 1] * 5 + [1] * 3
@@ -99,7 +99,7 @@ def test_a_client_that_is_told_nothing_breaks_after_five_errors_for_thirty_secon
 
 
 def test_a_canary_that_answers_again_closes_the_breaker_by_its_probe(clock: Clock) -> None:
-    world = World({1: "stable", 2: AwsError("ModelErrorException")}, breaker_errors=2, breaker_cooldown=3)
+    world = InCanary({1: "stable", 2: AwsError("ModelErrorException")}, breaker_errors=2, breaker_cooldown=3)
     for _ in range(3):
         world.client.converse("greeter", unit=world.canary)
     world.bedrock.replies = {1: "stable", 2: "canary"}
@@ -122,7 +122,7 @@ def test_answers_that_are_malformed_count_for_the_breaker_and_errors_of_stable_d
         "stopReason": "malformed_model_output",
         "usage": {},
     }
-    world = World({1: AwsError("ModelErrorException"), 2: malformed}, breaker_errors=2)
+    world = InCanary({1: AwsError("ModelErrorException"), 2: malformed}, breaker_errors=2)
     for _ in range(3):
         with pytest.raises(Exception, match="ModelErrorException"):
             world.client.converse("greeter", unit=world.stable)

@@ -17,13 +17,13 @@ from promptlane.client import (
 )
 from promptlane.client.testing import FakeBedrock, client_over, fake_client, response_of
 from promptlane.domain.errors import InvalidInput
-from tests.support.client import AwsError, World
+from tests.support.client import AwsError, InCanary
 
 GUARDS = ("Error", "Refusal", "Guardrail", "Truncation", "Slow")
 
 
 def test_a_request_carries_what_aws_allows_and_the_four_names() -> None:
-    world = World("hi", variables=["name"])
+    world = InCanary("hi", variables=["name"])
     answer = world.client.converse(
         "greeter",
         unit=world.canary,
@@ -48,7 +48,7 @@ def test_a_request_carries_what_aws_allows_and_the_four_names() -> None:
 
 @pytest.mark.parametrize("track", ["canary", "stable"])
 def test_every_request_emits_every_guard_metric_once_for_judge_and_fuse(track: str) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     version = {"canary": 2, "stable": 1}[track]
     world.client.converse("greeter", unit=getattr(world, track))
     for metric in GUARDS:
@@ -64,7 +64,7 @@ def test_every_request_emits_every_guard_metric_once_for_judge_and_fuse(track: s
 
 
 def test_in_steady_state_no_group_metrics_are_paid_for() -> None:
-    world = World("hi")
+    world = InCanary("hi")
     world.routes.put("greeter", stable=1)
     client = fake_client(world.routes, world.bedrock, sink=world.sink)
     client.converse("greeter", unit="anyone")
@@ -83,14 +83,14 @@ def test_in_steady_state_no_group_metrics_are_paid_for() -> None:
     ],
 )
 def test_bad_answers_count_as_what_they_are(reply: Any, metric: str) -> None:
-    world = World(reply)
+    world = InCanary(reply)
     world.client.converse("greeter", unit=world.canary)
     for name in GUARDS:
         assert world.judge(name, 2) == (int(name == metric), 1)
 
 
 def test_a_failing_canary_is_answered_by_stable_as_one_canary_error_and_no_stable_request() -> None:
-    world = World({1: "from stable", 2: AwsError("ModelErrorException")})
+    world = InCanary({1: "from stable", 2: AwsError("ModelErrorException")})
     answer = world.client.converse("greeter", unit=world.canary)
     assert (answer.text, answer.version, answer.track, answer.shielded) == ("from stable", 1, "stable", True)
     assert world.judge("Assigned", 2) == (1, 1)
@@ -100,7 +100,7 @@ def test_a_failing_canary_is_answered_by_stable_as_one_canary_error_and_no_stabl
 
 
 def test_without_the_shield_the_canary_error_reaches_the_caller() -> None:
-    world = World({1: "from stable", 2: AwsError("ModelErrorException")}, shield=False)
+    world = InCanary({1: "from stable", 2: AwsError("ModelErrorException")}, shield=False)
     with pytest.raises(ModelCallFailed, match="ModelErrorException") as caught:
         world.client.converse("greeter", unit=world.canary)
     assert caught.value.code == "ModelErrorException"
@@ -109,7 +109,7 @@ def test_without_the_shield_the_canary_error_reaches_the_caller() -> None:
 
 
 def test_a_failing_stable_is_an_error_with_the_remedy_and_is_not_repeated() -> None:
-    world = World({1: AwsError("ResourceNotFoundException"), 2: "hi"})
+    world = InCanary({1: AwsError("ResourceNotFoundException"), 2: "hi"})
     with pytest.raises(ModelCallFailed, match="promptlane rollback greeter"):
         world.client.converse("greeter", unit=world.stable)
     assert len(world.bedrock.calls) == 1
@@ -124,14 +124,14 @@ def test_passing_failures_are_tried_once_more_on_either_track_alike(track: str) 
         seen.append(request)
         return AwsError("ThrottlingException") if len(seen) == 1 else "hi"
 
-    world = World(once)
+    world = InCanary(once)
     answer = world.client.converse("greeter", unit=getattr(world, track))
     assert (answer.text, answer.track) == ("hi", track)
     assert world.fuse("Error", track) == (0, 1)
 
 
 def test_the_breaker_sends_canary_traffic_to_stable_and_counts_it_as_shielded() -> None:
-    world = World({1: "from stable", 2: AwsError("ModelErrorException")}, breaker_errors=3, breaker_cooldown=60)
+    world = InCanary({1: "from stable", 2: AwsError("ModelErrorException")}, breaker_errors=3, breaker_cooldown=60)
     for _ in range(10):
         assert world.client.converse("greeter", unit=world.canary).text == "from stable"
     canary_calls = [c for c in world.bedrock.calls if c["modelId"].endswith(":2")]
@@ -143,7 +143,7 @@ def test_the_breaker_sends_canary_traffic_to_stable_and_counts_it_as_shielded() 
 
 
 def test_variables_that_do_not_fit_fail_before_the_call_with_their_names() -> None:
-    world = World("hi", variables=["name", "question"])
+    world = InCanary("hi", variables=["name", "question"])
     with pytest.raises(InvalidVariables, match=r"needs question and has no nmae") as caught:
         world.client.converse("greeter", unit=world.stable, variables={"name": "Anna", "nmae": "x"})
     assert (caught.value.missing, caught.value.unknown) == (("question",), ("nmae",))
@@ -156,7 +156,7 @@ def test_variables_that_do_not_fit_fail_before_the_call_with_their_names() -> No
 
 
 def test_a_canary_that_needs_a_variable_the_application_lacks_is_a_canary_error() -> None:
-    world = World("hi", variables=["name"])
+    world = InCanary("hi", variables=["name"])
     world.routes.items["greeter"]["canary"]["variables"] = ["name", "tone"]
     client = fake_client(world.routes, world.bedrock, sink=world.sink)
     answer = client.converse("greeter", unit=world.canary, variables={"name": "Anna"})
@@ -166,7 +166,7 @@ def test_a_canary_that_needs_a_variable_the_application_lacks_is_a_canary_error(
 
 
 def test_streams_are_read_piece_by_piece_and_counted_at_their_end() -> None:
-    world = World("Hello to you from the fake")
+    world = InCanary("Hello to you from the fake")
     with world.client.converse_stream("greeter", unit=world.canary) as stream:
         pieces = list(stream)
     assert len(pieces) > 3
@@ -192,7 +192,7 @@ def broken_after(words: int) -> Any:
 
 
 def test_a_canary_stream_that_breaks_before_its_first_text_is_answered_by_stable() -> None:
-    world = World({1: "from stable", 2: broken_after(0)})
+    world = InCanary({1: "from stable", 2: broken_after(0)})
     stream = world.client.converse_stream("greeter", unit=world.canary)
     assert "".join(stream) == "from stable"
     assert (stream.shielded, stream.decision.version) == (True, 1)
@@ -202,7 +202,7 @@ def test_a_canary_stream_that_breaks_before_its_first_text_is_answered_by_stable
 
 @pytest.mark.parametrize("track", ["canary", "stable"])
 def test_a_stream_that_breaks_later_raises_with_the_text_so_far(track: str) -> None:
-    world = World(broken_after(2))
+    world = InCanary(broken_after(2))
     stream = world.client.converse_stream("greeter", unit=getattr(world, track))
     with pytest.raises(StreamInterrupted, match="ModelStreamErrorException") as caught:
         list(stream)
@@ -211,7 +211,7 @@ def test_a_stream_that_breaks_later_raises_with_the_text_so_far(track: str) -> N
 
 
 def test_an_error_event_inside_a_stream_is_an_error() -> None:
-    world = World({1: {"stream": [{"throttlingException": {"message": "slow down"}}]}, 2: "x"})
+    world = InCanary({1: {"stream": [{"throttlingException": {"message": "slow down"}}]}, 2: "x"})
     with pytest.raises(ModelCallFailed) as caught:
         list(world.client.converse_stream("greeter", unit=world.stable))
     assert caught.value.code == "ThrottlingException"
@@ -219,7 +219,7 @@ def test_an_error_event_inside_a_stream_is_an_error() -> None:
 
 
 def test_a_stream_that_its_reader_leaves_is_counted_and_no_error() -> None:
-    world = World("one two three four five")
+    world = InCanary("one two three four five")
     with world.client.converse_stream("greeter", unit=world.canary) as stream:
         for _ in stream:
             break
@@ -227,7 +227,7 @@ def test_a_stream_that_its_reader_leaves_is_counted_and_no_error() -> None:
 
 
 def test_a_call_that_the_application_makes_itself_is_counted_too() -> None:
-    world = World({1: "x", 2: AwsError("ModelErrorException")})
+    world = InCanary({1: "x", 2: AwsError("ModelErrorException")})
     decision = world.client.route("greeter", world.stable)
     with world.client.observe(decision, unit=world.stable) as call:
         call.response = world.bedrock.converse(**decision.request({}))
@@ -240,7 +240,7 @@ def test_a_call_that_the_application_makes_itself_is_counted_too() -> None:
 
 
 def test_feedback_counts_once_against_the_version_that_answered() -> None:
-    world = World("hi")
+    world = InCanary("hi")
     receipt = world.client.converse("greeter", unit=world.canary).receipt or ""
     assert world.client.feedback(receipt, positive=False) is True
     assert world.client.feedback(receipt, positive=False) is False
@@ -251,7 +251,7 @@ def test_feedback_counts_once_against_the_version_that_answered() -> None:
 
 
 def test_forged_damaged_foreign_and_old_receipts_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     receipt = world.client.converse("greeter", unit=world.canary).receipt or ""
     payload, _, signature = receipt.partition(".")
     other = fake_client(world.routes, world.bedrock, receipt_key="another")
@@ -268,7 +268,7 @@ def test_forged_damaged_foreign_and_old_receipts_are_refused(monkeypatch: pytest
 
 
 def test_keys_are_rotated_oldest_first_and_without_a_key_there_are_no_receipts() -> None:
-    world = World("hi")
+    world = InCanary("hi")
     old = fake_client(world.routes, world.bedrock, receipt_key="first")
     both = fake_client(world.routes, world.bedrock, receipt_key="first second")
     new = fake_client(world.routes, world.bedrock, receipt_key="second")
@@ -281,7 +281,7 @@ def test_keys_are_rotated_oldest_first_and_without_a_key_there_are_no_receipts()
 
 
 def test_asyncio_does_the_same() -> None:
-    world = World({1: "from stable", 2: "a canary streams"}, variables=[])
+    world = InCanary({1: "from stable", 2: "a canary streams"}, variables=[])
 
     async def use() -> None:
         async with AsyncPromptClient(world.client) as client:
@@ -300,7 +300,7 @@ def test_asyncio_does_the_same() -> None:
 
 @pytest.mark.parametrize("phase", ["canary", "steady"])
 def test_calls_leave_time_for_stable_only_while_a_canary_runs_and_on_both_tracks_alike(phase: str) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     if phase == "steady":
         world.routes.put("greeter", stable=1)
     limits: list[float] = []

@@ -21,7 +21,7 @@ from promptlane.client.testing import (
 )
 from promptlane.domain.errors import InvalidInput, NotFound, Unauthorized, Unavailable
 from promptlane.domain.split import group
-from tests.support.client import AwsError, Clock, World
+from tests.support.client import AwsError, Clock, InCanary
 
 GUARDS = ("Error", "Refusal", "Guardrail", "Truncation", "Slow")
 MODEL_ERROR = AwsError("ModelErrorException")
@@ -58,7 +58,7 @@ def in_turn(clock: Clock, *replies: tuple[float, Any]) -> Callable[[Mapping[str,
     return lambda request: after(clock, *left.pop(0))(request)
 
 
-def sets(world: World, unit: str) -> tuple[dict[str, str], tuple[tuple[str, ...], ...]]:
+def sets(world: InCanary, unit: str) -> tuple[dict[str, str], tuple[tuple[str, ...], ...]]:
     salt = world.routes.items["greeter"]["salt"]
     return {"Group": group(salt, unit)}, (("Prompt", "Version"), ("Prompt", "Version", "Group"))
 
@@ -68,7 +68,7 @@ def zeros(**more: float) -> dict[str, float]:
 
 
 def test_a_canary_call_is_counted_at_its_start_for_the_judge_and_at_its_end_for_the_fuse(clock: Clock) -> None:
-    world = World({2: after(clock, 40.5, "two words")})
+    world = InCanary({2: after(clock, 40.5, "two words")})
     answer = world.client.converse("greeter", unit=world.canary)
     start, end = 1_700_000_030.5, 1_700_000_071.0
     grouped, judged = sets(world, world.canary)
@@ -93,7 +93,7 @@ def test_a_canary_call_is_counted_at_its_start_for_the_judge_and_at_its_end_for_
 
 
 def test_a_shielded_unit_is_counted_as_that_and_never_as_a_request_of_stable(clock: Clock) -> None:
-    world = World({1: after(clock, 20.5, "from stable"), 2: MODEL_ERROR}, breaker_errors=1)
+    world = InCanary({1: after(clock, 20.5, "from stable"), 2: MODEL_ERROR}, breaker_errors=1)
     world.client.converse("greeter", unit=world.canary)
     world.sink.documents.clear()
     start = clock.wall
@@ -117,7 +117,7 @@ def test_a_shielded_unit_is_counted_as_that_and_never_as_a_request_of_stable(clo
 
 
 def test_a_canary_that_fails_late_is_one_slow_error_with_the_time_it_took(clock: Clock) -> None:
-    world = World({1: after(clock, 3, "from stable"), 2: after(clock, 12.25, MODEL_ERROR)})
+    world = InCanary({1: after(clock, 3, "from stable"), 2: after(clock, 12.25, MODEL_ERROR)})
     start = clock.wall
     assert world.client.converse("greeter", unit=world.canary).text == "from stable"
     told = zeros(Error=1, Slow=1, Shielded=0)
@@ -128,16 +128,16 @@ def test_a_canary_that_fails_late_is_one_slow_error_with_the_time_it_took(clock:
 
 @pytest.mark.parametrize(("seconds", "slow"), [(10.0, 0), (10.25, 1)])
 def test_slow_is_above_ten_seconds_unless_told_otherwise(clock: Clock, seconds: float, slow: int) -> None:
-    world = World(after(clock, seconds, "hi"))
+    world = InCanary(after(clock, seconds, "hi"))
     world.client.converse("greeter", unit=world.stable)
     assert world.judge("Slow", 1) == (slow, 1)
-    other = World(after(clock, seconds / 4, "hi"), slow_after=2.5)
+    other = InCanary(after(clock, seconds / 4, "hi"), slow_after=2.5)
     other.client.converse("greeter", unit=other.stable)
     assert other.judge("Slow", 1) == (slow, 1)
 
 
 def test_nothing_of_groups_is_counted_in_steady_state(clock: Clock) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     world.routes.put("calm", stable=5)
     world.client.converse("calm", unit="u")
     assert [d.dimensions for d in world.sink.documents] == [{"Prompt": "calm", "Version": "5", "Track": "stable"}] * 3
@@ -169,7 +169,7 @@ class Limited:
 def test_calls_leave_time_for_stable_while_a_canary_runs_and_on_both_tracks_alike(
     settings: dict[str, Any], canary: list[float], stable: list[float], calm: list[float]
 ) -> None:
-    world = World({1: "from stable", 2: MODEL_ERROR, 5: "hi"})
+    world = InCanary({1: "from stable", 2: MODEL_ERROR, 5: "hi"})
     world.routes.put("calm", stable=5)
     world.routes.put("watched", stable=5, previous=1, holdback=5000)
     limited = Limited(world.bedrock)
@@ -196,7 +196,7 @@ def test_what_passes_is_tried_once_more_after_a_moment(
 ) -> None:
     monkeypatch.setattr(os, "urandom", lambda n: bytes([128] * n))
     error = AwsError(code) if shaped else type(code, (Exception,), {})("no connection")
-    world = World(in_turn(clock, (0, error), (0, "hi"), (0, error), (0, error)))
+    world = InCanary(in_turn(clock, (0, error), (0, "hi"), (0, error), (0, error)))
     assert world.client.converse("greeter", unit=world.stable).text == "hi"
     assert clock.slept == [0.1]
     first, second = world.bedrock.calls
@@ -212,14 +212,14 @@ def test_the_moment_is_between_a_twentieth_and_three_of_a_second(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, byte: int, seconds: float
 ) -> None:
     monkeypatch.setattr(os, "urandom", lambda n: bytes([byte] * n))
-    world = World(in_turn(clock, (0, AwsError("ThrottlingException")), (0, "hi")))
+    world = InCanary(in_turn(clock, (0, AwsError("ThrottlingException")), (0, "hi")))
     world.client.converse("greeter", unit=world.stable)
     assert clock.slept == [seconds]
 
 
 @pytest.mark.parametrize(("seconds", "answered"), [(4.0, True), (4.25, False)])
 def test_what_took_more_than_half_of_the_time_is_not_tried_again(clock: Clock, seconds: float, answered: bool) -> None:
-    world = World(in_turn(clock, (seconds, AwsError("ThrottlingException")), (0, "hi")), timeout=8)
+    world = InCanary(in_turn(clock, (seconds, AwsError("ThrottlingException")), (0, "hi")), timeout=8)
     if answered:
         assert world.client.converse("greeter", unit=world.stable).text == "hi"
     else:
@@ -230,14 +230,14 @@ def test_what_took_more_than_half_of_the_time_is_not_tried_again(clock: Clock, s
 
 def test_the_call_to_stable_that_follows_is_tried_again_too(clock: Clock) -> None:
     throttled = AwsError("ThrottlingException")
-    world = World({1: in_turn(clock, (0, throttled), (0, "from stable")), 2: throttled})
+    world = InCanary({1: in_turn(clock, (0, throttled), (0, "from stable")), 2: throttled})
     assert world.client.converse("greeter", unit=world.canary).text == "from stable"
     assert world.called() == [2, 2, 1, 1]
 
 
 @pytest.mark.parametrize(("seconds", "answered"), [(27.75, True), (28.0, False), (28.25, False)])
 def test_stable_is_not_asked_when_no_time_is_left(clock: Clock, seconds: float, answered: bool) -> None:
-    world = World({1: "from stable", 2: after(clock, seconds, MODEL_ERROR)})
+    world = InCanary({1: "from stable", 2: after(clock, seconds, MODEL_ERROR)})
     if answered:
         assert world.client.converse("greeter", unit=world.canary).shielded
     else:
@@ -250,7 +250,7 @@ def test_stable_is_not_asked_when_no_time_is_left(clock: Clock, seconds: float, 
 
 def test_when_both_fail_stables_failure_is_raised_and_the_canarys_counted() -> None:
     denied = AwsError("AccessDeniedException")
-    world = World({1: denied, 2: MODEL_ERROR})
+    world = InCanary({1: denied, 2: MODEL_ERROR})
     with pytest.raises(ModelCallFailed, match=r"greeter version 1 \(stable\) was not answered") as caught:
         world.client.converse("greeter", unit=world.canary)
     assert (caught.value.code, caught.value.__cause__) == ("AccessDeniedException", denied)
@@ -277,7 +277,7 @@ def test_when_both_fail_stables_failure_is_raised_and_the_canarys_counted() -> N
 def test_a_failure_names_what_was_called_the_cause_and_the_remedy(
     clock: Clock, error: Exception, code: str, remedy: str
 ) -> None:
-    world = World(error)
+    world = InCanary(error)
     code = code or error.response["Error"]["Code"]  # type: ignore[attr-defined]
     with pytest.raises(ModelCallFailed) as caught:
         world.client.converse("greeter", unit=world.stable)
@@ -286,8 +286,8 @@ def test_a_failure_names_what_was_called_the_cause_and_the_remedy(
     assert (caught.value.code, caught.value.__cause__) == (code, error)
 
 
-def canary_needs(*names: str, **settings: Any) -> World:
-    world = World("hi", variables=["name"])
+def canary_needs(*names: str, **settings: Any) -> InCanary:
+    world = InCanary("hi", variables=["name"])
     world.routes.items["greeter"]["canary"]["variables"] = list(names)
     world.client = fake_client(world.routes, world.bedrock, sink=world.sink, **settings)
     return world
@@ -324,7 +324,7 @@ def test_variables_that_fit_no_version_that_may_answer_are_refused_uncounted(
 
 
 def test_without_the_shield_the_breaker_sends_nothing_away() -> None:
-    world = World({1: "from stable", 2: MODEL_ERROR}, shield=False, breaker_errors=1)
+    world = InCanary({1: "from stable", 2: MODEL_ERROR}, shield=False, breaker_errors=1)
     for _ in range(3):
         with pytest.raises(ModelCallFailed, match=r"version 2 \(canary\)"):
             world.client.converse("greeter", unit=world.canary)
@@ -334,7 +334,7 @@ def test_without_the_shield_the_breaker_sends_nothing_away() -> None:
 
 def test_variables_refused_only_when_the_request_is_made_are_raised_as_themselves(clock: Clock) -> None:
     wrong = InvalidVariables("no", missing=["a"], unknown=["b", "c"])
-    decision = World("hi").client.route("greeter", "u")
+    decision = InCanary("hi").client.route("greeter", "u")
     assert calls.failure(decision, wrong) is wrong
     assert (wrong.missing, wrong.unknown) == (("a",), ("b", "c"))
     assert (InvalidVariables("no").missing, InvalidVariables("no").unknown) == ((), ())
@@ -342,7 +342,7 @@ def test_variables_refused_only_when_the_request_is_made_are_raised_as_themselve
 
 def test_an_answer_says_all_that_came_with_it(clock: Clock) -> None:
     response = response_of("fourty characters are shown of an answer, no more", stop_reason="stop_sequence")
-    world = World(response, variables=[])
+    world = InCanary(response, variables=[])
     answer = world.client.converse("greeter", unit=world.canary)
     assert answer.response is response
     assert (answer.text, answer.stop_reason) == (response["output"]["message"]["content"][0]["text"], "stop_sequence")
@@ -357,7 +357,7 @@ def test_an_answer_says_all_that_came_with_it(clock: Clock) -> None:
 
 
 def test_a_receipt_is_of_the_version_that_answered_and_of_the_moment_that_the_request_began(clock: Clock) -> None:
-    world = World({1: after(clock, 3, "from stable"), 2: after(clock, 5, MODEL_ERROR)})
+    world = InCanary({1: after(clock, 3, "from stable"), 2: after(clock, 5, MODEL_ERROR)})
     began = clock.wall
     receipt = world.client.converse("greeter", unit=world.canary).receipt or ""
     world.sink.documents.clear()
@@ -376,7 +376,7 @@ def test_a_receipt_is_of_the_version_that_answered_and_of_the_moment_that_the_re
     assert world.fuse("NegativeFeedback", "stable") == (1, 2)
 
 
-def observed(world: World, clock: Clock, unit: str, reply: Any) -> Any:
+def observed(world: InCanary, clock: Clock, unit: str, reply: Any) -> Any:
     decision = world.client.route("greeter", unit)
     call = world.client.observe(decision, unit=unit)
     clock.advance(99)  # nothing is under way yet
@@ -393,7 +393,7 @@ def observed(world: World, clock: Clock, unit: str, reply: Any) -> Any:
 
 
 def test_a_call_that_the_application_makes_itself_is_counted_from_where_it_began(clock: Clock) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     call = observed(world, clock, world.canary, response_of("one two three", stop_reason="max_tokens"))
     judge, fuse = world.sink.documents[1:]
     told = zeros(Truncation=1, Slow=1, Shielded=0)
@@ -406,7 +406,7 @@ def test_a_call_that_the_application_makes_itself_is_counted_from_where_it_began
 
 
 def test_an_exception_inside_is_an_error_that_passes_through_and_an_interruption_is_nothing(clock: Clock) -> None:
-    world = World("hi")
+    world = InCanary("hi")
     call = observed(world, clock, world.stable, RuntimeError("down"))
     assert world.judge("Error", 1) == world.judge("Slow", 1) == (1, 1)
     assert (call.outcome.error_type, call.outcome.latency_ms, call.outcome.bad) == (

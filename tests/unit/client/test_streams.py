@@ -9,7 +9,7 @@ import pytest
 
 from promptlane.client import ModelCallFailed, StreamedAnswer, StreamInterrupted
 from promptlane.client.answer import StreamError
-from tests.support.client import AwsError, Clock, World
+from tests.support.client import AwsError, Clock, InCanary
 
 START = {"messageStart": {"role": "assistant"}}
 STOP = {"messageStop": {"stopReason": "end_turn"}}
@@ -52,18 +52,18 @@ def stream(clock: Clock) -> Callable[..., Stream]:
     return lambda *events: Stream(clock, *events)
 
 
-def world_of(canary: Any = "x", stable: Any = "from stable", **settings: Any) -> World:
+def world_of(canary: Any = "x", stable: Any = "from stable", **settings: Any) -> InCanary:
     def reply(given: Any) -> Any:
         return {"stream": given} if isinstance(given, Stream) else given
 
-    return World({1: reply(stable), 2: reply(canary)}, **settings)
+    return InCanary({1: reply(stable), 2: reply(canary)}, **settings)
 
 
-def opened(world: World, track: str = "canary") -> StreamedAnswer:
+def opened(world: InCanary, track: str = "canary") -> StreamedAnswer:
     return world.client.converse_stream("greeter", unit=getattr(world, track))
 
 
-def counted(world: World, version: int) -> dict[str, float]:
+def counted(world: InCanary, version: int) -> dict[str, float]:
     """What judge and people were told of a version, of the metrics that were told at all."""
     names = ("Assigned", "Error", "Truncation", "Slow", "Latency", "TimeToFirstToken", "InputTokens", "OutputTokens")
     found = {name: world.judge(name, version) for name in names}
@@ -325,7 +325,7 @@ def test_a_call_that_opens_no_stream_is_shielded_like_any(clock: Clock) -> None:
 
 
 def test_a_stream_carries_what_a_call_carries(clock: Clock) -> None:
-    world = World("hi", variables=["name"])
+    world = InCanary("hi", variables=["name"])
     given: dict[str, Any] = {
         "variables": {"name": "Anna"},
         "messages": [{"role": "user", "content": [{"text": "?"}]}],

@@ -32,7 +32,7 @@ from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.release.route import Gone
 from promptlane.fakes import InMemoryRoutes
 from tests.support.functions import Context, problem
-from tests.support.review import LEAD, QUALITY, RELEASE, World
+from tests.support.review import LEAD, QUALITY, RELEASE, UnderReview
 
 Json = Any
 Event = dict[str, Json]
@@ -98,9 +98,9 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> World:
+def served(monkeypatch: pytest.MonkeyPatch) -> UnderReview:
     """All of them over one review in memory; a good request to `review` is one with an open link."""
-    made = World(ReviewPolicy((LEAD, QUALITY), quorum=2))
+    made = UnderReview(ReviewPolicy((LEAD, QUALITY), quorum=2))
     monkeypatch.setattr(decide, "wire", lambda: made.desk)
     monkeypatch.setattr(operate, "wire", lambda: made.releases)
     monkeypatch.setattr(review, "wire", lambda: made.wired)
@@ -192,7 +192,7 @@ ODD_EVENTS: dict[str, Event] = {
 @pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize("odd", ODD_EVENTS)
 def test_whatever_an_event_lacks_it_is_answered_and_is_nobodys_fault(
-    served: World, name: str, odd: str, caplog: pytest.LogCaptureFixture
+    served: UnderReview, name: str, odd: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     status = ENDPOINTS[name].status(ENDPOINTS[name].event(**ODD_EVENTS[odd]))
     assert status < 500
@@ -200,7 +200,7 @@ def test_whatever_an_event_lacks_it_is_answered_and_is_nobodys_fault(
 
 
 @pytest.mark.parametrize("name", JSON_ENDPOINTS)
-def test_a_good_body_may_come_in_base64_padded_and_under_any_json_type(served: World, name: str) -> None:
+def test_a_good_body_may_come_in_base64_padded_and_under_any_json_type(served: UnderReview, name: str) -> None:
     endpoint = JSON_ENDPOINTS[name]
     served.releases.update(_in_canary(served))
     plain = endpoint.status(endpoint.event())
@@ -214,7 +214,7 @@ def test_a_good_body_may_come_in_base64_padded_and_under_any_json_type(served: W
         assert endpoint.status(endpoint.event(**change)) in (plain, 409)
 
 
-def _in_canary(world: World) -> Any:
+def _in_canary(world: UnderReview) -> Any:
     from dataclasses import replace
 
     return replace(world.releases.get(RELEASE), state="canary", step=1)

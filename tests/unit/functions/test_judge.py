@@ -14,7 +14,7 @@ from promptlane.domain import metrics
 from promptlane.domain.errors import NotFound
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Step
 from promptlane.domain.release.timeline import Event
-from tests.support.functions import DEPLOYMENT, NOW, POLICY, RELEASES, Context, World, real
+from tests.support.functions import DEPLOYMENT, NOW, POLICY, RELEASES, Context, World, real, red_alarm
 from tests.support.prompt import PROMPT, RELEASE
 
 Json = Any
@@ -102,9 +102,9 @@ def test_counts_are_read_as_far_as_they_can_have_come(canary: World, environment
 
 def test_an_alarm_of_this_deployment_that_stands_condemns_the_canary(canary: World) -> None:
     for name in (f"{DEPLOYMENT}/other/canary/Error", f"other/{PROMPT}/canary/Error"):
-        alarm(name)
+        red_alarm(name)
     assert judge(canary)["judgement"] == "hold"
-    alarm(f"{DEPLOYMENT}/{PROMPT}/canary/Error")
+    red_alarm(f"{DEPLOYMENT}/{PROMPT}/canary/Error")
     said = "The alarm canary/Error stands in ALARM since this canary began: roll back."
 
     canary.now += 10
@@ -115,20 +115,6 @@ def test_an_alarm_of_this_deployment_that_stands_condemns_the_canary(canary: Wor
         "cause": "judge",
         "evidence": {},
     }
-
-
-def alarm(name: str) -> None:
-    real("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        MetricName="Error",
-        Namespace="Promptlane",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-        Statistic="Sum",
-    )
-    real("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="it is")
 
 
 def test_what_cannot_be_read_is_noted_and_holds_the_canary(canary: World) -> None:

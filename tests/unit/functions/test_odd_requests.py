@@ -20,7 +20,7 @@ from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.review.visit import Door, Receipt, Visit
 from promptlane.pages import outcome_pages as say
 from tests.support.functions import problem
-from tests.support.review import LEAD, QUALITY, RELEASE, World
+from tests.support.review import LEAD, QUALITY, RELEASE, UnderReview
 
 Json = Any
 LEAD_ARN = LEAD.principals[0]
@@ -28,8 +28,8 @@ GIVEN = {"decision": "approve", "reason": "ok"}
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(ReviewPolicy((LEAD, QUALITY), quorum=2))
+def world(monkeypatch: pytest.MonkeyPatch) -> UnderReview:
+    made = UnderReview(ReviewPolicy((LEAD, QUALITY), quorum=2))
     monkeypatch.setattr(decide, "wire", lambda: made.desk)
     monkeypatch.setattr(operate, "wire", lambda: made.releases)
     monkeypatch.setattr(review, "wire", lambda: made.wired)
@@ -69,12 +69,12 @@ def encoded(text: str) -> str:
         ({"decision": "approve", "reason": 7}, "reason: give one of 1 to 2,000 characters; it had 0"),
     ],
 )
-def test_a_body_that_is_no_decision_is_told_what_one_is(world: World, given: Json, says: str) -> None:
+def test_a_body_that_is_no_decision_is_told_what_one_is(world: UnderReview, given: Json, says: str) -> None:
     assert call(decide, event(given)) == (400, says)
     assert world.request.decisions == 0
 
 
-def test_a_decision_needs_nothing_but_the_release_and_who_decides(world: World) -> None:
+def test_a_decision_needs_nothing_but_the_release_and_who_decides(world: UnderReview) -> None:
     bare = event(GIVEN, requestContext={"authorizer": {"iam": {"userArn": LEAD_ARN}}})
     nowhere = "release  has no review; `promptlane status` shows where it is"
     assert call(decide, {**bare, "pathParameters": None}) == (404, nowhere)
@@ -83,7 +83,7 @@ def test_a_decision_needs_nothing_but_the_release_and_who_decides(world: World) 
     assert world.reviews.decisions(RELEASE, 1)[0].address == "unknown"
 
 
-def test_who_asks_from_where_and_with_what_is_kept_of_a_refusal(world: World) -> None:
+def test_who_asks_from_where_and_with_what_is_kept_of_a_refusal(world: UnderReview) -> None:
     http = {"sourceIp": "203.0.113.9", "userAgent": "curl/8"}
     stranger = {"http": http, "authorizer": {"iam": {"userArn": "arn:aws:iam::111122223333:user/nobody"}}}
     assert call(decide, event(GIVEN, requestContext=stranger))[0] == 403
@@ -99,7 +99,7 @@ def test_who_asks_from_where_and_with_what_is_kept_of_a_refusal(world: World) ->
     ],
 )
 def test_what_keeps_a_decision_from_being_taken_is_said(
-    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, said: str
+    world: UnderReview, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, said: str
 ) -> None:
     def fails(*_: object, **__: object) -> None:
         raise error
@@ -115,13 +115,15 @@ def test_what_keeps_a_decision_from_being_taken_is_said(
         (Door.FOREIGN, "nothing was decided"),
     ],
 )
-def test_a_door_that_is_shut_is_named(world: World, monkeypatch: pytest.MonkeyPatch, door: Door, said: str) -> None:
+def test_a_door_that_is_shut_is_named(
+    world: UnderReview, monkeypatch: pytest.MonkeyPatch, door: Door, said: str
+) -> None:
     monkeypatch.setattr(type(world.desk), "decide_by_identity", lambda *_, **__: Receipt(Visit(door)))
     nobody = {"decision": None, "standing": None, "needed": None, "approvals": None, "why": ""}
     assert problem(decide.handle(event(GIVEN), None)) == (409, "not-applicable", said, nobody)
 
 
-def canary(world: World) -> None:
+def canary(world: UnderReview) -> None:
     world.releases.update(replace(world.releases.get(RELEASE), state="canary", step=1))
 
 
@@ -137,14 +139,14 @@ def canary(world: World) -> None:
         ),
     ],
 )
-def test_what_no_operator_can_mean_changes_nothing(world: World, request_: dict[str, Json], said: str) -> None:
+def test_what_no_operator_can_mean_changes_nothing(world: UnderReview, request_: dict[str, Json], said: str) -> None:
     canary(world)
     before = world.releases.get(RELEASE)
     assert call(operate, request_) == (400, said)
     assert world.releases.get(RELEASE) == before
 
 
-def test_an_operation_is_named_by_the_path_or_by_its_parameter(world: World) -> None:
+def test_an_operation_is_named_by_the_path_or_by_its_parameter(world: UnderReview) -> None:
     canary(world)
     text = encoded(json.dumps({"reason": "why"}))
     bare = {"authorizer": {"iam": {"userArn": LEAD_ARN}}, "http": None}
@@ -194,7 +196,7 @@ def test_a_form_is_read_as_browsers_send_it() -> None:
         form("&".join(f"f{i}=x" for i in range(11))),
     ],
 )
-def test_what_no_browser_would_send_is_no_form(world: World, request_: dict[str, Json]) -> None:
+def test_what_no_browser_would_send_is_no_form(world: UnderReview, request_: dict[str, Json]) -> None:
     with pytest.raises(http_events.Problem) as refused:
         http_events.form(request_)
     assert refused.value.status in (400, 415)
@@ -207,7 +209,7 @@ def test_what_no_browser_would_send_is_no_form(world: World, request_: dict[str,
 
 
 @pytest.mark.parametrize("plain", [True, False])
-def test_a_form_holds_64_kib_however_it_is_sent(world: World, plain: bool) -> None:
+def test_a_form_holds_64_kib_however_it_is_sent(world: UnderReview, plain: bool) -> None:
     fits = "a=" + "x" * 65_534
 
     def sent(text: str) -> dict[str, Json]:
@@ -220,12 +222,12 @@ def test_a_form_holds_64_kib_however_it_is_sent(world: World, plain: bool) -> No
     assert (answer["statusCode"], say.TOO_LARGE[0] in answer["body"]) == (413, True)
 
 
-def test_only_an_open_link_has_a_page(world: World) -> None:
+def test_only_an_open_link_has_a_page(world: UnderReview) -> None:
     with pytest.raises(InvalidInput, match="only an open link has a page"):
         review._page(world.wired, Visit(Door.CLOSED), "")
 
 
-def test_where_a_form_comes_from_is_kept_as_far_as_it_is_told(world: World) -> None:
+def test_where_a_form_comes_from_is_kept_as_far_as_it_is_told(world: UnderReview) -> None:
     http = {"http": {"method": "GET"}}
     request = {**event(), "queryStringParameters": {"t": world.token(LEAD)}, "requestContext": http}
     assert review.handle(request, None)["statusCode"] == 200

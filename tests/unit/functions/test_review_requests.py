@@ -15,15 +15,15 @@ from functions.remind import handler as remind
 from functions.request_review import handler as request_review
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.policy import ReviewPolicy
-from tests.support.review import AUTHOR, LEAD, QUALITY, RELEASE, World
+from tests.support.review import AUTHOR, LEAD, QUALITY, RELEASE, UnderReview
 
 Json = Any
 LEAD_ARN = LEAD.principals[0]
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(ReviewPolicy((LEAD, QUALITY), quorum=2))
+def world(monkeypatch: pytest.MonkeyPatch) -> UnderReview:
+    made = UnderReview(ReviewPolicy((LEAD, QUALITY), quorum=2))
     monkeypatch.setattr(decide, "wire", lambda: made.desk)
     monkeypatch.setattr(operate, "wire", lambda: made.releases)
     monkeypatch.setattr(request_review, "wire", lambda: made.round)
@@ -59,7 +59,7 @@ def call(
     return answer["statusCode"], json.loads(answer["body"])
 
 
-def test_a_decision_answers_where_the_review_stands(world: World) -> None:
+def test_a_decision_answers_where_the_review_stands(world: UnderReview) -> None:
     status, body = call(decide, {"decision": "approve", "reason": "ok"}, encoded=True)
     assert (status, body["standing"], body["needed"], body["approvals"]) == (200, "open", 2, 1)
     status, body = call(decide, {"decision": "reject", "reason": "changed my mind"})
@@ -86,7 +86,7 @@ def test_a_decision_answers_where_the_review_stands(world: World) -> None:
     ],
 )
 def test_what_cannot_be_a_decision_is_told_why_and_decides_nothing(
-    world: World, body: Json, options: dict[str, Any], status: int, says: str
+    world: UnderReview, body: Json, options: dict[str, Any], status: int, says: str
 ) -> None:
     got, answer = call(decide, body, **options)
     assert got == status
@@ -94,7 +94,7 @@ def test_what_cannot_be_a_decision_is_told_why_and_decides_nothing(
     assert world.request.decisions == 0
 
 
-def test_a_service_that_is_away_is_told_as_such(world: World) -> None:
+def test_a_service_that_is_away_is_told_as_such(world: UnderReview) -> None:
     def away(*_: object) -> None:
         raise Unavailable("the table is away")
 
@@ -104,12 +104,12 @@ def test_a_service_that_is_away_is_told_as_such(world: World) -> None:
     assert "nothing was decided" in body["detail"]
 
 
-def canary(world: World, **changes: Any) -> None:
+def canary(world: UnderReview, **changes: Any) -> None:
     release = world.releases.get(RELEASE)
     world.releases.update(replace(release, state="canary", step=1, **changes))
 
 
-def test_an_operator_pauses_resumes_and_advances_with_name_and_reason(world: World) -> None:
+def test_an_operator_pauses_resumes_and_advances_with_name_and_reason(world: UnderReview) -> None:
     canary(world)
     status, body = call(operate, {"reason": "odd answers"}, operation="pause")
     assert (status, body["paused"]["by"], body["paused"]["reason"]) == (200, LEAD_ARN, "odd answers")
@@ -135,7 +135,7 @@ def test_an_operator_pauses_resumes_and_advances_with_name_and_reason(world: Wor
     ],
 )
 def test_what_an_operator_cannot_mean_changes_nothing(
-    world: World, body: Json, options: dict[str, Any], status: int
+    world: UnderReview, body: Json, options: dict[str, Any], status: int
 ) -> None:
     canary(world)
     before = world.releases.get(RELEASE)
@@ -145,12 +145,12 @@ def test_what_an_operator_cannot_mean_changes_nothing(
     assert world.releases.get(RELEASE) == before
 
 
-def test_only_a_canary_can_be_operated(world: World) -> None:
+def test_only_a_canary_can_be_operated(world: UnderReview) -> None:
     status, body = call(operate, {"reason": "x"}, operation="pause")
     assert status == 409
     assert "review" in body["detail"]
 
 
-def test_the_schedule_counts_what_it_did(world: World) -> None:
+def test_the_schedule_counts_what_it_did(world: UnderReview) -> None:
     world.now = world.request.expires_at - 10
     assert remind.handle({}, None) == {"settled": 0, "reminded": 1, "closed": 0, "failed": 0}

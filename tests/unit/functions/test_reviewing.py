@@ -35,7 +35,7 @@ EXPIRES = NOW + 7_200 - 60
 ADDRESS, AGENT = "203.0.113.7", "Test/1.0"
 
 
-class Stage:
+class ReviewOnMoto:
     """A release whose review was asked for, and what its reviewers were mailed."""
 
     def __init__(self, world: World, quorum: int = 2) -> None:
@@ -114,11 +114,11 @@ class Stage:
 
 
 @pytest.fixture
-def stage(world: World) -> Stage:
-    return Stage(world)
+def stage(world: World) -> ReviewOnMoto:
+    return ReviewOnMoto(world)
 
 
-def test_every_reviewer_gets_an_own_link_and_the_request_is_on_record(stage: Stage, world: World) -> None:
+def test_every_reviewer_gets_an_own_link_and_the_request_is_on_record(stage: ReviewOnMoto, world: World) -> None:
     before = world.releases.get(RELEASE)
 
     assert stage.ask() == {"expires_at": EXPIRES}
@@ -151,7 +151,7 @@ def test_every_reviewer_gets_an_own_link_and_the_request_is_on_record(stage: Sta
     assert len(stage.mails()) == 1
 
 
-def test_a_reviewer_whom_no_email_reaches_is_told_of(stage: Stage, world: World) -> None:
+def test_a_reviewer_whom_no_email_reaches_is_told_of(stage: ReviewOnMoto, world: World) -> None:
     real("sns").delete_topic(TopicArn=stage.topics[LEGAL.email])
     real("ssm").delete_parameter(Name=f"/lane/reviewers/{reviewer_key(LEGAL.email)}")
 
@@ -164,7 +164,9 @@ def test_a_reviewer_whom_no_email_reaches_is_told_of(stage: Stage, world: World)
 
 
 @pytest.mark.parametrize("way", ["identity", "link"])
-def test_a_trail_that_does_not_answer_is_asked_again_before_a_decision(stage: Stage, world: World, way: str) -> None:
+def test_a_trail_that_does_not_answer_is_asked_again_before_a_decision(
+    stage: ReviewOnMoto, world: World, way: str
+) -> None:
     world.trail.away = "InternalServiceError"
     stage.ask()
     request = world.reviews.get(RELEASE)
@@ -180,7 +182,7 @@ def test_a_trail_that_does_not_answer_is_asked_again_before_a_decision(stage: St
     assert (found.authors.principals, found.authors.complete) == ((AUTHOR,), True)
 
 
-def test_what_cannot_be_reviewed_is_refused(stage: Stage, world: World) -> None:
+def test_what_cannot_be_reviewed_is_refused(stage: ReviewOnMoto, world: World) -> None:
     release = world.releases.get(RELEASE)
     world.publish(2, text="Another answer to {{question}}")
     with pytest.raises(NotApplicable, match="no longer has the fingerprint"):
@@ -197,7 +199,7 @@ def remind(world: World) -> dict[str, Json]:
     return dict(world.function("remind").handle({}, Context()))
 
 
-def test_the_schedule_counts_what_it_did(stage: Stage, world: World) -> None:
+def test_the_schedule_counts_what_it_did(stage: ReviewOnMoto, world: World) -> None:
     nothing = {"settled": 0, "reminded": 0, "closed": 0, "failed": 0}
     assert remind(world) == nothing
     stage.ask()
@@ -215,7 +217,7 @@ def test_the_schedule_counts_what_it_did(stage: Stage, world: World) -> None:
     assert world.reviews.open_reviews() == []
 
 
-def test_a_review_that_cannot_be_looked_after_is_counted(stage: Stage, world: World) -> None:
+def test_a_review_that_cannot_be_looked_after_is_counted(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     world.now = EXPIRES - 1_000
     real("s3").delete_object(Bucket=REPORTS, Key=f"releases/{RELEASE}/review/3.json")
@@ -223,7 +225,7 @@ def test_a_review_that_cannot_be_looked_after_is_counted(stage: Stage, world: Wo
     assert remind(world) == {"settled": 0, "reminded": 0, "closed": 0, "failed": 1}
 
 
-def test_what_a_crash_left_is_answered_by_the_schedule(stage: Stage, world: World) -> None:
+def test_what_a_crash_left_is_answered_by_the_schedule(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     stage.decide()
     world.refuse("stepfunctions", "SendTaskSuccess", "InternalFailure", times=1)
@@ -233,7 +235,7 @@ def test_what_a_crash_left_is_answered_by_the_schedule(stage: Stage, world: Worl
     assert [json.loads(answer["output"])["decision"] for answer in stage.answers] == ["approved"] * 2
 
 
-def test_reviewers_decide_by_link_and_the_workflow_is_answered_once(stage: Stage, world: World) -> None:
+def test_reviewers_decide_by_link_and_the_workflow_is_answered_once(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     token = stage.token()
 
@@ -274,7 +276,7 @@ def test_reviewers_decide_by_link_and_the_workflow_is_answered_once(stage: Stage
     assert stage.http("GET", token)["statusCode"] == 200
 
 
-def test_who_only_looks_ahead_leaves_no_trace(stage: Stage) -> None:
+def test_who_only_looks_ahead_leaves_no_trace(stage: ReviewOnMoto) -> None:
     """Mail programs ask for the head of a link."""
     stage.ask()
     before = stage.events()
@@ -295,7 +297,7 @@ def test_who_only_looks_ahead_leaves_no_trace(stage: Stage) -> None:
     )
 
 
-def test_what_is_not_taken_shows_the_form_again_with_what_was_typed(stage: Stage, world: World) -> None:
+def test_what_is_not_taken_shows_the_form_again_with_what_was_typed(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     token = stage.token()
     typed = "ä" + "z" * 4_100
@@ -318,7 +320,7 @@ def test_what_is_not_taken_shows_the_form_again_with_what_was_typed(stage: Stage
 
 
 def test_the_author_approves_no_own_version(world: World) -> None:
-    stage = Stage(world, quorum=1)
+    stage = ReviewOnMoto(world, quorum=1)
     world.publish(2, by=LEAD.principals[0])
     stage.ask()
 
@@ -330,7 +332,7 @@ def test_the_author_approves_no_own_version(world: World) -> None:
     assert problem(stage.decision()) == (403, "own-version", own, {})
 
 
-def test_the_report_is_shown_while_the_link_is_good(stage: Stage, world: World) -> None:
+def test_the_report_is_shown_while_the_link_is_good(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     token, key = stage.token(), f"releases/{RELEASE}/tests/3/report.html"
 
@@ -347,7 +349,9 @@ def test_the_report_is_shown_while_the_link_is_good(stage: Stage, world: World) 
 
 
 @pytest.mark.parametrize(("letters", "status"), [(4_000_000, 200), (4_000_001, 404)])
-def test_a_report_that_no_answer_can_hold_is_said_to_be_too_large(stage: Stage, letters: int, status: int) -> None:
+def test_a_report_that_no_answer_can_hold_is_said_to_be_too_large(
+    stage: ReviewOnMoto, letters: int, status: int
+) -> None:
     stage.ask()
     key = f"releases/{RELEASE}/tests/3/report.html"
     real("s3").put_object(Bucket=REPORTS, Key=key, Body=b"x" * letters)
@@ -355,7 +359,7 @@ def test_a_report_that_no_answer_can_hold_is_said_to_be_too_large(stage: Stage, 
     assert stage.http("GET", stage.token(), path="/report")["statusCode"] == status
 
 
-def test_a_link_that_was_changed_or_belongs_elsewhere_opens_nothing(stage: Stage, world: World) -> None:
+def test_a_link_that_was_changed_or_belongs_elsewhere_opens_nothing(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     before = stage.events()
     token = stage.token()
@@ -372,7 +376,7 @@ def test_a_link_that_was_changed_or_belongs_elsewhere_opens_nothing(stage: Stage
         assert (wrong["statusCode"], wrong["headers"]["allow"]) == (405, "GET, HEAD, POST")
 
 
-def test_a_link_to_a_review_that_is_gone_is_over(stage: Stage, world: World) -> None:
+def test_a_link_to_a_review_that_is_gone_is_over(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     token = stage.token()
     real("dynamodb.resource").Table(RELEASES).delete_item(Key={"pk": f"review#{RELEASE}", "sk": "request"})
@@ -382,7 +386,7 @@ def test_a_link_to_a_review_that_is_gone_is_over(stage: Stage, world: World) -> 
     assert stage.post(token)["statusCode"] == 410
 
 
-def test_a_service_that_is_away_is_told_and_may_be_asked_again(stage: Stage, world: World) -> None:
+def test_a_service_that_is_away_is_told_and_may_be_asked_again(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     token = stage.token()
     world.refuse("kms", "VerifyMac", "KMSInternalException", times=2)
@@ -393,7 +397,7 @@ def test_a_service_that_is_away_is_told_and_may_be_asked_again(stage: Stage, wor
     assert stage.http("GET", token)["statusCode"] == 200
 
 
-def test_a_page_of_other_versions_than_those_under_review_is_not_shown(stage: Stage, world: World) -> None:
+def test_a_page_of_other_versions_than_those_under_review_is_not_shown(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     key = f"releases/{RELEASE}/review/3.json"
     swapped = world.objects()[key].replace(b"Answer in way 2", b"Answer in way 9")
@@ -403,7 +407,7 @@ def test_a_page_of_other_versions_than_those_under_review_is_not_shown(stage: St
     assert (Event.REVIEW_VIEWED, LEAD.email) not in stage.events()
 
 
-def test_an_identity_decides_and_is_answered_where_the_review_stands(stage: Stage, world: World) -> None:
+def test_an_identity_decides_and_is_answered_where_the_review_stands(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
 
     assert stage.decide() == (
@@ -425,7 +429,7 @@ def test_an_identity_decides_and_is_answered_where_the_review_stands(stage: Stag
     assert (answer["taskToken"], json.loads(answer["output"])["decision"]) == ("the-token", "rejected")
 
 
-def test_a_review_that_is_over_takes_no_decision(stage: Stage, world: World) -> None:
+def test_a_review_that_is_over_takes_no_decision(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     world.now = EXPIRES
     status, body = stage.decide()
@@ -440,7 +444,7 @@ def test_a_review_that_is_over_takes_no_decision(stage: Stage, world: World) -> 
     assert stage.decide()[1]["detail"] == "the review is over"
 
 
-def test_who_is_no_reviewer_is_refused_and_recorded(stage: Stage, world: World) -> None:
+def test_who_is_no_reviewer_is_refused_and_recorded(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     stranger = "arn:aws:iam::123456789012:user/stranger"
 
@@ -454,7 +458,7 @@ def test_who_is_no_reviewer_is_refused_and_recorded(stage: Stage, world: World) 
     )
 
 
-def test_a_table_that_is_away_decides_nothing_and_says_so(stage: Stage, world: World) -> None:
+def test_a_table_that_is_away_decides_nothing_and_says_so(stage: ReviewOnMoto, world: World) -> None:
     stage.ask()
     world.refuse("dynamodb", "GetItem", "InternalServerError")
 

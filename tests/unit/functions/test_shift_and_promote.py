@@ -13,24 +13,10 @@ from promptlane.domain.release.route import Quarantined, Route, salt_of
 from promptlane.domain.release.timeline import Event
 from promptlane.lifecycle.routing import ATTEMPTS
 from promptlane.lifecycle.shift import FingerprintMismatch
-from tests.support.functions import DEPLOYMENT, NOW, POLICY, Context, World, real
+from tests.support.functions import DEPLOYMENT, NOW, POLICY, Context, World, real, red_alarm
 from tests.support.prompt import ID, PROMPT, RELEASE
 
 STEP: dict[str, object] = {"release_id": RELEASE, "step": 0}
-
-
-def alarm(name: str) -> None:
-    real("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        MetricName="Error",
-        Namespace="Promptlane",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-        Statistic="Sum",
-    )
-    real("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="it is")
 
 
 def test_the_first_step_gives_the_candidate_its_share(world: World) -> None:
@@ -84,8 +70,8 @@ def test_no_canary_starts_while_an_alarm_of_this_deployment_is_red(world: World)
     release = world.approved()
     assert release.stable is not None
     route = world.route(release.stable)
-    alarm(f"other/{PROMPT}/stable/Error")
-    alarm(f"{DEPLOYMENT}/{PROMPT}/stable/Outage")
+    red_alarm(f"other/{PROMPT}/stable/Error")
+    red_alarm(f"{DEPLOYMENT}/{PROMPT}/stable/Outage")
 
     answer = world.function("shift").handle(STEP, Context())
 
@@ -284,7 +270,7 @@ def test_a_policy_without_a_watch_ends_steady(world: World) -> None:
 def test_nothing_is_promoted_while_an_alarm_is_red(world: World) -> None:
     world.in_canary()
     route = world.current
-    alarm(f"{DEPLOYMENT}/{PROMPT}/canary/Refusal")
+    red_alarm(f"{DEPLOYMENT}/{PROMPT}/canary/Refusal")
 
     answer = world.function("promote").handle({"release_id": RELEASE}, Context())
 

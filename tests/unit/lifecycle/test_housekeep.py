@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from promptlane.domain.names import Outcome, Phase
-from promptlane.domain.policy import Policy
 from promptlane.domain.release.housekeeping import archive_key, archived, from_archive
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.release.release import Release, Waiting
@@ -27,10 +26,9 @@ from promptlane.lifecycle.housekeep import Housekeeping, Kept
 from promptlane.lifecycle.restore import restore
 from tests.support.cli_desk import Desk
 from tests.support.locked_copies import Copies
-from tests.support.prompt import ID
+from tests.support.prompt import ID, POLICY
 
 NAME = "greeter"
-POLICY = Policy.from_dict({"review": {"reviewers": [{"name": "lead", "email": "lead@example.com"}]}})
 
 
 class Archive:

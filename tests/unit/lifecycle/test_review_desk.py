@@ -26,7 +26,7 @@ from promptlane.domain.review.link import Link
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, outcome_of, tally
 from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit
 from promptlane.lifecycle.review_desk import ATTEMPTS, WINDOW, decided, entry_id
-from tests.support.review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, World, key, person
+from tests.support.review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, UnderReview, key, person, told
 
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2)
 CALLER = Caller("203.0.113.7", "Browser/1.0")
@@ -34,30 +34,25 @@ FROM = {"address": "203.0.113.7", "agent": "Browser/1.0"}
 LEAD_ARN, QUALITY_ARN = LEAD.principals[0], QUALITY.principals[0]
 
 
-def asked(policy: ReviewPolicy = TWO, **given: Any) -> World:
-    world = World(policy, **given)
+def asked(policy: ReviewPolicy = TWO, **given: Any) -> UnderReview:
+    world = UnderReview(policy, **given)
     world.ask()
     return world
 
 
-def link_of(world: World, who: Reviewer = LEAD, **changes: Any) -> Link:
+def link_of(world: UnderReview, who: Reviewer = LEAD, **changes: Any) -> Link:
     return replace(Link(RELEASE, 1, key(who), int(world.request.expires_at)), **changes)
 
 
-def enter(world: World, link: Link, release_id: str = RELEASE) -> Visit:
+def enter(world: UnderReview, link: Link, release_id: str = RELEASE) -> Visit:
     return world.desk.enter(release_id, link.token(world.signer.sign(link.message)))
 
 
-def told(world: World, *events: Event) -> list[TimelineEntry]:
-    entries = [e for e in world.releases.timeline(RELEASE) if e.event in events]
-    return [replace(e, seq=0, prev_hash="", hash="") for e in entries]
-
-
-def refusals(world: World) -> list[TimelineEntry]:
+def refusals(world: UnderReview) -> list[TimelineEntry]:
     return told(world, Event.REVIEW_LINK_REFUSED)
 
 
-def refusal(world: World, by: str, why: str, *parts: str, posted: bool = True, **more: Any) -> TimelineEntry:
+def refusal(world: UnderReview, by: str, why: str, *parts: str, posted: bool = True, **more: Any) -> TimelineEntry:
     return TimelineEntry(
         "/".join([RELEASE, "review/1/refused", *parts]),
         RELEASE,
@@ -69,7 +64,7 @@ def refusal(world: World, by: str, why: str, *parts: str, posted: bool = True, *
 
 
 def decide(
-    world: World,
+    world: UnderReview,
     who: Reviewer = LEAD,
     *,
     choice: str = "approve",
@@ -86,12 +81,12 @@ def decide(
     )
 
 
-def as_principal(world: World, arn: str = LEAD_ARN, choice: str = "approve", reason: str = "Read it") -> Receipt:
+def as_principal(world: UnderReview, arn: str = LEAD_ARN, choice: str = "approve", reason: str = "Read it") -> Receipt:
     return world.desk.decide_by_identity(RELEASE, arn=arn, choice=choice, reason=reason, caller=CALLER)
 
 
 def expected(
-    world: World,
+    world: UnderReview,
     who: Reviewer = LEAD,
     choice: Choice = Choice.APPROVE,
     *,
@@ -266,7 +261,7 @@ def test_a_view_is_recorded_once_for_each_reviewer() -> None:
     assert world.reviews._marks[RELEASE][f"view#1#{key(QUALITY)}"] == 10_001.0
 
 
-def refuse(world: World, visit: Visit, *, posted: bool) -> None:
+def refuse(world: UnderReview, visit: Visit, *, posted: bool) -> None:
     world.desk.refused(visit, CALLER, posted=posted)
 
 
@@ -469,7 +464,7 @@ def test_an_identity_of_several_reviewers_decides_for_none_and_is_recorded() -> 
 
 def test_a_release_without_a_review_is_not_found() -> None:
     with pytest.raises(NotFound, match=f"release {RELEASE} has no review"):
-        as_principal(World())
+        as_principal(UnderReview())
 
 
 # Authors
@@ -511,7 +506,7 @@ def test_an_author_may_reject() -> None:
     assert world.tokens.answers["token-1"]["decision"] == "rejected"
 
 
-def searching(world: World, complete: bool, search: Callable[[ReviewRequest], Authors] | None) -> ReviewRequest:
+def searching(world: UnderReview, complete: bool, search: Callable[[ReviewRequest], Authors] | None) -> ReviewRequest:
     world.reviews.note(world.request, authors=Authors((AUTHOR,), ("doubt",), complete=complete))
     world.desk = replace(world.desk, authors_again=search)
     return world.request
@@ -559,7 +554,7 @@ def test_authors_that_are_still_the_same_are_not_noted_again() -> None:
 
 
 def test_nobody_searches_for_authors_unless_it_is_wired() -> None:
-    fields = type(World().desk).__dataclass_fields__
+    fields = type(UnderReview().desk).__dataclass_fields__
     assert (fields["signer"].default, fields["authors_again"].default) == (None, None)
 
 
@@ -630,7 +625,7 @@ def test_a_decision_about_what_was_asked_for_again_meanwhile_is_told_so(gone: bo
 # Settling
 
 
-def recorded(world: World, *decisions: Decision) -> None:
+def recorded(world: UnderReview, *decisions: Decision) -> None:
     """Decisions whose writer crashed before the review was settled."""
     for decision in decisions:
         world.reviews.record(world.request, decision)
@@ -655,7 +650,7 @@ def test_a_review_that_expired_is_left_to_the_workflow() -> None:
 
 
 def test_without_a_review_there_is_nothing_to_settle() -> None:
-    assert World().desk.settle(RELEASE) is None
+    assert UnderReview().desk.settle(RELEASE) is None
 
 
 def test_an_approval_is_written_to_request_record_timeline_and_workflow() -> None:

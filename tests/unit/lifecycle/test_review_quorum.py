@@ -15,7 +15,7 @@ from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.review.attribution import Touch
 from promptlane.domain.review.review import Choice, Standing, tally
 from promptlane.domain.review.visit import Door
-from tests.support.review import AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, World, key, person
+from tests.support.review import AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, UnderReview, key, person
 
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2)
 LEAD_ARN, QUALITY_ARN = LEAD.principals[0], QUALITY.principals[0]
@@ -23,11 +23,11 @@ LEAD_ARN, QUALITY_ARN = LEAD.principals[0], QUALITY.principals[0]
 
 def test_two_reviewers_at_one_instant_complete_the_quorum_exactly_once() -> None:
     for _ in range(20):
-        world = World(TWO)
+        world = UnderReview(TWO)
         world.ask()
         barrier = threading.Barrier(2)
 
-        def decide(arn: str, world: World = world, barrier: threading.Barrier = barrier) -> None:
+        def decide(arn: str, world: UnderReview = world, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()
             world.by_identity(arn)
 
@@ -46,11 +46,11 @@ def test_an_approval_and_a_rejection_at_one_instant_have_one_outcome_that_rests_
     None
 ):
     for _ in range(20):
-        world = World(ReviewPolicy((LEAD, QUALITY)))
+        world = UnderReview(ReviewPolicy((LEAD, QUALITY)))
         world.ask()
         barrier = threading.Barrier(2)
 
-        def decide(arn: str, choice: str, world: World = world, barrier: threading.Barrier = barrier) -> None:
+        def decide(arn: str, choice: str, world: UnderReview = world, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()
             world.by_identity(arn, choice)
 
@@ -68,7 +68,7 @@ def test_an_approval_and_a_rejection_at_one_instant_have_one_outcome_that_rests_
 
 
 def test_a_changed_stable_asks_again_and_the_old_links_approvals_and_approval_are_void() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.send(LEAD)
     old_link = world.token(QUALITY)
@@ -86,14 +86,14 @@ def test_a_changed_stable_asks_again_and_the_old_links_approvals_and_approval_ar
 
 
 def test_an_earlier_round_never_replaces_a_later_one() -> None:
-    world = World()
+    world = UnderReview()
     world.ask(round=2)
     with pytest.raises(Conflict):
         world.ask(round=1)
 
 
 def test_a_clock_that_jumps_back_reopens_nothing_that_was_decided() -> None:
-    world = World()
+    world = UnderReview()
     world.ask()
     world.send(LEAD)
     world.now -= 5_000
@@ -102,7 +102,7 @@ def test_a_clock_that_jumps_back_reopens_nothing_that_was_decided() -> None:
 
 
 def test_a_reviewer_who_left_the_policy_meanwhile_still_decides_about_the_running_release() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.enrolments.deployed["support-assistant"] = replace(
         world.enrolments.deployed["support-assistant"], review=ReviewPolicy((LEGAL,))
@@ -113,7 +113,7 @@ def test_a_reviewer_who_left_the_policy_meanwhile_still_decides_about_the_runnin
 
 
 def test_an_author_whom_cloudtrail_tells_late_is_found_before_the_decision() -> None:
-    world = World(ReviewPolicy((LEAD, QUALITY, LEGAL)), events=())
+    world = UnderReview(ReviewPolicy((LEAD, QUALITY, LEGAL)), events=())
     world.ask()
     assert world.request.authors.unattributed
     world.trail.events += [
@@ -131,7 +131,7 @@ def test_an_author_whom_cloudtrail_tells_late_is_found_before_the_decision() -> 
 
 
 def test_the_schedule_learns_late_authors_and_completes_what_their_absence_held_up() -> None:
-    world = World(ReviewPolicy((LEAD, QUALITY, LEGAL)), events=())
+    world = UnderReview(ReviewPolicy((LEAD, QUALITY, LEGAL)), events=())
     world.now = 9_500
     world.ask()
     world.send(QUALITY)
@@ -148,7 +148,7 @@ def test_the_schedule_learns_late_authors_and_completes_what_their_absence_held_
 
 
 def test_a_decision_by_identity_and_one_by_link_of_one_person_are_one() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.by_identity(LEAD_ARN)
     assert "already" in world.send(LEAD)["body"]
@@ -190,7 +190,7 @@ ACTIONS = st.lists(
 def test_nothing_but_a_complete_valid_quorum_or_a_rejection_answers_the_workflow(
     actions: list[tuple[str, object, str]], quorum: int, groups: tuple[str, ...]
 ) -> None:
-    world = World(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=quorum, required_groups=groups))
+    world = UnderReview(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=quorum, required_groups=groups))
     world.ask()
     code = world.code()
     for action, who, choice in actions:
@@ -209,7 +209,7 @@ def test_nothing_but_a_complete_valid_quorum_or_a_rejection_answers_the_workflow
     assert len(made_by) == len(world.reviews.decisions(RELEASE, 1))
 
 
-def play(world: World, action: str, who: object, choice: str, code: str) -> None:
+def play(world: UnderReview, action: str, who: object, choice: str, code: str) -> None:
     """One thing that somebody does with the review."""
     from promptlane.domain.policy import Reviewer
 

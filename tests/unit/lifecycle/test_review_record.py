@@ -11,18 +11,18 @@ from promptlane.domain.errors import NotFound
 from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.release.prompt import canonical_json
 from promptlane.lifecycle.review_record import Json, review_record
-from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, World
+from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, UnderReview
 
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2)
 
 
-def recorded(world: World, *, briefs: bool = True) -> dict[str, Json]:
+def recorded(world: UnderReview, *, briefs: bool = True) -> dict[str, Json]:
     shown = world.briefs if briefs else None
     return review_record(RELEASE, releases=world.releases, reviews=world.reviews, briefs=shown)
 
 
 def test_a_record_holds_release_rounds_timeline_and_the_proof_of_all_of_it() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.send(LEAD, reason="First round")
     world.ask(round=2, token="token-2")
@@ -56,7 +56,7 @@ def test_a_record_holds_release_rounds_timeline_and_the_proof_of_all_of_it() -> 
 
 
 def test_without_briefs_what_was_shown_is_left_out_and_a_round_that_left_nothing_too() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.ask(round=2, token="token-2")
     world.send(LEAD)
@@ -70,7 +70,7 @@ def test_without_briefs_what_was_shown_is_left_out_and_a_round_that_left_nothing
 
 
 def test_a_round_whose_brief_is_lost_is_there_with_its_decisions() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.send(LEAD)
     world.briefs._briefs.clear()
@@ -81,7 +81,7 @@ def test_a_round_whose_brief_is_lost_is_there_with_its_decisions() -> None:
 
 
 def test_a_release_that_was_never_reviewed_has_no_rounds() -> None:
-    world = World()
+    world = UnderReview()
     world.releases._timelines.clear()
 
     document = recorded(world)
@@ -90,7 +90,7 @@ def test_a_release_that_was_never_reviewed_has_no_rounds() -> None:
 
 
 def test_an_altered_timeline_is_told() -> None:
-    world = World()
+    world = UnderReview()
     world.ask()
     entries = world.releases._timelines[RELEASE]
     entries[1] = replace(entries[1], by="somebody else")
@@ -99,6 +99,6 @@ def test_an_altered_timeline_is_told() -> None:
 
 
 def test_an_unknown_release_is_not_found() -> None:
-    world = World()
+    world = UnderReview()
     with pytest.raises(NotFound, match="PROMPTID12-9-1"):
         review_record("PROMPTID12-9-1", releases=world.releases, reviews=world.reviews)

@@ -19,25 +19,19 @@ from promptlane.domain.review.link import Link, url
 from promptlane.domain.review.mail import Mail, reminder_mail, review_mail, warning_mail
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, tally
 from promptlane.lifecycle.review_round import AuthorSearch
-from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, PROMPT_ID, QUALITY, RELEASE, World, key
+from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, PROMPT_ID, QUALITY, RELEASE, UnderReview, key, told
 
 ALL = (LEAD, QUALITY, LEGAL)
 TWO = ReviewPolicy(ALL, quorum=2, required_groups=("legal",), expires_after=600, remind_before=120)
 ANSWERS = {"decision": "approved", "by": "x", "reason": "y", "at": 1.0, "candidate": "c", "stable": "s"}
 
 
-def told(world: World, *events: Event) -> list[TimelineEntry]:
-    """Entries of these events, without their numbers and hashes."""
-    entries = [e for e in world.releases.timeline(RELEASE) if e.event in events]
-    return [replace(e, seq=0, prev_hash="", hash="") for e in entries]
-
-
-def link(world: World, who: Reviewer, round: int = 1) -> str:
+def link(world: UnderReview, who: Reviewer, round: int = 1) -> str:
     its = Link(RELEASE, round, key(who), int(world.request.expires_at))
     return url("https://ops.example.com/live", its, world.signer.sign(its.message))
 
 
-def conflicting(world: World, times: int, **changes: Any) -> None:
+def conflicting(world: UnderReview, times: int, **changes: Any) -> None:
     """Somebody else writes the record right before the next updates."""
     update, left = world.releases.update, [times]
 
@@ -54,7 +48,7 @@ def conflicting(world: World, times: int, **changes: Any) -> None:
 class Undeliverable:
     """A post that refuses to send to some, though their subscriptions look fine."""
 
-    def __init__(self, world: World, refusals: dict[str, PromptlaneError]) -> None:
+    def __init__(self, world: UnderReview, refusals: dict[str, PromptlaneError]) -> None:
         self._post, self._refusals = world.post, refusals
         world.round = replace(world.round, post=self)
 
@@ -90,7 +84,7 @@ class Asked:
     ],
 )
 def test_authors_are_looked_for_since_the_version_before(number: int, now: float, since: float, until: float) -> None:
-    world, trail = World(), Asked()
+    world, trail = UnderReview(), Asked()
     world.prompts.publish(replace(NEW, template="third {{customer_name}} {{question}}"), prompt_id=PROMPT_ID, at=9_500)
     world.prompts.publish(replace(NEW, template="fourth {{customer_name}} {{question}}"), prompt_id=PROMPT_ID, at=9_900)
     candidate = world.prompts.version(PROMPT_ID, number)
@@ -105,7 +99,7 @@ def test_authors_are_looked_for_since_the_version_before(number: int, now: float
 
 
 def test_authors_of_a_review_under_way_are_looked_for_again() -> None:
-    world, trail = World(ReviewPolicy((LEAD, LEGAL))), Asked()
+    world, trail = UnderReview(ReviewPolicy((LEAD, LEGAL))), Asked()
     world.ask()
     search = AuthorSearch(trail, world.prompts, world.clock)
 
@@ -120,7 +114,7 @@ def test_authors_of_a_review_under_way_are_looked_for_again() -> None:
 
 @pytest.mark.parametrize("first", [False, True])
 def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: bool) -> None:
-    world = World(TWO, states={QUALITY.email: "unprotected"})
+    world = UnderReview(TWO, states={QUALITY.email: "unprotected"})
     release = world.releases.update(
         replace(
             world.releases.get(RELEASE),
@@ -190,13 +184,13 @@ def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: b
 
 @pytest.mark.parametrize(("span", "expires"), [(600.0, 570.0), (1200.0, 1140.0), (86_400.0, 86_340.0)])
 def test_a_round_expires_a_little_before_the_workflows_step(span: float, expires: float) -> None:
-    world = World(ReviewPolicy(ALL, expires_after=span, remind_before=60))
+    world = UnderReview(ReviewPolicy(ALL, expires_after=span, remind_before=60))
 
     assert world.ask().expires_at == 10_000.0 + expires
 
 
 def test_a_round_that_is_asked_for_again_has_the_new_token_and_time_and_nothing_is_made_or_sent_twice() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     first = world.ask()
     before = (world.releases.get(RELEASE), world.briefs.get(RELEASE, 1), list(world.post.sent), told(world, *Event))
     world.trail.events.clear()
@@ -209,7 +203,7 @@ def test_a_round_that_is_asked_for_again_has_the_new_token_and_time_and_nothing_
 
 
 def test_another_round_is_made_anew() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     first = world.ask()
     world.verdict, world.now = "inconclusive", 10_100.0
 
@@ -229,7 +223,7 @@ def test_another_round_is_made_anew() -> None:
     ],
 )
 def test_what_ended_or_was_not_admitted_cannot_be_reviewed(fields: dict[str, Any], says: str) -> None:
-    world = World()
+    world = UnderReview()
     world.releases.update(replace(world.releases.get(RELEASE), **fields))
 
     with pytest.raises(NotApplicable, match=says):
@@ -240,7 +234,7 @@ def test_what_ended_or_was_not_admitted_cannot_be_reviewed(fields: dict[str, Any
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("change", ["altered", "vanished"])
 def test_a_version_that_is_not_as_it_was_admitted_cannot_be_reviewed(number: int, change: str) -> None:
-    world = World()
+    world = UnderReview()
     versions = world.prompts._versions[PROMPT_ID]
     error: type[Exception]
     if change == "vanished":
@@ -257,7 +251,7 @@ def test_a_version_that_is_not_as_it_was_admitted_cannot_be_reviewed(number: int
 
 
 def test_where_cloudtrail_does_not_answer_nobody_is_told_to_have_written_it_yet() -> None:
-    world = World()
+    world = UnderReview()
 
     def silent(*_: object) -> Authors:
         raise Unavailable("throttled")
@@ -269,7 +263,7 @@ def test_where_cloudtrail_does_not_answer_nobody_is_told_to_have_written_it_yet(
 
 @pytest.mark.parametrize("round", [1, 2])
 def test_an_approval_outlives_only_its_own_round(round: int) -> None:
-    world = World()
+    world = UnderReview()
     approval = {"round": 1, "candidate": "c"}
     world.releases.update(replace(world.releases.get(RELEASE), state="review", approval=approval))
     revision = world.releases.get(RELEASE).revision
@@ -282,7 +276,7 @@ def test_an_approval_outlives_only_its_own_round(round: int) -> None:
 
 
 def test_a_release_that_is_in_another_state_with_the_same_approval_comes_into_review() -> None:
-    world = World()
+    world = UnderReview()
     approval = {"round": 1, "candidate": "c"}
     world.releases.update(replace(world.releases.get(RELEASE), state="testing", approval=approval))
 
@@ -293,7 +287,7 @@ def test_a_release_that_is_in_another_state_with_the_same_approval_comes_into_re
 
 @pytest.mark.parametrize(("times", "done"), [(7, True), (8, False)])
 def test_a_record_that_others_change_is_read_again_eight_times_at_most(times: int, done: bool) -> None:
-    world = World()
+    world = UnderReview()
     conflicting(world, times, description="new words")
 
     if done:
@@ -307,7 +301,7 @@ def test_a_record_that_others_change_is_read_again_eight_times_at_most(times: in
 
 
 def test_a_release_that_ends_meanwhile_stays_ended_and_its_timeline_says_who_was_asked() -> None:
-    world = World()
+    world = UnderReview()
     conflicting(world, 1, state="ended", outcome=Outcome.FAILED)
 
     world.ask()
@@ -317,7 +311,7 @@ def test_a_release_that_ends_meanwhile_stays_ended_and_its_timeline_says_who_was
 
 
 def test_a_round_that_was_decided_sends_no_more_mails_and_its_new_token_is_answered() -> None:
-    world = World()
+    world = UnderReview()
     world.ask()
     world.reviews.close(world.request, {**ANSWERS, "round": 1, "approvals": []})
     world.post.sent.clear()
@@ -333,7 +327,7 @@ def test_a_round_that_was_decided_sends_no_more_mails_and_its_new_token_is_answe
 
 
 def test_who_is_not_reached_by_email_is_said_once_in_timeline_and_notices() -> None:
-    world = World(ReviewPolicy(ALL), states={LEAD.email: "pending", LEGAL.email: "no_topic"})
+    world = UnderReview(ReviewPolicy(ALL), states={LEAD.email: "pending", LEGAL.email: "no_topic"})
 
     request = world.ask()
     world.ask(token="token-2")
@@ -360,7 +354,7 @@ def test_who_is_not_reached_by_email_is_said_once_in_timeline_and_notices() -> N
 
 
 def test_a_reviewer_of_whose_subscription_nothing_is_known_is_taken_for_missing() -> None:
-    world = World(ReviewPolicy(ALL))
+    world = UnderReview(ReviewPolicy(ALL))
     reach = world.post.reach
     world.post.reach = lambda emails: {e: s for e, s in reach(emails).items() if e != LEAD.email}  # type: ignore[method-assign]
 
@@ -372,7 +366,7 @@ def test_a_reviewer_of_whose_subscription_nothing_is_known_is_taken_for_missing(
 
 
 def test_a_quorum_that_email_cannot_bring_together_is_said() -> None:
-    world = World(ReviewPolicy(ALL, quorum=3), states={LEAD.email: "pending"})
+    world = UnderReview(ReviewPolicy(ALL, quorum=3), states={LEAD.email: "pending"})
 
     request = world.ask()
 
@@ -390,7 +384,7 @@ def test_a_quorum_that_can_never_be_met_is_said_and_rejected() -> None:
         Touch("UpdatePrompt", 8_999, LEAD.principals[0], "IAMUser"),
         Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2),
     )
-    world = World(ReviewPolicy((LEAD, QUALITY), quorum=2), events=by_lead)
+    world = UnderReview(ReviewPolicy((LEAD, QUALITY), quorum=2), events=by_lead)
 
     world.ask()
 
@@ -403,7 +397,7 @@ def test_a_quorum_that_can_never_be_met_is_said_and_rejected() -> None:
 
 
 def test_a_review_that_can_go_on_warns_nobody() -> None:
-    world = World(ReviewPolicy(ALL, quorum=3))
+    world = UnderReview(ReviewPolicy(ALL, quorum=3))
 
     world.ask()
 
@@ -414,7 +408,7 @@ def test_a_review_that_can_go_on_warns_nobody() -> None:
 def test_an_email_that_cannot_be_sent_is_said_tried_again_and_keeps_the_others_from_nothing(
     error: PromptlaneError,
 ) -> None:
-    world = World()
+    world = UnderReview()
     Undeliverable(world, {LEAD.email: error})
 
     world.ask()
@@ -441,7 +435,7 @@ def test_an_email_that_cannot_be_sent_is_said_tried_again_and_keeps_the_others_f
 
 
 def test_a_post_that_does_not_answer_is_tried_again_by_whoever_asked() -> None:
-    world = World()
+    world = UnderReview()
     Undeliverable(world, {QUALITY.email: Unavailable("throttled")})
 
     with pytest.raises(Unavailable):
@@ -457,7 +451,7 @@ NOTHING: dict[str, list[str]] = {"settled": [], "reminded": [], "closed": [], "f
 
 
 def test_an_open_review_with_time_left_is_left_alone() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     before = told(world, *Event), list(world.post.sent), world.request
 
@@ -467,7 +461,7 @@ def test_an_open_review_with_time_left_is_left_alone() -> None:
 
 
 def test_one_review_that_fails_keeps_no_other_waiting() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     other = "PROMPTID12-1-1"
     world.reviews._open.add(other)
@@ -485,7 +479,7 @@ def test_one_review_that_fails_keeps_no_other_waiting() -> None:
 
 
 def test_what_was_listed_without_a_review_is_taken_off_the_list() -> None:
-    world = World()
+    world = UnderReview()
     world.reviews._open.add(RELEASE)
 
     assert world.round.look_after() == {**NOTHING, "closed": [RELEASE]}
@@ -494,7 +488,7 @@ def test_what_was_listed_without_a_review_is_taken_off_the_list() -> None:
 
 @pytest.mark.parametrize("gone", ["ended", "without a record"])
 def test_the_review_of_a_release_that_is_over_is_closed(gone: str) -> None:
-    world = World()
+    world = UnderReview()
     world.ask()
     world.reviews._marks.clear()
     world.post.sent.clear()
@@ -509,7 +503,7 @@ def test_the_review_of_a_release_that_is_over_is_closed(gone: str) -> None:
 
 @pytest.mark.parametrize(("late", "closed"), [(0.0, []), (3600.0, []), (3601.0, [RELEASE])])
 def test_an_expired_review_is_left_alone_and_closed_after_an_hour(late: float, closed: list[str]) -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.reviews._marks.clear()
     world.post.sent.clear()
@@ -519,7 +513,7 @@ def test_an_expired_review_is_left_alone_and_closed_after_an_hour(late: float, c
     assert (world.post.sent, told(world, Event.REVIEW_REMINDED)) == ([], [])
 
 
-def decide(world: World, *who: Reviewer) -> None:
+def decide(world: UnderReview, *who: Reviewer) -> None:
     """Approvals whose writer crashed before the review was settled."""
     for one in who:
         request = world.request
@@ -538,7 +532,7 @@ def decide(world: World, *who: Reviewer) -> None:
 
 
 def test_what_a_crash_left_undone_is_settled() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     decide(world, LEAD, LEGAL)
 
@@ -547,7 +541,7 @@ def test_what_a_crash_left_undone_is_settled() -> None:
 
 
 def test_a_subscription_that_was_confirmed_meanwhile_gets_the_link() -> None:
-    world = World(TWO, states={QUALITY.email: "pending"})
+    world = UnderReview(TWO, states={QUALITY.email: "pending"})
     world.ask()
     world.post.states = {LEGAL.email: "pending"}
     world.now += 60
@@ -572,7 +566,7 @@ def test_a_subscription_that_was_confirmed_meanwhile_gets_the_link() -> None:
 
 
 def test_late_authors_are_asked_for_until_they_are_known_or_the_review_is_decided() -> None:
-    world = World(ReviewPolicy(ALL), events=())
+    world = UnderReview(ReviewPolicy(ALL), events=())
     world.now = 9_100.0
     world.ask()
     world.trail.events.append(Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2))
@@ -587,7 +581,7 @@ def test_late_authors_are_asked_for_until_they_are_known_or_the_review_is_decide
 
 @pytest.mark.parametrize(("left", "reminded"), [(120.5, False), (120.0, True), (0.5, True)])
 def test_a_reminder_comes_when_the_policy_says_so(left: float, reminded: bool) -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.now = world.request.expires_at - left
 
@@ -596,7 +590,7 @@ def test_a_reminder_comes_when_the_policy_says_so(left: float, reminded: bool) -
 
 
 def test_whoever_may_still_decide_and_is_reached_is_reminded_once() -> None:
-    world = World(replace(TWO, reviewers=(LEAD, QUALITY, LEGAL)), states={QUALITY.email: "pending"})
+    world = UnderReview(replace(TWO, reviewers=(LEAD, QUALITY, LEGAL)), states={QUALITY.email: "pending"})
     world.ask()
     decide(world, LEAD)
     world.now = world.request.expires_at - 60
@@ -625,7 +619,7 @@ def test_whoever_may_still_decide_and_is_reached_is_reminded_once() -> None:
 
 
 def test_somebody_who_was_reminded_keeps_no_other_from_being_reminded() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.reviews.mark(RELEASE, f"reminder#1#{key(LEAD)}", 1.0)
     world.now = world.request.expires_at - 60
@@ -635,7 +629,7 @@ def test_somebody_who_was_reminded_keeps_no_other_from_being_reminded() -> None:
 
 
 def test_a_reminder_that_cannot_be_sent_is_no_reminder() -> None:
-    world = World(TWO)
+    world = UnderReview(TWO)
     world.ask()
     world.now = world.request.expires_at - 60
     Undeliverable(world, {who.email: NotFound("there is no topic") for who in ALL})

@@ -19,7 +19,7 @@ from promptlane.domain.errors import Unavailable
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.pages.markup import Html, document, tag
 from promptlane.pages.style import STYLE
-from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, World, key, person
+from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, UnderReview, key, person
 
 XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&{{question}}\u202e\x00\x1b[31m</style></title>"
 
@@ -109,8 +109,8 @@ def harmless(body: str) -> Reader:
     return page
 
 
-def world() -> World:
-    made = World()
+def world() -> UnderReview:
+    made = UnderReview()
     made.ask()
     return made
 
@@ -286,7 +286,7 @@ def test_an_expired_link_has_its_page_and_one_entry() -> None:
 
 
 def test_a_used_link_shows_what_was_decided_with_it() -> None:
-    w = World(ReviewPolicy((LEAD, QUALITY), quorum=2))
+    w = UnderReview(ReviewPolicy((LEAD, QUALITY), quorum=2))
     w.ask()
     w.send(LEAD, reason="I read all of it")
     answer = w.http("GET", w.token(LEAD))
@@ -361,10 +361,10 @@ def test_a_report_that_is_not_there_is_told() -> None:
     assert w.http("GET", w.token(LEAD), path="/report")["statusCode"] == 404
 
 
-def hostile_world() -> World:
+def hostile_world() -> UnderReview:
     names = (Reviewer(XSS[:60], "support-lead@example.com", ("<b>legal</b>",), LEAD.principals), QUALITY)
     evil = replace(NEW, template=f"{XSS}\n" * 3 + "{{customer_name}} {{question}}")
-    w = World(
+    w = UnderReview(
         ReviewPolicy(names, quorum=2, required_groups=("<b>legal</b>",)),
         new=evil,
         description=XSS,
@@ -391,7 +391,9 @@ def test_markup_in_prompt_name_description_and_reason_stays_text() -> None:
 @settings(max_examples=40)
 @given(st.text(max_size=200), st.text(max_size=80), st.text(min_size=1, max_size=100))
 def test_no_text_becomes_markup(template: str, description: str, reason: str) -> None:
-    w = World(ReviewPolicy((LEAD, QUALITY), quorum=2), new=replace(NEW, template=template), description=description)
+    w = UnderReview(
+        ReviewPolicy((LEAD, QUALITY), quorum=2), new=replace(NEW, template=template), description=description
+    )
     w.ask()
     harmless(w.http("GET", w.token(LEAD))["body"])
     try:
@@ -410,7 +412,7 @@ def test_only_what_was_made_as_markup_is_markup() -> None:
 def test_a_huge_change_fits_the_page_and_says_what_it_leaves_out() -> None:
     old = replace(OLD, template="\n".join(f"line {i} <&>" for i in range(12_000)))
     new = replace(OLD, template="\n".join(f"other {i} <&>" for i in range(12_000)))
-    w = World(old=old, new=new)
+    w = UnderReview(old=old, new=new)
     w.ask()
     body = w.http("GET", w.token(LEAD))["body"]
     assert len(body.encode()) < 5_000_000
@@ -437,7 +439,7 @@ def test_every_field_has_a_label_and_every_reference_a_target() -> None:
 
 
 def test_an_author_is_told_and_cannot_tick_approve() -> None:
-    w = World(ReviewPolicy((person("author"), QUALITY)))
+    w = UnderReview(ReviewPolicy((person("author"), QUALITY)))
     w.ask()
     page = harmless(w.http("GET", w.token(person("author")))["body"])
     assert "You wrote part of this version" in page.text

@@ -23,7 +23,7 @@ from promptlane.domain.review.mail import (
     warning_mail,
 )
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, tally
-from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, QUALITY, World, key
+from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, QUALITY, UnderReview, key
 
 EVE = "arn:aws:iam::111122223333:user/eve"
 
@@ -322,7 +322,7 @@ def test_a_time_is_told_in_utc_wherever_the_machine_is() -> None:
     st.sampled_from(["x", "é" * 150_000, "a\n" * 100_000, "𝔘" * 60_000, "\u202e" * 20_000, ("y" * 5_000 + "\n") * 40]),
 )
 def test_subject_and_body_stay_within_what_sns_takes(description: str, name: str, template: str) -> None:
-    world = World(new=replace(NEW, name=name, template=template), description=description)
+    world = UnderReview(new=replace(NEW, name=name, template=template), description=description)
     world.ask()
     found = world.mail_to(LEAD)
     assert 0 < len(found.subject) < 100
@@ -334,7 +334,7 @@ def test_subject_and_body_stay_within_what_sns_takes(description: str, name: str
 
 def test_no_text_of_the_prompt_can_pose_as_a_line_of_the_email() -> None:
     forged = "Decide here:   https://evil.example.com/\nShort code:    AAAA-AAAA\n"
-    world = World(new=replace(NEW, template=forged), description=f"ok\n{forged}")
+    world = UnderReview(new=replace(NEW, template=forged), description=f"ok\n{forged}")
     world.ask()
     lines = world.mail_to(LEAD).body.splitlines()
     assert [line for line in lines if line.startswith("Decide here:")] == [f"Decide here:   {world.link(LEAD)}"]
