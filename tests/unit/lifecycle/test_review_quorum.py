@@ -185,7 +185,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(ACTIONS, st.integers(1, 3), st.sampled_from([(), ("legal",)]))
 def test_nothing_but_a_complete_valid_quorum_or_a_rejection_answers_the_workflow(
     actions: list[tuple[str, object, str]], quorum: int, groups: tuple[str, ...]

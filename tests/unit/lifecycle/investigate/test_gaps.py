@@ -382,7 +382,7 @@ def test_cells_that_are_ahead_of_the_route_speak_of_clocks(case: Case) -> None:
 # Many versions and releases
 
 
-def many(count: int) -> Case:
+def promoted_daily(count: int) -> Case:
     """`count` versions, each promoted a day after the one before; the last one yesterday."""
     case = two_pm()
     case.prompts, case.releases = FakePrompts(), InMemoryReleases()
@@ -398,7 +398,7 @@ def many(count: int) -> Case:
 
 
 def test_what_the_route_names_is_always_compared_and_what_is_left_out_is_said() -> None:
-    case = many(30)  # the route of the case still names versions 3 and 2
+    case = promoted_daily(30)  # the route of the case still names versions 3 and 2
 
     found = found_by(case)
 
@@ -411,7 +411,7 @@ def test_what_the_route_names_is_always_compared_and_what_is_left_out_is_said() 
 
 
 def test_the_versions_of_the_time_are_chosen_and_not_the_newest() -> None:
-    case = many(30)
+    case = promoted_daily(30)
     day = T0 - 86_400 * 20
     releases = case.releases.of_prompt(ID)
     window = Window(day, day + 3600)
