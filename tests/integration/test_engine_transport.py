@@ -15,8 +15,9 @@ from promptlane.aws.models import ConverseModel
 from promptlane.aws.transport import BedrockTransport
 from promptlane.domain.errors import Throttled, Unavailable
 from promptlane.domain.suite.answers import ModelNotEnabled, Request
+from tests.support.prompt import ARN
 
-ARN = "arn:aws:bedrock:us-east-1:111122223333:prompt/PROMPT0001:2"
+VERSION_ARN = f"{ARN}:2"
 
 
 class Bedrock(ThreadingHTTPServer):
@@ -82,10 +83,10 @@ def test_calls_are_signed_and_share_a_connection(bedrock: Bedrock) -> None:
     bedrock.answers = [(200, {}, answer("héllo")), (200, {}, answer("again"))]
     made = transport(bedrock)
     model = ConverseModel(made)
-    said = model.answer(Request(ARN, {"promptVariables": {"q": {"text": "ü"}}}))
+    said = model.answer(Request(VERSION_ARN, {"promptVariables": {"q": {"text": "ü"}}}))
     assert said.text == "héllo"
     assert said.latency_ms > 0
-    assert model.answer(Request(ARN)).text == "again"
+    assert model.answer(Request(VERSION_ARN)).text == "again"
     made.close()
     assert bedrock.connections == 1
     path, headers, body = bedrock.seen[0]

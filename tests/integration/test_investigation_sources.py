@@ -33,6 +33,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry, compare_cop
 from promptlane.fakes import InMemoryReleases
 from promptlane.lifecycle.model_logging import switch_back, switch_on
 from tests.support.investigation_case import SORRY, record
+from tests.support.prompt import ID, RELEASE
 
 Client = Callable[[str], Any]
 GROUP = "/promptlane/invocations"
@@ -95,16 +96,16 @@ def test_calls_are_counted_by_version_and_caller(log: InsightsLog, window: Windo
 
 
 def test_calls_without_metadata_are_those_outside_and_tests_are_not(log: InsightsLog, window: Window) -> None:
-    [group] = log.outside(["amazon.nova-lite-v1:0"], "PROMPT0001", window)
+    [group] = log.outside(["amazon.nova-lite-v1:0"], ID, window)
 
     assert (group.calls, group.model, group.version) == (1, "amazon.nova-lite-v1:0", "")
-    assert log.outside(["amazon.nova-micro-v1:0"], "PROMPT0001", window) == []
+    assert log.outside(["amazon.nova-micro-v1:0"], ID, window) == []
     assert log.outside([], "", window) == []
 
 
 @pytest.mark.parametrize("model", ["us.amazon.nova-pro-v1:0", f"{PROFILE}us.amazon.nova-pro-v1:0"])
 def test_calls_of_an_inference_profile_are_found_by_its_id(log: InsightsLog, window: Window, model: str) -> None:
-    assert [g.model for g in log.outside([model], "PROMPT0001", window)] == [f"{PROFILE}us.amazon.nova-pro-v1:0"]
+    assert [g.model for g in log.outside([model], ID, window)] == [f"{PROFILE}us.amazon.nova-pro-v1:0"]
 
 
 def test_metadata_is_found_in_the_text_of_a_record_whatever_its_keys_order_and_spaces(
@@ -402,9 +403,9 @@ def test_copies_read_back_in_order_and_the_first_version_counts(client: Client) 
 
     assert [copy.entry for copy in copies.timeline("PROMPT0001-1-1")] == entries
     assert all(0 <= time.time() - copy.at < 600 for copy in copies.timeline("PROMPT0001-1-1"))
-    assert copies.kept("PROMPT0001") == {"PROMPT0001-1-1": set(range(1, 13))}
+    assert copies.kept(ID) == {"PROMPT0001-1-1": set(range(1, 13))}
     assert compare_copies(entries, copies.timeline("PROMPT0001-1-1"), now=12.0).agree == 12
-    assert copies.timeline("PROMPT0001-2-1") == []
+    assert copies.timeline(RELEASE) == []
 
 
 def test_logging_is_set_up_and_taken_back_on_the_real_interface(client: Client) -> None:

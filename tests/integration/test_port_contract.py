@@ -35,7 +35,7 @@ from promptlane.fakes import (
 )
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.fakes.review import FakeTokens
-from tests.support.prompt import POLICY
+from tests.support.prompt import ID, POLICY, RELEASE
 from tests.support.tables import make_table
 
 Client = Callable[[str], Any]
@@ -64,7 +64,7 @@ class Published:
 def published(kind: str, client: Client) -> Published:
     if kind == "fake":
         fake = FakePrompts()
-        first, second = (fake.publish(draft(text), prompt_id="PROMPT0001", at=5.0) for text in ("a", "b"))
+        first, second = (fake.publish(draft(text), prompt_id=ID, at=5.0) for text in ("a", "b"))
         return Published(fake, FakeEnrolmentTags(fake), first, second)
     agent = client("bedrock-agent")
     real = BedrockPrompts(agent)
@@ -283,4 +283,4 @@ def test_a_chunk_is_put_once_and_kept_apart_by_release_phase_metric_and_start(bl
     found = blocks.load("PROMPT0001-1-1", "canary")
     assert sorted(found, key=lambda c: (c.metric, c.start)) == [c for c in chunks if c.phase == "canary"]
     assert [c.start for c in found if c.metric == "Error"] == [600.0, 12_000.0]
-    assert blocks.load("PROMPT0001-2-1", "canary") == []
+    assert blocks.load(RELEASE, "canary") == []

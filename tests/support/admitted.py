@@ -17,6 +17,7 @@ from promptlane.fakes.objects import MemoryObjects, ScriptedModel
 from promptlane.fakes.stores import InMemoryReleases, InMemoryRoutes
 from promptlane.fakes.world import FakeEnrolments, FakePrompts
 from promptlane.lifecycle.test_round import BatchRunner, Planner, grade
+from tests.support.prompt import ID
 
 REVIEW = {"reviewers": [{"name": "support-lead", "email": "support-lead@example.com"}]}
 QUICK = Retry(attempts=3, base=0.0)
@@ -52,16 +53,16 @@ class Admitted:
         self.enrolments = FakeEnrolments({"support": policy}, suite)
         self.objects = MemoryObjects()
         self.now = NOW
-        stable = self.prompts.publish(draft("Old. {{question}}"), prompt_id="PROMPT0001")
-        candidate = stable if first else self.prompts.publish(draft("New. {{question}}"), prompt_id="PROMPT0001")
+        stable = self.prompts.publish(draft("Old. {{question}}"), prompt_id=ID)
+        candidate = stable if first else self.prompts.publish(draft("New. {{question}}"), prompt_id=ID)
         policy_sha256, suite_sha256 = self.enrolments.capture("support")
-        self.release_id = f"PROMPT0001-{candidate.version}-1"
+        self.release_id = f"{ID}-{candidate.version}-1"
         if not first:
             route = first_route(
                 prompt="support",
-                prompt_id="PROMPT0001",
+                prompt_id=ID,
                 candidate=stable.ref,
-                release_id="PROMPT0001-1-1",
+                release_id=f"{ID}-1-1",
                 now=1.0,
                 by="author",
             )

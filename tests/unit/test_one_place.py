@@ -74,10 +74,10 @@ from promptlane.lifecycle.investigate.run import Sources, investigate
 from promptlane.lifecycle.judge_step import Ports, Timing, look
 from promptlane.pages.investigation_page import investigation_page
 from promptlane.pages.review_page import review_page
-from tests.support.prompt import RELEASE
+from tests.support.prompt import ID, PROMPT, RELEASE
 
 T0 = 1_700_000_040.0
-ID, NAME = "PROMPT0001", "support"
+NAME = PROMPT
 ANA, BO = Reviewer("Ana", "ana@example.com", ("legal",)), Reviewer("Bo", "bo@example.com")
 V1, V2 = (VersionRef(n, f"{n}" * 64, f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}:{n}") for n in (1, 2))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli_desk import Desk
+from tests.support.prompt import ID
 
 YAML = """\
 name: greeter
@@ -52,9 +53,7 @@ def test_a_changed_prompt_becomes_the_next_version(desk: Desk, tmp_path: Path) -
 
 def test_a_draft_that_somebody_left_behind_is_put_right_without_a_version(desk: Desk, tmp_path: Path) -> None:
     desk.publish("Greet {{name}}.")
-    desk.prompts.write_draft(
-        desk.prompts.drafts["PROMPT0001"].__class__("greeter", "m", ("name",), template="{{name}}?")
-    )
+    desk.prompts.write_draft(desk.prompts.drafts[ID].__class__("greeter", "m", ("name",), template="{{name}}?"))
 
     said = desk.json("publish", folder(tmp_path))
 
@@ -68,12 +67,12 @@ def test_a_version_needs_a_reason_and_nothing_is_written_without_one(desk: Desk,
 
     assert result.exit_code == 1
     assert "say why with --message" in result.stderr
-    assert desk.prompts.drafts["PROMPT0001"].template == "Greet {{name}}."
+    assert desk.prompts.drafts[ID].template == "Greet {{name}}."
 
 
 def test_a_draft_that_somebody_changed_at_the_same_moment_is_told(desk: Desk, tmp_path: Path) -> None:
     desk.publish("Greet {{name}}.")
-    desk.prompts.meddler = desk.prompts.drafts["PROMPT0001"].__class__("greeter", "m", ("name",), template="{{name}}!")
+    desk.prompts.meddler = desk.prompts.drafts[ID].__class__("greeter", "m", ("name",), template="{{name}}!")
 
     error = desk.json("publish", folder(tmp_path, "Welcome {{name}}."), "-m", "warmer", exit_code=1)["error"]
 

@@ -18,6 +18,7 @@ from promptlane.fakes.objects import ScriptedModel
 from promptlane.fakes.stores import InMemoryRoutes
 from promptlane.fakes.world import FakePrompts
 from promptlane.project import ProjectInvalid
+from tests.support.prompt import ID
 
 PROMPT = """
 name: greeter
@@ -43,10 +44,10 @@ class Deployed:
             "template": "Old: {{question}}",
             "variables": ["question"],
         }
-        version = self.prompts.publish(PromptDraft.from_dict(old), prompt_id="PROMPT0001")
+        version = self.prompts.publish(PromptDraft.from_dict(old), prompt_id=ID)
         route = first_route(
             prompt="greeter",
-            prompt_id="PROMPT0001",
+            prompt_id=ID,
             candidate=version.ref,
             release_id="PROMPT0001-1-1",
             now=1.0,
@@ -55,7 +56,7 @@ class Deployed:
         self.routes.put(route, expected=None)
 
     def prompt(self, name: str) -> tuple[str, str]:
-        return "PROMPT0001", name
+        return ID, name
 
 
 def folder(root: Path, cases: int) -> Path:

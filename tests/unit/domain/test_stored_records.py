@@ -19,6 +19,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.brief import Brief
 from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, policy_item
 from tests.support import generated
+from tests.support.prompt import ID
 
 ONE, TWO, THREE = (VersionRef(n, f"{n:064d}", f"arn:{n}") for n in (1, 2, 3))
 ENTRY = TimelineEntry("P-2-1/route/9", "P-2-1", 12.5, Event.CANARY_SHIFTED, "lead", {"weight": 500}, 3, "p" * 64, "h")
@@ -70,7 +71,7 @@ def test_a_version_is_stored_by_these_names_and_its_variables_where_they_are_kno
 def test_a_route_is_stored_by_these_names() -> None:
     route = Route(
         "support",
-        "PROMPT0001",
+        ID,
         TWO,
         ONE,
         THREE,
@@ -90,7 +91,7 @@ def test_a_route_is_stored_by_these_names() -> None:
     assert route.to_item() == {
         "schema": 1,
         "prompt": "support",
-        "prompt_id": "PROMPT0001",
+        "prompt_id": ID,
         "stable": TWO.to_item(),
         "previous": ONE.to_item(),
         "canary": THREE.to_item(),
@@ -111,7 +112,7 @@ def test_a_route_is_stored_by_these_names() -> None:
 def test_a_route_that_holds_only_what_it_must_is_steady_and_gives_all_to_stable() -> None:
     whole = Route(
         prompt="support",
-        prompt_id="PROMPT0001",
+        prompt_id=ID,
         stable=TWO,
         previous=None,
         canary=None,
@@ -128,15 +129,15 @@ def test_a_route_that_holds_only_what_it_must_is_steady_and_gives_all_to_stable(
         pending=(),
     )
 
-    assert Route("support", "PROMPT0001", TWO) == whole
+    assert Route("support", ID, TWO) == whole
     assert set(whole.to_item()) & {"previous", "canary"} == set()
-    item = {"prompt": "support", "prompt_id": "PROMPT0001", "stable": TWO.to_item(), "revision": 1}
+    item = {"prompt": "support", "prompt_id": ID, "stable": TWO.to_item(), "revision": 1}
     assert Route.from_item(item) == whole
     assert Route.from_item({**item, "schema": 1, "previous": None, "quarantined": None, "pending": None}) == whole
 
 
 def test_a_route_of_a_newer_schema_or_without_stable_is_named_and_refused() -> None:
-    item = Route("support", "PROMPT0001", TWO).to_item()
+    item = Route("support", ID, TWO).to_item()
 
     with pytest.raises(InvalidInput, match=r"^the route of 'support' has schema 2, this code knows 1; upgrade"):
         Route.from_item({**item, "schema": 2})
@@ -218,7 +219,7 @@ def test_the_states_of_a_release_are_in_their_order() -> None:
 
 
 def test_a_waiting_version_is_no_explicit_request_unless_it_says_so() -> None:
-    assert Waiting("support", "PROMPT0001", 2, 5.0, "ada") == Waiting("support", "PROMPT0001", 2, 5.0, "ada", False)
+    assert Waiting("support", ID, 2, 5.0, "ada") == Waiting("support", ID, 2, 5.0, "ada", False)
 
 
 def test_authors_nobody_asked_about_are_none_and_complete() -> None:

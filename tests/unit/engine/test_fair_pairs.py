@@ -24,6 +24,7 @@ from promptlane.engine.suite import Case, Suite
 from promptlane.engine.targets import Target
 from promptlane.fakes.objects import ScriptedJudge, ScriptedModel
 from promptlane.pages.test_report import highlighted, page
+from tests.support.prompt import ARN
 
 MODEL = "amazon.nova-lite-v1:0"
 
@@ -161,7 +162,7 @@ def test_a_chat_prompt_is_rendered_with_its_settings_and_tools() -> None:
     assert request.body["inferenceConfig"] == {"temperature": 0.2, "maxTokens": 50}
     assert request.body["additionalModelRequestFields"] == {"top_k": 5}
     assert made.tools == {"lookup": {"type": "object"}}
-    arn = "arn:aws:bedrock:us-east-1:111122223333:prompt/PROMPT0001:2"
+    arn = f"{ARN}:2"
     by_arn = Target("v2", "f", made.variant, arn).request(case)
     assert by_arn == Request(arn, {"promptVariables": {"name": {"text": "Ana"}, "q": {"text": "{{name}}?"}}})
 

@@ -8,8 +8,9 @@ from promptlane.domain.release.prompt import PromptVersion, fingerprint
 from promptlane.domain.suite.answers import Request
 from promptlane.engine.suite import Case
 from promptlane.engine.targets import Target
+from tests.support.prompt import ARN, ID
 
-ARN = "arn:aws:bedrock:us-east-1:111122223333:prompt/PROMPT0001:7"
+VERSION_ARN = f"{ARN}:7"
 TOOLS = {
     "tools": [
         {"toolSpec": {"name": "lookup", "inputSchema": {"json": {"type": "object"}}}},
@@ -82,9 +83,9 @@ def test_what_a_variant_leaves_out_is_empty() -> None:
 
 
 def test_a_published_version_is_asked_by_its_arn_with_the_variables_that_it_takes() -> None:
-    version = PromptVersion("PROMPT0001", "support", 7, ARN, [TEXT, CHAT], default_variant="main")
+    version = PromptVersion(ID, "support", 7, VERSION_ARN, [TEXT, CHAT], default_variant="main")
     target = Target.of_version(version)
-    assert target == Target("version 7", fingerprint([TEXT, CHAT]), CHAT, ARN)
+    assert target == Target("version 7", fingerprint([TEXT, CHAT]), CHAT, VERSION_ARN)
     assert target.request(CASE) == Request(
-        ARN, {"promptVariables": {"name": {"text": "Ana"}, "q": {"text": "{{name}}"}}}
+        VERSION_ARN, {"promptVariables": {"name": {"text": "Ana"}, "q": {"text": "{{name}}"}}}
     )

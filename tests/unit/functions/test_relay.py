@@ -19,7 +19,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import InMemoryReleases
 from tests.support.functions import BUS, COPIES, NOW, RELEASES, Context, World, real
-from tests.support.prompt import PROMPT, RELEASE
+from tests.support.prompt import ID, PROMPT, RELEASE
 
 NAME = "PROMPT0001-1-1"
 
@@ -152,7 +152,7 @@ def test_the_version_that_was_written_first_is_the_copy_also_where_a_marker_hide
     assert copies.put({**entries[1].to_dict(), "by": "somebody else"}) is True
 
     assert [copy.entry for copy in copies.timeline(NAME)] == entries
-    assert copies.kept("PROMPT0001") == {NAME: {1, 2, 3}}
+    assert copies.kept(ID) == {NAME: {1, 2, 3}}
     assert copies.kept("PROMPT") == {}
 
 

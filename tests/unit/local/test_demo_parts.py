@@ -20,6 +20,7 @@ from promptlane.domain.names import Phase
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry, iso
+from tests.support.prompt import ID, RELEASE
 
 LINK = "http://localhost:4566/_aws/execute-api/ab12/$default/review/PROMPT0001-2-1?token=abc.def"
 INVITATION = f"""Hello lead,
@@ -40,7 +41,7 @@ def test_an_invitation_is_found_with_link_and_code(tmp_path: Path) -> None:
     write(tmp_path, 1, INVITATION)
     write(tmp_path, 2, "Nothing to decide here.")
 
-    [found] = Mailbox(tmp_path).invitations("PROMPT0001-2-1")
+    [found] = Mailbox(tmp_path).invitations(RELEASE)
 
     assert (found.reviewer, found.link, found.code) == ("lead@example.com", LINK, "ABCD-2345")
     assert Mailbox(tmp_path).invitations("PROMPT0001-3-1") == []
@@ -50,7 +51,7 @@ def test_a_long_link_survives_the_line_folding_of_email(tmp_path: Path) -> None:
     link = LINK + "x" * 400
     write(tmp_path, 1, INVITATION.replace(LINK, link))
 
-    assert Mailbox(tmp_path).invitations("PROMPT0001-2-1")[0].link == link
+    assert Mailbox(tmp_path).invitations(RELEASE)[0].link == link
 
 
 def test_every_subscription_is_confirmed_so_that_only_its_owner_can_end_it(tmp_path: Path) -> None:
@@ -132,10 +133,10 @@ def test_the_scene_shows_steps_shares_and_entries(terminal: bool) -> None:
     out = io.StringIO()
     screen = Screen(Console(file=out, force_terminal=terminal, width=160, highlight=False))
     first, second = (VersionRef(n, str(n) * 64, f"arn:{n}") for n in (1, 2))
-    route = Route("p", "PROMPT0001", first, canary=second, weight=2500, phase=Phase.CANARY)
+    route = Route("p", ID, first, canary=second, weight=2500, phase=Phase.CANARY)
     with screen:
         screen.begin("Version 2 on trial")
-        screen.entry(2, TimelineEntry("x", "PROMPT0001-2-1", 0.0, Event.CANARY_SHIFTED, detail={"weight": 2500}))
+        screen.entry(2, TimelineEntry("x", RELEASE, 0.0, Event.CANARY_SHIFTED, detail={"weight": 2500}))
         screen.look(route, {"total": 7, "failed": 2, "by_version": {"1": 7}}, 3.0)
         panel = Console(file=(drawn := io.StringIO()), width=120)
         panel.print(screen.draw())

@@ -12,6 +12,7 @@ from promptlane.client.decision import Decision
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.investigation.queries import MOST_ROWS, SAVED, calls_of, calls_outside, quoted, records_of
 from tests.support.investigation_case import NAME, SORRY, T0, record
+from tests.support.prompt import ARN, ID
 
 NOVA, PRO = "amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0"
 APP, WEB = "arn:aws:sts::111122223333:assumed-role/App/i-1", "arn:aws:iam::111122223333:user/web"
@@ -155,7 +156,7 @@ def test_a_name_stands_for_itself_alone(name: str) -> None:
 
 def test_calls_outside_are_of_the_prompts_models_or_of_itself_and_name_neither_prompt_nor_purpose() -> None:
     profile = f"arn:aws:bedrock:us-east-1:111122223333:inference-profile/{PRO}"
-    prompt = "arn:aws:bedrock:us-east-1:111122223333:prompt/PROMPT0001:3"
+    prompt = f"{ARN}:3"
     odd: dict[str, Any] = {"requestMetadata": {"team": "x"}}
     events = (
         call(1, requestMetadata=None),
@@ -169,7 +170,7 @@ def test_calls_outside_are_of_the_prompts_models_or_of_itself_and_name_neither_p
         *NOISE,
     )
 
-    rows = found(calls_outside([NOVA, f"arn:aws:bedrock:x:y/z/{PRO}"], "PROMPT0001"), *events)
+    rows = found(calls_outside([NOVA, f"arn:aws:bedrock:x:y/z/{PRO}"], ID), *events)
 
     assert [(r["caller"], r["model"], r["called"], r["calls"], r["errors"]) for r in rows[:1]] == [
         (APP, NOVA, "Converse", "2", "0")
@@ -178,7 +179,7 @@ def test_calls_outside_are_of_the_prompts_models_or_of_itself_and_name_neither_p
         (WEB, profile, "Converse", "1", "1"),
         (APP, prompt, "ConverseStream", "1", "0"),
     }
-    assert [r["model"] for r in found(calls_outside([], "PROMPT0001"), *events)] == [prompt]
+    assert [r["model"] for r in found(calls_outside([], ID), *events)] == [prompt]
     assert [r["model"] for r in found(calls_outside([NOVA], ""), *events)] == [NOVA]
     assert found(calls_outside([], ""), *events) == []
     assert calls_outside([], "").endswith("| limit 10000")

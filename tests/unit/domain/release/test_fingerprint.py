@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import DraftInvalid
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion, fingerprint, static_problems
+from tests.support.prompt import ARN, ID
 
 DRAFT = PromptDraft(
     name="support",
@@ -23,13 +24,11 @@ DRAFT = PromptDraft(
 
 
 MANY = tuple(f"v{i}" for i in range(21))
-ARN = "arn:aws:bedrock:us-east-1:111122223333:prompt/PROMPT0001:1"
+VERSION_ARN = f"{ARN}:1"
 
 
 def version(variants: Any) -> PromptVersion:
-    return PromptVersion(
-        "PROMPT0001", "support", 1, "arn:aws:bedrock:us-east-1:111122223333:prompt/PROMPT0001:1", variants
-    )
+    return PromptVersion(ID, "support", 1, VERSION_ARN, variants)
 
 
 def test_what_does_not_change_an_answer_does_not_change_the_fingerprint() -> None:

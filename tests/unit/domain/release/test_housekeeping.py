@@ -16,13 +16,13 @@ from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Route
 from tests.support.generated import details, numbers, times, words
-from tests.support.prompt import ref
+from tests.support.prompt import ID, ref
 
-VERSION = PromptVersion("PROMPT0001", "support", 4, "arn:4", ({"modelId": "é"},), "warmer", 5.5, "default")
+VERSION = PromptVersion(ID, "support", 4, "arn:4", ({"modelId": "é"},), "warmer", 5.5, "default")
 
 
 def test_a_snapshot_lies_under_its_prompt_and_version() -> None:
-    assert archive_key("PROMPT0001", 4) == "archive/PROMPT0001/4.json"
+    assert archive_key(ID, 4) == "archive/PROMPT0001/4.json"
 
 
 def test_a_snapshot_holds_all_that_publishing_it_again_takes() -> None:
@@ -30,7 +30,7 @@ def test_a_snapshot_holds_all_that_publishing_it_again_takes() -> None:
 
     assert json.loads(body) == {
         "schema": 1,
-        "prompt_id": "PROMPT0001",
+        "prompt_id": ID,
         "name": "support",
         "version": 4,
         "arn": "arn:4",
@@ -82,9 +82,9 @@ def release(version: int, stable: int | None = None, **more: Any) -> Release:
 
 
 def test_every_version_that_must_stay_has_its_reason() -> None:
-    route = Route("support", "PROMPT0001", ref(5), ref(3), ref(7), 500, phase=Phase.CANARY)
+    route = Route("support", ID, ref(5), ref(3), ref(7), 500, phase=Phase.CANARY)
     releases = [release(2, 4), release(6, 1, state="ended"), release(7, 5), release(8)]
-    waiting = [Waiting("support", "PROMPT0001", 9, 1.0, "ada"), Waiting("support", "PROMPT0001", 5, 1.0, "ada")]
+    waiting = [Waiting("support", ID, 9, 1.0, "ada"), Waiting("support", ID, 5, 1.0, "ada")]
 
     assert protected(route, releases, waiting, range(1, 12)) == {
         2: "release PROMPT0001-2-1 is in flight",
@@ -103,7 +103,7 @@ def test_before_a_first_promotion_all_that_was_not_released_stays() -> None:
     fresh = "newer than stable, and not released yet"
 
     assert protected(None, [release(2, state="ended")], [], [1, 2, 3]) == {1: fresh, 3: fresh}
-    assert protected(Route("support", "PROMPT0001", ref(2)), [], [], [1, 2]) == {2: "stable"}
+    assert protected(Route("support", ID, ref(2)), [], [], [1, 2]) == {2: "stable"}
 
 
 def test_the_oldest_go_as_far_as_there_are_too_many() -> None:

@@ -23,6 +23,7 @@ from promptlane.domain.release.prompt import (
     static_problems,
 )
 from tests.support.generated import details, json_values, some, words
+from tests.support.prompt import ID
 
 TEXT = {
     "name": "default",
@@ -58,7 +59,7 @@ def chat(*texts: str, variables: tuple[str, ...] = (), name: str = "default", mo
 
 
 def version(*variants: Any, **more: Any) -> PromptVersion:
-    return PromptVersion("PROMPT0001", "support", 3, "arn:3", variants, **more)
+    return PromptVersion(ID, "support", 3, "arn:3", variants, **more)
 
 
 def test_what_is_hashed_of_a_version_is_its_canonical_json() -> None:

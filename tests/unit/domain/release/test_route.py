@@ -26,6 +26,7 @@ from promptlane.domain.release.route import (
     shift,
 )
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from tests.support.prompt import ID
 
 ONE, TWO, THREE, FOUR = (VersionRef(n, f"{n}" * 64, f"arn:{n}") for n in (1, 2, 3, 4))
 R1, R2, R3 = (f"PROMPT0001-{n}-1" for n in (1, 2, 3))
@@ -39,7 +40,7 @@ def told(release: str, revision: int, at: float, event: Event, by: str = "prompt
 
 STEADY = Route(
     prompt="support",
-    prompt_id="PROMPT0001",
+    prompt_id=ID,
     stable=ONE,
     salt=salt_of(R1),
     release_id=R1,
@@ -53,7 +54,7 @@ STEADY = Route(
 SHIFTED = told(R2, 5, 200.0, Event.CANARY_SHIFTED, version=2, weight=500, stable=1)
 CANARY = Route(
     prompt="support",
-    prompt_id="PROMPT0001",
+    prompt_id=ID,
     stable=ONE,
     previous=None,
     canary=TWO,
@@ -79,7 +80,7 @@ WIDER = replace(
 PROMOTED = told(R2, 6, 300.0, Event.PROMOTED, version=2, previous=1, watch_until=360.0)
 WATCH = Route(
     prompt="support",
-    prompt_id="PROMPT0001",
+    prompt_id=ID,
     stable=TWO,
     previous=ONE,
     canary=None,
@@ -118,11 +119,11 @@ def test_the_salt_of_a_release_is_always_the_same() -> None:
 
 
 def test_a_first_version_is_given_to_everybody_with_nothing_to_go_back_to() -> None:
-    route = first_route(prompt="support", prompt_id="PROMPT0001", candidate=ONE, release_id=R1, now=100.0, by="lead")
+    route = first_route(prompt="support", prompt_id=ID, candidate=ONE, release_id=R1, now=100.0, by="lead")
 
     assert route == Route(
         prompt="support",
-        prompt_id="PROMPT0001",
+        prompt_id=ID,
         stable=ONE,
         previous=None,
         canary=None,
@@ -171,7 +172,7 @@ def test_a_shift_of_a_newer_release_ends_a_watch_with_its_holdback() -> None:
 
     assert shifted(WATCH, R3, THREE, 100, now=310.0) == Route(
         prompt="support",
-        prompt_id="PROMPT0001",
+        prompt_id=ID,
         stable=TWO,
         previous=ONE,
         canary=THREE,
@@ -308,7 +309,7 @@ def test_a_rollback_in_canary_takes_the_canary_back_and_quarantines_it() -> None
 
     assert rolled(CANARY, "judge", 210.0, evidence={"p": 0.01}) == Route(
         prompt="support",
-        prompt_id="PROMPT0001",
+        prompt_id=ID,
         stable=ONE,
         previous=None,
         canary=None,
@@ -335,7 +336,7 @@ def test_a_rollback_of_a_canary_that_followed_a_watch_forgets_the_version_before
 
 BACK = Route(
     prompt="support",
-    prompt_id="PROMPT0001",
+    prompt_id=ID,
     stable=ONE,
     previous=None,
     canary=None,
@@ -452,7 +453,7 @@ def test_the_end_of_a_release_takes_back_a_canary_that_is_still_out() -> None:
 
     assert settle(out, release_id=R3, now=400.0) == Route(
         prompt="support",
-        prompt_id="PROMPT0001",
+        prompt_id=ID,
         stable=TWO,
         previous=None,
         canary=None,

@@ -31,8 +31,8 @@ from promptlane.domain.release.timeline import (
     record_problems,
 )
 from tests.support import generated
+from tests.support.prompt import RELEASE
 
-RELEASE = "PROMPT0001-2-1"
 DAY = 86_400.0
 
 
@@ -59,7 +59,7 @@ def test_an_entrys_hash_is_that_of_its_canonical_json() -> None:
 
     written = (
         '{"at":"1970-01-01T00:00:01.500Z","by":"zoë","detail":{"a":{"x":true,"y":1},"b":[1,null]},'
-        f'"event":"Release Started","id":"a","prev_hash":"{GENESIS}","release_id":"PROMPT0001-2-1","seq":1}}'
+        f'"event":"Release Started","id":"a","prev_hash":"{GENESIS}","release_id":"{RELEASE}","seq":1}}'
     )
     hashed = hashlib.sha256(written.encode()).hexdigest()
     assert first.chained(1, GENESIS) == replace(first, seq=1, prev_hash=GENESIS, hash=hashed)

@@ -18,6 +18,7 @@ from promptlane.domain.review.brief import (
     verdict_shown,
 )
 from promptlane.domain.text import in_words
+from tests.support.prompt import ID
 
 POLICY = Policy.from_dict(
     {
@@ -41,7 +42,7 @@ FIRST = (("100%", "at once: it is the prompt's first version, so there is nothin
 
 def version(number: int, text: str) -> PromptVersion:
     variant = {"modelId": "m", "metadata": [1], "templateConfiguration": {"text": {"text": text}}}
-    return PromptVersion("PROMPT0001", "support", number, f"arn:{number}", (variant,), f"why {number}")
+    return PromptVersion(ID, "support", number, f"arn:{number}", (variant,), f"why {number}")
 
 
 OLD, NEW = version(3, "old"), version(4, "new")

@@ -9,6 +9,7 @@ import pytest
 from promptlane.domain.review.link import Link
 from promptlane.domain.review.review import Choice, Decision
 from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit, known_address
+from tests.support.prompt import RELEASE
 
 
 def test_a_visit_holds_nothing_but_its_door_unless_it_is_told_more() -> None:
@@ -31,7 +32,7 @@ def decision(reviewer: str) -> Decision:
 
 def test_a_reviewers_own_decision_is_told_from_those_of_others() -> None:
     made = (decision("aaaa"), decision("bbbb"), decision("cccc"))
-    link = Link("PROMPT0001-2-1", 1, "bbbb", 99)
+    link = Link(RELEASE, 1, "bbbb", 99)
 
     assert Visit(Door.USED, link, decisions=made).own == made[1]
     assert Visit(Door.OPEN, link, decisions=(made[0], made[2])).own is None
