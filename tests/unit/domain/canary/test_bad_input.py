@@ -65,7 +65,7 @@ impossible = st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(bad=impossible, at=st.integers(0, 149), in_trial=st.booleans())
 def test_impossible_counts_are_left_out_and_noted(bad: Arm, at: int, in_trial: bool) -> None:
     blocks = list(CALM)
