@@ -32,7 +32,7 @@ from promptlane.aws.routes import DynamoRoutes
 from promptlane.client import PromptClient
 from promptlane.domain.names import Phase, Track, alarm_name, release_id
 from promptlane.domain.release.prompt import VersionRef
-from promptlane.domain.release.route import Route, first_route, shift
+from promptlane.domain.release.route import Approved, Route, first_route, shift
 from promptlane.lifecycle.rollback import PATH_CALLS, Wish, restore_safe_route
 
 OUT = Path(".local/bench/rollback.json")
@@ -138,9 +138,7 @@ class Stage:
         clean = replace(route, pending=(), quarantined={})  # as others leave it; or it would grow with every turn
         moved = shift(
             clean,
-            release_id=release_id(PROMPT_ID, self.version),
-            candidate=self._ref(self.version),
-            tested_against=route.stable.fingerprint,
+            Approved(release_id(PROMPT_ID, self.version), self._ref(self.version), route.stable.fingerprint),
             weight=5000,
             now=time.time(),
             explicit=True,

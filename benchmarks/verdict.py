@@ -19,7 +19,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from promptlane.domain.suite.verdict import CaseTally, Finding, Rules, compare, paired_interval
+from promptlane.domain.suite.statistics import paired_interval
+from promptlane.domain.suite.verdict import CaseTally, Finding, Rules, compare
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = (20, 50, 200)

@@ -44,7 +44,7 @@ def _difference(case: Scenario, seed: int) -> float:
             pair = (int(past[0][run]), int(past[1][run]))
             harm = evidence.harm(merge(blocks), evidence.Learner(pair), inflation=inflation)
             advance = evidence.advance(
-                merge(blocks), evidence.Learner(pair), since=0, margin_abs=0.01, margin_rel=0.5, inflation=inflation
+                merge(blocks), evidence.Learner(pair), since=0, margins=(0.01, 0.5), inflation=inflation
             )
             split = evidence.split(blocks, inflation=dispersion.of_assignments(blocks).factor)
             pairs = [(harm, judge.harm[run]), (advance, judge.advance[run]), (split, judge.split[run])]

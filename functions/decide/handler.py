@@ -8,7 +8,7 @@ from typing import Any, Final
 from promptlane.aws import http_events as http
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
-from promptlane.domain.review.visit import Caller, Door, Fault, Receipt
+from promptlane.domain.review.visit import Door, Fault, Origin, Submission
 from promptlane.lifecycle.review_desk import ReviewDesk
 
 Json = Any
@@ -42,7 +42,7 @@ def _decided(event: Json) -> Json:
         arn=arn,
         choice=str(body.get("decision", "")),
         reason=http.part(body, "reason"),
-        caller=Caller(*http.source(event)),
+        caller=Origin(*http.source(event)),
     )
     if done.fault is Fault.AUTHOR:
         raise http.Problem(403, "own-version", "you wrote part of this version, and nobody approves an own version")
@@ -52,7 +52,7 @@ def _decided(event: Json) -> Json:
     return _standing(done)
 
 
-def _standing(done: Receipt) -> dict[str, Json]:
+def _standing(done: Submission) -> dict[str, Json]:
     own, state = done.visit.own, done.visit.state
     return {
         "decision": str(own.choice) if own else None,

@@ -10,11 +10,11 @@ from promptlane.lifecycle.test_round import grade
 
 if TYPE_CHECKING:
     from promptlane.domain.ports import ReleaseStore
-    from promptlane.engine.objects import Objects
+    from promptlane.engine.objects import ReportBucket
 
 
 @wired
-def wire(of: Function) -> tuple[ReleaseStore, Objects]:
+def wire(of: Function) -> tuple[ReleaseStore, ReportBucket]:
     return of.releases, of.objects
 
 

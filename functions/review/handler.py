@@ -12,8 +12,8 @@ from promptlane.aws.observability import logger
 from promptlane.domain.canary.curve import points
 from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.ports import Clock
-from promptlane.domain.review.ports import Briefs
-from promptlane.domain.review.visit import Caller, Door, Fault, Visit
+from promptlane.domain.review.visit import Door, Fault, Origin, Visit
+from promptlane.lifecycle.briefs import Briefs
 from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.pages import outcome_pages as say
 from promptlane.pages.evidence import with_evidence
@@ -55,7 +55,7 @@ def serve(reviews: Reviews, event: Json, method: str, *, recorded: bool) -> Json
         return page(405, say.message_page(*say.WRONG_METHOD), allow="GET, HEAD, POST")
     release_id = http.part(event, "pathParameters", "release_id")
     token = http.part(event, "queryStringParameters", "t")
-    caller = Caller(*http.source(event))
+    caller = Origin(*http.source(event))
     visit = reviews.desk.enter(release_id, token)
     if visit.door is Door.INVALID:
         # Anybody can make these: they go to the log, never to the timeline.
@@ -70,7 +70,7 @@ def serve(reviews: Reviews, event: Json, method: str, *, recorded: bool) -> Json
     return _get(reviews, visit, token, caller, recorded)
 
 
-def _get(reviews: Reviews, visit: Visit, token: str, caller: Caller, recorded: bool) -> Json:
+def _get(reviews: Reviews, visit: Visit, token: str, caller: Origin, recorded: bool) -> Json:
     if visit.door is not Door.OPEN:
         if recorded:
             reviews.desk.refused(visit, caller, posted=False)
@@ -105,7 +105,7 @@ def _report(reviews: Reviews, visit: Visit) -> Json:
     return stored_page(with_evidence(body, looks))
 
 
-def _post(reviews: Reviews, visit: Visit, token: str, event: Json, caller: Caller) -> Json:
+def _post(reviews: Reviews, visit: Visit, token: str, event: Json, caller: Origin) -> Json:
     try:
         form = {"decision": "", "code": "", "reason": "", **http.form(event)}
     except http.Problem as problem:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from promptlane.domain.investigation.sources import AlarmChange, Window
+from promptlane.domain.investigation.sources import AlarmChange
+from promptlane.domain.trail import Window
 
 from .errors import translated
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from promptlane.domain.canary.blocks import Chunk
-from promptlane.domain.errors import Conflict
 
-from .errors import domain_error, translated
+from .plain import items_of, put_once
 
 
 class DynamoBlocks:
@@ -20,19 +17,8 @@ class DynamoBlocks:
         self._table = table
 
     def load(self, release_id: str, phase: str) -> list[Chunk]:
-        query: dict[str, Any] = {
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :phase)",
-            "ExpressionAttributeValues": {":pk": f"blocks#{release_id}", ":phase": f"{phase}#"},
-            "ConsistentRead": True,
-        }
-        chunks: list[Chunk] = []
-        with translated(f"reading the blocks of release {release_id}"):
-            while True:
-                page = self._table.query(**query)
-                chunks += [Chunk.from_item(json.loads(item["body"])) for item in page["Items"]]
-                if "LastEvaluatedKey" not in page:
-                    return chunks
-                query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        items = items_of(self._table, f"blocks#{release_id}", f"{phase}#")
+        return [Chunk.from_item(json.loads(item["body"])) for item in items]
 
     def put_once(self, release_id: str, chunk: Chunk) -> bool:
         # Counts travel as one JSON text: thousands of numbers as DynamoDB values would cost several times the size.
@@ -41,11 +27,4 @@ class DynamoBlocks:
             "sk": f"{chunk.phase}#{round(chunk.start):012d}#{chunk.metric}",
             "body": json.dumps(chunk.to_item(), separators=(",", ":")),
         }
-        try:
-            self._table.put_item(Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except (ClientError, BotoCoreError) as error:
-            failure = domain_error(error, f"storing blocks of release {release_id}")
-            if isinstance(failure, Conflict):
-                return False
-            raise failure from error
-        return True
+        return put_once(self._table, item)

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     )
     from promptlane.domain.release.release import Release
     from promptlane.domain.review.brief import VerdictShown
-    from promptlane.domain.review.ports import Briefs, ReviewStore, Signer
+    from promptlane.domain.review.ports import ReviewStore, Signer
+    from promptlane.lifecycle.briefs import Briefs
     from promptlane.lifecycle.model_logging import LoggingSwitch, Memory
     from promptlane.lifecycle.review_desk import ReviewDesk
     from promptlane.lifecycle.review_round import AuthorSearch, ReviewRound
@@ -91,9 +92,9 @@ class Composition(ABC):
 
     @cached_property
     def briefs(self) -> Briefs:
-        from .reviews import S3Briefs
+        from promptlane.lifecycle.briefs import Briefs
 
-        return S3Briefs(clients.client("s3"), self.setting("report_bucket"))
+        return Briefs(self.objects)
 
     @cached_property
     def objects(self) -> S3Objects:
@@ -216,9 +217,9 @@ class Composition(ABC):
     def authors(self) -> AuthorSearch:
         from promptlane.lifecycle.review_round import AuthorSearch
 
-        from .authors import CloudTrailTouches
+        from .trail import CloudTrailHistory
 
-        return AuthorSearch(CloudTrailTouches(clients.client("cloudtrail")), self.prompts, time.time)
+        return AuthorSearch(CloudTrailHistory(clients.client("cloudtrail"), sleep=None), self.prompts, time.time)
 
     @cached_property
     def desk(self) -> ReviewDesk:

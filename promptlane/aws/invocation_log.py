@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from promptlane.domain.errors import PromptlaneError, Unavailable
 from promptlane.domain.investigation.invocation import Invocation, read_record
 from promptlane.domain.investigation.queries import ABSENT, calls_of, calls_outside, records_of
-from promptlane.domain.investigation.sources import CallGroup, LoggingState, Sampled, Window
+from promptlane.domain.investigation.sources import CallGroup, LoggingState, Sampled
 from promptlane.domain.release.timeline import from_iso
+from promptlane.domain.trail import Window
 
 from .errors import translated
 
@@ -89,10 +90,8 @@ class InsightsLog:
                 endTime=int(window.until) + 1,
                 queryString=text,
             )["queryId"]
-        return [
-            {str(cell["field"]): str(cell.get("value", "")) for cell in row}
-            for row in self._results(group, query_id)
-        ]  # fmt: skip
+        rows = self._results(group, query_id)
+        return [{str(cell["field"]): str(cell.get("value", "")) for cell in row} for row in rows]
 
     def _results(self, group: str, query_id: str) -> list[list[dict[str, str]]]:
         waited, pause = 0.0, 0.1

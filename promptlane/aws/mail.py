@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound
 from promptlane.domain.review.mail import Mail
-from promptlane.domain.review.review import reach_in_words, reviewer_key
+from promptlane.domain.review.review import reviewer_key
+from promptlane.domain.review.rules import reach_in_words
 
 from .errors import translated
 

@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple
 from promptlane.domain.canary.blocks import Arm, Pair
 from promptlane.domain.canary.counts import Windows
 from promptlane.domain.errors import Unavailable
-from promptlane.domain.investigation.sources import Cell, Window
+from promptlane.domain.investigation.sources import Cell
 from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, UNIT_GROUPS
+from promptlane.domain.trail import Window
 
 from .errors import translated
 

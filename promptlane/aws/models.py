@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from promptlane.domain.canary.outcome import text_of
 from promptlane.domain.errors import PromptlaneError, Throttled, Unavailable
-from promptlane.domain.suite.answers import Answer, CallRefused, ModelNotEnabled, Request, ToolCall
+from promptlane.domain.suite.answers import Answer, CallRefused, ModelNotEnabled, ModelRequest, ToolCall
 
 Json = Any
 _THROTTLED: Final = frozenset({"ThrottlingException", "ModelNotReadyException", "TooManyRequestsException"})
@@ -37,7 +37,7 @@ class ConverseModel:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ModelRequest) -> Answer:
         started = perf_counter()
         data = call(self._transport, request.model_id, "converse", {**request.body, **_PURPOSE})
         elapsed = 1_000 * (perf_counter() - started)

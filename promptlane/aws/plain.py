@@ -1,4 +1,4 @@
-"""Between plain Python values and what DynamoDB's resource takes: floats travel as Decimal."""
+"""Items of DynamoDB as plain Python values: floats travel as Decimal. `table` is a boto3 Table resource."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from promptlane.domain.errors import InvalidInput
+from promptlane.domain.errors import Conflict, InvalidInput
+
+from .errors import translated
 
 Json = Any
 
@@ -39,3 +41,30 @@ def from_store(value: Json) -> Json:
     if isinstance(value, list):
         return [from_store(v) for v in value]
     return value
+
+
+def items_of(table: Any, pk: str, prefix: str = "") -> list[dict[str, Json]]:
+    """All items with this partition key whose sort key begins so, in its order; read consistently."""
+    query: dict[str, Json] = {
+        "KeyConditionExpression": "pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else ""),
+        "ExpressionAttributeValues": {":pk": pk, **({":prefix": prefix} if prefix else {})},
+        "ConsistentRead": True,
+    }
+    items: list[dict[str, Json]] = []
+    with translated(f"reading {pk} {prefix}"):
+        while True:
+            page = table.query(**query)
+            items += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return [from_store(item) for item in items]
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def put_once(table: Any, item: Mapping[str, Json]) -> bool:
+    """Put an item; False when its key is there already."""
+    try:
+        with translated(f"writing {item['pk']} {item['sk']}"):
+            table.put_item(Item=to_store(item), ConditionExpression="attribute_not_exists(pk)")
+    except Conflict:
+        return False
+    return True

@@ -18,7 +18,7 @@ _UPDATABLE: Final = ("name", "description", "variants", "defaultVariant", "custo
 
 
 class BedrockPrompts:
-    """`PromptStore`, and what `promptlane publish` needs. `agent` is the boto3 client `bedrock-agent`."""
+    """`PromptReader`, and what `promptlane publish` needs. `agent` is the boto3 client `bedrock-agent`."""
 
     def __init__(self, agent: Any) -> None:
         self._agent = agent

@@ -10,6 +10,7 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,10 +23,10 @@ from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 
 from .errors import cancellation_reasons, domain_error, translated
-from .plain import from_store, to_store
+from .plain import from_store, items_of, put_once, to_store
 
 _ATTEMPTS: Final = 10
-Action = dict[str, Any]
+TransactItem = dict[str, Any]
 
 
 class DynamoReleases:
@@ -80,7 +81,7 @@ class DynamoReleases:
         return self.write([], [entry]) == set()
 
     def timeline(self, release_id: str) -> list[TimelineEntry]:
-        items = self._query(f"timeline#{release_id}", "")
+        items = items_of(self._table, f"timeline#{release_id}")
         return [TimelineEntry.from_dict(json.loads(item["body"])) for item in items]
 
     def head(self, release_id: str) -> ChainHead | None:
@@ -88,24 +89,19 @@ class DynamoReleases:
         return None if item is None else ChainHead(int(item["seq"]), str(item["hash"]))
 
     def of_prompt(self, prompt_id: str) -> list[Release]:
-        return [Release.from_item(item) for item in self._query(f"prompt#{prompt_id}", "release#")]
+        return [Release.from_item(item) for item in items_of(self._table, f"prompt#{prompt_id}", "release#")]
 
     def holder(self, prompt_id: str) -> str | None:
         item = self._get(f"prompt#{prompt_id}", "lock")
         return None if item is None else str(item["release_id"])
 
     def unlock(self, prompt_id: str, release_id: str) -> None:
-        try:
+        with suppress(Conflict), translated(f"freeing the lock of {prompt_id}"):
             self._table.delete_item(
                 Key={"pk": f"prompt#{prompt_id}", "sk": "lock"},
                 ConditionExpression="release_id = :me",
                 ExpressionAttributeValues={":me": release_id},
             )
-        except ClientError as error:
-            if not isinstance(domain_error(error, ""), Conflict):
-                raise domain_error(error, f"freeing the lock of {prompt_id}") from error
-        except BotoCoreError as error:
-            raise domain_error(error, f"freeing the lock of {prompt_id}") from error
 
     def wait(self, waiting: Waiting) -> bool:
         item = {
@@ -117,14 +113,7 @@ class DynamoReleases:
             "requested_by": waiting.requested_by,
             "explicit": waiting.explicit,
         }
-        try:
-            self._table.put_item(Item=to_store(item), ConditionExpression="attribute_not_exists(pk)")
-        except (ClientError, BotoCoreError) as error:
-            failure = domain_error(error, f"recording version {waiting.version} of {waiting.prompt} as waiting")
-            if isinstance(failure, Conflict):
-                return False
-            raise failure from error
-        return True
+        return put_once(self._table, item)
 
     def waiting(self, prompt_id: str) -> list[Waiting]:
         return [
@@ -136,7 +125,7 @@ class DynamoReleases:
                 requested_by=item["requested_by"],
                 explicit=item["explicit"],
             )
-            for item in self._query(f"prompt#{prompt_id}", "waiting#")
+            for item in items_of(self._table, f"prompt#{prompt_id}", "waiting#")
         ]
 
     def stop_waiting(self, prompt_id: str, version: int) -> None:
@@ -145,46 +134,21 @@ class DynamoReleases:
 
     def enrolled_since(self, prompt_id: str, now: float) -> float:
         key = (f"prompt#{prompt_id}", "enrolment")
-        try:
-            self._table.put_item(
-                Item=to_store({"pk": key[0], "sk": key[1], "since": now}),
-                ConditionExpression="attribute_not_exists(pk)",
-            )
-        except (ClientError, BotoCoreError) as error:
-            failure = domain_error(error, f"recording the enrolment of {prompt_id}")
-            if not isinstance(failure, Conflict):
-                raise failure from error
-            found = self._get(*key)
-            return float(found["since"]) if found else now
-        return now
+        there = None if put_once(self._table, {"pk": key[0], "sk": key[1], "since": now}) else self._get(*key)
+        return float(there["since"]) if there else now
 
     def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
         with translated(f"reading {pk} {sk}"):
             item = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
         return None if item is None else from_store(item)
 
-    def _query(self, pk: str, prefix: str) -> list[dict[str, Any]]:
-        query: dict[str, Any] = {
-            "KeyConditionExpression": "pk = :pk" + (" AND begins_with(sk, :prefix)" if prefix else ""),
-            "ExpressionAttributeValues": {":pk": pk, **({":prefix": prefix} if prefix else {})},
-            "ConsistentRead": True,
-        }
-        items: list[dict[str, Any]] = []
-        with translated(f"reading {pk} {prefix}"):
-            while True:
-                page = self._table.query(**query)
-                items += page["Items"]
-                if "LastEvaluatedKey" not in page:
-                    return [from_store(item) for item in items]
-                query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-    def _put(self, item: dict[str, Any], condition: str, values: dict[str, Any] | None = None) -> Action:
-        put: Action = {"TableName": self._table.name, "Item": to_store(item), "ConditionExpression": condition}
+    def _put(self, item: dict[str, Any], condition: str, values: dict[str, Any] | None = None) -> TransactItem:
+        put: TransactItem = {"TableName": self._table.name, "Item": to_store(item), "ConditionExpression": condition}
         if values:
             put["ExpressionAttributeValues"] = values
         return {"Put": put}
 
-    def write(self, changes: Sequence[Action], entries: Sequence[TimelineEntry]) -> set[int]:
+    def write(self, changes: Sequence[TransactItem], entries: Sequence[TimelineEntry]) -> set[int]:
         """Write the changes, of any items of this table, and append the entries, in one transaction.
 
         Returns the indexes of the changes whose condition failed, or {-1} when an entry is there already; empty when
@@ -211,7 +175,7 @@ class DynamoReleases:
                 return set()
         raise Conflict("the release table kept changing; try again")
 
-    def _appends(self, entries: Sequence[TimelineEntry]) -> list[Action]:
+    def _appends(self, entries: Sequence[TimelineEntry]) -> list[TransactItem]:
         """For each entry two puts, itself and the mark of its id; then the chain's new head."""
         if not entries:
             return []
@@ -220,7 +184,7 @@ class DynamoReleases:
             raise InvalidInput("entries of several releases in one write; each timeline has a chain of its own")
         head = self.head(release_id)
         seq, last = (head.seq, head.hash) if head else (0, GENESIS)
-        actions: list[Action] = []
+        actions: list[TransactItem] = []
         for i, entry in enumerate(entries):
             chained = entry.chained(seq + 1 + i, last)
             last = chained.hash

@@ -1,4 +1,4 @@
-"""The report bucket: `Objects` on S3."""
+"""The report bucket on S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .errors import translated
 
 
 class S3Objects:
-    """`promptlane.engine.objects.Objects` on one bucket."""
+    """`Objects` and `ReportBucket` on one bucket."""
 
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket

@@ -7,19 +7,16 @@ before it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.errors import AlreadyExists, Conflict
 from promptlane.domain.release.timeline import TimelineEntry
-from promptlane.domain.review.brief import Brief
-from promptlane.domain.review.review import Authors, Decision, ReviewRequest, numbered
+from promptlane.domain.review.review import Authors, ReviewDecision, ReviewRequest, numbered
 
 from .errors import translated
-from .plain import from_store, to_store
+from .plain import from_store, items_of, put_once, to_store
 from .releases import DynamoReleases
 
 Json = Any
@@ -73,11 +70,11 @@ class DynamoReviews:
             item = self._table.get_item(Key=_key(release_id), ConsistentRead=True).get("Item")
         return None if item is None else ReviewRequest.from_item(from_store(item))
 
-    def decisions(self, release_id: str, round: int) -> list[Decision]:
-        items = self._query(f"review#{release_id}", f"decision#{round:03d}#")
-        return sorted((Decision.from_dict(item) for item in items), key=lambda d: d.number)
+    def decisions(self, release_id: str, round: int) -> list[ReviewDecision]:
+        items = items_of(self._table, f"review#{release_id}", f"decision#{round:03d}#")
+        return sorted((ReviewDecision.from_dict(item) for item in items), key=lambda d: d.number)
 
-    def record(self, request: ReviewRequest, decision: Decision, *entries: TimelineEntry) -> Decision:
+    def record(self, request: ReviewRequest, decision: ReviewDecision, *entries: TimelineEntry) -> ReviewDecision:
         _, decision = numbered(request, decision)
         key = {
             "pk": f"review#{request.release_id}",
@@ -139,16 +136,10 @@ class DynamoReviews:
             return
 
     def mark(self, release_id: str, name: str, at: float) -> bool:
-        item = {"pk": f"review#{release_id}", "sk": f"mark#{name}", "at": at}
-        try:
-            with translated(f"marking {name} of {release_id}"):
-                self._table.put_item(Item=to_store(item), ConditionExpression="attribute_not_exists(pk)")
-        except Conflict:
-            return False
-        return True
+        return put_once(self._table, {"pk": f"review#{release_id}", "sk": f"mark#{name}", "at": at})
 
     def marked(self, release_id: str, prefix: str) -> set[str]:
-        items = self._query(f"review#{release_id}", f"mark#{prefix}")
+        items = items_of(self._table, f"review#{release_id}", f"mark#{prefix}")
         return {str(item["sk"]).removeprefix("mark#") for item in items}
 
     def attempt(self, release_id: str, reviewer: str, window: int) -> int:
@@ -162,27 +153,11 @@ class DynamoReviews:
         return int(answer["Attributes"]["attempts"])
 
     def open_reviews(self) -> list[str]:
-        return [str(item["sk"]).removeprefix("open#") for item in self._query(_OPEN, "open#")]
+        return [str(item["sk"]).removeprefix("open#") for item in items_of(self._table, _OPEN, "open#")]
 
     def unlist(self, release_id: str) -> None:
         with translated(f"closing the review of {release_id}"):
             self._table.delete_item(Key={"pk": _OPEN, "sk": f"open#{release_id}"})
-
-    def _query(self, pk: str, prefix: str) -> list[dict[str, Json]]:
-        items: list[dict[str, Json]] = []
-        start: dict[str, Json] = {}
-        with translated(f"reading {pk}"):
-            while True:
-                page = self._table.query(
-                    KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-                    ExpressionAttributeValues={":pk": pk, ":prefix": prefix},
-                    ConsistentRead=True,
-                    **start,
-                )
-                items += [from_store(item) for item in page["Items"]]
-                if "LastEvaluatedKey" not in page:
-                    return items
-                start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 def _key(release_id: str) -> dict[str, str]:
@@ -196,39 +171,3 @@ def _item(request: ReviewRequest) -> Json:
 
 def _seen(request: ReviewRequest) -> dict[str, Json]:
     return {":round": request.round, ":decisions": request.decisions}
-
-
-class S3Briefs:
-    """`Briefs` in the report bucket: `releases/<release id>/review/<round>.json`."""
-
-    def __init__(self, s3: Any, bucket: str) -> None:
-        self._s3, self._bucket = s3, bucket
-
-    def put(self, brief: Brief) -> None:
-        with translated(f"storing what reviewers of {brief.release_id} are shown"):
-            self._s3.put_object(
-                Bucket=self._bucket,
-                Key=_brief_key(brief.release_id, brief.round),
-                Body=canonical_json(brief.to_dict()).encode(),
-                ContentType="application/json",
-            )
-
-    def get(self, release_id: str, round: int) -> Brief:
-        text = self._read(_brief_key(release_id, round))
-        if text is None:
-            raise NotFound(f"release {release_id} has no record of round {round} of its review")
-        return Brief.from_dict(json.loads(text))
-
-    def report(self, key: str) -> str | None:
-        return self._read(key) if key else None
-
-    def _read(self, key: str) -> str | None:
-        try:
-            with translated(f"reading {key}"):
-                return str(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode())
-        except NotFound:
-            return None
-
-
-def _brief_key(release_id: str, round: int) -> str:
-    return f"releases/{release_id}/review/{round}.json"

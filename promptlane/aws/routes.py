@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from promptlane.domain.errors import Conflict
 from promptlane.domain.release.route import Route
 
-from .errors import code_of, domain_error, translated
+from .errors import translated
 from .plain import from_store, to_store
 
 
@@ -33,10 +31,7 @@ class DynamoRoutes:
                 "ExpressionAttributeValues": {":revision": expected.revision, ":release": expected.release_id},
             }
         try:
-            self._table.put_item(Item=to_store(route.to_item()), **condition)
-        except ClientError as error:
-            if code_of(error) == "ConditionalCheckFailedException":
-                raise Conflict(f"the route of {route.prompt} moved since it was read") from error
-            raise domain_error(error, f"writing the route of {route.prompt}") from error
-        except BotoCoreError as error:
-            raise domain_error(error, f"writing the route of {route.prompt}") from error
+            with translated(f"writing the route of {route.prompt}"):
+                self._table.put_item(Item=to_store(route.to_item()), **condition)
+        except Conflict as error:
+            raise Conflict(f"the route of {route.prompt} moved since it was read") from error

@@ -11,16 +11,18 @@ import hashlib
 import hmac
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 _SIGNED = "content-type;host;x-amz-date"
 
 
-def signed_headers(
-    *, host: str, path: str, body: bytes, access_key: str, secret_key: str, token: str | None, service: str,
-    region: str, at: float,
-) -> dict[str, str]:  # fmt: skip
-    """Headers of a signed JSON POST. `path` is as sent (percent-encoded); `at` is epoch seconds."""
+def signed_headers(credentials: Any, *, host: str, path: str, body: bytes, region: str, at: float) -> dict[str, str]:
+    """Headers of a signed JSON POST to Bedrock. `credentials` are botocore's, frozen.
+
+    `path` is as sent (percent-encoded); `at` is epoch seconds.
+    """
+    token = credentials.token
     stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
     names = f"{_SIGNED};x-amz-security-token" if token else _SIGNED
     canonical = (
@@ -28,16 +30,17 @@ def signed_headers(
         + (f"x-amz-security-token:{token}\n" if token else "")
         + f"\n{names}\n{hashlib.sha256(body).hexdigest()}"
     )
-    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
+    scope = f"{stamp[:8]}/{region}/bedrock/aws4_request"
     hashed = hashlib.sha256(canonical.encode()).hexdigest()
-    key = _key(secret_key, stamp[:8], region, service)
+    key = _key(credentials.secret_key, stamp[:8], region, "bedrock")
     signature = hmac.new(key, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashed}".encode(), "sha256").hexdigest()
     headers = {
         "Content-Type": "application/json",
         "Host": host,
         "X-Amz-Date": stamp,
         "Authorization": (
-            f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+            f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
         ),
     }
     if token:

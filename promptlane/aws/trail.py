@@ -1,4 +1,4 @@
-"""CloudTrail's event history as an investigation asks for it: management events of 90 days, no trail needed."""
+"""CloudTrail's event history: management events of 90 days, minutes late; no trail is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from promptlane.domain.errors import PromptlaneError, Throttled
-from promptlane.domain.investigation.sources import (
+from promptlane.domain.release.timeline import from_iso
+from promptlane.domain.trail import (
     CALL_EVENTS,
     CONTROL_EVENTS,
     RENDER_EVENTS,
@@ -18,7 +19,6 @@ from promptlane.domain.investigation.sources import (
     Window,
     is_about,
 )
-from promptlane.domain.release.timeline import from_iso
 
 from .errors import translated
 
@@ -35,9 +35,12 @@ UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
 
 
 class CloudTrailHistory:
-    """`Trail` on LookupEvents, at its pace. `cloudtrail` is the boto3 client."""
+    """`Trail` on LookupEvents. `cloudtrail` is the boto3 client.
 
-    def __init__(self, cloudtrail: Any, sleep: Callable[[float], None] = time.sleep) -> None:
+    It keeps the pace of the limit, and waits where it is throttled; with `sleep` None, where people wait, it does not.
+    """
+
+    def __init__(self, cloudtrail: Any, sleep: Callable[[float], None] | None = time.sleep) -> None:
         self._cloudtrail, self._sleep = cloudtrail, sleep
         self._calls = 0
 
@@ -91,10 +94,11 @@ class CloudTrailHistory:
         query: dict[str, Json] = {
             "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": event_name}],
             # Event times are whole seconds.
-            "StartTime": datetime.fromtimestamp(max(0.0, window.since - 1), UTC),
             "EndTime": datetime.fromtimestamp(window.until + 1, UTC),
             "MaxResults": _PAGE,
         }
+        if window.since > 0:
+            query["StartTime"] = datetime.fromtimestamp(window.since - 1, UTC)
         while True:
             answer = self._page(event_name, query)
             yield list(answer.get("Events", []))
@@ -109,13 +113,13 @@ class CloudTrailHistory:
             try:
                 return self._look_up(event_name, query)
             except Throttled:
-                if not pauses:
+                if not pauses or self._sleep is None:
                     raise
                 self._sleep(pauses.pop(0))
 
     def _look_up(self, event_name: str, query: Mapping[str, Json]) -> Mapping[str, Json]:
         self._calls += 1
-        if self._calls > _BURST:
+        if self._calls > _BURST and self._sleep is not None:
             self._sleep(_PAUSE)
         with translated(f"looking up {event_name} in CloudTrail"):
             answer: Mapping[str, Json] = self._cloudtrail.lookup_events(**query)
@@ -167,10 +171,8 @@ def read_event(record: Mapping[str, Json]) -> TrailEvent:
 def _named(record: Mapping[str, Json]) -> tuple[str, int]:
     """(prompt or model, version). A rendering names its prompt by its resource, any other event by its request."""
     asked, answered = _mapping(record.get("requestParameters")), _mapping(record.get("responseElements"))
-    requested = str(
-        asked.get("promptIdentifier") or asked.get("modelId") or answered.get("id") or answered.get("arn")
-        or asked.get("name") or ""
-    )  # fmt: skip
+    said = (asked.get("promptIdentifier"), asked.get("modelId"), answered.get("id"), answered.get("arn"))
+    requested = str(next(filter(None, (*said, asked.get("name"))), ""))
     resource, rendered = _resource(record.get("resources")), record["eventName"] in RENDER_EVENTS
     target = (resource or requested) if rendered else (requested or resource)
     version = str(asked.get("promptVersion") or answered.get("version") or "")

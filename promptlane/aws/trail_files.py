@@ -23,14 +23,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from promptlane.domain.errors import PromptlaneError, Unauthorized
-from promptlane.domain.investigation.sources import (
-    CALL_EVENTS,
-    RENDER_EVENTS,
-    TrailAnswer,
-    TrailEvent,
-    Window,
-    is_about,
-)
+from promptlane.domain.trail import CALL_EVENTS, RENDER_EVENTS, TrailAnswer, TrailEvent, Window, is_about
 
 from .errors import translated
 from .trail import UNREADABLE, read_events

@@ -69,7 +69,7 @@ class BedrockTransport:
 
         Raises Unavailable when no answer came.
         """
-        path = f"/model/{quote(model_id, safe='')}/{operation}"
+        path = f"{self._prefix}/model/{quote(model_id, safe='')}/{operation}"
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         headers = self._headers(path, data)
         while True:
@@ -110,15 +110,12 @@ class BedrockTransport:
             found = self._credentials.get_frozen_credentials()
         except BotoCoreError as error:
             raise Unavailable(f"AWS credentials could not be refreshed: {error}") from error
-        return signed_headers(
-            host=self._authority, path=self._prefix + path, body=data, access_key=found.access_key,
-            secret_key=found.secret_key, token=found.token, service="bedrock", region=self._region, at=time.time(),
-        )  # fmt: skip
+        return signed_headers(found, host=self._authority, path=path, body=data, region=self._region, at=time.time())
 
     def _send(
         self, connection: http.client.HTTPConnection, path: str, data: bytes, headers: Mapping[str, str]
     ) -> tuple[int, str, bytes]:
-        connection.request("POST", self._prefix + path, body=data, headers=dict(headers))
+        connection.request("POST", path, body=data, headers=dict(headers))
         response = connection.getresponse()
         body = response.read()
         kind = response.headers.get("x-amzn-errortype", "").split(":")[0] if response.status >= 300 else ""

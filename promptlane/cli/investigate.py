@@ -11,8 +11,8 @@ from rich.text import Text
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.investigation.findings import (
+    ConversationPair,
     Investigation,
-    Pair,
     Story,
     approvals,
     clock,
@@ -139,7 +139,7 @@ def _show_pairs(console: Console, found: Investigation) -> None:
             _say(console, f"version {pair.good.version}: {one_line(pair.good.answer, 300)}", "green", indent=4)
 
 
-def _asked(one: Invocation, pair: Pair) -> str:
+def _asked(one: Invocation, pair: ConversationPair) -> str:
     variables = pair.bad_variables if one is pair.bad else pair.good_variables
     return one_line("; ".join(f"{k}: {v}" for k, v in variables.items()) or one.sent, 300)
 

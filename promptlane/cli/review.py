@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.release.release import Release
-from promptlane.domain.review.review import REACHED, out_of_reach, reach_in_words, reviewer_key, tally
+from promptlane.domain.review.review import reviewer_key
+from promptlane.domain.review.rules import REACHED, out_of_reach, reach_in_words, tally
 from promptlane.lifecycle.review_record import review_record
 
 from .deciding import in_flight

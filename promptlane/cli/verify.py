@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from promptlane.domain.errors import PromptlaneError
+from promptlane.domain.ports import LockedCopies
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import (
     TimelineEntry,
@@ -18,9 +19,6 @@ from promptlane.domain.release.timeline import (
 )
 
 from .deployment import Deployment
-
-if TYPE_CHECKING:
-    from promptlane.aws.audit_copies import AuditCopies
 
 Json = Any
 
@@ -81,7 +79,7 @@ def not_deleted(deployment: Deployment, release_id: str) -> None:
         )
 
 
-def _lost(deployment: Deployment, copies: AuditCopies, prompt_id: str, *, known: set[str]) -> list[str]:
+def _lost(deployment: Deployment, copies: LockedCopies, prompt_id: str, *, known: set[str]) -> list[str]:
     """Releases with locked copies of which the table knows nothing; one may have begun since `known` was read."""
     return [
         f"release {release_id}: the audit bucket has {len(numbers)} entries of it, the table has no such release"

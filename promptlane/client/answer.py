@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from typing import Any
 
-    from promptlane.domain.canary.outcome import Outcome
+    from promptlane.domain.canary.outcome import CallOutcome
 
     from .calls import Call, Caller, Request
     from .decision import Decision
@@ -200,7 +200,7 @@ class Observation:
         self._request = request
         self._sign = sign
         self.response: Mapping[str, Any] | None = None
-        self.outcome: Outcome | None = None
+        self.outcome: CallOutcome | None = None
 
     @property
     def receipt(self) -> str | None:

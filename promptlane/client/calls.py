@@ -12,7 +12,7 @@ import os
 from time import monotonic, sleep, time
 from typing import NamedTuple
 
-from promptlane.domain.canary.outcome import Outcome, error_type, of_error
+from promptlane.domain.canary.outcome import CallOutcome, error_type, of_error
 
 from . import metrics
 from .errors import InvalidVariables, ModelCallFailed
@@ -92,7 +92,7 @@ class Request:
         for document in metrics.shielded(self.decided, self.group, started_at=self.started_at, now=time()):
             self._sink.emit(document)
 
-    def count(self, outcome: Outcome) -> None:
+    def count(self, outcome: CallOutcome) -> None:
         """Count the outcome on the version decided for, once; what comes later belongs to the fallback."""
         if self._counted:
             return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
 
-    from promptlane.domain.canary.outcome import Outcome
+    from promptlane.domain.canary.outcome import CallOutcome
 
     from .decision import Decision
     from .receipts import Receipt
@@ -73,7 +73,7 @@ def assigned(decision: Decision, group: str, *, started_at: float) -> Document:
 
 
 def finished(
-    decision: Decision, group: str, outcome: Outcome, *, started_at: float, now: float
+    decision: Decision, group: str, outcome: CallOutcome, *, started_at: float, now: float
 ) -> tuple[Document, Document]:
     """For judge (start-stamped), and for fuse and people (stamped at completion), of one call that was made."""
     guards = {name: int(name in outcome.bad) for name in told_by_calls()}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from promptlane.domain.canary.outcome import Outcome
+    from promptlane.domain.canary.outcome import CallOutcome
 
     from .decision import Decision
 
@@ -48,7 +48,7 @@ def call_span(decision: Decision) -> AbstractContextManager[Any]:
     return span
 
 
-def describe(span: Any, answered_by: Decision, outcome: Outcome) -> None:
+def describe(span: Any, answered_by: Decision, outcome: CallOutcome) -> None:
     """Put what came of the request on its span."""
     if span is None:
         return

@@ -6,12 +6,12 @@ form that is deployed and captured by each release, and that `from_dict` reads b
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
-from functools import cache
-from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import Annotated, Any, Literal
 
+from . import fields
 from .errors import PolicyInvalid
 from .metrics import GUARD_METRICS, GuardMetric, key_of
 from .names import FULL
@@ -22,166 +22,15 @@ Unattributed = Literal["one_more_approval", "allow", "refuse"]
 Inconclusive = Literal["block", "review"]
 AfterInconclusive = Literal["same_quorum", "one_more_approval"]
 
-MINUTE: Final = 60.0
-HOUR: Final = 3600.0
-DAY: Final = 86_400.0
-
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)\Z")
-_UNIT = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
-_EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z")
-_ARN = re.compile(r"^arn:aws[a-z-]*:(iam|sts)::\d{12}:[A-Za-z0-9+=,.@_/-]+\*?\Z")
-T = TypeVar("T")
-Convert = Callable[[Json], T]
-
-
-def duration(value: Json) -> float:
-    """Seconds of `90s`, `10m`, `4h`, `2d` or a number of seconds."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
-        return float(value)
-    match = _DURATION.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration; write for example 90s, 10m, 4h or 2d")
-    return float(match[1]) * _UNIT[match[2]]
-
-
-def share(value: Json) -> int:
-    """Basis points of `5%` or of a whole number of basis points (0-10000)."""
-    points: float | None = None
-    if isinstance(value, str) and value.endswith("%"):
-        try:
-            points = float(value[:-1]) * 100
-        except ValueError:
-            points = None
-    elif isinstance(value, int) and not isinstance(value, bool):
-        points = value
-    if points is None or not 0 <= points <= FULL or points != int(points):
-        raise ValueError(f"{value!r} is not a share of traffic; write for example 5% (or basis points, 0 to {FULL})")
-    return int(points)
-
-
-def fraction(value: Json) -> float:
-    """A number from 0 to 1, or a percentage such as `2.5%`."""
-    try:
-        number = float(value[:-1]) / 100 if isinstance(value, str) and value.endswith("%") else float(value)
-    except (TypeError, ValueError):
-        number = -1.0
-    if isinstance(value, bool) or not 0 <= number <= 1:
-        raise ValueError(f"{value!r} is not a fraction; write for example 0.05 or 5%")
-    return number
-
-
-def _probability(value: Json) -> float:
-    number = fraction(value)
-    if not 0 < number < 0.5:
-        raise ValueError(f"{value!r} must lie between 0 and 0.5, both excluded; 0.05 is customary")
-    return number
-
-
-def _excess(value: Json) -> float:
-    number = fraction(value)
-    if not 0 < number < 1:
-        raise ValueError(f"{value!r} must lie between 0 and 1, both excluded, for example 10%")
-    return number
-
-
-def _positive(value: Json) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ValueError(f"{value!r} must be a number above 0")
-    return float(value)
-
-
-def _count(least: int, most: int) -> Convert[int]:
-    def convert(value: Json) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{value!r} must be a whole number from {least} to {most}")
-        return value
-
-    return convert
-
-
-def _text(value: Json) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be text")
-    return value.strip()
-
-
-def _flag(value: Json) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{value!r} must be true or false")
-    return value
-
-
-def _texts(value: Json) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) and v.strip() for v in value):
-        raise ValueError("must be a list of texts")
-    return tuple(value)
-
-
-def _one_of(*allowed: str) -> Convert[Json]:
-    def convert(value: Json) -> Json:
-        if value not in allowed:
-            raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
-        return value
-
-    return convert
-
-
-def _email(value: Json) -> str:
-    if not isinstance(value, str) or not _EMAIL.match(value):
-        raise ValueError(f"{value!r} is not an email address")
-    return value
-
-
-def _principals(value: Json) -> tuple[str, ...]:
-    for arn in _texts(value):
-        if not _ARN.match(arn):
-            raise ValueError(f"{arn!r} is not an IAM principal ARN such as arn:aws:iam::111122223333:role/Reviewer")
-    return tuple(value)
-
-
-def _ladder(value: Json) -> tuple[float, ...]:
-    factors = tuple(_positive(v) for v in value) if isinstance(value, (list, tuple)) else ()
-    if not factors or list(factors) != sorted(factors, reverse=True) or factors[-1] != 1:
-        raise ValueError("must be a list of factors that never grow and end in 1, for example [3, 1.5, 1]")
-    return factors
-
-
-def _prices(value: Json) -> dict[str, tuple[float, float]]:
-    if not isinstance(value, Mapping):
-        raise ValueError("must map a model id to [USD per million input tokens, USD per million output tokens]")
-    for model, pair in value.items():
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or any(_bad_number(p) for p in pair):
-            raise ValueError(f"{model}: must be two numbers, USD per million input and output tokens")
-    return {str(m): (float(p[0]), float(p[1])) for m, p in value.items()}
-
-
-def _bad_number(value: Json) -> bool:
-    return isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9
-
-
-def _optional(convert: Convert[T]) -> Convert[T | None]:
-    return lambda value: None if value is None else convert(value)
-
-
-Fraction = Annotated[float, fraction]
-Probability = Annotated[float, _probability]
-Excess = Annotated[float, _excess]
-Positive = Annotated[float, _positive]
-Seconds = Annotated[float, duration]
-Share = Annotated[int, share]
-Text = Annotated[str, _text]
-Texts = Annotated[tuple[str, ...], _texts]
-"""A field's type says how it is read from release.yaml, and by which other names; a Literal, what it may be."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
     """Someone who may approve. `principals`: the IAM ARNs (or prefixes ending in `*`) that this person acts as."""
 
-    name: Text
-    email: Annotated[str, _email]
-    groups: Texts = ()
-    principals: Annotated[tuple[str, ...], _principals] = ()
+    name: fields.Text
+    email: fields.Email
+    groups: fields.Texts = ()
+    principals: fields.Principals = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +42,10 @@ class ReviewPolicy:
     """
 
     reviewers: tuple[Reviewer, ...]
-    quorum: Annotated[int, _count(1, 20)] = 1
-    required_groups: Texts = ()
-    expires_after: Seconds = DAY
-    remind_before: Seconds = 2 * HOUR
+    quorum: Annotated[int, fields.count(1, 20)] = 1
+    required_groups: fields.Texts = ()
+    expires_after: fields.Seconds = fields.DAY
+    remind_before: fields.Seconds = 2 * fields.HOUR
     unattributed: Unattributed = "one_more_approval"
     inconclusive: AfterInconclusive = "same_quorum"
 
@@ -211,20 +60,20 @@ class TestPolicy:
     how long the stable version's results may be reused, seconds.
     """
 
-    margin: Probability = 0.05
-    alpha: Probability = 0.05
-    power: Fraction = 0.8
-    min_pass_rate: Fraction = 0.8
-    repeats: Annotated[int, _count(1, 20)] = 1
-    must_pass: Texts = ()
+    margin: fields.Probability = 0.05
+    alpha: fields.Probability = 0.05
+    power: fields.Fraction = 0.8
+    min_pass_rate: fields.Fraction = 0.8
+    repeats: Annotated[int, fields.count(1, 20)] = 1
+    must_pass: fields.Texts = ()
     inconclusive: Inconclusive = "review"
-    max_cost_usd: Positive = 5.0
-    max_concurrency: Annotated[int, _count(1, 1000)] = 10
-    batch_size: Annotated[int, _count(1, 200)] = 10
-    fresh_for: Seconds = DAY
-    judge_model: Text = "amazon.nova-pro-v1:0"
-    embedding_model: Text = "amazon.titan-embed-text-v2:0"
-    prices: Annotated[Mapping[str, tuple[float, float]], _prices] = field(default_factory=dict)
+    max_cost_usd: fields.Positive = 5.0
+    max_concurrency: Annotated[int, fields.count(1, 1000)] = 10
+    batch_size: Annotated[int, fields.count(1, 200)] = 10
+    fresh_for: fields.Seconds = fields.DAY
+    judge_model: fields.Text = "amazon.nova-pro-v1:0"
+    embedding_model: fields.Text = "amazon.titan-embed-text-v2:0"
+    prices: fields.Prices = field(default_factory=dict)
     """USD per million input and output tokens by model id, where the built-in price table lacks or errs."""
 
 
@@ -232,9 +81,9 @@ class TestPolicy:
 class Step:
     """One canary step: `weight` in basis points, the least and the most time it may take, in seconds."""
 
-    weight: Share
-    min_bake: Seconds = 10 * MINUTE
-    max_time: Seconds = 6 * HOUR
+    weight: fields.Share
+    min_bake: fields.Seconds = 10 * fields.MINUTE
+    max_time: fields.Seconds = 6 * fields.HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,12 +96,12 @@ class GuardPolicy:
     """
 
     metric: GuardMetric
-    margin_abs: Fraction = 0.01
-    margin_rel: Fraction = 0.5
-    required: Annotated[bool, _flag] = True
-    tolerance: Fraction = 0.0
-    lag: Seconds = 0.0
-    prior_rate: Annotated[float | None, _optional(fraction)] = None
+    margin_abs: fields.Fraction = 0.01
+    margin_rel: fields.Fraction = 0.5
+    required: fields.Flag = True
+    tolerance: fields.Fraction = 0.0
+    lag: fields.Seconds = 0.0
+    prior_rate: Annotated[float | None, fields.optional(fields.fraction)] = None
 
     def __post_init__(self) -> None:
         if self.metric.kind != "rate":
@@ -277,10 +126,10 @@ class CanaryPolicy:
 
     steps: tuple[Step, ...] = (Step(500), Step(2500), Step(5000))
     guard_metrics: tuple[GuardPolicy, ...] = field(default_factory=_watched)
-    alpha: Probability = 0.05
-    beta: Probability = 0.05
+    alpha: fields.Probability = 0.05
+    beta: fields.Probability = 0.05
     undecided: Undecided = "return_to_stable"
-    ladder: Annotated[tuple[float, ...], _ladder] = (3.0, 1.5, 1.0)
+    ladder: fields.Ladder = (3.0, 1.5, 1.0)
     """Margin factors from the first step to the last (the last is always 1)."""
 
 
@@ -288,9 +137,9 @@ class CanaryPolicy:
 class WatchPolicy:
     """After promotion: how long the judge and the alarms still roll back, and the share held back on `previous`."""
 
-    duration: Annotated[float, duration, "for"] = HOUR
+    duration: Annotated[float, fields.duration, "for"] = fields.HOUR
     """`for` reads better in YAML, and is a keyword in Python."""
-    holdback: Share = 500
+    holdback: fields.Share = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,13 +152,13 @@ class FusePolicy:
     for independent requests; those of one user go wrong together).
     """
 
-    error: Excess = 0.10
-    refusal: Excess = 0.15
-    shielded: Excess = 0.5
-    outage: Excess = 0.5
-    sigmas: Positive = 8.0
-    min_requests: Annotated[int, _count(1, 1_000_000)] = 20
-    periods: Annotated[int, _count(1, 10)] = 3
+    error: fields.Excess = 0.10
+    refusal: fields.Excess = 0.15
+    shielded: fields.Excess = 0.5
+    outage: fields.Excess = 0.5
+    sigmas: fields.Positive = 8.0
+    min_requests: Annotated[int, fields.count(1, 1_000_000)] = 20
+    periods: Annotated[int, fields.count(1, 10)] = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,9 +168,9 @@ class RequestPolicy:
     `per_minute`: about how many there are; synth then says how long a good release takes. Not used to decide anything.
     """
 
-    timeout: Positive = 28.0
-    slow_after: Positive = 10.0
-    per_minute: Annotated[float | None, _optional(_positive)] = None
+    timeout: fields.Positive = 28.0
+    slow_after: fields.Positive = 10.0
+    per_minute: Annotated[float | None, fields.optional(fields.positive)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,31 +220,15 @@ class Policy:
         )
 
 
-@cache
-def _readers(section: type) -> Mapping[str, tuple[str, Convert[Json]]]:
-    """(field, converter) by key of release.yaml, of the fields whose type says how they are read."""
-    found: dict[str, tuple[str, Convert[Json]]] = {}
-    for name, hint in get_type_hints(section, include_extras=True).items():
-        if get_origin(hint) is Literal:
-            found[name] = name, _one_of(*get_args(hint))
-        elif get_origin(hint) is Annotated:
-            convert, *others = hint.__metadata__
-            found |= dict.fromkeys((*others, name), (name, convert))
-    return found
-
-
-class _Reader:
-    """Reads plain data into the dataclasses and collects every problem instead of stopping at the first."""
-
-    def __init__(self) -> None:
-        self.problems: list[tuple[str, str]] = []
+class _Reader(fields.Reader):
+    """Each section of release.yaml, and what only several fields together can tell."""
 
     def policy(self, data: Json) -> Policy | None:
         if not self.mapping("", data, ("review", "models", "tests", "canary", "watch", "fuse", "request")):
             return None
         review = self.review(data.get("review"))
         models = data.get("models") or {}
-        allowed = self.converted("models", models, {"allowed": ("allowed_models", _texts)})
+        allowed = self.converted("models", models, {"allowed": ("allowed_models", fields.texts)})
         if review is None:
             return None
         policy = Policy(
@@ -407,7 +240,6 @@ class _Reader:
             fuse=self.section(FusePolicy, "fuse", data.get("fuse")),
             request=self.section(RequestPolicy, "request", data.get("request")),
         )
-        # What only the sections together can tell.
         if policy.request.slow_after >= policy.request.timeout:
             self.problem("request.slow_after", "must be less than request.timeout, or no request could count as slow")
         if policy.review.remind_before >= policy.review.expires_after:
@@ -502,57 +334,12 @@ class _Reader:
             self.problem("canary.guard_metrics", "at least one metric must be required, or nothing could ever advance")
         return tuple(guards)
 
-    def section(self, section: Callable[..., T], path: str, data: Json, also: Sequence[str] = (), **given: Json) -> T:
-        """The dataclass of a section. A field with a problem keeps its default; the problem is on record."""
-        return section(**{**given, **self.converted(path, {} if data is None else data, _readers(section), also)})
-
-    def item(self, section: Callable[..., T], path: str, data: Json) -> T | None:
-        """One of a list; None where a field that it must have is missing or has a problem."""
-        needed = [f.name for f in fields(cast(Any, section)) if f.default is MISSING]
-        found = self.converted(path, data, _readers(section), needed=needed)
-        return section(**found) if found.keys() >= set(needed) else None
-
-    def converted(
-        self,
-        path: str,
-        data: Json,
-        readers: Mapping[str, tuple[str, Convert[Json]]],
-        also: Sequence[str] = (),
-        needed: Sequence[str] = (),
-    ) -> dict[str, Json]:
-        """What a mapping gives, by field."""
-        if not self.mapping(path, data, [*readers, *also]):
-            return {}
-        for key in needed:
-            if key not in data:
-                self.problem(f"{path}.{key}", "is required")
-        found: dict[str, Json] = {}
-        for key, (name, convert) in readers.items():
-            if key in data:
-                try:
-                    found[name] = convert(data[key])
-                except ValueError as error:
-                    self.problem(f"{path}.{key}", str(error))
-        return found
-
-    def mapping(self, path: str, data: Json, known: Sequence[str]) -> bool:
-        if not isinstance(data, Mapping):
-            self.problem(path, f"must be a mapping with {', '.join(known)}")
-            return False
-        for key in data:
-            if key not in known:
-                self.problem(f"{path}.{key}" if path else str(key), f"unknown key; known are {', '.join(known)}")
-        return True
-
-    def problem(self, path: str, message: str) -> None:
-        self.problems.append((path, message))
-
 
 def _plain(value: Json) -> Json:
     if isinstance(value, GuardPolicy):
-        return {"name": value.name} | {f.name: getattr(value, f.name) for f in fields(value)[1:]}
+        return {"name": value.name} | {f.name: getattr(value, f.name) for f in dataclasses.fields(value)[1:]}
     if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, tuple) else value

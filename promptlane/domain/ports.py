@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .names import Track
 from .policy import Policy
 from .release.prompt import PromptVersion
 from .release.release import Release, Waiting
 from .release.route import Route
-from .release.timeline import ChainHead, TimelineEntry
+from .release.timeline import ChainHead, LockedCopy, TimelineEntry
 
+Json = Any
 Clock = Callable[[], float]
 """Epoch seconds."""
 
@@ -85,7 +86,7 @@ class ReleaseStore(Protocol):
         """When this prompt was first seen as enrolled; `now` is recorded the first time."""
 
 
-class PromptStore(Protocol):
+class PromptReader(Protocol):
     """Bedrock Prompt Management, for reading."""
 
     def version(self, prompt_id: str, version: int) -> PromptVersion:
@@ -96,6 +97,55 @@ class PromptStore(Protocol):
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         """(prompt id, name) of a prompt given by name, id or ARN; None when there is none."""
+
+
+class PromptWriter(PromptReader, Protocol):
+    """Bedrock Prompt Management, for authors."""
+
+    def draft_body(self, prompt_id: str) -> dict[str, Json]:
+        """The draft's fields as an update takes them."""
+
+    def write_variants(self, prompt_id: str, variants: Sequence[Mapping[str, Json]], default: str) -> None:
+        """Replace the draft's variants; its other fields are kept."""
+
+    def write_body(self, prompt_id: str, body: Mapping[str, Json]) -> None:
+        """Replace the draft by what `draft_body` gave."""
+
+    def publish(self, prompt_id: str, *, description: str) -> PromptVersion:
+        """Snapshot the draft as the next version."""
+
+
+class PromptDeleter(PromptReader, Protocol):
+    """Bedrock Prompt Management, for the only one that may delete."""
+
+    def delete(self, prompt_id: str, version: int) -> None:
+        """Delete one numbered version, never the prompt; one that is gone already is fine."""
+
+
+class Objects(Protocol):
+    """Objects of the report bucket, by key."""
+
+    def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+        """Write one."""
+
+    def get(self, key: str) -> bytes:
+        """Read one; NotFound."""
+
+    def keys(self, prefix: str) -> Iterable[str]:
+        """Keys that begin so, in order."""
+
+
+class LockedCopies(Protocol):
+    """The copies of timeline entries in the Object-Locked bucket."""
+
+    def put(self, entry: Mapping[str, Json]) -> bool:
+        """Copy one entry; False when it has a copy already."""
+
+    def kept(self, prompt_id: str) -> Mapping[str, Collection[int]]:
+        """The numbers of the copied entries, by release."""
+
+    def timeline(self, release_id: str) -> list[LockedCopy]:
+        """The copied entries of a release, in order."""
 
 
 class Enrolments(Protocol):

@@ -1,4 +1,4 @@
-"""Objects by key: where items, results and reports lie. S3 in a deployment, a folder at the desk."""
+"""Where items, results and reports lie: S3 in a deployment, a folder at the desk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
+from promptlane.domain.ports import Objects
 from promptlane.domain.suite.answers import Answer
 
 from .runner import Kept
@@ -18,24 +19,15 @@ from .targets import Target
 Json = Any
 
 
-class Objects(Protocol):
-    """The report bucket."""
+class ReportBucket(Objects, Protocol):
+    """The report bucket as a test round needs it."""
 
     @property
     def bucket(self) -> str:
         """Its name."""
 
-    def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
-        """Write one object."""
-
-    def get(self, key: str) -> bytes:
-        """Read one; NotFound."""
-
     def get_range(self, key: str, start: int, end: int) -> bytes:
         """Bytes from `start` to before `end`."""
-
-    def keys(self, prefix: str) -> Iterable[str]:
-        """Keys that begin so, in order."""
 
 
 def json_lines(rows: Iterable[Json]) -> Iterator[bytes]:

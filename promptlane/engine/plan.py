@@ -9,15 +9,8 @@ from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import TestPolicy
-from promptlane.domain.suite.verdict import (
-    CaseTally,
-    Rules,
-    assess,
-    cases_needed,
-    detectable,
-    planned_variance,
-    provable_margin,
-)
+from promptlane.domain.suite.statistics import cases_needed, detectable, planned_variance, provable_margin
+from promptlane.domain.suite.verdict import CaseTally, Rules, assess
 
 from .assertions import asked_by
 from .checks import unknown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptlane.domain.release.prompt import VARIABLE, PromptVersion, fingerprint, template_texts
-from promptlane.domain.suite.answers import Request
+from promptlane.domain.suite.answers import ModelRequest
 
 from .suite import Case
 
@@ -60,12 +60,12 @@ class Target:
         """Characters of the rendered prompt, for estimating what a case costs."""
         return sum(len(_render(text, case.vars)) for text in template_texts(self.variant))
 
-    def request(self, case: Case) -> Request:
+    def request(self, case: Case) -> ModelRequest:
         """The Converse request of one case. Inference settings and tools are the version's own."""
         inputs = case.inputs(self.variables)
         if self.arn:
-            return Request(self.arn, {"promptVariables": {k: {"text": v} for k, v in inputs.items()}})
-        return Request(self.model, self._rendered(inputs))
+            return ModelRequest(self.arn, {"promptVariables": {k: {"text": v} for k, v in inputs.items()}})
+        return ModelRequest(self.model, self._rendered(inputs))
 
     def _rendered(self, inputs: Mapping[str, str]) -> dict[str, Json]:
         config = self.variant.get("templateConfiguration") or {}

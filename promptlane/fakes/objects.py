@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from promptlane.domain.errors import InvalidInput, NotFound
-from promptlane.domain.suite.answers import Answer, Request
+from promptlane.domain.suite.answers import Answer, ModelRequest
 
 from .limits import check_object_key
 
@@ -47,11 +47,11 @@ class MemoryObjects:
 class ScriptedModel:
     """`Model` whose answers a function makes: a text, an Answer, or an exception to raise. `asked` records requests."""
 
-    def __init__(self, script: Callable[[Request], str | Answer | Exception]) -> None:
+    def __init__(self, script: Callable[[ModelRequest], str | Answer | Exception]) -> None:
         self._script, self._lock = script, threading.Lock()
-        self.asked: list[Request] = []
+        self.asked: list[ModelRequest] = []
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ModelRequest) -> Answer:
         with self._lock:
             self.asked.append(request)
         said = self._script(request)

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotApplicable, NotFound
+from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotApplicable
 from promptlane.domain.release.timeline import TimelineEntry
-from promptlane.domain.review.attribution import Touch, Touches
-from promptlane.domain.review.brief import Brief
 from promptlane.domain.review.mail import Mail
-from promptlane.domain.review.review import Authors, Decision, ReviewRequest, numbered
+from promptlane.domain.review.review import Authors, ReviewDecision, ReviewRequest, numbered
+from promptlane.domain.trail import TrailAnswer, TrailEvent, Window
 
 from .limits import check_message
 from .stores import InMemoryReleases
@@ -29,7 +28,7 @@ class InMemoryReviews:
         self._releases = releases
         self._lock = threading.RLock()
         self._requests: dict[str, ReviewRequest] = {}
-        self._decisions: dict[tuple[str, int], dict[str, Decision]] = {}
+        self._decisions: dict[tuple[str, int], dict[str, ReviewDecision]] = {}
         self._marks: dict[str, dict[str, float]] = {}
         self._attempts: dict[tuple[str, str, int], int] = {}
         self._open: set[str] = set()
@@ -50,11 +49,11 @@ class InMemoryReviews:
         with self._lock:
             return self._requests.get(release_id)
 
-    def decisions(self, release_id: str, round: int) -> list[Decision]:
+    def decisions(self, release_id: str, round: int) -> list[ReviewDecision]:
         with self._lock:
             return sorted(self._decisions.get((release_id, round), {}).values(), key=lambda d: d.number)
 
-    def record(self, request: ReviewRequest, decision: Decision, *entries: TimelineEntry) -> Decision:
+    def record(self, request: ReviewRequest, decision: ReviewDecision, *entries: TimelineEntry) -> ReviewDecision:
         with self._lock:
             recorded = self._decisions.setdefault((request.release_id, request.round), {})
             if decision.reviewer in recorded or self._releases.has_any(entries):
@@ -62,7 +61,7 @@ class InMemoryReviews:
             stored = self._unmoved(request)
             counted, decision = numbered(stored, decision)
             self._requests[request.release_id] = counted
-            recorded[decision.reviewer] = Decision.from_dict(decision.to_dict())
+            recorded[decision.reviewer] = ReviewDecision.from_dict(decision.to_dict())
             for entry in entries:
                 self._releases.append(entry)
             return decision
@@ -116,26 +115,6 @@ class InMemoryReviews:
             self._open.discard(release_id)
 
 
-class InMemoryBriefs:
-    """`Briefs` in memory, through the stored form."""
-
-    def __init__(self) -> None:
-        self._briefs: dict[tuple[str, int], dict[str, Json]] = {}
-        self.reports: dict[str, str] = {}
-
-    def put(self, brief: Brief) -> None:
-        self._briefs[brief.release_id, brief.round] = brief.to_dict()
-
-    def get(self, release_id: str, round: int) -> Brief:
-        try:
-            return Brief.from_dict(self._briefs[release_id, round])
-        except KeyError:
-            raise NotFound(f"release {release_id} has no record of round {round} of its review") from None
-
-    def report(self, key: str) -> str | None:
-        return self.reports.get(key)
-
-
 class FakeSigner:
     """`Signer` with a key that is known; only for tests."""
 
@@ -167,14 +146,26 @@ class FakeTokens:
 
 
 class FakeTrail:
-    """`Trail` with the events that a test puts in."""
+    """`Trail` with the events that a test puts in, all of them about the prompt."""
 
-    def __init__(self, *events: Touch, truncated: bool = False) -> None:
-        self.events = list(events)
-        self.truncated = truncated
+    def __init__(self, *found: TrailEvent) -> None:
+        self.found = list(found)
 
-    def touches(self, prompt_id: str, name: str, *, since: float, until: float) -> Touches:
-        return Touches(tuple(e for e in self.events if int(since) <= e.at <= until), self.truncated)
+    def events(
+        self,
+        prompt_id: str,
+        name: str,
+        *,
+        names: Sequence[str],
+        window: Window,
+        most: int = 1000,
+        models: Sequence[str] = (),
+    ) -> TrailAnswer:
+        found = [e for e in self.found if e.name in names and int(window.since) <= e.at <= window.until]
+        return TrailAnswer(tuple(found[:most]))
+
+    def logging(self) -> list[str]:
+        return ["promptlane"]
 
 
 class FakePost:

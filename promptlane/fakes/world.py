@@ -18,7 +18,7 @@ Json = Any
 
 
 class FakePrompts:
-    """`PromptStore` in memory; `publish` is what an author does."""
+    """`PromptReader` in memory; `publish` is what an author does."""
 
     def __init__(self) -> None:
         self._versions: dict[str, list[PromptVersion]] = {}

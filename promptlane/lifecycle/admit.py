@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from promptlane.domain.errors import AdmissionRefused, NotFound
-from promptlane.domain.ports import Clock, Enrolments, EnrolmentTags, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, Enrolments, EnrolmentTags, PromptReader, ReleaseStore, RouteStore
 from promptlane.domain.release.prompt import PromptVersion, static_problems
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
@@ -20,7 +20,7 @@ SuiteCheck = Callable[[dict[str, object], frozenset[str]], list[str]]
 class Admission:
     """What an admission asks and writes."""
 
-    prompts: PromptStore
+    prompts: PromptReader
     enrolments: Enrolments
     tags: EnrolmentTags
     routes: RouteStore

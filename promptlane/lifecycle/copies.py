@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Collection
+from typing import Final
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.ports import ReleaseStore
+from promptlane.domain.ports import LockedCopies, ReleaseStore
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import COPIED_WITHIN, chain_problems
 
-Json = Any
 LOOKED_BACK: Final = 30 * 86_400.0
 """Seconds. The bucket drops copies no earlier than this after their retention: no copy that expired is put again."""
-
-
-class LockedCopies(Protocol):
-    """The Object-Locked bucket."""
-
-    def put(self, entry: Mapping[str, Json]) -> bool:
-        """Copy one entry; False when it has a copy already."""
-
-    def kept(self, prompt_id: str) -> Mapping[str, Collection[int]]:
-        """The numbers of the copied entries, by release."""
 
 
 def copy_missing(

@@ -1,44 +1,39 @@
-"""Once a day: every version is archived, the oldest ones nobody needs are deleted, and a full shelf is announced.
+"""Once a day: every version is archived, the oldest ones nobody needs are deleted, and a quota nearly met is announced.
 
 Timeline entries that have no locked copy get one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from promptlane.domain.errors import NotFound, PromptlaneError
-from promptlane.domain.ports import Clock, Enrolments, Notices, PromptStore, ReleaseStore, RouteStore
-from promptlane.domain.release.housekeeping import Shelf, archive_key, archived, from_archive, protected, to_delete
+from promptlane.domain.ports import (
+    Clock,
+    Enrolments,
+    LockedCopies,
+    Notices,
+    Objects,
+    PromptDeleter,
+    ReleaseStore,
+    RouteStore,
+)
+from promptlane.domain.release.housekeeping import (
+    VersionQuota,
+    archive_key,
+    archived,
+    from_archive,
+    protected,
+    to_delete,
+)
 
-from .copies import LockedCopies, copy_missing
-
-
-class Archive(Protocol):
-    """Objects of the report bucket."""
-
-    def put(self, key: str, body: bytes) -> None:
-        """Write one."""
-
-    def get(self, key: str) -> bytes:
-        """Read one; NotFound."""
-
-    def keys(self, prefix: str) -> Iterable[str]:
-        """Keys that begin so."""
-
-
-class Shelves(PromptStore, Protocol):
-    """Bedrock Prompt Management, for the only one that may delete."""
-
-    def delete(self, prompt_id: str, version: int) -> None:
-        """Delete one numbered version, never the prompt; one that is gone already is fine."""
+from .copies import copy_missing
 
 
 @dataclass(slots=True)
-class Kept:
+class Tidied:
     """What was done, as `prompt version`; `copied` as `release entry`; `failed` with what was wrong."""
 
     archived: list[str] = field(default_factory=list)
@@ -52,11 +47,11 @@ class Kept:
 class Housekeeping:
     """The stores, and how many versions of a prompt stay and may exist. `copies`: None without an audit bucket."""
 
-    prompts: Shelves
+    prompts: PromptDeleter
     enrolments: Enrolments
     routes: RouteStore
     releases: ReleaseStore
-    archive: Archive
+    archive: Objects
     copies: LockedCopies | None
     notices: Notices
     clock: Clock
@@ -64,9 +59,9 @@ class Housekeeping:
     quota: int
     log: Callable[[str], None]
 
-    def run(self) -> Kept:
+    def run(self) -> Tidied:
         """Look after every enrolled prompt; what fails keeps nothing else waiting, and people are told of it."""
-        done = Kept()
+        done = Tidied()
         for prompt in self.enrolments.names():
             with self._telling(prompt, done):
                 found = self.prompts.find(prompt)
@@ -82,7 +77,7 @@ class Housekeeping:
         return done
 
     @contextmanager
-    def _telling(self, what: str, done: Kept) -> Iterator[None]:
+    def _telling(self, what: str, done: Tidied) -> Iterator[None]:
         """Note a failure and go on."""
         try:
             yield
@@ -90,7 +85,7 @@ class Housekeeping:
             done.failed.append(f"{what}: {error}")
             self.log(f"housekeeping of {what}: {error}")
 
-    def _tidy(self, prompt: str, prompt_id: str, done: Kept) -> None:
+    def _tidy(self, prompt: str, prompt_id: str, done: Tidied) -> None:
         numbers = [number for number, _ in self.prompts.versions(prompt_id)]
         fingerprints = self._archive(prompt, prompt_id, numbers, done)
         kept = self._protected(prompt, prompt_id, numbers)
@@ -99,17 +94,15 @@ class Housekeeping:
                 if self._delete(prompt, prompt_id, number, fingerprints):
                     numbers.remove(number)
                     done.deleted.append(f"{prompt} {number}")
-        shelf = Shelf(prompt, len(numbers), self.quota, kept)
-        if shelf.nearly_full:
+        use = VersionQuota(prompt, len(numbers), self.quota, kept)
+        if use.nearly_full:
             done.nearly_full.append(prompt)
             with self._telling(prompt, done):
-                self.notices.publish(
-                    f"[Promptlane] {prompt}: {shelf.versions} of {shelf.quota} versions", shelf.warning
-                )
+                self.notices.publish(f"[Promptlane] {prompt}: {use.versions} of {use.quota} versions", use.warning)
         if self.copies is not None:
             self._copy(self.copies, prompt_id, done)
 
-    def _archive(self, prompt: str, prompt_id: str, numbers: list[int], done: Kept) -> dict[int, str]:
+    def _archive(self, prompt: str, prompt_id: str, numbers: list[int], done: Tidied) -> dict[int, str]:
         """Archive what is not in the archive yet; the fingerprints of the versions that could be read."""
         there = set(self.archive.keys(f"archive/{prompt_id}/"))
         fingerprints: dict[int, str] = {}
@@ -142,7 +135,7 @@ class Housekeeping:
         self.prompts.delete(prompt_id, number)
         return True
 
-    def _copy(self, copies: LockedCopies, prompt_id: str, done: Kept) -> None:
+    def _copy(self, copies: LockedCopies, prompt_id: str, done: Tidied) -> None:
         """`relay` copies each entry within seconds; what it gave up on is copied here."""
         kept = copies.kept(prompt_id)
         for release in self.releases.of_prompt(prompt_id):

@@ -7,10 +7,10 @@ from typing import Literal
 
 from promptlane.domain.errors import AlreadyExists, Conflict, NotApplicable, NotFound
 from promptlane.domain.names import Outcome, release_id
-from promptlane.domain.ports import Clock, Enrolments, PromptStore, ReleaseStore, RouteStore, Workflow
+from promptlane.domain.ports import Clock, Enrolments, PromptReader, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from promptlane.domain.release.trigger import Request
+from promptlane.domain.release.trigger import ReleaseRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Taken:
 class Intake:
     """What starts releases."""
 
-    prompts: PromptStore
+    prompts: PromptReader
     enrolments: Enrolments
     routes: RouteStore
     releases: ReleaseStore
     workflow: Workflow
     clock: Clock
 
-    def take(self, request: Request) -> Taken:
+    def take(self, request: ReleaseRequest) -> Taken:
         """Start the release that is asked for, or record its version as waiting while another is in flight.
 
         An event means the first attempt and is worth nothing twice; an explicit request makes another attempt.
@@ -90,7 +90,7 @@ class Intake:
         newest = max((r.version for r in records), default=0)
         return max((v for v, _ in self.prompts.versions(prompt_id) if v > newest), default=None)
 
-    def _attempt(self, request: Request, prompt: str, version: int, records: list[Release]) -> int:
+    def _attempt(self, request: ReleaseRequest, prompt: str, version: int, records: list[Release]) -> int:
         """Which attempt a request means. NotApplicable when it is a duplicate or there is nothing to release."""
         mine = [r for r in records if r.version == version]
         unfinished = [r for r in mine if not r.ended]

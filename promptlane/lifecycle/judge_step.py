@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from promptlane.domain.canary import fuse
 from promptlane.domain.canary.blocks import Block, Chunk, Pair
 from promptlane.domain.canary.counts import BlockStore, CountReader
-from promptlane.domain.canary.judge import Judgement, StepContext, judge
+from promptlane.domain.canary.judge import Action, Judgement, StepContext, judge
 from promptlane.domain.errors import NotApplicable, PromptlaneError
 from promptlane.domain.names import ADVANCE_EVIDENCE, ASSIGNED, FULL, HARM_EVIDENCE, SPLIT_EVIDENCE, WEIGHT, Phase
 from promptlane.domain.policy import GuardPolicy, Policy
@@ -24,7 +24,6 @@ from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
 from promptlane.domain.text import traffic
 
 Json = Any
-Verb = Literal["advance", "hold", "roll_back", "gone", "done"]
 
 FINE_FOR: Final = 7200.0
 """Blocks are one resolution long for this time, then COARSE resolutions: what a look reads and sums stays bounded."""
@@ -74,7 +73,7 @@ class Ports:
 class Look:
     """What the state machine is told. `cause` is that of a rollback: judge or undecided."""
 
-    judgement: Verb
+    judgement: Action | Literal["gone"]
     reason: str
     wait_seconds: int = 0
     cause: str = ""
@@ -103,14 +102,15 @@ def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) 
     context = _context(route, release, policy, phase, step)
     notes: list[str] = []
     if red := _standing(ports.alarms, route, notes):
-        _record(ports, route, context, Judgement("roll_back", "judge", red), now, {}, "alarm")
+        judged = Judgement("roll_back", "judge", red).to_dict() | {"cause": "alarm", "through": {}}
+        _record(ports, route, context, now, judged)
         return Look("roll_back", red, cause="judge")
     chunks = _gather(ports, route, release, policy, now, notes)
     judgement = _decide(chunks, policy, context, now)
     if route.phase is Phase.CANARY and route.weight != policy.canary.steps[context.step].weight:
         notes.append(f"the route's weight is {traffic(route.weight)}, not the step's; changed by hand?")
     judgement = replace(judgement, notes=(*notes, *judgement.notes))
-    _record(ports, route, context, judgement, now, _through(chunks), judgement.cause)
+    _record(ports, route, context, now, judgement.to_dict() | {"through": _through(chunks)})
     if judgement.cause == "undecided" and judgement.judgement == "hold" and policy.canary.undecided == "ask":
         _ask(ports, route, context, judgement, now)
     return Look(
@@ -258,10 +258,10 @@ def _read(
         )
         past: dict[str, Pair] = {}
         if start == first:
+            bad = [m for m in metrics if m != ASSIGNED]
             past = ports.counts.history(
-                route.prompt, version=versions[0], metrics=[m for m in metrics if m != ASSIGNED],
-                start=first - HISTORY, end=first,
-            )  # fmt: skip
+                route.prompt, version=versions[0], metrics=bad, start=first - HISTORY, end=first
+            )
         for metric in metrics:
             kept = tuple(
                 Block(at, period, _share(route, at), *arms)
@@ -303,13 +303,10 @@ def _through(chunks: Iterable[Chunk]) -> dict[str, float]:
     return through
 
 
-def _record(
-    ports: Ports, route: Route, context: StepContext, judgement: Judgement, now: float, through: Mapping[str, float],
-    cause: str,
-) -> None:  # fmt: skip
+def _record(ports: Ports, route: Route, context: StepContext, now: float, judged: Mapping[str, Json]) -> None:
+    """Write down the judgement, up to which time its counts go, and what it was made on."""
     detail = {
-        **judgement.to_dict(),
-        "cause": cause,
+        **judged,
         "phase": str(context.phase),
         "step": context.step,
         "weight": route.weight,
@@ -319,7 +316,6 @@ def _record(
         "paused": context.paused,
         "advanced": context.advance,
         "now": now,
-        "through": dict(through),
     }
     entry_id = f"{route.release_id}/judged/{context.phase}/{context.step}/{round(now * 1000)}"
     ports.releases.append(

@@ -12,7 +12,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import MAX_REASON
 from promptlane.domain.text import clean_reason
 
-from .recording import Change, update
+from .recording import Update, update
 
 Operation = Literal["pause", "resume", "advance"]
 OPERATIONS: Final[tuple[Operation, ...]] = ("pause", "resume", "advance")
@@ -33,7 +33,7 @@ def operate(
     if not 1 <= len(why) <= MAX_REASON:
         raise InvalidInput(f"reason: give one of 1 to {MAX_REASON:,} characters; it had {len(reason):,}")
 
-    def operated(release: Release) -> Change:
+    def operated(release: Release) -> Update:
         changed = _changed(release, operation, {"by": by, "reason": why, "at": clock()})
         name = f"{release_id}/{operation}/{release.revision}"
         detail = {"reason": why, "step": release.step, "address": address}

@@ -11,7 +11,7 @@ from promptlane.domain.ports import (
     Enrolments,
     EnrolmentTags,
     IntakeQueue,
-    PromptStore,
+    PromptReader,
     ReleaseStore,
     RouteStore,
     Workflow,
@@ -39,7 +39,7 @@ class Reconciled:
 class Reconciliation:
     """What is looked after. `wind_up(release id, reason)` asks the only function that may end a release."""
 
-    prompts: PromptStore
+    prompts: PromptReader
     enrolments: Enrolments
     tags: EnrolmentTags
     routes: RouteStore

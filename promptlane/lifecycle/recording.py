@@ -13,11 +13,11 @@ from promptlane.domain.release.timeline import TimelineEntry
 TRIES: Final = 8
 """Lost races after which a caller is told to try again."""
 
-Change = tuple[Release, *tuple[TimelineEntry, ...]]
+Update = tuple[Release, *tuple[TimelineEntry, ...]]
 """The record as it shall be, and the entries that are appended with it."""
 
 
-def update(releases: ReleaseStore, release_id: str, transition: Callable[[Release], Change | None]) -> Release:
+def update(releases: ReleaseStore, release_id: str, transition: Callable[[Release], Update | None]) -> Release:
     """Apply a transition to the stored record; returns the record as it is then. None writes nothing.
 
     Raises NotFound for an unknown release, Unavailable after `TRIES` lost races, and whatever the transition raises.

@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from promptlane.domain.errors import Conflict, NotFound, PromptlaneError, Unavailable
+from promptlane.domain.ports import Objects, PromptWriter
 from promptlane.domain.release.housekeeping import archive_key, from_archive
 from promptlane.domain.release.prompt import PromptVersion, fingerprint
 
 Json = Any
 
 
-class Press(Protocol):
-    """Bedrock Prompt Management, for authors."""
-
-    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
-        """(number, created at) of every version."""
-
-    def version(self, prompt_id: str, version: int) -> PromptVersion:
-        """One version; NotFound."""
-
-    def draft_body(self, prompt_id: str) -> dict[str, Json]:
-        """The draft's fields as an update takes them."""
-
-    def write_variants(self, prompt_id: str, variants: Sequence[Mapping[str, Json]], default: str) -> None:
-        """Replace the draft's variants; its other fields are kept."""
-
-    def write_body(self, prompt_id: str, body: Mapping[str, Json]) -> None:
-        """Replace the draft by what `draft_body` gave."""
-
-    def publish(self, prompt_id: str, *, description: str) -> PromptVersion:
-        """Snapshot the draft as the next version."""
-
-
-class Shelf(Protocol):
-    """Objects of the report bucket."""
-
-    def get(self, key: str) -> bytes:
-        """Read one; NotFound."""
-
-
-def restore(press: Press, archive: Shelf, prompt_id: str, version: int) -> PromptVersion:
+def restore(prompts: PromptWriter, archive: Objects, prompt_id: str, version: int) -> PromptVersion:
     """The version that holds the archived content: one that exists with this fingerprint, else a new one.
 
     The draft is written, published and put back as it was; what somebody else wrote into it meanwhile is left. Raises
@@ -56,18 +28,18 @@ def restore(press: Press, archive: Shelf, prompt_id: str, version: int) -> Promp
             f"the archive has no version {version} of prompt {prompt_id} ({key}); `housekeep` archives every version "
             "once a day"
         ) from None
-    for number, _ in reversed(press.versions(prompt_id)):
-        present = press.version(prompt_id, number)
+    for number, _ in reversed(prompts.versions(prompt_id)):
+        present = prompts.version(prompt_id, number)
         if present.fingerprint == copy.fingerprint:
             return present
-    before = press.draft_body(prompt_id)
+    before = prompts.draft_body(prompt_id)
     description = f"Restored from version {version}" + (f": {copy.description}" if copy.description else "")
     try:
-        press.write_variants(prompt_id, copy.variants, copy.default_variant)
-        published = press.publish(prompt_id, description=description[:200])
+        prompts.write_variants(prompt_id, copy.variants, copy.default_variant)
+        published = prompts.publish(prompt_id, description=description[:200])
     except BaseException as error:
         try:
-            _put_back(press, prompt_id, before, ours=copy.fingerprint)
+            _put_back(prompts, prompt_id, before, ours=copy.fingerprint)
         except PromptlaneError as second:
             raise type(second)(f"{str(error) or 'it was broken off'}; besides, {second}") from error
         raise
@@ -78,7 +50,7 @@ def restore(press: Press, archive: Shelf, prompt_id: str, version: int) -> Promp
             "run `promptlane restore` again"
         )
     try:
-        _put_back(press, prompt_id, before, ours=copy.fingerprint)
+        _put_back(prompts, prompt_id, before, ours=copy.fingerprint)
     except PromptlaneError as error:
         raise type(error)(
             f"version {published.version} of {prompt_id} was published and holds what version {version} held, but "
@@ -87,14 +59,14 @@ def restore(press: Press, archive: Shelf, prompt_id: str, version: int) -> Promp
     return published
 
 
-def _put_back(press: Press, prompt_id: str, before: Mapping[str, Json], *, ours: str) -> None:
+def _put_back(prompts: PromptWriter, prompt_id: str, before: Mapping[str, Json], *, ours: str) -> None:
     """Write the draft that was found, unless it is there, or somebody wrote another since; raises Conflict then."""
     try:
-        present = press.draft_body(prompt_id)
+        present = prompts.draft_body(prompt_id)
         if present == before:
             return
         if fingerprint(present.get("variants", [])) == ours:
-            press.write_body(prompt_id, before)
+            prompts.write_body(prompt_id, before)
             return
     except PromptlaneError as error:
         raise Unavailable(

@@ -30,22 +30,18 @@ from promptlane.domain.review.review import (
     MAX_REASON,
     Authors,
     Choice,
-    Decision,
+    ReviewDecision,
     ReviewRequest,
-    Standing,
-    Tally,
     is_author,
-    numbered,
-    outcome_of,
     reviewer_key,
     reviewers_of,
     same_code,
-    tally,
 )
-from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit, known_address
+from promptlane.domain.review.rules import Standing, Tally, outcome_of, tally
+from promptlane.domain.review.visit import Door, Fault, Origin, Submission, Visit, known_address
 from promptlane.domain.text import clean_reason, one_line
 
-from .recording import TRIES, Change, update
+from .recording import TRIES, Update, update
 
 Json = Any
 ATTEMPTS: Final = 10
@@ -54,21 +50,32 @@ WINDOW: Final = 600
 """Length of that window, seconds."""
 
 
-def entry_id(release_id: str, round: int, *parts: str) -> str:
-    """The id of a timeline entry of a review, so that writing it twice writes it once."""
-    return "/".join([release_id, "review", str(round), *parts])
+def entry_of(
+    review: ReviewRequest | Link, event: Event, by: str, detail: Mapping[str, Json], *name: str, at: float
+) -> TimelineEntry:
+    """A timeline entry of a round of review. Its id is made of `name`, so that writing it twice writes it once."""
+    entry_id = "/".join([review.release_id, "review", str(review.round), *name])
+    return TimelineEntry(entry_id, review.release_id, at, event, by, dict(detail))
 
 
-def decided(request: ReviewRequest, decision: Decision) -> TimelineEntry:
+def decided(request: ReviewRequest, decision: ReviewDecision) -> TimelineEntry:
     """The timeline entry of a decision, which is recorded with it."""
-    return TimelineEntry(
-        entry_id(request.release_id, request.round, "decision", decision.reviewer),
-        request.release_id,
-        decision.at,
-        Event.REVIEWER_DECIDED,
-        decision.by,
-        {k: v for k, v in decision.to_dict().items() if k not in ("by", "at")},
-    )
+    detail = {k: v for k, v in decision.to_dict().items() if k not in ("by", "at")}
+    name = ("decision", decision.reviewer)
+    return entry_of(request, Event.REVIEWER_DECIDED, decision.by, detail, *name, at=decision.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What a reviewer wants to decide. `by` is the email address or the caller's ARN, `via` how it came."""
+
+    link: Link
+    reviewer: Reviewer
+    choice: Choice
+    reason: str
+    by: str
+    via: str
+    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -120,15 +127,15 @@ class ReviewDesk:
         release = self.releases.find(request.release_id)
         return release is None or release.ended
 
-    def viewed(self, visit: Visit, caller: Caller) -> None:
+    def viewed(self, visit: Visit, caller: Origin) -> None:
         """Record that a reviewer saw the page, once per reviewer and round."""
         if visit.request is None or visit.link is None or visit.reviewer is None:
             return
         key = visit.link.reviewer
         if self.reviews.mark(visit.request.release_id, f"view#{visit.request.round}#{key}", self.clock()):
-            self._entry(visit.request, Event.REVIEW_VIEWED, visit.reviewer.email, caller.detail, "viewed", key)
+            self._append(visit.request, Event.REVIEW_VIEWED, visit.reviewer.email, caller.detail, "viewed", key)
 
-    def refused(self, visit: Visit, caller: Caller, *, posted: bool) -> None:
+    def refused(self, visit: Visit, caller: Origin, *, posted: bool) -> None:
         """Record that a link with a valid signature opened nothing, once per reason, reviewer and way.
 
         A link without a valid signature is not recorded: anybody could fill the timeline. The caller logs it.
@@ -141,36 +148,28 @@ class ReviewDesk:
         if self.releases.find(link.release_id) is None:
             return
         why = "replayed" if visit.door is Door.USED else str(visit.door)
-        detail = {**caller.detail, "why": why, "reviewer": link.reviewer, "posted": posted}
         by = visit.reviewer.email if visit.reviewer else f"reviewer {link.reviewer}"
-        self.releases.append(
-            TimelineEntry(
-                entry_id(link.release_id, link.round, "refused", link.reviewer, why, "post" if posted else "get"),
-                link.release_id,
-                self.clock(),
-                Event.REVIEW_LINK_REFUSED,
-                by,
-                detail,
-            )
-        )
+        self._refuse(link, by, caller, why, why, "post" if posted else "get", posted=posted)
 
-    def decide_by_link(self, visit: Visit, *, choice: str, code: str, reason: str, caller: Caller) -> Receipt:
+    def _refuse(self, link: Link, by: str, caller: Origin, why: str, *name: str, posted: bool = True) -> None:
+        detail = {**caller.detail, "why": why, "reviewer": link.reviewer, "posted": posted}
+        self._append(link, Event.REVIEW_LINK_REFUSED, by, detail, "refused", link.reviewer, *name)
+
+    def decide_by_link(self, visit: Visit, *, choice: str, code: str, reason: str, caller: Origin) -> Submission:
         """Take a form that came with an open link. A fault decides nothing."""
         request, reviewer, link = visit.request, visit.reviewer, visit.link
         if visit.door is not Door.OPEN or request is None or reviewer is None or link is None:
             self.refused(visit, caller, posted=True)
-            return Receipt(visit)
+            return Submission(visit)
         window = int(self.clock()) // WINDOW
         count = self.reviews.attempt(request.release_id, link.reviewer, window)
         fault = Fault.TOO_MANY if count > ATTEMPTS else self._fault(request, choice, code, reason)
         if fault is None:
-            return self._decide(request, link, reviewer, Choice(choice), reason, reviewer.email, "link", caller)
+            return self._decide(request, Vote(link, reviewer, Choice(choice), reason, reviewer.email, "link", caller))
         if count <= ATTEMPTS + 1 and fault in (Fault.CODE, Fault.TOO_MANY):
-            detail = {**caller.detail, "why": f"wrong {fault}" if fault is Fault.CODE else "too many attempts",
-                      "reviewer": link.reviewer, "posted": True}  # fmt: skip
-            self._entry(request, Event.REVIEW_LINK_REFUSED, reviewer.email, detail,
-                        "refused", link.reviewer, str(fault), str(window), str(count))  # fmt: skip
-        return Receipt(visit, fault)
+            why = "wrong code" if fault is Fault.CODE else "too many attempts"
+            self._refuse(link, reviewer.email, caller, why, str(fault), str(window), str(count))
+        return Submission(visit, fault)
 
     def _fault(self, request: ReviewRequest, choice: str, code: str, reason: str) -> Fault | None:
         if not same_code(code, request.code):
@@ -183,7 +182,7 @@ class ReviewDesk:
 
     # --- an IAM identity -----------------------------------------------------------------------------------------
 
-    def decide_by_identity(self, release_id: str, *, arn: str, choice: str, reason: str, caller: Caller) -> Receipt:
+    def decide_by_identity(self, release_id: str, *, arn: str, choice: str, reason: str, caller: Origin) -> Submission:
         """Take the decision of an authenticated caller; errors say what is wrong and what to do."""
         request = self.reviews.get(release_id)
         if request is None:
@@ -211,44 +210,47 @@ class ReviewDesk:
         visit = self._look(request, link, reviewer)
         if visit.door is not Door.OPEN:
             self.refused(visit, caller, posted=True)
-            return Receipt(visit)
-        return self._decide(request, link, reviewer, Choice(choice), reason, arn, "iam", caller)
+            return Submission(visit)
+        return self._decide(request, Vote(link, reviewer, Choice(choice), reason, arn, "iam", caller))
 
-    def _refused_identity(self, request: ReviewRequest, arn: str, caller: Caller, why: str) -> None:
+    def _refused_identity(self, request: ReviewRequest, arn: str, caller: Origin, why: str) -> None:
         detail = {**caller.detail, "why": why, "posted": True}
-        self._entry(request, Event.REVIEW_LINK_REFUSED, arn, detail, "refused", arn, why)
+        self._append(request, Event.REVIEW_LINK_REFUSED, arn, detail, "refused", arn, why)
 
     # --- recording and settling ----------------------------------------------------------------------------------
 
-    def _decide(
-        self, request: ReviewRequest, link: Link, reviewer: Reviewer, choice: Choice, reason: str, by: str, via: str,
-        caller: Caller,
-    ) -> Receipt:  # fmt: skip
+    def _decide(self, request: ReviewRequest, vote: Vote) -> Submission:
+        link, reviewer = vote.link, vote.reviewer
         for _ in range(TRIES):
             request = self.with_authors(request)
             visit = self._look(request, link, reviewer)
             if visit.door is not Door.OPEN:
                 self.settle(request.release_id)
-                self.refused(visit, caller, posted=True)
-                return Receipt(visit)
-            wrote_it = is_author(reviewer, request.authors) or any(by == arn for arn in request.authors.principals)
-            if choice is Choice.APPROVE and wrote_it:
-                self._entry(request, Event.REVIEW_LINK_REFUSED, by,
-                            {**caller.detail, "why": "own version", "reviewer": link.reviewer, "posted": True},
-                            "refused", link.reviewer, "own")  # fmt: skip
-                return Receipt(visit, Fault.AUTHOR)
-            _, decision = numbered(request, Decision(
-                reviewer=link.reviewer, choice=choice, reason=clean_reason(reason), at=self.clock(), by=by, via=via,
-                address=known_address(caller.address), candidate=request.candidate.fingerprint,
+                self.refused(visit, vote.origin, posted=True)
+                return Submission(visit)
+            wrote_it = is_author(reviewer, request.authors) or vote.by in request.authors.principals
+            if vote.choice is Choice.APPROVE and wrote_it:
+                self._refuse(link, vote.by, vote.origin, "own version", "own")
+                return Submission(visit, Fault.AUTHOR)
+            decision = ReviewDecision(
+                reviewer=link.reviewer,
+                choice=vote.choice,
+                reason=clean_reason(vote.reason),
+                at=self.clock(),
+                by=vote.by,
+                via=vote.via,
+                address=known_address(vote.origin.address),
+                candidate=request.candidate.fingerprint,
                 stable=request.stable_fingerprint,
-            ))  # fmt: skip
+                number=request.decisions + 1,
+            )
             try:
                 self.reviews.record(request, decision, decided(request, decision))
             except (Conflict, AlreadyExists):
                 request = self._latest(request)
                 continue
             self.settle(request.release_id)
-            return Receipt(replace(self._look(self._latest(request), link, reviewer), door=Door.USED), fresh=True)
+            return Submission(replace(self._look(self._latest(request), link, reviewer), door=Door.USED), fresh=True)
         raise Unavailable("several reviewers decided at this moment; send it again, nothing of it was recorded")
 
     def _latest(self, request: ReviewRequest) -> ReviewRequest:
@@ -294,9 +296,9 @@ class ReviewDesk:
 
     def _finish(self, request: ReviewRequest) -> None:
         outcome: Mapping[str, Json] = request.outcome or {}
-        entry = self._make(request, Event.REVIEW_DECIDED, str(outcome["by"]), outcome, "decided", at=outcome["at"])
+        entry = entry_of(request, Event.REVIEW_DECIDED, str(outcome["by"]), outcome, "decided", at=outcome["at"])
 
-        def approved(release: Release) -> Change | None:
+        def approved(release: Release) -> Update | None:
             if release.ended or outcome["decision"] != "approved" or release.approval.get("round") == request.round:
                 self.releases.append(entry)
                 return None
@@ -310,16 +312,7 @@ class ReviewDesk:
         self.tokens.succeed(request.task_token, answer)
         self.reviews.unlist(request.release_id)
 
-    def _entry(self, request: ReviewRequest, event: Event, by: str, detail: Mapping[str, Json], *parts: str) -> bool:
-        return self.releases.append(self._make(request, event, by, detail, *parts))
-
-    def _make(self, request: ReviewRequest, event: Event, by: str, detail: Mapping[str, Json], *parts: str,
-              at: float | None = None) -> TimelineEntry:  # fmt: skip
-        return TimelineEntry(
-            entry_id(request.release_id, request.round, *parts),
-            request.release_id,
-            self.clock() if at is None else at,
-            event,
-            by,
-            dict(detail),
-        )
+    def _append(
+        self, review: ReviewRequest | Link, event: Event, by: str, detail: Mapping[str, Json], *name: str
+    ) -> None:
+        self.releases.append(entry_of(review, event, by, detail, *name, at=self.clock()))

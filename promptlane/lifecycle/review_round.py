@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from promptlane.domain.errors import NotApplicable, NotFound, PromptlaneError, Unavailable
 from promptlane.domain.policy import Policy, Reviewer
-from promptlane.domain.ports import Clock, Enrolments, Notices, PromptStore, ReleaseStore
+from promptlane.domain.ports import Clock, Enrolments, Notices, PromptReader, ReleaseStore
 from promptlane.domain.release.prompt import PromptVersion, VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
@@ -16,21 +16,14 @@ from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.brief import Brief, VerdictShown, make_brief
 from promptlane.domain.review.link import Link, url
 from promptlane.domain.review.mail import Mail, reminder_mail, review_mail, warning_mail
-from promptlane.domain.review.ports import Briefs, Post, ReviewStore, Signer, Trail
-from promptlane.domain.review.review import (
-    REACHED,
-    Authors,
-    ReviewRequest,
-    Standing,
-    Tally,
-    out_of_reach,
-    reach_in_words,
-    reviewer_key,
-    tally,
-)
+from promptlane.domain.review.ports import Post, ReviewStore, Signer
+from promptlane.domain.review.review import Authors, ReviewRequest, reviewer_key
+from promptlane.domain.review.rules import REACHED, Standing, Tally, out_of_reach, reach_in_words, tally
+from promptlane.domain.trail import EDITS, PUBLISH, Trail, Window
 
-from .recording import Change, update
-from .review_desk import ReviewDesk, entry_id
+from .briefs import Briefs
+from .recording import Update, update
+from .review_desk import ReviewDesk, entry_of
 
 Json = Any
 _EARLY: Final = 60.0
@@ -43,7 +36,7 @@ class AuthorSearch:
     """Finds the authors of a version."""
 
     trail: Trail
-    prompts: PromptStore
+    prompts: PromptReader
     clock: Clock
 
     def __call__(self, candidate: PromptVersion, policy_reviewers: Sequence[Reviewer]) -> Authors:
@@ -51,11 +44,12 @@ class AuthorSearch:
         earlier = [at for number, at in self.prompts.versions(candidate.prompt_id) if number < candidate.version]
         since = max(earlier, default=0.0)
         now = self.clock()
-        touches = self.trail.touches(
-            candidate.prompt_id, candidate.name, since=since, until=min(now, candidate.created_at + 60)
-        )
+        window = Window(since, min(now, candidate.created_at + 60))
+        told = self.trail.events(candidate.prompt_id, candidate.name, names=(PUBLISH, *EDITS), window=window)
+        if told.failed:  # what is missing may name an author
+            raise Unavailable(told.failure)
         return attribute(
-            touches,
+            told,
             policy_reviewers,
             version=candidate.version,
             since=since,
@@ -76,7 +70,7 @@ class ReviewRound:
 
     reviews: ReviewStore
     releases: ReleaseStore
-    prompts: PromptStore
+    prompts: PromptReader
     enrolments: Enrolments
     briefs: Briefs
     signer: Signer
@@ -181,7 +175,7 @@ class ReviewRound:
         }
         entry = self._entry(request, Event.REVIEW_REQUESTED, detail, "requested")
 
-        def in_review(release: Release) -> Change | None:
+        def in_review(release: Release) -> Update | None:
             # An approval of an earlier round was given for another stable version: it must not outlive it.
             approval = release.approval if release.approval.get("round") == request.round else {}
             if release.ended or (release.state == "review" and approval == release.approval):
@@ -215,29 +209,35 @@ class ReviewRound:
         try:
             self.post.send(reviewer.email, mail)
         except (NotApplicable, NotFound) as error:
-            self._hindered(request, reviewer_key(reviewer.email), "not sent", f"{reviewer.name}: {error}",
-                           "remove the unexpected subscription, or deploy the reviewer's topic again")  # fmt: skip
+            remedy = "remove the unexpected subscription, or deploy the reviewer's topic again"
+            self._hindered(request, reviewer_key(reviewer.email), "not sent", f"{reviewer.name}: {error}", remedy)
             return False
         return True
 
     def _warn(self, request: ReviewRequest, state: Tally) -> None:
         """Say at once, in the timeline and to the notices topic, whom email does not reach and what that means."""
         for reviewer in request.policy.reviewers:
-            reach = request.reach.get(reviewer_key(reviewer.email), "missing")
+            key = reviewer_key(reviewer.email)
+            reach = request.reach.get(key, "missing")
             if reach not in REACHED:
-                self._hindered(request, reviewer_key(reviewer.email), reach,
-                               f"{reviewer.name} <{reviewer.email}> {reach_in_words(reach)}",
-                               "`promptlane reviewers list` shows the subscriptions, `promptlane reviewers confirm` "
-                               "confirms one")  # fmt: skip
+                what = f"{reviewer.name} <{reviewer.email}> {reach_in_words(reach)}"
+                lists = "`promptlane reviewers list` shows the subscriptions"
+                self._hindered(request, key, reach, what, f"{lists}, `promptlane reviewers confirm` confirms one")
         obstacle = out_of_reach(request, state)
         if obstacle:
-            self._hindered(request, "quorum", "out of reach", f"The quorum cannot be met by email now: {obstacle}",
-                           "confirm the missing subscriptions, or let these reviewers decide with `promptlane "
-                           "approve`; otherwise the release ends when the review expires")  # fmt: skip
+            what = f"The quorum cannot be met by email now: {obstacle}"
+            remedy = (
+                "confirm the missing subscriptions, or let these reviewers decide with `promptlane approve`; otherwise "
+                "the release ends when the review expires"
+            )
+            self._hindered(request, "quorum", "out of reach", what, remedy)
         elif state.standing is Standing.IMPOSSIBLE:
-            self._hindered(request, "quorum", "impossible", f"The quorum can never be met: {state.why}",
-                           "the release is rejected now; change the reviewers in release.yaml, deploy, and ask for "
-                           "a new release with `promptlane release`")  # fmt: skip
+            what = f"The quorum can never be met: {state.why}"
+            remedy = (
+                "the release is rejected now; change the reviewers in release.yaml, deploy, and ask for a new release "
+                "with `promptlane release`"
+            )
+            self._hindered(request, "quorum", "impossible", what, remedy)
 
     def _hindered(self, request: ReviewRequest, subject: str, state: str, what: str, remedy: str) -> None:
         detail = {"what": what, "state": state, "remedy": remedy}
@@ -297,8 +297,8 @@ class ReviewRound:
                 continue
             brief = brief or self.briefs.get(request.release_id, request.round)
             # Sent before it is marked: a reminder may come twice, never not at all.
-            if self._send(request, reviewer, reminder_mail(request, brief, state, reviewer,
-                                                           self._link(request, key), now)):  # fmt: skip
+            mail = reminder_mail(request, brief, state, reviewer, self._link(request, key), now)
+            if self._send(request, reviewer, mail):
                 self.reviews.mark(request.release_id, f"reminder#{request.round}#{key}", now)
                 self.releases.append(
                     self._entry(request, Event.REVIEW_REMINDED, {"reviewer": reviewer.email}, "reminded", key)
@@ -306,12 +306,5 @@ class ReviewRound:
                 reminded = True
         return reminded
 
-    def _entry(self, request: ReviewRequest, event: Event, detail: Mapping[str, Json], *parts: str) -> TimelineEntry:
-        return TimelineEntry(
-            entry_id(request.release_id, request.round, *parts),
-            request.release_id,
-            self.clock(),
-            event,
-            SYSTEM,
-            dict(detail),
-        )
+    def _entry(self, request: ReviewRequest, event: Event, detail: Mapping[str, Json], *name: str) -> TimelineEntry:
+        return entry_of(request, event, SYSTEM, detail, *name, at=self.clock())

@@ -11,7 +11,7 @@ from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unav
 from promptlane.domain.names import Outcome, Track, parse_alarm_arn
 from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.release.prompt import VersionRef
-from promptlane.domain.release.route import Cause, NothingToGoBackTo, Route, roll_back
+from promptlane.domain.release.route import NothingToGoBackTo, Rollback, Route, roll_back
 from promptlane.domain.release.timeline import Event, TimelineEntry, from_iso, iso
 from promptlane.domain.text import percent
 
@@ -21,8 +21,6 @@ PATH_CALLS: Final = 2
 """Network calls from the request to the safe route: one read, one conditional write."""
 
 Json = Any
-Check = Callable[[Route], None]
-Target = Callable[[Route], VersionRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +35,15 @@ class RolledBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(Rollback):
     """A rollback that is asked for. `applies` raises NotApplicable where the route is past what it is about.
 
     `to` names another version than the route remembers (`promoted_before`), which may ask more than the route table.
     """
 
     prompt: str
-    cause: Cause
-    reason: str
-    by: str
-    release_id: str | None = None
-    applies: Check | None = None
-    evidence: Mapping[str, Json] | None = None
-    to: Target | None = None
+    applies: Callable[[Route], None] | None = None
+    to: Callable[[Route], VersionRef] | None = None
 
 
 def restore_safe_route(
@@ -84,16 +77,7 @@ def _try(routes: RouteStore, wish: Wish, now: float) -> RolledBack:
         target = wish.to(route) if wish.to is not None else None
         if target is not None and target == route.stable:
             return RolledBack("already", f"version {target.version} is stable", prompt, route.release_id, route)
-        safe = roll_back(
-            route,
-            cause=wish.cause,
-            reason=wish.reason,
-            now=now,
-            by=wish.by,
-            release_id=release_id,
-            evidence=wish.evidence,
-            to=target,
-        )
+        safe = roll_back(route, wish, now=now, to=target)
     except NothingToGoBackTo as error:
         return RolledBack("nothing_to_go_back_to", str(error), prompt, route.release_id, route)
     except NotApplicable as error:
@@ -103,7 +87,7 @@ def _try(routes: RouteStore, wish: Wish, now: float) -> RolledBack:
     return RolledBack("rolled_back", wish.reason, prompt, route.release_id, safe)
 
 
-def promoted_before(releases: ReleaseStore, version: int) -> Target:
+def promoted_before(releases: ReleaseStore, version: int) -> Callable[[Route], VersionRef]:
     """The version of a route's prompt with this number, as it was approved and promoted; NotApplicable if it never was.
 
     So an operator can go back further than the route remembers, and never to what nobody approved.

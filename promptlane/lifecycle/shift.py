@@ -9,13 +9,13 @@ from typing import Literal
 from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.names import Track
 from promptlane.domain.policy import Policy
-from promptlane.domain.ports import Clock, Enrolments, FuseAlarms, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, Enrolments, FuseAlarms, PromptReader, ReleaseStore, RouteStore
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import STATES, Release
-from promptlane.domain.release.route import Gone, Route, StableChanged, first_route, promote, settle, shift
+from promptlane.domain.release.route import Approved, Gone, Route, StableChanged, first_route, promote, settle, shift
 from promptlane.domain.release.timeline import Event, TimelineEntry
 
-from .recording import Change, update
+from .recording import Update, update
 from .routing import change, move_pending, without_moved
 
 
@@ -38,7 +38,7 @@ class Traffic:
 
     routes: RouteStore
     releases: ReleaseStore
-    prompts: PromptStore
+    prompts: PromptReader
     enrolments: Enrolments
     alarms: FuseAlarms
     clock: Clock
@@ -52,8 +52,8 @@ class Traffic:
         release = self.releases.get(release_id)
         if release.state in ("watch", "ended"):
             return Moved("gone", f"release {release_id} is past its canary")
-        candidate, tested_against = self._approved(release)
-        if tested_against is None:
+        approved = self._approved(release)
+        if not approved.tested_against:
             raise InvalidInput(
                 f"release {release_id} is the first of {release.prompt}: it is promoted without a canary"
             )
@@ -63,15 +63,7 @@ class Traffic:
             return self._waiting(release, f"waits to start: {red} is in ALARM already")
 
         def shifted(base: Route) -> Route:
-            return shift(
-                base,
-                release_id=release_id,
-                candidate=candidate,
-                tested_against=tested_against,
-                weight=weight,
-                now=self.clock(),
-                explicit=release.explicit,
-            )
+            return shift(base, approved, weight=weight, now=self.clock(), explicit=release.explicit)
 
         route = self._written(release, shifted)
         if isinstance(route, Moved):
@@ -87,23 +79,15 @@ class Traffic:
         release = self.releases.get(release_id)
         if release.ended:
             return Moved("gone", f"release {release_id} has ended")
-        candidate, tested_against = self._approved(release)
-        if tested_against is None:
-            return self._promote_first(release, candidate)
+        approved = self._approved(release)
+        if not approved.tested_against:
+            return self._promote_first(release, approved.candidate)
         watch = self.enrolments.policy(release.policy_sha256).watch
         if _in_canary(self.routes.get(release.prompt), release_id) and (red := self._red(release.prompt)):
             return self._waiting(release, f"waits to be promoted: {red} is in ALARM")
 
         def promoted(base: Route) -> Route:
-            return promote(
-                base,
-                release_id=release_id,
-                candidate=candidate,
-                tested_against=tested_against,
-                watch_for=watch.duration,
-                holdback=watch.holdback,
-                now=self.clock(),
-            )
+            return promote(base, approved, watch_for=watch.duration, holdback=watch.holdback, now=self.clock())
 
         route = self._written(release, promoted)
         if isinstance(route, Moved):
@@ -147,8 +131,8 @@ class Traffic:
         self._recorded(release, new, state="watch", step=0)
         return Moved("done", route=new)
 
-    def _approved(self, release: Release) -> tuple[VersionRef, str | None]:
-        """The candidate as Bedrock has it, and the fingerprint it was compared with, if both are what was approved."""
+    def _approved(self, release: Release) -> Approved:
+        """What may get traffic, if Bedrock has what was approved; a first version was compared with nothing ("")."""
         if not release.approval or release.candidate is None:
             raise FingerprintMismatch(f"release {release.release_id} has no approval; nothing gets traffic without one")
         version = self.prompts.version(release.prompt_id, release.version)
@@ -158,8 +142,7 @@ class Traffic:
                 f"version {release.version} of {release.prompt} reads as {version.fingerprint[:12]}, but "
                 f"{str(approved)[:12]} was approved; publish the content as a new version and let it be reviewed"
             )
-        tested_against = release.approval.get("stable")
-        return release.candidate, str(tested_against) if tested_against else None
+        return Approved(release.release_id, release.candidate, str(release.approval.get("stable") or ""))
 
     def _red(self, prompt: str) -> str:
         """The alarms that stand red, in words; a track that nobody is on cannot be judged by its alarm."""
@@ -176,7 +159,7 @@ class Traffic:
         """Bring record and timeline up to the route that was written."""
         move_pending(self.releases, route)
 
-        def caught_up(release: Release) -> Change | None:
+        def caught_up(release: Release) -> Update | None:
             behind = (STATES.index(release.state), release.step) < (STATES.index(state), step)
             return (replace(release, state=state, step=step),) if behind and not release.ended else None
 

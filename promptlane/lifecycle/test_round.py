@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.policy import TestPolicy
-from promptlane.domain.ports import Clock, Enrolments, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, Enrolments, PromptReader, ReleaseStore, RouteStore
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
@@ -22,7 +22,7 @@ from promptlane.domain.suite.answers import Embedder, Judge, Model
 from promptlane.engine.assertions import asked_by
 from promptlane.engine.checks import load
 from promptlane.engine.junit import junit
-from promptlane.engine.objects import KeptAnswers, Objects, json_lines
+from promptlane.engine.objects import KeptAnswers, ReportBucket, json_lines
 from promptlane.engine.parse import parse
 from promptlane.engine.plan import Plan, TestPlanRefused, make_plan
 from promptlane.engine.records import Collector, record_of
@@ -48,9 +48,9 @@ class Planner:
 
     releases: ReleaseStore
     routes: RouteStore
-    prompts: PromptStore
+    prompts: PromptReader
     enrolments: Enrolments
-    objects: Objects
+    objects: ReportBucket
     clock: Clock
 
     def plan(self, release_id: str) -> dict[str, Json]:
@@ -113,7 +113,7 @@ class Planner:
 class BatchRunner:
     """Runs batches of a round. `judge` and `embedder` make the adapter for a model id."""
 
-    objects: Objects
+    objects: ReportBucket
     model: Model
     judge: Callable[[str], Judge]
     embedder: Callable[[str], Embedder]
@@ -156,7 +156,9 @@ class BatchRunner:
         return {"done": len(records) - missing, "missing": missing}
 
 
-def grade(release_id: str, round: int, *, releases: ReleaseStore, objects: Objects, clock: Clock) -> dict[str, Json]:
+def grade(
+    release_id: str, round: int, *, releases: ReleaseStore, objects: ReportBucket, clock: Clock
+) -> dict[str, Json]:
     """Add everything up, decide, write the report and the timeline entry."""
     release = releases.get(release_id)
     base = folder(release_id, round)
@@ -195,7 +197,7 @@ def grade(release_id: str, round: int, *, releases: ReleaseStore, objects: Objec
 
 
 def grade_results(
-    release: Release, round: int, settings: Mapping[str, Json], objects: Objects, at: float
+    release: Release, round: int, settings: Mapping[str, Json], objects: ReportBucket, at: float
 ) -> dict[str, Json]:
     """The report of a round from its result objects. A case without a result is missing."""
     base = folder(release.release_id, round)
@@ -216,7 +218,7 @@ def grade_results(
     return build(heading, plan, policy, collector, notes=settings["notes"])
 
 
-def write_report(objects: Objects, base: str, report: Mapping[str, Json]) -> None:
+def write_report(objects: ReportBucket, base: str, report: Mapping[str, Json]) -> None:
     """report.json, report.html and junit.xml."""
     objects.put(f"{base}/report.json", json.dumps(report, ensure_ascii=False).encode("utf-8", "replace"))
     objects.put(f"{base}/report.html", page(report), "text/html; charset=utf-8")
@@ -227,7 +229,7 @@ def round_usd(value: float) -> float:
     return float(f"{value:.6f}")
 
 
-def _target(prompts: PromptStore, release: Release, ref: VersionRef) -> Target:
+def _target(prompts: PromptReader, release: Release, ref: VersionRef) -> Target:
     try:
         version = prompts.version(release.prompt_id, ref.version)
     except NotFound as error:
@@ -240,7 +242,7 @@ def _target(prompts: PromptStore, release: Release, ref: VersionRef) -> Target:
     return replace(Target.of_version(version), arn=ref.arn)
 
 
-def _lay_out(objects: Objects, base: str, cases: Sequence[Case]) -> None:
+def _lay_out(objects: ReportBucket, base: str, cases: Sequence[Case]) -> None:
     lines = list(json_lines(c.to_dict() for c in cases))
     items, start = [], 0
     for i, line in enumerate(lines):
@@ -250,7 +252,7 @@ def _lay_out(objects: Objects, base: str, cases: Sequence[Case]) -> None:
     objects.put(f"{base}/items.jsonl", b"".join(json_lines(items)), "application/x-ndjson")
 
 
-def _read_cases(objects: Objects, base: str, items: Sequence[Mapping[str, Json]]) -> Iterator[Case]:
+def _read_cases(objects: ReportBucket, base: str, items: Sequence[Mapping[str, Json]]) -> Iterator[Case]:
     """The cases of a batch; neighbours are read together."""
     spans: list[list[int]] = []
     for item in sorted(items, key=lambda i: int(i["s"])):

@@ -12,7 +12,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, settle
 from promptlane.domain.release.timeline import Event, TimelineEntry
 
-from .recording import Change, update
+from .recording import Update, update
 from .routing import change, move_pending, without_moved
 
 
@@ -39,7 +39,7 @@ class WindUp:
         why = _why(told, outcome, claimed, reason)
         ours = False
 
-        def over(release: Release) -> Change | None:
+        def over(release: Release) -> Update | None:
             nonlocal ours
             ours = not release.ended
             if release.ended:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from promptlane.domain.review.mail import moment
-from promptlane.domain.review.review import Choice, Standing
+from promptlane.domain.review.review import Choice
+from promptlane.domain.review.rules import Standing
 from promptlane.domain.review.visit import Door, Visit
 from promptlane.domain.text import visible
 

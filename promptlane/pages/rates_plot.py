@@ -7,10 +7,11 @@ from typing import Final
 
 from promptlane.domain.investigation.causes import totals
 from promptlane.domain.investigation.findings import Happening
-from promptlane.domain.investigation.sources import Cell, Window
+from promptlane.domain.investigation.sources import Cell
 from promptlane.domain.metrics import noun_of
 from promptlane.domain.release.timeline import iso
 from promptlane.domain.text import percent
+from promptlane.domain.trail import Window
 
 from .markup import Html, join, tag
 

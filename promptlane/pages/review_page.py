@@ -11,17 +11,14 @@ from promptlane.domain.review.brief import Brief
 from promptlane.domain.review.mail import moment
 from promptlane.domain.review.review import (
     MAX_REASON,
-    REACHED,
     Choice,
-    Decision,
+    ReviewDecision,
     ReviewRequest,
-    Tally,
     authors_in_words,
     is_author,
-    reach_in_words,
     reviewer_key,
-    rules_in_words,
 )
+from promptlane.domain.review.rules import REACHED, Tally, reach_in_words, rules_in_words
 from promptlane.domain.review.visit import Fault, Visit
 from promptlane.domain.text import in_words, visible
 
@@ -150,7 +147,7 @@ def _plan(brief: Brief) -> Html:
     )
 
 
-def _people(request: ReviewRequest, state: Tally, decisions: tuple[Decision, ...], me: Reviewer) -> Html:
+def _people(request: ReviewRequest, state: Tally, decisions: tuple[ReviewDecision, ...], me: Reviewer) -> Html:
     doubts = [
         tag("p", "The author is not certain: ", visible(d), class_="note warn") for d in request.authors.unattributed
     ]
@@ -164,7 +161,7 @@ def _people(request: ReviewRequest, state: Tally, decisions: tuple[Decision, ...
     )
 
 
-def _person(request: ReviewRequest, reviewer: Reviewer, decisions: tuple[Decision, ...], me: Reviewer) -> Html:
+def _person(request: ReviewRequest, reviewer: Reviewer, decisions: tuple[ReviewDecision, ...], me: Reviewer) -> Html:
     key = reviewer_key(reviewer.email)
     mine = next((d for d in decisions if d.reviewer == key), None)
     if mine is not None:

@@ -296,7 +296,7 @@ def test_markup_in_every_text_runs_nothing_and_the_console_stays_silent(visitor:
         ReviewPolicy((mallory, QUALITY), quorum=2), old=replace(OLD, model=XSS), new=evil, description=XSS
     )
     world.ask()
-    world.briefs.reports["report.html"] = f"<!doctype html><title>r</title><p>report {XSS}"
+    world.objects.data["report.html"] = f"<!doctype html><title>r</title><p>report {XSS}".encode()
     with serving(world) as site:
         lead = visitor()
         lead.page.goto(site.here(world.link(LEAD)))

@@ -15,8 +15,8 @@ from promptlane.lifecycle.rollback import read_alarm
 from tests.support.alone import alone, made, topic
 from tests.support.synthesized import Json
 
-ACTING = fuse.Row(Track.CANARY, GUARDRAIL.name, lambda policy: 0.25)
-WATCHING = fuse.Row(Track.STABLE, "Silenced", lambda policy: 0.6, source=GUARDRAIL.name, rule=None, acts=False)
+ACTING = fuse.AlarmRow(Track.CANARY, GUARDRAIL.name, lambda policy: 0.25)
+WATCHING = fuse.AlarmRow(Track.STABLE, "Silenced", lambda policy: 0.6, source=GUARDRAIL.name, rule=None, acts=False)
 
 
 def deployed() -> dict[str, Json]:

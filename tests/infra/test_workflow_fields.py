@@ -16,6 +16,7 @@ from functions.roll_back import handler as roll_back
 from functions.shift import handler as shift
 from functions.wind_up import handler as wind_up
 from infra.constructs.workflow import DEFINITION
+from promptlane.domain.canary.judge import Action
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.names import Outcome, Phase
 from promptlane.lifecycle import judge_step as look
@@ -161,8 +162,7 @@ def test_choices_compare_with_what_functions_say() -> None:
         compared("Shifted", "result") == {"shifted", "wait", "stable_changed"} == moved - {"done", "gone"} | {"shifted"}
     )
     assert compared("Promoted", "result") == moved - {"done", "gone"} | {"promoted"}
-    verbs = set(get_args(look.Verb))
-    assert compared("Judged", "judgement") == {"hold", "advance", "roll_back"} == verbs - {"gone", "done"}
+    assert compared("Judged", "judgement") == {"hold", "advance", "roll_back"} == set(get_args(Action)) - {"done"}
     assert compared("JudgedWatch", "judgement") == {"hold", "roll_back"}
     assert compared("Decided", "decision") == {"approved"}
     assert {STATES[n]["Arguments"]["Payload"]["phase"] for n in ("Judge", "JudgeWatch")} == {Phase.CANARY, Phase.WATCH}

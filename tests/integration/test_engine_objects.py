@@ -15,7 +15,7 @@ from promptlane.aws.reports import S3Objects
 from promptlane.aws.transport import BedrockTransport
 from promptlane.domain.errors import NotFound
 from promptlane.domain.release.prompt import PromptDraft
-from promptlane.engine.objects import FolderObjects, KeptAnswers, Objects
+from promptlane.engine.objects import FolderObjects, KeptAnswers, ReportBucket
 from promptlane.engine.parse import parse
 from promptlane.engine.runner import Bench, run_cases
 from promptlane.engine.targets import Target
@@ -23,7 +23,7 @@ from promptlane.fakes.objects import MemoryObjects
 
 
 @pytest.fixture(params=["memory", "folder", "s3"])
-def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ReportBucket:
     if request.param == "memory":
         return MemoryObjects()
     if request.param == "folder":
@@ -33,7 +33,7 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
     return S3Objects(s3, "engine-objects")
 
 
-def test_objects_are_written_read_in_part_and_listed(objects: Objects) -> None:
+def test_objects_are_written_read_in_part_and_listed(objects: ReportBucket) -> None:
     for i in range(3):
         objects.put(f"a/results/{i:06d}.jsonl", f"line {i}\n".encode())
     objects.put("a/other.json", "größer".encode())

@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 from promptlane.aws.models import ConverseModel
 from promptlane.aws.transport import BedrockTransport
 from promptlane.domain.errors import Throttled, Unavailable
-from promptlane.domain.suite.answers import ModelNotEnabled, Request
+from promptlane.domain.suite.answers import ModelNotEnabled, ModelRequest
 from tests.support.prompt import ARN
 
 VERSION_ARN = f"{ARN}:2"
@@ -83,10 +83,10 @@ def test_calls_are_signed_and_share_a_connection(bedrock: Bedrock) -> None:
     bedrock.answers = [(200, {}, answer("héllo")), (200, {}, answer("again"))]
     made = transport(bedrock)
     model = ConverseModel(made)
-    said = model.answer(Request(VERSION_ARN, {"promptVariables": {"q": {"text": "ü"}}}))
+    said = model.answer(ModelRequest(VERSION_ARN, {"promptVariables": {"q": {"text": "ü"}}}))
     assert said.text == "héllo"
     assert said.latency_ms > 0
-    assert model.answer(Request(VERSION_ARN)).text == "again"
+    assert model.answer(ModelRequest(VERSION_ARN)).text == "again"
     made.close()
     assert bedrock.connections == 1
     path, headers, body = bedrock.seen[0]
@@ -101,7 +101,7 @@ def test_a_connection_that_was_closed_meanwhile_is_renewed(bedrock: Bedrock) -> 
     bedrock.answers = [(200, {}, answer("one")), (200, {}, answer("two"))]
     bedrock.hang_up = True
     made = transport(bedrock)
-    assert [ConverseModel(made).answer(Request("m")).text for _ in range(2)] == ["one", "two"]
+    assert [ConverseModel(made).answer(ModelRequest("m")).text for _ in range(2)] == ["one", "two"]
     made.close()
     assert bedrock.connections == 2
 
@@ -113,16 +113,16 @@ def test_errors_keep_their_aws_type(bedrock: Bedrock) -> None:
     ]
     made = transport(bedrock)
     with pytest.raises(Throttled, match="ThrottlingException: slow down"):
-        ConverseModel(made).answer(Request("m"))
+        ConverseModel(made).answer(ModelRequest("m"))
     with pytest.raises(ModelNotEnabled, match="enable the model"):
-        ConverseModel(made).answer(Request("m"))
+        ConverseModel(made).answer(ModelRequest("m"))
     made.close()
 
 
 def test_a_bearer_token_takes_the_place_of_the_signature(bedrock: Bedrock) -> None:
     bedrock.answers = [(200, {}, answer("x"))]
     made = transport(bedrock, bearer="key-123")
-    ConverseModel(made).answer(Request("m"))
+    ConverseModel(made).answer(ModelRequest("m"))
     made.close()
     assert bedrock.seen[0][1]["authorization"] == "Bearer key-123"
 
@@ -146,7 +146,7 @@ def test_boto3s_endpoint_region_and_credentials_are_used(monkeypatch: pytest.Mon
         monkeypatch.delenv(name, raising=False)
     bedrock.answers = [(200, {}, answer("x"))]
     made = BedrockTransport.from_environment()
-    ConverseModel(made).answer(Request("m"))
+    ConverseModel(made).answer(ModelRequest("m"))
     made.close()
     assert "Credential=ENVKEY/" in bedrock.seen[0][1]["authorization"]
     assert "/eu-central-1/bedrock/aws4_request" in bedrock.seen[0][1]["authorization"]

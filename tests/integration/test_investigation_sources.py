@@ -21,15 +21,10 @@ from promptlane.aws.trail import CloudTrailHistory
 from promptlane.aws.trail_files import TrailFiles
 from promptlane.domain.errors import InvalidInput, Unavailable
 from promptlane.domain.investigation.queries import SAVED
-from promptlane.domain.investigation.sources import (
-    CALL_EVENTS,
-    CONTROL_EVENTS,
-    OBSERVATION_EVENTS,
-    LoggingState,
-    Window,
-)
+from promptlane.domain.investigation.sources import LoggingState
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.timeline import Event, TimelineEntry, compare_copies
+from promptlane.domain.trail import CALL_EVENTS, CONTROL_EVENTS, OBSERVATION_EVENTS, Window
 from promptlane.fakes import InMemoryReleases
 from promptlane.lifecycle.model_logging import switch_back, switch_on
 from tests.support.investigation_case import SORRY, record

@@ -21,10 +21,10 @@ from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
-from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptStore, Workflow
+from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptReader, Workflow
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion, canonical_json
 from promptlane.domain.review.ports import TaskTokens
-from promptlane.engine.objects import Objects
+from promptlane.engine.objects import ReportBucket
 from promptlane.fakes import (
     FakeEnrolments,
     FakeEnrolmentTags,
@@ -54,7 +54,7 @@ def draft(text: str) -> PromptDraft:
 class Published:
     """A prompt with two versions."""
 
-    prompts: PromptStore
+    prompts: PromptReader
     tags: EnrolmentTags
     one: PromptVersion
     two: PromptVersion
@@ -220,7 +220,7 @@ def test_a_topic_that_was_deleted_is_not_found(client: Client) -> None:
 
 
 @pytest.fixture
-def objects(kind: str, client: Client, account: str) -> Objects:
+def objects(kind: str, client: Client, account: str) -> ReportBucket:
     if kind == "fake":
         return MemoryObjects("odd")
     s3 = client("s3")
@@ -230,7 +230,7 @@ def objects(kind: str, client: Client, account: str) -> Objects:
 
 @both
 class TestObjects:
-    def test_a_part_that_is_not_there(self, objects: Objects) -> None:
+    def test_a_part_that_is_not_there(self, objects: ReportBucket) -> None:
         objects.put("a", b"12345")
         assert objects.get_range("a", 1, 3) == b"23"
         assert objects.get_range("a", 3, 900) == b"45"
@@ -240,7 +240,7 @@ class TestObjects:
             objects.get_range("b", 0, 1)
 
     @pytest.mark.parametrize("key", ["", pytest.param("k" * 1025, id="long")])
-    def test_a_key_that_no_object_may_have(self, objects: Objects, key: str) -> None:
+    def test_a_key_that_no_object_may_have(self, objects: ReportBucket, key: str) -> None:
         with pytest.raises(InvalidInput):
             objects.put(key, b"")
         assert list(objects.keys("")) == []

@@ -12,17 +12,20 @@ import boto3
 import pytest
 
 from local.running import EmbeddedAws
-from promptlane.aws.authors import CloudTrailTouches
 from promptlane.aws.mail import ReviewerTopics
 from promptlane.aws.releases import DynamoReleases
-from promptlane.aws.reviews import DynamoReviews, S3Briefs
+from promptlane.aws.reports import S3Objects
+from promptlane.aws.reviews import DynamoReviews
 from promptlane.aws.signing import KmsSigner
+from promptlane.aws.trail import CloudTrailHistory
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
 from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.brief import Brief
 from promptlane.domain.review.link import Link, parse
 from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import reviewer_key
+from promptlane.domain.trail import EDITS, PUBLISH, Window
+from promptlane.lifecycle.briefs import Briefs
 from tests.support.review import LEAD, NEW, OLD, QUALITY
 from tests.support.review_contract import ReviewStoreContract
 from tests.support.tables import make_table
@@ -63,7 +66,7 @@ def test_a_link_signed_by_kms_verifies_with_that_key_and_message_only(client: Cl
 def test_briefs_are_kept_and_a_missing_one_is_named(client: Client) -> None:
     s3 = client("s3")
     s3.create_bucket(Bucket="reports-of-reviews")
-    briefs = S3Briefs(s3, "reports-of-reviews")
+    briefs = Briefs(S3Objects(s3, "reports-of-reviews"))
     brief = Brief("PROMPTID12-2-1", 1, "p", 2, "why \u202e", ("author",), "author", NEW.variants(), OLD.variants(), 1)
     briefs.put(brief)
     assert briefs.get("PROMPTID12-2-1", 1).fingerprints == (NEW.fingerprint, OLD.fingerprint)
@@ -155,18 +158,16 @@ def test_authors_are_found_in_the_trail_that_bedrock_calls_leave(
         promptIdentifier=prompt["id"], name="support-assistant", variants=NEW.variants(), defaultVariant="default"
     )
     second = agent.create_prompt_version(promptIdentifier=prompt["id"])
-    trail = CloudTrailTouches(client("cloudtrail"))
+    trail = CloudTrailHistory(client("cloudtrail"))
     published = second["createdAt"].timestamp()
 
     def found() -> Any:
-        seen = trail.touches(
-            prompt["id"], "support-assistant", since=first["createdAt"].timestamp(), until=published + 60
-        )
+        window = Window(first["createdAt"].timestamp(), published + 60)
+        seen = trail.events(prompt["id"], "support-assistant", names=(PUBLISH, *EDITS), window=window)
         return seen if {"UpdatePrompt", "CreatePromptVersion"} <= {t.name for t in seen.events} else None
 
-    touches = eventually(found)
     authors = attribute(
-        touches,
+        eventually(found),
         (LEAD, QUALITY),
         version=2,
         since=first["createdAt"].timestamp(),

@@ -17,7 +17,7 @@ from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotF
 from promptlane.domain.names import Outcome
 from promptlane.domain.ports import ReleaseStore, RouteStore
 from promptlane.domain.release.release import Release, Waiting
-from promptlane.domain.release.route import first_route, roll_back, shift
+from promptlane.domain.release.route import Approved, Rollback, first_route, roll_back, shift
 from promptlane.domain.release.timeline import ChainHead, Event, TimelineEntry, chain_problems
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from tests.support.prompt import ID, ref
@@ -74,12 +74,10 @@ def test_a_route_is_read_back_as_it_was_written(routes: RouteStore) -> None:
     route = first_route(prompt="support", prompt_id=ID, candidate=ref(1), release_id=f"{ID}-1-1", now=12.5, by="x")
     routes.put(route, expected=None)
     assert routes.get("support") == route
-    moved = shift(
-        route, release_id=f"{ID}-2-1", candidate=ref(2), tested_against=ref(1).fingerprint, weight=500, now=2.5
-    )
+    moved = shift(route, Approved(f"{ID}-2-1", ref(2), ref(1).fingerprint), weight=500, now=2.5)
     routes.put(moved, expected=route)
     assert routes.get("support") == moved
-    back = roll_back(moved, cause="alarm", reason="bad", now=3.0, by="x", evidence={"rate": 0.25, "n": 1.0})
+    back = roll_back(moved, Rollback(cause="alarm", reason="bad", by="x", evidence={"rate": 0.25, "n": 1.0}), now=3.0)
     routes.put(back, expected=moved)
     assert routes.get("support") == back
 

@@ -11,7 +11,7 @@ from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import first_route
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from promptlane.domain.suite.answers import Model, Request
+from promptlane.domain.suite.answers import Model, ModelRequest
 from promptlane.engine.runner import Retry
 from promptlane.fakes.objects import MemoryObjects, ScriptedModel
 from promptlane.fakes.stores import InMemoryReleases, InMemoryRoutes
@@ -113,5 +113,5 @@ def _none(model_id: str) -> Any:
     raise AssertionError("no judge is needed here")
 
 
-def question(request: Request) -> str:
+def question(request: ModelRequest) -> str:
     return str(request.body["promptVariables"]["question"]["text"])

@@ -13,7 +13,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.brief import Brief, CaseChange, VerdictShown
-from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest
+from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest
 
 words = st.text(min_size=1, max_size=6)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -89,7 +89,7 @@ releases = st.builds(
 )
 authors = st.builds(Authors, principals=some(words), unattributed=some(words), complete=st.just(False))
 decisions = st.builds(
-    Decision,
+    ReviewDecision,
     reviewer=words,
     choice=st.sampled_from(Choice),
     reason=words,

@@ -9,23 +9,13 @@ from typing import Any
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.invocation import read_record
-from promptlane.domain.investigation.sources import (
-    RENDER_EVENTS,
-    AlarmChange,
-    CallGroup,
-    Cell,
-    LoggingState,
-    Sampled,
-    TrailAnswer,
-    TrailEvent,
-    Window,
-    is_about,
-)
+from promptlane.domain.investigation.sources import AlarmChange, CallGroup, Cell, LoggingState, Sampled
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry, iso
+from promptlane.domain.trail import RENDER_EVENTS, TrailAnswer, TrailEvent, Window, is_about
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import Sources, investigate
 from tests.support.prompt import ID

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from promptlane.domain.investigation.sources import Cell, Gathered, Window
+from promptlane.domain.investigation.sources import Cell, Gathered
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.release.release import Release, State
 from promptlane.domain.release.route import Route
+from promptlane.domain.trail import Window
 from tests.support.investigation_case import AUTHOR, NAME, NOW, T0
 from tests.support.prompt import ARN, ID, ref
 

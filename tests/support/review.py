@@ -12,12 +12,14 @@ from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from promptlane.domain.review.attribution import Touch
 from promptlane.domain.review.brief import CaseChange, VerdictShown
 from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import ReviewRequest, reviewer_key
+from promptlane.domain.trail import TrailEvent
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases
-from promptlane.fakes.review import FakePost, FakeSigner, FakeTokens, FakeTrail, InMemoryBriefs, InMemoryReviews
+from promptlane.fakes.objects import MemoryObjects
+from promptlane.fakes.review import FakePost, FakeSigner, FakeTokens, FakeTrail, InMemoryReviews
+from promptlane.lifecycle.briefs import Briefs
 from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.lifecycle.review_round import AuthorSearch, ReviewRound
 
@@ -59,20 +61,21 @@ class UnderReview:
     new: PromptDraft = NEW
     description: str = "Warmer greeting, no promises"
     verdict: str = "pass"
-    events: tuple[Touch, ...] | None = None
+    events: tuple[TrailEvent, ...] | None = None
     states: Mapping[str, str] = field(default_factory=dict)
     now: float = 10_000.0
 
     def __post_init__(self) -> None:
-        self.releases, self.briefs = InMemoryReleases(), InMemoryBriefs()
+        self.releases, self.objects = InMemoryReleases(), MemoryObjects()
+        self.briefs = Briefs(self.objects)
         self.reviews = InMemoryReviews(self.releases)
         self.tokens, self.notices, self.signer = FakeTokens(), FakeNotices(), FakeSigner()
         self.post, self.prompts = FakePost(self.states), FakePrompts()
         self.prompts.publish(self.old, prompt_id=PROMPT_ID, at=1_000)
         self.prompts.publish(self.new, prompt_id=PROMPT_ID, description=self.description, at=9_000)
         by_author = (
-            Touch("UpdatePrompt", 8_999, AUTHOR, "IAMUser"),
-            Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2),
+            TrailEvent("UpdatePrompt", 8_999, AUTHOR, "IAMUser"),
+            TrailEvent("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", version=2),
         )
         self.trail = FakeTrail(*(by_author if self.events is None else self.events))
         self.enrolments = FakeEnrolments({"support-assistant": Policy(review=self.policy)}, suite={})
@@ -185,10 +188,10 @@ class UnderReview:
         return self.http("POST", self.token(who), body=urlencode(form))
 
     def by_identity(self, arn: str, choice: str = "approve", reason: str = "Read it") -> Any:
-        from promptlane.domain.review.visit import Caller
+        from promptlane.domain.review.visit import Origin
 
         return self.desk.decide_by_identity(
-            RELEASE, arn=arn, choice=choice, reason=reason, caller=Caller("203.0.113.7")
+            RELEASE, arn=arn, choice=choice, reason=reason, caller=Origin("203.0.113.7")
         )
 
 

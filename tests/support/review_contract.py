@@ -13,7 +13,7 @@ from promptlane.domain.ports import ReleaseStore
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.timeline import Event, TimelineEntry, chain_problems
 from promptlane.domain.review.ports import ReviewStore
-from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest
+from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest
 from tests.support.review import AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, key
 
 REQUEST = ReviewRequest(
@@ -43,8 +43,8 @@ OUTCOME = {
 }
 
 
-def decision(who: str, choice: Choice = Choice.APPROVE, at: float = 1_780_000_001.5) -> Decision:
-    return Decision(
+def decision(who: str, choice: Choice = Choice.APPROVE, at: float = 1_780_000_001.5) -> ReviewDecision:
+    return ReviewDecision(
         who, choice, "because\nof <this>", at, "support-lead@example.com", "link", "203.0.113.7", "c" * 64, "5" * 64
     )
 

@@ -27,15 +27,7 @@ from promptlane.domain.errors import PolicyInvalid
 from promptlane.domain.investigation.investigation import conclude
 from promptlane.domain.investigation.invocation import read_record
 from promptlane.domain.investigation.queries import records_of
-from promptlane.domain.investigation.sources import (
-    CallGroup,
-    Cell,
-    Gathered,
-    LoggingState,
-    Sampled,
-    TrailAnswer,
-    Window,
-)
+from promptlane.domain.investigation.sources import CallGroup, Cell, Gathered, LoggingState, Sampled
 from promptlane.domain.metrics import GUARD_METRICS, GuardMetric
 from promptlane.domain.names import Phase
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
@@ -43,22 +35,14 @@ from promptlane.domain.release.prompt import PromptVersion, VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry, iso
-from promptlane.domain.review import review as rules
+from promptlane.domain.review import rules
 from promptlane.domain.review.brief import VerdictShown, make_brief
 from promptlane.domain.review.mail import review_mail
-from promptlane.domain.review.review import (
-    Authors,
-    Choice,
-    Decision,
-    ReviewRequest,
-    Rule,
-    Standing,
-    out_of_reach,
-    reviewer_key,
-    tally,
-)
+from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest, reviewer_key
+from promptlane.domain.review.rules import Rule, Standing, out_of_reach, tally
 from promptlane.domain.review.visit import Door, Visit
 from promptlane.domain.suite.answers import Answer
+from promptlane.domain.trail import TrailAnswer, Window
 from promptlane.engine import assertions
 from promptlane.engine.assertions import Grader, Kind
 from promptlane.engine.parse import parse
@@ -352,13 +336,13 @@ class NotAlone(Rule):
     def asks(self, request: ReviewRequest) -> str:
         return "Bo in any case"
 
-    def holds(self, request: ReviewRequest, approvals: Sequence[Decision]) -> bool:
+    def holds(self, request: ReviewRequest, approvals: Sequence[ReviewDecision]) -> bool:
         return any(d.by == BO.email for d in approvals)
 
-    def sentence(self, request: ReviewRequest, approvals: Sequence[Decision]) -> str:
+    def sentence(self, request: ReviewRequest, approvals: Sequence[ReviewDecision]) -> str:
         return "Bo's consent"
 
-    def obstacle(self, request: ReviewRequest, approvals: Sequence[Decision], left: Collection[Reviewer]) -> str:
+    def obstacle(self, request: ReviewRequest, approvals: Sequence[ReviewDecision], left: Collection[Reviewer]) -> str:
         return "" if BO in left or self.holds(request, approvals) else "Bo cannot agree any more"
 
 
@@ -367,9 +351,9 @@ def version(number: int) -> PromptVersion:
     return PromptVersion(ID, NAME, number, f"arn:{number}", [{"name": "main", "templateType": "TEXT", **text}])
 
 
-def approved(who: Reviewer, number: int, choice: Choice = Choice.APPROVE) -> Decision:
+def approved(who: Reviewer, number: int, choice: Choice = Choice.APPROVE) -> ReviewDecision:
     key = reviewer_key(who.email)
-    return Decision(key, choice, "good", T0, who.email, "link", "", V2.fingerprint, V1.fingerprint, number)
+    return ReviewDecision(key, choice, "good", T0, who.email, "link", "", V2.fingerprint, V1.fingerprint, number)
 
 
 def test_a_rule_of_one_entry_is_counted_waited_for_told_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:

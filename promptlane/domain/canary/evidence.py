@@ -140,16 +140,18 @@ def harm(blocks: Sequence[Block], learner: Learner, *, tolerance: float = 0.0, i
 
 
 def advance(
-    blocks: Sequence[Block], learner: Learner, *, since: float, margin_abs: float, margin_rel: float,
-    inflation: float = 1.0,
-) -> float:  # fmt: skip
-    """Evidence from blocks since `since` that the trial is within the margin; earlier blocks only teach the rate."""
+    blocks: Sequence[Block], learner: Learner, *, since: float, margins: tuple[float, float], inflation: float = 1.0
+) -> float:
+    """Evidence from blocks since `since` that the trial is within the margin; earlier blocks only teach the rate.
+
+    `margins`: the absolute one, and the one relative to the control's rate.
+    """
     sums = [0.0] * len(ADVANCE_BETS)
     for block in blocks:
         if block.start >= since:
             q0 = learner.rate
             for k, (depth, _) in enumerate(ADVANCE_BETS):
-                sums[k] += advance_gain(block, q0, depth, margin_abs, margin_rel)
+                sums[k] += advance_gain(block, q0, depth, *margins)
         learner.learn(block)
     return _mix(((w, s) for (_, w), s in zip(ADVANCE_BETS, sums, strict=True)), inflation)
 

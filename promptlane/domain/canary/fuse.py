@@ -36,7 +36,7 @@ def excess(policy: FusePolicy, trial: Pair, control: Pair) -> float:
     return gap if gap > 0 and gap * gap > noise else 0.0
 
 
-class Rule(NamedTuple):
+class AlarmRule(NamedTuple):
     """Metric math over y1, n1 (bad and all, on the alarm's track) and y0, n0 (on its control).
 
     `value` is compared with the threshold while `condition` holds. `relative`: it is an excess over the control's rate.
@@ -55,13 +55,13 @@ def _beyond_chance(policy: FusePolicy) -> str:
     return f"{_GAP} > 0 && {_GAP} * {_GAP} > {policy.sigmas**2:g} * {rate} * (1 - {rate}) / n1"
 
 
-EXCESS: Final = Rule(_GAP, _beyond_chance, relative=True)
+EXCESS: Final = AlarmRule(_GAP, _beyond_chance, relative=True)
 """The rule of `excess`."""
-WHILE_CONTROL_IS_WELL: Final = Rule("y1 / n1", lambda policy: f"y0 / n0 < {policy.error:g}", relative=False)
+WHILE_CONTROL_IS_WELL: Final = AlarmRule("y1 / n1", lambda policy: f"y0 / n0 < {policy.error:g}", relative=False)
 """A breaker that opened because everything fails says nothing about the canary."""
 
 
-class Row(NamedTuple):
+class AlarmRow(NamedTuple):
     """An alarm as it is for every prompt. `metric` is its own name; `source`: whose rate is judged, `against`: which
     metric of the control by `rule` (both: `metric` where empty); without a rule the rate itself is judged.
 
@@ -73,17 +73,17 @@ class Row(NamedTuple):
     threshold: Callable[[FusePolicy], float]
     source: str = ""
     against: str = ""
-    rule: Rule | None = EXCESS
+    rule: AlarmRule | None = EXCESS
     acts: bool = True
 
 
 ALARMS: Final = [
-    Row(Track.CANARY, ERROR.name, lambda policy: policy.error),
-    Row(Track.CANARY, REFUSAL.name, lambda policy: policy.refusal),
-    Row(Track.CANARY, SHIELDED, lambda policy: policy.shielded, against=ERROR.name, rule=WHILE_CONTROL_IS_WELL),
-    Row(Track.STABLE, ERROR.name, lambda policy: policy.error),
-    Row(Track.STABLE, REFUSAL.name, lambda policy: policy.refusal),
-    Row(Track.STABLE, OUTAGE, lambda policy: policy.outage, source=ERROR.name, rule=None, acts=False),
+    AlarmRow(Track.CANARY, ERROR.name, lambda policy: policy.error),
+    AlarmRow(Track.CANARY, REFUSAL.name, lambda policy: policy.refusal),
+    AlarmRow(Track.CANARY, SHIELDED, lambda policy: policy.shielded, against=ERROR.name, rule=WHILE_CONTROL_IS_WELL),
+    AlarmRow(Track.STABLE, ERROR.name, lambda policy: policy.error),
+    AlarmRow(Track.STABLE, REFUSAL.name, lambda policy: policy.refusal),
+    AlarmRow(Track.STABLE, OUTAGE, lambda policy: policy.outage, source=ERROR.name, rule=None, acts=False),
 ]
 """Every alarm. Read when it is needed, so that a row more is all that one takes."""
 
@@ -100,7 +100,7 @@ class FuseAlarm:
     AWS charges for each metric that it `reads`.
     """
 
-    row: Row
+    row: AlarmRow
     policy: FusePolicy
     control: Track | None
 
@@ -128,7 +128,7 @@ class FuseAlarm:
         return self.row.source or self.row.metric
 
     @property
-    def rule(self) -> Rule | None:
+    def rule(self) -> AlarmRule | None:
         return self.row.rule if self.control is not None else None
 
     @property

@@ -21,8 +21,8 @@ from . import dispersion, evidence
 from .blocks import Arm, Block, Pair, merge, total, trusted
 
 Json = Any
-Verb = Literal["advance", "hold", "roll_back", "done"]
-Cause = Literal["", "judge", "operator", "undecided", "split", "paused", "no_data", "time"]
+Action = Literal["advance", "hold", "roll_back", "done"]
+JudgementCause = Literal["", "judge", "operator", "undecided", "split", "paused", "no_data", "time"]
 
 SPLIT_BROKEN: Final = 1000.0
 NO_DATA_AFTER: Final = 3600.0
@@ -79,8 +79,8 @@ class Judgement:
     `cause`: what decided. `notes`: what was left out or is odd about the data, one sentence each.
     """
 
-    judgement: Verb
-    cause: Cause
+    judgement: Action
+    cause: JudgementCause
     reason: str
     metrics: tuple[MetricEvidence, ...] = ()
     harm: float = 1.0
@@ -140,9 +140,14 @@ def judge(
 
 
 def _weigh(
-    guard: GuardPolicy, blocks: Sequence[Block], policy: CanaryPolicy, context: StepContext, now: float,
-    history: Pair | None, notes: list[str],
-) -> MetricEvidence:  # fmt: skip
+    guard: GuardPolicy,
+    blocks: Sequence[Block],
+    policy: CanaryPolicy,
+    context: StepContext,
+    now: float,
+    history: Pair | None,
+    notes: list[str],
+) -> MetricEvidence:
     good, odd = trusted(blocks, since=context.phase_since, now=now)
     notes += [f"{guard.name}: {sentence}" for sentence in odd]
     if history is not None and Arm(*history).problem():
@@ -164,9 +169,9 @@ def _weigh(
         factor = ladder_factor(policy, context.step)
         step = merge([b for b in good if b.start >= context.since])
         before = [b for b in good if b.start < context.since]
-        margins = {"margin_abs": factor * guard.margin_abs, "margin_rel": factor * guard.margin_rel}
+        margins = factor * guard.margin_abs, factor * guard.margin_rel
         counted = [*before, *step]
-        advance = evidence.advance(counted, learner(), since=context.since, **margins, inflation=inflation.factor)
+        advance = evidence.advance(counted, learner(), since=context.since, margins=margins, inflation=inflation.factor)
     return MetricEvidence(
         metric=guard.metric,
         control=control,
@@ -232,7 +237,7 @@ def _time_is_up(base: Judgement, policy: Policy, why: str) -> Judgement:
         "stay": "the policy stays at this weight",
         "ask": "the policy asks a human: `promptlane advance` or `promptlane rollback`",
     }[policy.canary.undecided]
-    verb: Verb = "roll_back" if policy.canary.undecided == "return_to_stable" else "hold"
+    verb: Action = "roll_back" if policy.canary.undecided == "return_to_stable" else "hold"
     reason = f"The step's time is over without a decision: {what}. {why}"
     return replace(base, judgement=verb, cause="undecided", reason=reason)
 

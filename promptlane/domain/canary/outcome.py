@@ -16,7 +16,7 @@ from .refusal import is_refusal
 Json = Any
 
 
-class Outcome(NamedTuple):
+class CallOutcome(NamedTuple):
     """Names of the guard metrics that count it as bad, and its figures; None where the call did not tell.
 
     `error_type`: the AWS error code or the exception's name, or the malformed stop reason; None without an error.
@@ -53,11 +53,11 @@ def of_answer(
     slow_after_ms: float,
     usage: Mapping[str, Json] | None = None,
     time_to_first_token_ms: float | None = None,
-) -> Outcome:
+) -> CallOutcome:
     """The outcome of a call that was answered. A tool call without text refuses nothing."""
     call = Call(latency_ms, slow_after_ms, text, stop_reason, declines=is_refusal(text))
     usage = usage or {}
-    return Outcome(
+    return CallOutcome(
         bad=bad_of(call),
         latency_ms=latency_ms,
         time_to_first_token_ms=time_to_first_token_ms,
@@ -68,7 +68,7 @@ def of_answer(
     )
 
 
-def of_response(response: Mapping[str, Json], *, latency_ms: float, slow_after_ms: float) -> Outcome:
+def of_response(response: Mapping[str, Json], *, latency_ms: float, slow_after_ms: float) -> CallOutcome:
     """The outcome of a whole Converse response."""
     return of_answer(
         text=text_of(response),
@@ -81,9 +81,9 @@ def of_response(response: Mapping[str, Json], *, latency_ms: float, slow_after_m
 
 def of_error(
     error: BaseException, *, latency_ms: float, slow_after_ms: float, time_to_first_token_ms: float | None = None
-) -> Outcome:
+) -> CallOutcome:
     """The outcome of a call that raised. It counts as slow too when it took that long."""
-    return Outcome(
+    return CallOutcome(
         bad=bad_of(Call(latency_ms, slow_after_ms, raised=True)),
         latency_ms=latency_ms,
         time_to_first_token_ms=time_to_first_token_ms,

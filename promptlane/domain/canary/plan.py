@@ -36,7 +36,7 @@ class StepPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CanaryPlan:
     """What to expect of a good release. `seconds` to promotion, usually; `unlucky_seconds` one time in ten."""
 
     requests_per_minute: float
@@ -71,7 +71,7 @@ class Plan:
 
 def estimate(
     policy: Policy, requests_per_minute: float, rates: Mapping[str, float] | None = None, *, lag: float = 148.0
-) -> Plan:
+) -> CanaryPlan:
     """The plan at a traffic. `rates`: stable's recent bad rates (fractions); else the policy's prior rate, or 1 %.
 
     `lag`: seconds until counts of a minute are complete. Warnings name each step that cannot finish, with remedies.
@@ -100,7 +100,7 @@ def estimate(
             )
         elif UNLUCKY * seconds > step.max_time:
             warnings.append(f"{name} may end undecided: one release in ten needs more time.")
-    return Plan(per_minute, tuple(steps), tuple(warnings))
+    return CanaryPlan(per_minute, tuple(steps), tuple(warnings))
 
 
 def least_traffic(policy: Policy) -> float:

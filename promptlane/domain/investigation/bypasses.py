@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from promptlane.domain.names import Outcome
-from promptlane.domain.release.traffic import Giving, givings, standing
+from promptlane.domain.release.traffic import Giving, givings, track_of
+from promptlane.domain.trail import CALL_EVENTS, RENDER_EVENTS, TrailEvent
 
 from .findings import Cause, Rendered
-from .sources import CALL_EVENTS, RENDER_EVENTS, Gathered, TrailEvent
+from .sources import Gathered
 
 _GRACE: Final = 60.0
 """Seconds after a change of the route in which calls of the version before are on their way still."""
@@ -74,7 +75,7 @@ def _past_the_split(facts: Gathered, event: TrailEvent, given: Iterable[Giving])
             return f"version {version}, which was released but never given traffic"
         return f"version {version}, which was never released"
     route = facts.route
-    if route is not None and standing(route, version) == "none" and event.at > route.phase_since + _GRACE:
+    if route is not None and track_of(route, version) is None and event.at > route.phase_since + _GRACE:
         return f"version {version}, which gets no traffic any more"
     return None
 

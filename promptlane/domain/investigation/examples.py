@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from promptlane.domain.release.prompt import template_texts
 
-from .findings import Investigation, Pair
+from .findings import ConversationPair, Investigation
 from .invocation import Invocation, variables_in
 from .sources import Gathered
 
@@ -23,18 +23,18 @@ def with_conversations(
     new, old = _template(found.facts, found.after), _template(found.facts, found.before)
     asked = {id(i): variables_in(new, i.sent) for i in wrong}
     known = {id(i): variables_in(old, i.sent) for i in right}
-    pairs: list[tuple[float, Pair]] = []
+    pairs: list[tuple[float, ConversationPair]] = []
     for one in wrong:
         words = _words(one, asked[id(one)])
         alike = [_alike(words, _words(other, known[id(other)])) for other in right]
         likeness = max(alike, default=0.0)
         twin = right[alike.index(likeness)] if alike else None
-        pairs.append((likeness, Pair(one, twin, asked[id(one)], known[id(twin)] if twin else {})))
+        pairs.append((likeness, ConversationPair(one, twin, asked[id(one)], known[id(twin)] if twin else {})))
     pairs.sort(key=lambda p: -p[0])
     return replace(found, pairs=tuple(pair for _, pair in _distinct(pairs))[:most])
 
 
-def _distinct(pairs: Sequence[tuple[float, Pair]]) -> Iterator[tuple[float, Pair]]:
+def _distinct(pairs: Sequence[tuple[float, ConversationPair]]) -> Iterator[tuple[float, ConversationPair]]:
     seen = set()
     for likeness, pair in pairs:
         key = " ".join(pair.bad_variables.values()) or pair.bad.sent

@@ -15,7 +15,7 @@ from .invocation import Invocation
 from .sources import CallGroup, Gathered, Missing
 
 Json = Any
-Kind = Literal["version", "outside", "bypass", "deleted"]
+CauseKind = Literal["version", "outside", "bypass", "deleted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Story:
 class Cause:
     """One explanation. `contrast` is None where no count could speak for or against it."""
 
-    kind: Kind
+    kind: CauseKind
     title: str
     because: tuple[str, ...]
     at: float
@@ -118,7 +118,7 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ConversationPair:
     """A conversation that went wrong, and the one most like it that went well under the version before."""
 
     bad: Invocation
@@ -169,7 +169,7 @@ class Investigation:
     diff: tuple[str, ...]
     remedy: Remedy
     missing: tuple[Missing, ...]
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[ConversationPair, ...] = ()
     rendered: tuple[Rendered, ...] = ()
     subject: Cause | None = None
 

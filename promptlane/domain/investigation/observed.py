@@ -8,8 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from promptlane.domain.release.timeline import iso
-
-from .sources import TrailEvent, Window
+from promptlane.domain.trail import TrailEvent, Window
 
 LOGGING_ON: Final = "PutModelInvocationLoggingConfiguration"
 LOGGING_OFF: Final = "DeleteModelInvocationLoggingConfiguration"

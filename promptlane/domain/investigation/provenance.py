@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.traffic import givings
 from promptlane.domain.text import one_line, traffic
+from promptlane.domain.trail import CALL_EVENTS, CONTROL_EVENTS, EDITS, PUBLISH, RENDER_EVENTS, TrailEvent, publication
 
 from .findings import Happening, Story
-from .sources import CALL_EVENTS, CONTROL_EVENTS, RENDER_EVENTS, Gathered, TrailEvent
+from .sources import Gathered
 
 
 def stories_of(facts: Gathered) -> Iterator[Story]:
@@ -25,10 +25,10 @@ def stories_of(facts: Gathered) -> Iterator[Story]:
         mine = [e for e in entries if e.release_id in releases.get(version, ())]
         record = next((r for r in reversed(facts.releases) if r.version == version), None)
         snapshot = facts.snapshots.get(version)
-        published = _publication(facts, version, snapshot)
+        published = publication(facts.trail, version, snapshot.created_at if snapshot else None)
         end = published.at if published else (snapshot.created_at if snapshot else 0.0)
         start = _published_before(facts, version, published, end)
-        written = (e for e in facts.trail if e.name in ("CreatePrompt", "UpdatePrompt") and not e.error)
+        written = (e for e in facts.trail if e.name in EDITS and not e.error)
         edits = (e.arn for e in written if int(start) <= e.at <= end + 1)
         shifts = [e for e in mine if e.event in (Event.CANARY_SHIFTED, Event.PROMOTED) and _gives_traffic(e)]
         promoted = [e for e in mine if e.event is Event.PROMOTED]
@@ -58,18 +58,10 @@ def _approvers(entries: Iterable[TimelineEntry]) -> Iterator[str]:
             yield entry.by
 
 
-def _publication(facts: Gathered, version: int, snapshot: PromptVersion | None) -> TrailEvent | None:
-    published = [e for e in facts.trail if e.name == "CreatePromptVersion" and not e.error]
-    exact = [e for e in published if e.version == version]
-    # The answer that holds the number may be masked: then the time tells.
-    near = [e for e in published if not e.version and snapshot and abs(e.at - snapshot.created_at) <= 30]
-    return next(iter(exact or near), None)
-
-
 def _published_before(facts: Gathered, version: int, published: TrailEvent | None, end: float) -> float:
     """When the draft was last published before this version: edits until then belong to earlier versions."""
     snapshots = [s.created_at for number, s in facts.snapshots.items() if number < version]
-    others = (e for e in facts.trail if e.name == "CreatePromptVersion" and not e.error and e is not published)
+    others = (e for e in facts.trail if e.name == PUBLISH and not e.error and e is not published)
     events = [e.at for e in others if e.at < end and (e.version or version) <= version]
     return max([0.0, *snapshots, *events])
 

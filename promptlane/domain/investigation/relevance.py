@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
-
-from .sources import Window
+from promptlane.domain.trail import Window
 
 MOST_RELEASES: Final = 20
 MOST_VERSIONS: Final = 8
 _HAD_TRAFFIC: Final = (Outcome.PROMOTED, Outcome.ROLLED_BACK)
-
-
-class Span(NamedTuple):
-    """From when to when something may have mattered, epoch seconds."""
-
-    since: float
-    until: float
-
-    def distance(self, window: Window) -> float:
-        """Seconds between it and the window; 0 where they overlap."""
-        return max(0.0, window.since - self.until, self.since - window.until)
-
-    def joined(self, other: Span) -> Span:
-        return Span(min(self.since, other.since), max(self.until, other.until))
 
 
 def nearest_releases(
@@ -65,23 +50,23 @@ def _named(route: Route | None) -> set[int]:
     return {ref.version for ref in route.named} if route else set()
 
 
-def _spans(releases: Sequence[Release]) -> dict[str, Span]:
+def _spans(releases: Sequence[Release]) -> dict[str, Window]:
     """How long each release mattered: one that was promoted, until the next one was."""
-    spans: dict[str, Span] = {}
+    spans: dict[str, Window] = {}
     replaced = math.inf
     for release in sorted(releases, key=lambda r: r.started_at, reverse=True):
         end = release.ended_at or math.inf
-        spans[release.release_id] = Span(release.started_at, replaced if release.outcome is Outcome.PROMOTED else end)
+        spans[release.release_id] = Window(release.started_at, replaced if release.outcome is Outcome.PROMOTED else end)
         if release.outcome is Outcome.PROMOTED:
             replaced = end
     return spans
 
 
-def _served(releases: Sequence[Release], entries: Sequence[TimelineEntry]) -> Mapping[int, Span]:
+def _served(releases: Sequence[Release], entries: Sequence[TimelineEntry]) -> Mapping[int, Window]:
     """When each version may have had traffic. Other events than shifts name versions that never got any."""
-    served: dict[int, Span] = {}
+    served: dict[int, Window] = {}
 
-    def add(version: int, span: Span) -> None:
+    def add(version: int, span: Window) -> None:
         served[version] = served[version].joined(span) if version in served else span
 
     spans = _spans(releases)
@@ -92,5 +77,5 @@ def _served(releases: Sequence[Release], entries: Sequence[TimelineEntry]) -> Ma
         if entry.event is Event.CANARY_SHIFTED:
             for name in ("version", "stable"):
                 if entry.detail.get(name):
-                    add(int(entry.detail[name]), Span(entry.at, entry.at))
+                    add(int(entry.detail[name]), Window(entry.at, entry.at))
     return served

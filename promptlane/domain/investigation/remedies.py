@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from promptlane.domain.metrics import noun_of
-from promptlane.domain.names import Outcome, Phase
+from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.traffic import standing
+from promptlane.domain.release.traffic import track_of
 from promptlane.domain.text import percent
+from promptlane.domain.trail import TrailEvent
 
 from .findings import Cause, Remedy, clock
-from .sources import Gathered, TrailEvent
+from .sources import Gathered
 
 
 def acting(facts: Gathered, causes: Sequence[Cause]) -> Cause | None:
     """The first shown cause by a version that still gets traffic of its own (not a holdback's share)."""
     served = (c for c in causes if c.shown and c.kind == "version")
-    return next((c for c in served if standing(facts.route, c.version) in ("stable", "canary")), None)
+    return next((c for c in served if track_of(facts.route, c.version) in (Track.STABLE, Track.CANARY)), None)
 
 
 def remedy_of(facts: Gathered, causes: Sequence[Cause], before: int) -> Remedy:
@@ -40,16 +41,16 @@ def remedy_of(facts: Gathered, causes: Sequence[Cause], before: int) -> Remedy:
 
 def _ends_service(facts: Gathered, cause: Cause) -> bool:
     """Whether what the route serves was deleted: that needs no counts to be shown."""
-    return cause.kind == "deleted" and standing(facts.route, cause.version) in ("stable", "canary")
+    return cause.kind == "deleted" and track_of(facts.route, cause.version) in (Track.STABLE, Track.CANARY)
 
 
 def _for(facts: Gathered, route: Route, cause: Cause, before: int) -> Remedy:
-    version, stands = cause.version, standing(route, cause.version)
-    if cause.kind == "deleted" and (not version or stands not in ("stable", "canary")):
+    version, track = cause.version, track_of(route, cause.version)
+    if cause.kind == "deleted" and (not version or track not in (Track.STABLE, Track.CANARY)):
         return _restoring(facts, cause)
-    if stands == "none":
+    if track is None:
         return Remedy("", f"Version {version} gets no traffic any more; version {route.stable.version} is stable.")
-    if stands == "holdback":
+    if track is Track.HOLDBACK:
         return Remedy(
             "",
             f"Version {version} gets the held-back share only, which ends with the watch; a rollback would give it to "
@@ -66,7 +67,7 @@ def _rollback(facts: Gathered, route: Route, cause: Cause, before: int) -> Remed
         else f"has {percent(counted.exposed_rate)} {noun_of(counted.metric)}"
     )
     command = f'promptlane rollback {facts.prompt} --reason "version {version} {why} (investigate)"'
-    if standing(route, version) == "canary":
+    if track_of(route, version) is Track.CANARY:
         return _taking_back(facts, route, version, command)
     if route.phase is Phase.CANARY and route.canary is not None:
         return _behind_a_canary(cause, route.canary.version, _earlier(facts, route, before), command)

@@ -4,77 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.trail import TrailEvent, Window
 
 from .invocation import Invocation
 
 Json = Any
-CONTROL_EVENTS: Final = ("CreatePrompt", "UpdatePrompt", "CreatePromptVersion", "DeletePrompt")
-"""What changes a prompt."""
-_LOGGING_EVENTS: Final = ("PutModelInvocationLoggingConfiguration", "DeleteModelInvocationLoggingConfiguration")
-OBSERVATION_EVENTS: Final = ("StopLogging", "StartLogging", "DeleteTrail", "PutEventSelectors", *_LOGGING_EVENTS)
-"""What changes what can be known afterwards."""
-CALL_EVENTS: Final = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream")
-"""Model calls: who, when and which model or prompt; never the text."""
-RENDER_EVENTS: Final = ("RenderPrompt",)
-"""Data events: which version was rendered for whom. One call on a prompt makes one of these and one call event."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """[since, until), both epoch seconds."""
-
-    since: float
-    until: float
-
-    def holds(self, at: float) -> bool:
-        return self.since <= at < self.until
-
-    @property
-    def seconds(self) -> float:
-        return max(0.0, self.until - self.since)
-
-
-@dataclass(frozen=True, slots=True)
-class TrailEvent:
-    """One CloudTrail event. `target`: the prompt or model named in the request; `version` 0 when none is named.
-
-    `arn` and `kind` are userIdentity's ARN and type; `error` the error code of a call that failed.
-    """
-
-    name: str
-    at: float
-    arn: str
-    kind: str = ""
-    target: str = ""
-    version: int = 0
-    error: str = ""
-    source_ip: str = ""
-    event_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TrailAnswer:
-    """Events, oldest first, and what is not among them.
-
-    `truncated` names the events of which only the newest could be read, `failed` those whose reading failed (with
-    `failure` as the reason), `unreadable` counts records that say nothing to us. Of log files: how many were `files`,
-    how many of those were `lost`, and `complete_since` which time nothing is left out (0: nothing is).
-    """
-
-    events: tuple[TrailEvent, ...]
-    truncated: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
-    failure: str = ""
-    unreadable: int = 0
-    files: int = 0
-    lost: int = 0
-    complete_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,52 +115,6 @@ class Gathered:
     snapshots: Mapping[int, PromptVersion] = field(default_factory=dict)
     missing: tuple[Missing, ...] = ()
     releases_known: bool = True
-
-
-def is_about(event: TrailEvent, prompt_id: str, name: str, models: Sequence[str] = ()) -> bool:
-    """Whether an event is about the prompt, about a direct call of one of its models, or about what is observed."""
-    if event.name in OBSERVATION_EVENTS:
-        return True
-    if "prompt/" in event.target:
-        return bool(prompt_id) and event.target.rpartition("prompt/")[2].partition(":")[0] == prompt_id
-    if event.name in CALL_EVENTS:
-        return any(is_model(event.target, model) for model in models)
-    return event.target in {t for t in (prompt_id, name) if t}
-
-
-def is_model(target: str, model: str) -> bool:
-    """Whether a call's target names this model or inference profile: by id, or by an ARN that ends in the id."""
-    wanted = model.rpartition("/")[2]
-    return bool(wanted) and (target == wanted or target.endswith(f"/{wanted}"))
-
-
-class Trail(Protocol):
-    """CloudTrail's event history."""
-
-    def events(
-        self,
-        prompt_id: str,
-        name: str,
-        *,
-        names: Sequence[str],
-        window: Window,
-        most: int = 1000,
-        models: Sequence[str] = (),
-    ) -> TrailAnswer:
-        """Events of these names about the prompt, its models, or logging itself; at most `most` of a name are read.
-
-        A name whose reading fails leaves a gap in the answer; raises only where every name fails.
-        """
-
-    def logging(self) -> list[str]:
-        """Names of the trails of this Region that are logging."""
-
-
-class TrailArchive(Protocol):
-    """The log files of our own trail, which hold data events too."""
-
-    def events(self, prompt_id: str, window: Window, *, models: Sequence[str] = ()) -> TrailAnswer:
-        """Renderings and calls of the prompt, and direct calls of its models; the newest when there are too many."""
 
 
 class AlarmHistory(Protocol):

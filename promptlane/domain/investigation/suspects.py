@@ -9,6 +9,7 @@ from typing import Final
 from promptlane.domain.metrics import ERROR, noun_of
 from promptlane.domain.release.traffic import Giving, beginning, givings
 from promptlane.domain.text import percent
+from promptlane.domain.trail import TrailEvent
 
 from .bypasses import bypasses
 from .causes import (
@@ -23,7 +24,7 @@ from .causes import (
     version_contrast,
 )
 from .findings import Cause, chance_words, clock
-from .sources import Cell, Gathered, TrailEvent
+from .sources import Cell, Gathered
 
 _EARLY: Final = 0.1
 """Share of the counted time in which a version that was served all the while has had requests."""

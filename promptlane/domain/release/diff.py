@@ -18,7 +18,7 @@ from promptlane.domain.text import visible
 from .prompt import canonical_variants, fingerprint
 
 Json = Any
-Kind = Literal["same", "changed", "removed", "added"]
+RowKind = Literal["same", "changed", "removed", "added"]
 Span = tuple[str, bool]
 """A piece of a line and whether it is what changed."""
 
@@ -33,7 +33,7 @@ _NO_NEWLINE: Final = "⟦no line end⟧"
 class Row:
     """One row of the side-by-side view. `left` and `right` are line numbers from 1, None where a side has no line."""
 
-    kind: Kind
+    kind: RowKind
     left: int | None
     right: int | None
     old: tuple[Span, ...]

@@ -99,7 +99,7 @@ def to_delete(versions: Sequence[int], kept: Mapping[int, str], *, keep: int) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class VersionQuota:
     """How full a prompt's shelf of versions is."""
 
     prompt: str

@@ -192,10 +192,8 @@ def _names(names: frozenset[str]) -> str:
     return ", ".join("{{" + n + "}}" for n in sorted(names))
 
 
-_KEYS: Final = (
-    "name", "description", "model", "template", "system", "messages", "variables", "inference", "tools", "tool_choice",
-    "additional_fields",
-)  # fmt: skip
+_CONTENT: Final = ("template", "system", "messages", "variables", "inference", "tools", "tool_choice")
+_KEYS: Final = ("name", "description", "model", *_CONTENT, "additional_fields")
 _INFERENCE: Final = {
     "temperature": "temperature",
     "top_p": "topP",

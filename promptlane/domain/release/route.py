@@ -18,7 +18,7 @@ from .prompt import VersionRef
 from .timeline import SYSTEM, Event, TimelineEntry
 
 Json = Any
-Cause = Literal["alarm", "judge", "operator", "undecided"]
+RollbackCause = Literal["alarm", "judge", "operator", "undecided"]
 SCHEMA: Final = 1
 
 
@@ -36,6 +36,27 @@ class Gone(NotApplicable):
 
 class NothingToGoBackTo(NotApplicable):
     """A rollback was asked for, but no other version is known. Nothing was changed; people must act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What a release may give traffic. `tested_against`: fingerprint of the stable version that tests and approval
+    compared with."""
+
+    release_id: str
+    candidate: VersionRef
+    tested_against: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """Why a version is taken back, and by whom. `release_id`: only if the route still belongs to that release."""
+
+    cause: RollbackCause
+    reason: str
+    by: str
+    release_id: str | None = None
+    evidence: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +170,12 @@ def first_route(*, prompt: str, prompt_id: str, candidate: VersionRef, release_i
     return replace(route, pending=(_entry(route, Event.PROMOTED, now, by, detail),))
 
 
-def shift(
-    route: Route, *, release_id: str, candidate: VersionRef, tested_against: str, weight: int, now: float,
-    explicit: bool = False, by: str = SYSTEM,
-) -> Route:  # fmt: skip
+def shift(route: Route, approved: Approved, *, weight: int, now: float, explicit: bool = False) -> Route:
     """Give the candidate `weight` basis points of traffic; the same route when it has at least that already.
 
-    `tested_against`: fingerprint of the stable version that tests and approval compared with. Raises StableChanged,
-    Quarantined, Gone, or NotApplicable when another release is in canary.
+    Raises StableChanged, Quarantined, Gone, or NotApplicable when another release is in canary.
     """
+    release_id, candidate = approved.release_id, approved.candidate
     if not 0 < weight < FULL:
         raise InvalidInput(f"a canary weight of {weight} basis points; it must lie between 0 and {FULL}, both excluded")
     mine = route.release_id == release_id
@@ -169,7 +187,7 @@ def shift(
         if route.weight >= weight:
             return route
     else:
-        _may_start(route, candidate=candidate, tested_against=tested_against, explicit=explicit)
+        _may_start(route, approved, explicit=explicit)
     start = replace(
         route,
         canary=candidate,
@@ -184,20 +202,18 @@ def shift(
         quarantined={k: v for k, v in route.quarantined.items() if k != candidate.fingerprint},
     )
     detail = {"version": candidate.version, "weight": weight, "stable": route.stable.version}
-    return _next(route, start, Event.CANARY_SHIFTED, now, by, detail)
+    return _next(route, start, Event.CANARY_SHIFTED, now, SYSTEM, detail)
 
 
-def _may_start(route: Route, *, candidate: VersionRef, tested_against: str, explicit: bool) -> None:
+def _may_start(route: Route, approved: Approved, *, explicit: bool) -> None:
+    candidate = approved.candidate
     if route.phase is Phase.CANARY:
         raise NotApplicable(
             f"release {route.release_id} of {route.prompt} is in canary; wait for its end or roll it back"
         )
     if route.stable.fingerprint == candidate.fingerprint:
         raise Gone(f"version {candidate.version} of {route.prompt} is stable already")
-    if route.stable.fingerprint != tested_against:
-        raise StableChanged(
-            f"stable of {route.prompt} is now version {route.stable.version}, which was not compared with"
-        )
+    _compared_with_stable(route, approved)
     if candidate.fingerprint in route.quarantined and not explicit:
         raise Quarantined(
             f"version {candidate.version} of {route.prompt} has a content that was rolled back in release "
@@ -206,22 +222,24 @@ def _may_start(route: Route, *, candidate: VersionRef, tested_against: str, expl
         )
 
 
-def promote(
-    route: Route, *, release_id: str, candidate: VersionRef, tested_against: str, watch_for: float, holdback: int,
-    now: float, by: str = SYSTEM,
-) -> Route:  # fmt: skip
+def _compared_with_stable(route: Route, approved: Approved) -> None:
+    if route.stable.fingerprint != approved.tested_against:
+        raise StableChanged(
+            f"stable of {route.prompt} is now version {route.stable.version}, which was not compared with"
+        )
+
+
+def promote(route: Route, approved: Approved, *, watch_for: float, holdback: int, now: float) -> Route:
     """Make the candidate stable and watch it; the same route when this release did so before.
 
     Raises Gone when the route no longer belongs to the release, StableChanged when stable was not compared with.
     """
+    release_id, candidate = approved.release_id, approved.candidate
     if route.release_id == release_id and route.stable == candidate and not route.rolled_back(release_id):
         return route
     if not (route.release_id == release_id and route.canary == candidate):
         raise Gone(f"release {release_id} is no longer in canary; it was rolled back or a newer one took over")
-    if route.stable.fingerprint != tested_against:
-        raise StableChanged(
-            f"stable of {route.prompt} is now version {route.stable.version}, which was not compared with"
-        )
+    _compared_with_stable(route, approved)
     watching = watch_for > 0
     done = replace(
         route,
@@ -235,29 +253,26 @@ def promote(
         watch_until=now + watch_for if watching else 0.0,
     )
     detail = {"version": candidate.version, "previous": route.stable.version, "watch_until": done.watch_until}
-    return _next(route, done, Event.PROMOTED, now, by, detail)
+    return _next(route, done, Event.PROMOTED, now, SYSTEM, detail)
 
 
-def roll_back(
-    route: Route, *, cause: Cause, reason: str, now: float, by: str, release_id: str | None = None,
-    evidence: Mapping[str, Json] | None = None, to: VersionRef | None = None,
-) -> Route:  # fmt: skip
+def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None = None) -> Route:
     """Put the safe version back and quarantine the other.
 
-    `release_id`: only if the route still belongs to that release (else Gone). Alarm and judge act in canary, and in
-    watch before its end; an operator also later, and an operator alone may name the version (`to`, one that was
-    promoted before) in place of the one that the route remembers. Raises NotApplicable, Gone, Quarantined or
-    NothingToGoBackTo; then nothing changed.
+    Alarm and judge act in canary, and in watch before its end; an operator also later, and an operator alone may name
+    the version (`to`, one that was promoted before) in place of the one that the route remembers. Raises NotApplicable,
+    Gone, Quarantined or NothingToGoBackTo; then nothing changed.
     """
-    if release_id is not None and route.release_id != release_id:
-        raise Gone(f"the route of {route.prompt} belongs to release {route.release_id or 'none'}, not to {release_id}")
+    if wish.release_id is not None and route.release_id != wish.release_id:
+        owner = route.release_id or "none"
+        raise Gone(f"the route of {route.prompt} belongs to release {owner}, not to {wish.release_id}")
     if to is not None:
-        bad, safe = route.stable, _named_by_operator(route, to, cause)
+        bad, safe = route.stable, _named_by_operator(route, to, wish.cause)
     elif route.canary is not None:
         bad, safe = route.canary, route.stable
     else:
         watching = route.phase is Phase.WATCH and now < route.watch_until
-        if not watching and cause != "operator":
+        if not watching and wish.cause != "operator":
             raise NotApplicable(
                 f"{route.prompt} is in phase {route.phase} and its watch is over: only an operator may roll back now "
                 f"(`promptlane rollback {route.prompt} --reason ...`)"
@@ -283,11 +298,12 @@ def roll_back(
             bad.fingerprint: {"version": bad.version, "release_id": route.release_id, "at": now},
         },
     )
-    detail = {"version": bad.version, "restored": safe.version, "cause": cause, "reason": reason, "phase": route.phase}
-    return _next(route, back, Event.ROLLED_BACK, now, by, {**detail, **({"evidence": evidence} if evidence else {})})
+    detail = {"version": bad.version, "restored": safe.version, "cause": wish.cause, "reason": wish.reason}
+    evidence = {"evidence": wish.evidence} if wish.evidence else {}
+    return _next(route, back, Event.ROLLED_BACK, now, wish.by, {**detail, "phase": route.phase, **evidence})
 
 
-def _named_by_operator(route: Route, to: VersionRef, cause: Cause) -> VersionRef:
+def _named_by_operator(route: Route, to: VersionRef, cause: RollbackCause) -> VersionRef:
     if cause != "operator":
         raise NotApplicable("only an operator may name the version to go back to")
     if route.phase is Phase.CANARY:

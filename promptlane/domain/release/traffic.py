@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from promptlane.domain.names import Phase
+from promptlane.domain.names import Phase, Track
 
 from .route import Route
 from .timeline import Event, TimelineEntry
-
-Standing = Literal["stable", "canary", "holdback", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +61,15 @@ def beginning(version: int, given: Sequence[Giving], since: float) -> Giving | N
     return next((g for g in reversed(mine) if g.at >= since), mine[-1] if mine else None)
 
 
-def standing(route: Route | None, version: int) -> Standing:
-    """What the route gives a version now."""
+def track_of(route: Route | None, version: int) -> Track | None:
+    """The track on which the route gives a version traffic now; None where it gives it none."""
     if route is None:
-        return "none"
+        return None
     if route.stable.version == version:
-        return "stable"
+        return Track.STABLE
     if route.canary is not None and route.canary.version == version:
-        return "canary"
+        return Track.CANARY
     held_back = route.phase is Phase.WATCH and route.holdback > 0
     if held_back and route.previous is not None and route.previous.version == version:
-        return "holdback"
-    return "none"
+        return Track.HOLDBACK
+    return None

@@ -19,7 +19,7 @@ _PRINCIPAL = re.compile(rf"{_SESSION.pattern}|AIDA[0-9A-Z]{{8,}}")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReleaseRequest:
     """A wish for a release. `prompt` is a name, id or ARN; `version` is None where the event does not tell it.
 
     `requested_by` is what the message says; where the queue knows its sender by another name, it holds that too.
@@ -34,7 +34,7 @@ class Request:
     sent_by: str = ""
 
 
-def read(message: Json, *, account: str, region: str, sender: str = "") -> Request:
+def read(message: Json, *, account: str, region: str, sender: str = "") -> ReleaseRequest:
     """Read a message of the intake queue. `sender`: SQS's SenderId, "" where there is none.
 
     EventBridge sends with an id that looks like an IAM user's, and a person may move real events back from the dead
@@ -55,7 +55,7 @@ def read(message: Json, *, account: str, region: str, sender: str = "") -> Reque
     return _with_sender(request, sender) if known.fullmatch(sender) else request
 
 
-def _with_sender(request: Request, sender: str) -> Request:
+def _with_sender(request: ReleaseRequest, sender: str) -> ReleaseRequest:
     """Add who sent it; beside the name that the message gives, unless that is of the same session."""
     session = sender.partition(":")[2]
     agrees = session and request.requested_by.endswith(f"/{session}")
@@ -63,11 +63,11 @@ def _with_sender(request: Request, sender: str) -> Request:
     return replace(request, requested_by=named, sent_by=sender)
 
 
-def _explicit(message: Mapping[str, Json]) -> Request:
+def _explicit(message: Mapping[str, Json]) -> ReleaseRequest:
     prompt, version = message.get("prompt"), str(message.get("version", ""))
     if not isinstance(prompt, str) or not _PROMPT.match(prompt):
         raise InvalidInput(f"the release request names no prompt: {prompt!r}")
-    return Request(
+    return ReleaseRequest(
         prompt=prompt,
         version=_number(version),
         requested_by=str(message.get("requested_by") or "unknown"),
@@ -76,7 +76,7 @@ def _explicit(message: Mapping[str, Json]) -> Request:
     )
 
 
-def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> Request:
+def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> ReleaseRequest:
     detail = message.get("detail")
     if not isinstance(detail, Mapping):
         raise InvalidInput("the CloudTrail event has no detail")
@@ -96,7 +96,7 @@ def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> 
     response = detail.get("responseElements")
     version = str(response.get("version")) if isinstance(response, Mapping) else ""
     identity = detail.get("userIdentity")
-    return Request(
+    return ReleaseRequest(
         prompt=prompt,
         version=int(version) if _VERSION.fullmatch(version) else None,
         requested_by=str(identity.get("arn") or "unknown") if isinstance(identity, Mapping) else "unknown",

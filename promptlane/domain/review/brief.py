@@ -115,9 +115,16 @@ class Brief:
 
 
 def make_brief(
-    *, release_id: str, round: int, candidate: PromptVersion, stable: PromptVersion | None, authors: Sequence[str],
-    requested_by: str, tests: VerdictShown, policy: Policy,
-) -> Brief:  # fmt: skip
+    *,
+    release_id: str,
+    round: int,
+    candidate: PromptVersion,
+    stable: PromptVersion | None,
+    authors: Sequence[str],
+    requested_by: str,
+    tests: VerdictShown,
+    policy: Policy,
+) -> Brief:
     """Gather a brief from what the release pinned."""
     return Brief(
         release_id=release_id,

@@ -16,7 +16,8 @@ from promptlane.domain.release.diff import compare, unified
 from promptlane.domain.text import in_words, one_line, shortened
 
 from .brief import Brief
-from .review import ReviewRequest, Tally, authors_in_words, code_in_print, reach_in_words, reviewer_key
+from .review import ReviewRequest, authors_in_words, code_in_print, reviewer_key
+from .rules import Tally, reach_in_words
 
 MAX_SUBJECT: Final = 99
 MAX_BODY: Final = 200 * 1024

@@ -7,10 +7,8 @@ from typing import Any, Protocol
 
 from promptlane.domain.release.timeline import TimelineEntry
 
-from .attribution import Touches
-from .brief import Brief
 from .mail import Mail
-from .review import Authors, Decision, ReviewRequest
+from .review import Authors, ReviewDecision, ReviewRequest
 
 Json = Any
 
@@ -28,10 +26,10 @@ class ReviewStore(Protocol):
     def get(self, release_id: str) -> ReviewRequest | None:
         """The latest round's request, None when no review was ever asked for."""
 
-    def decisions(self, release_id: str, round: int) -> list[Decision]:
+    def decisions(self, release_id: str, round: int) -> list[ReviewDecision]:
         """The decisions of one round in the order in which they were recorded."""
 
-    def record(self, request: ReviewRequest, decision: Decision, *entries: TimelineEntry) -> Decision:
+    def record(self, request: ReviewRequest, decision: ReviewDecision, *entries: TimelineEntry) -> ReviewDecision:
         """Put a decision once, count it on the request and append the entries to the timeline, all or nothing.
 
         AlreadyExists when this reviewer has decided in this round; Conflict when the request has an outcome, is of
@@ -62,19 +60,6 @@ class ReviewStore(Protocol):
         """Take a review off that list."""
 
 
-class Briefs(Protocol):
-    """Where briefs are kept."""
-
-    def put(self, brief: Brief) -> None:
-        """Keep it."""
-
-    def get(self, release_id: str, round: int) -> Brief:
-        """The brief of a round; NotFound when there is none."""
-
-    def report(self, key: str) -> str | None:
-        """The HTML of a test report, None when it is not there."""
-
-
 class Signer(Protocol):
     """A key that signs links and never leaves its vault."""
 
@@ -90,13 +75,6 @@ class TaskTokens(Protocol):
 
     def succeed(self, task_token: str, output: Mapping[str, Json]) -> bool:
         """Answer the waiting step; False when it no longer waits (answered, timed out, or its execution is gone)."""
-
-
-class Trail(Protocol):
-    """CloudTrail's memory of who touched a prompt."""
-
-    def touches(self, prompt_id: str, name: str, *, since: float, until: float) -> Touches:
-        """Successful edits and publications of a prompt in a span of time (epoch seconds)."""
 
 
 class Post(Protocol):

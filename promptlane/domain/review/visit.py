@@ -10,7 +10,8 @@ from promptlane.domain.policy import Reviewer
 from promptlane.domain.text import one_line
 
 from .link import Link
-from .review import Decision, ReviewRequest, Tally
+from .review import ReviewDecision, ReviewRequest
+from .rules import Tally
 
 
 class Door(StrEnum):
@@ -44,16 +45,16 @@ class Visit:
     request: ReviewRequest | None = None
     reviewer: Reviewer | None = None
     state: Tally | None = None
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[ReviewDecision, ...] = ()
 
     @property
-    def own(self) -> Decision | None:
+    def own(self) -> ReviewDecision | None:
         """The decision that this reviewer made before."""
         return next((d for d in self.decisions if self.link and d.reviewer == self.link.reviewer), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class Submission:
     """What became of a decision. `fault` says why it was not taken; `fresh` is False when it was there before."""
 
     visit: Visit
@@ -62,7 +63,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Origin:
     """Where a request came from. `agent` is what the browser says it is."""
 
     address: str = ""

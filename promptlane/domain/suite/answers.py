@@ -57,7 +57,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ModelRequest:
     """One Converse call: `model_id` (a model, a profile, or a prompt version's ARN) and the rest of the request."""
 
     model_id: str
@@ -67,7 +67,7 @@ class Request:
 class Model(Protocol):
     """Where answers come from."""
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ModelRequest) -> Answer:
         """Ask once. Raises Throttled or Unavailable (worth trying again), CallRefused or ModelNotEnabled (not)."""
 
 

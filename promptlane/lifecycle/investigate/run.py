@@ -12,16 +12,17 @@ from promptlane.domain.errors import NotFound
 from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.investigation import conclude
 from promptlane.domain.investigation.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
-from promptlane.domain.investigation.sources import CONTROL_EVENTS, AlarmChange, Cell, Gathered, Window
+from promptlane.domain.investigation.sources import AlarmChange, Cell, Gathered
 from promptlane.domain.metrics import rates
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import TimelineEntry, iso
+from promptlane.domain.trail import CONTROL_EVENTS, TRAIL_KEPT, Window
 
 from .log import with_log
 from .sources import Asking, Sources
-from .trail import TRAIL_KEPT, trail_events
+from .trail import trail_events
 
 __all__ = ["Sources", "investigate"]
 
@@ -61,20 +62,15 @@ def investigate(sources: Sources, prompt: str, since: float, until: float) -> In
         route=route,
         releases=tuple(releases),
         entries=tuple(entries),
-        trail=trail_events(
-            sources,
-            prompt_id,
-            name,
-            window=window,
-            changes=Window(_first_publication(window, snapshots, now), window.until),
-            models=models,
-            now=now,
-            asking=asking,
-        ),
-        alarms=tuple(_alarms(sources, name, window, now, asking)),
-        cells=tuple(_cells(sources, name, versions, read, now, asking)),
         snapshots=snapshots,
         releases_known=found is not None,
+    )
+    changes = Window(_first_publication(window, snapshots, now), window.until)
+    facts = replace(
+        facts,
+        trail=trail_events(sources, facts, changes, models, asking),
+        alarms=tuple(_alarms(sources, name, window, now, asking)),
+        cells=tuple(_cells(sources, name, versions, read, now, asking)),
     )
     return with_log(sources, facts, models, asking, partial(_concluded, asking))
 

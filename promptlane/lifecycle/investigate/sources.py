@@ -7,15 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from promptlane.domain.errors import PromptlaneError
-from promptlane.domain.investigation.sources import (
-    AlarmHistory,
-    InvocationLog,
-    Missing,
-    RateReader,
-    Trail,
-    TrailArchive,
-)
-from promptlane.domain.ports import Clock, PromptStore, ReleaseStore, RouteStore
+from promptlane.domain.investigation.sources import AlarmHistory, InvocationLog, Missing, RateReader
+from promptlane.domain.ports import Clock, PromptReader, ReleaseStore, RouteStore
+from promptlane.domain.trail import Trail, TrailArchive
 
 T = TypeVar("T")
 
@@ -24,7 +18,7 @@ T = TypeVar("T")
 class Sources:
     """Where an investigation looks. `archive` is None where the deployment has no trail of its own."""
 
-    prompts: PromptStore
+    prompts: PromptReader
     routes: RouteStore
     releases: ReleaseStore
     trail: Trail

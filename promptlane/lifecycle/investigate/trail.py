@@ -6,21 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from promptlane.domain.investigation.observed import Dark, trail_gaps
-from promptlane.domain.investigation.sources import (
+from promptlane.domain.investigation.sources import Gathered
+from promptlane.domain.release.timeline import iso
+from promptlane.domain.trail import (
     CALL_EVENTS,
     CONTROL_EVENTS,
     OBSERVATION_EVENTS,
     RENDER_EVENTS,
+    TRAIL_KEPT,
+    TRAIL_LATE,
     TrailAnswer,
     TrailEvent,
     Window,
 )
-from promptlane.domain.release.timeline import iso
 
 from .sources import Asking, Sources
 
-TRAIL_KEPT: Final = 90 * 86_400.0
-TRAIL_LATE: Final = 15 * 60.0
 _MOST_CALLS: Final = 200
 """Of each kind of call: LookupEvents gives 100 events a second."""
 _HISTORY: Final = "CloudTrail"
@@ -36,10 +37,10 @@ _UNKNOWN: Final = {
 
 
 def trail_events(
-    sources: Sources, prompt_id: str, name: str, *, window: Window, changes: Window, models: Sequence[str],
-    now: float, asking: Asking,
-) -> tuple[TrailEvent, ...]:  # fmt: skip
-    """Calls and renderings of `window`, changes of the prompt and of what is logged in `changes`; oldest first."""
+    sources: Sources, facts: Gathered, changes: Window, models: Sequence[str], asking: Asking
+) -> tuple[TrailEvent, ...]:
+    """Calls and renderings of the window, changes of the prompt and of what is logged in `changes`; oldest first."""
+    prompt_id, name, window, now = facts.prompt_id, facts.prompt, facts.window, facts.now
     _say_what_time_hides(window, now, asking)
     trail = sources.trail
     changed = asking.ask(

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from promptlane.aws.authors import CloudTrailTouches
+from promptlane.aws.trail import CloudTrailHistory
 from promptlane.domain.policy import Reviewer
-from promptlane.domain.review.attribution import Touch, Touches, attribute
+from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.review import Authors
+from promptlane.domain.trail import EDITS, PUBLISH, TrailAnswer, TrailEvent, Window
 from tests.support.review import ACCOUNT, AUTHOR, LEAD, PROMPT_ID, QUALITY, person
 
 SSO = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Author_1a2b/author@example.com"
@@ -20,21 +21,21 @@ ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 
 
 def authors(
-    *events: Touch,
+    *events: TrailEvent,
     reviewers: tuple[Reviewer, ...] = (LEAD, QUALITY),
     now: float = 1_000_000.0,
     since: float = 1_000,
-    truncated: bool = False,
+    truncated: tuple[str, ...] = (),
 ) -> Authors:
-    return attribute(Touches(events, truncated), reviewers, version=2, since=since, published_at=9_000.0, now=now)
+    return attribute(TrailAnswer(events, truncated), reviewers, version=2, since=since, published_at=9_000.0, now=now)
 
 
-def edit(arn: str, at: float = 8_000, kind: str = "IAMUser") -> Touch:
-    return Touch("UpdatePrompt", at, arn, kind)
+def edit(arn: str, at: float = 8_000, kind: str = "IAMUser") -> TrailEvent:
+    return TrailEvent("UpdatePrompt", at, arn, kind)
 
 
-def publication(arn: str, kind: str = "IAMUser", version: int = 2, at: float = 9_000) -> Touch:
-    return Touch("CreatePromptVersion", at, arn, kind, version)
+def publication(arn: str, kind: str = "IAMUser", version: int = 2, at: float = 9_000) -> TrailEvent:
+    return TrailEvent("CreatePromptVersion", at, arn, kind, version=version)
 
 
 def test_everybody_who_edited_since_the_last_version_and_the_publisher_are_authors() -> None:
@@ -92,7 +93,7 @@ def test_a_publication_of_another_version_does_not_count_as_this_one() -> None:
 def test_what_lies_beyond_cloudtrails_memory_is_said() -> None:
     later = 9_000.0 + 91 * 86_400
     assert authors(edit(AUTHOR), publication(AUTHOR), now=later).unattributed
-    assert authors(edit(AUTHOR), publication(AUTHOR), truncated=True).unattributed
+    assert authors(edit(AUTHOR), publication(AUTHOR), truncated=("UpdatePrompt",)).unattributed
 
 
 class FakeCloudTrail:
@@ -122,13 +123,18 @@ def record(name: str, at: float, arn: str = AUTHOR, **more: Any) -> dict[str, An
     }
 
 
-def touches(*records: dict[str, Any]) -> Touches:
-    return CloudTrailTouches(FakeCloudTrail(*records)).touches(PROMPT_ID, "support-assistant", since=1_000, until=9_060)
+def look_up(trail: FakeCloudTrail, since: float = 1_000) -> TrailAnswer:
+    history = CloudTrailHistory(trail, sleep=None)
+    return history.events(PROMPT_ID, "support-assistant", names=(PUBLISH, *EDITS), window=Window(since, 9_060))
+
+
+def told(*records: dict[str, Any]) -> TrailAnswer:
+    return look_up(FakeCloudTrail(*records))
 
 
 def test_records_of_this_prompt_are_read_in_every_spelling_of_its_id() -> None:
     arn = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:prompt/{PROMPT_ID}"
-    found = touches(
+    found = told(
         record("UpdatePrompt", 5_000),
         record("UpdatePrompt", 6_000, requestParameters={"promptIdentifier": arn}),
         record("UpdatePrompt", 7_000, requestParameters={"promptIdentifier": f"{arn}:1"}),
@@ -138,18 +144,17 @@ def test_records_of_this_prompt_are_read_in_every_spelling_of_its_id() -> None:
     assert found.events[-1].version == 2
 
 
-def test_other_prompts_and_failed_calls_are_left_out() -> None:
-    found = touches(
+def test_other_prompts_are_left_out() -> None:
+    found = told(
         record("UpdatePrompt", 5_000, requestParameters={"promptIdentifier": "OTHERID123"}),
-        record("UpdatePrompt", 5_000, errorCode="AccessDenied"),
         record("UpdatePrompt", 5_000, requestParameters=None),
         record("CreatePrompt", 5_000, requestParameters={"name": "another"}),
     )
-    assert found.events == ()
+    assert (found.events, found.unreadable) == ((), 1)
 
 
 def test_the_creation_of_a_prompt_is_known_by_its_answer_or_its_name() -> None:
-    found = touches(
+    found = told(
         record("CreatePrompt", 5_000, requestParameters={"name": "support-assistant"}),
         record("CreatePrompt", 6_000, requestParameters={"name": "HIDDEN"}, responseElements={"id": PROMPT_ID}),
         record(
@@ -163,18 +168,18 @@ def test_the_creation_of_a_prompt_is_known_by_its_answer_or_its_name() -> None:
 
 
 def test_a_trail_without_end_is_cut_and_says_so() -> None:
-    found = touches(*[record("UpdatePrompt", 5_000)] * 100)
-    assert found.truncated
-    assert len(found.events) == 40
+    found = told(*[record("UpdatePrompt", 5_000)] * 1_100)
+    assert found.truncated == ("UpdatePrompt",)
+    assert len(found.events) == 1_000
 
 
 def test_a_first_version_is_told_from_the_creation_of_the_prompt_on() -> None:
     late = 200 * 86_400.0
-    created = Touch("CreatePrompt", late - 500, AUTHOR, "IAMUser")
-    published = Touch("CreatePromptVersion", late, AUTHOR, "IAMUser", 2)
+    created = TrailEvent("CreatePrompt", late - 500, AUTHOR, "IAMUser")
+    published = TrailEvent("CreatePromptVersion", late, AUTHOR, "IAMUser", version=2)
 
-    def first(*events: Touch) -> Authors:
-        return attribute(Touches(events), (LEAD, QUALITY), version=2, since=0, published_at=late, now=late + 1_000)
+    def first(*events: TrailEvent) -> Authors:
+        return attribute(TrailAnswer(events), (LEAD, QUALITY), version=2, since=0, published_at=late, now=late + 1_000)
 
     assert first(created, published).unattributed == ()
     assert "creation" in first(edit(AUTHOR, late - 10), published).unattributed[0]
@@ -182,7 +187,7 @@ def test_a_first_version_is_told_from_the_creation_of_the_prompt_on() -> None:
 
 def test_the_lookup_is_bounded_in_time() -> None:
     trail = FakeCloudTrail()
-    CloudTrailTouches(trail).touches(PROMPT_ID, "p", since=1_000, until=9_060)
+    look_up(trail)
     assert trail.queries[0]["StartTime"] == datetime.fromtimestamp(999, UTC)
-    CloudTrailTouches(trail).touches(PROMPT_ID, "p", since=0, until=9_060)
+    look_up(trail, since=0)
     assert "StartTime" not in trail.queries[-1]

@@ -120,7 +120,7 @@ class Table:
         self.items[Item["pk"], Item["sk"]] = Item
 
     def query(self, *, ExpressionAttributeValues: dict[str, str], **request: Any) -> dict[str, Any]:  # noqa: N803
-        pk, prefix = ExpressionAttributeValues[":pk"], ExpressionAttributeValues[":phase"]
+        pk, prefix = ExpressionAttributeValues[":pk"], ExpressionAttributeValues[":prefix"]
         keys = sorted(k for k in self.items if k[0] == pk and k[1].startswith(prefix))
         keys = [k for k in keys if k > tuple(request.get("ExclusiveStartKey", ("", "")))]
         page: dict[str, Any] = {"Items": [self.items[k] for k in keys[:1]]}

@@ -10,7 +10,7 @@ import pytest
 
 from promptlane.aws.models import BedrockEmbedder, ConverseJudge, ConverseModel
 from promptlane.domain.errors import PromptlaneError, Throttled, Unavailable
-from promptlane.domain.suite.answers import CallRefused, ModelNotEnabled, Request, ToolCall
+from promptlane.domain.suite.answers import CallRefused, ModelNotEnabled, ModelRequest, ToolCall
 
 SCHEMA = {"type": "object"}
 
@@ -40,7 +40,7 @@ def converse(*blocks: dict[str, Any]) -> dict[str, Any]:
 def test_text_tools_tokens_and_latency_are_read() -> None:
     tool = {"toolUse": {"toolUseId": "1", "name": "lookup", "input": {"order": "1"}}}
     transport = Recorded((200, "", converse({"text": "Let me "}, {"reasoningContent": {}}, {"text": "see."}, tool)))
-    answer = ConverseModel(transport).answer(Request("model", {"messages": []}))
+    answer = ConverseModel(transport).answer(ModelRequest("model", {"messages": []}))
     assert answer.text == "Let me see."
     assert (answer.stop_reason, answer.input_tokens, answer.output_tokens) == ("tool_use", 7, 3)
     assert answer.latency_ms == 123
@@ -68,7 +68,7 @@ def test_text_tools_tokens_and_latency_are_read() -> None:
 def test_refusals_are_told_apart(status: int, kind: str, message: str, error: type[PromptlaneError]) -> None:
     transport = Recorded((status, kind, {"message": message}))
     with pytest.raises(error) as caught:
-        ConverseModel(transport).answer(Request("some-model"))
+        ConverseModel(transport).answer(ModelRequest("some-model"))
     assert type(caught.value) is error
     assert "some-model" in str(caught.value)
 
@@ -76,7 +76,7 @@ def test_refusals_are_told_apart(status: int, kind: str, message: str, error: ty
 @pytest.mark.parametrize("body", [b"<html>proxy</html>", b"", b"[1]"])
 def test_an_answer_that_is_none_may_be_asked_for_again(body: bytes) -> None:
     with pytest.raises(Unavailable):
-        ConverseModel(Recorded((200, "", body))).answer(Request("m"))
+        ConverseModel(Recorded((200, "", body))).answer(ModelRequest("m"))
 
 
 def test_the_judge_is_asked_at_temperature_0_and_forced_into_the_schema() -> None:

@@ -37,17 +37,8 @@ def test_the_signature_is_the_one_that_botocore_makes(
     request = AWSRequest("POST", f"https://{host}{path}", headers={"Content-Type": "application/json"}, data=body)
     with patch.object(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: _moment(at, remove_tzinfo)):
         SigV4Auth(Credentials(access, secret, token), "bedrock", region).add_auth(request)
-    ours = signed_headers(
-        host=host,
-        path=path,
-        body=body,
-        access_key=access,
-        secret_key=secret,
-        token=token,
-        service="bedrock",
-        region=region,
-        at=at,
-    )
+    frozen = Credentials(access, secret, token).get_frozen_credentials()
+    ours = signed_headers(frozen, host=host, path=path, body=body, region=region, at=at)
     assert ours["Authorization"] == request.headers["Authorization"]
     assert ours["X-Amz-Date"] == request.headers["X-Amz-Date"]
     assert ours.get("X-Amz-Security-Token") == request.headers.get("X-Amz-Security-Token")

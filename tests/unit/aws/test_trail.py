@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from promptlane.aws.trail import CloudTrailHistory, read_event, read_events
 from promptlane.domain.errors import Throttled
-from promptlane.domain.investigation.sources import CALL_EVENTS, CONTROL_EVENTS, TrailEvent, Window, is_about
 from promptlane.domain.release.timeline import iso
+from promptlane.domain.trail import CALL_EVENTS, CONTROL_EVENTS, EDITS, TrailEvent, Window, is_about
 from tests.support.prompt import ARN, ID
 
 MODEL = "amazon.nova-lite-v1:0"
@@ -190,3 +190,11 @@ def test_a_prompt_on_an_inference_profile_is_found_by_its_id_and_its_arn() -> No
     for model in (profile, arn):
         for target in (profile, arn):
             assert is_about(TrailEvent("InvokeModel", T0, "arn", target=target), ID, "p", [model])
+
+
+def test_where_people_wait_it_neither_paces_nor_tries_again() -> None:
+    cloud = Cloud(*[event("UpdatePrompt")] * 400, refused={"CreatePrompt": 1})
+
+    answer = CloudTrailHistory(cloud, sleep=None).events(ID, "p", names=EDITS, window=WINDOW)
+
+    assert (len(answer.events), answer.failed, cloud.calls) == (400, ("CreatePrompt",), 9)

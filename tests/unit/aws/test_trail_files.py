@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 
 from promptlane.aws.trail_files import TrailFiles
 from promptlane.domain.errors import Unauthorized
-from promptlane.domain.investigation.sources import Window
 from promptlane.domain.release.timeline import iso
+from promptlane.domain.trail import Window
 from tests.support.prompt import ID
 
 ACCOUNT, REGION = "111122223333", "us-east-1"

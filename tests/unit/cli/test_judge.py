@@ -90,8 +90,8 @@ def test_a_reason_cannot_inject_markup_into_the_plot() -> None:
 def test_the_reports_page_ends_with_the_evidence_under_its_own_policy() -> None:
     world = UnderReview(ReviewPolicy((LEAD,)))
     world.ask()
-    world.briefs.reports["report.html"] = (
-        "<!doctype html><html><style>svg{height:1.5rem}</style><body><main><h1>Report</h1></main></body></html>"
+    world.objects.data["report.html"] = (
+        b"<!doctype html><html><style>svg{height:1.5rem}</style><body><main><h1>Report</h1></main></body></html>"
     )
     before = world.http("GET", world.token(LEAD), path="/report")
     assert "evidence" not in before["body"]

@@ -13,7 +13,7 @@ from promptlane.cli.test import Models, run_suite
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.route import first_route
-from promptlane.domain.suite.answers import Request
+from promptlane.domain.suite.answers import ModelRequest
 from promptlane.fakes.objects import ScriptedModel
 from promptlane.fakes.stores import InMemoryRoutes
 from promptlane.fakes.world import FakePrompts
@@ -70,7 +70,7 @@ def folder(root: Path, cases: int) -> Path:
     return root
 
 
-def said(request: Request) -> str:
+def said(request: ModelRequest) -> str:
     return str(request.body["messages"][0]["content"][0]["text"])
 
 

@@ -20,7 +20,7 @@ from promptlane.client.emf import EmfSink, line
 from promptlane.client.metrics import Directive, Document
 from promptlane.client.receipts import Receipt
 from promptlane.domain import names
-from promptlane.domain.canary.outcome import Outcome
+from promptlane.domain.canary.outcome import CallOutcome
 from promptlane.domain.metrics import GUARD_METRICS
 from tests.support.client import FakeCloudWatch
 
@@ -28,7 +28,7 @@ STARTED, NOW = 1_700_000_030.5, 1_700_000_103.25
 VERSION = ("Prompt", "Version")
 GROUP = ("Prompt", "Version", "Group")
 TRACK = ("Prompt", "Track")
-OUTCOME = Outcome(
+OUTCOME = CallOutcome(
     frozenset({"Error", "Truncation"}),
     1234.5,
     67.8,

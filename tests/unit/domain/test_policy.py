@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from promptlane.domain import metrics
 from promptlane.domain import policy as policy_module
 from promptlane.domain.errors import PolicyInvalid
+from promptlane.domain.fields import duration, fraction, share
 from promptlane.domain.policy import (
     CanaryPolicy,
     FusePolicy,
@@ -26,9 +27,6 @@ from promptlane.domain.policy import (
     ReviewPolicy,
     Step,
     WatchPolicy,
-    duration,
-    fraction,
-    share,
 )
 
 Data = dict[str, Any]

@@ -17,7 +17,7 @@ from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.brief import Brief
-from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, policy_item
+from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest, policy_item
 from tests.support import generated
 from tests.support.prompt import ID
 
@@ -41,7 +41,7 @@ RECORDS = [
     (generated.routes, Route.to_item, Route.from_item),
     (generated.releases, Release.to_item, Release.from_item),
     (generated.authors, Authors.to_dict, Authors.from_dict),
-    (generated.decisions, Decision.to_dict, Decision.from_dict),
+    (generated.decisions, ReviewDecision.to_dict, ReviewDecision.from_dict),
     (generated.requests, ReviewRequest.to_item, ReviewRequest.from_item),
     (generated.briefs, Brief.to_dict, Brief.from_dict),
 ]
@@ -229,7 +229,7 @@ def test_authors_nobody_asked_about_are_none_and_complete() -> None:
 
 
 def test_a_decision_is_stored_by_these_names() -> None:
-    decision = Decision("key", Choice.REJECT, "no", 7.0, "ada@example.com", "link", "203.0.113.7", "c", None, 3)
+    decision = ReviewDecision("key", Choice.REJECT, "no", 7.0, "ada@example.com", "link", "203.0.113.7", "c", None, 3)
     stored = {
         "reviewer": "key",
         "choice": "reject",
@@ -244,11 +244,11 @@ def test_a_decision_is_stored_by_these_names() -> None:
     }
 
     assert decision.to_dict() == stored
-    assert Decision.from_dict(stored) == decision
+    assert ReviewDecision.from_dict(stored) == decision
     assert type(decision.to_dict()["choice"]) is str
     del stored["stable"], stored["number"]
-    unnumbered = Decision("key", Choice.REJECT, "no", 7.0, "ada@example.com", "link", "203.0.113.7", "c", None)
-    assert Decision.from_dict(stored) == unnumbered
+    unnumbered = ReviewDecision("key", Choice.REJECT, "no", 7.0, "ada@example.com", "link", "203.0.113.7", "c", None)
+    assert ReviewDecision.from_dict(stored) == unnumbered
     assert unnumbered.number == 0
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.policy import TestPolicy as Policy
-from promptlane.domain.suite.answers import Answer, CallRefused, ModelNotEnabled, Request
+from promptlane.domain.suite.answers import Answer, CallRefused, ModelNotEnabled, ModelRequest
 from promptlane.engine.junit import junit
 from promptlane.engine.parse import parse
 from promptlane.engine.plan import TestPlanRefused, make_plan
@@ -39,7 +39,7 @@ def suite(n: int, **more: Any) -> Suite:
     return parse({"defaultTest": {"assert": [{"type": "contains", "value": "{{q}}"}], **more}, "tests": tests})
 
 
-def said(request: Request) -> str:
+def said(request: ModelRequest) -> str:
     return str(request.body["messages"][0]["content"][0]["text"])
 
 
@@ -63,7 +63,7 @@ def test_no_more_calls_are_in_flight_than_allowed_and_cases_are_taken_as_needed(
     lock, most, now = threading.Lock(), [0], [0]
     barrier = threading.Event()
 
-    def answer(request: Request) -> str:
+    def answer(request: ModelRequest) -> str:
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
@@ -164,7 +164,7 @@ def test_a_chat_prompt_is_rendered_with_its_settings_and_tools() -> None:
     assert made.tools == {"lookup": {"type": "object"}}
     arn = f"{ARN}:2"
     by_arn = Target("v2", "f", made.variant, arn).request(case)
-    assert by_arn == Request(arn, {"promptVariables": {"name": {"text": "Ana"}, "q": {"text": "{{name}}?"}}})
+    assert by_arn == ModelRequest(arn, {"promptVariables": {"name": {"text": "Ana"}, "q": {"text": "{{name}}?"}}})
 
 
 def test_a_plan_needs_prices_and_says_what_it_can_show() -> None:

@@ -8,15 +8,8 @@ from typing import Any
 import pytest
 
 from promptlane.domain.policy import TestPolicy as Policy
-from promptlane.domain.suite.verdict import (
-    CaseTally,
-    Rules,
-    assess,
-    cases_needed,
-    detectable,
-    planned_variance,
-    provable_margin,
-)
+from promptlane.domain.suite.statistics import cases_needed, detectable, planned_variance, provable_margin
+from promptlane.domain.suite.verdict import CaseTally, Rules, assess
 from promptlane.engine.plan import Plan, TestPlanRefused, make_plan, rules_of, size_warnings
 from promptlane.engine.suite import Assertion, Case, Suite
 from promptlane.engine.targets import Target

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from promptlane.domain.policy import TestPolicy as Policy
-from promptlane.domain.suite.verdict import Change, Comparison, Finding, Interval, decide
+from promptlane.domain.suite.statistics import Interval
+from promptlane.domain.suite.verdict import Change, Comparison, Finding, decide
 from promptlane.engine.plan import rules_of
 from promptlane.engine.report import Heading, build, undetectable
 from tests.support.example_report import FIRST, HEADING, LOST, PLAN, Y, collected, equal

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Throttled, Unavailable
-from promptlane.domain.suite.answers import Answer, CallRefused, Request, ToolCall
+from promptlane.domain.suite.answers import Answer, CallRefused, ModelRequest, ToolCall
 from promptlane.engine.assertions import CaseGrade, Grade, asked_by
 from promptlane.engine.runner import Bench, CaseRun, Kept, Retry, Run, run_cases
 from promptlane.engine.suite import Assertion, Case
@@ -33,7 +33,7 @@ NEW, OLD = target("new", "acme-new"), target("old", "acme-old")
 PRICES = {"acme-new": (1_000.0, 0.0), "acme-old": (0.0, 1_000.0)}
 
 
-def said(request: Request) -> str:
+def said(request: ModelRequest) -> str:
     return str(request.body["messages"][0]["content"][0]["text"])
 
 
@@ -62,7 +62,7 @@ def numbered() -> ScriptedModel:
     """Each answer of its own, with numbers that tell which."""
     count = iter(range(1, 99))
 
-    def answer(request: Request) -> Answer:
+    def answer(request: ModelRequest) -> Answer:
         n = next(count)
         return Answer(f"{n} {said(request)}" + (" yes" if n % 3 else ""), "end_turn", n, 10 * n, n)
 
@@ -125,7 +125,7 @@ def test_workers_end_with_the_process_and_are_as_many_as_asked_for() -> None:
     seen: set[tuple[str, bool]] = set()
     gate = threading.Barrier(3)
 
-    def answer(request: Request) -> str:
+    def answer(request: ModelRequest) -> str:
         thread = threading.current_thread()
         seen.add((thread.name, thread.daemon))
         gate.wait(10)
@@ -181,7 +181,7 @@ def test_a_case_that_asserts_on_latency_is_asked_anew_but_kept() -> None:
 def test_what_is_not_complete_is_not_kept_but_what_cannot_be_graded_is() -> None:
     failing = iter([True, False])
 
-    def answer(request: Request) -> str | Exception:
+    def answer(request: ModelRequest) -> str | Exception:
         return CallRefused("no") if said(request) == "old a" and next(failing) else said(request)
 
     store = Store()

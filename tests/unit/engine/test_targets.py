@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from promptlane.domain.release.prompt import PromptVersion, fingerprint
-from promptlane.domain.suite.answers import Request
+from promptlane.domain.suite.answers import ModelRequest
 from promptlane.engine.suite import Case
 from promptlane.engine.targets import Target
 from tests.support.prompt import ARN, ID
@@ -44,7 +44,7 @@ CASE = Case("c", {"name": "Ana", "q": "{{name}}", "only": "for asserts"}, ())
 def test_a_chat_is_rendered_whole() -> None:
     target = Target.of_draft("draft", [CHAT, TEXT])
     assert target == Target("draft", fingerprint([CHAT, TEXT]), CHAT, "")
-    assert target.request(CASE) == Request(
+    assert target.request(CASE) == ModelRequest(
         "amazon.nova-lite-v1:0",
         {
             "messages": [
@@ -66,7 +66,7 @@ def test_a_chat_is_rendered_whole() -> None:
 
 def test_a_text_is_one_message_and_nothing_that_is_not_set() -> None:
     target = Target.of_draft("draft", [TEXT])
-    assert target.request(CASE) == Request(
+    assert target.request(CASE) == ModelRequest(
         "amazon.nova-pro-v1:0", {"messages": [{"role": "user", "content": [{"text": "{{name}}?"}]}]}
     )
     assert (target.tools, target.max_tokens, target.prompt_chars(CASE)) == ({}, None, 9)
@@ -75,17 +75,17 @@ def test_a_text_is_one_message_and_nothing_that_is_not_set() -> None:
 def test_what_a_variant_leaves_out_is_empty() -> None:
     bare = Target("x", "f", {})
     assert (bare.model, bare.variables, bare.tools, bare.max_tokens) == ("", frozenset(), {}, None)
-    assert bare.request(CASE) == Request("", {"messages": []})
+    assert bare.request(CASE) == ModelRequest("", {"messages": []})
     empty = Target("x", "f", {"templateConfiguration": {"text": {}}})
-    assert empty.request(CASE) == Request("", {"messages": [{"role": "user", "content": [{"text": ""}]}]})
+    assert empty.request(CASE) == ModelRequest("", {"messages": [{"role": "user", "content": [{"text": ""}]}]})
     chat = Target("x", "f", {"templateConfiguration": {"chat": {"toolConfiguration": {}, "system": []}}})
-    assert chat.request(CASE) == Request("", {"messages": []})
+    assert chat.request(CASE) == ModelRequest("", {"messages": []})
 
 
 def test_a_published_version_is_asked_by_its_arn_with_the_variables_that_it_takes() -> None:
     version = PromptVersion(ID, "support", 7, VERSION_ARN, [TEXT, CHAT], default_variant="main")
     target = Target.of_version(version)
     assert target == Target("version 7", fingerprint([TEXT, CHAT]), CHAT, VERSION_ARN)
-    assert target.request(CASE) == Request(
+    assert target.request(CASE) == ModelRequest(
         VERSION_ARN, {"promptVariables": {"name": {"text": "Ana"}, "q": {"text": "{{name}}"}}}
     )

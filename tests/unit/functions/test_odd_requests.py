@@ -17,7 +17,7 @@ from functions.review import handler as review
 from promptlane.aws import http_events
 from promptlane.domain.errors import InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.policy import ReviewPolicy
-from promptlane.domain.review.visit import Door, Receipt, Visit
+from promptlane.domain.review.visit import Door, Submission, Visit
 from promptlane.pages import outcome_pages as say
 from tests.support.functions import problem
 from tests.support.review import LEAD, QUALITY, RELEASE, UnderReview
@@ -118,7 +118,7 @@ def test_what_keeps_a_decision_from_being_taken_is_said(
 def test_a_door_that_is_shut_is_named(
     world: UnderReview, monkeypatch: pytest.MonkeyPatch, door: Door, said: str
 ) -> None:
-    monkeypatch.setattr(type(world.desk), "decide_by_identity", lambda *_, **__: Receipt(Visit(door)))
+    monkeypatch.setattr(type(world.desk), "decide_by_identity", lambda *_, **__: Submission(Visit(door)))
     nobody = {"decision": None, "standing": None, "needed": None, "approvals": None, "why": ""}
     assert problem(decide.handle(event(GIVEN), None)) == (409, "not-applicable", said, nobody)
 

@@ -22,7 +22,7 @@ from promptlane.domain.release.timeline import (
 )
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.copies import LOOKED_BACK
-from promptlane.lifecycle.housekeep import Housekeeping, Kept
+from promptlane.lifecycle.housekeep import Housekeeping, Tidied
 from promptlane.lifecycle.restore import restore
 from tests.support.cli_desk import Desk
 from tests.support.locked_copies import Copies
@@ -128,7 +128,7 @@ class House:
         route = Route(NAME, ID, self.ref(stable), revision=stored.revision + 1 if stored else 1, **changes)
         self.routes.put(route, expected=stored)
 
-    def run(self) -> Kept:
+    def run(self) -> Tidied:
         return self.housekeeping.run()
 
     @property
@@ -145,7 +145,7 @@ def test_everything_is_archived_before_the_oldest_go() -> None:
     assert house.left == [6, 7, 8, 9]
     assert done.deleted == [f"{NAME} {n}" for n in (1, 2, 3, 4, 5)]
     assert set(house.archive.objects) == {archive_key(ID, n) for n in range(1, 10)}
-    assert house.run() == Kept()
+    assert house.run() == Tidied()
 
 
 def test_versions_in_use_stay_whatever_their_age() -> None:
@@ -307,7 +307,7 @@ def test_copies_that_expired_are_not_put_again() -> None:
     timeline(house, 2, state="ended", outcome=Outcome.PROMOTED, ended_at=1002.0)
     house.now = 1002 + LOOKED_BACK + 1
 
-    assert house.run() == Kept(archived=[f"{NAME} 1"])
+    assert house.run() == Tidied(archived=[f"{NAME} 1"])
 
 
 def test_one_that_came_into_use_meanwhile_stays() -> None:
@@ -609,7 +609,7 @@ def test_without_an_audit_bucket_nothing_is_copied() -> None:
     house.now = 5000
     house.housekeeping = replace(house.housekeeping, copies=None)
 
-    assert house.run() == Kept(archived=[f"{NAME} 1"])
+    assert house.run() == Tidied(archived=[f"{NAME} 1"])
 
 
 def test_every_release_gets_its_copies_though_one_has_a_timeline_that_does_not_hold() -> None:

@@ -10,7 +10,7 @@ import pytest
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from promptlane.domain.release.trigger import Request
+from promptlane.domain.release.trigger import ReleaseRequest
 from promptlane.lifecycle.intake import Intake, Taken, supersede
 from tests.support.prompt import ID, PROMPT
 from tests.support.stage import Stage
@@ -23,7 +23,7 @@ def intake(stage: Stage) -> Intake:
 
 
 def taken(stage: Stage, version: int | None, by: str = AUTHOR, **given: Any) -> Taken:
-    return intake(stage).take(Request(ID, version, by, **given))
+    return intake(stage).take(ReleaseRequest(ID, version, by, **given))
 
 
 def ended(stage: Stage, version: int, attempt: int = 1, **fields: Any) -> None:
@@ -60,7 +60,7 @@ def test_a_started_release_has_its_record_lock_entry_and_execution(given: dict[s
 def test_a_prompt_is_known_by_name_and_arn_too(known: str) -> None:
     stage = Stage()
 
-    taken = intake(stage).take(Request(known, 3, AUTHOR))
+    taken = intake(stage).take(ReleaseRequest(known, 3, AUTHOR))
 
     assert (taken.result, stage.releases.get(f"{ID}-3-1").prompt) == ("started", PROMPT)
 

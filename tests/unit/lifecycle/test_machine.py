@@ -34,7 +34,7 @@ from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import STATES, Release
 from promptlane.domain.release.route import Route, alarm_applies
 from promptlane.domain.release.timeline import Event, chain_problems
-from promptlane.domain.release.trigger import Request
+from promptlane.domain.release.trigger import ReleaseRequest
 from promptlane.fakes import (
     FakeAlarms,
     FakeEnrolments,
@@ -229,19 +229,19 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(version=st.one_of(st.none(), st.integers(1, 12)), crash=crashes)
     def event(self, version: int | None, crash: int | None) -> None:
-        self.take(crash, Request(ID, version, "arn:aws:iam::111122223333:user/author"))
+        self.take(crash, ReleaseRequest(ID, version, "arn:aws:iam::111122223333:user/author"))
 
     @rule(version=st.integers(1, 12), request=st.integers(0, 3), crash=crashes)
     def explicit_request(self, version: int, request: int, crash: int | None) -> None:
-        self.take(crash, Request(PROMPT, version, "operator", True, f"request-{request}"))
+        self.take(crash, ReleaseRequest(PROMPT, version, "operator", True, f"request-{request}"))
 
     @rule(crash=crashes)
     def deliver_queued(self, crash: int | None) -> None:
         if self.real_queue.requests:
             prompt, version, by, explicit = self.real_queue.requests.pop()
-            self.take(crash, Request(prompt, version, by, explicit))
+            self.take(crash, ReleaseRequest(prompt, version, by, explicit))
 
-    def take(self, crash: int | None, request: Request) -> None:
+    def take(self, crash: int | None, request: ReleaseRequest) -> None:
         held, records = self.real_releases.holder(ID), self.real_releases.of_prompt(ID)
         newest = max((r.version for r in records), default=0)
         published = {number for number, _ in self.prompts.versions(ID)}

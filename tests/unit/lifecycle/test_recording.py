@@ -10,7 +10,7 @@ import pytest
 from promptlane.domain.errors import NotFound, Unavailable
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import Release
-from promptlane.lifecycle.recording import TRIES, Change, update
+from promptlane.lifecycle.recording import TRIES, Update, update
 from promptlane.lifecycle.shift import Traffic
 from promptlane.lifecycle.windup import WindUp
 from tests.support.prompt import ID, RELEASE
@@ -24,7 +24,7 @@ def others(times: int) -> list[dict[str, Any]]:
     return [{"description": f"change {n}"} for n in range(times)]
 
 
-def described(release: Release) -> Change:
+def described(release: Release) -> Update:
     return (replace(release, description=f"{release.description}, and ours"),)
 
 

@@ -46,6 +46,9 @@ class Press:
         self._do(prompt_id, f"read {number}")
         return next(v for v in self.shelf if v.version == number)
 
+    def find(self, name_or_id: str) -> tuple[str, str] | None:
+        return ID, "greeter"
+
     def draft_body(self, prompt_id: str) -> dict[str, Any]:
         assert prompt_id == ID
         return dict(self.draft)

@@ -21,15 +21,16 @@ from promptlane.domain.errors import (
 from promptlane.domain.names import Outcome
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from promptlane.domain.review.attribution import Touch
 from promptlane.domain.review.link import Link
-from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, outcome_of, tally
-from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit
-from promptlane.lifecycle.review_desk import ATTEMPTS, WINDOW, decided, entry_id
+from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest
+from promptlane.domain.review.rules import outcome_of, tally
+from promptlane.domain.review.visit import Door, Fault, Origin, Submission, Visit
+from promptlane.domain.trail import TrailEvent
+from promptlane.lifecycle.review_desk import ATTEMPTS, WINDOW, Vote, decided, entry_of
 from tests.support.review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, UnderReview, key, person, told
 
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2)
-CALLER = Caller("203.0.113.7", "Browser/1.0")
+CALLER = Origin("203.0.113.7", "Browser/1.0")
 FROM = {"address": "203.0.113.7", "agent": "Browser/1.0"}
 LEAD_ARN, QUALITY_ARN = LEAD.principals[0], QUALITY.principals[0]
 
@@ -71,7 +72,7 @@ def decide(
     code: str | None = None,
     reason: str = " Read it\n",
     visit: Visit | None = None,
-) -> Receipt:
+) -> Submission:
     return world.desk.decide_by_link(
         visit or enter(world, link_of(world, who)),
         choice=choice,
@@ -81,7 +82,9 @@ def decide(
     )
 
 
-def as_principal(world: UnderReview, arn: str = LEAD_ARN, choice: str = "approve", reason: str = "Read it") -> Receipt:
+def as_principal(
+    world: UnderReview, arn: str = LEAD_ARN, choice: str = "approve", reason: str = "Read it"
+) -> Submission:
     return world.desk.decide_by_identity(RELEASE, arn=arn, choice=choice, reason=reason, caller=CALLER)
 
 
@@ -93,9 +96,9 @@ def expected(
     by: str = "",
     via: str = "link",
     number: int = 1,
-) -> Decision:
+) -> ReviewDecision:
     request = world.request
-    return Decision(
+    return ReviewDecision(
         key(who),
         choice,
         "Read it",
@@ -123,7 +126,10 @@ def failing(times: int, error: Exception, works: Callable[..., Any]) -> Callable
 
 
 def test_entries_of_a_review_are_named_by_round_and_subject() -> None:
-    assert entry_id("R-1-1", 3, "refused", "x") == "R-1-1/review/3/refused/x"
+    entry = entry_of(Link("R-1-1", 3, "k", 0), Event.REVIEW_VIEWED, "x@example.com", {"a": 1}, "refused", "x", at=5.0)
+    assert entry == TimelineEntry(
+        "R-1-1/review/3/refused/x", "R-1-1", 5.0, Event.REVIEW_VIEWED, "x@example.com", {"a": 1}
+    )
 
 
 def test_a_decision_is_recorded_with_everything_but_what_the_entry_says_itself() -> None:
@@ -334,7 +340,7 @@ def test_a_decision_by_link_is_recorded_and_shown(choice: Choice) -> None:
     assert world.reviews.decisions(RELEASE, 1) == [decision]
     assert told(world, Event.REVIEWER_DECIDED) == [decided(before, decision)]
     state = tally(replace(world.request, outcome=None), [decision], world.now)
-    assert receipt == Receipt(
+    assert receipt == Submission(
         Visit(Door.USED, link_of(world), world.request, LEAD, state, (decision,)), None, fresh=True
     )
 
@@ -343,7 +349,7 @@ def test_a_form_that_comes_with_a_closed_door_decides_nothing_and_is_recorded() 
     world = asked()
     visit = replace(enter(world, link_of(world)), door=Door.EXPIRED)
 
-    assert decide(world, visit=visit) == Receipt(visit, None, fresh=False)
+    assert decide(world, visit=visit) == Submission(visit, None, fresh=False)
     assert [e.detail["why"] for e in refusals(world)] == ["expired"]
     assert world.request.decisions == 0
 
@@ -361,7 +367,7 @@ def test_a_fault_that_is_a_slip_decides_nothing_and_is_not_recorded(form: dict[s
     world = asked()
     visit = enter(world, link_of(world))
 
-    assert decide(world, **form) == Receipt(visit, fault, fresh=False)
+    assert decide(world, **form) == Submission(visit, fault, fresh=False)
     assert (refusals(world), world.request.decisions) == ([], 0)
 
 
@@ -412,7 +418,7 @@ def test_a_decision_by_identity_is_recorded_with_the_principal() -> None:
     assert world.reviews.decisions(RELEASE, 1) == [decision]
     assert told(world, Event.REVIEWER_DECIDED) == [decided(before, decision)]
     state = tally(world.request, [decision], world.now)
-    assert receipt == Receipt(
+    assert receipt == Submission(
         Visit(Door.USED, link_of(world), world.request, LEAD, state, (decision,)), None, fresh=True
     )
 
@@ -469,7 +475,10 @@ def test_a_release_without_a_review_is_not_found() -> None:
 
 # Authors
 
-BY_LEAD = (Touch("UpdatePrompt", 8_999, LEAD_ARN, "IAMUser"), Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2))
+BY_LEAD = (
+    TrailEvent("UpdatePrompt", 8_999, LEAD_ARN, "IAMUser"),
+    TrailEvent("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", version=2),
+)
 
 
 @pytest.mark.parametrize("way", ["link", "identity"])
@@ -477,7 +486,7 @@ def test_an_author_cannot_approve_and_the_try_is_recorded_once(way: str) -> None
     world = asked(events=BY_LEAD)
     for _ in range(2):
         receipt = decide(world) if way == "link" else as_principal(world)
-        assert receipt == Receipt(enter(world, link_of(world)), Fault.AUTHOR, fresh=False)
+        assert receipt == Submission(enter(world, link_of(world)), Fault.AUTHOR, fresh=False)
 
     by = LEAD.email if way == "link" else LEAD_ARN
     assert refusals(world) == [refusal(world, by, "own version", key(LEAD), "own", reviewer=key(LEAD))]
@@ -492,9 +501,8 @@ def test_whoever_wrote_it_as_the_same_principal_cannot_approve_for_any_reviewer(
     reviewer = replace(world.request.policy.reviewers[0], principals=())
     policy = replace(world.request.policy, reviewers=(reviewer, LEAD))
     request = replace(world.request, policy=policy)
-    receipt = world.desk._decide(
-        request, link_of(world, reviewer), reviewer, Choice.APPROVE, "ok", session, "iam", CALLER
-    )
+    vote = Vote(link_of(world, reviewer), reviewer, Choice.APPROVE, "ok", session, "iam", CALLER)
+    receipt = world.desk._decide(request, vote)
 
     assert receipt.fault is Fault.AUTHOR
 
@@ -579,7 +587,7 @@ def test_a_decision_that_somebody_elses_overtook_is_counted_after_it() -> None:
     world = asked()
     record = world.reviews.record
 
-    def overtaken(*args: Any, **named: Any) -> Decision:
+    def overtaken(*args: Any, **named: Any) -> ReviewDecision:
         world.reviews.record = record  # type: ignore[method-assign]
         as_principal(world, QUALITY_ARN)
         raise Conflict("moved")
@@ -609,7 +617,7 @@ def test_a_decision_that_comes_after_the_last_one_is_refused_and_the_review_sett
 def test_a_decision_about_what_was_asked_for_again_meanwhile_is_told_so(gone: bool) -> None:
     world = asked()
 
-    def asked_again(*args: Any, **named: Any) -> Decision:
+    def asked_again(*args: Any, **named: Any) -> ReviewDecision:
         if gone:
             world.reviews._requests.clear()
         else:
@@ -625,7 +633,7 @@ def test_a_decision_about_what_was_asked_for_again_meanwhile_is_told_so(gone: bo
 # Settling
 
 
-def recorded(world: UnderReview, *decisions: Decision) -> None:
+def recorded(world: UnderReview, *decisions: ReviewDecision) -> None:
     """Decisions whose writer crashed before the review was settled."""
     for decision in decisions:
         world.reviews.record(world.request, decision)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import Conflict, Unauthorized
 from promptlane.domain.policy import ReviewPolicy
-from promptlane.domain.review.attribution import Touch
-from promptlane.domain.review.review import Choice, Standing, tally
+from promptlane.domain.review.review import Choice
+from promptlane.domain.review.rules import Standing, tally
 from promptlane.domain.review.visit import Door
+from promptlane.domain.trail import TrailEvent
 from tests.support.review import AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, UnderReview, key, person
 
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2)
@@ -116,9 +117,9 @@ def test_an_author_whom_cloudtrail_tells_late_is_found_before_the_decision() -> 
     world = UnderReview(ReviewPolicy((LEAD, QUALITY, LEGAL)), events=())
     world.ask()
     assert world.request.authors.unattributed
-    world.trail.events += [
-        Touch("UpdatePrompt", 8_999, LEAD_ARN, "IAMUser"),
-        Touch("CreatePromptVersion", 9_000, LEAD_ARN, "IAMUser", 2),
+    world.trail.found += [
+        TrailEvent("UpdatePrompt", 8_999, LEAD_ARN, "IAMUser"),
+        TrailEvent("CreatePromptVersion", 9_000, LEAD_ARN, "IAMUser", version=2),
     ]
     world.prompts.version("PROMPTID12", 2)
     world.now = 9_500  # within CloudTrail's delivery time
@@ -136,9 +137,9 @@ def test_the_schedule_learns_late_authors_and_completes_what_their_absence_held_
     world.ask()
     world.send(QUALITY)
     assert world.tokens.answers == {}  # one more approval, as long as nobody knows who wrote it
-    world.trail.events += [
-        Touch("UpdatePrompt", 8_999, LEAD_ARN, "IAMUser"),
-        Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2),
+    world.trail.found += [
+        TrailEvent("UpdatePrompt", 8_999, LEAD_ARN, "IAMUser"),
+        TrailEvent("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", version=2),
     ]
     assert world.round.look_after()["settled"] == [RELEASE]
     assert world.tokens.answers["token-1"]["by"] == QUALITY.email

@@ -73,7 +73,7 @@ def test_a_round_whose_brief_is_lost_is_there_with_its_decisions() -> None:
     world = UnderReview(TWO)
     world.ask()
     world.send(LEAD)
-    world.briefs._briefs.clear()
+    world.objects.data.clear()
 
     [only] = recorded(world)["rounds"]
 

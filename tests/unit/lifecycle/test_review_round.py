@@ -13,11 +13,14 @@ from promptlane.domain.names import Outcome
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from promptlane.domain.review.attribution import Touch, Touches, attribute
+from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.brief import make_brief
 from promptlane.domain.review.link import Link, url
 from promptlane.domain.review.mail import Mail, reminder_mail, review_mail, warning_mail
-from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, tally
+from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest
+from promptlane.domain.review.rules import tally
+from promptlane.domain.trail import TrailAnswer, TrailEvent, Window
+from promptlane.fakes.review import FakeTrail
 from promptlane.lifecycle.review_round import AuthorSearch
 from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, PROMPT_ID, QUALITY, RELEASE, UnderReview, key, told
 
@@ -64,14 +67,28 @@ class Undeliverable:
 # Authors
 
 
-class Asked:
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str, float, float]] = []
-        self.touches_known = Touches((Touch("CreatePrompt", 1500, AUTHOR, "IAMUser"),), truncated=True)
+class Asked(FakeTrail):
+    """A trail that keeps what it was asked, and gives one answer."""
 
-    def touches(self, prompt_id: str, name: str, *, since: float, until: float) -> Touches:
-        self.asked.append((prompt_id, name, since, until))
-        return self.touches_known
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, str, float, float]] = []
+        self.told = TrailAnswer((TrailEvent("CreatePrompt", 1500, AUTHOR, "IAMUser"),), truncated=("UpdatePrompt",))
+
+    def events(
+        self, prompt_id: str, name: str, *, names: Sequence[str], window: Window, most: int = 0, models: Any = ()
+    ) -> TrailAnswer:
+        assert names == ("CreatePromptVersion", "CreatePrompt", "UpdatePrompt")
+        self.asked.append((prompt_id, name, window.since, window.until))
+        return self.told
+
+
+def test_authors_are_not_told_from_half_an_answer() -> None:
+    world, trail = UnderReview(), Asked()
+    trail.told = replace(trail.told, failed=("UpdatePrompt",), failure="Rate exceeded")
+
+    with pytest.raises(Unavailable, match="Rate exceeded"):
+        AuthorSearch(trail, world.prompts, world.clock)(world.prompts.version(PROMPT_ID, 2), ALL)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +110,7 @@ def test_authors_are_looked_for_since_the_version_before(number: int, now: float
     found = search(candidate, ALL)
 
     assert trail.asked == [(PROMPT_ID, "support-assistant", since, until)]
-    assert found == attribute(
-        trail.touches_known, ALL, version=number, since=since, published_at=candidate.created_at, now=now
-    )
+    assert found == attribute(trail.told, ALL, version=number, since=since, published_at=candidate.created_at, now=now)
 
 
 def test_authors_of_a_review_under_way_are_looked_for_again() -> None:
@@ -104,7 +119,7 @@ def test_authors_of_a_review_under_way_are_looked_for_again() -> None:
     search = AuthorSearch(trail, world.prompts, world.clock)
 
     assert search.again(world.request) == attribute(
-        trail.touches_known, (LEAD, LEGAL), version=2, since=1_000.0, published_at=9_000.0, now=10_000.0
+        trail.told, (LEAD, LEGAL), version=2, since=1_000.0, published_at=9_000.0, now=10_000.0
     )
     assert trail.asked == [(PROMPT_ID, "support-assistant", 1_000.0, 9_060.0)]
 
@@ -193,7 +208,7 @@ def test_a_round_that_is_asked_for_again_has_the_new_token_and_time_and_nothing_
     world = UnderReview(TWO)
     first = world.ask()
     before = (world.releases.get(RELEASE), world.briefs.get(RELEASE, 1), list(world.post.sent), told(world, *Event))
-    world.trail.events.clear()
+    world.trail.found.clear()
     world.verdict, world.now = "fail", 10_100.0
 
     again = world.ask(token="token-2")
@@ -381,8 +396,8 @@ def test_a_quorum_that_email_cannot_bring_together_is_said() -> None:
 
 def test_a_quorum_that_can_never_be_met_is_said_and_rejected() -> None:
     by_lead = (
-        Touch("UpdatePrompt", 8_999, LEAD.principals[0], "IAMUser"),
-        Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2),
+        TrailEvent("UpdatePrompt", 8_999, LEAD.principals[0], "IAMUser"),
+        TrailEvent("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", version=2),
     )
     world = UnderReview(ReviewPolicy((LEAD, QUALITY), quorum=2), events=by_lead)
 
@@ -517,7 +532,7 @@ def decide(world: UnderReview, *who: Reviewer) -> None:
     """Approvals whose writer crashed before the review was settled."""
     for one in who:
         request = world.request
-        approval = Decision(
+        approval = ReviewDecision(
             key(one),
             Choice.APPROVE,
             "ok",
@@ -569,7 +584,7 @@ def test_late_authors_are_asked_for_until_they_are_known_or_the_review_is_decide
     world = UnderReview(ReviewPolicy(ALL), events=())
     world.now = 9_100.0
     world.ask()
-    world.trail.events.append(Touch("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", 2))
+    world.trail.found.append(TrailEvent("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", version=2))
 
     world.round.look_after()
 

@@ -12,7 +12,7 @@ from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unav
 from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.route import Cause, Route
+from promptlane.domain.release.route import RollbackCause, Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.rollback import (
     PATH_CALLS,
@@ -28,7 +28,7 @@ from tests.support.prompt import ID, PROMPT, RELEASE
 from tests.support.stage import EARLIER, Stage
 
 
-def back(stage: Stage, cause: Cause = "operator", tries: int = 1, **given: Any) -> RolledBack:
+def back(stage: Stage, cause: RollbackCause = "operator", tries: int = 1, **given: Any) -> RolledBack:
     wish = Wish(prompt=PROMPT, cause=cause, reason="bad", by="kim", **given)
     return restore_safe_route(stage.routes, wish, clock=stage.clock, keep_trying=lambda attempt: attempt < tries)
 
@@ -74,7 +74,7 @@ def steady(**changes: Any) -> Stage:
 @pytest.mark.parametrize("cause", ["alarm", "judge", "undecided", "operator"])
 @pytest.mark.parametrize("begin", [in_canary, in_watch])
 def test_the_safe_version_is_put_back_and_the_other_quarantined(
-    begin: Callable[[], Stage], cause: Cause, evidence: dict[str, float] | None
+    begin: Callable[[], Stage], cause: RollbackCause, evidence: dict[str, float] | None
 ) -> None:
     stage = begin()
     before = stage.route
@@ -164,7 +164,7 @@ def test_what_does_not_apply_changes_nothing_and_is_already_done_after_a_rollbac
 
 
 @pytest.mark.parametrize("cause", ["alarm", "operator"])
-def test_after_the_watch_an_operator_alone_rolls_back(cause: Cause) -> None:
+def test_after_the_watch_an_operator_alone_rolls_back(cause: RollbackCause) -> None:
     stage = in_watch()
     stage.now = 6000.0
 

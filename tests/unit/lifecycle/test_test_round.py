@@ -15,7 +15,7 @@ from promptlane.domain.errors import InvalidInput, Unavailable
 from promptlane.domain.policy import TestPolicy as Policy
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.brief import verdict_shown as shown_of
-from promptlane.domain.suite.answers import Answer, CallRefused, Request
+from promptlane.domain.suite.answers import Answer, CallRefused, ModelRequest
 from promptlane.engine.assertions import CaseGrade
 from promptlane.engine.parse import parse
 from promptlane.engine.plan import Plan, TestPlanRefused, make_plan
@@ -249,7 +249,7 @@ def test_a_case_counts_as_missing_when_any_run_of_either_side_does() -> None:
     made = desk(suite(4))
     made.plan()
 
-    def answer(request: Request) -> str | Exception:
+    def answer(request: ModelRequest) -> str | Exception:
         new, asked = request.model_id.endswith(":2"), question(request)
         gone = (asked == "question 1" and new) or (asked == "question 2" and not new)
         return CallRefused("no") if gone else "wrong" if asked == "question 3" else asked
@@ -546,7 +546,7 @@ def test_equal_versions_pass_and_everything_is_written_down() -> None:
 
 
 def test_a_candidate_that_breaks_one_slice_and_improves_the_rest_is_failed_by_name() -> None:
-    def answer(request: Request) -> str:
+    def answer(request: ModelRequest) -> str:
         number = int(question(request).split()[-1])
         new = request.model_id.endswith(":2")
         if new and number < 8:

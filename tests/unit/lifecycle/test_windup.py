@@ -10,7 +10,7 @@ import pytest
 from promptlane.domain.errors import NotFound, Unavailable
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import STATES, Release, Waiting
-from promptlane.domain.release.route import promote, roll_back, shift
+from promptlane.domain.release.route import Approved, Rollback, promote, roll_back, shift
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.windup import WindUp
 from tests.support.prompt import ID, PROMPT, RELEASE
@@ -29,7 +29,7 @@ def shifted(stage: Stage, now: float = 4000.0) -> None:
     before = stage.route
     against = before.stable.fingerprint
     stage.routes.put(
-        shift(before, release_id=RELEASE, candidate=stage.ref(2), tested_against=against, weight=500, now=now),
+        shift(before, Approved(RELEASE, stage.ref(2), against), weight=500, now=now),
         expected=before,
     )
 
@@ -40,9 +40,7 @@ def promoted(stage: Stage, watch_for: float = 9000.0, now: float = 4100.0) -> No
     stage.routes.put(
         promote(
             before,
-            release_id=RELEASE,
-            candidate=stage.ref(2),
-            tested_against=stage.ref(1).fingerprint,
+            Approved(RELEASE, stage.ref(2), stage.ref(1).fingerprint),
             watch_for=watch_for,
             holdback=500,
             now=now,
@@ -53,7 +51,9 @@ def promoted(stage: Stage, watch_for: float = 9000.0, now: float = 4100.0) -> No
 
 def rolled_back(stage: Stage, reason: str = "refuses too much") -> None:
     before = stage.route
-    stage.routes.put(roll_back(before, cause="operator", reason=reason, now=4200.0, by="kim"), expected=before)
+    stage.routes.put(
+        roll_back(before, Rollback(cause="operator", reason=reason, by="kim"), now=4200.0), expected=before
+    )
 
 
 @pytest.mark.parametrize("state", UNFINISHED)

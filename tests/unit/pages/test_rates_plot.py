@@ -7,7 +7,8 @@ import re
 from typing import Literal
 
 from promptlane.domain.investigation.findings import Happening
-from promptlane.domain.investigation.sources import Cell, Window
+from promptlane.domain.investigation.sources import Cell
+from promptlane.domain.trail import Window
 from promptlane.pages.rates_plot import marked, rates_plot
 
 READ = Window(0.0, 7200.0)

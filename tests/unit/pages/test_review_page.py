@@ -343,7 +343,7 @@ def test_what_was_stored_for_review_must_be_what_is_under_review() -> None:
 def test_the_stored_report_is_shown_in_a_sandbox_with_its_own_styles_only() -> None:
     w = world()
     style = "p{color:red}"
-    w.briefs.reports["report.html"] = f"<!doctype html><style>{style}</style><p>report"
+    w.objects.data["report.html"] = f"<!doctype html><style>{style}</style><p>report".encode()
     page = harmless(w.http("GET", w.token(LEAD))["body"])
     (href,) = [a["href"] for name, a in page.tags if name == "a" and "report" in (a["href"] or "")]
     assert href == f"{RELEASE}/report?t={w.token(LEAD)}"

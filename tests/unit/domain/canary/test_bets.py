@@ -170,7 +170,7 @@ def test_agrees_with_a_slow_independent_implementation(
     blocks = [block(*c, *t, start=gap * i) for i, (c, t) in enumerate(counts)]
     fast = evidence.harm(blocks, evidence.Learner())
     assert fast == pytest.approx(float(slow_harm(blocks)), rel=1e-9)
-    ready = evidence.advance(blocks, evidence.Learner(), since=0, margin_abs=0.01, margin_rel=0.5)
+    ready = evidence.advance(blocks, evidence.Learner(), since=0, margins=(0.01, 0.5))
     assert ready == pytest.approx(float(slow_advance(blocks, 0.01, 0.5)), rel=1e-9)
 
 
@@ -183,7 +183,7 @@ histories = st.lists(st.tuples(arms, arms), max_size=30)
 def test_nothing_is_learned_from_an_empty_arm(counts: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:
     lone = [block(*c, 0, 0, start=60.0 * i) for i, (c, _) in enumerate(counts)]
     assert evidence.harm(lone, evidence.Learner()) == pytest.approx(1.0)
-    assert evidence.advance(lone, evidence.Learner(), since=0, margin_abs=0.01, margin_rel=0.5) == pytest.approx(1.0)
+    assert evidence.advance(lone, evidence.Learner(), since=0, margins=(0.01, 0.5)) == pytest.approx(1.0)
 
 
 @given(counts=histories, factor=st.floats(1.0, 50.0))

@@ -222,17 +222,15 @@ def test_harmlessness_counts_from_a_steps_beginning_and_learns_from_all(
         counted = list(zip(BLOCKS, rates, strict=True))[from_block:]
         won = sum(advance_gain(b, q0, depth, 0.03, 0.5) for b, q0 in counted)
         expected += prior * math.exp(won / inflation)
-    found = evidence.advance(
-        BLOCKS, Learner(rate=0.04), since=since, margin_abs=0.03, margin_rel=0.5, inflation=inflation
-    )
+    found = evidence.advance(BLOCKS, Learner(rate=0.04), since=since, margins=(0.03, 0.5), inflation=inflation)
     assert found == pytest.approx(expected, rel=1e-12)
     if inflation == 1:
-        assert found == evidence.advance(BLOCKS, Learner(rate=0.04), since=since, margin_abs=0.03, margin_rel=0.5)
+        assert found == evidence.advance(BLOCKS, Learner(rate=0.04), since=since, margins=(0.03, 0.5))
 
 
 def test_evidence_is_capped_at_e_to_the_50() -> None:
     fine = [block(90_000, 900, 90_000, 900, start=60.0 * i) for i in range(5)]
-    found = evidence.advance(fine, Learner(), since=0.0, margin_abs=0.05, margin_rel=0.0)
+    found = evidence.advance(fine, Learner(), since=0.0, margins=(0.05, 0.0))
     assert found == pytest.approx(math.exp(50))
 
 

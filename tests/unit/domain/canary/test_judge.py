@@ -107,8 +107,7 @@ def weighed(guard: GuardPolicy, factor: float | None, since: float, history: Pai
             [*before, *merge(step)],
             evidence.Learner(history, guard.prior_rate),
             since=since,
-            margin_abs=guard.margin_abs * factor,
-            margin_rel=guard.margin_rel * factor,
+            margins=(guard.margin_abs * factor, guard.margin_rel * factor),
             inflation=inflation,
         )
     harm = evidence.harm(
@@ -152,8 +151,7 @@ def test_thin_blocks_are_merged_within_a_step_only(context: StepContext, step_bl
         [*before, *step],
         learner,
         since=context.since,
-        margin_abs=0.01,
-        margin_rel=0.5,
+        margins=(0.01, 0.5),
         inflation=found.metrics[0].inflation,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.canary.outcome import Outcome, error_type, of_answer, of_error, of_response, text_of
+from promptlane.domain.canary.outcome import CallOutcome, error_type, of_answer, of_error, of_response, text_of
 
 REFUSAL = "I'm sorry, but I can't help with that."
 
@@ -31,7 +31,7 @@ REFUSAL = "I'm sorry, but I can't help with that."
 )
 def test_what_an_answer_counts_as(stop_reason: str | None, text: str, bad: set[str], kind: str | None) -> None:
     found = of_answer(text=text, stop_reason=stop_reason, latency_ms=5.0, slow_after_ms=10.0)
-    assert found == Outcome(
+    assert found == CallOutcome(
         bad=frozenset(bad),
         latency_ms=5.0,
         time_to_first_token_ms=None,
@@ -51,7 +51,7 @@ def test_an_answer_carries_the_figures_for_people() -> None:
         usage={"inputTokens": 31, "outputTokens": 7, "totalTokens": 38},
         time_to_first_token_ms=2.5,
     )
-    assert found == Outcome(frozenset({"Slow"}), 5.5, 2.5, 31, 7, "end_turn", None)
+    assert found == CallOutcome(frozenset({"Slow"}), 5.5, 2.5, 31, 7, "end_turn", None)
 
 
 @pytest.mark.parametrize(("latency", "slow"), [(9.9, 0), (10.0, 0), (10.1, 1)])
@@ -73,8 +73,8 @@ def test_a_whole_response_is_read() -> None:
         "usage": {"inputTokens": 31, "outputTokens": 7},
     }
     found = of_response(response, latency_ms=11.0, slow_after_ms=10.0)
-    assert found == Outcome(frozenset({"Refusal", "Truncation", "Slow"}), 11.0, None, 31, 7, "max_tokens", None)
-    assert of_response({}, latency_ms=1.0, slow_after_ms=10.0) == Outcome(frozenset(), 1.0)
+    assert found == CallOutcome(frozenset({"Refusal", "Truncation", "Slow"}), 11.0, None, 31, 7, "max_tokens", None)
+    assert of_response({}, latency_ms=1.0, slow_after_ms=10.0) == CallOutcome(frozenset(), 1.0)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_an_error_is_named_by_its_code_or_its_class(error: Exception, kind: str)
 def test_a_call_that_raised_is_one_error_and_nothing_else() -> None:
     error = Refused({"Error": {"Code": "ThrottlingException"}})
     early = of_error(error, latency_ms=3.0, slow_after_ms=10.0)
-    assert early == Outcome(frozenset({"Error"}), 3.0, None, None, None, None, "ThrottlingException")
+    assert early == CallOutcome(frozenset({"Error"}), 3.0, None, None, None, None, "ThrottlingException")
     late = of_error(KeyError("x"), latency_ms=11.0, slow_after_ms=10.0, time_to_first_token_ms=2.0)
-    assert late == Outcome(frozenset({"Error", "Slow"}), 11.0, 2.0, None, None, None, "KeyError")
+    assert late == CallOutcome(frozenset({"Error", "Slow"}), 11.0, 2.0, None, None, None, "KeyError")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from promptlane.domain import metrics
-from promptlane.domain.canary.plan import Plan, StepPlan, at_synth, estimate, least_traffic
+from promptlane.domain.canary.plan import CanaryPlan, StepPlan, at_synth, estimate, least_traffic
 from promptlane.domain.policy import (
     CanaryPolicy,
     GuardPolicy,
@@ -68,7 +68,9 @@ def test_a_step_takes_the_requests_that_prove_an_equal_version(
     requests = needed(rate, share, absolute, relative, beta)
     plan = estimate(made, 50.0, {ERROR: rate}, lag=100.0)
     seconds = max(600.0, 60 * requests / (50 * share) + 100)
-    assert plan == Plan(50.0, (StepPlan(weight, ERROR, near(requests), near(seconds), in_time=True),), plan.warnings)
+    assert plan == CanaryPlan(
+        50.0, (StepPlan(weight, ERROR, near(requests), near(seconds), in_time=True),), plan.warnings
+    )
 
 
 THREE = (
@@ -141,7 +143,7 @@ def test_a_step_is_in_time_up_to_its_limit_and_safe_up_to_half_of_it() -> None:
     seconds = estimate(policy(), 20.0, lag=60.0).steps[0].seconds
     assert seconds == near(lasting(20.0, lag=60.0))
 
-    def with_limit(limit: float) -> Plan:
+    def with_limit(limit: float) -> CanaryPlan:
         return estimate(policy(steps=(Step(1000, 0, limit),)), 20.0, lag=60.0)
 
     undecided = ("step 1 (10%) may end undecided: one release in ten needs more time.",)

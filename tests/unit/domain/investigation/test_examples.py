@@ -9,7 +9,7 @@ import pytest
 
 from promptlane.domain.investigation.causes import Contrast
 from promptlane.domain.investigation.examples import with_conversations
-from promptlane.domain.investigation.findings import Cause, Investigation, Pair, Remedy
+from promptlane.domain.investigation.findings import Cause, ConversationPair, Investigation, Remedy
 from promptlane.domain.investigation.invocation import Invocation
 from promptlane.domain.release.prompt import PromptDraft
 from tests.support.investigation_case import NAME, T0
@@ -53,9 +53,9 @@ def test_each_conversation_is_beside_the_most_similar_one_and_the_most_similar_p
     pairs = with_conversations(found(cause("Refusal")), [shoes, parcel, order], [far, near, exact]).pairs
 
     assert pairs == (
-        Pair(order, exact, asked("Bob", "cancel an order now"), asked("Bob", "Cancel an order NOW")),
-        Pair(shoes, near, asked("Ada", "MY shoes hurt"), asked("Ada", "my boots hurt a lot")),
-        Pair(parcel, near, asked("Eve", "where is my parcel"), asked("Ada", "my boots hurt a lot")),
+        ConversationPair(order, exact, asked("Bob", "cancel an order now"), asked("Bob", "Cancel an order NOW")),
+        ConversationPair(shoes, near, asked("Ada", "MY shoes hurt"), asked("Ada", "my boots hurt a lot")),
+        ConversationPair(parcel, near, asked("Eve", "where is my parcel"), asked("Ada", "my boots hurt a lot")),
     )
 
 
@@ -87,7 +87,7 @@ def test_at_most_three_are_shown_and_each_question_once() -> None:
 
     shown = with_conversations(found(), several, []).pairs
     assert shown == tuple(
-        Pair(one, None, asked("Ada", f"question {n}"), {})
+        ConversationPair(one, None, asked("Ada", f"question {n}"), {})
         for n, one in ((1, several[0]), (2, several[2]), (3, several[3]))
     )
     assert len(with_conversations(found(), several, [], most=9).pairs) == 4
@@ -99,8 +99,8 @@ def test_of_a_text_that_is_not_the_templates_the_whole_text_tells() -> None:
     answered, other = good("", "", sent="three FOUR two"), good("", "", sent="one")
 
     assert with_conversations(found(), [odd, odd_too, same], [other, answered]).pairs == (
-        Pair(odd_too, answered, {}, {}),
-        Pair(odd, other, {}, {}),
+        ConversationPair(odd_too, answered, {}, {}),
+        ConversationPair(odd, other, {}, {}),
     )
 
 
@@ -114,7 +114,7 @@ def test_words_beyond_twenty_thousand_characters_are_not_compared() -> None:
 def test_a_conversation_without_words_is_like_none() -> None:
     empty, silent = bad("", "", sent=""), good("", "", sent="")
 
-    assert with_conversations(found(), [empty], [silent]).pairs == (Pair(empty, silent, {}, {}),)
+    assert with_conversations(found(), [empty], [silent]).pairs == (ConversationPair(empty, silent, {}, {}),)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from promptlane.domain.investigation.causes import Contrast
 from promptlane.domain.investigation.findings import (
     Cause,
+    ConversationPair,
     Happening,
     Investigation,
-    Pair,
     Remedy,
     Rendered,
     Story,
@@ -24,9 +24,10 @@ from promptlane.domain.investigation.findings import (
     who,
 )
 from promptlane.domain.investigation.invocation import Invocation
-from promptlane.domain.investigation.sources import CallGroup, Missing, Window
+from promptlane.domain.investigation.sources import CallGroup, Missing
 from promptlane.domain.metrics import GUARD_METRICS, noun_of
 from promptlane.domain.text import percent
+from promptlane.domain.trail import Window
 from tests.support.investigation_case import AUTHOR, EDITOR, NAME, T0
 from tests.support.known_facts import LEAD, SECOND, cell, facts
 from tests.support.prompt import ID
@@ -201,7 +202,7 @@ GOOD = Invocation(T0 + 5, "r-5", "Converse", "nova", "web", version="2", track="
 
 
 def test_a_pair_of_conversations_as_json() -> None:
-    pair = Pair(BAD, GOOD, {"name": "you"}, {"name": "me"})
+    pair = ConversationPair(BAD, GOOD, {"name": "you"}, {"name": "me"})
 
     assert pair.to_dict() == {
         "bad": {
@@ -231,7 +232,7 @@ def test_a_pair_of_conversations_as_json() -> None:
             "bad": [],
         },
     }
-    assert Pair(BAD, None, {}, {}).to_dict()["good"] is None
+    assert ConversationPair(BAD, None, {}, {}).to_dict()["good"] is None
 
 
 def test_renderings_are_named_and_as_json() -> None:
@@ -274,7 +275,11 @@ def test_the_whole_answer_as_json() -> None:
         outside=(CallGroup("", "", "web", "pro", "ConverseStream", 4),),
     )
     gap = Missing("metrics", "one", "two", "three")
-    happening, pair, rendering = Happening(T0, "route", "x"), Pair(BAD, None, {}, {}), Rendered(3, "app", 5, T0, T0)
+    happening, pair, rendering = (
+        Happening(T0, "route", "x"),
+        ConversationPair(BAD, None, {}, {}),
+        Rendered(3, "app", 5, T0, T0),
+    )
     whole = Investigation(
         known,
         (happening,),
@@ -409,7 +414,7 @@ UNSHOWN = "The invocation log holds calls, but of the records that were read non
             "The invocation log does not tell which calls had Odd, so no conversation can show them.",
         ),
         (found(cause(replace(SHOWN, metric="Slow")), subject=cause(), facts=CALLED, after=7), UNSHOWN),
-        (found(cause(), facts=CALLED, after=7, pairs=(Pair(BAD, None, {}, {}),)), ""),
+        (found(cause(), facts=CALLED, after=7, pairs=(ConversationPair(BAD, None, {}, {}),)), ""),
         (found(cause(), after=7), ""),
         (found(cause(), facts=CALLED, after=0), ""),
     ],

@@ -11,9 +11,10 @@ from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.investigation import conclude
 from promptlane.domain.investigation.provenance import stories_of, timeline_of
 from promptlane.domain.investigation.remedies import remedy_of
-from promptlane.domain.investigation.sources import CallGroup, Gathered, Missing, TrailEvent
+from promptlane.domain.investigation.sources import CallGroup, Gathered, Missing
 from promptlane.domain.investigation.suspects import ranked
 from promptlane.domain.release.timeline import Event
+from promptlane.domain.trail import TrailEvent
 from tests.support.investigation_case import EDITOR, NAME, T0, entry
 from tests.support.known_facts import READ, WINDOW, cell, facts, release, route, series, version
 from tests.support.prompt import ID

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from promptlane.domain.investigation.observed import Dark, logging_changes, logging_gaps, trail_gaps
-from promptlane.domain.investigation.sources import TrailEvent, Window
+from promptlane.domain.trail import TrailEvent, Window
 
 WINDOW = Window(1000, 2000)
 OFF, ON = "DeleteModelInvocationLoggingConfiguration", "PutModelInvocationLoggingConfiguration"

@@ -9,9 +9,10 @@ import pytest
 
 from promptlane.domain.investigation.findings import Happening, Story
 from promptlane.domain.investigation.provenance import stories_of, timeline_of
-from promptlane.domain.investigation.sources import AlarmChange, Gathered, TrailEvent
+from promptlane.domain.investigation.sources import AlarmChange, Gathered
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.trail import TrailEvent
 from tests.support.investigation_case import AUTHOR, EDITOR, T0, entry
 from tests.support.known_facts import LEAD, SECOND, WINDOW, cell, facts, release, version
 from tests.support.prompt import ID

@@ -9,14 +9,13 @@ import pytest
 from promptlane.domain.investigation.relevance import (
     MOST_RELEASES,
     MOST_VERSIONS,
-    Span,
     nearest_releases,
     nearest_versions,
 )
-from promptlane.domain.investigation.sources import Window
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.release import State
 from promptlane.domain.release.timeline import Event
+from promptlane.domain.trail import Window
 from tests.support.investigation_case import entry
 from tests.support.known_facts import release, route
 
@@ -31,20 +30,20 @@ def test_how_many_are_read() -> None:
 @pytest.mark.parametrize(
     ("span", "far"),
     [
-        (Span(1_000, 4_000), 6_000),
-        (Span(1_000, 10_500), 0),
-        (Span(12_000, 13_000), 0),
-        (Span(1_000, 90_000), 0),
-        (Span(27_000, 90_000), 7_000),
+        (Window(1_000, 4_000), 6_000),
+        (Window(1_000, 10_500), 0),
+        (Window(12_000, 13_000), 0),
+        (Window(1_000, 90_000), 0),
+        (Window(27_000, 90_000), 7_000),
     ],
 )
-def test_how_far_a_span_is_from_a_window(span: Span, far: float) -> None:
+def test_how_far_a_span_is_from_a_window(span: Window, far: float) -> None:
     assert span.distance(WINDOW) == far
 
 
 def test_spans_are_joined_over_what_lies_between() -> None:
-    assert Span(5, 9).joined(Span(20, 30)) == Span(5, 30)
-    assert Span(20, 30).joined(Span(5, 9)) == Span(5, 30)
+    assert Window(5, 9).joined(Window(20, 30)) == Window(5, 30)
+    assert Window(20, 30).joined(Window(5, 9)) == Window(5, 30)
 
 
 def test_few_releases_leave_none_out() -> None:

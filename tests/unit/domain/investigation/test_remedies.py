@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from promptlane.domain.investigation.causes import Contrast
-from promptlane.domain.investigation.findings import Cause, Kind, Remedy
+from promptlane.domain.investigation.findings import Cause, CauseKind, Remedy
 from promptlane.domain.investigation.remedies import acting, remedy_of
-from promptlane.domain.investigation.sources import Cell, TrailEvent
+from promptlane.domain.investigation.sources import Cell
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.timeline import Event
+from promptlane.domain.trail import TrailEvent
 from promptlane.fakes import InMemoryRoutes
 from tests.support.investigation_case import (
     EDITOR,
@@ -224,7 +225,7 @@ def test_a_version_on_the_holdback_is_not_rolled_back_to_everybody(case: Case) -
 
 
 def cause(
-    kind: Kind, number: int, *, bad: int = 12, metric: str = "Refusal", chance: float = 0.0, at: float = T0
+    kind: CauseKind, number: int, *, bad: int = 12, metric: str = "Refusal", chance: float = 0.0, at: float = T0
 ) -> Cause:
     contrast = Contrast(metric, (60, bad), (90, 1), 20.0, chance)
     return Cause(kind, "what happened", (), at, number, contrast)

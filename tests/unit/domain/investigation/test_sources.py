@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from promptlane.domain.investigation.sources import (
+from promptlane.domain.investigation.sources import AlarmChange, CallGroup, Gathered, LoggingState, Missing, Sampled
+from promptlane.domain.trail import (
     CALL_EVENTS,
     CONTROL_EVENTS,
     OBSERVATION_EVENTS,
     RENDER_EVENTS,
-    AlarmChange,
-    CallGroup,
-    Gathered,
-    LoggingState,
-    Missing,
-    Sampled,
     TrailAnswer,
     TrailEvent,
     Window,

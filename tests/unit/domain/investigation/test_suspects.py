@@ -16,9 +16,10 @@ from promptlane.domain.investigation.causes import (
     version_contrast,
 )
 from promptlane.domain.investigation.findings import Cause
-from promptlane.domain.investigation.sources import Cell, TrailEvent
+from promptlane.domain.investigation.sources import Cell
 from promptlane.domain.investigation.suspects import ranked
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.trail import TrailEvent
 from tests.support.investigation_case import EDITOR, T0, entry
 from tests.support.known_facts import READ, WINDOW, cell, facts, series
 from tests.support.prompt import ARN

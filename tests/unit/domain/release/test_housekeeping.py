@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import Phase
-from promptlane.domain.release.housekeeping import Shelf, archive_key, archived, from_archive, protected, to_delete
+from promptlane.domain.release.housekeeping import (
+    VersionQuota,
+    archive_key,
+    archived,
+    from_archive,
+    protected,
+    to_delete,
+)
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Route
@@ -120,11 +127,11 @@ def test_two_versions_always_stay() -> None:
 
 @pytest.mark.parametrize(("versions", "nearly"), [(7, False), (8, False), (9, True), (10, True), (11, True)])
 def test_a_shelf_is_nearly_full_when_one_more_version_would_fill_it(versions: int, nearly: bool) -> None:
-    assert Shelf("support", versions, 10, {}).nearly_full is nearly
+    assert VersionQuota("support", versions, 10, {}).nearly_full is nearly
 
 
 def test_a_full_shelf_tells_what_stays_in_the_order_of_versions() -> None:
-    warning = Shelf("support", 9, 10, {8: "stable", 3: "previous"}).warning
+    warning = VersionQuota("support", 9, 10, {8: "stable", 3: "previous"}).warning
 
     assert warning.startswith(
         "Prompt support has 9 of 10 versions. Versions that are in use are never deleted:\n"

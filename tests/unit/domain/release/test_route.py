@@ -11,10 +11,12 @@ from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneErro
 from promptlane.domain.names import Phase, Track
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import (
-    Cause,
+    Approved,
     Gone,
     NothingToGoBackTo,
     Quarantined,
+    Rollback,
+    RollbackCause,
     Route,
     StableChanged,
     alarm_applies,
@@ -75,7 +77,11 @@ WIDER = replace(
     weight=2500,
     revision=6,
     shifts=((200.0, 500), (250.0, 2500)),
-    pending=(EARLIER, SHIFTED, told(R2, 6, 250.0, Event.CANARY_SHIFTED, "ada", version=2, weight=2500, stable=1)),
+    pending=(
+        EARLIER,
+        SHIFTED,
+        told(R2, 6, 250.0, Event.CANARY_SHIFTED, version=2, weight=2500, stable=1),
+    ),
 )
 PROMOTED = told(R2, 6, 300.0, Event.PROMOTED, version=2, previous=1, watch_until=360.0)
 WATCH = Route(
@@ -100,17 +106,18 @@ CALM = replace(WATCH, phase=Phase.STEADY, phase_since=400.0, watch_until=0.0, ho
 
 
 def shifted(route: Route, release: str = R2, candidate: VersionRef = TWO, weight: int = 500, **more: Any) -> Route:
-    asked = {"tested_against": route.stable.fingerprint, "now": 200.0, **more}
-    return shift(route, release_id=release, candidate=candidate, weight=weight, **asked)
+    approved = Approved(release, candidate, more.pop("tested_against", route.stable.fingerprint))
+    return shift(route, approved, **{"weight": weight, "now": 200.0, **more})
 
 
 def promoted(route: Route, release: str = R2, candidate: VersionRef = TWO, **more: Any) -> Route:
-    asked = {"tested_against": ONE.fingerprint, "watch_for": 60.0, "holdback": 700, "now": 300.0, **more}
-    return promote(route, release_id=release, candidate=candidate, **asked)
+    approved = Approved(release, candidate, more.pop("tested_against", ONE.fingerprint))
+    return promote(route, approved, **{"watch_for": 60.0, "holdback": 700, "now": 300.0, **more})
 
 
-def rolled(route: Route, cause: Cause = "operator", now: float = 500.0, **more: Any) -> Route:
-    return roll_back(route, cause=cause, reason="it harms", now=now, by="olga", **more)
+def rolled(route: Route, cause: RollbackCause = "operator", now: float = 500.0, **more: Any) -> Route:
+    to = more.pop("to", None)
+    return roll_back(route, Rollback(cause=cause, reason="it harms", by="olga", **more), now=now, to=to)
 
 
 def test_the_salt_of_a_release_is_always_the_same() -> None:
@@ -146,7 +153,7 @@ def test_a_first_shift_starts_the_canary() -> None:
 
 
 def test_a_further_shift_widens_the_canary_and_its_phase_goes_on() -> None:
-    assert shifted(CANARY, weight=2500, now=250.0, by="ada") == WIDER
+    assert shifted(CANARY, weight=2500, now=250.0) == WIDER
 
 
 @pytest.mark.parametrize("weight", [1, 499, 500])
@@ -240,10 +247,10 @@ def test_a_promotion_makes_the_candidate_stable_and_watches_it() -> None:
 
 
 def test_a_promotion_names_who_asked_for_it_and_keeps_every_shift() -> None:
-    route = promoted(WIDER, by="ada")
+    route = promoted(WIDER)
 
     assert route.shifts == ((200.0, 500), (250.0, 2500))
-    assert route.pending[-1] == told(R2, 7, 300.0, Event.PROMOTED, "ada", version=2, previous=1, watch_until=360.0)
+    assert route.pending[-1] == told(R2, 7, 300.0, Event.PROMOTED, version=2, previous=1, watch_until=360.0)
 
 
 def test_without_a_watch_a_promotion_is_steady_at_once_and_holds_nobody_back() -> None:
@@ -375,7 +382,7 @@ def test_a_rollback_in_watch_puts_the_version_before_back() -> None:
 @pytest.mark.parametrize("cause", ["alarm", "judge", "undecided"])
 @pytest.mark.parametrize(("route", "now", "phase"), [(WATCH, 360.0, "watch"), (CALM, 350.0, "steady")])
 def test_from_the_end_of_the_watch_on_only_an_operator_rolls_back(
-    route: Route, now: float, phase: str, cause: Cause
+    route: Route, now: float, phase: str, cause: RollbackCause
 ) -> None:
     with pytest.raises(
         NotApplicable, match=f"^support is in phase {phase} and its watch is over: only an operator may"
@@ -440,7 +447,7 @@ def test_an_operator_goes_back_to_the_version_that_is_named() -> None:
     ],
 )
 def test_a_version_that_may_not_be_named_says_why(
-    route: Route, cause: Cause, to: VersionRef, error: type[PromptlaneError], message: str
+    route: Route, cause: RollbackCause, to: VersionRef, error: type[PromptlaneError], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:
         rolled(route, cause, to=to)

@@ -10,7 +10,7 @@ import pytest
 from promptlane.domain.names import Phase
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from promptlane.domain.release.traffic import Giving, beginning, givings, standing
+from promptlane.domain.release.traffic import Giving, beginning, givings, track_of
 from tests.support.prompt import ref
 
 
@@ -106,15 +106,15 @@ WATCH = Route("p", "P", ref(3), ref(2), holdback=1, phase=Phase.WATCH)
 
 
 @pytest.mark.parametrize(
-    ("route", "standings"),
+    ("route", "tracks"),
     [
-        (None, {1: "none"}),
-        (CANARY, {1: "none", 2: "stable", 3: "canary", 4: "none"}),
-        (WATCH, {1: "none", 2: "holdback", 3: "stable"}),
-        (replace(WATCH, holdback=0), {2: "none", 3: "stable"}),
-        (replace(WATCH, phase=Phase.STEADY), {2: "none", 3: "stable"}),
-        (replace(WATCH, previous=None), {2: "none", 3: "stable"}),
+        (None, {1: None}),
+        (CANARY, {1: None, 2: "stable", 3: "canary", 4: None}),
+        (WATCH, {1: None, 2: "holdback", 3: "stable"}),
+        (replace(WATCH, holdback=0), {2: None, 3: "stable"}),
+        (replace(WATCH, phase=Phase.STEADY), {2: None, 3: "stable"}),
+        (replace(WATCH, previous=None), {2: None, 3: "stable"}),
     ],
 )
-def test_what_a_route_gives_each_version(route: Route | None, standings: dict[int, str]) -> None:
-    assert {version: standing(route, version) for version in standings} == standings
+def test_what_a_route_gives_each_version(route: Route | None, tracks: dict[int, str | None]) -> None:
+    assert {version: track_of(route, version) for version in tracks} == tracks

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneError
-from promptlane.domain.release.trigger import Request, read
+from promptlane.domain.release.trigger import ReleaseRequest, read
 
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:prompt/PROMPT0001"
@@ -47,24 +47,26 @@ def asked(**changes: Any) -> dict[str, Any]:
     return {k: v for k, v in {**EXPLICIT, **changes}.items() if v is not MISSING}
 
 
-def taken(message: Any, sender: str = "") -> Request:
+def taken(message: Any, sender: str = "") -> ReleaseRequest:
     return read(message, account=ACCOUNT, region=REGION, sender=sender)
 
 
 def test_an_explicit_request_is_read_whole() -> None:
-    assert taken(EXPLICIT) == Request("support", 4, ADA, explicit=True, request_id="req-1", sent_by="")
+    assert taken(EXPLICIT) == ReleaseRequest("support", 4, ADA, explicit=True, request_id="req-1", sent_by="")
 
 
 def test_a_request_that_says_only_what_it_must() -> None:
-    plain = Request(prompt=ARN, version=99_999, requested_by="unknown", explicit=False, request_id="", sent_by="")
+    plain = ReleaseRequest(
+        prompt=ARN, version=99_999, requested_by="unknown", explicit=False, request_id="", sent_by=""
+    )
 
     assert taken({"source": "promptlane.request", "prompt": ARN, "version": "99999"}) == plain
     assert taken(asked(prompt=ARN, version="99999", requested_by="", explicit="true", request_id=None)) == plain
-    assert Request(ARN, 99_999, "unknown") == plain
+    assert ReleaseRequest(ARN, 99_999, "unknown") == plain
 
 
 def test_an_event_is_read_whole() -> None:
-    assert taken(event()) == Request("PROMPT0001", 7, ADA, explicit=False, request_id="event-1", sent_by="")
+    assert taken(event()) == ReleaseRequest("PROMPT0001", 7, ADA, explicit=False, request_id="event-1", sent_by="")
 
 
 def test_a_recorded_event_is_read_without_its_response() -> None:
@@ -75,15 +77,15 @@ def test_a_recorded_event_is_read_without_its_response() -> None:
 
 def test_the_other_service_that_may_sign_the_event_names_the_prompt_by_its_arn() -> None:
     other = event(eventSource="bedrock-agent.amazonaws.com", requestParameters={"promptIdentifier": ARN})
-    assert taken(other) == Request(ARN, 7, ADA, request_id="event-1")
+    assert taken(other) == ReleaseRequest(ARN, 7, ADA, request_id="event-1")
 
 
 def test_an_event_that_tells_little_is_of_this_deployment_and_of_nobody_known() -> None:
     message = event(awsRegion=MISSING, responseElements=MISSING, userIdentity=MISSING, eventID=MISSING)
     del message["account"]
 
-    assert taken(message) == Request("PROMPT0001", None, "unknown")
-    assert taken(event(userIdentity={}, eventID="")) == Request("PROMPT0001", 7, "unknown")
+    assert taken(message) == ReleaseRequest("PROMPT0001", None, "unknown")
+    assert taken(event(userIdentity={}, eventID="")) == ReleaseRequest("PROMPT0001", 7, "unknown")
     assert taken(event(userIdentity={"arn": ""})).requested_by == "unknown"
 
 
@@ -109,8 +111,8 @@ def test_the_least_and_the_largest_version(version: Any) -> None:
 def test_a_sender_whose_name_is_not_the_one_in_the_message_is_told_beside_it(sender: str) -> None:
     told = ADA if sender.endswith(":ada") else f"{ADA} (sent by {sender})"
 
-    assert taken(EXPLICIT, sender) == Request("support", 4, told, True, "req-1", sent_by=sender)
-    assert taken(event(), sender) == Request("PROMPT0001", 7, told, False, "event-1", sent_by=sender)
+    assert taken(EXPLICIT, sender) == ReleaseRequest("support", 4, told, True, "req-1", sent_by=sender)
+    assert taken(event(), sender) == ReleaseRequest("PROMPT0001", 7, told, False, "event-1", sent_by=sender)
 
 
 def test_a_user_who_sends_a_request_is_told_and_one_that_looks_like_eventbridge_is_not() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from promptlane.domain.policy import Reviewer
-from promptlane.domain.review import attribution
-from promptlane.domain.review.attribution import DELIVERY, EDITS, KEPT, Touch, Touches, attribute
+from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.review import Authors
+from promptlane.domain.trail import CREATE, EDITS, PUBLISH, TRAIL_KEPT, TRAIL_LATE, TrailAnswer, TrailEvent
 from tests.support.review import ACCOUNT, LEAD, QUALITY, person
 
 ADA, BO, CY = (f"arn:aws:iam::{ACCOUNT}:user/{name}" for name in ("ada", "bo", "cy"))
@@ -18,29 +19,27 @@ SSO = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Authors_1f/dee"
 SINCE, PUBLISHED, LATER = 1_000.5, 9_000.0, 20_000.0
 
 
-def edit(arn: str, at: float = 8_000, kind: str = "IAMUser", name: str = "UpdatePrompt") -> Touch:
-    return Touch(name, at, arn, kind)
+def edit(arn: str, at: float = 8_000, kind: str = "IAMUser", name: str = "UpdatePrompt") -> TrailEvent:
+    return TrailEvent(name, at, arn, kind)
 
 
-def publication(arn: str, version: int = 2, at: float = PUBLISHED, kind: str = "IAMUser") -> Touch:
-    return Touch("CreatePromptVersion", at, arn, kind, version)
+def publication(arn: str, version: int = 2, at: float = PUBLISHED, kind: str = "IAMUser") -> TrailEvent:
+    return TrailEvent("CreatePromptVersion", at, arn, kind, version=version)
 
 
-def found(*events: Touch, reviewers: tuple[Reviewer, ...] = (LEAD, QUALITY), **more: Any) -> Authors:
-    truncated = more.pop("truncated", False)
+def found(*events: TrailEvent, reviewers: tuple[Reviewer, ...] = (LEAD, QUALITY), **more: Any) -> Authors:
+    told = TrailAnswer(events, more.pop("truncated", ()), unreadable=more.pop("unreadable", 0))
     asked = {"version": 2, "since": SINCE, "published_at": PUBLISHED, "now": LATER, **more}
-    return attribute(Touches(events, truncated), reviewers, **asked)
+    return attribute(told, reviewers, **asked)
 
 
 def test_what_cloudtrail_calls_its_events_and_how_late_and_long_it_tells() -> None:
-    assert (attribution.PUBLISH, attribution.CREATE, EDITS) == (
+    assert (PUBLISH, CREATE, EDITS) == (
         "CreatePromptVersion",
         "CreatePrompt",
         ("CreatePrompt", "UpdatePrompt"),
     )
-    assert (DELIVERY, KEPT) == (900.0, 7_776_000.0)
-    assert Touch("UpdatePrompt", 5.0, ADA, "IAMUser") == Touch("UpdatePrompt", 5.0, ADA, "IAMUser", version=0)
-    assert Touches(()) == Touches((), truncated=False)
+    assert (TRAIL_LATE, TRAIL_KEPT) == (900.0, 7_776_000.0)
 
 
 def test_editors_and_the_publisher_are_authors_each_once_and_nobody_else() -> None:
@@ -49,7 +48,7 @@ def test_editors_and_the_publisher_are_authors_each_once_and_nobody_else() -> No
 
 def test_edits_count_from_the_second_of_the_version_before_to_that_of_the_publication() -> None:
     inside = [edit(ADA, 1_000), edit(BO, 9_001), publication(ADA)]
-    outside = [edit(CY, 999.9), edit(CY, 9_001.5), Touch("DeletePrompt", 8_000, CY, "IAMUser")]
+    outside = [edit(CY, 999.9), edit(CY, 9_001.5), TrailEvent("DeletePrompt", 8_000, CY, "IAMUser")]
 
     assert found(*inside, *outside) == Authors((ADA, BO), (), True)
 
@@ -70,7 +69,9 @@ def test_no_other_event_near_the_publication_is_taken_for_it() -> None:
     untold = ("CloudTrail has no event of the publication of version 2",)
 
     assert found(edit(ADA, PUBLISHED - 1)) == Authors((ADA,), untold, True)
-    assert found(edit(ADA), Touch("TagResource", PUBLISHED, CY, "IAMUser", 2)) == Authors((ADA,), untold, True)
+    assert found(edit(ADA), TrailEvent("TagResource", PUBLISHED, CY, "IAMUser", version=2)) == Authors(
+        (ADA,), untold, True
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_what_is_missing_may_come_within_a_quarter_of_an_hour(now: float, early:
     assert found(edit(ADA), publication(BO), now=now) == Authors((ADA, BO), (), True)
 
 
-@pytest.mark.parametrize(("age", "doubted"), [(KEPT, False), (KEPT + 1, True)])
+@pytest.mark.parametrize(("age", "doubted"), [(TRAIL_KEPT, False), (TRAIL_KEPT + 1, True)])
 def test_edits_may_be_missing_from_before_cloudtrails_memory(age: float, doubted: bool) -> None:
     told = ("the version before it is older than the 90 days that CloudTrail can look back, so edits may be missing",)
 
@@ -137,12 +138,25 @@ def test_a_first_version_is_told_from_its_prompts_creation_on() -> None:
     missing = ("CloudTrail has no event of the prompt's creation, so edits may be missing",)
     ours = (again, created, edit(ADA, 1_500), publication(BO))
 
-    assert found(*ours, since=0, now=2_000 + KEPT) == Authors((ADA, BO, CY), (), True)
-    assert found(*ours, since=0, now=2_001 + KEPT).unattributed == missing
+    assert found(*ours, since=0, now=2_000 + TRAIL_KEPT) == Authors((ADA, BO, CY), (), True)
+    assert found(*ours, since=0, now=2_001 + TRAIL_KEPT).unattributed == missing
     assert found(edit(ADA), publication(BO), since=0).unattributed == missing
 
 
 def test_events_that_could_not_be_read_are_a_doubt() -> None:
-    assert found(edit(ADA), publication(BO), truncated=True).unattributed == (
+    assert found(edit(ADA), publication(BO), truncated=("UpdatePrompt",)).unattributed == (
         "there were more events than could be read",
+    )
+    assert found(edit(ADA), publication(BO), unreadable=2).unattributed == (
+        "2 event(s) in CloudTrail cannot be read, or do not say which prompt they changed",
+    )
+
+
+def test_a_call_that_failed_changed_nothing() -> None:
+    assert found(replace(edit(CY), error="AccessDenied"), edit(ADA), publication(BO)) == Authors((ADA, BO), (), True)
+
+
+def test_a_service_that_called_for_somebody_is_no_principal() -> None:
+    assert found(edit("cloudformation.amazonaws.com"), edit(ADA), publication(BO)) == Authors(
+        (ADA, BO), ("1 event(s) in CloudTrail name no principal",), True
     )

@@ -22,7 +22,8 @@ from promptlane.domain.review.mail import (
     review_mail,
     warning_mail,
 )
-from promptlane.domain.review.review import Authors, Choice, Decision, ReviewRequest, tally
+from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest
+from promptlane.domain.review.rules import tally
 from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, QUALITY, UnderReview, key
 
 EVE = "arn:aws:iam::111122223333:user/eve"
@@ -72,11 +73,11 @@ BRIEF = Brief(
 NOW = 1_780_000_000.0
 
 
-def made(request: ReviewRequest, *approvals: Decision) -> Any:
+def made(request: ReviewRequest, *approvals: ReviewDecision) -> Any:
     return tally(request, approvals, NOW)
 
 
-APPROVED = Decision(key(LEGAL), Choice.APPROVE, "fine", 5.0, LEGAL.email, "link", "", "c" * 64, "5" * 64, 1)
+APPROVED = ReviewDecision(key(LEGAL), Choice.APPROVE, "fine", 5.0, LEGAL.email, "link", "", "c" * 64, "5" * 64, 1)
 BODY = f"""\
 Hello support-lead,
 

@@ -11,28 +11,30 @@ from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.review.review import (
     MAX_REASON,
-    REACHED,
     Authors,
     Choice,
-    Decision,
+    ReviewDecision,
     ReviewRequest,
-    Standing,
-    Tally,
     acts_as,
     authors_in_words,
     code_in_print,
-    counts,
     is_author,
-    needed_approvals,
     numbered,
-    obstacle_of,
-    out_of_reach,
-    outcome_of,
     policy_item,
-    reach_in_words,
     reviewer_key,
     reviewers_of,
     same_code,
+)
+from promptlane.domain.review.rules import (
+    REACHED,
+    Standing,
+    Tally,
+    counts,
+    needed_approvals,
+    obstacle_of,
+    out_of_reach,
+    outcome_of,
+    reach_in_words,
     tally,
 )
 from tests.support.review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, key, person
@@ -63,8 +65,8 @@ def request(
 
 def decision(
     who: Reviewer, choice: Choice = Choice.APPROVE, *, at: float = 10.0, number: int = 1, **more: Any
-) -> Decision:
-    made = Decision(
+) -> ReviewDecision:
+    made = ReviewDecision(
         key(who),
         choice,
         f"{who.name} says so",
@@ -182,7 +184,7 @@ def test_each_doubt_costs_one_more_approval_than_the_quorum(
         (decision(QUALITY, REJECT), True),
     ],
 )
-def test_which_decisions_count(made: Decision, counted: bool) -> None:
+def test_which_decisions_count(made: ReviewDecision, counted: bool) -> None:
     assert counts(request(authors=Authors((AUTHOR, *QUALITY.principals))), made) is counted
 
 
@@ -355,7 +357,7 @@ def test_how_email_reaches_somebody_in_words(state: str, words: str) -> None:
     assert reach_in_words(state) == words
 
 
-def outcome(asked: ReviewRequest, *made: Decision) -> dict[str, Any]:
+def outcome(asked: ReviewRequest, *made: ReviewDecision) -> dict[str, Any]:
     return outcome_of(asked, tally(asked, made, 20), 21.0)
 
 

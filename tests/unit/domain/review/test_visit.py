@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from promptlane.domain.review.link import Link
-from promptlane.domain.review.review import Choice, Decision
-from promptlane.domain.review.visit import Caller, Door, Fault, Receipt, Visit, known_address
+from promptlane.domain.review.review import Choice, ReviewDecision
+from promptlane.domain.review.visit import Door, Fault, Origin, Submission, Visit, known_address
 from tests.support.prompt import RELEASE
 
 
 def test_a_visit_holds_nothing_but_its_door_unless_it_is_told_more() -> None:
     assert Visit(Door.STALE) == Visit(Door.STALE, None, None, None, None, ())
-    assert Receipt(Visit(Door.OPEN)) == Receipt(Visit(Door.OPEN), None, False)
-    assert Caller() == Caller("", "")
+    assert Submission(Visit(Door.OPEN)) == Submission(Visit(Door.OPEN), None, False)
+    assert Origin() == Origin("", "")
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_doors_and_faults_are_named_as_pages_and_metrics_know_them(kind: Any, va
     assert [str(value) for value in kind] == values.split()
 
 
-def decision(reviewer: str) -> Decision:
-    return Decision(reviewer, Choice.APPROVE, "read it", 5.0, "x@example.com", "link", "", "c", "s")
+def decision(reviewer: str) -> ReviewDecision:
+    return ReviewDecision(reviewer, Choice.APPROVE, "read it", 5.0, "x@example.com", "link", "", "c", "s")
 
 
 def test_a_reviewers_own_decision_is_told_from_those_of_others() -> None:
@@ -55,12 +55,12 @@ def test_an_address_is_written_in_its_usual_spelling_or_not_at_all(text: str, kn
 def test_a_caller_is_recorded_on_bounded_lines() -> None:
     agent = "Mozilla\n" + "5.0 \u202e" * 100
 
-    detail = Caller("203.0.113.7", agent).detail
+    detail = Origin("203.0.113.7", agent).detail
 
     assert detail["address"] == "203.0.113.7"
     assert detail["agent"].startswith("Mozilla 5.0 ⟦U+202E⟧")
-    assert Caller("", "a" * 200).detail == {"address": "unknown", "agent": "a" * 200}
-    assert Caller("", "a" * 201).detail == {"address": "unknown", "agent": "a" * 199 + "…"}
+    assert Origin("", "a" * 200).detail == {"address": "unknown", "agent": "a" * 200}
+    assert Origin("", "a" * 201).detail == {"address": "unknown", "agent": "a" * 199 + "…"}
 
 
 def test_a_door_that_is_not_open_shows_nothing() -> None:

@@ -14,17 +14,14 @@ from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.review.review import (
     Authors,
     Choice,
-    Decision,
+    ReviewDecision,
     ReviewRequest,
-    Standing,
     acts_as,
     code_in_print,
-    needed_approvals,
-    out_of_reach,
     reviewer_key,
     same_code,
-    tally,
 )
+from promptlane.domain.review.rules import Standing, needed_approvals, out_of_reach, tally
 from tests.support.review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, key, person
 
 CANDIDATE, STABLE = VersionRef(2, "c" * 64, "arn:2"), VersionRef(1, "5" * 64, "arn:1")
@@ -46,8 +43,8 @@ def request(policy: ReviewPolicy, authors: Authors | None = None, verdict: str =
     )
 
 
-def decision(who: Reviewer, choice: Choice = Choice.APPROVE, *, at: float = 10.0, number: int = 1) -> Decision:
-    return Decision(
+def decision(who: Reviewer, choice: Choice = Choice.APPROVE, *, at: float = 10.0, number: int = 1) -> ReviewDecision:
+    return ReviewDecision(
         key(who), choice, "because", at, who.email, "link", "", CANDIDATE.fingerprint, STABLE.fingerprint, number
     )
 
@@ -176,7 +173,7 @@ choices = st.sampled_from(list(Choice))
 
 
 @st.composite
-def reviews(draw: st.DrawFn) -> tuple[ReviewRequest, list[Decision]]:
+def reviews(draw: st.DrawFn) -> tuple[ReviewRequest, list[ReviewDecision]]:
     members = tuple(draw(people))
     groups = sorted({g for r in members for g in r.groups})
     policy = ReviewPolicy(
@@ -202,7 +199,7 @@ def reviews(draw: st.DrawFn) -> tuple[ReviewRequest, list[Decision]]:
 
 @given(reviews(), st.floats(0, 200))
 def test_approved_means_a_complete_valid_quorum_and_nothing_else(
-    case: tuple[ReviewRequest, list[Decision]], now: float
+    case: tuple[ReviewRequest, list[ReviewDecision]], now: float
 ) -> None:
     asked, made = case
     state = tally(asked, made, now)
@@ -223,7 +220,9 @@ def test_approved_means_a_complete_valid_quorum_and_nothing_else(
 
 
 @given(reviews())
-def test_impossible_is_true_no_further_approval_can_complete_it(case: tuple[ReviewRequest, list[Decision]]) -> None:
+def test_impossible_is_true_no_further_approval_can_complete_it(
+    case: tuple[ReviewRequest, list[ReviewDecision]],
+) -> None:
     asked, made = case
     state = tally(asked, made, 50)
     everybody = [decision(r, at=60, number=100 + i) for i, r in enumerate(asked.policy.reviewers)]
@@ -235,10 +234,10 @@ def test_impossible_is_true_no_further_approval_can_complete_it(case: tuple[Revi
 
 
 @given(reviews())
-def test_a_request_survives_storage(case: tuple[ReviewRequest, list[Decision]]) -> None:
+def test_a_request_survives_storage(case: tuple[ReviewRequest, list[ReviewDecision]]) -> None:
     asked, made = case
     assert ReviewRequest.from_item(asked.to_item()) == asked
-    assert [Decision.from_dict(d.to_dict()) for d in made] == made
+    assert [ReviewDecision.from_dict(d.to_dict()) for d in made] == made
 
 
 def test_the_review_section_survives_the_policy_file() -> None:

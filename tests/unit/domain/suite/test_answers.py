@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.suite.answers import Answer, Request, ToolCall
+from promptlane.domain.suite.answers import Answer, ModelRequest, ToolCall
 
 WHOLE = st.integers(0, 10**6)
 CALLS = st.builds(ToolCall, st.text(), st.dictionaries(st.text(), WHOLE) | WHOLE)
@@ -52,4 +52,4 @@ def test_what_was_stored_before_tools_and_prices_is_read_too() -> None:
 
 def test_an_answer_of_which_only_the_text_is_known() -> None:
     assert Answer("Hi") == Answer("Hi", "end_turn", 0.0, 0, 0, (), None)
-    assert Request("model") == Request("model", {})
+    assert ModelRequest("model") == ModelRequest("model", {})

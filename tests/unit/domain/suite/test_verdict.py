@@ -14,20 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.suite import verdict
-from promptlane.domain.suite.verdict import (
-    CaseTally,
-    Change,
-    Comparison,
-    Finding,
+from promptlane.domain.suite import statistics, verdict
+from promptlane.domain.suite.statistics import (
     Interval,
-    Rules,
-    assess,
     cases_for_rate,
     cases_needed,
-    change_of,
-    compare,
-    decide,
     detectable,
     holm,
     paired_interval,
@@ -36,6 +27,17 @@ from promptlane.domain.suite.verdict import (
     rate_interval,
     sign_flip_p,
     z_value,
+)
+from promptlane.domain.suite.verdict import (
+    CaseTally,
+    Change,
+    Comparison,
+    Finding,
+    Rules,
+    assess,
+    change_of,
+    compare,
+    decide,
 )
 from tests.support.near import near
 
@@ -651,5 +653,5 @@ def test_rules_lie_between_nothing_and_all(field: str, value: float) -> None:
 
 
 def test_what_planning_assumes_is_published() -> None:
-    assert (verdict.NEWLY, verdict.EXACT_UP_TO) == (0.5, 600)
-    assert (verdict.PLANNED_RATE, verdict.PLANNED_CORRELATION) == (0.9, 0.6)
+    assert (verdict.NEWLY, statistics.EXACT_UP_TO) == (0.5, 600)
+    assert (statistics.PLANNED_RATE, statistics.PLANNED_CORRELATION) == (0.9, 0.6)

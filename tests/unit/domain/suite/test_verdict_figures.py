@@ -10,18 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptlane.domain.suite.verdict import (
-    CaseTally,
-    Finding,
-    Rules,
+from promptlane.domain.suite.statistics import (
     cases_needed,
-    decide,
     detectable,
     paired_interval,
     planned_variance,
     provable_margin,
     sign_flip_p,
 )
+from promptlane.domain.suite.verdict import CaseTally, Finding, Rules, decide
 
 RULES = Rules(margin=0.05)
 

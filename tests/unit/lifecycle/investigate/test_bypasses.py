@@ -9,10 +9,11 @@ import pytest
 
 from promptlane.domain.investigation.bypasses import bypasses, rendered
 from promptlane.domain.investigation.findings import Cause, Rendered
-from promptlane.domain.investigation.sources import CallGroup, Gathered, TrailEvent
+from promptlane.domain.investigation.sources import CallGroup, Gathered
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event
+from promptlane.domain.trail import TrailEvent
 from promptlane.lifecycle.investigate.run import investigate
 from tests.support.investigation_case import NAME, NOW, T0, entry, two_pm
 from tests.support.known_facts import WINDOW, cell, release, route

@@ -12,11 +12,12 @@ from promptlane.cli.deployment import Deployment
 from promptlane.domain.errors import NotFound
 from promptlane.domain.investigation.observed import logging_gaps, trail_gaps
 from promptlane.domain.investigation.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
-from promptlane.domain.investigation.sources import CallGroup, LoggingState, TrailAnswer, TrailEvent, Window
+from promptlane.domain.investigation.sources import CallGroup, LoggingState
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event
+from promptlane.domain.trail import TrailAnswer, TrailEvent, Window
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import investigate
 from tests.support.investigation_case import (

@@ -17,18 +17,11 @@ from promptlane.cli.times import moment
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.investigation.findings import no_conversations
 from promptlane.domain.investigation.investigation import conclude
-from promptlane.domain.investigation.sources import (
-    AlarmChange,
-    CallGroup,
-    Cell,
-    LoggingState,
-    Sampled,
-    TrailEvent,
-    Window,
-)
+from promptlane.domain.investigation.sources import AlarmChange, CallGroup, Cell, LoggingState, Sampled
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.trail import TrailEvent, Window
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import investigate
 from promptlane.pages.investigation_page import investigation_page

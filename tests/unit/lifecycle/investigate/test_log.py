@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from promptlane.domain.investigation.queries import MOST_ROWS
-from promptlane.domain.investigation.sources import CallGroup, LoggingState, Missing, Sampled, TrailEvent, Window
+from promptlane.domain.investigation.sources import CallGroup, LoggingState, Missing, Sampled
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event
+from promptlane.domain.trail import TrailEvent, Window
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from tests.support.investigation_case import (
     ASKED,

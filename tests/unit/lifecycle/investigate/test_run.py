@@ -11,23 +11,22 @@ import pytest
 from promptlane.domain.errors import NotFound
 from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.relevance import MOST_RELEASES
-from promptlane.domain.investigation.sources import (
+from promptlane.domain.investigation.sources import AlarmChange, Gathered, Missing
+from promptlane.domain.metrics import GUARD_METRICS
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.timeline import Event
+from promptlane.domain.trail import (
     CALL_EVENTS,
     CONTROL_EVENTS,
     OBSERVATION_EVENTS,
-    AlarmChange,
-    Gathered,
-    Missing,
+    TRAIL_KEPT,
+    TRAIL_LATE,
     TrailAnswer,
     TrailEvent,
     Window,
 )
-from promptlane.domain.metrics import GUARD_METRICS
-from promptlane.domain.release.prompt import PromptDraft
-from promptlane.domain.release.timeline import Event
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.investigate.run import ALARMS_KEPT, Sources, investigate
-from promptlane.lifecycle.investigate.trail import TRAIL_KEPT, TRAIL_LATE
 from tests.support.investigation_case import (
     AUTHOR,
     EDITOR,

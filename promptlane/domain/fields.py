@@ -1,0 +1,236 @@
+"""Plain data into dataclasses, by the types of their fields; what cannot be read is told with the path of its field.
+
+Durations become seconds, shares of traffic basis points, rates fractions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from .names import FULL
+
+Json = Any
+MINUTE: Final = 60.0
+HOUR: Final = 3600.0
+DAY: Final = 86_400.0
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)\Z")
+_UNIT = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
+_EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z")
+_ARN = re.compile(r"^arn:aws[a-z-]*:(iam|sts)::\d{12}:[A-Za-z0-9+=,.@_/-]+\*?\Z")
+T = TypeVar("T")
+Convert = Callable[[Json], T]
+
+
+def duration(value: Json) -> float:
+    """Seconds of `90s`, `10m`, `4h`, `2d` or a number of seconds."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration; write for example 90s, 10m, 4h or 2d")
+    return float(match[1]) * _UNIT[match[2]]
+
+
+def share(value: Json) -> int:
+    """Basis points of `5%` or of a whole number of basis points (0-10000)."""
+    points: float | None = None
+    if isinstance(value, str) and value.endswith("%"):
+        try:
+            points = float(value[:-1]) * 100
+        except ValueError:
+            points = None
+    elif isinstance(value, int) and not isinstance(value, bool):
+        points = value
+    if points is None or not 0 <= points <= FULL or points != int(points):
+        raise ValueError(f"{value!r} is not a share of traffic; write for example 5% (or basis points, 0 to {FULL})")
+    return int(points)
+
+
+def fraction(value: Json) -> float:
+    """A number from 0 to 1, or a percentage such as `2.5%`."""
+    try:
+        number = float(value[:-1]) / 100 if isinstance(value, str) and value.endswith("%") else float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number <= 1:
+        raise ValueError(f"{value!r} is not a fraction; write for example 0.05 or 5%")
+    return number
+
+
+def probability(value: Json) -> float:
+    number = fraction(value)
+    if not 0 < number < 0.5:
+        raise ValueError(f"{value!r} must lie between 0 and 0.5, both excluded; 0.05 is customary")
+    return number
+
+
+def excess(value: Json) -> float:
+    number = fraction(value)
+    if not 0 < number < 1:
+        raise ValueError(f"{value!r} must lie between 0 and 1, both excluded, for example 10%")
+    return number
+
+
+def positive(value: Json) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ValueError(f"{value!r} must be a number above 0")
+    return float(value)
+
+
+def count(least: int, most: int) -> Convert[int]:
+    def convert(value: Json) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"{value!r} must be a whole number from {least} to {most}")
+        return value
+
+    return convert
+
+
+def text(value: Json) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be text")
+    return value.strip()
+
+
+def flag(value: Json) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} must be true or false")
+    return value
+
+
+def texts(value: Json) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) and v.strip() for v in value):
+        raise ValueError("must be a list of texts")
+    return tuple(value)
+
+
+def one_of(*allowed: str) -> Convert[Json]:
+    def convert(value: Json) -> Json:
+        if value not in allowed:
+            raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
+        return value
+
+    return convert
+
+
+def email(value: Json) -> str:
+    if not isinstance(value, str) or not _EMAIL.match(value):
+        raise ValueError(f"{value!r} is not an email address")
+    return value
+
+
+def principals(value: Json) -> tuple[str, ...]:
+    for arn in texts(value):
+        if not _ARN.match(arn):
+            raise ValueError(f"{arn!r} is not an IAM principal ARN such as arn:aws:iam::111122223333:role/Reviewer")
+    return tuple(value)
+
+
+def ladder(value: Json) -> tuple[float, ...]:
+    factors = tuple(positive(v) for v in value) if isinstance(value, (list, tuple)) else ()
+    if not factors or list(factors) != sorted(factors, reverse=True) or factors[-1] != 1:
+        raise ValueError("must be a list of factors that never grow and end in 1, for example [3, 1.5, 1]")
+    return factors
+
+
+def prices(value: Json) -> dict[str, tuple[float, float]]:
+    if not isinstance(value, Mapping):
+        raise ValueError("must map a model id to [USD per million input tokens, USD per million output tokens]")
+    for model, pair in value.items():
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or any(_bad_number(p) for p in pair):
+            raise ValueError(f"{model}: must be two numbers, USD per million input and output tokens")
+    return {str(m): (float(p[0]), float(p[1])) for m, p in value.items()}
+
+
+def _bad_number(value: Json) -> bool:
+    return isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9
+
+
+def optional(convert: Convert[T]) -> Convert[T | None]:
+    return lambda value: None if value is None else convert(value)
+
+
+Fraction = Annotated[float, fraction]
+Probability = Annotated[float, probability]
+Excess = Annotated[float, excess]
+Positive = Annotated[float, positive]
+Seconds = Annotated[float, duration]
+Share = Annotated[int, share]
+Text = Annotated[str, text]
+Texts = Annotated[tuple[str, ...], texts]
+Flag = Annotated[bool, flag]
+Email = Annotated[str, email]
+Principals = Annotated[tuple[str, ...], principals]
+Ladder = Annotated[tuple[float, ...], ladder]
+Prices = Annotated[Mapping[str, tuple[float, float]], prices]
+"""A field's type says how it is read from release.yaml, and by which other names; a Literal, what it may be."""
+
+
+@cache
+def _readers(section: type) -> Mapping[str, tuple[str, Convert[Json]]]:
+    """(field, converter) by key of release.yaml, of the fields whose type says how they are read."""
+    found: dict[str, tuple[str, Convert[Json]]] = {}
+    for name, hint in get_type_hints(section, include_extras=True).items():
+        if get_origin(hint) is Literal:
+            found[name] = name, one_of(*get_args(hint))
+        elif get_origin(hint) is Annotated:
+            convert, *others = hint.__metadata__
+            found |= dict.fromkeys((*others, name), (name, convert))
+    return found
+
+
+class Reader:
+    """Reads plain data into the dataclasses and collects every problem instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.problems: list[tuple[str, str]] = []
+
+    def section(self, section: Callable[..., T], path: str, data: Json, also: Sequence[str] = (), **given: Json) -> T:
+        """The dataclass of a section. A field with a problem keeps its default; the problem is on record."""
+        return section(**{**given, **self.converted(path, {} if data is None else data, _readers(section), also)})
+
+    def item(self, section: Callable[..., T], path: str, data: Json) -> T | None:
+        """One of a list; None where a field that it must have is missing or has a problem."""
+        needed = [f.name for f in fields(cast(Any, section)) if f.default is MISSING]
+        found = self.converted(path, data, _readers(section), needed=needed)
+        return section(**found) if found.keys() >= set(needed) else None
+
+    def converted(
+        self,
+        path: str,
+        data: Json,
+        readers: Mapping[str, tuple[str, Convert[Json]]],
+        also: Sequence[str] = (),
+        needed: Sequence[str] = (),
+    ) -> dict[str, Json]:
+        """What a mapping gives, by field."""
+        if not self.mapping(path, data, [*readers, *also]):
+            return {}
+        for key in needed:
+            if key not in data:
+                self.problem(f"{path}.{key}", "is required")
+        found: dict[str, Json] = {}
+        for key, (name, convert) in readers.items():
+            if key in data:
+                try:
+                    found[name] = convert(data[key])
+                except ValueError as error:
+                    self.problem(f"{path}.{key}", str(error))
+        return found
+
+    def mapping(self, path: str, data: Json, known: Sequence[str]) -> bool:
+        if not isinstance(data, Mapping):
+            self.problem(path, f"must be a mapping with {', '.join(known)}")
+            return False
+        for key in data:
+            if key not in known:
+                self.problem(f"{path}.{key}" if path else str(key), f"unknown key; known are {', '.join(known)}")
+        return True
+
+    def problem(self, path: str, message: str) -> None:
+        self.problems.append((path, message))

@@ -1,0 +1,39 @@
+"""What reviewers were shown, in the report bucket: `releases/<release id>/review/<round>.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from promptlane.domain.errors import NotFound
+from promptlane.domain.ports import Objects
+from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.review.brief import Brief
+
+
+@dataclass(frozen=True)
+class Briefs:
+    """Stores briefs, and reads them and the test reports that they name."""
+
+    objects: Objects
+
+    def put(self, brief: Brief) -> None:
+        self.objects.put(_key(brief.release_id, brief.round), canonical_json(brief.to_dict()).encode())
+
+    def get(self, release_id: str, round: int) -> Brief:
+        """The brief of a round; NotFound when there is none."""
+        text = self.report(_key(release_id, round))
+        if text is None:
+            raise NotFound(f"release {release_id} has no record of round {round} of its review")
+        return Brief.from_dict(json.loads(text))
+
+    def report(self, key: str) -> str | None:
+        """The text of a test report, None when it is not there."""
+        try:
+            return self.objects.get(key).decode() if key else None
+        except NotFound:
+            return None
+
+
+def _key(release_id: str, round: int) -> str:
+    return f"releases/{release_id}/review/{round}.json"
