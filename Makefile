@@ -55,11 +55,12 @@ $(NODE_READY): package.json package-lock.json | need-node
 	@touch $@
 
 .PHONY: lint
-lint: $(PYTHON_READY)  ## ruff, mypy and the import rules
+lint: $(PYTHON_READY)  ## ruff, mypy, the import rules, and what `make house` would show as broken
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@$(PY) -m tests.house --broken
 
 .PHONY: house
 house: $(PYTHON_READY)  ## circles, long files and what else is out of order in the code, counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,15 @@ def test_what_is_broken_is_said_in_red_on_a_terminal_alone_and_fails_the_command
     ]
     monkeypatch.setattr(house, "rows", lambda root: [fine])
     assert house.main() == 0
+
+
+def test_the_linter_shows_broken_rules_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fine, broken = Row("files", 3, None), Row("circles", 1, 0, ("a b",))
+    monkeypatch.setattr(sys, "argv", ["house", "--broken"])
+    monkeypatch.setattr(house, "rows", lambda root: [fine, broken])
+    assert house.main() == 1
+    assert capsys.readouterr().out.splitlines()[1:] == [f"{'circles':<48}{1:>7}{0:>9}  broken", "    a b"]
+    monkeypatch.setattr(house, "rows", lambda root: [fine])
+    assert (house.main(), capsys.readouterr().out) == (0, "")
