@@ -233,6 +233,6 @@ def _write(kind: str, subscription: dict[str, Any], subject: str, text: str) -> 
     folder.mkdir(parents=True, exist_ok=True)
     recipient = re.sub(r"[^a-zA-Z0-9.@_-]", "_", subscription["endpoint"])[:60]
     name = f"{int(now * 1000)}{_counter % 1000:03d}-{kind}-{recipient}-{unique}.eml"
-    draft = folder / f".{name}"
+    draft = folder / f".{name}.part"  # no reader takes it for a message
     draft.write_bytes(message.as_bytes())
     draft.rename(folder / name)
