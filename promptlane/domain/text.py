@@ -7,12 +7,17 @@ import unicodedata
 from typing import Final
 
 _KEPT: Final = frozenset({"\n", "\t"})
-_LOOKS_EMPTY: Final = frozenset({"\u115f", "\u1160", "\u3164", "\uffa0", "\u2800", "\u034f"})
-"""Letters and symbols that draw nothing, so that Unicode's categories do not give them away."""
+_SELECTORS: Final = (0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+_LOOKS_EMPTY: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f") | frozenset(map(chr, _SELECTORS))
+"""Letters, marks and symbols that draw nothing, so that Unicode's categories do not give them away.
+
+With the categories these are all of Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt).
+"""
 
 
 def visible(text: str) -> str:
-    """The same text with every control, format (bidirectional override, zero-width) and private character spelled out.
+    """The same text with every control, format (bidirectional override, zero-width), private or unassigned character,
+    variation selector and whatever else draws nothing spelled out.
 
     A reviewer decides on what the screen shows: an override that reorders a line, or a zero-width word, would hide a
     change. Carriage returns are marked too, since a model sees them. Newline and tab are kept. The opening mark itself

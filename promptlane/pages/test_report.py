@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from typing import Any, Final
 
 from promptlane.domain.release.diff import word_diff
-from promptlane.domain.text import percent
+from promptlane.domain.text import percent, visible
 
 Json = Any
 _MAX_WORDS: Final = 1_800
@@ -42,9 +42,14 @@ ul{padding-left:1.2rem;margin:.4rem 0}li{overflow-wrap:anywhere}
 """
 
 
+def escape(text: str) -> str:
+    """Text from outside as HTML, with what is invisible in it spelled out."""
+    return html.escape(visible(text))
+
+
 def page(report: Mapping[str, Json]) -> bytes:
     """The whole page."""
-    return "".join(_page(report)).encode("utf-8", "replace")
+    return "".join(_page(report)).encode()
 
 
 def _page(r: Mapping[str, Json]) -> Iterator[str]:

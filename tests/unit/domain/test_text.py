@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+import regex
 
 from promptlane.domain.text import clean_reason, one_line, shortened, visible
 
@@ -32,6 +35,18 @@ def test_what_can_be_seen_stays_as_it_is(shown: str) -> None:
 )
 def test_what_draws_nothing_is_spelled_out_where_it_stands(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize("what", ["Default_Ignorable_Code_Point", "Bidi_Control", "Private_Use", "Unassigned", "Cc"])
+def test_nothing_that_unicode_says_is_not_drawn_passes_as_text(what: str) -> None:
+    property_ = regex.compile(rf"\p{{{what}}}")
+    every = [c for c in map(chr, range(sys.maxunicode + 1)) if property_.match(c) and c not in "\n\t"]
+    assert len(every) > 10
+    assert [c for c in every if visible(c) != f"⟦U+{ord(c):04X}⟧"] == []
+
+
+def test_an_emoji_stays_readable_beside_the_name_of_its_selector() -> None:
+    assert visible("Thanks ❤\ufe0f and 👍") == "Thanks ❤⟦U+FE0F⟧ and 👍"
 
 
 @pytest.mark.parametrize(

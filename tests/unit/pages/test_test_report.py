@@ -293,5 +293,9 @@ def test_a_version_without_a_known_model_or_fingerprint_leaves_its_cells_empty()
     assert lines[11:13] == ["td", "td.small.dim | …"]
 
 
-def test_half_a_character_becomes_a_question_mark() -> None:
-    assert b"<p>a ? b</p>" in page(comparison(reasons=["a \ud800 b"]))
+def test_what_is_invisible_in_a_text_from_outside_is_spelled_out() -> None:
+    hidden = "".join(chr(0xE0100 + ord(c)) for c in "no")
+    reasons = ["a \ud800 b", "a \u202e b", f"Be friendly.{hidden}"]
+    written = page(comparison(reasons=reasons, notes=[f"note{hidden}"])).decode()
+    assert "<p>a ⟦U+D800⟧ b</p><p>a ⟦U+202E⟧ b</p><p>Be friendly.⟦U+E016E⟧⟦U+E016F⟧</p>" in written
+    assert "<li>note⟦U+E016E⟧⟦U+E016F⟧</li>" in written
