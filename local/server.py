@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from local import lambda_runtime
+from local import browsers, lambda_runtime
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME = REPOSITORY / ".local"
@@ -150,10 +150,19 @@ def load() -> Any:
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Our own routes, then MiniStack. Our endpoint counts as TLS: policies that deny plain http must not refuse it."""
+    """Our own routes, then MiniStack, for those who may ask (browsers.py).
+
+    Our endpoint counts as TLS: policies that deny plain http must not refuse it.
+    """
     import ministack.app as host
 
     if scope["type"] == "http":
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope["query_string"].decode("latin-1")
+        if why := browsers.refusal(scope["method"], scope["path"], query, headers):
+            await answer(send, 403, {"message": why})
+            return
+        send = browsers.unread_by_others(send)
         if scope["path"].startswith("/_promptlane/"):
             await own_route(scope, receive, send)
             return
@@ -182,6 +191,10 @@ async def own_route(scope: dict[str, Any], receive: Any, send: Any) -> None:
             status, reply = 400, {"message": f"{wrong}; knobs are described in local/gaps/bedrock_runtime.py"}
     else:
         status, reply = 404, {"message": f"no such route: {scope['path']}"}
+    await answer(send, status, reply)
+
+
+async def answer(send: Any, status: int, reply: dict[str, Any]) -> None:
     data = json.dumps(reply).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
