@@ -12,7 +12,7 @@ import yaml
 from promptlane.domain.policy import Policy
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -40,3 +40,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if not re.match(r"[a-z]+:", target):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_that_is_named_is_there(page: Path) -> None:
+    folders = "tests|promptlane|functions|infra|local|benchmarks|requirements"
+    named = re.findall(rf"`((?:{folders})/[\w./*-]+)`", page.read_text())
+    assert [name for name in named if not any(ROOT.glob(name.rstrip("/")))] == []
