@@ -78,6 +78,10 @@ test-unit: $(PYTHON_READY)  ## the fast tests only
 explore: $(PYTHON_READY)  ## the fast tests with new examples of every property, and more of them
 	@HYPOTHESIS_PROFILE=explore $(VENV)/bin/pytest tests/unit -n $(WORKERS)
 
+.PHONY: attacks
+attacks: setup  ## attack what the review promises, with each guard and without it; writes .local/attacks.json
+	@$(VENV)/bin/pytest tests/attacks -n $(WORKERS) --dist loadgroup --attacks-json .local/attacks.json
+
 # Two cores, up to half an hour. SEED=n draws another sample.
 .PHONY: mutants
 mutants: setup  ## how many of 440 single changes to the code the fast tests notice; writes .local/mutants.json

@@ -31,8 +31,9 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the deployed stacks share one process, and so one deployment, unless they name another group."""
     for item in items:
-        if "deployed" in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("deployed"))
+        for shared in ("deployed", "enforced"):
+            if shared in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(scope="session")
@@ -47,4 +48,12 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Every stack, deployed once by the real CDK CLI to an embedded AWS, all subscriptions confirmed."""
     home = tmp_path_factory.mktemp("deployed")
     with Deployment(home, prompts=prompt_folders(home / "prompts")) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The same on an embedded AWS that enforces IAM."""
+    home = tmp_path_factory.mktemp("enforced")
+    with Deployment(home, prompts=prompt_folders(home / "prompts"), auth=True) as deployment:
         yield deployment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,17 +13,7 @@ from local.access.calls import ROLES, ROWS
 from local.access.proof import Caller, Finding, Forbidden, prepare, prove, table
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.timeline import Event, chain_problems
-from tests.support.deployment import Deployment, prompt_folders
-
-pytestmark = pytest.mark.xdist_group("enforced")
-
-
-@pytest.fixture(scope="module")
-def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Every stack on an embedded AWS that enforces IAM."""
-    home = tmp_path_factory.mktemp("enforced")
-    with Deployment(home, prompts=prompt_folders(home / "prompts"), auth=True) as deployment:
-        yield deployment
+from tests.support.deployment import Deployment
 
 
 @pytest.fixture(scope="module")
