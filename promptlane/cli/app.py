@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,16 +29,16 @@ class _Group(TyperGroup):
 
 
 def _report(error: PromptlaneError, *, as_json: bool) -> None:
+    from . import terminal
+
     if as_json:
         body: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
         if problems := getattr(error, "problems", None):
             body["problems"] = [str(p) if not isinstance(p, tuple) else ": ".join(p) for p in problems]
-        sys.stdout.write(json.dumps({"error": body}, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(terminal.as_json({"error": body}) + "\n")
         return
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]{type(error).__name__}[/] ", end="")
-    sys.stderr.write(f"{error}\n")
+    says = terminal.bold("{} ", type(error).__name__, style="bold red").append(str(error))
+    terminal.Terminal(stderr=True).print(says)
 
 
 def _note_json(ctx: typer.Context, value: bool) -> bool:

@@ -56,10 +56,13 @@ def publish(session: Session, directory: Path, *, message: str, as_json: bool) -
     document["enrolled"] = session.deployment.enrolments.enrolled(draft.name)
 
     def show(console: Console) -> None:
+        from .terminal import bold
+
         if not changed:
             console.print(f"{draft.name}: nothing changed since version {newest}; no version published.")
             return
-        console.print(f"{draft.name}: published version [bold]{document['version']}[/] ({draft.fingerprint[:12]}).")
+        published = f"{draft.name}: published version {{}} ({draft.fingerprint[:12]})."
+        console.print(bold(published, document["version"]))
         if document["enrolled"]:
             console.print("Its release starts within a few minutes: `promptlane status --watch " + draft.name + "`.")
         else:
@@ -87,12 +90,14 @@ def diff(session: Session, prompt: str, old: str, new: str, *, as_json: bool) ->
     }
 
     def show(console: Console) -> None:
-        console.print(f"[bold]{name}[/]: {_called(left[0])} → {_called(right[0])}")
+        from .terminal import bold
+
+        console.print(bold("{}: " + f"{_called(left[0])} → {_called(right[0])}", name))
         if not lines:
             console.print("no difference in anything that the fingerprint covers")
         colours = {"=": "bold cyan", "+": "green", "-": "red"}
         for text in lines:
-            console.print(text, style=colours.get(text[:1], ""), markup=False)
+            console.print(text, style=colours.get(text[:1], ""))
 
     session.emit(document, as_json=as_json, show=show)
 

@@ -37,7 +37,9 @@ def decide(session: Session, subject: str, verb: str, *, reason: str, as_json: b
     document = {"release_id": release, named: verb, **answer}
 
     def show(console: Console) -> None:
-        console.print(f"{_DONE[verb]} release [bold]{release}[/].{_sentence(answer)}")
+        from .terminal import bold
+
+        console.print(bold(f"{_DONE[verb]} release {{}}.", release).append(_sentence(answer)))
 
     session.emit(document, as_json=as_json, show=show)
 
@@ -69,8 +71,10 @@ def rollback(session: Session, prompt: str, *, reason: str, to: int | None, func
         raise NotApplicable(f"{prompt} was not rolled back ({result}): {answer.get('reason')}")
 
     def show(console: Console) -> None:
+        from .terminal import bold
+
         done = "was rolled back already" if result == "already" else "rolled back"
-        console.print(f"[bold]{prompt}[/] {done}: everybody gets version [bold]{answer.get('stable')}[/].")
+        console.print(bold(f"{{}} {done}: everybody gets version {{}}.", prompt, answer.get("stable")))
         if way == "function":
             console.print("The operations API did not answer; the roll_back function was invoked directly.")
 

@@ -109,14 +109,16 @@ def curve_lines(entries: Iterable[TimelineEntry]) -> list[str]:
 
 
 def _show(console: Console, document: Mapping[str, Json]) -> None:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=f"{document['prompt']} {document['release_id']}")
     for column in ("look", "where", "judgement", "evidence of harm", "again", "reason"):
         table.add_column(column)
     for look in document["looks"]:
         where = f"{look['phase']} {traffic(look['weight'])}" if look["phase"] == "canary" else look["phase"]
-        again = "alarm" if look["cause"] == "alarm" else "same" if look["same"] else f"[red]{look['again']}[/]"
-        table.add_row(look["at"], where, look["judgement"], f"{look['harm']:.3g}", again, escape(look["reason"]))
+        again = Text("alarm" if look["cause"] == "alarm" else "same")
+        if look["cause"] != "alarm" and not look["same"]:
+            again = Text(look["again"], style="red")
+        table.add_row(look["at"], where, look["judgement"], f"{look['harm']:.3g}", again, look["reason"])
     console.print(table)

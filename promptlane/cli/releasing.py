@@ -44,8 +44,10 @@ def release(session: Session, prompt: str, version: int, *, again: bool, wait: f
         document["behind"] = holder
 
     def show(console: Console) -> None:
+        from .terminal import bold
+
         if state == "started":
-            console.print(f"Release [bold]{expected}[/] started: `promptlane status --watch {name}`.")
+            console.print(bold(f"Release {{}} started: `promptlane status --watch {name}`.", expected))
         elif state == "waiting":
             console.print(f"Version {version} of {name} waits for the end of release {document.get('behind', '?')}.")
         else:

@@ -31,11 +31,12 @@ def reviewers_list(session: Session, *, as_json: bool) -> None:
 
     def show(console: Console) -> None:
         from rich.table import Table
+        from rich.text import Text
 
         table = Table("reviewer", "subscription", "", box=None, header_style="bold")
         for row in rows:
             style = "green" if row["state"] == "confirmed" else "yellow" if row["state"] in REACHED else "red"
-            table.add_row(row["email"], f"[{style}]{row['state']}[/]", row["says"])
+            table.add_row(row["email"], Text(row["state"], style=style), row["says"])
         console.print(table if rows else "This deployment has no reviewers; name them in a release.yaml and deploy.")
 
     session.emit({"reviewers": rows}, as_json=as_json, show=show)
@@ -46,7 +47,9 @@ def reviewers_confirm(session: Session, email: str, link: str, *, as_json: bool)
     arn = session.deployment.reviewer_topics.confirm(email, link)
 
     def show(console: Console) -> None:
-        console.print(f"[bold]{email}[/] is confirmed. Only somebody with AWS credentials can unsubscribe it.")
+        from .terminal import bold
+
+        console.print(bold("{} is confirmed. Only somebody with AWS credentials can unsubscribe it.", email))
 
     session.emit({"email": email, "subscription": arn}, as_json=as_json, show=show)
 
@@ -56,10 +59,10 @@ def reviewers_subscribe(session: Session, email: str, *, as_json: bool) -> None:
     session.deployment.reviewer_topics.subscribe(email)
 
     def show(console: Console) -> None:
-        console.print(
-            f"SNS sends [bold]{email}[/] a confirmation. Do not open its link: paste it into\n"
-            f"  promptlane reviewers confirm {email} '<link>'"
-        )
+        from .terminal import bold
+
+        console.print(bold("SNS sends {} a confirmation. Do not open its link: paste it into", email))
+        console.print(f"  promptlane reviewers confirm {email} '<link>'")
 
     session.emit({"email": email, "state": "pending"}, as_json=as_json, show=show)
 
@@ -79,8 +82,11 @@ def record(session: Session, subject: str, out: Path | None, *, as_json: bool) -
     problems = document["timeline_problems"]
 
     def show(console: Console) -> None:
-        holds = "[green]holds[/]" if not problems else f"[bold red]is broken[/]: {'; '.join(problems)}"
-        console.print(f"Release [bold]{release}[/]: {len(document['timeline'])} timeline entries, whose chain {holds}.")
+        from .terminal import bold
+
+        text = bold(f"Release {{}}: {len(document['timeline'])} timeline entries, whose chain ", release)
+        text.append("is broken" if problems else "holds", style="bold red" if problems else "green")
+        console.print(text.append(f": {'; '.join(problems)}." if problems else "."))
         console.print(f"SHA-256 {document['sha256']}")
         console.print(f"Written to {out}." if out else "Write it to a file with --out FILE, or print it with --json.")
 

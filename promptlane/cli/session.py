@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -41,14 +40,15 @@ class Session:
 
     @cached_property
     def console(self) -> Console:
-        from rich.console import Console
+        from .terminal import Terminal
 
-        return Console(highlight=False, soft_wrap=True)
+        return Terminal()
 
     def emit(self, document: Mapping[str, Json], *, as_json: bool, show: Callable[[Console], None]) -> None:
         """Print the document as JSON, or let `show` draw it."""
         if as_json:
-            json.dump(document, sys.stdout, indent=2, ensure_ascii=False, default=str)
-            sys.stdout.write("\n")
+            from .terminal import as_json as text_of
+
+            sys.stdout.write(text_of(document) + "\n")
         else:
             show(self.console)

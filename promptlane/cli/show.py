@@ -51,7 +51,9 @@ def _standing(prompt: Mapping[str, Json], now: float) -> RenderableType:
         lines += [_entry_line(entry) for entry in release["latest"]]
         lines += [Text(f"  {one_line(line, 300)}") for line in release["evidence"]]
     for waiting in prompt["waiting"]:
-        lines.append(Text(f"  version {waiting['version']} waits, asked for by {waiting['requested_by']}"))
+        lines.append(
+            Text(f"  version {waiting['version']} waits, asked for by {one_line(waiting['requested_by'], 80)}")
+        )
     lines += [Text(f"  note: {one_line(note, 300)}", style="yellow") for note in prompt["notes"]]
     return Group(*lines, Text(""))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.text import percent
+from promptlane.domain.text import one_line, percent, visible
 from promptlane.engine.assertions import asked_by
 from promptlane.engine.checks import load as load_checks
 from promptlane.engine.objects import FolderObjects, KeptAnswers
@@ -127,7 +127,7 @@ def _progress(session: Session, plan: Plan) -> Iterator[Callable[[], None]]:
 
     session.console.print(plan.sentence + ".")
     for warning in plan.warnings:
-        session.console.print(f"[yellow]{warning}[/]")
+        session.console.print(warning, style="yellow")
     columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=session.console, transient=True) as progress:
         task = progress.add_task("cases", total=plan.cases)
@@ -135,8 +135,9 @@ def _progress(session: Session, plan: Plan) -> Iterator[Callable[[], None]]:
 
 
 def _summary(console: Console, report: Mapping[str, Json], folder: Path) -> None:
-    from rich.markup import escape
     from rich.table import Table
+
+    from .terminal import bold
 
     colour = {"pass": "green", "fail": "red", "inconclusive": "yellow"}[report["verdict"]]
     table = Table(box=None, pad_edge=False)
@@ -147,17 +148,17 @@ def _summary(console: Console, report: Mapping[str, Json], folder: Path) -> None
         bounds = f"{100 * interval['lower']:+.1f} .. {100 * interval['upper']:+.1f}" if interval else "-"
         finding = "too small to judge" if c["too_small"] and c["finding"] == "inconclusive" else c["finding"]
         rates = [percent(c["stable_rate"]), percent(c["candidate_rate"])]
-        table.add_row(escape(c["name"]), str(c["n"]), *rates, bounds, finding)
+        table.add_row(one_line(c["name"], 100), str(c["n"]), *rates, bounds, finding)
     console.print(table)
     for change in ("newly failing", "missing", "flaky"):
         found = [c["case"] for c in report["cases"] if c["change"] == change]
         if found:
             rest = f" and {len(found) - 12} more" if len(found) > 12 else ""
             called = "failing" if report["absolute"] and change == "newly failing" else change
-            console.print(f"[bold]{called}[/] ({len(found)}): {escape(', '.join(found[:12]))}{rest}")
-    console.print(f"\n[bold {colour}]{report['verdict'].upper()}[/]")
+            console.print(bold(f"{{}} ({len(found)}): ", called).append(one_line(", ".join(found[:12]), 2000) + rest))
+    console.print(bold("\n{}", report["verdict"].upper(), style=f"bold {colour}"))
     for reason in report["reasons"][:4]:
-        console.print(escape(reason))
+        console.print(visible(reason))
     if report["cost_usd"] is not None:
         console.print(f"cost {report['cost_usd']:.4f} USD")
-    console.print(f"report: {escape(str(folder / 'report.html'))}")
+    console.print(f"report: {folder / 'report.html'}")

@@ -27,6 +27,7 @@ def status(session: Session, prompt: str, *, watch: bool, every: float, as_json:
     from rich.live import Live
 
     from .show import status_table
+    from .terminal import escaped
 
     deployment = session.deployment
     names = [deployment.prompt(prompt)[1]] if prompt else list(deployment.enrolments.names())
@@ -41,7 +42,7 @@ def status(session: Session, prompt: str, *, watch: bool, every: float, as_json:
     elif as_json:
         last = ""
         for document in looks:
-            line = json.dumps(document, ensure_ascii=False, default=str)
+            line = escaped(json.dumps(document, ensure_ascii=False, default=str))
             if line != last:
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from typing import Final
 
+from promptlane.domain import lookalikes
+
+_MARK: Final = "⟦"
 _KEPT: Final = frozenset({"\n", "\t"})
 _SELECTORS: Final = (0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 _LOOKS_EMPTY: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f") | frozenset(map(chr, _SELECTORS))
@@ -15,15 +19,52 @@ With the categories these are all of Unicode's Default_Ignorable_Code_Point (Der
 """
 
 
+_MOST_MARKS: Final = 4
+"""Marks on one letter that are left to be drawn: more of them cover what stands around."""
+_PLAIN: Final = re.compile(r"[\n\t -~]*")
+
+
 def visible(text: str) -> str:
-    """The same text with every control, format (bidirectional override, zero-width), private or unassigned character,
-    variation selector and whatever else draws nothing spelled out.
+    """The same text with everything spelled out that a reader would not see, or would take for something else.
 
     A reviewer decides on what the screen shows: an override that reorders a line, or a zero-width word, would hide a
-    change. Carriage returns are marked too, since a model sees them. Newline and tab are kept. The opening mark itself
-    is spelled out, so that two different texts never look alike.
+    change. In place of each control, format (bidirectional override, zero-width), private or unassigned character,
+    variation selector and whatever else draws nothing stands its number: `⟦U+202E⟧`. Carriage returns are marked too,
+    since a model sees them; newline and tab are kept. Behind each letter of another script than its word's stands its
+    number and script, `⟦U+0430 CYRILLIC⟧`, and its number behind what another spelling looks exactly like. The opening
+    mark itself is spelled out, so that two different texts never look alike.
     """
-    return "".join(c if _shown(c) else f"⟦U+{ord(c):04X}⟧" for c in text)
+    if _PLAIN.fullmatch(text):
+        return text
+    other, same = lookalikes.foreign(text), set(lookalikes.twins(text))
+    parts, marks = [], 0
+    for i, char in enumerate(text):
+        marks = marks + 1 if unicodedata.category(char)[0] == "M" else 0
+        if not _shown(char) or char == _MARK or marks > _MOST_MARKS:
+            parts.append(_spelled(char))
+        elif i in other:
+            parts.append(char + _spelled(char, unicodedata.name(char, "").partition(" ")[0]))
+        else:
+            parts.append(char + _spelled(char) if i in same else char)
+    return "".join(parts)
+
+
+def with_blanks(line: str) -> str:
+    """A visible line whose tabs, and blanks at its end, are spelled out too: in a diff they would change unseen."""
+    kept = line.rstrip(" ")
+    return kept.replace("\t", _spelled("\t")) + _spelled(" ") * (len(line) - len(kept))
+
+
+def printable(text: str) -> str:
+    """`text` without anything that steers a terminal or draws nothing, for the last moment before it is printed.
+
+    Leaves alone what `visible` made, and so cannot tell it from the same typed by hand: it is a safety net.
+    """
+    return text if _PLAIN.fullmatch(text) else "".join(c if _shown(c) else _spelled(c) for c in text)
+
+
+def _spelled(char: str, *what: str) -> str:
+    return f"{_MARK}{' '.join([f'U+{ord(char):04X}', *what])}⟧"
 
 
 def _shown(char: str) -> bool:
@@ -32,7 +73,7 @@ def _shown(char: str) -> bool:
     category = unicodedata.category(char)
     # Zs is kept but for its odd members: a no-break space reads as a space to people and as another token to a model.
     odd = category[0] == "C" or category in ("Zl", "Zp", "Zs")
-    return not (odd or char in _LOOKS_EMPTY or char == "⟦")
+    return not (odd or char in _LOOKS_EMPTY)
 
 
 def one_line(text: str, limit: int) -> str:

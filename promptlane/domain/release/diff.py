@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
-from promptlane.domain.text import visible
+from promptlane.domain.text import visible, with_blanks
 
 from .prompt import canonical_variants, fingerprint
 
@@ -138,7 +138,7 @@ def _block(block: Json) -> list[str]:
 
 
 def _lines(text: Json) -> list[str]:
-    lines = visible(str(text)).split("\n")
+    lines = [with_blanks(line) for line in visible(str(text)).split("\n")]
     # A final newline is part of what the model gets; without a mark its loss would show as an empty line only.
     return lines[:-1] if lines[-1] == "" and len(lines) > 1 else [*lines[:-1], lines[-1] + _NO_NEWLINE]
 
