@@ -17,6 +17,7 @@ from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound
 from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import reviewer_key
 from promptlane.domain.review.rules import reach_in_words
+from promptlane.domain.text import printable, subject_line
 
 from .errors import translated
 
@@ -49,7 +50,7 @@ class ReviewerTopics:
         if state == "unexpected":
             raise NotApplicable(f"{email}: {reach_in_words(state)} (topic {topic})")
         with translated(f"sending an email to {email}"):
-            self._sns.publish(TopicArn=topic, Subject=mail.subject, Message=mail.body)
+            self._sns.publish(TopicArn=topic, Subject=subject_line(mail.subject), Message=printable(mail.body))
 
     def topic(self, email: str) -> str:
         """The ARN of a reviewer's topic; NotFound when this deployment has none."""

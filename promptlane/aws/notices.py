@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from promptlane.domain.text import printable, subject_line
+
 from .errors import translated
 
 
@@ -15,4 +17,4 @@ class SnsNotices:
 
     def publish(self, subject: str, body: str) -> None:
         with translated("sending a notice"):
-            self._sns.publish(TopicArn=self._topic, Subject=subject[:99], Message=body)
+            self._sns.publish(TopicArn=self._topic, Subject=subject_line(subject), Message=printable(body))

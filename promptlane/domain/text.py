@@ -86,6 +86,11 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: max(0, limit - 1)].rstrip() + "…"
 
 
+def subject_line(text: str) -> str:
+    """A subject as SNS takes it: one line of ASCII, below 100 characters, that begins with no blank."""
+    return "".join(c if " " <= c <= "~" else "?" for c in " ".join(text.split()))[:99] or "(no subject)"
+
+
 def clean_reason(text: str) -> str:
     """A typed reason: line ends unified, everything invisible spelled out, blank ends removed."""
     return visible(text.replace("\r\n", "\n").replace("\r", "\n")).strip()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable
 from typing import Final, TypeAlias
+
+from promptlane.domain.text import printable
 
 
 class Html(str):
@@ -16,7 +17,6 @@ class Html(str):
 
 Child: TypeAlias = "str | Html | Iterable[Child] | None"
 _VOID: Final = frozenset({"br", "col", "hr", "input", "link", "meta"})
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def tag(element: str, /, *children: Child, **attributes: str | float | None) -> Html:
@@ -48,8 +48,8 @@ def facts(*named: tuple[str, Child]) -> Html:
 
 
 def escape(text: str) -> Html:
-    """Text as HTML, safe in an element and in a quoted attribute; control characters become the replacement mark."""
-    return Html(html.escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), quote=True))
+    """Text as HTML, safe in an element and in a quoted attribute; what draws nothing is spelled out."""
+    return Html(html.escape(printable(text), quote=True))
 
 
 def document(title: str, style: str, *body: Child) -> str:

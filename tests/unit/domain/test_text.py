@@ -10,7 +10,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain.text import clean_reason, one_line, printable, shortened, visible, with_blanks
+from promptlane.domain.text import clean_reason, one_line, printable, shortened, subject_line, visible, with_blanks
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,12 @@ def test_one_line_joins_words_and_spells_out_what_is_invisible_before_it_is_cut(
 
 def test_a_reasons_line_ends_are_alike_and_its_blank_ends_gone() -> None:
     assert clean_reason("\n a\r\n\r\nb\rc\td\u200b \r\n") == "a\n\nb\nc\td⟦U+200B⟧"
+
+
+@given(st.text(max_size=200))
+def test_sns_takes_every_subject(text: str) -> None:
+    line = subject_line(text)
+    assert 0 < len(line) < 100
+    assert line.isascii()
+    assert line.isprintable()
+    assert not line.startswith(" ")
