@@ -1,0 +1,104 @@
+"""Somebody with a duty's role does what the duty may not, by real calls with IAM enforced."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from local.access.calls import ROWS, Row
+from local.access.proof import Caller, observe, prepare
+from tests.support.attacks import attack
+from tests.support.deployment import Deployment
+
+_EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+_NAMES = itertools.count()
+_ATTACKS = {
+    "author": (
+        "enrol a prompt by its tag",
+        "take that tag away",
+        "delete a version",
+        "decide a review",
+        "decide a review in another's name",
+        "sign a reviewer's link",
+        "answer for the reviewers",
+        "start a release past the lock",
+        "invoke promote",
+    ),
+    "reviewer": ("edit the draft", "publish a version", "write a release", "write a release in PartiQL"),
+    "operator": ("decide a review", "write a route", "roll back in an alarm's name", "write a report"),
+    "runtime": ("read a release", "write releases in a batch", "write others' metrics"),
+    "auditor": ("delete a timeline entry", "delete a timeline's locked copy", "stop the trail", "roll back"),
+}
+
+
+def _row(says: str) -> Row:
+    return next(row for row in ROWS if row.says == says)
+
+
+@contextmanager
+def _unbound(enforced: Deployment, role: str) -> Iterator[None]:
+    """The role without its boundary and policies, with everything allowed, and no resource that denies for itself."""
+    with ExitStack() as undo:
+        _free(enforced.client("iam"), enforced.resources[f"{role}_role"].rpartition("/")[2], undo)
+        _open_table(enforced, undo)
+        _open_key(enforced, undo)
+        _open_bucket(enforced, undo)
+        yield
+
+
+def _free(iam: Any, role: str, undo: ExitStack) -> None:
+    boundary = iam.get_role(RoleName=role)["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"]
+    iam.delete_role_permissions_boundary(RoleName=role)
+    undo.callback(iam.put_role_permissions_boundary, RoleName=role, PermissionsBoundary=boundary)
+    for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=role, PolicyArn=policy["PolicyArn"])
+        undo.callback(iam.attach_role_policy, RoleName=role, PolicyArn=policy["PolicyArn"])
+    iam.put_role_policy(RoleName=role, PolicyName="everything", PolicyDocument=json.dumps(_EVERYTHING))
+    undo.callback(iam.delete_role_policy, RoleName=role, PolicyName="everything")
+
+
+def _open_table(enforced: Deployment, undo: ExitStack) -> None:
+    dynamodb = enforced.client("dynamodb")
+    for name in ("route_table", "release_table"):
+        arn = dynamodb.describe_table(TableName=enforced.resources[name])["Table"]["TableArn"]
+        kept = dynamodb.get_resource_policy(ResourceArn=arn)["Policy"]
+        dynamodb.delete_resource_policy(ResourceArn=arn)
+        undo.callback(dynamodb.put_resource_policy, ResourceArn=arn, Policy=kept)
+
+
+def _open_key(enforced: Deployment, undo: ExitStack) -> None:
+    kms = enforced.client("kms")
+    key = {"KeyId": _review_key(enforced), "PolicyName": "default"}
+    kept = kms.get_key_policy(**key)["Policy"]
+    statements = [s for s in json.loads(kept)["Statement"] if s["Effect"] == "Allow"]
+    kms.put_key_policy(**key, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    undo.callback(kms.put_key_policy, **key, Policy=kept)
+
+
+def _review_key(enforced: Deployment) -> str:
+    mailer = enforced.client("lambda").get_function_configuration(
+        FunctionName=enforced.resources["request_review_function"]
+    )
+    return str(mailer["Environment"]["Variables"]["REVIEW_KEY_ID"])
+
+
+def _open_bucket(enforced: Deployment, undo: ExitStack) -> None:
+    s3 = enforced.client("s3")
+    for name in ("report_bucket", "audit_bucket"):
+        bucket = enforced.resources[name]
+        kept = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+        s3.delete_bucket_policy(Bucket=bucket)
+        undo.callback(s3.put_bucket_policy, Bucket=bucket, Policy=kept)
+
+
+@pytest.mark.parametrize(("role", "says"), [(role, says) for role, all_ in _ATTACKS.items() for says in all_])
+@attack("a duty is overstepped", kind="what a duty may do", without=_unbound)
+def test_duty(enforced: Deployment, role: str, says: str) -> bool:
+    target = prepare(enforced.aws, enforced.resources, name=f"attacked-{next(_NAMES)}")
+    caller = Caller(enforced.aws, enforced.resources[f"{role}_role"])
+    return observe(caller, target, _row(says)) == "allowed"
