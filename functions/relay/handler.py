@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
+from promptlane.domain.keys import TIMELINE
 
 if TYPE_CHECKING:
     from promptlane.aws.audit_copies import AuditCopies
@@ -48,7 +49,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if record["eventName"] != "INSERT":
             continue
         image = record["dynamodb"]["NewImage"]
-        if not image["pk"]["S"].startswith("timeline#"):
+        if not image["pk"]["S"].startswith(TIMELINE):
             continue
         try:
             entry = json.loads(image["body"]["S"])

@@ -12,6 +12,7 @@ from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding, finding_text
 from infra.constructs.statements import arn
 from infra.state import State
+from promptlane.domain.keys import WHOLE
 from promptlane.domain.names import ENROLLED_TAG, NAMESPACE, ROUTES_BY_ID
 
 _KEYS = "Objects of one kind share a prefix of the bucket; their names are release ids and hashes."
@@ -75,23 +76,25 @@ class Grants:
         return [allow("ReadReleases", actions, [self._state.release_table.table_arn]), *self._data_key()]
 
     def releases_write(
-        self, *, query: bool = False, delete: Sequence[str] = (), update: Sequence[str] = ()
+        self, *, query: bool = False, put: Sequence[str], update: Sequence[str] = (), delete: Sequence[str] = ()
     ) -> list[Grant]:
-        """Read and put; delete and update only items whose partition key fits one of the patterns.
+        """Read everything; put, update and delete only items whose partition key begins so (`promptlane.domain.keys`).
 
-        No pattern may take in the timeline: its entries are put once and never changed.
+        AWS looks at the items of a transaction one by one. A put may replace what is there, since IAM cannot demand
+        that a write has a condition: `promptlane history --verify` finds that. `update` and `delete` never name the
+        timeline, whose entries are put once and never changed.
         """
         table = [self._state.release_table.table_arn]
-        actions = ["dynamodb:GetItem", "dynamodb:PutItem", *(["dynamodb:Query"] if query else [])]
-        grants = [allow("WriteReleases", actions, table), *self._data_key()]
-        for sid, action, keys in (
-            ("DropReleaseItems", "DeleteItem", delete),
-            ("ChangeReleaseItems", "UpdateItem", update),
-        ):
-            if keys:
-                condition = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}}
-                grants.append(allow(sid, [f"dynamodb:{action}"], table, condition))
-        return grants
+        writes = (
+            allow(sid, [f"dynamodb:{action}"], table, _only_below(keys))
+            for sid, action, keys in (
+                ("PutReleaseItems", "PutItem", put),
+                ("ChangeReleaseItems", "UpdateItem", update),
+                ("DropReleaseItems", "DeleteItem", delete),
+            )
+            if keys
+        )
+        return [*self.releases_read(query=query), *writes]
 
     def stream_read(self) -> list[Grant]:
         """What Lambda asks of a role before it reads a table's stream under it."""
@@ -261,6 +264,15 @@ class Grants:
 
     def _parameter(self, name: str) -> str:
         return arn("ssm", f"parameter/{self._config.name}/{name}")
+
+
+def _only_below(beginnings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Of partition keys. `ForAllValues` alone is true of a request that names no key at all: `Null` refuses that."""
+    key = "dynamodb:LeadingKeys"
+    return {
+        "ForAllValues:StringLike": {key: [begins if begins in WHOLE else f"{begins}*" for begins in beginnings]},
+        "Null": {key: "false"},
+    }
 
 
 def allow(

@@ -1,12 +1,11 @@
 """IAM enforcement (AUTH=true): the right action, resource and condition keys for what we call.
 
-Lacking in MiniStack: it checks `bedrock:Converse`, which AWS does not have, mangles prompt ARNs, checks
-`states:SendTask*`, `ssm:GetParametersByPath` and the tagging of prompts on `*`, leaves `cloudwatch:namespace`,
-`dynamodb:LeadingKeys`, the tags of prompts and the keys that UntagResource names empty, and lets a state machine do
-what its role may not. Here, as on AWS, Converse on a prompt needs
-`bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and* `bedrock:InvokeModel` on the model,
-and an inference profile needs its foundation model too. Denied Bedrock calls are CloudTrail events with errorCode
-AccessDenied.
+Lacking in MiniStack: it checks `bedrock:Converse` and `dynamodb:ExecuteStatement`, which AWS does not have, mangles
+prompt ARNs, checks `states:SendTask*`, `ssm:GetParametersByPath` and the tagging of prompts on `*`, leaves
+`cloudwatch:namespace`, `dynamodb:LeadingKeys`, the tags of prompts and the keys that UntagResource names empty, and
+lets a state machine do what its role may not. Here, as on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the
+prompt (with its version, if the ARN has one) *and* `bedrock:InvokeModel` on the model, and an inference profile needs
+its foundation model too. Denied Bedrock calls are CloudTrail events with errorCode AccessDenied.
 
 Still unchecked: what one service may do to another (rule to queue, topic to function, alarm to topic)."""
 
@@ -41,8 +40,16 @@ _OPTIMIZED = {
 }
 
 
+_STATEMENTS = {
+    "dynamodb:ExecuteStatement": "",
+    "dynamodb:BatchExecuteStatement": "Statements",
+    "dynamodb:ExecuteTransaction": "TransactStatements",
+}
+"""Where each operation that takes PartiQL has its statements; "": it is one itself."""
+
+
 class ItemAction(str):
-    """The action of one item of a DynamoDB transaction, with the partition keys that this item names."""
+    """The action of one item of a DynamoDB transaction, or of one PartiQL statement, with the keys that it names."""
 
     keys: list[str]
 
@@ -55,11 +62,12 @@ def install() -> None:
     seams.require(iam_actions, "_dynamodb_table_arn", "_DYNAMODB_TRANSACT_ITEM_ACTIONS")
     seams.require(tagging, "_RESOURCE_TAG_COLLECTORS", "resource_tags")
     seams.require(bedrock_agent, "_tags")
+    seams.require(dynamodb, "_tables", "_parse_partiql")
     tagging._RESOURCE_TAG_COLLECTORS["bedrock"] = _prompt_tags
     _actions()
     _resources()
     _context_keys()
-    _transactions()
+    _item_actions()
     _models()
     _state_machines()
     _denials()
@@ -181,28 +189,50 @@ def _keys_of(operation: dict[str, Any]) -> list[str]:
     return []
 
 
-def _transactions() -> None:
-    """Each item of a transaction is checked with its own leading key, not with those of the whole transaction."""
+def _item_actions() -> None:
+    """Each item of a transaction, and each PartiQL statement, is checked by itself, with its own leading key."""
 
     @seams.replace(iam_actions, "dynamodb_transaction_checks")
     def checks(original: Any, action: str, body: bytes, region: str, account: str) -> list[tuple[str, str]]:
+        def checked(name: str, table: str, keys: list[str]) -> tuple[str, str]:
+            item = ItemAction(name)
+            item.keys = keys
+            return item, iam_actions._dynamodb_table_arn(table, region, account)
+
+        request = _json(body)
+        if action in _STATEMENTS:
+            parsed = (_statement(one) for one in request.get(_STATEMENTS[action]) or [request])
+            return [checked(f"dynamodb:PartiQL{kind.title()}", table, keys) for kind, table, keys in parsed]
         if not original(action, body, region, account):
             return []
-        found: list[tuple[str, str]] = []
-        for item in _json(body).get("TransactItems") or []:
-            for member, detail in item.items():
-                name = iam_actions._DYNAMODB_TRANSACT_ITEM_ACTIONS.get(member)
-                if name and detail.get("TableName"):
-                    checked = ItemAction(name)
-                    checked.keys = _keys_of(detail)
-                    found.append((checked, iam_actions._dynamodb_table_arn(detail["TableName"], region, account)))
-        return found
+        return [
+            checked(name, detail["TableName"], _keys_of(detail))
+            for item in request.get("TransactItems") or []
+            for member, detail in item.items()
+            if (name := iam_actions._DYNAMODB_TRANSACT_ITEM_ACTIONS.get(member)) and detail.get("TableName")
+        ]
 
     @seams.replace(iam_evaluator, "enforce")
     def enforce(original: Any, key: str, action: str, *rest: Any, service_context: Any = None, **named: Any) -> Any:
         if isinstance(action, ItemAction):
-            service_context = {**(service_context or {}), "dynamodb:LeadingKeys": action.keys}
+            # Without a key that is known there is no such value: `Null` must see that, as for any other request.
+            service_context = {**(service_context or {}), "dynamodb:LeadingKeys": action.keys or None}
         return original(key, action, *rest, service_context=service_context, **named)
+
+
+def _statement(request: dict[str, Any]) -> tuple[str, str, list[str]]:
+    """(kind such as INSERT, table, partition keys) of a PartiQL statement; one that cannot be read is on table `*`."""
+    try:
+        parsed = dynamodb._parse_partiql(str(request.get("Statement") or ""), request.get("Parameters") or [])
+    except ValueError:
+        return "SELECT", "*", []
+    name = str(parsed["table"])
+    table = dynamodb._tables.get(name)
+    if not table:
+        return str(parsed["op"]), name, []
+    given = [(name, value) for name, value in (parsed.get("item") or {}).items()]
+    given += [(name, value) for name, operator, value in parsed["conditions"] if operator == "="]
+    return str(parsed["op"]), name, [str(next(iter(v.values()))) for name, v in given if name == table["pk_name"]]
 
 
 def _models() -> None:

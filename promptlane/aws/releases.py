@@ -17,6 +17,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from promptlane.domain.keys import CHAIN, PROMPT, TIMELINE
 from promptlane.domain.names import parse_release_id
 from promptlane.domain.release.prompt import canonical_json
 from promptlane.domain.release.release import Release, Waiting
@@ -37,7 +38,7 @@ class DynamoReleases:
 
     def start(self, release: Release, entry: TimelineEntry) -> None:
         lock = {
-            "pk": f"prompt#{release.prompt_id}",
+            "pk": f"{PROMPT}{release.prompt_id}",
             "sk": "lock",
             "release_id": release.release_id,
             "since": release.started_at,
@@ -76,36 +77,36 @@ class DynamoReleases:
         return written
 
     def append(self, entry: TimelineEntry) -> bool:
-        if self._get(f"chain#{entry.release_id}", f"entry#{entry.id}") is not None:
+        if self._get(f"{CHAIN}{entry.release_id}", f"entry#{entry.id}") is not None:
             return False
         return self.write([], [entry]) == set()
 
     def timeline(self, release_id: str) -> list[TimelineEntry]:
-        items = items_of(self._table, f"timeline#{release_id}")
+        items = items_of(self._table, f"{TIMELINE}{release_id}")
         return [TimelineEntry.from_dict(json.loads(item["body"])) for item in items]
 
     def head(self, release_id: str) -> ChainHead | None:
-        item = self._get(f"chain#{release_id}", "head")
+        item = self._get(f"{CHAIN}{release_id}", "head")
         return None if item is None else ChainHead(int(item["seq"]), str(item["hash"]))
 
     def of_prompt(self, prompt_id: str) -> list[Release]:
-        return [Release.from_item(item) for item in items_of(self._table, f"prompt#{prompt_id}", "release#")]
+        return [Release.from_item(item) for item in items_of(self._table, f"{PROMPT}{prompt_id}", "release#")]
 
     def holder(self, prompt_id: str) -> str | None:
-        item = self._get(f"prompt#{prompt_id}", "lock")
+        item = self._get(f"{PROMPT}{prompt_id}", "lock")
         return None if item is None else str(item["release_id"])
 
     def unlock(self, prompt_id: str, release_id: str) -> None:
         with suppress(Conflict), translated(f"freeing the lock of {prompt_id}"):
             self._table.delete_item(
-                Key={"pk": f"prompt#{prompt_id}", "sk": "lock"},
+                Key={"pk": f"{PROMPT}{prompt_id}", "sk": "lock"},
                 ConditionExpression="release_id = :me",
                 ExpressionAttributeValues={":me": release_id},
             )
 
     def wait(self, waiting: Waiting) -> bool:
         item = {
-            "pk": f"prompt#{waiting.prompt_id}",
+            "pk": f"{PROMPT}{waiting.prompt_id}",
             "sk": f"waiting#{waiting.version:05d}",
             "prompt": waiting.prompt,
             "version": waiting.version,
@@ -125,15 +126,15 @@ class DynamoReleases:
                 requested_by=item["requested_by"],
                 explicit=item["explicit"],
             )
-            for item in items_of(self._table, f"prompt#{prompt_id}", "waiting#")
+            for item in items_of(self._table, f"{PROMPT}{prompt_id}", "waiting#")
         ]
 
     def stop_waiting(self, prompt_id: str, version: int) -> None:
         with translated(f"forgetting the waiting version {version} of {prompt_id}"):
-            self._table.delete_item(Key={"pk": f"prompt#{prompt_id}", "sk": f"waiting#{version:05d}"})
+            self._table.delete_item(Key={"pk": f"{PROMPT}{prompt_id}", "sk": f"waiting#{version:05d}"})
 
     def enrolled_since(self, prompt_id: str, now: float) -> float:
-        key = (f"prompt#{prompt_id}", "enrolment")
+        key = (f"{PROMPT}{prompt_id}", "enrolment")
         there = None if put_once(self._table, {"pk": key[0], "sk": key[1], "since": now}) else self._get(*key)
         return float(there["since"]) if there else now
 
@@ -189,22 +190,22 @@ class DynamoReleases:
             chained = entry.chained(seq + 1 + i, last)
             last = chained.hash
             body = {
-                "pk": f"timeline#{release_id}",
+                "pk": f"{TIMELINE}{release_id}",
                 "sk": f"{chained.seq:06d}",
                 "event": str(chained.event),
                 "body": canonical_json(chained.to_dict()),
             }
             actions.append(self._put(body, "attribute_not_exists(pk)"))
-            mark = {"pk": f"chain#{release_id}", "sk": f"entry#{entry.id}", "seq": chained.seq}
+            mark = {"pk": f"{CHAIN}{release_id}", "sk": f"entry#{entry.id}", "seq": chained.seq}
             actions.append(self._put(mark, "attribute_not_exists(pk)"))
-        new_head = {"pk": f"chain#{release_id}", "sk": "head", "seq": seq + len(entries), "hash": last}
+        new_head = {"pk": f"{CHAIN}{release_id}", "sk": "head", "seq": seq + len(entries), "hash": last}
         condition = ("seq = :seq", {":seq": seq}) if head else ("attribute_not_exists(pk)", None)
         return [*actions, self._put(new_head, *condition)]
 
 
 def _release_key(release_id: str) -> tuple[str, str]:
     prompt_id, version, attempt = parse_release_id(release_id)
-    return f"prompt#{prompt_id}", f"release#{version:05d}#{attempt:03d}"
+    return f"{PROMPT}{prompt_id}", f"release#{version:05d}#{attempt:03d}"
 
 
 def _record(release: Release) -> dict[str, Any]:

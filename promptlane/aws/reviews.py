@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from promptlane.domain.errors import AlreadyExists, Conflict
+from promptlane.domain.keys import OPEN_REVIEWS, REVIEW
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.review.review import Authors, ReviewDecision, ReviewRequest, numbered
 
@@ -20,7 +21,6 @@ from .plain import from_store, items_of, put_once, to_store
 from .releases import DynamoReleases
 
 Json = Any
-_OPEN: Final = "reviews"
 _UNMOVED: Final = "#round = :round AND #decisions = :decisions AND attribute_not_exists(#outcome)"
 _ROUND: Final = {"#round": "round"}
 _OUTCOME: Final = {"#outcome": "outcome"}
@@ -39,7 +39,7 @@ class DynamoReviews:
             raise Conflict(f"round {stored.round} of the review of {request.release_id} was asked for already")
         # Listed first: a crash in between leaves a listed review without a request, which the schedule takes off.
         with translated(f"listing the review of {request.release_id}"):
-            self._table.put_item(Item={"pk": _OPEN, "sk": f"open#{request.release_id}"})
+            self._table.put_item(Item={"pk": OPEN_REVIEWS, "sk": f"open#{request.release_id}"})
         if stored is not None and stored.round == request.round:
             return self._again(stored, request)
         with translated(f"asking for the review of {request.release_id}"):
@@ -71,13 +71,13 @@ class DynamoReviews:
         return None if item is None else ReviewRequest.from_item(from_store(item))
 
     def decisions(self, release_id: str, round: int) -> list[ReviewDecision]:
-        items = items_of(self._table, f"review#{release_id}", f"decision#{round:03d}#")
+        items = items_of(self._table, f"{REVIEW}{release_id}", f"decision#{round:03d}#")
         return sorted((ReviewDecision.from_dict(item) for item in items), key=lambda d: d.number)
 
     def record(self, request: ReviewRequest, decision: ReviewDecision, *entries: TimelineEntry) -> ReviewDecision:
         _, decision = numbered(request, decision)
         key = {
-            "pk": f"review#{request.release_id}",
+            "pk": f"{REVIEW}{request.release_id}",
             "sk": f"decision#{request.round:03d}#{decision.reviewer}",
         }
         put = {
@@ -136,16 +136,16 @@ class DynamoReviews:
             return
 
     def mark(self, release_id: str, name: str, at: float) -> bool:
-        return put_once(self._table, {"pk": f"review#{release_id}", "sk": f"mark#{name}", "at": at})
+        return put_once(self._table, {"pk": f"{REVIEW}{release_id}", "sk": f"mark#{name}", "at": at})
 
     def marked(self, release_id: str, prefix: str) -> set[str]:
-        items = items_of(self._table, f"review#{release_id}", f"mark#{prefix}")
+        items = items_of(self._table, f"{REVIEW}{release_id}", f"mark#{prefix}")
         return {str(item["sk"]).removeprefix("mark#") for item in items}
 
     def attempt(self, release_id: str, reviewer: str, window: int) -> int:
         with translated(f"counting attempts for {release_id}"):
             answer = self._table.update_item(
-                Key={"pk": f"review#{release_id}", "sk": f"attempts#{reviewer}#{window}"},
+                Key={"pk": f"{REVIEW}{release_id}", "sk": f"attempts#{reviewer}#{window}"},
                 UpdateExpression="ADD attempts :one",
                 ExpressionAttributeValues={":one": 1},
                 ReturnValues="UPDATED_NEW",
@@ -153,15 +153,15 @@ class DynamoReviews:
         return int(answer["Attributes"]["attempts"])
 
     def open_reviews(self) -> list[str]:
-        return [str(item["sk"]).removeprefix("open#") for item in items_of(self._table, _OPEN, "open#")]
+        return [str(item["sk"]).removeprefix("open#") for item in items_of(self._table, OPEN_REVIEWS, "open#")]
 
     def unlist(self, release_id: str) -> None:
         with translated(f"closing the review of {release_id}"):
-            self._table.delete_item(Key={"pk": _OPEN, "sk": f"open#{release_id}"})
+            self._table.delete_item(Key={"pk": OPEN_REVIEWS, "sk": f"open#{release_id}"})
 
 
 def _key(release_id: str) -> dict[str, str]:
-    return {"pk": f"review#{release_id}", "sk": "request"}
+    return {"pk": f"{REVIEW}{release_id}", "sk": "request"}
 
 
 def _item(request: ReviewRequest) -> Json:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.keys import CHAIN
 from promptlane.domain.release.timeline import TimelineEntry
 
 Json = Any
@@ -71,7 +72,7 @@ def check_entries(entries: Sequence[TimelineEntry], *, changes: int) -> None:
     if changes + 2 * len(entries) + 1 > TRANSACTION_ITEMS:
         raise InvalidInput(f"{len(entries)} entries in one write; a transaction takes {TRANSACTION_ITEMS} items")
     for entry in entries:
-        check_item({"body": entry.to_dict()}, partition_key=f"chain#{entry.release_id}", sort_key=f"entry#{entry.id}")
+        check_item({"body": entry.to_dict()}, partition_key=f"{CHAIN}{entry.release_id}", sort_key=f"entry#{entry.id}")
 
 
 def check_message(subject: str, body: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
+from promptlane.domain.keys import PROMPT
 from promptlane.domain.names import parse_release_id
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Route
@@ -96,7 +97,7 @@ class InMemoryReleases:
             return written
 
     def _check(self, release: Release, entries: Sequence[TimelineEntry], *, changes: int) -> None:
-        check_item(release.to_item(), partition_key=f"prompt#{release.prompt_id}")
+        check_item(release.to_item(), partition_key=f"{PROMPT}{release.prompt_id}")
         check_entries(entries, changes=changes)
 
     def _write(self, release: Release, entries: Sequence[TimelineEntry]) -> None:

@@ -36,7 +36,8 @@ NEVER_CALLED = {
     "promote": {"bedrock:ListPrompts"},
     "shift": {"bedrock:ListPrompts"},
     "reconcile": {"states:StartExecution"},  # `start` is that of releases; versions are asked for through the queue
-    "roll_back": {"states:DescribeExecution"},  # `status` is that of an HTTP answer
+    # `status` is that of an HTTP answer, `start` that of a match
+    "roll_back": {"states:DescribeExecution", "states:StartExecution"},
     "remind": {"bedrock:CreatePromptVersion"},  # `publish` is that of notices
     "request_review": {"bedrock:CreatePromptVersion"},
     # `put` is the archive's, `publish` that of notices

@@ -11,8 +11,9 @@ from aws_cdk import aws_sqs as sqs
 
 from infra.config import DeploymentConfig
 from infra.constructs.queue import DeadLetters
+from promptlane.domain.keys import TIMELINE
 
-_NEW_TIMELINE_ENTRIES = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"S": [{"prefix": "timeline#"}]}}}}
+_NEW_TIMELINE_ENTRIES = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"S": [{"prefix": TIMELINE}]}}}}
 
 
 def on_published_version(

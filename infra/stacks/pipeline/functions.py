@@ -12,9 +12,8 @@ from infra.constructs.grants import Grant, Grants
 from infra.constructs.queue import DeadLetters
 
 TABLES = ("ROUTE_TABLE", "RELEASE_TABLE")
-# Keys of objects in the report bucket, and partition keys of the release table.
+# Keys of objects in the report bucket.
 CONFIG, RELEASES, RESULTS, ARCHIVE = "config/*", "releases/*", "stable-results/*", "archive/*"
-PROMPT, REVIEW, OPEN_REVIEWS = "prompt#*", "review#*", "reviews"
 
 
 class PipelineFunctions:

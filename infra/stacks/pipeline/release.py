@@ -8,8 +8,9 @@ from aws_cdk import aws_sqs as sqs
 from infra.constructs.grants import Grant, allow
 from infra.constructs.queue import DeadLetters
 from infra.stacks.audit import AuditStack
-from infra.stacks.pipeline.functions import ARCHIVE, CONFIG, PROMPT, TABLES, PipelineFunctions
+from infra.stacks.pipeline.functions import ARCHIVE, CONFIG, TABLES, PipelineFunctions
 from infra.state import State
+from promptlane.domain.keys import APPENDED, BLOCKS, PROMPT
 
 INTAKE_TIMEOUT = Duration.seconds(60)
 
@@ -25,12 +26,13 @@ def add_release(
 ) -> None:
     """`deployed_configuration`: to read the policies and suites that were deployed."""
     g = functions.grants
+    record = [PROMPT, *APPENDED]
     ask = g.queue_send(requests.queue_arn)
     functions.add(
         "wind_up",
         "Ends a release: safe route, one terminal state, free lock",
         (*TABLES, "NOTICES_TOPIC", "INTAKE_QUEUE_URL"),
-        g.routes_write() + g.releases_write(query=True, delete=[PROMPT]),
+        g.routes_write() + g.releases_write(query=True, put=record, delete=[PROMPT]),
         g.notices_send() + ask,
         dead_letters=undelivered,
     )
@@ -38,7 +40,7 @@ def add_release(
         "intake",
         "Takes a prompt's lock and starts the release of a version",
         (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "DEPLOYMENT"),
-        g.routes_read() + g.releases_write(query=True, delete=[PROMPT]),
+        g.routes_read() + g.releases_write(query=True, put=record, delete=[PROMPT]),
         g.prompts_read() + g.enrolments_read("GetParameter") + g.machine_start(),
         timeout=INTAKE_TIMEOUT,
     )
@@ -47,7 +49,7 @@ def add_release(
         "reconcile",
         "Finds missed versions and dead executions, starts waiting versions",
         (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "INTAKE_QUEUE_URL", "DEPLOYMENT"),
-        g.routes_read() + g.releases_write(query=True) + g.prompts_read(),
+        g.routes_read() + g.releases_write(query=True, put=record) + g.prompts_read(),
         g.executions("DescribeExecution") + g.enrolments_read("GetParametersByPath") + ask,
         g.invoke(wind_up.function_arn) + g.enrolment_tags(read=True),
         timeout=Duration.minutes(5),
@@ -58,7 +60,7 @@ def add_release(
         "admit",
         "Checks whether a version can be released, and under which policy",
         (*TABLES, "REPORT_BUCKET", "DEPLOYMENT"),
-        g.routes_read() + g.releases_write() + g.prompts_read(),
+        g.routes_read() + g.releases_write(put=record) + g.prompts_read(),
         g.enrolments_read("GetParameter") + g.enrolment_tags(),
         g.reports(read=[CONFIG], write=[CONFIG]),
         deployed_configuration,
@@ -66,14 +68,16 @@ def add_release(
     )
     variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS")
     looks = g.routes_write() + g.prompts_read(listed=False) + g.alarms_read() + g.reports(read=[CONFIG])
-    functions.add("shift", "Gives the candidate its next share", variables, looks, g.releases_write())
+    functions.add("shift", "Gives the candidate its next share", variables, looks, g.releases_write(put=record))
     # A newer version may be admitted while this one is watched, so promotion frees the lock.
-    functions.add("promote", "Makes the candidate stable", variables, looks, g.releases_write(delete=[PROMPT]))
+    functions.add(
+        "promote", "Makes the candidate stable", variables, looks, g.releases_write(put=record, delete=[PROMPT])
+    )
     functions.add(
         "judge",
         "Decides whether the canary advances, holds or is rolled back",
         (*TABLES, "REPORT_BUCKET", "NOTICES_TOPIC", "DEPLOYMENT", "RESOLUTION_SECONDS", "ARRIVAL_SECONDS"),
-        g.routes_read() + g.releases_write(query=True),
+        g.routes_read() + g.releases_write(query=True, put=[BLOCKS, *APPENDED]),
         g.metrics_read() + g.alarms_read() + g.reports(read=[CONFIG]) + g.notices_send(),
         timeout=Duration.minutes(2),
         memory_mib=512,
@@ -82,7 +86,10 @@ def add_release(
         "roll_back",
         "Puts the safe version back; needs the route table alone",
         (*TABLES, "NOTICES_TOPIC", "STATE_MACHINE_ARN", "DEPLOYMENT"),
-        g.routes_write() + g.releases_write(query=True) + g.notices_send() + g.executions("StopExecution"),
+        g.routes_write()
+        + g.releases_write(query=True, put=APPENDED)
+        + g.notices_send()
+        + g.executions("StopExecution"),
         memory_mib=512,
         reserved_concurrency=roll_back_concurrency or None,
         dead_letters=dead_alarms,

@@ -3,9 +3,11 @@
 from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as apigw
 
+from infra.constructs.grants import Grant
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.queue import DeadLetters
-from infra.stacks.pipeline.functions import CONFIG, OPEN_REVIEWS, RELEASES, REVIEW, PipelineFunctions
+from infra.stacks.pipeline.functions import CONFIG, RELEASES, PipelineFunctions
+from promptlane.domain.keys import APPENDED, OPEN_REVIEWS, PROMPT, REVIEW
 
 _SIGNED_LINK = (
     "Reviewers come from their mail program: every request carries a signed, expiring link, checked by `review`."
@@ -14,16 +16,20 @@ _SIGNED_LINK = (
 
 def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> None:
     g = functions.grants
-    looks = g.releases_write(query=True, update=[REVIEW], delete=[OPEN_REVIEWS]) + g.prompts_read()
-    looks += g.trail_read() + g.task_answer()
+    settles = [REVIEW, PROMPT, *APPENDED]
+
+    def looks(*puts: str) -> list[Grant]:
+        items = g.releases_write(query=True, put=puts, update=[REVIEW], delete=[OPEN_REVIEWS])
+        return items + g.prompts_read() + g.trail_read() + g.task_answer()
+
     seen = [CONFIG, RELEASES]
     variables = ("RELEASE_TABLE", "REPORT_BUCKET", "REVIEW_KEY_ID", "OPERATIONS_URL", "DEPLOYMENT", "NOTICES_TOPIC")
-    mails = looks + g.links("GenerateMac") + g.reviewers_send() + g.notices_send()
+    mails = g.links("GenerateMac") + g.reviewers_send() + g.notices_send()
     functions.add(
         "request_review",
         "Mails each reviewer a signed link",
         variables,
-        mails + g.reports(read=seen, write=[RELEASES], may_be_missing=True),
+        looks(OPEN_REVIEWS, *settles) + mails + g.reports(read=seen, write=[RELEASES], may_be_missing=True),
         timeout=Duration.seconds(60),
         memory_mib=512,
     )
@@ -31,7 +37,7 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
         "remind",
         "Reminds reviewers before a review expires",
         variables,
-        mails + g.reports(read=seen, may_be_missing=True),
+        looks(*settles) + mails + g.reports(read=seen, may_be_missing=True),
         timeout=Duration.seconds(120),
         memory_mib=512,
         dead_letters=undelivered,
@@ -40,13 +46,14 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
         "review",
         "The review page and its form",
         ("RELEASE_TABLE", "REPORT_BUCKET", "REVIEW_KEY_ID"),
-        looks + g.links("VerifyMac") + g.reports(read=seen, may_be_missing=True),
+        looks(*settles) + g.links("VerifyMac") + g.reports(read=seen, may_be_missing=True),
         timeout=Duration.seconds(20),
         memory_mib=512,
     )
     within = Duration.seconds(20)
-    functions.add("decide", "Takes a review decision by IAM identity", ("RELEASE_TABLE",), looks, timeout=within)
-    functions.add("operate", "Pauses, resumes or advances a canary", ("RELEASE_TABLE",), g.releases_write())
+    table = ("RELEASE_TABLE",)
+    functions.add("decide", "Takes a review decision by IAM identity", table, looks(*settles), timeout=within)
+    functions.add("operate", "Pauses, resumes or advances a canary", table, g.releases_write(put=[PROMPT, *APPENDED]))
 
 
 def add_routes(operations: HttpService, functions: PipelineFunctions) -> None:

@@ -71,6 +71,16 @@ INVOKE_MODELS = (
         "arn:<aws>:bedrock:<here>:default-prompt-router/*",
     ],
 )
+
+
+def only_below(*keys: str) -> Json:
+    """Of partition keys; a request that names none is refused by `Null`, which `ForAllValues` alone lets through."""
+    return {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)},
+        "Null": {"dynamodb:LeadingKeys": "false"},
+    }
+
+
 WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]] = {
     "read routes": (lambda g: g.routes_read(), [("ReadRoutes", "dynamodb:GetItem", "<Routes.Arn>")]),
     "write routes": (
@@ -91,30 +101,24 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
             DATA_KEY,
         ],
     ),
-    "write a release": (
-        lambda g: g.releases_write(),
+    "put items of releases": (
+        lambda g: g.releases_write(put=["timeline#"]),
         [
-            ("WriteReleases", ["dynamodb:GetItem", "dynamodb:PutItem"], "<Releases.Arn>"),
+            ("ReadReleases", "dynamodb:GetItem", "<Releases.Arn>"),
             DATA_KEY,
+            ("PutReleaseItems", "dynamodb:PutItem", "<Releases.Arn>", only_below("timeline#*")),
         ],
     ),
-    "write, delete and change releases": (
-        lambda g: g.releases_write(query=True, delete=["prompt#*", "reviews"], update=["review#*"]),
+    "put, delete and change items of releases": (
+        lambda g: g.releases_write(
+            query=True, put=["chain#", "blocks#"], delete=["prompt#", "reviews"], update=["review#"]
+        ),
         [
-            ("WriteReleases", ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"], "<Releases.Arn>"),
+            ("ReadReleases", ["dynamodb:GetItem", "dynamodb:Query"], "<Releases.Arn>"),
             DATA_KEY,
-            (
-                "DropReleaseItems",
-                "dynamodb:DeleteItem",
-                "<Releases.Arn>",
-                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["prompt#*", "reviews"]}},
-            ),
-            (
-                "ChangeReleaseItems",
-                "dynamodb:UpdateItem",
-                "<Releases.Arn>",
-                {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["review#*"]}},
-            ),
+            ("PutReleaseItems", "dynamodb:PutItem", "<Releases.Arn>", only_below("chain#*", "blocks#*")),
+            ("ChangeReleaseItems", "dynamodb:UpdateItem", "<Releases.Arn>", only_below("review#*")),
+            ("DropReleaseItems", "dynamodb:DeleteItem", "<Releases.Arn>", only_below("prompt#*", "reviews")),
         ],
     ),
     "read the stream": (

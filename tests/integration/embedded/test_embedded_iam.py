@@ -170,6 +170,64 @@ def test_leading_keys_hold_for_single_items_queries_and_each_item_of_a_transacti
     assert denied(lambda: client.transact_write_items(TransactItems=rewrite))
 
 
+def test_a_request_that_names_no_key_passes_for_all_values_and_not_the_guard_of_null(
+    aws: EmbeddedAws, user: Any
+) -> None:
+    make_table(aws.client("dynamodb"), "guarded", "pk", "sk")
+    table = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/guarded"
+    below = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["prompt#*"]}}
+    guard = {"Null": {"dynamodb:LeadingKeys": "false"}}
+    actions = ["dynamodb:Scan", "dynamodb:PutItem", "dynamodb:BatchWriteItem"]
+    vacuous = user({"Action": actions, "Resource": table, "Condition": below})("dynamodb")
+    guarded = user({"Action": actions, "Resource": table, "Condition": {**below, **guard}})("dynamodb")
+
+    def batch(*keys: str) -> dict[str, Any]:
+        puts = [{"PutRequest": {"Item": {"pk": {"S": key}, "sk": {"S": "x"}}}} for key in keys]
+        return {"RequestItems": {"guarded": puts}}
+
+    def elsewhere(table: str) -> list[dict[str, Any]]:
+        return [{"Put": {"TableName": table, "Item": {"pk": {"S": "prompt#1"}, "sk": {"S": "x"}}}}]
+
+    def outcomes(client: Any) -> list[bool]:
+        return [
+            denied(lambda: client.scan(TableName="guarded")),
+            denied(lambda: client.batch_write_item(**batch("prompt#1", "prompt#2"))),
+            denied(lambda: client.batch_write_item(**batch("prompt#1", "timeline#2"))),
+            denied(lambda: client.transact_write_items(TransactItems=elsewhere("guarded"))),
+        ]
+
+    assert outcomes(vacuous) == [False, False, True, False]
+    assert outcomes(guarded) == [True, False, True, False]
+    # A table that is not there has no known key: for AWS it is the same as a request that names none.
+    everywhere = {"Action": actions, "Resource": "*", "Condition": {**below, **guard}}
+    assert denied(lambda: user(everywhere)("dynamodb").transact_write_items(TransactItems=elsewhere("not-there")))
+
+
+def test_a_partiql_statement_is_checked_by_its_kind_and_its_key(aws: EmbeddedAws, user: Any) -> None:
+    make_table(aws.client("dynamodb"), "stated", "pk", "sk")
+    table = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/stated"
+    below = {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["prompt#*"]},
+        "Null": {"dynamodb:LeadingKeys": "false"},
+    }
+    actions = ["dynamodb:PartiQLInsert", "dynamodb:PartiQLDelete"]
+    client = user({"Action": actions, "Resource": table, "Condition": below})("dynamodb")
+
+    def insert(pk: str, sk: str) -> str:
+        return f"INSERT INTO \"stated\" VALUE {{'pk': '{pk}', 'sk': '{sk}'}}"
+
+    changed = "UPDATE \"stated\" SET a = '1' WHERE pk = 'prompt#1' AND sk = 'a'"
+    gone = "DELETE FROM \"stated\" WHERE pk = 'prompt#1' AND sk = 'a'"
+    assert not denied(lambda: client.execute_statement(Statement=insert("prompt#1", "a")))
+    assert denied(lambda: client.execute_statement(Statement=insert("timeline#1", "a")))
+    assert denied(lambda: client.execute_statement(Statement=changed))
+    assert not denied(lambda: client.execute_statement(Statement=gone))
+    both = [{"Statement": insert("prompt#2", "a")}, {"Statement": insert("timeline#2", "a")}]
+    assert denied(lambda: client.batch_execute_statement(Statements=both))
+    assert denied(lambda: client.execute_transaction(TransactStatements=both))
+    assert not denied(lambda: client.execute_transaction(TransactStatements=both[:1]))
+
+
 TAG = "promptlane:enrolled"
 
 

@@ -1,0 +1,26 @@
+"""Partition keys of the release table: what they begin with. docs/architecture.md says what lies below each.
+
+IAM gives each function the beginnings below which it may write (infra/constructs/grants.py), so what other functions
+write gets a beginning of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROMPT: Final = "prompt#"
+"""And the prompt id: lock, waiting versions, release records, first seen."""
+REVIEW: Final = "review#"
+"""And the release id: request, decisions, what was done once."""
+OPEN_REVIEWS: Final = "reviews"
+"""The list of the reviews that `remind` looks after."""
+BLOCKS: Final = "blocks#"
+"""And the release id: counts that the judge used."""
+TIMELINE: Final = "timeline#"
+"""And the release id: entries. Nobody may change or delete them."""
+CHAIN: Final = "chain#"
+"""And the release id: head of the chain, marks of appended entries."""
+APPENDED: Final = (TIMELINE, CHAIN)
+"""What every append to a timeline puts."""
+WHOLE: Final = (OPEN_REVIEWS,)
+"""Nothing follows in the key."""
