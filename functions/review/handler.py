@@ -88,7 +88,7 @@ def _page(
     if request is None:
         raise InvalidInput("only an open link has a page")
     brief = reviews.briefs.get(request.release_id, request.round)
-    if brief.fingerprints != (request.candidate.fingerprint, request.stable_fingerprint):
+    if not brief.shows(request.candidate.fingerprint, request.stable_fingerprint):
         raise InvalidInput(f"the record of the review of {request.release_id} is not of the versions under review")
     # Relative to /review/<release id>, whatever the API's stage; a verified token is plain ASCII.
     report = f"{request.release_id}/report?t={token}" if brief.tests.report_key else ""

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.packaging import document
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from promptlane.engine.plan import size_warnings
 from promptlane.project import PromptProject
 

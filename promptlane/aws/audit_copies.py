@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from promptlane.domain.errors import Conflict, InvalidInput
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.timeline import LockedCopy, TimelineEntry
 
 from .errors import translated

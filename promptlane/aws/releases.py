@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from promptlane.domain.keys import CHAIN, PROMPT, TIMELINE
 from promptlane.domain.names import parse_release_id
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 

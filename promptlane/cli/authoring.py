@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotFound
+from promptlane.domain.release.content import fingerprint
 from promptlane.domain.release.diff import compare, unified
-from promptlane.domain.release.prompt import fingerprint
 from promptlane.project import load_draft
 
 from .deployment import Deployment

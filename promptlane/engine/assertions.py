@@ -20,7 +20,8 @@ from rapidfuzz.distance import Levenshtein
 from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.metrics import GUARDRAIL_STOP
-from promptlane.domain.release.prompt import VARIABLE, canonical_json
+from promptlane.domain.release.content import canonical_json
+from promptlane.domain.release.prompt import VARIABLE
 from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge
 
 from . import rubric

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from promptlane.domain.release.prompt import VARIABLE, canonical_json
+from promptlane.domain.release.content import canonical_json
+from promptlane.domain.release.prompt import VARIABLE
 
 Json = Any
 Read = Callable[[str], bytes]

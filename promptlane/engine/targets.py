@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from promptlane.domain.release.prompt import VARIABLE, PromptVersion, fingerprint, template_texts
+from promptlane.domain.release.content import fingerprint
+from promptlane.domain.release.prompt import VARIABLE, PromptVersion, template_texts
 from promptlane.domain.suite.answers import ModelRequest
 
 from .suite import Case

@@ -10,7 +10,8 @@ from typing import Any
 from promptlane.domain.errors import InvalidInput, NotFound, Unavailable
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import RedAlarm
-from promptlane.domain.release.prompt import PromptDraft, PromptVersion, canonical_json
+from promptlane.domain.release.content import canonical_json
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 
 from .limits import check_execution, check_message
 

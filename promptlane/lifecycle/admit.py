@@ -48,7 +48,7 @@ class Admission:
         problems += [
             ("suite", p) for p in self.check_suite(self.enrolments.suite(suite_sha256), version.declared_variables)
         ]
-        problems += [("version", p) for p in _route_problems(release, version, route)]
+        problems += [("version", p) for p in self._route_problems(release, version, route)]
         if problems:
             raise AdmissionRefused(problems)
         self.tags.tag(version.arn)
@@ -74,18 +74,31 @@ class Admission:
         entry = TimelineEntry(f"{release_id}/admitted", release_id, self.clock(), Event.ADMITTED, detail=detail)
         return self.releases.update(admitted, entry)
 
-
-def _route_problems(release: Release, version: PromptVersion, route: Route | None) -> list[str]:
-    if route is None:
+    def _route_problems(self, release: Release, version: PromptVersion, route: Route | None) -> list[str]:
+        if route is None:
+            return []
+        if served_already(self.prompts, route, version):
+            return [
+                f"its content is what stable version {route.stable.version} serves already; there is nothing to release"
+            ]
+        quarantine = route.barred(version.ref)
+        if quarantine and not release.explicit:
+            return [
+                f"its content was rolled back in release {quarantine.get('release_id')}; "
+                f"if it shall be tried again, say so: promptlane release {release.prompt} {release.version}"
+            ]
         return []
-    if route.stable.fingerprint == version.fingerprint:
-        return [
-            f"its content is what stable version {route.stable.version} serves already; there is nothing to release"
-        ]
-    quarantine = route.quarantined.get(version.fingerprint)
-    if quarantine and not release.explicit:
-        return [
-            f"its content was rolled back in release {quarantine.get('release_id')}; "
-            f"if it shall be tried again, say so: promptlane release {release.prompt} {release.version}"
-        ]
-    return []
+
+
+def served_already(prompts: PromptReader, route: Route, version: PromptVersion) -> bool:
+    """Whether stable holds exactly this content; of a stable version known by the first schema, Bedrock is asked.
+
+    One that cannot be read any more counts as another content: then tests and people decide.
+    """
+    if route.stable.rounded or not route.stable.may_hold(version.ref):
+        return route.stable.fingerprint == version.fingerprint
+    try:
+        stable = prompts.version(route.prompt_id, route.stable.version)
+    except NotFound:
+        return False
+    return stable.fingerprint == version.fingerprint

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from promptlane.domain.errors import NotFound
 from promptlane.domain.ports import Objects
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from promptlane.domain.review.brief import Brief
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from promptlane.domain.errors import Conflict, NotFound, PromptlaneError, Unavailable
 from promptlane.domain.ports import Objects, PromptWriter
+from promptlane.domain.release.content import fingerprint
 from promptlane.domain.release.housekeeping import archive_key, from_archive
-from promptlane.domain.release.prompt import PromptVersion, fingerprint
+from promptlane.domain.release.prompt import PromptVersion
 
 Json = Any
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from promptlane.domain.errors import NotFound
 from promptlane.domain.ports import ReleaseStore
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.timeline import chain_problems
 from promptlane.domain.review.ports import ReviewStore
 from promptlane.domain.review.review import ReviewRequest

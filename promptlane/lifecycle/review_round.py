@@ -9,6 +9,7 @@ from typing import Any, Final
 from promptlane.domain.errors import NotApplicable, NotFound, PromptlaneError, Unavailable
 from promptlane.domain.policy import Policy, Reviewer
 from promptlane.domain.ports import Clock, Enrolments, Notices, PromptReader, ReleaseStore
+from promptlane.domain.release.content import is_content_of, rounding, vouches
 from promptlane.domain.release.prompt import PromptVersion, VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
@@ -147,10 +148,11 @@ class ReviewRound:
 
     def _pinned(self, release: Release, ref: VersionRef) -> PromptVersion:
         found = self.prompts.version(release.prompt_id, ref.version)
-        if found.fingerprint != ref.fingerprint:
+        fits = vouches if ref == release.candidate else is_content_of
+        if not fits(ref.fingerprint, found.variants):
             raise NotApplicable(
                 f"version {ref.version} of {release.prompt} no longer has the fingerprint that this release was "
-                "admitted with; publish a new version and release that"
+                f"admitted with{rounding(ref.fingerprint, found.variants)}; publish a new version and release that"
             )
         return found
 

@@ -10,6 +10,7 @@ from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.names import Track
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import Clock, Enrolments, FuseAlarms, PromptReader, ReleaseStore, RouteStore
+from promptlane.domain.release.content import rounding, vouches
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import STATES, Release
 from promptlane.domain.release.route import Approved, Gone, Route, StableChanged, first_route, promote, settle, shift
@@ -136,11 +137,12 @@ class Traffic:
         if not release.approval or release.candidate is None:
             raise FingerprintMismatch(f"release {release.release_id} has no approval; nothing gets traffic without one")
         version = self.prompts.version(release.prompt_id, release.version)
-        approved = release.approval.get("candidate")
-        if not version.fingerprint == release.candidate.fingerprint == approved:
+        approved = str(release.approval.get("candidate") or "")
+        if approved != release.candidate.fingerprint or not vouches(approved, version.variants):
             raise FingerprintMismatch(
                 f"version {release.version} of {release.prompt} reads as {version.fingerprint[:12]}, but "
-                f"{str(approved)[:12]} was approved; publish the content as a new version and let it be reviewed"
+                f"{approved[:12] or 'nothing'} was approved{rounding(approved, version.variants)}; publish the "
+                "content as a new version and let it be reviewed"
             )
         return Approved(release.release_id, release.candidate, str(release.approval.get("stable") or ""))
 

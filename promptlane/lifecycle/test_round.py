@@ -15,6 +15,7 @@ from typing import Any, Final
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.policy import TestPolicy
 from promptlane.domain.ports import Clock, Enrolments, PromptReader, ReleaseStore, RouteStore
+from promptlane.domain.release.content import is_content_of, rounding, vouches
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
@@ -76,6 +77,7 @@ class Planner:
             "policy": _plain_policy(policy),
             "candidate": _plain_target(candidate_target),
             "stable": _plain_target(stable_target) if stable_target else None,
+            "bound": {"candidate": release.candidate.fingerprint, "stable": stable.fingerprint if stable else None},
             "notes": list(suite.notes),
             "kinds": sorted(suite.kinds),
         }
@@ -166,13 +168,15 @@ def grade(
     report = grade_results(release, round, settings, objects, clock())
     write_report(objects, base, report)
     key = f"{base}/report.json"
+    sides = {side: settings[side] and settings[side]["fingerprint"] for side in ("candidate", "stable")}
     verdict = {
+        **sides,
+        # As the release names them, which may be by an older schema than the report.
+        **settings.get("bound", {}),
         "verdict": report["verdict"],
         "proceed": report["proceed"],
         "reason": report["reason"],
         "round": round,
-        "candidate": settings["candidate"]["fingerprint"],
-        "stable": settings["stable"]["fingerprint"] if settings["stable"] else None,
         "report_key": key,
     }
     entry = TimelineEntry(
@@ -234,10 +238,11 @@ def _target(prompts: PromptReader, release: Release, ref: VersionRef) -> Target:
         version = prompts.version(release.prompt_id, ref.version)
     except NotFound as error:
         raise TestPlanRefused(f"version {ref.version} cannot be read any more: {error}") from error
-    if version.fingerprint != ref.fingerprint:
+    fits = vouches if ref == release.candidate else is_content_of
+    if not fits(ref.fingerprint, version.variants):
         raise TestPlanRefused(
             f"version {ref.version} has fingerprint {version.fingerprint[:12]}, not {ref.fingerprint[:12]} as "
-            "recorded; what is tested must be what is released"
+            f"recorded{rounding(ref.fingerprint, version.variants)}; what is tested must be what is released"
         )
     return replace(Target.of_version(version), arn=ref.arn)
 

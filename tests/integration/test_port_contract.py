@@ -22,7 +22,8 @@ from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
 from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptReader, Workflow
-from promptlane.domain.release.prompt import PromptDraft, PromptVersion, canonical_json
+from promptlane.domain.release.content import canonical_json
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.review.ports import TaskTokens
 from promptlane.engine.objects import ReportBucket
 from promptlane.fakes import (

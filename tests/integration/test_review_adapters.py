@@ -69,7 +69,7 @@ def test_briefs_are_kept_and_a_missing_one_is_named(client: Client) -> None:
     briefs = Briefs(S3Objects(s3, "reports-of-reviews"))
     brief = Brief("PROMPTID12-2-1", 1, "p", 2, "why \u202e", ("author",), "author", NEW.variants(), OLD.variants(), 1)
     briefs.put(brief)
-    assert briefs.get("PROMPTID12-2-1", 1).fingerprints == (NEW.fingerprint, OLD.fingerprint)
+    assert briefs.get("PROMPTID12-2-1", 1).shows(NEW.fingerprint, OLD.fingerprint)
     with pytest.raises(NotFound, match="round 2"):
         briefs.get("PROMPTID12-2-1", 2)
     assert briefs.report("nothing.html") is None

@@ -35,7 +35,8 @@ from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import Phase, release_id
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
-from promptlane.domain.release.prompt import PromptDraft, VersionRef, canonical_json
+from promptlane.domain.release.content import canonical_json
+from promptlane.domain.release.prompt import PromptDraft, VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry

@@ -30,7 +30,7 @@ def some(values: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[tup
     return st.lists(values, min_size=1, max_size=most).map(tuple)
 
 
-refs = st.builds(VersionRef, version=numbers, fingerprint=digests, arn=words, variables=some(words))
+refs = st.builds(VersionRef, version=numbers, fingerprint=digests, arn=words, variables=some(words), rounded=digests)
 entries = st.builds(
     TimelineEntry,
     id=words,

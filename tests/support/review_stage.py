@@ -24,7 +24,7 @@ from promptlane.aws.mail import ReviewerTopics
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
 from promptlane.domain.policy import Policy, ReviewPolicy
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import reviewer_key

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from promptlane.domain.text import visible, with_blanks
 
-from .prompt import canonical_variants, fingerprint
+from .content import canonical_variants, fingerprint
 
 Json = Any
 RowKind = Literal["same", "changed", "removed", "added"]

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
 
-from .prompt import PromptVersion, canonical_json, fingerprint
+from .content import canonical_json, is_content_of
+from .prompt import PromptVersion
 from .release import Release, Waiting
 from .route import Route
 
@@ -57,7 +58,7 @@ def from_archive(body: bytes, key: str) -> PromptVersion:
         told = str(data["fingerprint"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{key} in the report bucket is no archived version ({error})") from None
-    if fingerprint(version.variants) != told:
+    if not is_content_of(told, version.variants):
         raise InvalidInput(
             f"{key} in the report bucket was altered: its content does not fit its fingerprint; look for an earlier "
             "version of the object"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from promptlane.domain.errors import DraftInvalid
+
+from .content import fingerprint, rounded_fingerprint
 
 VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_-]+)\s*\}\}")
 _NAME: Final = re.compile(r"^([0-9a-zA-Z][_-]?){1,100}\Z")
@@ -25,15 +25,29 @@ class VersionRef:
 
     `version` is the Bedrock version number, `fingerprint` 64 hex digits, `arn` the version ARN that Converse takes.
     `variables`, when known, are the declared ones, so that a client can refuse a wrong call before it is made.
+    `rounded` is the fingerprint of the first schema; a reference without it was stored with that one (`content.py`).
     """
 
     version: int
     fingerprint: str
     arn: str
     variables: tuple[str, ...] | None = field(default=None, compare=False)
+    rounded: str = field(default="", compare=False)
+
+    def may_hold(self, other: VersionRef) -> bool:
+        """Whether both may hold the same content: exactly, unless one is known by the first schema only."""
+        if self.fingerprint == other.fingerprint or (self.rounded and other.rounded):
+            return self.fingerprint == other.fingerprint
+        return self.at_six_digits == other.at_six_digits
+
+    @property
+    def at_six_digits(self) -> str:
+        """The fingerprint of the first schema, which is alike for contents that differ only beyond six digits."""
+        return self.rounded or self.fingerprint
 
     def to_item(self) -> dict[str, Json]:
-        known = {} if self.variables is None else {"variables": list(self.variables)}
+        known: dict[str, Json] = {} if self.variables is None else {"variables": list(self.variables)}
+        known |= {"rounded": self.rounded} if self.rounded else {}
         return {"version": self.version, "fingerprint": self.fingerprint, "arn": self.arn, **known}
 
     @classmethod
@@ -44,6 +58,7 @@ class VersionRef:
             fingerprint=str(item["fingerprint"]),
             arn=str(item["arn"]),
             variables=None if names is None else tuple(str(name) for name in names),
+            rounded=str(item.get("rounded", "")),
         )
 
 
@@ -74,6 +89,7 @@ class PromptVersion:
             fingerprint=self.fingerprint,
             arn=self.arn,
             variables=tuple(sorted(self.declared_variables)),
+            rounded=rounded_fingerprint(self.variants),
         )
 
     @property
@@ -113,53 +129,19 @@ def template_texts(variant: Mapping[str, Json]) -> list[str]:
     return [str(block["text"]) for block in blocks if "text" in block]
 
 
-def canonical_json(value: Json) -> str:
-    """Sorted keys, no spaces, UTF-8 kept, so that equal content gives equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def fingerprint(variants: Sequence[Mapping[str, Json]]) -> str:
-    """SHA-256 (64 hex digits) over the canonical JSON of a version's variants.
-
-    Covers template, model, inference settings and tools; leaves out what does not change an answer: metadata, and
-    the order of declared variables. Numbers that are equal are written alike (0.2 and Decimal('0.2'), 1 and 1.0).
-    """
-    return hashlib.sha256(canonical_json(canonical_variants(variants)).encode()).hexdigest()
-
-
-def canonical_variants(variants: Sequence[Mapping[str, Json]]) -> list[Json]:
-    """The very value that is hashed; what a reviewer is shown is made of it."""
-    return [_canonical_variant(v) for v in variants]
-
-
-def _canonical_variant(variant: Mapping[str, Json]) -> Json:
-    kept = {k: _plain(v) for k, v in variant.items() if k != "metadata" and v not in (None, {}, [])}
-    config = kept.get("templateConfiguration")
-    if isinstance(config, dict):
-        for body in config.values():
-            if isinstance(body, dict) and "inputVariables" in body:
-                body["inputVariables"] = sorted(body["inputVariables"], key=lambda v: str(v.get("name")))
-    return kept
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return value
-    number = float(value)
-    # Bedrock stores temperature and topP as 32-bit floats: compare what is left after that.
-    rounded = float(f"{number:.6g}")
-    return int(rounded) if rounded.is_integer() else rounded
-
-
 def static_problems(version: PromptVersion, *, allowed_models: Sequence[str] = ()) -> list[str]:
     """What is wrong with a version before any test runs; each sentence names the input and the remedy."""
     problems: list[str] = []
     if not version.variants:
         return [f"version {version.version} has no variant; add one to the draft and publish again"]
+    if len(version.variants) > 1:
+        # Which one is served is no part of a variant, so the fingerprint would not bind it.
+        return [f"version {version.version} has {len(version.variants)} variants; leave one and publish again"]
+    if unreadable := sorted(set(_unreadable(version.variants))):
+        return [
+            f"version {version.version} holds {', '.join(unreadable)}, which this deployment's AWS SDK cannot read, so "
+            "nobody could be shown it; deploy Promptlane with a newer SDK, or publish without it"
+        ]
     undeclared = version.used_variables - version.declared_variables
     unused = version.declared_variables - version.used_variables
     if undeclared:
@@ -186,6 +168,19 @@ def static_problems(version: PromptVersion, *, allowed_models: Sequence[str] = (
             "choose one of them, or have the policy changed"
         )
     return problems
+
+
+def _unreadable(value: Json) -> Iterator[str]:
+    """Members of unions that the SDK does not know: it gives their names in place of what they hold."""
+    if isinstance(value, Mapping):
+        if "SDK_UNKNOWN_MEMBER" in value:
+            member = value["SDK_UNKNOWN_MEMBER"]
+            yield str(member.get("name") if isinstance(member, Mapping) else member)
+        for inner in value.values():
+            yield from _unreadable(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _unreadable(inner)
 
 
 def _names(names: frozenset[str]) -> str:

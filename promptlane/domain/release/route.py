@@ -7,7 +7,7 @@ the revision and the release id that were read, so of two writers one wins and t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -64,7 +64,8 @@ class Route:
     """Who gets what. Times are epoch seconds, weight and holdback basis points.
 
     `shifts` lists (time, weight) of the present release; `pending` holds timeline entries that the release table may
-    not have yet; `quarantined` maps a fingerprint to {version, release_id, at}.
+    not have yet; `quarantined` maps a fingerprint to {version, release_id, at, rounded}, where `rounded` is that of the
+    first schema; an entry without it was stored with that one.
     """
 
     prompt: str
@@ -145,6 +146,23 @@ class Route:
         """Whether this release is the one that the route belongs to, in canary or in watch."""
         return self.release_id == release_id and self.phase is not Phase.STEADY
 
+    def barred(self, ref: VersionRef) -> Mapping[str, Json] | None:
+        """The quarantine that keeps a version from being released unasked: of its content, or of one alike.
+
+        Alike at six digits is enough to bar: a change that small is no reason to try again what did harm.
+        """
+        return self._quarantine(
+            lambda kept: kept.fingerprint == ref.fingerprint or kept.at_six_digits == ref.at_six_digits
+        )
+
+    def taken_back(self, ref: VersionRef) -> Mapping[str, Json] | None:
+        """The quarantine of this very content, as exactly as both are known."""
+        return self._quarantine(ref.may_hold)
+
+    def _quarantine(self, fits: Callable[[VersionRef], bool]) -> Mapping[str, Json] | None:
+        kept = ((VersionRef(0, key, "", rounded=str(e.get("rounded", ""))), e) for key, e in self.quarantined.items())
+        return next((entry for ref, entry in kept if fits(ref)), None)
+
     def rolled_back(self, release_id: str) -> bool:
         """Whether a rollback of this release is on record."""
         return any(q.get("release_id") == release_id for q in self.quarantined.values())
@@ -199,7 +217,9 @@ def shift(route: Route, approved: Approved, *, weight: int, now: float, explicit
         phase_since=route.phase_since if mine else now,
         watch_until=0.0,
         shifts=(*(route.shifts if mine else ()), (now, weight)),
-        quarantined={k: v for k, v in route.quarantined.items() if k != candidate.fingerprint},
+        quarantined={
+            k: v for k, v in route.quarantined.items() if k not in (candidate.fingerprint, candidate.at_six_digits)
+        },
     )
     detail = {"version": candidate.version, "weight": weight, "stable": route.stable.version}
     return _next(route, start, Event.CANARY_SHIFTED, now, SYSTEM, detail)
@@ -214,11 +234,10 @@ def _may_start(route: Route, approved: Approved, *, explicit: bool) -> None:
     if route.stable.fingerprint == candidate.fingerprint:
         raise Gone(f"version {candidate.version} of {route.prompt} is stable already")
     _compared_with_stable(route, approved)
-    if candidate.fingerprint in route.quarantined and not explicit:
+    if not explicit and (bad := route.barred(candidate)):
         raise Quarantined(
             f"version {candidate.version} of {route.prompt} has a content that was rolled back in release "
-            f"{route.quarantined[candidate.fingerprint].get('release_id')}; "
-            "ask for it explicitly with `promptlane release`"
+            f"{bad.get('release_id')}; ask for it explicitly with `promptlane release`"
         )
 
 
@@ -295,7 +314,12 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
         watch_until=0.0,
         quarantined={
             **route.quarantined,
-            bad.fingerprint: {"version": bad.version, "release_id": route.release_id, "at": now},
+            bad.fingerprint: {
+                "version": bad.version,
+                "release_id": route.release_id,
+                "at": now,
+                **({"rounded": bad.rounded} if bad.rounded else {}),
+            },
         },
     )
     detail = {"version": bad.version, "restored": safe.version, "cause": wish.cause, "reason": wish.reason}
@@ -310,11 +334,11 @@ def _named_by_operator(route: Route, to: VersionRef, cause: RollbackCause) -> Ve
         raise NotApplicable(
             f"a canary of {route.prompt} is out: take it back first, by a rollback that names no version"
         )
-    if to.fingerprint == route.stable.fingerprint:
+    if route.stable.may_hold(to):
         # Also where the number is another: quarantining this content would quarantine what is served.
         same = "" if to.version == route.stable.version else f", with the content of version {route.stable.version}"
         raise NotApplicable(f"version {to.version} of {route.prompt} is stable already{same}")
-    if bad := route.quarantined.get(to.fingerprint):
+    if bad := route.taken_back(to):
         raise Quarantined(
             f"version {to.version} of {route.prompt} was rolled back in release {bad.get('release_id')}; if it shall "
             f"be tried again: promptlane release {route.prompt} {to.version} --again"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from .prompt import canonical_json
+from .content import canonical_json
 from .release import Release
 
 Json = Any

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import Policy
-from promptlane.domain.release.prompt import PromptVersion, canonical_variants, fingerprint
+from promptlane.domain.release.content import canonical_variants, is_content_of, vouches
+from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.text import in_words, traffic
 
 Json = Any
@@ -60,11 +61,13 @@ class Brief:
     tests: VerdictShown = field(default_factory=VerdictShown)
     plan: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def fingerprints(self) -> tuple[str, str | None]:
-        """Of candidate and stable, computed from what is shown."""
-        stable = fingerprint(self.stable_variants) if self.stable_version is not None else None
-        return fingerprint(self.candidate_variants), stable
+    def shows(self, candidate: str, stable: str | None) -> bool:
+        """Whether what is shown is exactly what these fingerprints are of; of stable, as exactly as it was stored."""
+        if (stable is None) != (self.stable_version is None):
+            return False
+        return vouches(candidate, self.candidate_variants) and (
+            stable is None or is_content_of(stable, self.stable_variants)
+        )
 
     def to_dict(self) -> dict[str, Json]:
         tests = self.tests

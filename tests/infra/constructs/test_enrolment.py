@@ -12,7 +12,7 @@ from aws_cdk.assertions import Annotations, Match, Template
 
 from infra.constructs.enrolment import Enrolment
 from promptlane.aws.enrolment import SsmEnrolments
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from promptlane.project import load_one
 from tests.support.alone import KEPT, alone, plain
 

@@ -10,7 +10,7 @@ import pytest
 
 from promptlane.aws.enrolment import SsmEnrolments
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from tests.support.prompt import POLICY
 
 

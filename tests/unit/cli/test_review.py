@@ -17,7 +17,7 @@ from promptlane.cli.review import review_notes
 from promptlane.cli.session import Session
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import ReviewPolicy
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, UnderReview
 
 

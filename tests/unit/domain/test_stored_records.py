@@ -63,6 +63,10 @@ def test_a_version_is_stored_by_these_names_and_its_variables_where_they_are_kno
     known = VersionRef(4, "f" * 64, "arn:4", ("name", "order"))
 
     assert known.to_item() == {"version": 4, "fingerprint": "f" * 64, "arn": "arn:4", "variables": ["name", "order"]}
+    both = VersionRef(4, "f" * 64, "arn:4", rounded="e" * 64)
+    assert both.to_item() == {"version": 4, "fingerprint": "f" * 64, "arn": "arn:4", "rounded": "e" * 64}
+    assert VersionRef.from_item(both.to_item()).at_six_digits == "e" * 64
+    assert VersionRef.from_item(TWO.to_item()).at_six_digits == TWO.fingerprint, "what was stored before has one"
     assert TWO.to_item() == {"version": 2, "fingerprint": TWO.fingerprint, "arn": "arn:2"}
     assert VersionRef.from_item(TWO.to_item()).variables is None
     assert VersionRef.from_item({**TWO.to_item(), "variables": []}).variables == ()

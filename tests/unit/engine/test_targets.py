@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from promptlane.domain.release.prompt import PromptVersion, fingerprint
+from promptlane.domain.release.content import fingerprint
+from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.suite.answers import ModelRequest
 from promptlane.engine.suite import Case
 from promptlane.engine.targets import Target

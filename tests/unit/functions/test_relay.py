@@ -14,7 +14,7 @@ from functions.relay import handler
 from promptlane.aws.audit_copies import AuditCopies
 from promptlane.aws.events import EventBus
 from promptlane.domain.errors import InvalidInput, Unavailable
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import InMemoryReleases

@@ -61,7 +61,8 @@ def canary(world: World) -> World:
 def rolled_back(world: World, route: Route, *, by: str, cause: str, reason: str, evidence: Json = None) -> None:
     """The route is safe, and the timeline says why."""
     assert route.canary is not None
-    quarantine = {route.canary.fingerprint: {"version": 2, "release_id": RELEASE, "at": NOW}}
+    bad = route.canary
+    quarantine = {bad.fingerprint: {"version": 2, "release_id": RELEASE, "at": NOW, "rounded": bad.rounded}}
     assert replace(world.current, pending=()) == replace(
         route, canary=None, weight=0, phase=Phase.STEADY, phase_since=NOW, revision=7, quarantined=quarantine
     )

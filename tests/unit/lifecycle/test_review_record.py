@@ -9,7 +9,7 @@ import pytest
 
 from promptlane.domain.errors import NotFound
 from promptlane.domain.policy import ReviewPolicy
-from promptlane.domain.release.prompt import canonical_json
+from promptlane.domain.release.content import canonical_json
 from promptlane.lifecycle.review_record import Json, review_record
 from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, UnderReview
 

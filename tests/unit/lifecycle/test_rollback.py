@@ -102,7 +102,15 @@ def test_the_safe_version_is_put_back_and_the_other_quarantined(
         watch_until=0.0,
         revision=9,
         pending=(entry,),
-        quarantined={**EARLIER, stage.ref(2).fingerprint: {"version": 2, "release_id": RELEASE, "at": 5000.0}},
+        quarantined={
+            **EARLIER,
+            stage.ref(2).fingerprint: {
+                "version": 2,
+                "release_id": RELEASE,
+                "at": 5000.0,
+                "rounded": stage.ref(2).rounded,
+            },
+        },
     )
     assert done == RolledBack("rolled_back", "bad", PROMPT, RELEASE, expected)
     assert stage.route == expected

@@ -317,7 +317,7 @@ def test_without_a_route_there_is_nothing_to_shift_from() -> None:
         ({"approval": {}}, "has no approval"),
         ({"candidate": None}, "has no approval"),
         ({"approval": {"candidate": "b" * 64, "stable": "s"}}, "reads as [0-9a-f]{12}, but bbbbbbbbbbbb was approved"),
-        ({"approval": {"stable": "s"}}, "but None was approved"),
+        ({"approval": {"stable": "s"}}, "but nothing was approved"),
     ],
 )
 def test_nothing_but_what_was_approved_gets_traffic(

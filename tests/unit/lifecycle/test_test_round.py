@@ -88,6 +88,7 @@ def test_a_plan_is_written_down_and_the_workflow_gets_keys_and_counts() -> None:
         | {"must_pass": ["billing"], "prices": {"acme": [1.0, 2.0]}},
         "candidate": {"label": "version 2", "fingerprint": new.fingerprint, "variant": new.variant, "arn": f"{ARN}:2"},
         "stable": {"label": "version 1", "fingerprint": old.fingerprint, "variant": old.variant, "arn": f"{ARN}:1"},
+        "bound": {"candidate": new.fingerprint, "stable": old.fingerprint},
         "notes": [],
         "kinds": ["contains"],
     }

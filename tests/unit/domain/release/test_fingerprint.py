@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import DraftInvalid
-from promptlane.domain.release.prompt import PromptDraft, PromptVersion, fingerprint, static_problems
+from promptlane.domain.release.content import fingerprint
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion, static_problems
 from tests.support.prompt import ARN, ID
 
 DRAFT = PromptDraft(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneError
 from promptlane.domain.names import Phase, Track
-from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.prompt import PromptVersion, VersionRef
 from promptlane.domain.release.route import (
     Approved,
     Gone,
@@ -535,3 +536,48 @@ def test_an_alarm_from_the_very_beginning_of_what_it_is_about_counts(route: Rout
 def test_an_alarm_that_condemns_nothing_now_is_told_so(route: Route, track: Track, message: str) -> None:
     with pytest.raises(NotApplicable, match=message):
         alarm_applies(route, track=track, changed_at=9e9)
+
+
+def content(limit: object, version: int = 2) -> VersionRef:
+    return PromptVersion(ID, "support", version, f"arn:{version}", [{"additionalModelRequestFields": {"n": limit}}]).ref
+
+
+def stored_before(ref: VersionRef) -> VersionRef:
+    """The same content as a route or a quarantine of the first schema names it."""
+    return VersionRef(ref.version, ref.rounded, ref.arn)
+
+
+@pytest.mark.parametrize("then", [stored_before, lambda ref: ref], ids=["by the first schema", "by this one"])
+@pytest.mark.parametrize("again", [1_000_000, 1_000_000.0, 1_000_004])
+def test_content_that_was_rolled_back_is_barred_under_any_schema_and_at_six_digits(then: Any, again: Any) -> None:
+    bad = then(content(1_000_000))
+    route = roll_back(replace(CANARY, canary=bad), Rollback(cause="alarm", reason="bad", by="alarm"), now=500.0)
+    route = Route.from_item(json.loads(json.dumps(route.to_item())))
+    candidate = content(again, 8)
+    approved = Approved("PROMPT0001-8-1", candidate, route.stable.fingerprint)
+
+    assert route.barred(candidate) == route.quarantined[bad.fingerprint]
+    with pytest.raises(Quarantined, match=f"rolled back in release {CANARY.release_id}"):
+        shift(route, approved, weight=100, now=600.0)
+    assert route.barred(content(1_000_100)) is None
+    on = shift(route, approved, weight=100, now=600.0, explicit=True)
+    # An explicit release lifts what it was asked for: a content that is only alike keeps its own quarantine.
+    lifted = candidate.fingerprint == content(1_000_000).fingerprint or not bad.rounded
+    assert (bad.fingerprint not in on.quarantined) == lifted
+    assert on.taken_back(candidate) is None
+
+
+def test_an_operator_may_go_back_to_what_only_resembles_what_was_taken_back() -> None:
+    steady = replace(CALM, stable=content(5, 7), previous=None, quarantined={})
+    bad, good = content(1_000_000), content(1_000_004, 3)
+    kept = {bad.fingerprint: {"version": 2, "release_id": "P-2-1", "at": 1.0, "rounded": bad.rounded}}
+    wish = Rollback(cause="operator", reason="bad", by="op")
+
+    assert roll_back(replace(steady, quarantined=kept), wish, now=500.0, to=good).stable == good
+    with pytest.raises(Quarantined):
+        roll_back(replace(steady, quarantined=kept), wish, now=500.0, to=bad)
+    before = {bad.rounded: {"version": 2, "release_id": "P-2-1", "at": 1.0}}
+    with pytest.raises(Quarantined):  # nobody knows any more which of both it was
+        roll_back(replace(steady, quarantined=before), wish, now=500.0, to=good)
+    with pytest.raises(NotApplicable, match="with the content of version 7"):
+        roll_back(replace(steady, stable=stored_before(content(1, 7))), wish, now=500.0, to=content(1, 3))

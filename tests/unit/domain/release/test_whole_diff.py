@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promptlane.domain.release.content import fingerprint
 from promptlane.domain.release.diff import Gap, compare, folded, line, unified
-from promptlane.domain.release.prompt import PromptDraft, fingerprint
+from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.text import clean_reason, one_line, shortened, visible
 from tests.support.review import NEW, OLD
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from promptlane.domain.policy import Policy
-from promptlane.domain.release.prompt import PromptVersion, canonical_variants, fingerprint
+from promptlane.domain.release.content import canonical_variants, fingerprint
+from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.review.brief import (
     Brief,
     CaseChange,
@@ -78,7 +79,10 @@ def test_a_brief_shows_both_versions_as_they_are_hashed_and_the_plan() -> None:
         tests=VerdictShown("pass"),
         plan=PLAN,
     )
-    assert brief.fingerprints == (NEW.fingerprint, OLD.fingerprint)
+    assert brief.shows(NEW.fingerprint, OLD.fingerprint)
+    assert not brief.shows(OLD.fingerprint, OLD.fingerprint)
+    assert not brief.shows(NEW.fingerprint, NEW.fingerprint)
+    assert not brief.shows(NEW.fingerprint, None)
     assert fingerprint(brief.candidate_variants) != fingerprint(brief.stable_variants)
 
 
@@ -86,7 +90,8 @@ def test_a_brief_of_a_first_version_compares_with_nothing() -> None:
     brief = made(None)
 
     assert (brief.stable_variants, brief.stable_version, brief.plan) == ((), None, FIRST)
-    assert brief.fingerprints == (NEW.fingerprint, None)
+    assert brief.shows(NEW.fingerprint, None)
+    assert not brief.shows(NEW.fingerprint, fingerprint(()))
 
 
 def test_a_brief_has_no_stable_version_tests_or_plan_unless_it_is_told() -> None:
