@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from promptlane.aws.composition import Function, wired
+from promptlane.domain.canary.waits import next_wait
 from promptlane.lifecycle.shift import Traffic
 
 
@@ -16,9 +18,12 @@ def wire(of: Function) -> tuple[Traffic, int]:
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     (traffic, resolution), release_id, step = wire(), event["release_id"], int(event["step"])
     moved = traffic.shift(release_id, step)
-    bake = traffic.policy(release_id).canary.steps[step].min_bake
+    if moved.result == "wait":
+        wait = next_wait(moved.since, time.time(), least=resolution)
+    else:
+        wait = max(1, min(int(traffic.policy(release_id).canary.steps[step].min_bake), resolution * 5))
     return {
         "result": "shifted" if moved.result == "done" else moved.result,
         "reason": moved.reason,
-        "wait_seconds": resolution if moved.result == "wait" else max(1, min(int(bake), resolution * 5)),
+        "wait_seconds": wait,
     }

@@ -14,6 +14,7 @@ from promptlane.domain.canary import fuse
 from promptlane.domain.canary.blocks import Block, Chunk, Pair
 from promptlane.domain.canary.counts import BlockStore, CountReader
 from promptlane.domain.canary.judge import Action, Judgement, StepContext, judge
+from promptlane.domain.canary.waits import next_wait
 from promptlane.domain.errors import NotApplicable, PromptlaneError
 from promptlane.domain.names import ADVANCE_EVIDENCE, ASSIGNED, FULL, HARM_EVIDENCE, SPLIT_EVIDENCE, WEIGHT, Phase
 from promptlane.domain.policy import GuardPolicy, Policy
@@ -31,8 +32,6 @@ COARSE: Final = 5
 HISTORY: Final = 24 * 3600.0
 _CHUNK_WINDOWS: Final = 300
 _CHUNKS_PER_LOOK: Final = 6
-_GROWTH: Final = 60
-"""A look waits 1/60 of the time since the phase began: a year takes about 610 looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +132,12 @@ def _gauges(route: Route, judgement: Judgement) -> dict[str, float]:
 
 def next_look(context: StepContext, policy: Policy, timing: Timing, now: float) -> int:
     """Whole seconds until the next look: longer the longer the phase lasts, but never past a deadline."""
-    wait = max(timing.resolution, (now - context.phase_since) / _GROWTH)
     if context.phase is Phase.WATCH:
         deadlines = [context.watch_until]
     else:
         step = policy.canary.steps[context.step]
         deadlines = [context.since + step.min_bake, context.since + step.max_time]
-    return math.ceil(min([wait, *(d - now for d in deadlines if d > now)]))
+    return next_wait(context.phase_since, now, least=timing.resolution, deadlines=deadlines)
 
 
 def replay(detail: Mapping[str, Json], chunks: Iterable[Chunk], policy: Policy) -> Judgement:

@@ -26,11 +26,15 @@ class FingerprintMismatch(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a step did. `wait`: nothing yet, ask again; `stable_changed`: back to test; `gone`: not ours any more."""
+    """What a step did. `wait`: nothing yet, ask again; `stable_changed`: back to test; `gone`: not ours any more.
+
+    `since`: from when on the next question may wait longer and longer, epoch seconds; 0 unless it waits.
+    """
 
     result: Literal["done", "wait", "stable_changed", "gone"]
     reason: str = ""
     route: Route | None = None
+    since: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,8 @@ class Traffic:
         weight = self.enrolments.policy(release.policy_sha256).canary.steps[step].weight
         starting = step == 0 and not _in_canary(self.routes.get(release.prompt), release_id)
         if starting and (red := self._red(release.prompt)):
-            return self._waiting(release, f"waits to start: {red} is in ALARM already")
+            approved_at = float(release.approval.get("at") or release.started_at)
+            return self._waiting(release, f"waits to start: {red} is in ALARM already", approved_at)
 
         def shifted(base: Route) -> Route:
             return shift(base, approved, weight=weight, now=self.clock(), explicit=release.explicit)
@@ -84,18 +89,20 @@ class Traffic:
         if not approved.tested_against:
             return self._promote_first(release, approved.candidate)
         watch = self.enrolments.policy(release.policy_sha256).watch
-        if _in_canary(self.routes.get(release.prompt), release_id) and (red := self._red(release.prompt)):
-            return self._waiting(release, f"waits to be promoted: {red} is in ALARM")
+        route = self.routes.get(release.prompt)
+        if route is not None and _in_canary(route, release_id) and (red := self._red(release.prompt)):
+            # As the judge's looks, which come in between: since the canary began.
+            return self._waiting(release, f"waits to be promoted: {red} is in ALARM", route.phase_since)
 
         def promoted(base: Route) -> Route:
             return promote(base, approved, watch_for=watch.duration, holdback=watch.holdback, now=self.clock())
 
-        route = self._written(release, promoted)
-        if isinstance(route, Moved):
-            return route
-        self._recorded(release, route, state="watch", step=release.step)
+        written = self._written(release, promoted)
+        if isinstance(written, Moved):
+            return written
+        self._recorded(release, written, state="watch", step=release.step)
         self.releases.unlock(release.prompt_id, release_id)  # a newer version may be admitted while this is watched
-        return Moved("done", route=route)
+        return Moved("done", route=written)
 
     def _written(self, release: Release, transition: Callable[[Route], Route]) -> Route | Moved:
         """The route after a transition; what came of it where the route has moved on."""
@@ -151,11 +158,11 @@ class Traffic:
         red = [a for a in self.alarms.red(prompt) if a.track is not Track.HOLDBACK]
         return ", ".join(f"{a.track}/{a.metric}" for a in red)
 
-    def _waiting(self, release: Release, reason: str) -> Moved:
+    def _waiting(self, release: Release, reason: str, since: float) -> Moved:
         name = f"{release.release_id}/waiting/{release.step}/{reason}"
         entry = TimelineEntry(name, release.release_id, self.clock(), Event.CANARY_WAITING, detail={"reason": reason})
         self.releases.append(entry)
-        return Moved("wait", reason)
+        return Moved("wait", reason, since=since)
 
     def _recorded(self, release: Release, route: Route, *, state: Literal["canary", "watch"], step: int) -> Release:
         """Bring record and timeline up to the route that was written."""

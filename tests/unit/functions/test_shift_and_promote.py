@@ -76,7 +76,7 @@ def test_no_canary_starts_while_an_alarm_of_this_deployment_is_red(world: World)
     answer = world.function("shift").handle(STEP, Context())
 
     said = "waits to start: stable/Outage is in ALARM already"
-    assert answer == {"result": "wait", "reason": said, "wait_seconds": 10}
+    assert answer == {"result": "wait", "reason": said, "wait_seconds": 900 / 60}
     assert world.current == route
     assert world.entries(RELEASE) == [(Event.CANARY_WAITING, "promptlane", {"reason": said})]
 
@@ -277,6 +277,21 @@ def test_nothing_is_promoted_while_an_alarm_is_red(world: World) -> None:
     said = "waits to be promoted: canary/Refusal is in ALARM"
     assert answer == {"result": "wait", "reason": said, "wait_seconds": 10, "watch": False}
     assert world.current == route
+
+
+@pytest.mark.parametrize(("days", "wait"), [(0.0, 10), (1.0, 1_440), (7.0, 10_080)])
+def test_a_release_that_waits_asks_less_and_less_often(world: World, days: float, wait: int) -> None:
+    """Step Functions' history holds a week of it."""
+    since = NOW - days * 86_400
+    release = world.in_canary(since=since)
+    red_alarm(f"{DEPLOYMENT}/{PROMPT}/canary/Refusal")
+    assert world.function("promote").handle({"release_id": RELEASE}, Context())["wait_seconds"] == wait
+
+    route = world.current
+    world.routes.put(replace(route, canary=None, phase=Phase.STEADY, release_id="X", revision=9), expected=route)
+    approval = {**release.approval, "at": since}
+    world.releases.update(replace(release, state="review", approval=approval))
+    assert world.function("shift").handle(STEP, Context())["wait_seconds"] == wait
 
 
 def test_what_cannot_be_promoted_any_more_is_told(world: World) -> None:

@@ -153,7 +153,7 @@ def test_a_canary_waits_to_start_while_an_alarm_stands() -> None:
 
     answers = [shifted(stage), shifted(stage)]
 
-    assert answers == [Moved("wait", reason, None)] * 2
+    assert answers == [Moved("wait", reason, None, since=record.started_at)] * 2
     assert (stage.route, stage.releases.get(RELEASE)) == (before, record)
     assert stage.told(RELEASE)[1:] == [
         TimelineEntry(
@@ -398,13 +398,22 @@ def test_a_promotion_that_is_repeated_changes_nothing_and_frees_no_other_lock() 
     assert unmoved(stage, lambda: promoted(stage)) == Moved("done", "", stage.route)
 
 
+def test_a_canary_waits_since_it_was_approved() -> None:
+    stage = Stage()
+    record = stage.approved(2)
+    stage.releases.update(replace(record, approval={**record.approval, "at": 4321.5}))
+    stage.alarms.standing[PROMPT] = red((Track.STABLE, "Outage"))
+
+    assert shifted(stage).since == 4321.5
+
+
 def test_a_promotion_waits_while_an_alarm_stands() -> None:
     stage = in_canary(2)
     stage.alarms.standing[PROMPT] = red((Track.CANARY, "Refusal"), (Track.HOLDBACK, "Error"))
     before, record = stage.route, stage.releases.get(RELEASE)
     reason = "waits to be promoted: canary/Refusal is in ALARM"
 
-    assert promoted(stage) == Moved("wait", reason, None)
+    assert promoted(stage) == Moved("wait", reason, None, since=before.phase_since)
     assert (stage.route, stage.releases.get(RELEASE), stage.releases.holder(ID)) == (before, record, RELEASE)
     assert stage.told(RELEASE)[-1] == TimelineEntry(
         f"{RELEASE}/waiting/2/{reason}", RELEASE, 5030.0, Event.CANARY_WAITING, "promptlane", {"reason": reason}
