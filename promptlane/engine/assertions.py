@@ -9,29 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from math import sqrt
 from typing import Any, Final, Literal
 
-import jsonschema
-import regex
 from rapidfuzz.distance import Levenshtein
 
 from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.metrics import GUARDRAIL_STOP
-from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.prompt import VARIABLE
 from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge
 
-from . import rubric
+from . import rubric, sandbox
 from .checks import Check
+from .json_in_answers import Patience, complaint_of, value_of
 from .kinds import Ungradable
 from .suite import Assertion, Case, flat
 
 Json = Any
-REGEX_SECONDS: Final = 2.0
-_MAX_JSON_STARTS: Final = 2_000
 _MAX_EMBEDDED: Final = 20_000
 _SHOWN: Final = 120
 
@@ -153,8 +148,8 @@ def _equals(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, fl
     if isinstance(a.value, str):
         return _plainly(answer.text.strip() == a.value.strip(), f"the output is not {_shown(a.value)}")
     try:
-        holds = json.loads(answer.text) == a.value
-    except (ValueError, RecursionError):
+        holds = value_of(answer.text) == a.value
+    except ValueError:
         holds = False
     return _plainly(holds, f"the output is not the JSON value {_shown(a.value)}")
 
@@ -186,58 +181,24 @@ def _starts_with(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[boo
 
 def _regex(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
     try:
-        holds = regex.search(a.value, answer.text, timeout=REGEX_SECONDS) is not None
-    except TimeoutError:
-        raise Ungradable(f"regular expression {_shown(a.value)} took longer than {REGEX_SECONDS:g} s") from None
-    except regex.error as error:
-        raise Ungradable(f"regular expression {_shown(a.value)} is not valid: {error}") from None
+        holds = sandbox.search(a.value, answer.text)
+    except Ungradable as error:
+        raise Ungradable(f"regular expression {_shown(a.value)} {error}") from None
     return _plainly(holds, f"the output does not match {_shown(a.value)}")
-
-
-@lru_cache(maxsize=256)
-def _validator(schema: str) -> Any:
-    data = json.loads(schema)
-    return jsonschema.validators.validator_for(data, jsonschema.Draft202012Validator)(data)
-
-
-def _fits(value: Json, schema: Json) -> str:
-    """Why a value does not fit a schema; empty when it does."""
-    if schema is None:
-        return ""
-    error = jsonschema.exceptions.best_match(_validator(canonical_json(schema)).iter_errors(value))
-    return "" if error is None else f"{error.message[:300]} (at {error.json_path})"
 
 
 def _is_json(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
     try:
-        value = json.loads(answer.text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        value = value_of(answer.text)
+    except ValueError as error:
         return _plainly(False, f"the output is not JSON: {error}")
-    complaint = _fits(value, a.value)
+    complaint = Patience().misfit(value, a.value)
     return _plainly(not complaint, f"the JSON does not fit the schema: {complaint}")
 
 
 def _contains_json(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
-    decoder = json.JSONDecoder(parse_constant=_no_constant)
-    complaint, position, text = "the output contains no JSON", 0, answer.text
-    for _attempt in range(_MAX_JSON_STARTS):
-        starts = [i for i in (text.find("{", position), text.find("[", position)) if i >= 0]
-        if not starts:
-            break
-        try:
-            value, position = decoder.raw_decode(text, min(starts))
-        except (ValueError, RecursionError):
-            position = min(starts) + 1
-            continue
-        misfit = _fits(value, a.value)
-        if not misfit:
-            return _plainly(True, "")
-        complaint = f"the JSON in the output does not fit the schema: {misfit}"
-    return _plainly(False, complaint)
-
-
-def _no_constant(name: str) -> Json:
-    raise ValueError(f"{name} is not JSON")
+    complaint = complaint_of(answer.text, a.value)
+    return _plainly(not complaint, complaint)
 
 
 def _is_refusal(_: Grader, __: Assertion, ___: Case, answer: Answer) -> tuple[bool, float, str]:
@@ -323,10 +284,11 @@ def _output_tokens(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[b
 def _tool_call(grader: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
     if not answer.tool_calls:
         return _plainly(False, "no tool was called")
+    patience = Patience()
     for call in answer.tool_calls:
         if call.name not in grader.tools:
             return _plainly(False, f"tool {call.name!r} is not among the version's tools")
-        complaint = _fits(call.input, grader.tools[call.name])
+        complaint = patience.misfit(call.input, grader.tools[call.name])
         if complaint:
             return _plainly(False, f"the input of tool {call.name!r} does not fit its schema: {complaint}")
     absent = set(a.value or ()) - {call.name for call in answer.tool_calls}

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-import jsonschema
-import regex
-
 from promptlane.domain.errors import SuiteInvalid
+from promptlane.domain.incoming import torn_places
+from promptlane.domain.limits import MAX_ASSERTIONS, MAX_SETS, MAX_SUITE_CHARS
 
 from . import promptfoo
+from .admissible import chars_of, pattern_problems, schema_problems
 from .assertions import KINDS, Kind
 from .dataset import DatasetInvalid, decode, json_or_text, load_rows
 from .kinds import split_negation, unknown_type
@@ -31,7 +31,8 @@ def parse(data: Json, *, read: Read | None = None) -> Suite:
     """The suite that `data` describes. SuiteInvalid lists every problem as (path, message), the first hundred."""
     reader = _Reader(read)
     with suppress(_Enough):
-        suite = reader.suite(data)
+        reader.note(torn_places(data))
+        suite = None if reader.problems else reader.suite(data)
         if suite is not None and not reader.problems:
             return suite
     raise SuiteInvalid(reader.problems)
@@ -48,6 +49,7 @@ class _Reader:
         self.templates: Mapping[str, Json] = {}
         self.default_vars: dict[str, Json] = {}
         self.default_asserts: list[Assertion] = []
+        self.assertions = self.sets = 0
         self.place = ""
         """Prefix of messages about a case that stands in another file (`cases.csv line 3: `)."""
 
@@ -101,6 +103,7 @@ class _Reader:
         before = len(self.problems)
         cases: list[Case] = []
         taken: dict[str, str] = {}
+        chars, known = 0, dict[int, int]()
         for path, place, test in self.rows(tests):
             self.place = place
             for case in self.expand(test, path, default, len(cases)):
@@ -110,6 +113,11 @@ class _Reader:
                     )
                 taken.setdefault(case.id, place.removesuffix(": ") or path)
                 cases.append(case)
+                chars += sum(map(len, case.vars.values())) + sum(chars_of(a.value, known) for a in case.asserts)
+                if chars > MAX_SUITE_CHARS:
+                    self.place = ""
+                    self.problem("tests", f"have more than {MAX_SUITE_CHARS:,} characters with every case written out")
+                    return cases
                 if len(cases) > MAX_CASES:
                     self.place = ""
                     self.problem(
@@ -143,7 +151,9 @@ class _Reader:
         try:
             for where, test in load_rows(name, self.read):
                 count += 1
-                yield path, f"{where}: ", test
+                self.place = f"{where}: "
+                self.note(torn_places(test, path))
+                yield path, self.place, test
         except DatasetInvalid as error:
             self.place = ""
             self.problem(path, str(error))
@@ -279,6 +289,10 @@ class _Reader:
         if not isinstance(value, list):
             self.problem(path, "must be a list of assertions, each a mapping with `type`")
             return []
+        self.assertions += len(value)
+        if self.assertions > MAX_ASSERTIONS:
+            self.problem(path, f"there are more than {MAX_ASSERTIONS:,} assertions with every template written out")
+            raise _Enough
         found = [self.assertion(item, f"{path}[{i}]") for i, item in enumerate(value)]
         return [a for a in found if a is not None]
 
@@ -296,7 +310,12 @@ class _Reader:
             return None
         children: tuple[Assertion, ...] = ()
         if name == "assert-set":
+            self.sets += 1
+            if self.sets > MAX_SETS:
+                self.problem(path, f"more than {MAX_SETS} assert-sets lie within one another; write them side by side")
+                raise _Enough
             children = tuple(self.asserts(data.get("assert"), f"{path}.assert"))
+            self.sets -= 1
             if not children:
                 self.problem(f"{path}.assert", "an assert-set needs assertions; without any it would always pass")
         elif "assert" in data:
@@ -348,10 +367,7 @@ class _Reader:
     def value_pattern(self, kind: Kind, value: Json, path: str) -> Json:
         value = self.value_text(kind, value, path)
         if value is not None and not references(value):
-            try:
-                regex.compile(value)
-            except regex.error as error:
-                self.problem(path, f"{value!r} is not a valid regular expression: {error}")
+            self.note((path, problem) for problem in pattern_problems(value))
         return value
 
     def value_listed(self, kind: Kind, value: Json, path: str) -> Json:
@@ -372,14 +388,7 @@ class _Reader:
         if not isinstance(value, Mapping | bool):
             self.problem(path, f"{kind.name} takes a JSON Schema (a mapping), not {type(value).__name__}")
             return None
-        try:
-            jsonschema.validators.validator_for(value, jsonschema.Draft202012Validator).check_schema(value)
-        except jsonschema.SchemaError as error:
-            at = "/".join(str(p) for p in error.absolute_path)
-            self.problem(path, f"is not a valid JSON Schema: {error.message}" + (f" (at {at})" if at else ""))
-        for reference in _schema_references(value):
-            if not reference.startswith("#"):
-                self.problem(path, f"$ref {reference!r} points outside the schema; nothing is fetched, write it out")
+        self.note(schema_problems(value, path))
         return value
 
     def value_names(self, kind: Kind, value: Json, path: str) -> Json:
@@ -438,13 +447,3 @@ def _is_number(value: Json) -> bool:
 
 def _mapping(value: Json) -> dict[str, Json]:
     return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _schema_references(schema: Json) -> Iterator[str]:
-    if isinstance(schema, Mapping):
-        if isinstance(schema.get("$ref"), str):
-            yield schema["$ref"]
-        schema = list(schema.values())
-    if isinstance(schema, list):
-        for item in schema:
-            yield from _schema_references(item)

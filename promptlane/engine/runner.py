@@ -30,6 +30,8 @@ Json = Any
 T = TypeVar("T")
 CANDIDATE: Final = "candidate"
 STABLE: Final = "stable"
+GRADING_SECONDS: Final = 30.0
+"""After the last call: what is not graded by then is missing, so that slow patterns cannot end a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ class AnswerStore(Protocol):
 class Bench:
     """What a run needs: both versions, the models, and how hard to try.
 
-    `deadline`: no call is started after this time of `clock` (monotonic seconds); what is left is missing.
+    `deadline`: no call is started after this time of `clock` (monotonic seconds), and nothing is graded long after it;
+    what is left is missing.
     """
 
     candidate: Target
@@ -252,6 +255,8 @@ class _Runner:
 
     def graded(self, pending: _Pending, side: str, repeat: int, run: Run) -> Run:
         assert run.answer is not None
+        if self.bench.deadline is not None and self.bench.clock() > self.bench.deadline + GRADING_SECONDS:
+            return replace(run, missing="the time was up before it was graded")
         rival = None
         if len(self.sides) == 2:
             rival = pending.runs[STABLE if side == CANDIDATE else CANDIDATE][repeat].answer

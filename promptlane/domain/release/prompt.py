@@ -10,6 +10,7 @@ from typing import Any, Final
 from promptlane.domain.errors import DraftInvalid
 
 from .content import fingerprint, rounded_fingerprint
+from .schemas import field_problems, tool_problems, version_schema_problems
 
 VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_-]+)\s*\}\}")
 _NAME: Final = re.compile(r"^([0-9a-zA-Z][_-]?){1,100}\Z")
@@ -160,6 +161,7 @@ def static_problems(version: PromptVersion, *, allowed_models: Sequence[str] = (
         problems.append(f"the template has {length:,} characters; at most {MAX_TEMPLATE_CHARS:,} are allowed")
     if not any(text.strip() for text in version.texts):
         problems.append("the template is empty; write one and publish again")
+    problems += version_schema_problems(version.variants)
     if not version.model:
         problems.append("the version names no model (an agent resource is not supported); choose a modelId")
     elif allowed_models and version.model not in allowed_models:
@@ -284,6 +286,7 @@ def _draft_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         yield "variables", "must be a list of names"
     elif len(set(variables)) != len(variables):
         yield "variables", "names a variable twice"
+    yield from _schema_problems(data)
     settings = data.get("inference") or {}
     if not isinstance(settings, Mapping):
         yield "inference", f"must be a mapping of {', '.join(_INFERENCE)}"
@@ -291,6 +294,19 @@ def _draft_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         for key in settings:
             if key not in _INFERENCE:
                 yield f"inference.{key}", f"unknown key; known are {', '.join(_INFERENCE)}"
+
+
+def _schema_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    tools = data.get("tools") or []
+    if not isinstance(tools, list) or not all(isinstance(t, Mapping) for t in tools):
+        yield "tools", "must be a list of tools, each {toolSpec: {name, description, inputSchema: {json: ...}}}"
+        return
+    yield from (("tools", problem) for problem in tool_problems(tools))
+    more = data.get("additional_fields") or {}
+    if not isinstance(more, Mapping):
+        yield "additional_fields", "must be a mapping of what the model takes besides"
+        return
+    yield from (("additional_fields", problem) for problem in field_problems(more, "additional_fields"))
 
 
 def _template_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,76 @@
+"""JSON in what a model answered, and whether it fits a schema; within limits, since others wrote both.
+
+What is nested too deeply to be read is Ungradable: it is neither right nor wrong, and no negation makes a pass of it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, Final
+
+from promptlane.domain import limits
+
+from . import sandbox
+from .kinds import Ungradable
+
+Json = Any
+_MAX_STARTS: Final = 2_000
+_TOO_DEEP: Final = f"the JSON in the output is nested deeper than {limits.MAX_DEPTH} levels"
+
+
+class Patience:
+    """The time that the schemas of one assertion may take together, however many values they are held against."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + limits.EVALUATION_SECONDS * limits.WALL_FACTOR
+
+    def misfit(self, value: Json, schema: Json) -> str:
+        """Why a value does not fit a schema; empty when it does, or where there is none. Raises Ungradable."""
+        if schema is None:
+            return ""
+        if time.monotonic() > self._until:
+            raise Ungradable("the values in the output are too many to be held against a schema in time")
+        return sandbox.misfit(schema, value)
+
+
+def value_of(text: str) -> Json:
+    """The JSON value of a text. ValueError when it holds none, Ungradable when it is nested too deeply."""
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise Ungradable(_TOO_DEEP) from None
+    if limits.depth_of(value) > limits.MAX_DEPTH:
+        raise Ungradable(_TOO_DEEP)
+    return value
+
+
+def complaint_of(text: str, schema: Json) -> str:
+    """Why no JSON that stands in a text fits a schema; empty when some does. Raises Ungradable."""
+    decoder = json.JSONDecoder(parse_constant=_no_constant)
+    complaint, position = "the output contains no JSON", 0
+    patience, too_deep = Patience(), False
+    for _attempt in range(_MAX_STARTS):
+        starts = [i for i in (text.find("{", position), text.find("[", position)) if i >= 0]
+        if not starts:
+            break
+        try:
+            value, position = decoder.raw_decode(text, min(starts))
+        except (ValueError, RecursionError) as error:
+            too_deep = too_deep or isinstance(error, RecursionError)
+            position = min(starts) + 1
+            continue
+        if limits.depth_of(value) > limits.MAX_DEPTH:
+            too_deep = True
+            continue
+        misfit = patience.misfit(value, schema)
+        if not misfit:
+            return ""
+        complaint = f"the JSON in the output does not fit the schema: {misfit}"
+    if too_deep:
+        raise Ungradable(_TOO_DEEP)
+    return complaint
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(f"{name} is not JSON")

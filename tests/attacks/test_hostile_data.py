@@ -1,0 +1,473 @@
+"""Data that fetches, hangs or eats memory where it is read: schemas, patterns, answers, and files of cases."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from promptlane.domain import limits
+from promptlane.domain.errors import PromptlaneError
+from promptlane.domain.release import schemas
+from promptlane.domain.release.prompt import PromptDraft, PromptVersion, static_problems
+from promptlane.domain.suite.answers import Answer, ToolCall
+from promptlane.engine import assertions, sandbox
+from promptlane.engine.assertions import Grader
+from promptlane.engine.kinds import Ungradable
+from promptlane.engine.parse import parse
+from promptlane.engine.runner import Bench, run_cases
+from promptlane.engine.suite import Assertion, Case
+from promptlane.engine.targets import Target
+from promptlane.fakes.objects import ScriptedModel
+from tests.support.attacks import attack, patched, together
+
+Json = Any
+FETCH = "requests and files by way of a schema"
+TIME = "data that hangs who reads it"
+SIZE = "data that eats memory"
+SECRET = "the content of a file"
+
+
+@pytest.fixture(autouse=True)
+def limits_of_a_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Smaller than in earnest, so that the tests do not wait."""
+    monkeypatch.setattr(limits, "EVALUATION_SECONDS", 0.05)
+    sandbox._strikes.clear()
+    yield
+    sandbox._strikes.clear()
+
+
+def nothing(*_: object, **__: object) -> Iterator[Any]:
+    """Instead of a check that tells problems."""
+    return iter(())
+
+
+def evaluated_here(schema: Json, value: Json) -> str:
+    """As a schema is evaluated by who gives no thought to it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        validator = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)(schema)
+        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    return "" if error is None else str(error.message)
+
+
+unguarded_schemas = patched(sandbox, "misfit", evaluated_here)
+
+
+def graded(kind: str, value: Json, answer: Answer, tools: Mapping[str, Json] | None = None, **variables: str) -> str:
+    """What the report says of an answer; "passed", or why it was not."""
+    made = Assertion(kind.removeprefix("not-"), kind.startswith("not-"), value)
+    try:
+        found = Grader(tools=tools or {}).assertion(made, Case("case", variables, (made,)), answer)
+    except Ungradable as error:
+        return f"ungradable: {error}"
+    return "passed" if found.passed else found.reason
+
+
+def accepted(read: Callable[[Json], object], data: Json) -> bool:
+    try:
+        read(data)
+    except PromptlaneError:
+        return False
+    return True
+
+
+def by_suite(schema: Json, value: Json = 1) -> str:
+    return graded("is-json", schema, Answer(json.dumps(value)))
+
+
+def by_tool(schema: Json, value: Json = 1) -> str:
+    return graded("is-valid-tool-call", None, Answer("", tool_calls=(ToolCall("t", value),)), {"t": schema})
+
+
+def by_text(schema: Json, value: Json = 1) -> str:
+    return graded("contains-json", schema, Answer(f"Here: {json.dumps(value)}"))
+
+
+# --- nothing is fetched ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ear() -> Iterator[tuple[str, list[bytes]]]:
+    """(URL, what was heard) of a server that answers any request with a schema that tells a secret."""
+    heard: list[bytes] = []
+    body = json.dumps({"const": SECRET}).encode()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+        stop = threading.Event()
+
+        def listen() -> None:
+            while not stop.is_set():
+                with suppress(TimeoutError):
+                    connection, _ = server.accept()
+                    with connection:
+                        heard.append(connection.recv(1_000))
+                        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", heard
+        stop.set()
+        thread.join()
+
+
+def draft4(url: str) -> Json:
+    return {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "id": f"{url}/base",
+        "properties": {"a": {"$ref": "x"}},
+    }
+
+
+REQUESTING: dict[str, Callable[[str], Json]] = {
+    "$ref": lambda url: {"$ref": f"{url}/x"},
+    "$ref deep within": lambda url: {"allOf": [{"not": {"not": {"$ref": f"{url}/x#/y"}}}]},
+    "$ref behind a condition": lambda url: {"if": {"type": "object"}, "then": {"$ref": f"{url}/x"}},
+    "$ref of $id": lambda url: {"$id": f"{url}/base/", "$ref": "x.json"},
+    "$ref of an inner $id": lambda url: {"allOf": [{"$id": f"{url}/base/", "$ref": "../x.json"}]},
+    "$ref without a scheme": lambda url: {"$id": f"{url}/base/", "$ref": url.removeprefix("http:")},
+    "$dynamicRef": lambda url: {"$dynamicRef": f"{url}/x#node"},
+    "a key's schema": lambda url: {"propertyNames": {"$ref": f"{url}/x"}},
+    "draft 4": draft4,
+}
+
+
+@pytest.mark.parametrize("grading", [by_suite, by_tool, by_text], ids=["suite", "tool", "text"])
+@pytest.mark.parametrize("way", REQUESTING)
+@attack("a schema makes the tests send a request", kind=FETCH, without=unguarded_schemas)
+def test_request(way: str, grading: Callable[..., str], ear: tuple[str, list[bytes]]) -> bool:
+    url, heard = ear
+    heard.clear()
+    with suppress(Exception):  # unguarded, the library may fail on what it fetched
+        grading(REQUESTING[way](url), {"a": 1})
+    return bool(heard)
+
+
+READING: dict[str, Callable[[str], Json]] = {
+    "a file": lambda folder: {"$ref": f"file://{folder}/secret.json"},
+    "a file beside $id": lambda folder: {"$id": f"file://{folder}/", "$ref": "secret.json"},
+    "a file above $id": lambda folder: {"$id": f"file://{folder}/a/b/", "$ref": "../../secret.json"},
+    "a file by $dynamicRef": lambda folder: {"$dynamicRef": f"file://{folder}/secret.json"},
+}
+
+
+@pytest.mark.parametrize("grading", [by_suite, by_tool], ids=["suite", "tool"])
+@pytest.mark.parametrize("way", READING)
+@attack("a schema has the report show a file", kind=FETCH, without=unguarded_schemas)
+def test_file(way: str, grading: Callable[..., str], tmp_path: Path) -> bool:
+    (tmp_path / "secret.json").write_text(json.dumps({"const": SECRET}))
+    return SECRET in grading(READING[way](str(tmp_path)))
+
+
+@attack("a case's variable names the file that a schema reads", kind=FETCH, without=unguarded_schemas)
+def test_file_named_by_a_variable(tmp_path: Path) -> bool:
+    (tmp_path / "secret.json").write_text(json.dumps({"const": SECRET}))
+    where = f"file://{tmp_path}/secret.json"
+    return SECRET in graded("is-json", {"$ref": "{{where}}"}, Answer("1"), where=where)
+
+
+FOREIGN: list[Json] = [
+    {"$ref": "http://127.0.0.1/x"},
+    {"$ref": "file:///etc/hostname"},
+    {"$ref": "other.json"},
+    {"$id": "file:///etc/", "$ref": "hostname"},
+    {"$ref": " #/$defs/a", "$defs": {"a": True}},
+    {"$dynamicRef": "http://127.0.0.1/x#a"},
+    {"$recursiveRef": "//127.0.0.1/x"},
+    {"$schema": "http://127.0.0.1/metaschema"},
+    {"$schema": "https://json-schema.org.evil.example/draft/2020-12/schema"},
+    {"properties": {"a": {"$schema": "file:///etc/hostname"}}},
+]
+
+
+def _variant(**more: Json) -> Json:
+    chat = {"messages": [{"role": "user", "content": [{"text": "Hello"}]}], **more.pop("chat", {})}
+    return {"name": "default", "modelId": "m", "templateType": "CHAT", "templateConfiguration": {"chat": chat}, **more}
+
+
+def _tool(schema: Json) -> Json:
+    return {"toolSpec": {"name": "t", "inputSchema": {"json": schema}}}
+
+
+def _admitted(*variants: Json) -> bool:
+    return static_problems(PromptVersion("PROMPT0001", "p", 1, "arn", variants)) == []
+
+
+@pytest.mark.parametrize("schema", FOREIGN, ids=[json.dumps(s)[:60] for s in FOREIGN])
+@attack(
+    "a tool whose schema leads outside is admitted",
+    kind=FETCH,
+    without=patched(schemas, "schema_problems", nothing),
+)
+def test_foreign_tool(schema: Json) -> bool:
+    tools = {"toolConfiguration": {"tools": [_tool({"type": "object"}), _tool({"properties": {"a": schema}})]}}
+    return _admitted(_variant(chat=tools))
+
+
+@pytest.mark.parametrize("schema", FOREIGN, ids=[json.dumps(s)[:60] for s in FOREIGN])
+@pytest.mark.parametrize("as_text", [False, True], ids=["as JSON", "as text"])
+@attack(
+    "an output schema that leads outside is admitted",
+    kind=FETCH,
+    without=patched(schemas, "schema_problems", nothing),
+)
+def test_foreign_output_schema(schema: Json, as_text: bool) -> bool:
+    held = json.dumps(schema) if as_text else schema
+    fields = {"outputConfig": {"textFormat": {"structure": {"jsonSchema": {"name": "a", "schema": held}}}}}
+    return _admitted(_variant(additionalModelRequestFields=fields)) or _admitted(_variant(**fields))
+
+
+@attack(
+    "a tool that leads outside stands in a variant that is not the default one",
+    kind=FETCH,
+    without=patched(schemas, "schema_problems", nothing),
+)
+def test_foreign_tool_of_another_variant() -> bool:
+    tools = {"toolConfiguration": {"tools": [_tool({"$ref": "file:///etc/hostname"})]}}
+    return _admitted(_variant(), {**_variant(chat=tools), "name": "other"})
+
+
+@pytest.mark.parametrize("schema", FOREIGN, ids=[json.dumps(s)[:60] for s in FOREIGN])
+@attack(
+    "a suite whose schema leads outside is admitted",
+    kind=FETCH,
+    without=together(
+        patched(limits, "schema_problems", nothing),
+        patched(sandbox, "schema_error", lambda schema: ""),
+    ),
+)
+def test_foreign_suite(schema: Json) -> bool:
+    return accepted(parse, {"tests": [{"assert": [{"type": "contains-json", "value": {"items": schema}}]}]})
+
+
+@attack(
+    "prompt.yaml with a schema that leads outside is published",
+    kind=FETCH,
+    without=patched(schemas, "schema_problems", nothing),
+)
+def test_foreign_draft() -> bool:
+    given = {
+        "name": "p",
+        "model": "m",
+        "messages": [{"role": "user", "text": "Hello"}],
+        "tools": [_tool({"$ref": "http://127.0.0.1/x"})],
+    }
+    return accepted(PromptDraft.from_dict, given)
+
+
+# --- nothing hangs --------------------------------------------------------------------------------------------------
+
+patient = patched(limits, "EVALUATION_SECONDS", 1_000.0)
+LONG = 0.4
+"""Seconds of processor time, after which something that may take 0.05 s counts as hanging."""
+
+
+def _child_seconds() -> float:
+    """Processor time that the child process has used."""
+    process = sandbox._child._process
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split() if process else []
+    except OSError:
+        fields = []
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def hangs(grading: Callable[[], object]) -> bool:
+    """Whether it still runs after a time; if so it is ended."""
+    sandbox.search("a", "a")
+    thread, before = threading.Thread(target=grading), _child_seconds()
+    thread.start()
+    while thread.is_alive() and _child_seconds() < before + LONG:
+        thread.join(0.02)
+    if not thread.is_alive():
+        return False
+    process = sandbox._child._process
+    assert process is not None
+    process.kill()
+    thread.join()
+    return True
+
+
+CATASTROPHE, VICTIM = "^(a|aa)+$", "a" * 200 + "b"
+BEYOND = {"patternProperties": {CATASTROPHE: True}}
+HANGING: dict[str, tuple[Json, Json]] = {
+    "pattern": ({"pattern": CATASTROPHE}, VICTIM),
+    "patternProperties": (BEYOND, {VICTIM: 1}),
+    "additionalProperties beside it": ({**BEYOND, "additionalProperties": False}, {VICTIM: 1}),
+    "unevaluatedProperties beside it": ({**BEYOND, "unevaluatedProperties": False}, {VICTIM: 1}),
+    "propertyNames": ({"propertyNames": {"pattern": CATASTROPHE}}, {VICTIM: 1}),
+    "not": ({"not": {"pattern": CATASTROPHE}}, VICTIM),
+    "draft 4": ({"$schema": "http://json-schema.org/draft-04/schema#", "pattern": CATASTROPHE}, VICTIM),
+    "uniqueItems": ({"uniqueItems": True}, [{"a": {"b": i}} for i in range(6_000)]),
+    "a doubling at each level": (
+        {"$defs": {"n": {"properties": {"a": {"allOf": [{"$ref": "#/$defs/n"}] * 2}}}}, "$ref": "#/$defs/n"},
+        json.loads('{"a":' * 30 + "{}" + "}" * 30),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", HANGING)
+@attack("a schema is looked through without end", kind=TIME, without=patient)
+def test_hanging_schema(way: str) -> bool:
+    return hangs(lambda: by_tool(*HANGING[way]))
+
+
+PATTERNS = ["^(a|aa)+$", "^(?:(?:a|aa)+c|(a|aa)+b)$", "^(?>(a|aa|aaa)+?b)"]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@attack("a regular expression is matched without end", kind=TIME, without=patient)
+def test_hanging_pattern(pattern: str) -> bool:
+    return hangs(lambda: graded("regex", pattern, Answer("a" * 3_000 + "!")))
+
+
+def _bomb(levels: int, keyword: str = "allOf") -> Json:
+    """Schemas of which each refers twice to the next: 2 to the power of `levels` for one value."""
+    named = {f"d{i}": {keyword: [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(levels)}
+    return {"$defs": {**named, f"d{levels}": {}}, "$ref": "#/$defs/d0"}
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "oneOf"])
+@attack(
+    "schemas refer to one another twice each",
+    kind=TIME,
+    without=together(patched(limits, "schema_problems", nothing), patient),
+)
+def test_doubling_schema(keyword: str) -> bool:
+    return hangs(lambda: by_suite(_bomb(22, keyword)))
+
+
+@attack("a slow pattern takes its time again in every case", kind=TIME, without=patched(sandbox, "STRIKES", 1_000))
+def test_slow_pattern_again_and_again(monkeypatch: pytest.MonkeyPatch) -> bool:
+    tried, ask = list[str](), sandbox._child.ask
+
+    def counted(request: dict[str, Json], seconds: float) -> dict[str, Json]:
+        tried.append(request["work"])
+        return ask(request, seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sandbox._child, "ask", counted)
+        for _ in range(5):
+            graded("regex", CATASTROPHE, Answer("a" * 3_000 + "!"))
+    return len(tried) == 5
+
+
+SELF_REFERENCES: dict[str, Json] = {
+    "by the root": {"$ref": "#"},
+    "in a ring": {"$defs": {"a": {"allOf": [{"$ref": "#/$defs/b"}]}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+    "by an anchor": {"$anchor": "me", "anyOf": [{"$ref": "#me"}]},
+    "by a dynamic anchor": {"$dynamicAnchor": "me", "not": {"$dynamicRef": "#me"}},
+    "in a condition": {"if": {"$ref": "#"}, "then": False},
+    "percent-encoded": {"$defs": {"a b": {"$ref": "#/%24defs/a%20b"}}, "$ref": "#/$defs/a b"},
+    "by an inner $id": {"allOf": [{"$id": "urn:x", "$defs": {"y": {"$ref": "#/$defs/y"}}, "$ref": "#/$defs/y"}]},
+}
+
+
+@pytest.mark.parametrize("way", SELF_REFERENCES)
+@attack("a schema that refers to itself ends the batch for all other cases", kind=TIME, without=unguarded_schemas)
+def test_batch_ended(way: str) -> bool:
+    case = Case("one", {}, (Assertion("is-valid-tool-call"),))
+    variant = _variant(chat={"toolConfiguration": {"tools": [_tool(SELF_REFERENCES[way])]}})
+    model = ScriptedModel(lambda request: Answer("", tool_calls=(ToolCall("t", {}),)))
+    bench = Bench(candidate=Target("new", "f", variant), stable=None, model=model, concurrency=1)
+    try:
+        [run] = run_cases([case], bench)
+    except RecursionError:
+        return True
+    assert run.candidate[0].passed is None
+    return False
+
+
+# --- nothing passes because it could not be read --------------------------------------------------------------------
+
+
+def _read_as_others_do(text: str) -> Json:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+
+
+@pytest.mark.parametrize("kind", ["not-is-json", "not-equals"])
+@attack(
+    "an answer is nested so deeply that the assertion it breaks passes",
+    kind="what could not be checked counts as a pass",
+    without=patched(assertions, "value_of", _read_as_others_do),
+)
+def test_deep_answer(kind: str) -> bool:
+    return graded(kind, [1] if kind == "not-equals" else None, Answer("[" * 100_000 + "]" * 100_000)) == "passed"
+
+
+@attack(
+    "a tool call is checked against a schema that cannot be evaluated",
+    kind="what could not be checked counts as a pass",
+    without=patched(sandbox, "misfit", lambda schema, value: ""),
+)
+def test_unreadable_schema() -> bool:
+    return by_tool({"$ref": "#/nowhere"}) == "passed"
+
+
+# --- nothing eats memory --------------------------------------------------------------------------------------------
+
+PATTERN_BOMBS = {
+    "repeats of repeats": "(a{1000}){1000}",
+    "three levels of them": "(?:(?:(?:a{30}){30}){30}){30}",
+    "in a verbose pattern": "(?x) (a{1000}) {1000}",
+    "in a lookahead": "(?=((?:ab|cd){900}){900})",
+    "without an upper bound": "(?:a{1000,}){1000,}",
+    "a pattern of a megabyte": "|".join(str(n) for n in range(150_000)),
+}
+
+
+def _child_mib() -> int:
+    """The most memory that the child process ever had."""
+    process = sandbox._child._process
+    status = Path(f"/proc/{process.pid}/status").read_text() if process else "VmHWM: 0"
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+
+@pytest.mark.parametrize("way", PATTERN_BOMBS)
+@attack(
+    "a regular expression eats memory or time while it is read",
+    kind=SIZE,
+    without=together(
+        patched(limits, "MAX_EXPANDED", 10**12),
+        patched(limits, "MAX_PATTERN", 10**12),
+        patched(limits, "COMPILE_SECONDS", 0.5),
+        patched(limits, "EVALUATION_SECONDS", 0.5),
+    ),
+)
+def test_pattern_bomb(way: str) -> bool:
+    """The memory stays bounded by the kernel in either case; here what is refused before it is tried."""
+    sandbox.search("a", "a")
+    before, started = _child_mib(), time.monotonic()
+    said = graded("regex", PATTERN_BOMBS[way], Answer("a"))
+    assert said.startswith("ungradable")
+    return "at most" not in said and (time.monotonic() - started > 0.05 or _child_mib() > before + 10)
+
+
+@attack(
+    "what is refused by no count of parts eats all memory",
+    kind=SIZE,
+    without=patched(limits, "EVALUATION_MIB", 1_000),
+)
+def test_pattern_of_many_parts(monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(limits, "MAX_EXPANDED", 10**12)
+    monkeypatch.setattr(limits, "COMPILE_SECONDS", 60.0)
+    sandbox._child.end()
+    sandbox._strikes.clear()
+    try:
+        sandbox.pattern_error.__wrapped__("(a{1000}){600}")
+    except Ungradable:
+        return False
+    return _child_mib() > 130
