@@ -65,6 +65,7 @@ class Admission:
         detail = {
             "version": version.version,
             "fingerprint": version.fingerprint,
+            "arn": version.arn,
             "description": version.description,
             "stable": stable.version if stable else None,
             "stable_fingerprint": stable.fingerprint if stable else None,

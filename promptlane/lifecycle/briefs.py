@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from promptlane.domain.errors import NotFound
 from promptlane.domain.ports import Objects
 from promptlane.domain.release.content import canonical_json
+from promptlane.domain.release.timeline import digest
 from promptlane.domain.review.brief import Brief
 
 
@@ -18,14 +19,18 @@ class Briefs:
     objects: Objects
 
     def put(self, brief: Brief) -> None:
-        self.objects.put(_key(brief.release_id, brief.round), canonical_json(brief.to_dict()).encode())
+        self.objects.put(brief_key(brief.release_id, brief.round), canonical_json(brief.to_dict()).encode())
 
     def get(self, release_id: str, round: int) -> Brief:
         """The brief of a round; NotFound when there is none."""
-        text = self.report(_key(release_id, round))
+        text = self.report(brief_key(release_id, round))
         if text is None:
             raise NotFound(f"release {release_id} has no record of round {round} of its review")
         return Brief.from_dict(json.loads(text))
+
+    def sha256(self, release_id: str, round: int) -> str:
+        """The digest of a round's brief as it is stored: what the timeline names it by. NotFound."""
+        return digest(self.objects.get(brief_key(release_id, round)))
 
     def report(self, key: str) -> str | None:
         """The text of a test report, None when it is not there."""
@@ -35,5 +40,6 @@ class Briefs:
             return None
 
 
-def _key(release_id: str, round: int) -> str:
+def brief_key(release_id: str, round: int) -> str:
+    """Where the brief of a round lies."""
     return f"releases/{release_id}/review/{round}.json"

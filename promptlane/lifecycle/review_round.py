@@ -174,6 +174,7 @@ class ReviewRound:
             "verdict": request.verdict,
             "expires_at": request.expires_at,
             "reach": dict(request.reach),
+            "brief_sha256": self.briefs.sha256(request.release_id, request.round),
         }
         entry = self._entry(request, Event.REVIEW_REQUESTED, detail, "requested")
 

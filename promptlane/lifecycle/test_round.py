@@ -18,7 +18,7 @@ from promptlane.domain.ports import Clock, Enrolments, PromptReader, ReleaseStor
 from promptlane.domain.release.content import is_content_of, rounding, vouches
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry, digest
 from promptlane.domain.suite.answers import Embedder, Judge, Model
 from promptlane.engine.assertions import asked_by
 from promptlane.engine.checks import load
@@ -94,6 +94,7 @@ class Planner:
                 "calls": made.calls,
                 "cost_at_most_usd": round_usd(made.cost_usd),
                 "stable": stable.version if stable else None,
+                "stable_fingerprint": stable.fingerprint if stable else None,
                 "summary": made.sentence,
                 "warnings": list(made.warnings),
             },
@@ -161,13 +162,17 @@ class BatchRunner:
 def grade(
     release_id: str, round: int, *, releases: ReleaseStore, objects: ReportBucket, clock: Clock
 ) -> dict[str, Json]:
-    """Add everything up, decide, write the report and the timeline entry."""
+    """Add everything up, decide, write the report and the timeline entry, which names the report by its digests.
+
+    Asked again, it answers what it answered first: what the timeline names is not written anew.
+    """
     release = releases.get(release_id)
+    if release.verdict.get("round") == round:
+        return _graded(release.verdict)
     base = folder(release_id, round)
     settings = json.loads(objects.get(f"{base}/plan.json"))
     report = grade_results(release, round, settings, objects, clock())
-    write_report(objects, base, report)
-    key = f"{base}/report.json"
+    digests = write_report(objects, base, report)
     sides = {side: settings[side] and settings[side]["fingerprint"] for side in ("candidate", "stable")}
     verdict = {
         **sides,
@@ -177,7 +182,7 @@ def grade(
         "proceed": report["proceed"],
         "reason": report["reason"],
         "round": round,
-        "report_key": key,
+        "report_key": f"{base}/report.json",
     }
     entry = TimelineEntry(
         f"{release_id}/tests/{round}/finished",
@@ -189,15 +194,23 @@ def grade(
             "verdict": report["verdict"],
             "proceed": report["proceed"],
             "reason": report["reason"],
+            "candidate": verdict["candidate"],
+            "stable": verdict["stable"],
             "counts": report["counts"],
             "cost_usd": None if report["cost_usd"] is None else round_usd(report["cost_usd"]),
             "report": f"{base}/report.html",
+            "sha256": digests,
         },
     )
-    if release.verdict.get("round") != round:
-        releases.update(replace(release, verdict=verdict), entry)
-    reason = f"tests {report['verdict']}: {report['reason']}"
-    return {"verdict": report["verdict"], "proceed": report["proceed"], "reason": reason[:1_500], "report_key": key}
+    releases.update(replace(release, verdict=verdict), entry)
+    return _graded(verdict)
+
+
+def _graded(verdict: Mapping[str, Json]) -> dict[str, Json]:
+    """What the workflow is answered."""
+    reason = f"tests {verdict['verdict']}: {verdict['reason']}"
+    told = {name: verdict[name] for name in ("verdict", "proceed", "report_key")}
+    return {**told, "reason": reason[:1_500]}
 
 
 def grade_results(
@@ -222,11 +235,17 @@ def grade_results(
     return build(heading, plan, policy, collector, notes=settings["notes"])
 
 
-def write_report(objects: ReportBucket, base: str, report: Mapping[str, Json]) -> None:
-    """report.json, report.html and junit.xml."""
-    objects.put(f"{base}/report.json", json.dumps(report, ensure_ascii=False).encode("utf-8", "replace"))
-    objects.put(f"{base}/report.html", page(report), "text/html; charset=utf-8")
-    objects.put(f"{base}/junit.xml", junit(report), "application/xml")
+def write_report(objects: ReportBucket, base: str, report: Mapping[str, Json]) -> dict[str, str]:
+    """report.json, report.html and junit.xml; the digest of each by its key."""
+    plain = json.dumps(report, ensure_ascii=False).encode("utf-8", "replace")
+    written = {
+        f"{base}/report.json": (plain, "application/json"),
+        f"{base}/report.html": (page(report), "text/html; charset=utf-8"),
+        f"{base}/junit.xml": (junit(report), "application/xml"),
+    }
+    for key, (body, content_type) in written.items():
+        objects.put(key, body, content_type)
+    return {key: digest(body) for key, (body, _) in written.items()}
 
 
 def round_usd(value: float) -> float:

@@ -114,6 +114,11 @@ def entry_hash(entry: TimelineEntry) -> str:
     return hashlib.sha256(canonical_json(body).encode()).hexdigest()
 
 
+def digest(body: bytes) -> str:
+    """How an entry names what lies outside of the timeline: SHA-256 (64 hex digits) of exactly what is stored."""
+    return hashlib.sha256(body).hexdigest()
+
+
 def chain_problems(entries: Iterable[TimelineEntry]) -> list[str]:
     """What is wrong with a chain: gaps, broken links, altered entries. Empty when it holds."""
     problems: list[str] = []

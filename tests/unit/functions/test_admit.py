@@ -41,6 +41,7 @@ def test_it_binds_what_is_released_under_which_policy_and_lets_applications_in(w
     detail = {
         "version": 2,
         "fingerprint": candidate.fingerprint,
+        "arn": candidate.arn,
         "description": "Why version 2",
         "stable": 1,
         "stable_fingerprint": stable.fingerprint,

@@ -69,6 +69,7 @@ def test_an_admission_binds_candidate_stable_policy_and_suite(first: bool) -> No
             {
                 "version": 2,
                 "fingerprint": version.fingerprint,
+                "arn": version.arn,
                 "description": "Manner 2",
                 "policy": policy,
                 "suite": suite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from promptlane.domain.errors import Conflict, NotApplicable, NotFound, PromptlaneError, Unavailable
 from promptlane.domain.names import Outcome
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
+from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.attribution import attribute
@@ -184,6 +186,7 @@ def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: b
         "verdict": "pass",
         "expires_at": 10_570.0,
         "reach": reach,
+        "brief_sha256": hashlib.sha256(canonical_json(brief.to_dict()).encode()).hexdigest(),
     }
     assert told(world, *Event)[1:] == [
         TimelineEntry(f"{RELEASE}/review/1/requested", RELEASE, 10_000.0, Event.REVIEW_REQUESTED, "promptlane", detail)

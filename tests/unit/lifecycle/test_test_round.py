@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -121,6 +122,7 @@ def test_a_plan_is_written_down_and_the_workflow_gets_keys_and_counts() -> None:
         "calls": 20,
         "cost_at_most_usd": float(f"{plan.cost_usd:.6f}"),
         "stable": 1,
+        "stable_fingerprint": old.fingerprint,
         "summary": plan.sentence,
         "warnings": list(plan.warnings),
     }
@@ -405,9 +407,15 @@ def test_the_verdict_is_bound_to_what_was_tested_and_told_once() -> None:
         "verdict": "fail",
         "proceed": False,
         "reason": report["reason"],
+        "candidate": release.candidate.fingerprint,
+        "stable": release.stable.fingerprint,
         "counts": report["counts"],
         "cost_usd": float(f"{report['cost_usd']:.6f}"),
         "report": f"{BASE}/report.html",
+        "sha256": {
+            f"{BASE}/{name}": hashlib.sha256(made.objects.data[f"{BASE}/{name}"]).hexdigest()
+            for name in ("report.json", "report.html", "junit.xml")
+        },
     }
     assert {
         k: report[k]
@@ -438,7 +446,9 @@ def test_the_verdict_is_bound_to_what_was_tested_and_told_once() -> None:
         "plan": plan["plan"],
     }
     assert report["rules"]["must_pass"] == []
+    written = dict(made.objects.data)
     assert graded(made, NOW + 90) == handed_on
+    assert made.objects.data == written, "what the timeline names is not written anew"
     assert made.releases.timeline(RELEASE) == entries
     assert made.releases.get(RELEASE) == release
 
