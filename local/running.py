@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from local import lambda_runtime, server
+from local import keys, lambda_runtime, server
 
 REGION = "us-east-1"
 START_SECONDS = 40.0
@@ -43,17 +43,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def env(port: int, account: str | None = None) -> dict[str, str]:
-    """Variables that make any AWS SDK, CLI or the CDK talk to an embedded AWS on `port`."""
+def env(port: int, home: Path, account: str | None = None) -> dict[str, str]:
+    """Variables that make any AWS SDK, CLI or the CDK talk to the embedded AWS on `port` that lives under `home`."""
     url = f"http://localhost:{port}"
     return {
+        **{name.upper(): value for name, value in keys.credentials(home, account).items()},
         "AWS_ENDPOINT_URL": url,
         "AWS_ENDPOINT_URL_S3": url,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": account or "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_SESSION_TOKEN": "",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "AWS_MAX_ATTEMPTS": "3",
@@ -192,36 +190,35 @@ class EmbeddedAws:
 
     def env(self, account: str | None = None) -> dict[str, str]:
         """Variables for a child process; a 12-digit `account` selects a tenant of its own."""
-        return env(self.port, account)
+        return env(self.port, self.home, account)
 
     def session(self, account: str | None = None, *, region: str = REGION, **credentials: str) -> Any:
         """A boto3 session; a 12-digit `account` selects a tenant of its own, `credentials` an IAM identity."""
         import boto3
 
-        keys = {"aws_access_key_id": account or "test", "aws_secret_access_key": "test", **credentials}
-        return boto3.Session(region_name=region, **keys)
+        return boto3.Session(region_name=region, **(credentials or keys.credentials(self.home, account)))
 
     def client(self, service: str, account: str | None = None, *, region: str = REGION, **credentials: str) -> Any:
         """A boto3 client on this server."""
         from botocore.config import Config
 
         settings = Config(retries={"max_attempts": 0}, inject_host_prefix=False, max_pool_connections=64)
-        keys = {"aws_access_key_id": account or "test", "aws_secret_access_key": "test", **credentials}
-        return _session().client(service, region_name=region, endpoint_url=self.url, config=settings, **keys)
+        identity = credentials or keys.credentials(self.home, account)
+        return _session().client(service, region_name=region, endpoint_url=self.url, config=settings, **identity)
 
     def knobs(self, **settings: Any) -> dict[str, Any]:
         """Turn the knobs of the embedded Bedrock (local/gaps/bedrock_runtime.py)."""
-        request = urllib.request.Request(
-            f"{self.url}/_promptlane/bedrock", data=json.dumps(settings).encode(), method="POST"
-        )
-        with urllib.request.urlopen(request, timeout=5) as reply:
+        with self._own("/_promptlane/bedrock", json.dumps(settings).encode(), 5) as reply:
             turned: dict[str, Any] = json.load(reply)
             return turned
 
     def reset(self) -> None:
         """Forget every resource of every account."""
-        request = urllib.request.Request(f"{self.url}/_ministack/reset", data=b"", method="POST")
-        urllib.request.urlopen(request, timeout=30).close()
+        self._own("/_ministack/reset", b"", 30).close()
+
+    def _own(self, path: str, data: bytes, seconds: float) -> Any:
+        request = urllib.request.Request(self.url + path, data=data, headers=keys.bearer(self.home), method="POST")
+        return urllib.request.urlopen(request, timeout=seconds)
 
     def mails(self, to: str | None = None, kind: str | None = None) -> list[EmailMessage]:
         """The emails that SNS sent, oldest first; `kind` is confirmation or notification."""

@@ -13,6 +13,7 @@ import contextvars
 import functools
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -118,7 +119,8 @@ def _client(service: str, account_id: str, region_name: str) -> Any:
         endpoint_url=f"http://127.0.0.1:{port()}",
         region_name=region_name,
         aws_access_key_id=account_id,
-        aws_secret_access_key="test",
+        aws_secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=os.environ["AWS_SESSION_TOKEN"],
         config=Config(retries={"max_attempts": 0}, inject_host_prefix=False, max_pool_connections=50),
     )
 

@@ -1,8 +1,8 @@
 """The embedded AWS as one process: MiniStack's ASGI app with our gaps closed, served by uvicorn.
 
 Everything it keeps is under one directory (`.local/` for `make up`): `mail/` (SNS email), `state/`, `tmp/`, and the
-interpreter that Lambda functions run in. Routes of our own, beside AWS's: GET /_promptlane/health, and
-POST /_promptlane/bedrock (knobs, see local/gaps/bedrock_runtime.py)."""
+interpreter that Lambda functions run in, and `key`, the secret that every call must show (local/keys.py). Routes of our
+own, beside AWS's: GET /_promptlane/health, and POST /_promptlane/bedrock (knobs, see local/gaps/bedrock_runtime.py)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from local import browsers, lambda_runtime
+from local import browsers, keys, lambda_runtime
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME = REPOSITORY / ".local"
 
 # In this order: a gap that builds on another comes after it
 GAPS = (
+    "access_keys",
     "callers",
     "log_groups",
     "cloudtrail",
@@ -83,6 +84,9 @@ def environment(port: int, home: Path, auth: bool) -> dict[str, str]:
         "STATE_DIR": str(home / "state"),
         "S3_DATA_DIR": str(home / "state" / "s3"),
         "TMPDIR": str(home / "tmp"),
+        "AWS_ACCESS_KEY_ID": keys.ROOT,
+        "AWS_SECRET_ACCESS_KEY": keys.ROOT,
+        "AWS_SESSION_TOKEN": keys.token(home),
         "PROMPTLANE_MAIL_DIR": str(home / "mail"),
         "LAMBDA_PYTHON": str(lambda_runtime.python(HOME)),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -150,19 +154,27 @@ def load() -> Any:
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Our own routes, then MiniStack, for those who may ask (browsers.py).
+    """Our own routes, then MiniStack, for those who may ask (browsers.py) and hold a key (gaps/access_keys.py).
 
-    Our endpoint counts as TLS: policies that deny plain http must not refuse it.
+    Our endpoint counts as TLS: policies that deny plain http must not refuse it. No WebSockets: nothing here has any.
     """
     import ministack.app as host
 
+    from local.gaps import access_keys
+
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+        return
     if scope["type"] == "http":
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        query = scope["query_string"].decode("latin-1")
-        if why := browsers.refusal(scope["method"], scope["path"], query, headers):
+        asked = (scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers_of(scope))
+        if why := browsers.refusal(*asked):
             await answer(send, 403, {"message": why})
             return
         send = browsers.unread_by_others(send)
+        if refused := access_keys.refusal(*asked):
+            await reply(send, *refused)
+            return
         if scope["path"].startswith("/_promptlane/"):
             await own_route(scope, receive, send)
             return
@@ -181,23 +193,36 @@ async def own_route(scope: dict[str, Any], receive: Any, send: Any) -> None:
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    status, reply = 200, {}
+    status, said = 200, {}
     if scope["path"] == "/_promptlane/health":
-        reply = {"status": "ok", "pid": os.getpid(), "answers": model.source(), "auth": os.environ["AUTH"] == "true"}
+        said = {"status": "ok", "pid": os.getpid(), "answers": model.source(), "auth": os.environ["AUTH"] == "true"}
     elif scope["path"] == "/_promptlane/bedrock" and scope["method"] == "POST":
         try:
-            reply = bedrock_runtime.turn(json.loads(body or b"{}"))
+            said = bedrock_runtime.turn(json.loads(body or b"{}"))
         except (ValueError, TypeError) as wrong:
-            status, reply = 400, {"message": f"{wrong}; knobs are described in local/gaps/bedrock_runtime.py"}
+            status, said = 400, {"message": f"{wrong}; knobs are described in local/gaps/bedrock_runtime.py"}
     else:
-        status, reply = 404, {"message": f"no such route: {scope['path']}"}
-    await answer(send, status, reply)
+        status, said = 404, {"message": f"no such route: {scope['path']}"}
+    await answer(send, status, said)
 
 
-async def answer(send: Any, status: int, reply: dict[str, Any]) -> None:
-    data = json.dumps(reply).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+def headers_of(scope: dict[str, Any]) -> dict[str, str]:
+    """The headers by lower-case names; repeated ones are joined, as MiniStack joins them."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+async def answer(send: Any, status: int, said: dict[str, Any]) -> None:
+    await reply(send, status, {"content-type": "application/json"}, json.dumps(said).encode())
+
+
+async def reply(send: Any, status: int, headers: dict[str, str], data: bytes) -> None:
+    named = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    named.append((b"content-length", str(len(data)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": named})
     await send({"type": "http.response.body", "body": data})
 
 

@@ -5,6 +5,7 @@ Writes `.local/env` (shell exports for any AWS SDK or CLI), `.local/outputs.json
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -26,7 +27,9 @@ def start(port: int, *, auth: bool = False, home: Path = HOME) -> int:
     _children[process.pid] = process
     running.wait_healthy(port, process, home)
     (home / "pid").write_text(json.dumps({"pid": process.pid, "port": port}) + "\n")
-    (home / "env").write_text(exports(running.env(port) | _own_variables(home)))
+    (home / "env").unlink(missing_ok=True)
+    with open(os.open(home / "env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as env:
+        env.write(exports(running.env(port, home) | _own_variables(home)))
     return process.pid
 
 
@@ -67,11 +70,12 @@ def up(port: int, *, auth: bool = False, context: dict[str, Any] | None = None, 
         down(quiet=True, home=home)
         start(port, auth=auth, home=home)
         print(
-            f"embedded AWS on {running.env(port)['AWS_ENDPOINT_URL']}; deploying (log: .local/deploy.log) …", flush=True
+            f"embedded AWS on {running.env(port, home)['AWS_ENDPOINT_URL']}; deploying (log: .local/deploy.log) …",
+            flush=True,
         )
         with (home / "deploy.log").open("w") as log:
             deploy.deploy(
-                running.env(port), context or local_context(), outputs=home / "outputs.json", say=_logger(log)
+                running.env(port, home), context or local_context(), outputs=home / "outputs.json", say=_logger(log)
             )
         with (home / "env").open("a") as env:
             env.write(exports(application_variables(json.loads((home / "outputs.json").read_text()))))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from botocore.credentials import Credentials
 
+from local import keys
+from local.running import EmbeddedAws
 from promptlane.aws.models import ConverseModel
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.reports import S3Objects
@@ -46,7 +48,9 @@ def test_objects_are_written_read_in_part_and_listed(objects: ReportBucket) -> N
         objects.get("a/nothing")
 
 
-def test_published_versions_are_asked_by_their_arn(client: Callable[[str], Any], account: str) -> None:
+def test_published_versions_are_asked_by_their_arn(
+    embedded_aws: EmbeddedAws, client: Callable[[str], Any], account: str
+) -> None:
     prompts = BedrockPrompts(client("bedrock-agent"))
     drafts = [
         PromptDraft.from_dict(
@@ -66,7 +70,8 @@ def test_published_versions_are_asked_by_their_arn(client: Callable[[str], Any],
         versions.append(prompts.publish(prompt_id, description="for a test run"))
     old, new = (Target.of_version(v) for v in versions)
     endpoint = client("bedrock-runtime").meta.endpoint_url
-    transport = BedrockTransport(endpoint=endpoint, region="us-east-1", credentials=Credentials(account, "test"))
+    known = Credentials(*keys.credentials(embedded_aws.home, account).values())
+    transport = BedrockTransport(endpoint=endpoint, region="us-east-1", credentials=known)
     suite = parse(
         {
             "tests": [

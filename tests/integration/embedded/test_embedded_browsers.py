@@ -49,6 +49,6 @@ def test_another_sites_page_reaches_nothing(embedded_aws: EmbeddedAws, method: s
 
 def test_a_program_is_answered_and_told_nothing_for_browsers(embedded_aws: EmbeddedAws) -> None:
     status, headers, _ = ask(embedded_aws, "POST", INVOKE, "{}")
-    assert status == 404  # there is no such function
+    assert status == 403  # without a key
     assert not [name for name in headers if name.startswith("access-control-")]
     assert ask(embedded_aws, "GET", "/_promptlane/health")[2]["status"] == "ok"

@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from local import keys
 from tests.support.embedded_functions import finished
 
 Client = Callable[[str], Any]
@@ -328,7 +329,8 @@ def test_an_http_api_with_iam_authorization_reaches_its_function(embedded_aws: A
         {"Url": get("Api", "ApiEndpoint")},
     )
     request = AWSRequest(method="GET", url=f"{outputs['Url']}/routes/support")
-    SigV4Auth(Credentials(account, "test"), "execute-api", "us-east-1").add_auth(request)
+    known = Credentials(*keys.credentials(embedded_aws.home, account).values())
+    SigV4Auth(known, "execute-api", "us-east-1").add_auth(request)
     signed = urllib.request.Request(request.url, headers=dict(request.headers))
     with urllib.request.urlopen(signed, timeout=15) as reply:
         assert reply.read() == b"/routes/support"

@@ -102,7 +102,7 @@ def test_a_name_that_the_emulator_lost_is_reported_before_anything_is_served() -
 
 def test_the_exports_work_in_a_shell(embedded_aws: EmbeddedAws, tmp_path: Path) -> None:
     exports = tmp_path / "env"
-    exports.write_text(up.exports(env(embedded_aws.port)))
+    exports.write_text(up.exports(env(embedded_aws.port, embedded_aws.home)))
     code = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
     script = f'. {exports} && exec {sys.executable} -c "{code}"'
     bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}

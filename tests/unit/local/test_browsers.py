@@ -28,6 +28,8 @@ def asked(method: str = "POST", path: str = "/", query: str = "", **headers: str
         "[::1]:4566",
         "bucket.localhost:4566",
         "abc.execute-api.localhost",
+        "localhost.:4566",
+        "127.0.0.1.",
     ],
 )
 def test_this_machine_is_asked_by_its_own_names(host: str) -> None:
@@ -47,6 +49,10 @@ def test_this_machine_is_asked_by_its_own_names(host: str) -> None:
         "10.0.0.7:4566",
         "[",
         "localhost@evil.example",
+        "0.0.0.0:4566",
+        "[::ffff:127.0.0.1]:4566",
+        "[::]:4566",
+        "127.0.0.1.nip.io",
     ],
 )
 def test_a_name_that_somebody_else_owns_leads_nowhere(host: str) -> None:
@@ -104,6 +110,30 @@ def test_another_site_may_lead_a_person_to_a_page_and_nowhere_else(
 )
 def test_programs_and_our_own_pages_are_answered(headers: dict[str, str]) -> None:
     assert asked(**headers) == ""
+
+
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "answered"),
+    [
+        ("POST", REVIEW, {"content_type": FORM}, True),
+        ("POST", REVIEW, {"content_type": FORM, "sec_fetch_site": "cross-site"}, False),
+        ("POST", REVIEW, {"content_type": FORM, "sec_fetch_site": "same-site"}, False),
+        ("POST", REVIEW, {"content_type": FORM, "authorization": "AWS4-HMAC-SHA256 Credential=test/x"}, False),
+        ("POST", REVIEW, {"content_type": "text/plain"}, False),
+        ("POST", REVIEW, {}, False),
+        ("PUT", REVIEW, {"content_type": FORM}, False),
+        ("POST", "/_aws/execute-api/abc/$default/releases/R/decision", {"content_type": FORM}, False),
+        ("POST", "/", {"content_type": FORM}, False),
+        ("POST", "/review/R-1-1", {"content_type": FORM}, False),
+    ],
+)
+def test_a_form_without_an_origin_is_taken_for_a_reviewers_alone(
+    method: str, path: str, headers: dict[str, str], answered: bool
+) -> None:
+    assert (asked(method, path, origin="null", **headers) == "") is answered
 
 
 def test_no_answer_says_that_others_may_read_it() -> None:
