@@ -20,6 +20,11 @@ TABLE_WRITES = tuple(
 )
 """Whatever changes items: batches and PartiQL statements are authorized under names of their own."""
 
+TABLE_READS = tuple(f"dynamodb:{action}" for action in ("GetItem", "BatchGetItem", "Query", "ConditionCheckItem"))
+"""Whatever reads items whose partition keys a request names."""
+KEYLESS_READS = ("dynamodb:Scan", "dynamodb:PartiQLSelect", "dynamodb:ExportTableToPointInTime")
+"""Whatever may read items without naming their partition keys."""
+
 
 def arn(service: str, resource: str, *, region: str = Aws.REGION, account: str = Aws.ACCOUNT_ID) -> str:
     """Built from names, where a reference would be circular or the thing is not ours: `arn("bedrock", "prompt/*")`."""

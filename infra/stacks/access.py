@@ -35,6 +35,8 @@ TRAIL_CHANGES = (
     "cloudtrail:UpdateTrail",
     "cloudtrail:PutEventSelectors",
 )
+COPIES_OF_TABLES = ("dynamodb:ExportTableToPointInTime", "dynamodb:GetRecords")
+"""Ways to read a table's items past the table's own policy."""
 _SHARED = "Duties are told apart by action; the objects are all prompts, releases or logs of this deployment."
 
 
@@ -113,7 +115,7 @@ class AccessStack(Stack):
         tables = [self._state.route_table.table_arn, self._state.release_table.table_arn]
         # IAM takes tag keys that differ in case alone for the same key.
         enrolled = {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [ENROLLED_TAG]}}
-        never = sorted({*duty.denied, *DELETIONS, *TASK_ANSWERS, *TRAIL_CHANGES})
+        never = sorted({*duty.denied, *DELETIONS, *TASK_ANSWERS, *TRAIL_CHANGES, *COPIES_OF_TABLES})
         denials = [
             _deny("NeverWhateverElseIsAttached", never, ["*"]),
             _deny("OnlyFunctionsWriteTables", TABLE_WRITES, tables),

@@ -15,9 +15,10 @@ from constructs import Construct
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.outputs import Outputs
-from infra.constructs.statements import TABLE_WRITES, all_but, keep_out, let_in, role
+from infra.constructs.statements import KEYLESS_READS, TABLE_READS, TABLE_WRITES, all_but, keep_out, let_in, role
 from infra.constructs.topic import AlarmTopic, ReviewerTopic
 from infra.state import State
+from promptlane.domain.keys import SECRET
 from promptlane.domain.names import ROUTES_BY_ID
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import PromptProject
@@ -50,7 +51,7 @@ class StateStack(Stack):
         self.state = State(
             # The AWS-managed key: what every request and every rollback reads depends on no key of ours.
             route_table=self._routes(),
-            release_table=self._table("Releases", "pk", "sk", data_key),
+            release_table=self._table("Releases", "pk", "sk", data_key, *self._secrets_kept()),
             feedback_table=self._feedback(),
             report_bucket=reports,
             report_bucket_arn=str(self.export_value(reports.bucket_arn)),
@@ -91,8 +92,14 @@ class StateStack(Stack):
 
         By name, since the roles are made in a stack that needs this one.
         """
-        mailers = [role(f"{self._config.name}-pipeline-{name}Role*") for name in ("RequestReview", "Remind")]
+        mailers = self._roles_of("RequestReview", "Remind")
         key.add_to_resource_policy(keep_out(all_but(mailers), "OnlyMailersSign", ["kms:GenerateMac"]))
+        # Who may ask whether a signature is right could try all codes against a stored verifier.
+        page = self._roles_of("Review")
+        key.add_to_resource_policy(keep_out(all_but(page), "OnlyTheReviewPageVerifies", ["kms:VerifyMac"]))
+
+    def _roles_of(self, *functions: str) -> list[str]:
+        return [role(f"{self._config.name}-pipeline-{name}Role*") for name in functions]
 
     def _message_key(self) -> kms.Key:
         """Services publish on our behalf, so the key must let them in; the topics and queues say for which source.
@@ -108,7 +115,14 @@ class StateStack(Stack):
             key.add_to_resource_policy(let_in(f"{name}.amazonaws.com", sid, ["kms:Decrypt", "kms:GenerateDataKey*"]))
         return key
 
-    def _table(self, id: str, partition: str, sort: str | None, key: kms.IKey | None) -> dynamodb.Table:
+    def _table(
+        self,
+        id: str,
+        partition: str,
+        sort: str | None,
+        key: kms.IKey | None,
+        *keep_out_more: iam.PolicyStatement,
+    ) -> dynamodb.Table:
         """Nothing in it expires: a review request's `expires_at` is a deadline, and the request is who approved."""
 
         def text(name: str) -> dynamodb.Attribute:
@@ -128,7 +142,7 @@ class StateStack(Stack):
             deletion_protection=self._config.retain,
             removal_policy=self._config.removal,
             stream=dynamodb.StreamViewType.NEW_IMAGE if sort else None,
-            resource_policy=self._only_functions_write(),
+            resource_policy=self._only_functions_write(*keep_out_more),
         )
 
     def _routes(self) -> dynamodb.Table:
@@ -142,14 +156,25 @@ class StateStack(Stack):
         )
         return table
 
-    def _only_functions_write(self) -> iam.PolicyDocument:
+    def _secrets_kept(self) -> list[iam.PolicyStatement]:
+        """Whatever somebody's own policies allow: tokens of the workflow and seals of codes are read by the functions
+        of the review alone, and nobody reads the table without saying which items."""
+        reviewing = all_but(self._roles_of("RequestReview", "Remind", "Review", "Decide"))
+        secrets_named = {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": [f"{SECRET}*"]}}
+        return [
+            keep_out({**reviewing, **secrets_named}, "OnlyReviewsReadSecrets", TABLE_READS),
+            keep_out(all_but(role(f"{self._config.name}-pipeline-*")), "NobodyReadsAll", KEYLESS_READS),
+        ]
+
+    def _only_functions_write(self, *more: iam.PolicyStatement) -> iam.PolicyDocument:
         """Whatever somebody's own policies allow: items are written by this deployment's functions alone.
 
         Batches and PartiQL statements are authorized under names of their own. Who may replace this very policy
         (dynamodb:PutResourcePolicy) is not denied: a mistake in it could then never be put right.
         """
         functions = role(f"{self._config.name}-pipeline-*")
-        return iam.PolicyDocument(statements=[keep_out(all_but(functions), "OnlyFunctionsWrite", TABLE_WRITES)])
+        writes = keep_out(all_but(functions), "OnlyFunctionsWrite", TABLE_WRITES)
+        return iam.PolicyDocument(statements=[writes, *more])
 
     def _feedback(self) -> dynamodb.Table:
         table = dynamodb.Table(

@@ -11,6 +11,7 @@ from typing import Any
 
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotApplicable
 from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.review.code import Seal
 from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import Authors, ReviewDecision, ReviewRequest, numbered
 from promptlane.domain.trail import TrailAnswer, TrailEvent, Window
@@ -30,20 +31,38 @@ class InMemoryReviews:
         self._requests: dict[str, ReviewRequest] = {}
         self._decisions: dict[tuple[str, int], dict[str, ReviewDecision]] = {}
         self._marks: dict[str, dict[str, float]] = {}
-        self._attempts: dict[tuple[str, str, int], int] = {}
+        self._attempts: dict[tuple[str, str], int] = {}
+        self._tokens: dict[tuple[str, int], str] = {}
+        self._seals: dict[tuple[str, int, str], Seal] = {}
         self._open: set[str] = set()
 
-    def open(self, request: ReviewRequest) -> ReviewRequest:
+    def open(self, request: ReviewRequest, task_token: str) -> ReviewRequest:
         with self._lock:
             stored = self._requests.get(request.release_id)
             if stored is not None and stored.round > request.round:
                 raise Conflict(f"round {stored.round} of the review of {request.release_id} was asked for already")
             if stored is not None and stored.round == request.round:
                 expires = request.expires_at if stored.outcome is None else stored.expires_at
-                request = replace(stored, task_token=request.task_token, expires_at=expires)
+                request = replace(stored, expires_at=expires)
+            self._tokens[request.release_id, request.round] = task_token
             self._requests[request.release_id] = ReviewRequest.from_item(request.to_item())
             self._open.add(request.release_id)
             return self._requests[request.release_id]
+
+    def task_token(self, release_id: str, round: int) -> str:
+        with self._lock:
+            return self._tokens.get((release_id, round), "")
+
+    def seal(self, release_id: str, round: int, reviewer: str, seal: Seal) -> Seal:
+        with self._lock:
+            return self._seals.setdefault((release_id, round, reviewer), seal)
+
+    def sealed(self, release_id: str, round: int, reviewer: str) -> Seal | None:
+        with self._lock:
+            return self._seals.get((release_id, round, reviewer))
+
+    def conceal(self, release_id: str) -> None:
+        """Nothing here was stored by an earlier version."""
 
     def get(self, release_id: str) -> ReviewRequest | None:
         with self._lock:
@@ -100,11 +119,13 @@ class InMemoryReviews:
         with self._lock:
             return {name for name in self._marks.get(release_id, {}) if name.startswith(prefix)}
 
-    def attempt(self, release_id: str, reviewer: str, window: int) -> int:
+    def attempt(self, release_id: str, name: str, most: int) -> int:
         with self._lock:
-            key = (release_id, reviewer, window)
-            self._attempts[key] = self._attempts.get(key, 0) + 1
-            return self._attempts[key]
+            count = self._attempts.get((release_id, name), 0)
+            if count >= most:
+                return 0
+            self._attempts[release_id, name] = count + 1
+            return count + 1
 
     def open_reviews(self) -> list[str]:
         with self._lock:

@@ -24,6 +24,8 @@ from promptlane.domain.policy import Reviewer
 from promptlane.domain.ports import Clock, ReleaseStore
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.review import guesses
+from promptlane.domain.review.code import Holder, as_typed
 from promptlane.domain.review.link import Link, parse
 from promptlane.domain.review.ports import ReviewStore, Signer, TaskTokens
 from promptlane.domain.review.review import (
@@ -35,7 +37,6 @@ from promptlane.domain.review.review import (
     is_author,
     reviewer_key,
     reviewers_of,
-    same_code,
 )
 from promptlane.domain.review.rules import Standing, Tally, outcome_of, tally
 from promptlane.domain.review.visit import Door, Fault, Origin, Submission, Visit, known_address
@@ -44,10 +45,8 @@ from promptlane.domain.text import clean_reason, one_line
 from .recording import TRIES, Update, update
 
 Json = Any
-ATTEMPTS: Final = 10
-"""POSTs that one link may make in a window of time."""
-WINDOW: Final = 600
-"""Length of that window, seconds."""
+TOLD_GUESSES: Final = frozenset({*range(1, 11), 100, 1_000, 10_000, 100_000})
+"""Which of a link's attempts, when they are wrong, enter the timeline: a guesser must not fill it."""
 
 
 def entry_of(
@@ -161,19 +160,37 @@ class ReviewDesk:
         if visit.door is not Door.OPEN or request is None or reviewer is None or link is None:
             self.refused(visit, caller, posted=True)
             return Submission(visit)
-        window = int(self.clock()) // WINDOW
-        count = self.reviews.attempt(request.release_id, link.reviewer, window)
-        fault = Fault.TOO_MANY if count > ATTEMPTS else self._fault(request, choice, code, reason)
-        if fault is None:
-            return self._decide(request, Vote(link, reviewer, Choice(choice), reason, reviewer.email, "link", caller))
-        if count <= ATTEMPTS + 1 and fault in (Fault.CODE, Fault.TOO_MANY):
-            why = "wrong code" if fault is Fault.CODE else "too many attempts"
-            self._refuse(link, reviewer.email, caller, why, str(fault), str(window), str(count))
-        return Submission(visit, fault)
+        count = self._attempt(request, link, caller)
+        fault = self._code_fault(link, code) if count else Fault.TOO_MANY
+        if fault is Fault.CODE and count in TOLD_GUESSES:
+            self._refuse(link, reviewer.email, caller, "wrong code", str(fault), str(count))
+        fault = fault or self._form_fault(choice, reason)
+        if fault is not None:
+            return Submission(visit, fault)
+        return self._decide(request, Vote(link, reviewer, Choice(choice), reason, reviewer.email, "link", caller))
 
-    def _fault(self, request: ReviewRequest, choice: str, code: str, reason: str) -> Fault | None:
-        if not same_code(code, request.code):
-            return Fault.CODE
+    def _attempt(self, request: ReviewRequest, link: Link, caller: Origin) -> int:
+        """Count an attempt before the code is looked at: how many this link has had, 0 for one too many.
+
+        First by address, so that one guesser's attempts beyond that do not use up what the link has.
+        """
+        now = self.clock()
+        name = guesses.from_address(link.round, link.reviewer, caller.address, now)
+        if not self.reviews.attempt(link.release_id, name, guesses.ADDRESS_TRIES):
+            return 0
+        most = guesses.allowed(request.requested_at, now)
+        return self.reviews.attempt(link.release_id, guesses.of_link(link.round, link.reviewer), most)
+
+    def _code_fault(self, link: Link, code: str) -> Fault | None:
+        seal = self.reviews.sealed(link.release_id, link.round, link.reviewer)
+        if seal is None:
+            return Fault.OLD_CODE
+        typed = as_typed(code)
+        claim = Holder(link.release_id, link.round, link.reviewer).claim(typed)
+        right = typed and self.signer is not None and self.signer.verify(claim, bytes.fromhex(seal.verifier))
+        return None if right else Fault.CODE
+
+    def _form_fault(self, choice: str, reason: str) -> Fault | None:
         if choice not in set(Choice):
             return Fault.CHOICE
         if not 1 <= len(clean_reason(reason)) <= MAX_REASON:
@@ -309,7 +326,7 @@ class ReviewDesk:
         except NotFound:
             self.releases.append(entry)
         answer = {k: outcome[k] for k in ("decision", "by", "reason", "candidate", "stable")}
-        self.tokens.succeed(request.task_token, answer)
+        self.tokens.succeed(self.reviews.task_token(request.release_id, request.round), answer)
         self.reviews.unlist(request.release_id)
 
     def _append(

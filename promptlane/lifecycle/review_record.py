@@ -24,7 +24,7 @@ def review_record(
     """Plain JSON values: release, rounds of review (what was shown, decisions, outcome), timeline, and its proof.
 
     `timeline_head` is the hash of the last timeline entry, which covers all entries before it; `timeline_problems` is
-    empty when the chain holds; `sha256` covers the canonical JSON of everything else here. The task token is left out.
+    empty when the chain holds; `sha256` covers the canonical JSON of everything else here.
     """
     release, timeline = releases.get(release_id), releases.timeline(release_id)
     request = reviews.get(release_id)
@@ -46,7 +46,7 @@ def _rounds(request: ReviewRequest, reviews: ReviewStore, briefs: Briefs | None)
         shown = _shown(briefs, request.release_id, number)
         asked = None
         if number == request.round:
-            asked = {k: v for k, v in request.to_item().items() if k != "task_token"}
+            asked = request.to_item()
         if asked or shown or decisions:
             yield {"round": number, "request": asked, "shown": shown, "decisions": [d.to_dict() for d in decisions]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -15,8 +16,9 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
 from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.brief import Brief, VerdictShown, make_brief
+from promptlane.domain.review.code import Holder
 from promptlane.domain.review.link import Link, url
-from promptlane.domain.review.mail import Mail, reminder_mail, review_mail, warning_mail
+from promptlane.domain.review.mail import Mail, WayIn, reminder_mail, review_mail, warning_mail
 from promptlane.domain.review.ports import Post, ReviewStore, Signer
 from promptlane.domain.review.review import Authors, ReviewRequest, reviewer_key
 from promptlane.domain.review.rules import REACHED, Standing, Tally, out_of_reach, reach_in_words, tally
@@ -91,10 +93,10 @@ class ReviewRound:
         policy = self.enrolments.policy(release.policy_sha256)
         stored = self.reviews.get(release_id)
         if stored is None or stored.round != round:
-            request = self._new_request(release, release.candidate, policy, round, task_token)
+            request = self._new_request(release, release.candidate, policy, round)
         else:
-            request = replace(stored, task_token=task_token, expires_at=self._expiry(policy))
-        request = self.reviews.open(request)
+            request = replace(stored, expires_at=self._expiry(policy))
+        request = self.reviews.open(request, task_token)
         self._in_review(request)
         if request.outcome is None:
             self._mail_links(request)
@@ -102,9 +104,7 @@ class ReviewRound:
         self.desk.settle(release_id)
         return request
 
-    def _new_request(
-        self, release: Release, admitted: VersionRef, policy: Policy, round: int, task_token: str
-    ) -> ReviewRequest:
+    def _new_request(self, release: Release, admitted: VersionRef, policy: Policy, round: int) -> ReviewRequest:
         candidate = self._pinned(release, admitted)
         stable = self._pinned(release, release.stable) if release.stable else None
         try:
@@ -134,10 +134,8 @@ class ReviewRound:
             policy=policy.review,
             authors=authors,
             verdict=tests.verdict,
-            code=replace(release, round=round).short_code,
             requested_at=now,
             expires_at=self._expiry(policy),
-            task_token=task_token,
             reach=self.post_reach(policy.review.reviewers),
         )
 
@@ -195,8 +193,9 @@ class ReviewRound:
         sent = self.reviews.marked(request.release_id, f"mailed#{request.round}#")
         for reviewer in request.policy.reviewers:
             key = reviewer_key(reviewer.email)
-            if f"mailed#{request.round}#{key}" not in sent and request.reach.get(key) in REACHED:
-                mail = review_mail(request, brief, state, reviewer, self._link(request, key), self.clock())
+            mailed = f"mailed#{request.round}#{key}" in sent and self._sealed(request, key)
+            if not mailed and request.reach.get(key) in REACHED:
+                mail = review_mail(request, brief, state, reviewer, self._way_in(request, key), self.clock())
                 if self._send(request, reviewer, mail):
                     self.reviews.mark(request.release_id, f"mailed#{request.round}#{key}", self.clock())
         self._warn(request, state)
@@ -204,9 +203,19 @@ class ReviewRound:
     def _state(self, request: ReviewRequest) -> Tally:
         return tally(request, self.reviews.decisions(request.release_id, request.round), self.clock())
 
-    def _link(self, request: ReviewRequest, key: str) -> str:
+    def _way_in(self, request: ReviewRequest, key: str) -> WayIn:
+        """A reviewer's link and code; the same code in every email of a round, whenever it is sent."""
         link = Link(request.release_id, request.round, key, int(request.expires_at))
-        return url(self.base_url, link, self.signer.sign(link.message))
+        holder = Holder(request.release_id, request.round, key)
+        seal = self.reviews.sealed(request.release_id, request.round, key)
+        if seal is None:
+            new = holder.seal(secrets.token_hex(32), self.signer.sign)
+            seal = self.reviews.seal(request.release_id, request.round, key, new)
+        return WayIn(url(self.base_url, link, self.signer.sign(link.message)), holder.code(seal.seed, self.signer.sign))
+
+    def _sealed(self, request: ReviewRequest, key: str) -> bool:
+        """Whether the emails of this round carry a code of this reviewer's own: those of earlier versions do not."""
+        return self.reviews.sealed(request.release_id, request.round, key) is not None
 
     def _send(self, request: ReviewRequest, reviewer: Reviewer, mail: Mail) -> bool:
         try:
@@ -266,6 +275,7 @@ class ReviewRound:
     def _look_after(self, release_id: str) -> str:
         """What was done for one review: settled, reminded, closed, or nothing."""
         request = self.reviews.get(release_id)
+        self.reviews.conceal(release_id)
         if request is not None and request.outcome is None:
             self.desk.with_authors(request)
         state = self.desk.settle(release_id)
@@ -300,7 +310,7 @@ class ReviewRound:
                 continue
             brief = brief or self.briefs.get(request.release_id, request.round)
             # Sent before it is marked: a reminder may come twice, never not at all.
-            mail = reminder_mail(request, brief, state, reviewer, self._link(request, key), now)
+            mail = reminder_mail(request, brief, state, reviewer, self._way_in(request, key), now)
             if self._send(request, reviewer, mail):
                 self.reviews.mark(request.release_id, f"reminder#{request.round}#{key}", now)
                 self.releases.append(

@@ -28,13 +28,22 @@ from .style import STYLE
 
 FAULTS: Final[Mapping[Fault, str]] = {
     Fault.CODE: "The short code is not the one in your email. Nothing was decided.",
+    Fault.OLD_CODE: "This review was asked for before every reviewer had a code of their own, so the code in that "
+    "email counts no more. Nothing was decided. You are sent a new email with a new code within ten minutes; with AWS "
+    "credentials you may also decide by promptlane approve.",
     Fault.CHOICE: "Choose whether you approve or reject. Nothing was decided.",
     Fault.REASON: f"Give a reason of 1 to {MAX_REASON:,} characters. Nothing was decided.",
     Fault.AUTHOR: "You wrote part of this version, and nobody approves an own version. Nothing was decided; "
     "you may reject it.",
-    Fault.TOO_MANY: "Too many attempts with this link. Nothing was decided; wait ten minutes and try again.",
+    Fault.TOO_MANY: "Too many attempts with this link from your address. Nothing was decided; wait a minute and send "
+    "it again, or use another network.",
 }
-_FIELD: Final[Mapping[Fault, str]] = {Fault.CODE: "code", Fault.REASON: "reason", Fault.CHOICE: "approve"}
+_FIELD: Final[Mapping[Fault, str]] = {
+    Fault.CODE: "code",
+    Fault.OLD_CODE: "code",
+    Fault.REASON: "reason",
+    Fault.CHOICE: "approve",
+}
 _VERDICT: Final = {"pass": "good", "fail": "bad"}
 
 

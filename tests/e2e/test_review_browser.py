@@ -112,7 +112,8 @@ def test_a_quorum_of_two_reads_the_email_opens_the_link_reads_the_diff_and_decid
     legal = visitor(viewport=PHONE, color_scheme="dark", is_mobile=True, has_touch=True)
     legal.page.goto(site.here(world.link(LEGAL)))
     assert "approved" in legal.page.locator("#people").inner_text()
-    assert legal.decide("approve", world.code().lower().replace("-", " "), "Fine by legal") == "You approved version 2"
+    spelled = world.code(LEGAL).lower().replace("-", " ")
+    assert legal.decide("approve", spelled, "Fine by legal") == "You approved version 2"
     assert "The review is complete: approved" in legal.page.locator("main").inner_text()
     assert world.tokens.answers["token-1"]["decision"] == "approved"
     assert lead.said == legal.said == []
@@ -123,7 +124,7 @@ def test_a_rejection_with_a_reason_ends_it_and_the_other_is_told(site: WorldSite
     world = site.world
     quality = visitor()
     quality.page.goto(site.here(world.link(QUALITY)))
-    assert quality.decide("reject", world.code(), "Line one\nLine two") == "You rejected version 2"
+    assert quality.decide("reject", world.code(QUALITY), "Line one\nLine two") == "You rejected version 2"
     lead = visitor()
     lead.page.goto(site.here(world.link(LEAD)))
     assert lead.page.get_by_role("heading", level=1).inner_text() == "This review is over"

@@ -94,7 +94,7 @@ def test_tables_refuse_everybody_but_the_functions_whatever_their_policies_say(s
     assert {"dynamodb:PutItem", "dynamodb:BatchWriteItem", "dynamodb:PartiQLInsert"} <= writes
     for name in ("Routes", "Releases"):
         table = synthesized.one("AWS::DynamoDB::Table", f"/{name}/")[2]
-        (deny,) = table["ResourcePolicy"]["PolicyDocument"]["Statement"]
+        deny, *_ = table["ResourcePolicy"]["PolicyDocument"]["Statement"]
         assert deny["Effect"] == "Deny"
         assert set(deny["Action"]) == writes
         assert ":role/promptlane-pipeline-*" in text(deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"])

@@ -150,8 +150,9 @@ class UnderReview:
     def token(self, who: Reviewer) -> str:
         return self.link(who).split("?t=")[1]
 
-    def code(self) -> str:
-        line = next(line for line in self.post.sent[-1][1].body.splitlines() if line.startswith("Short code:"))
+    def code(self, who: Reviewer = LEAD) -> str:
+        """The short code in the newest email of this reviewer."""
+        line = next(line for line in self.mail_to(who).body.splitlines() if line.startswith("Short code:"))
         return line.split()[2]
 
     def http(
@@ -184,7 +185,7 @@ class UnderReview:
             handler.wire = before
 
     def send(self, who: Reviewer, choice: str = "approve", *, code: str | None = None, reason: str = "Read it") -> Json:
-        form = {"decision": choice, "code": self.code() if code is None else code, "reason": reason}
+        form = {"decision": choice, "code": self.code(who) if code is None else code, "reason": reason}
         return self.http("POST", self.token(who), body=urlencode(form))
 
     def by_identity(self, arn: str, choice: str = "approve", reason: str = "Read it") -> Any:

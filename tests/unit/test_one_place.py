@@ -37,7 +37,7 @@ from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry, iso
 from promptlane.domain.review import rules
 from promptlane.domain.review.brief import VerdictShown, make_brief
-from promptlane.domain.review.mail import review_mail
+from promptlane.domain.review.mail import WayIn, review_mail
 from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest, reviewer_key
 from promptlane.domain.review.rules import Rule, Standing, out_of_reach, tally
 from promptlane.domain.review.visit import Door, Visit
@@ -369,7 +369,6 @@ def test_a_rule_of_one_entry_is_counted_waited_for_told_and_shown(monkeypatch: p
         policy.review,
         Authors(),
         "pass",
-        "ABCDEFGH",
         T0,
         T0 + 900,
         reach={reviewer_key(BO.email): "missing"},
@@ -391,7 +390,7 @@ def test_a_rule_of_one_entry_is_counted_waited_for_told_and_shown(monkeypatch: p
         tests=VerdictShown("pass"),
         policy=policy,
     )
-    mail = review_mail(request, shown, state, BO, "https://example.com", T0)
+    mail = review_mail(request, shown, state, BO, WayIn("https://example.com", "ABCDEFGH"), T0)
     assert "Approvals:     2 of 2; waits for Bo's consent" in mail.body
     page = review_page(Visit(Door.OPEN, None, request, BO, state), shown, now=T0)
     assert "2 approvals of 3 reviewers, Bo in any case. One rejection ends the review." in page

@@ -7,7 +7,7 @@ from infra.constructs.grants import Grant
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.queue import DeadLetters
 from infra.stacks.pipeline.functions import CONFIG, RELEASES, PipelineFunctions
-from promptlane.domain.keys import APPENDED, OPEN_REVIEWS, PROMPT, REVIEW
+from promptlane.domain.keys import APPENDED, OPEN_REVIEWS, PROMPT, REVIEW, SECRET
 
 _SIGNED_LINK = (
     "Reviewers come from their mail program: every request carries a signed, expiring link, checked by `review`."
@@ -29,7 +29,7 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
         "request_review",
         "Mails each reviewer a signed link",
         variables,
-        looks(OPEN_REVIEWS, *settles) + mails + g.reports(read=seen, write=[RELEASES], may_be_missing=True),
+        looks(OPEN_REVIEWS, SECRET, *settles) + mails + g.reports(read=seen, write=[RELEASES], may_be_missing=True),
         timeout=Duration.seconds(60),
         memory_mib=512,
     )
@@ -37,7 +37,7 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
         "remind",
         "Reminds reviewers before a review expires",
         variables,
-        looks(*settles) + mails + g.reports(read=seen, may_be_missing=True),
+        looks(SECRET, *settles) + mails + g.reports(read=seen, may_be_missing=True),
         timeout=Duration.seconds(120),
         memory_mib=512,
         dead_letters=undelivered,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
@@ -70,12 +68,6 @@ class Release:
     @property
     def ended(self) -> bool:
         return self.state == "ended"
-
-    @property
-    def short_code(self) -> str:
-        """What a reviewer types to decide: eight letters and digits that name this release and its content."""
-        content = f"{self.release_id}/{self.candidate.fingerprint if self.candidate else ''}/{self.round}"
-        return base64.b32encode(hashlib.sha256(content.encode()).digest())[:8].decode()
 
     def to_item(self) -> dict[str, Json]:
         """Plain values as stored; empty ones are left out."""

@@ -7,7 +7,7 @@ message has at most 256 KiB of UTF-8.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,7 +16,8 @@ from promptlane.domain.release.diff import compare, unified
 from promptlane.domain.text import in_words, one_line, shortened
 
 from .brief import Brief
-from .review import ReviewRequest, authors_in_words, code_in_print, reviewer_key
+from .code import in_print
+from .review import ReviewRequest, authors_in_words, reviewer_key
 from .rules import Tally, reach_in_words
 
 MAX_SUBJECT: Final = 99
@@ -35,18 +36,28 @@ class Mail:
     body: str
 
 
-def review_mail(request: ReviewRequest, brief: Brief, state: Tally, reviewer: Reviewer, link: str, now: float) -> Mail:
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """How one reviewer decides without an AWS identity: the signed link, and the code of its own."""
+
+    link: str
+    code: str = field(repr=False)
+
+
+def review_mail(
+    request: ReviewRequest, brief: Brief, state: Tally, reviewer: Reviewer, way_in: WayIn, now: float
+) -> Mail:
     """What a reviewer gets when the review is asked for."""
-    return _mail(_subject("Review", request, brief), _asked(request, brief, state, reviewer, link, now))
+    return _mail(_subject("Review", request, brief), _asked(request, brief, state, reviewer, way_in, now))
 
 
 def reminder_mail(
-    request: ReviewRequest, brief: Brief, state: Tally, reviewer: Reviewer, link: str, now: float
+    request: ReviewRequest, brief: Brief, state: Tally, reviewer: Reviewer, way_in: WayIn, now: float
 ) -> Mail:
     """What a reviewer who has not decided gets before the review expires."""
     left = in_words(request.expires_at - now)
     first = f"Reminder: this review expires in {left}, and then the release ends without it.\n"
-    return _mail(_subject("Reminder", request, brief), [first, *_asked(request, brief, state, reviewer, link, now)])
+    return _mail(_subject("Reminder", request, brief), [first, *_asked(request, brief, state, reviewer, way_in, now)])
 
 
 def warning_mail(request: ReviewRequest, what: str, remedy: str) -> Mail:
@@ -72,15 +83,15 @@ def _mail(subject: str, lines: Iterable[str]) -> Mail:
 
 
 def _asked(
-    request: ReviewRequest, brief: Brief, state: Tally, reviewer: Reviewer, link: str, now: float
+    request: ReviewRequest, brief: Brief, state: Tally, reviewer: Reviewer, way_in: WayIn, now: float
 ) -> Iterator[str]:
     old = f"version {brief.stable_version} (in production)" if brief.stable_version is not None else "nothing yet"
     yield f"Hello {one_line(reviewer.name, 80)},"
     yield ""
     yield f"version {brief.version} of the prompt {one_line(brief.prompt, 100)} asks for your review."
     yield ""
-    yield f"Decide here:   {link}"
-    yield f"Short code:    {code_in_print(request.code)}   (you type it to decide; opening the link decides nothing)"
+    yield f"Decide here:   {way_in.link}"
+    yield f"Short code:    {in_print(way_in.code)}   (you type it to decide; opening the link decides nothing)"
     yield f"Expires:       {moment(request.expires_at)} (in {in_words(request.expires_at - now)})"
     yield ""
     yield f"Release:       {request.release_id}"

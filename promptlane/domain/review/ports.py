@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from promptlane.domain.release.timeline import TimelineEntry
 
+from .code import Seal
 from .mail import Mail
 from .review import Authors, ReviewDecision, ReviewRequest
 
@@ -14,14 +15,26 @@ Json = Any
 
 
 class ReviewStore(Protocol):
-    """Requests, decisions and marks of reviews. All reads are consistent."""
+    """Requests, decisions, marks and secrets of reviews. All reads are consistent."""
 
-    def open(self, request: ReviewRequest) -> ReviewRequest:
-        """Store a round's request and list it as open; returns what is stored now.
+    def open(self, request: ReviewRequest, task_token: str) -> ReviewRequest:
+        """Store a round's request and the workflow's token, and list it as open; returns what is stored now.
 
         The same round again changes the task token and the expiry; once it has an outcome, the token only. Conflict
         when a later round is stored.
         """
+
+    def task_token(self, release_id: str, round: int) -> str:
+        """The token of the workflow that waits for this round; "" where none is stored."""
+
+    def seal(self, release_id: str, round: int, reviewer: str, seal: Seal) -> Seal:
+        """Store a code's seal once; returns the one that is stored, which may be an earlier one."""
+
+    def sealed(self, release_id: str, round: int, reviewer: str) -> Seal | None:
+        """The seal of a reviewer's code, None where no email with one was sent."""
+
+    def conceal(self, release_id: str) -> None:
+        """Take token and code off a request that an earlier version of Promptlane stored them in."""
 
     def get(self, release_id: str) -> ReviewRequest | None:
         """The latest round's request, None when no review was ever asked for."""
@@ -50,8 +63,8 @@ class ReviewStore(Protocol):
     def marked(self, release_id: str, prefix: str) -> set[str]:
         """The names of the marks that begin with this prefix."""
 
-    def attempt(self, release_id: str, reviewer: str, window: int) -> int:
-        """Count one attempt of a reviewer in a window of time; returns how many there are."""
+    def attempt(self, release_id: str, name: str, most: int) -> int:
+        """Count one attempt under a name; returns how many there are now, 0 where there were `most` already."""
 
     def open_reviews(self) -> list[str]:
         """Release ids of all reviews that are listed as open."""

@@ -92,8 +92,8 @@ class ReviewRequest:
     """One round of review of one release. Times are epoch seconds.
 
     `decisions` counts the recorded decisions of this round; `outcome` is set once, by whoever completes the review.
-    `task_token` is the workflow's; it is stored and never shown. `reach` maps a reviewer's key to how email reaches
-    them.
+    `reach` maps a reviewer's key to how email reaches them. Neither the workflow's token nor anything of a code is
+    here: people may read it.
     """
 
     release_id: str
@@ -104,10 +104,8 @@ class ReviewRequest:
     policy: ReviewPolicy
     authors: Authors
     verdict: str
-    code: str
     requested_at: float
     expires_at: float
-    task_token: str = field(default="", repr=False)
     decisions: int = 0
     outcome: Mapping[str, Json] | None = None
     reach: Mapping[str, str] = field(default_factory=dict)
@@ -123,10 +121,8 @@ class ReviewRequest:
             "policy": policy_item(self.policy),
             "authors": self.authors.to_dict(),
             "verdict": self.verdict,
-            "code": self.code,
             "requested_at": self.requested_at,
             "expires_at": self.expires_at,
-            "task_token": self.task_token,
             "decisions": self.decisions,
             "outcome": dict(self.outcome) if self.outcome else None,
             "reach": dict(self.reach),
@@ -143,10 +139,8 @@ class ReviewRequest:
             policy=Policy.from_dict({"review": item["policy"]}).review,
             authors=Authors.from_dict(item["authors"]),
             verdict=str(item["verdict"]),
-            code=str(item["code"]),
             requested_at=float(item["requested_at"]),
             expires_at=float(item["expires_at"]),
-            task_token=str(item.get("task_token", "")),
             decisions=int(item.get("decisions", 0)),
             outcome=dict(item["outcome"]) if item.get("outcome") else None,
             reach={str(k): str(v) for k, v in (item.get("reach") or {}).items()},
@@ -215,17 +209,3 @@ def reviewers_of(policy: ReviewPolicy, arn: str) -> list[Reviewer]:
 def numbered(request: ReviewRequest, decision: ReviewDecision) -> tuple[ReviewRequest, ReviewDecision]:
     """Request and decision as they are written together: the decision gets the next number of its round."""
     return replace(request, decisions=request.decisions + 1), replace(decision, number=request.decisions + 1)
-
-
-_LOOK_ALIKE: Final = str.maketrans("018", "OIB")
-
-
-def same_code(typed: str, code: str) -> bool:
-    """Whether the typed short code is the release's; case, spaces, dashes and look-alike digits are forgiven."""
-    kept = "".join(c for c in typed.upper() if c.isascii() and c.isalnum()).translate(_LOOK_ALIKE)
-    return bool(code) and kept == code
-
-
-def code_in_print(code: str) -> str:
-    """The short code as people read it: two groups of four."""
-    return f"{code[:4]}-{code[4:]}"

@@ -30,6 +30,7 @@ class Fault(StrEnum):
     """Why a form was not taken. Nothing was decided; the reviewer may correct it."""
 
     CODE = "code"
+    OLD_CODE = "old_code"  # the review was asked for before each reviewer had a code of their own
     REASON = "reason"
     CHOICE = "choice"
     AUTHOR = "author"

@@ -21,12 +21,13 @@ from promptlane.domain.errors import (
 from promptlane.domain.names import Outcome
 from promptlane.domain.policy import Reviewer, ReviewPolicy
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.review import guesses
 from promptlane.domain.review.link import Link
 from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest
 from promptlane.domain.review.rules import outcome_of, tally
 from promptlane.domain.review.visit import Door, Fault, Origin, Submission, Visit
 from promptlane.domain.trail import TrailEvent
-from promptlane.lifecycle.review_desk import ATTEMPTS, WINDOW, Vote, decided, entry_of
+from promptlane.lifecycle.review_desk import Vote, decided, entry_of
 from tests.support.review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, RELEASE, UnderReview, key, person, told
 
 TWO = ReviewPolicy(reviewers=(LEAD, QUALITY, LEGAL), quorum=2)
@@ -72,13 +73,14 @@ def decide(
     code: str | None = None,
     reason: str = " Read it\n",
     visit: Visit | None = None,
+    caller: Origin = CALLER,
 ) -> Submission:
     return world.desk.decide_by_link(
         visit or enter(world, link_of(world, who)),
         choice=choice,
-        code=world.request.code if code is None else code,
+        code=world.code(who) if code is None else code,
         reason=reason,
-        caller=CALLER,
+        caller=caller,
     )
 
 
@@ -379,30 +381,57 @@ def test_a_reason_may_be_short_or_long(reason: str) -> None:
     assert world.reviews.decisions(RELEASE, 1)[0].reason == reason
 
 
-def test_wrong_codes_are_recorded_and_after_ten_tries_in_ten_minutes_no_code_is_good() -> None:
+def test_wrong_codes_are_recorded_and_slow_down_the_address_they_come_from_alone() -> None:
     world = asked()
-    assert (ATTEMPTS, WINDOW) == (10, 600)
     world.now = 10_200.0  # a window begins
 
-    faults = [decide(world, code="AAAA-AAAA").fault for _ in range(9)]
-    assert faults == [Fault.CODE] * 9
+    assert [decide(world, code="AAAA-AAAA").fault for _ in range(4)] == [Fault.CODE] * 4
     assert decide(world, code="AAAA-AAAA", reason="").fault is Fault.CODE, "a wrong code hides every other fault"
-    assert [decide(world).fault for _ in range(2)] == [Fault.TOO_MANY] * 2
+    assert [decide(world).fault for _ in range(20)] == [Fault.TOO_MANY] * 20
     assert decide(world, QUALITY).fresh, "another reviewer's tries are other ones"
     assert refusals(world) == [
-        refusal(world, LEAD.email, "wrong code", key(LEAD), "code", "17", str(n), reviewer=key(LEAD))
-        for n in range(1, 11)
-    ] + [refusal(world, LEAD.email, "too many attempts", key(LEAD), "too_many", "17", "11", reviewer=key(LEAD))]
-    world.now = 10_800.0
+        refusal(world, LEAD.email, "wrong code", key(LEAD), "code", str(n), reviewer=key(LEAD)) for n in range(1, 6)
+    ]
+    assert decide(world, caller=Origin("198.51.100.1")).fresh, "its owner, elsewhere, at once"
+
+
+def test_whoever_shares_the_guessers_address_waits_a_minute() -> None:
+    world = asked()
+    world.now = 10_200.0
+    for _ in range(9):
+        decide(world, code="AAAA-AAAA")
+    world.now = 10_259.0
+    assert decide(world).fault is Fault.TOO_MANY
+    world.now = 10_260.0
     assert decide(world).fresh
 
 
-def test_ten_tries_are_not_too_many() -> None:
+def test_from_however_many_addresses_a_link_takes_a_bounded_number_of_codes() -> None:
     world = asked()
-    for _ in range(9):
+    taken = [decide(world, code="AAAA-AAAA", caller=Origin(f"198.51.{n // 250}.{n % 250}")) for n in range(1_200)]
+    assert sum(done.fault is Fault.CODE for done in taken) == guesses.LINK_TRIES
+    assert len(refusals(world)) == 12, "a guesser fills no timeline"
+    world.now += 60
+    assert decide(world, caller=Origin("192.0.2.1")).fresh, "what was refused used nothing up"
+
+
+def test_five_tries_are_not_too_many() -> None:
+    world = asked()
+    for _ in range(4):
         decide(world, code="AAAA-AAAA")
 
     assert decide(world).fresh
+
+
+def test_a_review_that_was_asked_for_before_codes_were_each_reviewers_own_says_so() -> None:
+    world = asked()
+    world.reviews._seals.clear()
+    assert decide(world, code="ABCD-EFGH").fault is Fault.OLD_CODE
+    world.round.look_after()
+    assert len(world.post.sent) == 6, "everybody gets a new email"
+    assert decide(world).fresh
+    world.round.look_after()
+    assert len(world.post.sent) == 6
 
 
 # Deciding by identity

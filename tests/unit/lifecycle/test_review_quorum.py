@@ -193,9 +193,8 @@ def test_nothing_but_a_complete_valid_quorum_or_a_rejection_answers_the_workflow
 ) -> None:
     world = UnderReview(ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=quorum, required_groups=groups))
     world.ask()
-    code = world.code()
     for action, who, choice in actions:
-        play(world, action, who, choice, code)
+        play(world, action, who, choice)
         decisions = world.reviews.decisions(RELEASE, 1)
         request = world.request
         if world.tokens.answers:
@@ -210,13 +209,13 @@ def test_nothing_but_a_complete_valid_quorum_or_a_rejection_answers_the_workflow
     assert len(made_by) == len(world.reviews.decisions(RELEASE, 1))
 
 
-def play(world: UnderReview, action: str, who: object, choice: str, code: str) -> None:
+def play(world: UnderReview, action: str, who: object, choice: str) -> None:
     """One thing that somebody does with the review."""
     from promptlane.domain.policy import Reviewer
 
     assert isinstance(who, Reviewer)
     token = world.token(who)
-    good = {"decision": choice, "code": code, "reason": "ok"}
+    good = {"decision": choice, "code": world.code(who), "reason": "ok"}
     forms = {
         "post": good,
         "wrong code": {**good, "code": "AAAAAAAA"},

@@ -33,7 +33,7 @@ def test_a_record_holds_release_rounds_timeline_and_the_proof_of_all_of_it() -> 
 
     timeline = world.releases.timeline(RELEASE)
     asked = world.request.to_item()
-    assert asked.pop("task_token") == "token-2"
+    assert not {"code", "task_token"} & set(asked)
     first, second = ([d.to_dict() for d in world.reviews.decisions(RELEASE, n)] for n in (1, 2))
     assert ([d["reason"] for d in first], [d["reason"] for d in second]) == (
         ["First round"],

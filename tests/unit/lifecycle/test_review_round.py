@@ -17,8 +17,9 @@ from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.brief import make_brief
+from promptlane.domain.review.code import Holder
 from promptlane.domain.review.link import Link, url
-from promptlane.domain.review.mail import Mail, reminder_mail, review_mail, warning_mail
+from promptlane.domain.review.mail import Mail, WayIn, reminder_mail, review_mail, warning_mail
 from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest
 from promptlane.domain.review.rules import tally
 from promptlane.domain.trail import TrailAnswer, TrailEvent, Window
@@ -31,9 +32,12 @@ TWO = ReviewPolicy(ALL, quorum=2, required_groups=("legal",), expires_after=600,
 ANSWERS = {"decision": "approved", "by": "x", "reason": "y", "at": 1.0, "candidate": "c", "stable": "s"}
 
 
-def link(world: UnderReview, who: Reviewer, round: int = 1) -> str:
+def link(world: UnderReview, who: Reviewer, round: int = 1) -> WayIn:
     its = Link(RELEASE, round, key(who), int(world.request.expires_at))
-    return url("https://ops.example.com/live", its, world.signer.sign(its.message))
+    seal = world.reviews.sealed(RELEASE, round, key(who))
+    assert seal is not None
+    code = Holder(RELEASE, round, key(who)).code(seal.seed, world.signer.sign)
+    return WayIn(url("https://ops.example.com/live", its, world.signer.sign(its.message)), code)
 
 
 def conflicting(world: UnderReview, times: int, **changes: Any) -> None:
@@ -154,10 +158,8 @@ def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: b
         TWO,
         Authors((AUTHOR,)),
         "pass",
-        release.short_code,
         10_000.0,
         10_570.0,
-        "token-1",
         0,
         None,
         reach,
@@ -216,20 +218,23 @@ def test_a_round_that_is_asked_for_again_has_the_new_token_and_time_and_nothing_
 
     again = world.ask(token="token-2")
 
-    assert again == world.request == replace(first, task_token="token-2", expires_at=10_670.0)
+    assert again == world.request == replace(first, expires_at=10_670.0)
+    assert world.reviews.task_token(RELEASE, 1) == "token-2"
     assert (world.releases.get(RELEASE), world.briefs.get(RELEASE, 1), world.post.sent, told(world, *Event)) == before
 
 
 def test_another_round_is_made_anew() -> None:
     world = UnderReview(TWO)
-    first = world.ask()
+    world.ask()
+    first = {who.email: world.code(who) for who in ALL}
     world.verdict, world.now = "inconclusive", 10_100.0
 
     second = world.ask(round=2, token="token-2")
 
     assert (second.round, second.verdict, second.requested_at) == (2, "inconclusive", 10_100.0)
-    assert second.code == replace(world.releases.get(RELEASE), round=2).short_code != first.code
     assert [email for email, _ in world.post.sent[3:]] == [r.email for r in ALL]
+    codes = {*first.values(), *(world.code(who) for who in ALL)}
+    assert len(codes) == 6, "each reviewer's code of each round is another one"
     assert [e.id for e in told(world, Event.REVIEW_REQUESTED)] == [f"{RELEASE}/review/{n}/requested" for n in (1, 2)]
 
 

@@ -139,10 +139,8 @@ def test_get_shows_everything_that_a_reviewer_needs() -> None:
 
 def test_the_short_code_is_in_the_email_and_nowhere_on_the_page() -> None:
     w = world()
-    bare = w.request.code
     body = w.http("GET", w.token(LEAD))["body"]
-    assert w.code().replace("-", "") == bare
-    assert bare not in body
+    assert w.code().replace("-", "") not in body
     assert w.code() not in body
     assert "token-1" not in body
 
@@ -203,16 +201,16 @@ def test_a_scanner_that_submits_the_form_as_it_is_decides_nothing() -> None:
 
 def test_attempts_are_limited_and_even_the_right_code_waits_then() -> None:
     w = world()
-    for _ in range(10):
+    for _ in range(5):
         assert w.send(LEAD, code="AAAAAAAA")["statusCode"] == 422
     limited = w.send(LEAD)
     assert limited["statusCode"] == 429
     assert w.request.decisions == 0
     assert w.send(QUALITY)["statusCode"] == 200  # one reviewer's scanner keeps nobody else out
-    w.now += 601
+    w.now += 60
     assert w.send(LEGAL)["statusCode"] == 410
     refused = [e for e in w.releases.timeline(RELEASE) if e.event == "Review Link Refused" and e.by == LEAD.email]
-    assert len(refused) == 11
+    assert len(refused) == 5
 
 
 @pytest.mark.parametrize(

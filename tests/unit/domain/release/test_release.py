@@ -24,16 +24,3 @@ def test_a_release_is_a_first_one_without_anything_to_compare_with() -> None:
 @pytest.mark.parametrize("state", STATES)
 def test_only_the_last_state_is_the_end(state: State) -> None:
     assert replace(RELEASE, state=state).ended is (state == "ended")
-
-
-def test_the_short_code_names_release_content_and_round() -> None:
-    codes = {
-        RELEASE.short_code,
-        replace(RELEASE, release_id="PROMPT0001-4-8").short_code,
-        replace(RELEASE, candidate=VersionRef(4, "d" * 64, "arn:4")).short_code,
-        replace(RELEASE, candidate=None).short_code,
-        replace(RELEASE, round=3).short_code,
-    }
-
-    assert RELEASE.short_code == "5BL6RQDQ"
-    assert len(codes) == 5

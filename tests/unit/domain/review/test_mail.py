@@ -16,6 +16,7 @@ from promptlane.domain.review.mail import (
     MAX_BODY,
     MAX_SUBJECT,
     Mail,
+    WayIn,
     diff_lines,
     moment,
     reminder_mail,
@@ -42,7 +43,6 @@ REQUEST = ReviewRequest(
     ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2),
     Authors((AUTHOR, EVE), ("first doubt", "second doubt")),
     "pass",
-    "ABCDEFGH",
     1_000.0,
     1_780_003_600.0,
     reach={key(LEAD): "pending", key(QUALITY): "missing", key(LEGAL): "unprotected"},
@@ -124,9 +124,11 @@ What changes (3 -> 4)
 This link is yours alone and says who you are. Do not forward it.
 """
 
+WAY_IN = WayIn("https://x.example.com/review", "ABCDEFGH")
+
 
 def mail(request: ReviewRequest = REQUEST, brief: Brief = BRIEF, who: Reviewer = LEAD) -> Mail:
-    return review_mail(request, brief, made(request, APPROVED), who, "https://x.example.com/review", NOW)
+    return review_mail(request, brief, made(request, APPROVED), who, WAY_IN, NOW)
 
 
 def line(start: str, found: Mail) -> str:
@@ -140,7 +142,7 @@ def test_the_email_that_asks_for_a_review() -> None:
 def test_a_reminder_says_how_long_there_is_and_then_the_same() -> None:
     state = made(REQUEST, APPROVED)
 
-    assert reminder_mail(REQUEST, BRIEF, state, LEAD, "https://x.example.com/review", NOW) == Mail(
+    assert reminder_mail(REQUEST, BRIEF, state, LEAD, WAY_IN, NOW) == Mail(
         "Reminder: support version 4 against 3 (tests: pass)",
         "Reminder: this review expires in 1 hour, and then the release ends without it.\n\n" + BODY,
     )

@@ -17,13 +17,11 @@ from promptlane.domain.review.review import (
     ReviewRequest,
     acts_as,
     authors_in_words,
-    code_in_print,
     is_author,
     numbered,
     policy_item,
     reviewer_key,
     reviewers_of,
-    same_code,
 )
 from promptlane.domain.review.rules import (
     REACHED,
@@ -57,7 +55,6 @@ def request(
         ReviewPolicy(reviewers or (LEAD, QUALITY, LEGAL), **policy),
         authors or Authors((AUTHOR,)),
         verdict,
-        "ABCDEFGH",
         0.0,
         100.0,
     )
@@ -426,10 +423,3 @@ def test_a_decision_gets_the_next_number_of_its_round() -> None:
     asked, made = replace(request(), decisions=4), decision(LEAD, number=0)
 
     assert numbered(asked, made) == (replace(asked, decisions=5), replace(made, number=5))
-
-
-def test_digits_of_a_short_code_that_look_like_letters_are_taken_for_them() -> None:
-    assert same_code("018-2345a", "OIB2345A") is True
-    assert same_code("OIB2345", "OIB2345A") is False
-    assert same_code("anything", "") is False
-    assert code_in_print("ABCDEFGH") == "ABCD-EFGH"

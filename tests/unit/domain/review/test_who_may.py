@@ -17,9 +17,7 @@ from promptlane.domain.review.review import (
     ReviewDecision,
     ReviewRequest,
     acts_as,
-    code_in_print,
     reviewer_key,
-    same_code,
 )
 from promptlane.domain.review.rules import Standing, needed_approvals, out_of_reach, tally
 from tests.support.review import ACCOUNT, AUTHOR, LEAD, LEGAL, QUALITY, key, person
@@ -37,7 +35,6 @@ def request(policy: ReviewPolicy, authors: Authors | None = None, verdict: str =
         policy,
         authors or Authors((AUTHOR,)),
         verdict,
-        "ABCDEFGH",
         0.0,
         100.0,
     )
@@ -243,21 +240,6 @@ def test_a_request_survives_storage(case: tuple[ReviewRequest, list[ReviewDecisi
 def test_the_review_section_survives_the_policy_file() -> None:
     policy = Policy(review=ReviewPolicy((LEAD, LEGAL), required_groups=("legal",), inconclusive="one_more_approval"))
     assert Policy.from_dict(policy.to_dict()) == policy
-
-
-@pytest.mark.parametrize("typed", ["ABCD-EF2O", "abcdef2o", " abcd ef20 ", "A-B-C-D-E-F-2-0"])
-def test_a_short_code_is_forgiving_about_form(typed: str) -> None:
-    assert same_code(typed, "ABCDEF2O")
-
-
-@pytest.mark.parametrize("typed", ["", "ABCDEF2", "ABCDEF2OO", "ABCDEF2P", "ÀBCDEF2O", "ABCDEF2O\x00A"])
-def test_a_short_code_is_strict_about_content(typed: str) -> None:
-    assert not same_code(typed, "ABCDEF2O")
-
-
-def test_without_a_code_nothing_matches() -> None:
-    assert not same_code("", "")
-    assert code_in_print("ABCDEF2O") == "ABCD-EF2O"
 
 
 def test_a_reviewer_is_one_person_however_the_address_is_written() -> None:
