@@ -80,6 +80,7 @@ def test_the_derivation_finds_what_a_call_writes() -> None:
     assert written_by("releases", "unlock") == {("dynamodb:DeleteItem", PROMPT)}
     assert written_by("reviews", "open") == {
         ("dynamodb:PutItem", OPEN_REVIEWS),
+        ("dynamodb:PutItem", keys.SECRET),
         ("dynamodb:PutItem", REVIEW),
         ("dynamodb:UpdateItem", REVIEW),
     }

@@ -20,6 +20,7 @@ from promptlane.domain import keys
 from promptlane.domain.canary.blocks import Chunk
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.review.code import Seal
 from promptlane.domain.review.review import Authors
 from tests.support.aws_calls import ROOT_OF_ALL, TRANSACTED, module, reach, terminal
 from tests.support.review_contract import REQUEST, decision
@@ -72,7 +73,8 @@ _RELEASE = Release(_ID, "support", 1.0, "somebody")
 _ENTRY = TimelineEntry(f"{_ID}/x", _ID, 1.0, Event.STARTED)
 _WAITING = Waiting("support", _ID[:10], 2, 1.0, "somebody")
 _CHUNK = Chunk("canary", "Error", 0.0, 60.0, ())
-_STORED = {k: v for k, v in REQUEST.to_item().items() if v is not None}
+_STORED = {k: v for k, v in REQUEST.to_item().items() if v is not None} | {"code": "x", "task_token": "x"}
+"""As an earlier version stored it."""
 
 CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], object]]]] = {
     "releases": (
@@ -92,7 +94,9 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
     "reviews": (
         DynamoReviews,
         {
-            "open": lambda store: store.open(REQUEST),
+            "open": lambda store: store.open(REQUEST, "token"),
+            "seal": lambda store: store.seal(_ID, 1, "x", Seal("0a", "0b")),
+            "conceal": lambda store: store.conceal(_ID),
             "record": lambda store: store.record(REQUEST, decision("x"), _ENTRY),
             "close": lambda store: store.close(REQUEST, {"decision": "approved"}),
             "note": lambda store: store.note(REQUEST, authors=Authors(), reach={"x": "confirmed"}),
