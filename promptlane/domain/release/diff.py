@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
 from promptlane.domain.text import visible, with_blanks
 
+from .alignment import changed_pieces, in_pieces, opcodes
 from .content import canonical_variants, fingerprint
 
 Json = Any
@@ -25,13 +26,20 @@ Span = tuple[str, bool]
 _TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
 _MAX_TOKENS: Final = 400
 """Lines with more tokens are highlighted whole: matching is quadratic and the text may be hostile."""
-_MAX_LINES: Final = 4_000
+_LONG_LINE: Final = 900
+"""A section with a longer line is compared and shown in pieces of lines, so that one word in it shows as one word."""
+_WORDS_WORK: Final = 40_000_000
+"""Characters times characters of the pairs of lines of a section whose words are matched."""
+_TEXTS: Final = re.compile(r"(template|system( \d+)?|message \d+)( of variant \d+)?$")
 _NO_NEWLINE: Final = "⟦no line end⟧"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the side-by-side view. `left` and `right` are line numbers from 1, None where a side has no line."""
+    """One row of the side-by-side view. `left` and `right` are line numbers from 1, None where a side has no line.
+
+    In a section that is shown in pieces several rows have the number of the line that they are pieces of.
+    """
 
     kind: RowKind
     left: int | None
@@ -46,6 +54,12 @@ class Section:
 
     title: str
     rows: tuple[Row, ...]
+    pieces: bool = False
+
+    @property
+    def text(self) -> bool:
+        """Whether it is one of the long texts, which come after everything else."""
+        return bool(_TEXTS.match(self.title))
 
     @property
     def changed(self) -> bool:
@@ -62,9 +76,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Unchanged rows that were left out of a view."""
+    """Unchanged rows that were left out of a view; lines, or pieces of lines."""
 
     rows: int
+    pieces: bool = False
+
+    @property
+    def says(self) -> str:
+        what = "piece" if self.pieces else "line"
+        return f"{self.rows} unchanged {what}{'s' if self.rows > 1 else ''}"
 
 
 def layout(variants: Sequence[Mapping[str, Json]]) -> dict[str, list[str]]:
@@ -150,53 +170,68 @@ def _json(value: Json) -> list[str]:
 
 
 def compare(old: Sequence[Mapping[str, Json]], new: Sequence[Mapping[str, Json]]) -> tuple[Section, ...]:
-    """All sections of both versions in reading order. `old` is empty for a prompt's first version."""
+    """All sections of both versions: model, settings and tools first, then the texts, which may be long.
+
+    `old` is empty for a prompt's first version.
+    """
     left, right = layout(old), layout(new)
     titles = [*left, *(title for title in right if title not in left)]
     order = {title: i for i, title in enumerate(right)}
-    titles.sort(key=lambda title: order.get(title, len(order)))
-    sections = [Section(title, tuple(_rows(left.get(title, []), right.get(title, [])))) for title in titles]
+    titles.sort(key=lambda title: (bool(_TEXTS.match(title)), order.get(title, len(order))))
+    sections = [_section(title, left.get(title, []), right.get(title, [])) for title in titles]
     if fingerprint(old) != fingerprint(new) and not any(section.changed for section in sections):
         # The layout leaves out empty shapes; what is hashed never goes unshown.
-        sections.append(
-            Section("as hashed", tuple(_rows(_json(canonical_variants(old)), _json(canonical_variants(new)))))
-        )
+        sections.append(_section("as hashed", _json(canonical_variants(old)), _json(canonical_variants(new))))
     return tuple(sections)
 
 
+def _section(title: str, old: Sequence[str], new: Sequence[str]) -> Section:
+    pieces = any(len(text) > _LONG_LINE for text in (*old, *new))
+    return Section(title, tuple(_highlighted(_in_pieces(_rows(old, new)) if pieces else _rows(old, new))), pieces)
+
+
 def _rows(old: Sequence[str], new: Sequence[str]) -> Iterator[Row]:
-    for tag, i1, i2, j1, j2 in _opcodes(old, new):
+    """Rows of whole lines, changed as a whole."""
+    for _, i1, i2, j1, j2 in opcodes(old, new):
         paired = min(i2 - i1, j2 - j1)
-        for k in range(paired):
-            i, j = i1 + k, j1 + k
-            if tag == "equal":
-                yield Row("same", i + 1, j + 1, ((old[i], False),), ((new[j], False),))
-            else:
-                yield Row("changed", i + 1, j + 1, *word_diff(old[i], new[j]))
+        for i, j in zip(range(i1, i1 + paired), range(j1, j1 + paired), strict=True):
+            yield _pair(i + 1, j + 1, old[i], new[j])
         for i in range(i1 + paired, i2):
             yield Row("removed", i + 1, None, ((old[i], True),), ())
         for j in range(j1 + paired, j2):
             yield Row("added", None, j + 1, (), ((new[j], True),))
 
 
-def _opcodes(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:
-    """difflib's opcodes, with the common ends cut off first and a bound on what is matched in between."""
-    start = 0
-    while start < min(len(old), len(new)) and old[start] == new[start]:
-        start += 1
-    end = 0
-    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
-        end += 1
-    if start:
-        yield "equal", 0, start, 0, start
-    a, b = old[start : len(old) - end], new[start : len(new) - end]
-    if len(a) + len(b) > _MAX_LINES:
-        yield "replace", start, len(old) - end, start, len(new) - end
-    else:
-        for tag, i1, i2, j1, j2 in SequenceMatcher(None, a, b, autojunk=len(a) + len(b) > 800).get_opcodes():
-            yield tag, i1 + start, i2 + start, j1 + start, j2 + start
-    if end:
-        yield "equal", len(old) - end, len(old), len(new) - end, len(new)
+def _pair(left: int, right: int, before: str, after: str) -> Row:
+    changed = before != after
+    return Row("changed" if changed else "same", left, right, ((before, changed),), ((after, changed),))
+
+
+def _in_pieces(rows: Iterator[Row]) -> Iterator[Row]:
+    for row in rows:
+        before, after = line(row.old), line(row.new)
+        if row.left is None or row.right is None:
+            for piece in in_pieces(before or after):
+                spans: tuple[Span, ...] = ((piece, True),)
+                yield replace(row, old=spans if row.left else (), new=spans if row.right else ())
+            continue
+        old, new = changed_pieces(before, after)
+        for part in _rows(old, new):
+            yield replace(part, left=part.left and row.left, right=part.right and row.right)
+
+
+def _highlighted(rows: Iterable[Row]) -> Iterator[Row]:
+    """The changed rows with what changed in them, as far as the work goes."""
+    work = _WORDS_WORK
+    for row in rows:
+        if row.kind == "changed":
+            before, after = line(row.old), line(row.new)
+            work -= len(before) * len(after)
+            if work > 0:
+                old, new = word_diff(before, after)
+                yield replace(row, old=old, new=new)
+                continue
+        yield row
 
 
 def word_diff(
@@ -226,9 +261,9 @@ def folded(section: Section, *, context: int = 3) -> list[Row | Gap]:
         if kept:
             shown.append(row)
         elif shown and isinstance(shown[-1], Gap):
-            shown[-1] = Gap(shown[-1].rows + 1)
+            shown[-1] = Gap(shown[-1].rows + 1, section.pieces)
         else:
-            shown.append(Gap(1))
+            shown.append(Gap(1, section.pieces))
     return shown
 
 
@@ -245,7 +280,7 @@ def unified(sections: Sequence[Section], *, context: int = 3) -> Iterator[str]:
         yield f"=== {section.title}"
         for run in _runs(folded(section, context=context)):
             if isinstance(run, Gap):
-                yield f"  ... {run.rows} unchanged line{'s' if run.rows > 1 else ''} ..."
+                yield f"  ... {run.says} ..."
                 continue
             yield from (f"-{line(row.old)}" for row in run if row.left is not None and row.kind != "same")
             yield from (f"{' ' if row.kind == 'same' else '+'}{line(row.new)}" for row in run if row.right is not None)

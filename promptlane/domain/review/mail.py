@@ -13,7 +13,7 @@ from typing import Final
 
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.release.diff import compare, unified
-from promptlane.domain.text import in_words, one_line, shortened
+from promptlane.domain.text import in_words, one_line
 
 from .brief import Brief
 from .code import in_print
@@ -24,7 +24,6 @@ MAX_SUBJECT: Final = 99
 MAX_BODY: Final = 200 * 1024
 """Bytes; well under SNS's 256 KiB."""
 _DIFF_BYTES: Final = 96 * 1024
-_DIFF_LINE: Final = 1_000
 _CASES: Final = 20
 
 
@@ -154,17 +153,20 @@ def _others(request: ReviewRequest, reviewer: Reviewer) -> Iterator[str]:
 
 
 def diff_lines(brief: Brief) -> list[str]:
-    """The unified diff, cut after a bound; says how much was left out."""
+    """The unified diff up to a bound, whole lines only; says which sections it does not hold the whole of."""
     kept: list[str] = []
     size = 0
-    lines = list(unified(compare(brief.stable_variants, brief.candidate_variants)))
-    for index, text in enumerate(lines):
-        text = shortened(text, _DIFF_LINE)
-        size += len(text.encode()) + 1
-        if size > _DIFF_BYTES:
-            kept.append(f"... {len(lines) - index} more lines: the whole diff is on the review page")
-            break
-        kept.append(text)
+    missing: list[str] = []
+    for section in compare(brief.stable_variants, brief.candidate_variants):
+        lines = list(unified([section]))
+        for index, text in enumerate(lines):
+            if size + len(text.encode()) + 1 > _DIFF_BYTES:
+                missing.append(f"{section.title}: {len(lines) - index:,} of {len(lines):,} lines")
+                break
+            size += len(text.encode()) + 1
+            kept.append(text)
+    if missing:
+        kept += ["", "NOT in this email, but on the review page only:", *(f"  {what}" for what in missing)]
     return kept or ["(nothing that the fingerprint covers)"]
 
 

@@ -167,7 +167,7 @@ def test_a_first_version_is_compared_with_nothing() -> None:
         "\nReplaces:      nothing yet\nAuthor:        not known\nFingerprint: ",
         "\nWhy:           (the author gave no description)\n",
         "\nTests:         NONE\n  All: 8 of 10\n  refunds: 4 of 5\nFailing:       1 case\n  - late [refunds] lacks x\n",
-        "\nAll of it is new\n" + "-" * 72 + "\n=== template\n+a\n+NEW\n=== model\n+m\n",
+        "\nAll of it is new\n" + "-" * 72 + "\n=== model\n+m\n=== template\n+a\n+NEW\n",
     ):
         assert part in found.body
     assert "\nFailing:       none\n" in mail(request, replace(brief, tests=VerdictShown())).body
@@ -285,26 +285,40 @@ def test_a_letter_that_the_cut_would_break_is_left_out() -> None:
     assert body.endswith("é\n... cut here; the rest is on the review page\n")
 
 
-def test_a_long_line_of_the_diff_is_cut() -> None:
-    brief = replace(BRIEF, candidate_variants=variants("n" * 1_000 + "\n"), stable_variants=variants("o" * 999 + "\n"))
+def test_of_a_long_line_the_email_shows_what_changed() -> None:
+    words = [f"word{n}" for n in range(20_000)]
+    old, new = " ".join(words), " ".join([*words[:12_000], "NEVER", *words[12_001:]])
+    brief = replace(BRIEF, candidate_variants=variants(new + "\n"), stable_variants=variants(old + "\n"))
 
-    assert diff_lines(brief) == ["=== template", "-" + "o" * 999, "+" + "n" * 998 + "…"]
+    lines = diff_lines(brief)
+
+    assert [line[0] for line in lines if "word12000" in line or "NEVER" in line] == ["-", "+"]
+    assert len(lines) < 14
+    assert max(map(len, lines)) < 700
 
 
-def test_a_diff_is_cut_after_its_bound_and_says_how_much_is_left() -> None:
-    """A line of the diff is `+`, 500 characters and a line end: 502 bytes, 13 of them the head's."""
-    room = 96 * 1024 - len("=== template\n")
+def test_a_diff_is_cut_after_its_bound_and_says_what_of_which_section_is_missing() -> None:
+    """A line of the diff is `+`, 500 characters and a line end: 502 bytes. Model comes first, whatever the text is."""
+    head = ["=== model", "+m", "=== template"]
+    room = 96 * 1024 - len("\n".join(head) + "\n")
     lines = [f"{n:0500}" for n in range(300)]
     fit = room // 502
 
     def shown(last: str) -> list[str]:
         texts = [*lines[:fit], last, "and more", "and more still"]
-        return diff_lines(replace(BRIEF, candidate_variants=variants("\n".join(texts) + "\n"), stable_variants=[]))
+        brief = replace(BRIEF, candidate_variants=variants("\n".join(texts) + "\n"), stable_variants=[])
+        found = diff_lines(brief)
+        assert found[:3] == head
+        return found[3 + fit :]
+
+    def cut(missing: int) -> list[str]:
+        told = f"  template: {missing} of {fit + 4} lines"
+        return ["", "NOT in this email, but on the review page only:", told]
 
     left = room - fit * 502 - len("+\n")
-    assert shown("x" * left)[fit + 1 :] == ["+" + "x" * left, "... 4 more lines: the whole diff is on the review page"]
-    assert shown("x" * (left + 1))[fit + 1 :] == ["... 5 more lines: the whole diff is on the review page"]
-    assert shown("é" * (left // 2 + 1))[fit + 1 :] == ["... 5 more lines: the whole diff is on the review page"]
+    assert shown("x" * left) == ["+" + "x" * left, *cut(2)]
+    assert shown("x" * (left + 1)) == cut(3)
+    assert shown("é" * (left // 2 + 1)) == cut(3)
 
 
 def test_an_unchanged_prompt_says_so() -> None:
