@@ -113,6 +113,7 @@ lock: $(PYTHON_READY)  ## pin and hash what requirements.in, requirements/*.in a
 	@$(LOCK) $(ANYWHERE) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
 	@$(LOCK) $(LAMBDA) -c requirements/dev.txt requirements/layer.in -o requirements/layer.txt
 	@$(LOCK) $(LAMBDA) -c requirements/dev.txt requirements/engine.in -o requirements/engine.txt
+	@$(LOCK) $(LAMBDA) -c requirements/dev.txt requirements/receipts.in -o requirements/receipts.txt
 
 .PHONY: synth
 synth: setup  ## the CloudFormation templates, in cdk.out/

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from infra import packaging
 from local import lambda_runtime
 
 OUT = Path(".local/bench/gateway.json")
@@ -33,7 +34,7 @@ item = {"schema": {"N": "1"}, "prompt": {"S": "p"}, "prompt_id": {"S": "ABCDEFGH
         "salt": {"S": "s"}, "revision": {"N": "1"}, "phase": {"S": "canary"}, "weight": {"N": "2500"},
         "release_id": {"S": "ABCDEFGHIJ-2-1"}}
 ROUTE = json.dumps({"Item": item}).encode()
-SECRET = json.dumps({"SecretString": "k" * 64, "Name": "s", "ARN": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:s"})
+KEY = json.dumps({"KeyId": "k", "Plaintext": "A" * 43 + "=", "CiphertextBlob": "A" * 244 + "AA=="})
 ANSWER = json.dumps({"output": {"message": {"role": "assistant", "content": [{"text": "Certainly, here it is. " * 20}]}},
     "stopReason": "end_turn", "usage": {"inputTokens": 10, "outputTokens": 100, "totalTokens": 110},
     "metrics": {"latencyMs": 1}}).encode()
@@ -44,7 +45,7 @@ async def serve(reader, writer):
             length = int(head.split("content-length: ")[1].split("\r\n")[0])
             await reader.readexactly(length)
             if "x-amz-target: dynamodb" in head: body = ROUTE
-            elif "x-amz-target: secretsmanager" in head: body = SECRET.encode()
+            elif "x-amz-target: trentservice" in head: body = KEY.encode()
             else:
                 await asyncio.sleep(int(head.split("x-delay: ")[1].split("\r\n")[0]) / 1000 if "x-delay" in head else 0)
                 body = ANSWER
@@ -69,7 +70,7 @@ from functions.gateway.handler import handle
 import json
 http = {"method": "POST", "path": "/prompts/p/converse"}
 reply = handle({"rawPath": http["path"], "requestContext": {"http": http}, "body": json.dumps({"unit": "u"})}, None)
-assert reply["statusCode"] == 200, reply
+assert reply["statusCode"] == 200 and json.loads(reply["body"])["receipt"], reply
 """
 
 
@@ -81,9 +82,9 @@ def environment(port: int) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         "ROUTE_TABLE": "routes",
-        "RECEIPT_SECRET": "s",
+        "RECEIPT_KEY_ID": "k",
         "AWS_LAMBDA_FUNCTION_NAME": "gateway",
-        "PYTHONPATH": os.getcwd(),
+        "PYTHONPATH": os.pathsep.join((os.getcwd(), str(packaging.layer("receipts", target="host") / "python"))),
     }
 
 

@@ -16,6 +16,8 @@ from aws_cdk import aws_logs as logs
 PREFIX = "promptlane:"
 DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
 """The roles of the Access stack."""
+MAX_PROMPTS, MAX_NAMES = 10, 260
+"""Of one application, and their characters: a managed policy has 6,144, and each name stands in it five times."""
 
 LambdaTarget = Literal["aws", "host"]
 InvocationLogging = Literal["off", "on"]
@@ -52,6 +54,8 @@ class DeploymentConfig:
         roles of the CDK bootstrap.
     duty_principals: who may take on a duty's role, as patterns of principal ARNs by duty; where a duty has none,
         whoever the account allows `sts:AssumeRole` on the role.
+    applications: applications that may use some prompts and no others, with the names of these; each gets a managed
+        policy of its own in the Runtime stack.
     keep_versions: how many versions of a prompt `housekeep` leaves in Bedrock; all are archived in the report bucket.
     version_quota: how many versions of a prompt the account may have (Service Quotas); a notice comes before it is met.
     """
@@ -75,6 +79,7 @@ class DeploymentConfig:
     on_call: tuple[str, ...] = ()
     subscription_admins: tuple[str, ...] = ()
     duty_principals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    applications: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_versions: int = 8
     version_quota: int = 10
 
@@ -225,6 +230,29 @@ def _by_duty(value: Any) -> dict[str, tuple[str, ...]]:
     return {str(duty): _patterns(patterns) for duty, patterns in given.items()}
 
 
+def _applications(value: Any) -> dict[str, tuple[str, ...]]:
+    wanted = (
+        'write {"checkout": ["support-assistant"], …}: up to 40 names of lower-case letters, digits and underscores, '
+        f"each with 1 to {MAX_PROMPTS} names of prompts"
+    )
+    try:
+        given = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not isinstance(given, Mapping) or not 0 < len(given) <= 40:
+        raise ValueError(wanted)
+    found = {}
+    for name, prompts in given.items():
+        if not _APPLICATION.fullmatch(str(name)) or not isinstance(prompts, (list, tuple)):
+            raise ValueError(wanted)
+        if not 0 < len(prompts) <= MAX_PROMPTS or not all(PROMPT_NAME.fullmatch(str(one)) for one in prompts):
+            raise ValueError(wanted)
+        if sum(len(str(one)) for one in prompts) > MAX_NAMES:
+            raise ValueError(f"{name}'s prompts have more than {MAX_NAMES} characters: name fewer in one application")
+        found[str(name)] = tuple(dict.fromkeys(str(one) for one in prompts))
+    return found
+
+
 def _emails(value: Any) -> tuple[str, ...]:
     listed = value.split(",") if isinstance(value, str) else value
     given = [str(one).strip().lower() for one in listed] if isinstance(listed, (list, tuple)) else []
@@ -233,6 +261,8 @@ def _emails(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(given))
 
 
+_APPLICATION = re.compile(r"[a-z][a-z0-9_]{0,29}")
+PROMPT_NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 _ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::(\d{12}|\*):[\w+=,.@/*-]+")
 
@@ -256,6 +286,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "on_call": _emails,
     "subscription_admins": _patterns,
     "duty_principals": _by_duty,
+    "applications": _applications,
     "keep_versions": _whole(low=2, high=1000),
     "version_quota": _whole(low=3, high=1000),
 }

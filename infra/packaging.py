@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
+Packages = Literal["layer", "engine", "receipts"]
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 
@@ -35,9 +36,7 @@ class PackagingError(Exception):
     """An asset cannot be built; the message says which and what to do."""
 
 
-def layer(
-    holds: Literal["layer", "engine"], *, target: Literal["aws", "host"], root: Path = ROOT, build: Path = BUILD
-) -> Path:
+def layer(holds: Packages, *, target: Literal["aws", "host"], root: Path = ROOT, build: Path = BUILD) -> Path:
     """Folder with `python/`: the packages of requirements/<holds>.txt for Lambda's or for this machine's Python.
 
     All is named there, with hashes. pip looks for nothing else: it would read markers as this machine's Python does.

@@ -6,7 +6,6 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_secretsmanager as secrets
 from aws_cdk import aws_sns as sns
 
 
@@ -26,4 +25,4 @@ class State:
     data_key: kms.Key
     message_key: kms.Key
     review_key: kms.Key
-    receipt_secret: secrets.Secret
+    receipt_key: kms.Key

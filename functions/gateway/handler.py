@@ -9,7 +9,7 @@ import traceback
 from functools import cache, partial
 
 from promptlane.aws import http_events as http
-from promptlane.client import PromptClient
+from promptlane.client import ModelCallFailed, PromptClient
 from promptlane.domain.errors import PromptlaneError
 
 from . import requests
@@ -36,7 +36,7 @@ def wire() -> PromptClient:
     return PromptClient(
         route_table=os.environ["ROUTE_TABLE"],
         feedback_table=env("FEEDBACK_TABLE"),
-        receipt_secret=env("RECEIPT_SECRET"),
+        receipt_kms_key=env("RECEIPT_KEY_ID"),
         resolution=int(env("RESOLUTION_SECONDS") or 60),
         slow_after=float(env("SLOW_AFTER_SECONDS") or 10),
         timeout=min(limit, DEADLINE) - 1,
@@ -52,7 +52,9 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _failed(error: BaseException) -> None:
-    if not isinstance(error, PromptlaneError):
+    if isinstance(error, ModelCallFailed):
+        print(f"{error} AWS says: {error.reason!r}")  # the caller is not told: it may name the version
+    elif not isinstance(error, PromptlaneError):
         print("".join(traceback.format_exception(error)))
 
 

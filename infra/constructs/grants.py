@@ -13,7 +13,7 @@ from infra.constructs.accepted import accept_finding, finding_text
 from infra.constructs.statements import arn
 from infra.state import State
 from promptlane.domain.keys import WHOLE
-from promptlane.domain.names import ENROLLED_TAG, NAMESPACE, ROUTES_BY_ID
+from promptlane.domain.names import ENROLLED_TAG, NAMESPACE, RECEIPT_CONTEXT, ROUTES_BY_ID
 
 _KEYS = "Objects of one kind share a prefix of the bucket; their names are release ids and hashes."
 _PARAMETERS = "One parameter per prompt or reviewer, below a prefix that is this deployment's own."
@@ -29,6 +29,7 @@ _MODELS = (
 )
 """What a prompt may name in place of a foundation model, all in this account and Region."""
 _NO_RESOURCES = "The action knows no resource-level permissions."
+_GATEWAY_CALLS = ("POST/prompts/{}/converse", "GET/prompts/{}/route")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,14 +175,21 @@ class Grants:
             ),
         ]
 
-    def application(self) -> list[Grant]:
-        """What the client library does in an application, and in the gateway: read routes, answer, count feedback."""
+    def application(self, prompts: Sequence[str] = ()) -> list[Grant]:
+        """What the client library does in an application, and in the gateway: read routes, answer, count feedback.
+
+        `prompts`: the only ones whose routes it reads and for whose answers it speaks; without any, all. Which prompts
+        it renders cannot be told by name, IAM sees ids; nor which metrics it writes, IAM sees no dimensions.
+        """
         state = self._state
+        table, feedback = state.route_table.table_arn, state.feedback_table.table_arn
+        routes, marks = _keys_within(prompts), _keys_within([f"{prompt}/*" for prompt in prompts])
+        context = {"StringEquals": {f"kms:EncryptionContext:{RECEIPT_CONTEXT}": list(prompts)}} if prompts else None
         return [
-            allow("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], [state.route_table.table_arn]),
-            allow("FindRoutesById", ["dynamodb:Query"], [f"{state.route_table.table_arn}/index/{ROUTES_BY_ID}"]),
-            allow("CountFeedbackOnce", ["dynamodb:PutItem"], [state.feedback_table.table_arn]),
-            allow("SignReceipts", ["secretsmanager:GetSecretValue"], [state.receipt_secret.secret_arn]),
+            allow("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], [table], routes),
+            allow("FindRoutesById", ["dynamodb:Query"], [f"{table}/index/{ROUTES_BY_ID}"]),
+            allow("CountFeedbackOnce", ["dynamodb:PutItem"], [feedback], marks),
+            allow("SealReceipts", ["kms:GenerateDataKey", "kms:Decrypt"], [state.receipt_key.key_arn], context),
             *self.prompts_answer(enrolled=True),
         ]
 
@@ -201,9 +209,13 @@ class Grants:
         because = "The action knows no resources; the namespace is the limit."
         return [allow("PublishMetrics", ["cloudwatch:PutMetricData"], ["*"], condition, because=because)]
 
-    def gateway_call(self, api_id: str) -> list[Grant]:
-        every, because = arn("execute-api", f"{api_id}/$default/*/*"), "Every method of the gateway, and nothing else."
-        return [allow("CallGateway", ["execute-api:Invoke"], [every], because=because)]
+    def gateway_call(self, api_id: str, prompts: Sequence[str] = ()) -> list[Grant]:
+        """Every call of the gateway; with `prompts`, those that name one of them, feedback and the description."""
+        of_prompts = [f"{call.format(prompt)}" for prompt in prompts for call in _GATEWAY_CALLS]
+        calls = [*of_prompts, "POST/feedback", "GET/openapi.json"] if prompts else ["*/*"]
+        because = "" if prompts else "Every method of the gateway, and nothing else."
+        resources = [arn("execute-api", f"{api_id}/$default/{call}") for call in calls]
+        return [allow("CallGateway", ["execute-api:Invoke"], resources, because=because)]
 
     def machine_start(self) -> list[Grant]:
         return [allow("StartReleases", ["states:StartExecution"], [self.machine_arn])]
@@ -287,6 +299,14 @@ def allow(
     return Grant(
         sid=sid, actions=tuple(actions), resources=tuple(resources), conditions=conditions or {}, because=because
     )
+
+
+def _keys_within(patterns: Sequence[str]) -> dict[str, Any]:
+    """The condition that items lie under these partition keys; none without any. A request that names no key fails."""
+    if not patterns:
+        return {}
+    within = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)}}
+    return {**within, "Null": {"dynamodb:LeadingKeys": "false"}}
 
 
 def distinct(grants: Iterable[Grant]) -> list[Grant]:

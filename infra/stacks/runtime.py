@@ -1,5 +1,7 @@
 """Runtime: what applications use. The gateway, the managed policy for the client library, and its layer."""
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_iam as iam
@@ -8,9 +10,10 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.function import Function
-from infra.constructs.grants import Grants, attach
+from infra.constructs.grants import Grant, Grants, attach
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.outputs import Outputs
+from infra.constructs.packages import packages
 from infra.packaging import client_layer
 from infra.state import State
 
@@ -28,7 +31,9 @@ class RuntimeStack(Stack):
 
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, state: State) -> None:
         super().__init__(scope, id, description="Promptlane: the gateway and what applications need")
+        self._config = config
         grants = Grants(config=config, state=state)
+        sealing = packages(self, "ReceiptPackages", "receipts", "What the gateway seals receipts with", config=config)
         gateway = Function(
             self,
             verb="gateway",
@@ -37,10 +42,11 @@ class RuntimeStack(Stack):
             environment={
                 "ROUTE_TABLE": state.route_table.table_name,
                 "FEEDBACK_TABLE": state.feedback_table.table_name,
-                "RECEIPT_SECRET": state.receipt_secret.secret_arn,
+                "RECEIPT_KEY_ID": state.receipt_key.key_arn,
                 "RESOLUTION_SECONDS": str(config.resolution_seconds),
             },
             grants=grants.application(),
+            layers=[sealing],
             timeout=Duration.seconds(30),
             memory_mib=512,
         )
@@ -68,15 +74,10 @@ class RuntimeStack(Stack):
         self.application = iam.ManagedPolicy(
             self,
             "Application",
-            description=f"Lets an application use the prompts of {config.name}: library and gateway",
+            description=f"Lets an application use every prompt of {config.name}: library and gateway",
         )
-        may = (
-            *grants.application(),
-            *grants.guardrails(),
-            *grants.metrics_write(),
-            *grants.gateway_call(self.service.api.api_id),
-        )
-        attach(self.application, may)
+        attach(self.application, self._may(grants))
+        applications = {name: self._application(name, grants) for name in sorted(config.applications)}
         Outputs(
             self,
             "Resources",
@@ -86,7 +87,28 @@ class RuntimeStack(Stack):
                 "gateway_url": self.service.url,
                 "gateway_function": gateway.function.function_name,
                 "application_policy": self.application.managed_policy_arn,
+                **{f"application_{name}_policy": policy.managed_policy_arn for name, policy in applications.items()},
                 "client_layer": layer.layer_version_arn,
                 "metric_resolution": str(config.resolution_seconds),
             },
         )
+
+    def _may(self, grants: Grants, prompts: Sequence[str] = ()) -> tuple[Grant, ...]:
+        """What an application may do: for every prompt, or for these alone."""
+        return (
+            *grants.application(prompts),
+            *grants.guardrails(),
+            *grants.metrics_write(),
+            *grants.gateway_call(self.service.api.api_id, prompts),
+        )
+
+    def _application(self, name: str, grants: Grants) -> iam.ManagedPolicy:
+        """The policy of one application, which speaks for its own prompts and for no others."""
+        prompts = self._config.applications[name]
+        policy = iam.ManagedPolicy(
+            self,
+            f"Application-{name}",
+            description=f"Lets the application {name} use its prompts of {self._config.name}: library and gateway",
+        )
+        attach(policy, self._may(grants, prompts), merge=True)
+        return policy

@@ -64,8 +64,10 @@ class StateStack(Stack):
             data_key=data_key,
             message_key=message_key,
             review_key=review_key,
-            receipt_secret=self._receipt_secret(),
+            receipt_key=self._key("ReceiptKey", "Promptlane: wraps the keys that receipts are sealed with"),
         )
+        # Stacks of 0.1.0 import this ARN, and what is imported can be neither changed nor removed: goes after 0.2.
+        self.export_value(self._receipt_secret().secret_arn)
         self.state.event_bus.apply_removal_policy(self._config.removal)
         Outputs(
             self,
@@ -80,7 +82,7 @@ class StateStack(Stack):
                 "event_bus": self.state.event_bus.event_bus_name,
                 "notices_topic": notices.topic.topic_arn,
                 "alarms_topic": alarms.topic.topic_arn,
-                "receipt_secret": self.state.receipt_secret.secret_arn,
+                "receipt_key": self.state.receipt_key.key_arn,
             },
         )
 
@@ -224,14 +226,14 @@ class StateStack(Stack):
         secret = secrets.Secret(
             self,
             "ReceiptSecret",
-            description="Promptlane: signs the receipts that feedback is given with",
+            description="Promptlane: signed the receipts of 0.1.0; nothing reads it any more",
             generate_secret_string=secrets.SecretStringGenerator(password_length=64, exclude_punctuation=True),
             removal_policy=self._config.removal,
         )
         accept_finding(
             secret,
             "SMG4",
-            "A receipt must stay valid for as long as feedback may come; replacing the secret is a deliberate act.",
+            "Nothing reads it any more.",
         )
         return secret
 

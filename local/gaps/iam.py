@@ -2,10 +2,11 @@
 
 Lacking in MiniStack: it checks `bedrock:Converse` and `dynamodb:ExecuteStatement`, which AWS does not have, mangles
 prompt ARNs, checks `states:SendTask*`, `ssm:GetParametersByPath` and the tagging of prompts on `*`, leaves
-`cloudwatch:namespace`, `dynamodb:LeadingKeys`, the tags of prompts and the keys that UntagResource names empty, and
-lets a state machine do what its role may not. Here, as on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the
-prompt (with its version, if the ARN has one) *and* `bedrock:InvokeModel` on the model, and an inference profile needs
-its foundation model too. Denied Bedrock calls are CloudTrail events with errorCode AccessDenied.
+`cloudwatch:namespace`, `dynamodb:LeadingKeys`, `kms:EncryptionContext:*`, the tags of prompts and the keys that
+UntagResource names empty, and lets a state machine do what its role may not. Here, as on AWS, Converse on a prompt
+needs `bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and* `bedrock:InvokeModel` on the
+model, and an inference profile needs its foundation model too. Denied Bedrock calls are CloudTrail events with
+errorCode AccessDenied.
 
 Still unchecked: what one service may do to another (rule to queue, topic to function, alarm to topic)."""
 
@@ -147,6 +148,8 @@ def _context_keys() -> None:
         if action == "bedrock:UntagResource":
             keys = params.get("tagKeys") or []
             found["aws:TagKeys"] = keys if isinstance(keys, list) else [keys]
+        for name, value in (request.get("EncryptionContext") or {}).items() if service == "kms" else ():
+            found[f"kms:EncryptionContext:{name}"] = value
         if service == "dynamodb" and (keys := leading_keys(request)):
             found["dynamodb:LeadingKeys"] = keys
         return found

@@ -150,9 +150,8 @@ class StreamedAnswer:
         decision = self._request.answered_by
         if self._parts:
             self._caller.succeeded(self._request, error=True)
-            raise StreamInterrupted(
-                f"after {len(self.text)} characters: {failure(decision, error)}", code=error_type(error), text=self.text
-            ) from error
+            said = f"after {len(self.text)} characters: {failure(decision, error)}"
+            raise StreamInterrupted(said, code=error_type(error), text=self.text, reason=str(error)) from error
         response = self._caller.fall_back(self._request, error, self._call)
         self._stream = response["stream"]
         self.stop_reason, self.usage, self._receipt, self._over = None, {}, None, False

@@ -163,12 +163,6 @@ class FeedbackTable:
         return True
 
 
-def secret_text(aws: Aws, secret: str) -> str:
-    """The text of a Secrets Manager secret."""
-    found = aws.client("secretsmanager", read_timeout=2.0, attempts=2).get_secret_value(SecretId=secret)
-    return str(found["SecretString"])
-
-
 def plain(value: Mapping[str, Any]) -> Any:
     """The Python value of a DynamoDB attribute value; numbers become int where they are whole, else float."""
     ((kind, content),) = value.items()

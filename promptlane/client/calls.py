@@ -197,12 +197,14 @@ class Caller:
 
 
 def failure(decision: Decision, error: BaseException) -> Exception:
-    """The typed error for what the SDK raised; InvalidVariables stays itself."""
+    """The typed error for what the SDK raised; InvalidVariables stays itself.
+
+    Its text may reach an end user, who must not learn the track: it names neither version nor what AWS says of it.
+    """
     if isinstance(error, InvalidVariables):
         return error
     code = error_type(error)
-    remedy = _REMEDY.get(code, "try again; if it stays, see the cause below").format(prompt=decision.prompt)
-    return ModelCallFailed(
-        f"{decision.prompt} version {decision.version} ({decision.track}) was not answered: {code}: {error}; {remedy}",
-        code=code,
+    remedy = _REMEDY.get(code, "try again; if it stays, see the error's reason, which is what AWS says").format(
+        prompt=decision.prompt
     )
+    return ModelCallFailed(f"{decision.prompt} was not answered: {code}; {remedy}", code=code, reason=str(error))

@@ -87,7 +87,7 @@ class Decision:
             parts = [f"needs {', '.join(missing)}"] * bool(missing) + [f"has no {', '.join(unknown)}"] * bool(unknown)
             declared = ", ".join(sorted(self.variables)) or "none"
             raise InvalidVariables(
-                f"version {self.version} of {self.prompt} {' and '.join(parts)}; it declares: {declared}",
+                f"{self.prompt} {' and '.join(parts)}; it declares: {declared}",
                 missing=missing,
                 unknown=unknown,
             )

@@ -7,10 +7,10 @@ InvalidInput
 NotFound
 └── UnknownPrompt        no route under that name
 Unauthorized
-└── InvalidReceipt       the receipt was not signed with our key, is damaged, or too old
+└── InvalidReceipt       the receipt was not sealed with this prompt's key, is damaged, or too old
 Unavailable
 ├── RouteUnavailable     no route was ever read, and no fallback is configured
-└── ModelCallFailed      Bedrock refused or failed; `code` is AWS's error code, `__cause__` the SDK's exception
+└── ModelCallFailed      Bedrock refused or failed; `code` is AWS's error code, `reason` its words
     └── StreamInterrupted    after part of the answer was delivered; `text` is that part
 """
 
@@ -53,16 +53,17 @@ class RouteUnavailable(Unavailable):
 
 
 class ModelCallFailed(Unavailable):
-    """Bedrock did not answer the call."""
+    """Bedrock did not answer the call. `reason` is what AWS says, for logs: it may name the version."""
 
-    def __init__(self, message: str, *, code: str) -> None:
+    def __init__(self, message: str, *, code: str, reason: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.reason = reason
 
 
 class StreamInterrupted(ModelCallFailed):
     """The stream broke after part of the answer was delivered."""
 
-    def __init__(self, message: str, *, code: str, text: str) -> None:
-        super().__init__(message, code=code)
+    def __init__(self, message: str, *, code: str, text: str, reason: str = "") -> None:
+        super().__init__(message, code=code, reason=reason)
         self.text = text

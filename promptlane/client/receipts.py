@@ -1,18 +1,22 @@
 """Receipts: what an answer hands out so that feedback on it can be counted against the version that gave it.
 
-    <payload>.<signature>    both base64url without padding
-    payload    JSON [1, prompt, version, track, release id, group, start in ms, 16 random hex digits]
-    signature  first 16 bytes of HMAC-SHA256(key, payload text)
+    receipt   base64url without padding of: head, nonce, sealed facts
+    head      format (1 byte), kind of key (1), the prompt's id (10), day of the key since 1970 (2), length of the
+              key's name (2), the key's name
+    nonce     12 random bytes
+    sealed    AES-256-GCM of the facts, with the head and the prompt's name as additional data
+    facts     JSON [version, track, release id, group, start in ms], filled up with blanks to 144 bytes
 
-Signed with the newest key and verified with any, so a key can be rotated. Made and checked without any call.
+Whoever holds a receipt, such as a browser, learns the prompt's id and the day, and not which version or track answered:
+all receipts of one kind of key are of one length. The head names one key, so none is tried after another, and a key
+belongs to one prompt and one day (receipt_keys.py).
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from typing import NamedTuple
 
@@ -20,14 +24,25 @@ from .errors import InvalidReceipt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from typing import Any
 
     from .decision import Decision
 
-MAX_AGE = 13 * 86_400.0
+DAY = 86_400
+MAX_AGE = 13.0 * DAY
 """CloudWatch takes data points of the last two weeks; older feedback could not be counted."""
-_SCHEMA = 1
+FORMAT = 2
+MAX_LENGTH = 2048
+_FACTS = 144
+_NONCE = 12
+_TAG = 16
+_FIXED = 16
 _AHEAD = 300.0
+_EARLY, _LATE = 3600.0, 2.0 * DAY
+"""How long before and after the begin of its day a key may have sealed: requests may begin before it is there, and the
+last one is used while the next cannot be had."""
+_ALTERED = "the receipt is not ours, or was altered; pass on the `receipt` of an answer unchanged"
+_NONE = "that is no receipt; pass on the `receipt` of an answer as it was given"
 
 
 class Receipt(NamedTuple):
@@ -42,44 +57,97 @@ class Receipt(NamedTuple):
     id: str
 
 
-def keys_of(text: str) -> tuple[bytes, ...]:
-    """The keys in a configured text: one, or several parted by blanks, oldest first."""
-    return tuple(key.encode() for key in text.split())
+class Head(NamedTuple):
+    """What a receipt says openly; `key` names the key, in the way of its kind."""
+
+    kind: int
+    prompt_id: str
+    day: int
+    key: bytes
+
+    def encoded(self) -> bytes:
+        numbers = self.day.to_bytes(2, "big") + len(self.key).to_bytes(2, "big")
+        return bytes((FORMAT, self.kind)) + self.prompt_id.encode("ascii") + numbers + self.key
 
 
-def sign(keys: Sequence[bytes], by: Decision, *, group: str, started_at: float) -> str:
-    """A receipt for an answer by this decision's version, signed with the last of the keys."""
-    answered = [by.prompt, by.version, by.track, by.release_id, group, round(started_at * 1000)]
-    fields = [_SCHEMA, *answered, os.urandom(8).hex()]
-    payload = _encode(json.dumps(fields, separators=(",", ":")).encode())
-    return f"{payload}.{_encode(_mac(keys[-1], payload))}"
+class Key(NamedTuple):
+    """A key of one prompt and day. `cipher` is an AESGCM of the package `cryptography`."""
+
+    kind: int
+    day: int
+    name: bytes
+    cipher: Any
 
 
-def verify(keys: Sequence[bytes], receipt: str, *, now: float) -> Receipt:
-    """What the receipt says; InvalidReceipt when it was not signed by one of the keys, is damaged, or too old."""
-    if not isinstance(receipt, str) or len(receipt) > 1024 or not receipt.isascii():
-        raise InvalidReceipt("that is no receipt; pass on the `receipt` of an answer as it was given")
-    payload, _, signature = receipt.partition(".")
+def prompt_id_of(version_arn: str) -> str:
+    """The prompt's id in the ARN of a version; "" where there is none of Bedrock's shape."""
+    found = version_arn.rpartition("prompt/")[2].partition(":")[0]
+    return found if len(found) == 10 and found.isalnum() and found.isascii() else ""
+
+
+def seal(key: Key, by: Decision, *, group: str, started_at: float) -> str:
+    """A receipt for an answer by this decision's version; "" where its facts have no room, as Bedrock's always have."""
+    prompt_id = prompt_id_of(by.version_arn)
+    facts = [by.version, by.track, by.release_id, group, round(started_at * 1000)]
+    text = _filled(json.dumps(facts, separators=(",", ":")).encode())
+    if len(text) > _FACTS or not prompt_id:
+        return ""
+    head = Head(key.kind, prompt_id, key.day, key.name).encoded()
+    nonce = os.urandom(_NONCE)
+    sealed = key.cipher.encrypt(nonce, text, head + by.prompt.encode())
+    return urlsafe_b64encode(head + nonce + sealed).rstrip(b"=").decode()
+
+
+def head_of(receipt: str, *, now: float) -> Head:
+    """What a receipt says openly, to find its key by; nothing of it is proved. InvalidReceipt where it is none."""
+    if not isinstance(receipt, str) or len(receipt) > MAX_LENGTH or not receipt.isascii():
+        raise InvalidReceipt(_NONE)
+    if "." in receipt:
+        raise InvalidReceipt(
+            "the receipt is of the format before 0.2, which is not taken any more: its key was one for all prompts, "
+            "known to every application"
+        )
     try:
-        given = _decode(signature)
+        data = _decoded(receipt)
+        prompt_id = data[2:12].decode("ascii")
     except (ValueError, NotBase64):
-        given = b""
-    if not any(hmac.compare_digest(given, _mac(key, payload)) for key in keys):
-        raise InvalidReceipt("the receipt's signature is not ours; pass on the `receipt` of an answer unchanged")
-    _, prompt, version, track, release_id, group, started_ms, nonce = json.loads(_decode(payload))
+        raise InvalidReceipt(_NONE) from None
+    if data[:1] != bytes((FORMAT,)) or len(data) < _FIXED or not prompt_id.isalnum():
+        raise InvalidReceipt(_NONE)
+    day, length = int.from_bytes(data[12:14], "big"), int.from_bytes(data[14:16], "big")
+    if len(data) != _FIXED + length + _NONCE + _FACTS + _TAG:
+        raise InvalidReceipt(_NONE)
+    if not now - MAX_AGE - _LATE <= day * DAY <= now + _AHEAD + _EARLY:
+        raise InvalidReceipt(_too_old())
+    return Head(data[1], prompt_id, day, data[_FIXED : _FIXED + length])
+
+
+def unseal(receipt: str, head: Head, key: Key, prompt: str, *, now: float) -> Receipt:
+    """What the receipt says, its head having led to this prompt's key; InvalidReceipt when it was not sealed by it."""
+    from cryptography.exceptions import InvalidTag
+
+    rest = _decoded(receipt)[_FIXED + len(head.key) :]
+    try:
+        text = key.cipher.decrypt(rest[:_NONCE], rest[_NONCE:], head.encoded() + prompt.encode())
+    except InvalidTag:
+        raise InvalidReceipt(_ALTERED) from None
+    version, track, release_id, group, started_ms = json.loads(text)
     started_at = started_ms / 1000
     if not now - MAX_AGE <= started_at <= now + _AHEAD:
-        raise InvalidReceipt(f"the receipt is older than {MAX_AGE / 86_400:g} days; its feedback can count no more")
-    return Receipt(prompt, version, track, release_id, group, started_at, f"{prompt}/{nonce}")
+        raise InvalidReceipt(_too_old())
+    if not head.day * DAY - _EARLY <= started_at < head.day * DAY + _LATE:
+        raise InvalidReceipt(f"{_ALTERED} (its key is of another day)")
+    return Receipt(prompt, version, track, release_id, group, started_at, f"{prompt}/{rest[:_NONCE].hex()}")
 
 
-def _mac(key: bytes, payload: str) -> bytes:
-    return hmac.digest(key, payload.encode(), "sha256")[:16]
+def _filled(text: bytes) -> bytes:
+    """The facts at the length of all facts, so that no receipt's length tells anything of them."""
+    return text.ljust(_FACTS)
 
 
-def _encode(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+def _too_old() -> str:
+    return f"the receipt is older than {MAX_AGE / DAY:g} days; its feedback can count no more"
 
 
-def _decode(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _decoded(text: str) -> bytes:
+    return b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

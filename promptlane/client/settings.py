@@ -26,7 +26,7 @@ class Settings(TypedDict, total=False):
     breaker_errors: int
     breaker_cooldown: float
     receipt_key: str | None
-    receipt_secret: str | None
+    receipt_kms_key: str | None
     feedback_table: str | None
     resolution: int | None
     sink: Sink | None

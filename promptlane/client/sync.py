@@ -12,12 +12,11 @@ from zlib import crc32
 from promptlane.domain.errors import InvalidInput, Unavailable
 from promptlane.domain.split import MAX_UNIT_BYTES, group, mix
 
-from .errors import InvalidUnit
+from .errors import InvalidReceipt, InvalidUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from threading import Thread
     from typing import Any, Protocol
     from weakref import WeakSet
 
@@ -43,8 +42,8 @@ class PromptClient:
       `slow_after`: from when it counts as slow.
     - `shield`: answer from stable when a canary call fails; `breaker_errors` in a row send this process's canary
       traffic to stable for `breaker_cooldown` seconds.
-    - `receipt_key` (PROMPTLANE_RECEIPT_KEY) or `receipt_secret` (PROMPTLANE_RECEIPT_SECRET, a Secrets Manager id), and
-      `feedback_table` (PROMPTLANE_FEEDBACK_TABLE): for receipts, and so that a duplicate of one counts once.
+    - `receipt_kms_key` (PROMPTLANE_RECEIPT_KMS_KEY, the deployment's) or `receipt_key` (PROMPTLANE_RECEIPT_KEY, your
+      own secret); `feedback_table` (PROMPTLANE_FEEDBACK_TABLE): for receipts, and so that a duplicate counts once.
     - `resolution` (PROMPTLANE_RESOLUTION): the deployment's metric resolution in seconds. `sink`: where metrics go;
       by default EMF on standard output in Lambda, and PutMetricData in the background elsewhere.
     """
@@ -64,13 +63,14 @@ class PromptClient:
         breaker_errors: int = 5,
         breaker_cooldown: float = 30.0,
         receipt_key: str | None = None,
-        receipt_secret: str | None = None,
+        receipt_kms_key: str | None = None,
         feedback_table: str | None = None,
         resolution: int | None = None,
         sink: Sink | None = None,
     ) -> None:
         from .aws import Aws, FeedbackTable, RouteTable
         from .breaker import Breaker
+        from .receipt_keys import keys_of
         from .routes import Routes
 
         env = os.environ.get
@@ -91,8 +91,12 @@ class PromptClient:
         self._breaker = Breaker(threshold=breaker_errors, cooldown=breaker_cooldown)
         self._resolution = int(env("PROMPTLANE_RESOLUTION") or 60) if resolution is None else resolution
         self._sink_used = sink
-        self._key_text = receipt_key or env("PROMPTLANE_RECEIPT_KEY") or ""
-        self._secret = receipt_secret or (not receipt_key and env("PROMPTLANE_RECEIPT_SECRET")) or ""
+        self._keys = keys_of(
+            self._aws,
+            secret=receipt_key or ("" if receipt_kms_key else env("PROMPTLANE_RECEIPT_KEY", "")),
+            kms_key=receipt_kms_key or env("PROMPTLANE_RECEIPT_KMS_KEY", ""),
+        )
+        self._names: dict[str, str] = {}
         memory = feedback_table or env("PROMPTLANE_FEEDBACK_TABLE")
         self._memory: FeedbackMemory = FeedbackTable(self._aws, memory) if memory else _Memory()
         self._routes = Routes(
@@ -103,9 +107,6 @@ class PromptClient:
         )
         self._live = self._routes.live
         self._caller_made: Caller | None = None
-        self._keys: tuple[bytes, ...] | None = None
-        self._keys_thread: Thread | None = None
-        self._keys_due = 0.0
         self._fresh_lock()
         _clients().add(self)
 
@@ -120,6 +121,8 @@ class PromptClient:
         self._aws.after_fork()
         self._routes.after_fork()
         self._breaker.after_fork()
+        if self._keys is not None:
+            self._keys.after_fork()
         if self._sink_used is not None:
             self._sink_used.after_fork()
 
@@ -209,25 +212,21 @@ class PromptClient:
     def feedback(self, receipt: str, *, positive: bool) -> bool:
         """Count feedback on the answer that the receipt came with; False when it was counted before.
 
-        Raises InvalidReceipt, InvalidInput when no receipt key is configured, and Unavailable when the key or the
-        feedback table cannot be reached: the receipt stays good, try again.
+        Raises InvalidReceipt, InvalidInput when no receipt key is configured, and Unavailable when the key or one of
+        the tables cannot be reached: the receipt stays good, try again.
         """
         from . import metrics
-        from .receipts import MAX_AGE, verify
+        from .receipts import DAY, MAX_AGE, head_of, unseal
 
-        keys = self._receipt_keys(wait=5.0)
-        if not keys and self._secret:
-            raise Unavailable(
-                f"the receipt secret {self._secret} cannot be read, so no receipt can be checked; try again in a "
-                "minute, and allow secretsmanager:GetSecretValue on it (the log says what AWS answered)"
-            )
-        if not keys:
+        if self._keys is None:
             raise InvalidInput(
-                "no receipt key: set PROMPTLANE_RECEIPT_KEY or PROMPTLANE_RECEIPT_SECRET, as the signer had"
+                "no receipt key: set PROMPTLANE_RECEIPT_KMS_KEY or PROMPTLANE_RECEIPT_KEY, as the one who answered had"
             )
         now = time()
-        found = verify(keys, receipt, now=now)
-        if not self._memory.first(found.id, keep_seconds=MAX_AGE + 86_400):
+        head = head_of(receipt, now=now)
+        prompt = self._name_of(head.prompt_id)
+        found = unseal(receipt, head, self._keys.named(prompt, head), prompt, now=now)
+        if not self._memory.first(found.id, keep_seconds=MAX_AGE + DAY):
             return False
         for document in metrics.feedback(found, negative=not positive, now=now):
             self._sink().emit(document)
@@ -250,8 +249,8 @@ class PromptClient:
 
     def _open(self, prompt: str, unit: str) -> Request:
         request = self._request(self.route(prompt, unit), unit)
-        if self._secret and self._keys is None:
-            self._receipt_keys(wait=0.0)  # fetched while the model answers
+        if self._keys is not None:
+            self._keys.newest(request.decided.prompt, wait=0.0)  # fetched while the model answers
         return request
 
     def _request(self, decision: Decision, unit: str) -> Request:
@@ -291,46 +290,30 @@ class PromptClient:
         self._sink().emit(metrics.stale_route(prompt, age, now=time()))
 
     def _receipt(self, request: Request) -> str | None:
-        keys = self._receipt_keys(wait=1.0)
-        if not keys:
+        by = request.answered_by
+        key = None if self._keys is None else self._keys.newest(by.prompt, wait=1.0)
+        if key is None:
             return None
-        from .receipts import sign
+        from .receipts import prompt_id_of, seal
 
-        return sign(keys, request.answered_by, group=request.group, started_at=request.started_at)
+        self._names[prompt_id_of(by.version_arn)] = by.prompt
+        return seal(key, by, group=request.group, started_at=request.started_at) or None
 
-    def _receipt_keys(self, *, wait: float) -> tuple[bytes, ...]:
-        """The keys, oldest first; empty when there are none. A secret is read once, in the background."""
-        if self._keys is not None:
-            return self._keys
-        if not self._secret:
-            from .receipts import keys_of
-
-            self._keys = keys_of(self._key_text)
-            return self._keys
-        from threading import Thread
-
-        with self._lock:
-            thread = self._keys_thread
-            if (thread is None or not thread.is_alive()) and self._keys is None and monotonic() >= self._keys_due:
-                thread = self._keys_thread = Thread(target=self._read_secret, daemon=True)
-                thread.start()
-        if thread is not None and wait:
-            thread.join(wait)
-        return self._keys or ()
-
-    def _read_secret(self) -> None:
-        from .aws import secret_text
-        from .receipts import keys_of
-
+    def _name_of(self, prompt_id: str) -> str:
+        """The name of the prompt that a receipt is of, which whoever gave us the receipt may have made up."""
+        if name := self._names.get(prompt_id):
+            return name
         try:
-            self._keys = keys_of(secret_text(self._aws, self._secret))
-        except Exception as error:  # noqa: BLE001 - an answer without a receipt is better than none
-            import logging
-
-            self._keys_due = monotonic() + 60
-            logging.getLogger("promptlane.client").warning(
-                "the receipt secret cannot be read, answers carry no receipt for a minute: %s", error
-            )
+            name = self._routes.reader.name_of(prompt_id)
+        except Exception as error:
+            raise Unavailable(
+                f"the receipt cannot be checked now: the prompt {prompt_id} was not found out "
+                f"({type(error).__name__}: {error}); it stays good, try again"
+            ) from error
+        if not name:
+            raise InvalidReceipt(f"the receipt is of a prompt that has no route here: {prompt_id}")
+        self._names[prompt_id] = name
+        return name
 
 
 class _Memory:

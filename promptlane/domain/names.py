@@ -11,6 +11,8 @@ from .errors import InvalidInput
 NAMESPACE: Final = "Promptlane"
 ROUTES_BY_ID: Final = "by_id"
 """The route table's index by `prompt_id`, keys only: the name of a prompt that is given by its id."""
+RECEIPT_CONTEXT: Final = "prompt"
+"""The key of KMS's encryption context that binds a key for receipts to a prompt's name, as policies test it."""
 CONSOLE: Final = "console"
 """The alias of `roll_back` that people invoke. What comes that way is a person's request, whatever it says it is."""
 ENROLLED_TAG: Final = "promptlane:enrolled"

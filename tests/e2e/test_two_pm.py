@@ -45,7 +45,7 @@ def afternoon(deployed: Deployment) -> Iterator[str]:
         **deployed.shell(),
         "PROMPTLANE_ROUTE_TABLE": state["RouteTable"],
         "PROMPTLANE_FEEDBACK_TABLE": state["FeedbackTable"],
-        "PROMPTLANE_RECEIPT_SECRET": state["ReceiptSecret"],
+        "PROMPTLANE_RECEIPT_KMS_KEY": state["ReceiptKey"],
         "PROMPTLANE_RESOLUTION": "10",
     }
     crowd = Crowd(environment, prompt=NAME, users=400, rate=16, processes=1)

@@ -12,7 +12,7 @@ from aws_cdk import App
 from aws_cdk.assertions import Template
 
 from infra.application import add_stacks
-from infra.config import DUTIES, DeploymentConfig
+from infra.config import DUTIES, MAX_NAMES, MAX_PROMPTS, DeploymentConfig
 from promptlane.domain.names import ENROLLED_TAG
 from tests.support.rendered import ACCOUNT, REGION, Rendered
 from tests.support.synthesized import Json, Synthesized, context, listed, synthesize, text
@@ -152,8 +152,11 @@ def test_operators_alone_invoke_roll_back_and_only_by_what_is_recorded_as_theirs
 
 
 def test_every_policy_is_within_the_size_that_iam_takes(config: DeploymentConfig, tmp_path: Path) -> None:
-    """With the longest name that a deployment may have; a role's own policies together may have 10,240 characters."""
-    found = synthesize(replace(config, name="fifteen-letters"), tmp_path)
+    """With the longest name that a deployment may have, and the most prompts that an application may have; a role's own
+    policies together may have 10,240 characters."""
+    widest = tuple("p" * (MAX_NAMES // MAX_PROMPTS - 1) + chr(97 + i) for i in range(MAX_PROMPTS))
+    assert sum(map(len, widest)) == MAX_NAMES
+    found = synthesize(replace(config, name="fifteen-letters", applications={"widest": widest}), tmp_path)
     rendered = Rendered(found, "fifteen-letters")
     inline: Counter[str] = Counter()
     for kind in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy"):

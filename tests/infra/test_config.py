@@ -1,5 +1,6 @@
 """The deployment's settings: read from context, every wrong one named with its remedy."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,36 @@ def test_as_many_versions_as_the_quota_allows_cannot_be_kept(root: Path, given: 
     with pytest.raises(ConfigError, match="write a lower keep_versions"):
         read_config({f"promptlane:{name}": value for name, value in given.items()}, root=root)
     assert read_config({"promptlane:keep_versions": 10, "promptlane:version_quota": 11}, root=root).keep_versions == 10
+
+
+def test_applications_are_named_with_their_prompts(root: Path) -> None:
+    given = {"checkout": ["support-assistant", "greeter", "greeter"], "shop_2": ["greeter"]}
+    for value in (given, json.dumps(given)):
+        assert read_config({"promptlane:applications": value}, root=root).applications == {
+            "checkout": ("support-assistant", "greeter"),
+            "shop_2": ("greeter",),
+        }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "checkout",
+        "[",
+        [],
+        {},
+        {"Checkout": ["greeter"]},
+        {"check-out": ["greeter"]},
+        {"checkout": []},
+        {"checkout": "greeter"},
+        {"checkout": ["gree*"]},
+        {"checkout": ["a/b"]},
+        {"checkout": [""]},
+        {"checkout": [f"p{i}" for i in range(11)]},
+        {"checkout": ["x" * 100 + str(i) for i in range(4)]},
+        {f"a{i}": ["greeter"] for i in range(41)},
+    ],
+)
+def test_an_application_without_a_name_or_a_prompt_is_refused(root: Path, value: object) -> None:
+    with pytest.raises(ConfigError, match=r"promptlane:applications is .*(write|name fewer)"):
+        read_config({"promptlane:applications": value}, root=root)

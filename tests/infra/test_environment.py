@@ -23,7 +23,7 @@ VALUES = {
     "KEEP_VERSIONS": "8",
     "NOTICES_TOPIC": "<NoticesTopic>",
     "OPERATIONS_URL": "<OperationsApi.ApiEndpoint>",
-    "RECEIPT_SECRET": "<ReceiptSecret>",
+    "RECEIPT_KEY_ID": "<ReceiptKey.Arn>",
     "RELEASE_TABLE": "<Releases>",
     "REPORT_BUCKET": "<Reports>",
     "RESOLUTION_SECONDS": "60",

@@ -1,5 +1,7 @@
 """What holds releases, approvals and proofs: how each is encrypted, kept and found again."""
 
+import json
+
 from tests.support.alone import plain
 from tests.support.synthesized import Json, Synthesized
 
@@ -119,6 +121,7 @@ def test_keys_are_rotated_and_kept_and_links_are_signed_by_one_that_cannot_be(sy
     assert whole(synthesized, "AWS::KMS::Key", but=("Tags", "KeyPolicy", "Description")) == {
         "DataKey": ("Retain", {"EnableKeyRotation": True}),
         "MessageKey": ("Retain", {"EnableKeyRotation": True}),
+        "ReceiptKey": ("Retain", {"EnableKeyRotation": True}),
         "ReviewKey": ("Retain", {"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}),
         "Key": ("Retain", {"EnableKeyRotation": True}),
     }
@@ -149,7 +152,10 @@ def test_the_trail_records_management_events_and_rendered_versions_under_validat
     }
 
 
-def test_receipts_are_signed_with_a_long_secret_that_is_kept(synthesized: Synthesized) -> None:
+def test_the_secret_that_stacks_of_the_first_version_import_is_still_exported(synthesized: Synthesized) -> None:
+    """An export in use can be neither changed nor removed: without it, an upgrade would fail."""
+    exported = json.dumps(synthesized.templates["state"]["Outputs"])
+    assert "ExportsOutputRefReceiptSecret" in exported
     generated = {"ExcludePunctuation": True, "PasswordLength": 64}
     assert whole(synthesized, "AWS::SecretsManager::Secret", but=("Tags", "Description")) == {
         "ReceiptSecret": ("Retain", {"GenerateSecretString": generated})

@@ -125,10 +125,17 @@ def test_what_every_function_has_is_small_since_a_rollback_waits_for_it() -> Non
     assert sum(p.stat().st_size for p in built.rglob("*") if p.is_file()) < 6e6
 
 
+def test_what_seals_receipts_is_built_for_lambdas_processor_and_small_enough_for_a_cold_start() -> None:
+    built = packaging.layer("receipts", target="aws")
+    libraries = [p.name for p in built.rglob("*.so")]
+    assert libraries
+    assert not [name for name in libraries if "x86_64" in name]
+    assert sum(p.stat().st_size for p in built.rglob("*") if p.is_file()) < 20e6
+
+
 def test_a_function_has_the_packages_of_test_suites_if_it_loads_what_needs_them(synthesized: Synthesized) -> None:
-    layered = [
-        v for v in synthesized.verbs() if v not in ("gateway", "invocation_logging")
-    ]  # these have no layer at all
+    layered = [v for v in synthesized.verbs() if v not in ("gateway", "invocation_logging")]  # these have neither layer
+    assert "ReceiptPackages" in text(synthesized.function("gateway")[2]["Layers"])
     script = "import sys, importlib; importlib.import_module(sys.argv[1]); print('promptlane.engine' in sys.modules)"
     for verb in layered:
         command = [sys.executable, "-c", script, f"functions.{verb}.handler"]

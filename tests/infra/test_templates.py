@@ -327,7 +327,7 @@ def test_the_cli_finds_every_stack_by_its_record(synthesized: Synthesized) -> No
             recorded[parameter["Name"].rsplit("/", 1)[1]] = text(parameter["Value"])
             assert parameter["Name"] == f"/promptlane/resources/{stack}"
     for stack, names in {
-        "state": "route_table release_table feedback_table report_bucket event_bus notices_topic receipt_secret",
+        "state": "route_table release_table feedback_table report_bucket event_bus notices_topic receipt_key",
         "pipeline": "intake_queue_url state_machine_arn operations_url roll_back_function roll_back_console",
         "runtime": "gateway_url application_policy metric_resolution",
     }.items():

@@ -241,7 +241,7 @@ def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synt
             "event_bus",
             "notices_topic",
             "alarms_topic",
-            "receipt_secret",
+            "receipt_key",
         },
         "pipeline": {
             "intake_queue_url",

@@ -142,12 +142,12 @@ def test_a_deleted_canary_version_is_shielded_by_stable(deployed: Deployed, embe
 def test_the_gateway_answers_and_takes_feedback_once(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    secrets = deployed.session.client("secretsmanager")
-    arn = secrets.create_secret(Name="receipts", SecretString="k" * 64)["ARN"]
+    kms = deployed.session.client("kms")
+    arn = kms.create_key()["KeyMetadata"]["Arn"]
     for name, value in {
         "ROUTE_TABLE": deployed.routes,
         "FEEDBACK_TABLE": deployed.receipts,
-        "RECEIPT_SECRET": arn,
+        "RECEIPT_KEY_ID": arn,
         "RESOLUTION_SECONDS": "10",
         "AWS_LAMBDA_FUNCTION_NAME": "gateway",
     }.items():

@@ -63,7 +63,8 @@ OPERATIONS = {
     "verify_mac": ["kms:VerifyMac"],
     "put_events": ["events:PutEvents"],
     "invoke": ["lambda:InvokeFunction"],
-    "get_secret_value": ["secretsmanager:GetSecretValue"],
+    "generate_data_key": ["kms:GenerateDataKey"],
+    "decrypt": ["kms:Decrypt"],
 }
 TRANSACTED = {"Put": "dynamodb:PutItem", "Update": "dynamodb:UpdateItem", "Delete": "dynamodb:DeleteItem"}
 # What boto3 clients and tables are called in our code: `sns.publish` is AWS's, `notices.publish` is ours.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from botocore.exceptions import ClientError
 
-from promptlane.client import aio, answer, aws, breaker, calls, routes, sync
+from promptlane.client import aio, answer, aws, breaker, calls, receipt_keys, routes, sync
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class Clock:
         self.wall = 1_700_000_030.5
         self.ticks = 5_000.0
         self.slept: list[float] = []
-        for module in (aio, answer, aws, breaker, calls, routes, sync):
+        for module in (aio, answer, aws, breaker, calls, receipt_keys, routes, sync):
             for name, fake in (("time", lambda: self.wall), ("monotonic", lambda: self.ticks), ("sleep", self.sleep)):
                 if callable(getattr(module, name, None)):
                     monkeypatch.setattr(module, name, fake)
@@ -216,6 +217,36 @@ class Dynamo(aws.Aws):
         if any(put["Item"]["receipt"] == given["Item"]["receipt"] for put in self.puts):
             raise self.exceptions.ConditionalCheckFailedException
         self.puts.append(given)
+
+
+class Kms:
+    """The SDK's client of KMS: data keys that open under the context that they were made with; fails while `down`."""
+
+    def __init__(self) -> None:
+        self.down: Exception | None = None
+        self.asked: list[dict[str, Any]] = []
+        self.opened: list[dict[str, Any]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self._made: dict[bytes, tuple[dict[str, str], bytes]] = {}
+
+    def generate_data_key(self, **given: Any) -> dict[str, bytes]:
+        self.asked.append(given)
+        assert self.gate.wait(10)
+        if self.down is not None:
+            raise self.down
+        plain, wrapped = os.urandom(32), os.urandom(184)
+        self._made[wrapped] = (given["EncryptionContext"], plain)
+        return {"Plaintext": plain, "CiphertextBlob": wrapped}
+
+    def decrypt(self, **given: Any) -> dict[str, bytes]:
+        if self.down is not None:
+            raise self.down
+        context, plain = self._made.get(given["CiphertextBlob"], ({}, b""))
+        if context != given["EncryptionContext"]:
+            raise ClientError({"Error": {"Code": "InvalidCiphertextException", "Message": ""}}, "Decrypt")
+        self.opened.append(given)
+        return {"Plaintext": plain}
 
 
 class Session:

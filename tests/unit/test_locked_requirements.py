@@ -20,10 +20,12 @@ INPUTS = {
         "requirements/dev.in",
         "requirements/layer.in",
         "requirements/engine.in",
+        "requirements/receipts.in",
         "requirements/runtime.in",
     ),
     "requirements/layer.txt": ("requirements/layer.in",),
     "requirements/engine.txt": ("requirements/engine.in",),
+    "requirements/receipts.txt": ("requirements/receipts.in",),
     "requirements/runtime.txt": ("requirements/runtime.in",),
     "requirements/bench.txt": ("requirements/bench.in",),
 }
@@ -95,7 +97,7 @@ def test_what_is_deployed_is_what_was_tested_with() -> None:
             assert version in versions[package], f"{package} of {name}"
 
 
-@pytest.mark.parametrize("name", ["requirements/layer.txt", "requirements/engine.txt"])
+@pytest.mark.parametrize("name", ["requirements/layer.txt", "requirements/engine.txt", "requirements/receipts.txt"])
 def test_a_layer_is_the_same_whatever_python_builds_it(name: str) -> None:
     assert " ; " not in (ROOT / name).read_text()
 

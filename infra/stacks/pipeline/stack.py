@@ -1,7 +1,6 @@
 """Pipeline: from a published version to a promoted prompt. Queue, functions, state machine, API, schedules."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
@@ -14,9 +13,9 @@ from infra.constructs.enrolment import Enrolment
 from infra.constructs.grants import Grant, Grants, allow
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.outputs import Outputs
+from infra.constructs.packages import packages as layer_of
 from infra.constructs.queue import READ_AND_RETURN, DeadLetters, WorkQueue
 from infra.constructs.workflow import ReleaseWorkflow
-from infra.packaging import layer as layer_folder
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline.events import on_dead_execution, on_published_version, on_schedules, on_timeline
 from infra.stacks.pipeline.functions import PipelineFunctions
@@ -62,8 +61,9 @@ class PipelineStack(Stack):
         super().__init__(scope, id, description="Promptlane: tests, reviews, releases and rolls back prompts")
         self._config, self._state = config, state
         enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p) for p in projects]
-        packages = self._layer("Packages", "layer", "Third-party packages of Promptlane's functions")
-        engine = self._layer("EnginePackages", "engine", "Third-party packages that test suites need")
+        every, tests = "Third-party packages of Promptlane's functions", "Third-party packages that test suites need"
+        packages = layer_of(self, "Packages", "layer", every, config=config)
+        engine = layer_of(self, "EnginePackages", "engine", tests, config=config)
         undelivered = self._dead_letters("Undelivered", "events that no function or queue took")
         unrelayed = self._dead_letters("Unrelayed", _RELAY_GAVE_UP, _UNRELAYED)
         accept_finding(unrelayed, "SQS3", "Is the dead-letter queue of the stream's consumer.")
@@ -155,16 +155,6 @@ class PipelineStack(Stack):
                 **{f"{verb}_function": function.function_name for verb, function in self.functions.items()},
                 "roll_back_console": console.ref,
             },
-        )
-
-    def _layer(self, id: str, holds: Literal["layer", "engine"], description: str) -> lambda_.LayerVersion:
-        return lambda_.LayerVersion(
-            self,
-            id,
-            description=description,
-            code=lambda_.Code.from_asset(str(layer_folder(holds, target=self._config.lambda_target))),
-            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            compatible_architectures=[lambda_.Architecture.ARM_64],
         )
 
     def _dead_letters(self, id: str, holds: str, remedy: str = READ_AND_RETURN) -> DeadLetters:

@@ -46,6 +46,12 @@ def written(words: Sequence[Grant]) -> list[tuple[Json, ...]]:
     return found
 
 
+def within(*keys: str) -> Json:
+    """The condition that a request names items under these partition keys, and does name some."""
+    leading = "dynamodb:LeadingKeys"
+    return {"ForAllValues:StringLike": {leading: list(keys)}, "Null": {leading: "false"}}
+
+
 DATA_KEY = ("DataKey", ["kms:Decrypt", "kms:GenerateDataKey"], "<DataKey.Arn>")
 MESSAGE_KEY = ("MessageKey", ["kms:Decrypt", "kms:GenerateDataKey"], "<MessageKey.Arn>")
 TAG_ENROLLED = (
@@ -203,7 +209,7 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
             ("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], "<Routes.Arn>"),
             ("FindRoutesById", "dynamodb:Query", "<Routes.Arn>/index/by_id"),
             ("CountFeedbackOnce", "dynamodb:PutItem", "<Feedback.Arn>"),
-            ("SignReceipts", "secretsmanager:GetSecretValue", "<ReceiptSecret>"),
+            ("SealReceipts", ["kms:GenerateDataKey", "kms:Decrypt"], "<ReceiptKey.Arn>"),
             (
                 "RenderVersions",
                 ["bedrock:RenderPrompt", "bedrock:GetPrompt"],
@@ -211,6 +217,20 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
                 {"StringEquals": {"aws:ResourceTag/promptlane:enrolled": "lane"}},
             ),
             INVOKE_MODELS,
+        ],
+    ),
+    "be an application of two prompts": (
+        lambda g: g.application(["one", "two"])[:4],
+        [
+            ("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], "<Routes.Arn>", within("one", "two")),
+            ("FindRoutesById", "dynamodb:Query", "<Routes.Arn>/index/by_id"),
+            ("CountFeedbackOnce", "dynamodb:PutItem", "<Feedback.Arn>", within("one/*", "two/*")),
+            (
+                "SealReceipts",
+                ["kms:GenerateDataKey", "kms:Decrypt"],
+                "<ReceiptKey.Arn>",
+                {"StringEquals": {"kms:EncryptionContext:prompt": ["one", "two"]}},
+            ),
         ],
     ),
     "apply guardrails": (
@@ -284,6 +304,24 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
     "call the gateway": (
         lambda g: g.gateway_call("a1b2c3d4e5"),
         [("CallGateway", "execute-api:Invoke", "arn:<aws>:execute-api:<here>:a1b2c3d4e5/$default/*/*")],
+    ),
+    "call the gateway for one prompt": (
+        lambda g: g.gateway_call("a1b2c3d4e5", ["one"]),
+        [
+            (
+                "CallGateway",
+                "execute-api:Invoke",
+                [
+                    f"arn:<aws>:execute-api:<here>:a1b2c3d4e5/$default/{call}"
+                    for call in (
+                        "POST/prompts/one/converse",
+                        "GET/prompts/one/route",
+                        "POST/feedback",
+                        "GET/openapi.json",
+                    )
+                ],
+            )
+        ],
     ),
     "find authors": (lambda g: g.trail_read(), [("FindAuthors", "cloudtrail:LookupEvents", "*")]),
     "sign links": (lambda g: g.links("GenerateMac"), [("ReviewLinks", "kms:GenerateMac", "<ReviewKey.Arn>")]),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.client import aws
-from promptlane.client.aws import Aws, FeedbackTable, RouteTable, plain, secret_text
+from promptlane.client.aws import Aws, FeedbackTable, RouteTable, plain
 from promptlane.client.testing import StaticRoutes
 from promptlane.domain.errors import Unavailable
 from tests.support.client import THROTTLED, Clock, Dynamo, Session
@@ -243,15 +243,3 @@ def test_a_receipt_is_put_once_and_expires_when_it_would_not_count(
         "the feedback was not counted: the feedback table feedback was not reached (ClientError: "
         f"{THROTTLED}); try again, and check its name and dynamodb:PutItem on it"
     )
-
-
-def test_a_secret_is_its_text() -> None:
-    class Secrets:
-        def get_secret_value(self, **given: str) -> dict[str, str]:
-            assert given == {"SecretId": "the/secret"}
-            return {"SecretString": "old new"}
-
-    session = Session(secretsmanager=Secrets())
-    assert secret_text(Aws(session=session), "the/secret") == "old new"
-    ((_, config),) = session.made
-    assert (config.read_timeout, config.retries["total_max_attempts"]) == (2.0, 2)

@@ -11,7 +11,7 @@ from promptlane.client import PromptClient, RouteUnavailable, UnknownPrompt
 from promptlane.client.aws import Aws, FeedbackTable, RouteTable
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over
 from promptlane.domain.errors import Unavailable
-from tests.support.client import THROTTLED, Dynamo
+from tests.support.client import Dynamo
 
 
 @pytest.fixture
@@ -89,21 +89,7 @@ def test_feedback_that_cannot_be_stored_is_not_counted_and_may_be_given_again(dy
     assert not [document for document in sink.documents if "NegativeFeedback" in document.values]
 
 
-def test_a_secret_that_cannot_be_read_costs_receipts_and_no_answers(
-    dynamo: Dynamo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(aws: Aws, secret: str) -> str:
-        raise THROTTLED
-
-    monkeypatch.setattr("promptlane.client.aws.secret_text", refused)
-    client = client_over(dynamo.routes, bedrock=lambda timeout: FakeBedrock(), sink=ListSink(), receipt_secret="key")
-    answer = client.converse("one", unit="u", variables={"name": "Anna"})
-    assert (bool(answer.text), answer.receipt) == (True, None)
-    with pytest.raises(Unavailable, match="secret key cannot be read"):
-        client.feedback("x.y", positive=True)
-
-
-@pytest.mark.parametrize("service", ["bedrock-runtime", "dynamodb", "secretsmanager", "cloudwatch"])
+@pytest.mark.parametrize("service", ["bedrock-runtime", "dynamodb", "kms", "cloudwatch"])
 def test_models_are_read_as_botocore_reads_them(service: str) -> None:
     ours = Aws(region="eu-west-1").client(service, read_timeout=1.0)
     theirs = botocore.session.get_session().create_client(service, region_name="eu-west-1")

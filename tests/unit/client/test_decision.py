@@ -255,12 +255,12 @@ def test_variables_that_fit_pass() -> None:
 @pytest.mark.parametrize(
     ("declared", "given", "words", "missing", "unknown"),
     [
-        (["b", "a"], {}, "version 3 of greeter needs a, b; it declares: a, b", ("a", "b"), ()),
-        ([], {"z": "", "y": ""}, "version 3 of greeter has no y, z; it declares: none", (), ("y", "z")),
+        (["b", "a"], {}, "greeter needs a, b; it declares: a, b", ("a", "b"), ()),
+        ([], {"z": "", "y": ""}, "greeter has no y, z; it declares: none", (), ("y", "z")),
         (
             ["b", "a"],
             {"a": "", "x": ""},
-            "version 3 of greeter needs b and has no x; it declares: a, b",
+            "greeter needs b and has no x; it declares: a, b",
             ("b",),
             ("x",),
         ),

@@ -89,7 +89,7 @@ def test_a_route_is_put_as_the_pipeline_writes_it(given: dict[str, Any], item: d
 
 def test_ids_in_arns_have_ten_characters() -> None:
     assert version_arn("greeter", 12) == f"{ARN}:12"
-    assert version_arn("a-long-prompts-name", 3).endswith(":prompt/A-LONG-PRO:3")
+    assert version_arn("a-long-prompts-name", 3).endswith(":prompt/ALONGPROMP:3")
 
 
 @pytest.fixture(params=["fake", "real"])

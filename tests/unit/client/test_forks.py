@@ -18,7 +18,7 @@ import pytest
 from promptlane.client import AsyncPromptClient, PromptClient, sync
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over, fake_client
-from tests.support.client import AwsError, FakeCloudWatch, Session
+from tests.support.client import AwsError, FakeCloudWatch, Kms, Session, eventually
 
 LONGEST = 10.0
 LOCKS: dict[str, Callable[[PromptClient], Any]] = {
@@ -108,7 +108,7 @@ class Parent:
             session=Session(cloudwatch=self.cloud, bedrock_runtime=self.bedrock),
             refresh=3600,
             breaker_errors=1,
-            receipt_secret="out of reach",
+            receipt_kms_key="out of reach",
             **settings,
         )
         units = [f"u{i}" for i in range(99)]
@@ -185,34 +185,29 @@ def test_a_stream_under_way_is_counted_by_the_child_that_reads_it_on() -> None:
         assert forked(child) == ["one two three", 0, 0, 0, 1]
 
 
-def test_a_secret_that_a_thread_of_the_parent_was_reading_is_read_by_the_child() -> None:
-    gate, asked = threading.Event(), threading.Event()
-
-    class Secrets:
-        def get_secret_value(self, **given: Any) -> dict[str, str]:
-            asked.set()
-            assert gate.wait(LONGEST)
-            return {"SecretString": "a key"}
-
+def test_a_key_that_a_thread_of_the_parent_was_fetching_is_fetched_by_the_child() -> None:
+    kms = Kms()
+    kms.gate.clear()
     routes = StaticRoutes()
     routes.put("greeter", stable=1)
     client = client_over(
         routes,
-        session=Session(secretsmanager=Secrets()),
+        session=Session(kms=kms),
         bedrock=lambda limit: FakeBedrock("hi"),
         sink=ListSink(),
-        receipt_secret="s",
+        receipt_kms_key="k",
         refresh=3600,
     )
-    assert client._receipt_keys(wait=0.0) == ()
-    assert asked.wait(LONGEST)
+    assert client._keys is not None
+    assert client._keys.newest("greeter", wait=0.0) is None
+    eventually(lambda: kms.asked)
 
     def child() -> Any:
-        gate.set()
+        kms.gate.set()
         return client.feedback(client.converse("greeter", unit="u").receipt or "", positive=True)
 
     assert forked(child) is True
-    gate.set()
+    kms.gate.set()
 
 
 def test_asyncio_goes_on_in_a_child_with_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,50 +4,34 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-import threading
 from typing import Any
 
 import boto3
 import pytest
 
-from promptlane.client import PromptClient, UnknownPrompt, sync
+from promptlane.client import InvalidReceipt, PromptClient, UnknownPrompt, sync
 from promptlane.client.aws import Aws
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.emf import EmfSink
+from promptlane.client.receipt_keys import KmsKeys
 from promptlane.client.receipts import MAX_AGE
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over, fake_client, version_arn
 from promptlane.domain.errors import InvalidInput, Unavailable
-from tests.support.client import Clock, Dynamo, FakeCloudWatch, Session, eventually
+from tests.support.client import Clock, Dynamo, FakeCloudWatch, Kms, Session, eventually
 
 ENVIRONMENT = (
     "PROMPTLANE_ROUTE_TABLE",
     "PROMPTLANE_FALLBACK_ROUTES",
     "PROMPTLANE_RECEIPT_KEY",
-    "PROMPTLANE_RECEIPT_SECRET",
+    "PROMPTLANE_RECEIPT_KMS_KEY",
     "PROMPTLANE_FEEDBACK_TABLE",
     "PROMPTLANE_RESOLUTION",
     "AWS_LAMBDA_FUNCTION_NAME",
 )
 
 
-class Secrets:
-    def __init__(self) -> None:
-        self.text: str | Exception = "old new"
-        self.asked: list[str] = []
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def get_secret_value(self, *, SecretId: str) -> dict[str, str]:  # noqa: N803
-        self.asked.append(SecretId)
-        assert self.gate.wait(10)
-        if isinstance(self.text, Exception):
-            raise self.text
-        return {"SecretString": self.text}
-
-
 class Account:
-    """An AWS account behind one session: routes in DynamoDB, Bedrock, CloudWatch, a secret."""
+    """An AWS account behind one session: routes in DynamoDB, Bedrock, CloudWatch, a key of KMS."""
 
     def __init__(self) -> None:
         self.routes = StaticRoutes()
@@ -56,12 +40,12 @@ class Account:
         self.dynamodb.puts = []
         self.bedrock = FakeBedrock("hi")
         self.cloudwatch = FakeCloudWatch()
-        self.secrets = Secrets()
+        self.kms = Kms()
         self.session = Session(
             dynamodb=self.dynamodb,
             bedrock_runtime=self.bedrock,
             cloudwatch=self.cloudwatch,
-            secretsmanager=self.secrets,
+            kms=self.kms,
         )
 
     def client(self, **settings: Any) -> PromptClient:
@@ -76,7 +60,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Account:
 
 
 def test_a_client_of_a_session_speaks_to_each_service_as_the_request_path_needs(account: Account) -> None:
-    client = account.client(receipt_secret="the/secret", feedback_table="feedback")
+    client = account.client(receipt_kms_key="the-key", feedback_table="feedback")
     answer = client.converse("greeter", unit="u")
     assert client.feedback(answer.receipt or "", positive=True)
     client.close()
@@ -84,10 +68,10 @@ def test_a_client_of_a_session_speaks_to_each_service_as_the_request_path_needs(
         ("dynamodb", 1.0),
         ("bedrock-runtime", 18.0),
         ("cloudwatch", 5.0),
-        ("secretsmanager", 2.0),
+        ("kms", 2.0),
     }
     attempts = {service: config.retries["total_max_attempts"] for service, config in account.session.made}
-    assert attempts == {"dynamodb": 2, "bedrock-runtime": 1, "cloudwatch": 3, "secretsmanager": 2}
+    assert attempts == {"dynamodb": 2, "bedrock-runtime": 1, "cloudwatch": 3, "kms": 2}
 
 
 @pytest.mark.parametrize("by", ["argument", "environment", "both"])
@@ -178,118 +162,88 @@ def receipts_of(client: PromptClient) -> list[str | None]:
 
 
 @pytest.mark.parametrize("by", ["argument", "environment", "both"])
-def test_receipts_are_signed_with_the_key_given(account: Account, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+def test_receipts_are_sealed_with_the_secret_given(account: Account, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     if by != "argument":
         monkeypatch.setenv("PROMPTLANE_RECEIPT_KEY", "other" if by == "both" else "old new")
     client = account.client(receipt_key=None if by == "environment" else "old new", sink=ListSink())
     newest = fake_client(account.routes, receipt_key="new")
     for receipt in receipts_of(client):
         assert newest.feedback(receipt or "", positive=True)
-    assert account.secrets.asked == []
+    assert account.kms.asked == []
 
 
 @pytest.mark.parametrize("by", ["argument", "environment", "both"])
-def test_or_with_those_of_the_secret_given_which_is_read_once(
-    account: Account, monkeypatch: pytest.MonkeyPatch, by: str
-) -> None:
+def test_or_with_a_key_that_the_kms_key_given_wraps(account: Account, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     if by != "argument":
-        monkeypatch.setenv("PROMPTLANE_RECEIPT_SECRET", "other" if by == "both" else "the/secret")
-    client = account.client(receipt_secret=None if by == "environment" else "the/secret", sink=ListSink())
-    newest = fake_client(account.routes, receipt_key="new")  # a key that is given wins over the environment's secret
-    for receipt in receipts_of(client):
-        assert newest.feedback(receipt or "", positive=True)
-    assert account.secrets.asked == ["the/secret"]
+        monkeypatch.setenv("PROMPTLANE_RECEIPT_KMS_KEY", "other" if by == "both" else "the-key")
+    if by == "both":  # what is given wins over every word of the environment
+        monkeypatch.setenv("PROMPTLANE_RECEIPT_KEY", "a secret")
+    client = account.client(receipt_kms_key=None if by == "environment" else "the-key", sink=ListSink())
+    receipts = receipts_of(client)
+    assert [(asked["KeyId"], asked["EncryptionContext"]["prompt"]) for asked in account.kms.asked] == [
+        ("the-key", "greeter")
+    ]
+    elsewhere = account.client(receipt_kms_key="the-key", sink=ListSink())
+    assert [elsewhere.feedback(receipt or "", positive=True) for receipt in receipts] == [True, True]
 
 
 def test_without_a_key_there_are_no_receipts_and_no_feedback(account: Account) -> None:
     client = account.client(sink=ListSink())
     assert receipts_of(client) == [None, None]
-    words = "no receipt key: set PROMPTLANE_RECEIPT_KEY or PROMPTLANE_RECEIPT_SECRET, as the signer had"
+    words = "no receipt key: set PROMPTLANE_RECEIPT_KMS_KEY or PROMPTLANE_RECEIPT_KEY, as the one who answered had"
     with pytest.raises(InvalidInput, match=words):
         client.feedback("x.y", positive=True)
-    assert account.secrets.asked == []
+    assert account.kms.asked == []
 
 
-def test_a_secret_is_read_while_the_model_answers_by_one_thread_and_never_waited_for_before(account: Account) -> None:
-    account.secrets.gate.clear()
-    asked: list[list[str]] = []
+def test_a_key_is_fetched_while_the_model_answers_by_one_thread_and_never_waited_for_before(account: Account) -> None:
+    account.kms.gate.clear()
+    asked: list[int] = []
 
     def reply(request: Any) -> str:
-        eventually(lambda: account.secrets.asked)
-        asked.append(list(account.secrets.asked))
-        account.secrets.gate.set()
+        eventually(lambda: account.kms.asked)
+        asked.append(len(account.kms.asked))
+        account.kms.gate.set()
         return "hi"
 
     account.bedrock.replies = reply
-    client = account.client(receipt_secret="s", sink=ListSink())
+    client = account.client(receipt_kms_key="the-key", sink=ListSink())
     assert all(receipts_of(client))
-    assert asked == [["s"], ["s"]]
+    assert asked == [1, 1]
 
 
-class Joined:
-    """In place of the thread that reads the secret: runs when joined, and notes how long it was joined for."""
-
-    def __init__(self, log: list[Any], target: Any, daemon: bool) -> None:
-        self.log, self.target = log, target
-        log.append(("daemon", daemon))
-        self.alive = False
-
-    def start(self) -> None:
-        self.alive = True
-
-    def is_alive(self) -> bool:
-        return self.alive
-
-    def join(self, seconds: float) -> None:
-        if self.alive:
-            self.log.append(seconds)
-            self.target()
-            self.alive = False
-
-
-@pytest.fixture
-def joins(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    log: list[Any] = []
-    real = threading.Thread  # those with a name are others
-    monkeypatch.setattr(threading, "Thread", lambda **given: real(**given) if "name" in given else Joined(log, **given))
-    return log
-
-
-def test_an_answer_waits_a_second_for_the_key_and_feedback_five(
-    account: Account, joins: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_an_answer_waits_a_second_for_its_key_and_goes_without(
+    account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock(monkeypatch)
-    account.secrets.text = ConnectionError("no route to host")
-    client = account.client(receipt_secret="the/secret", sink=ListSink())
+    waited: list[float] = []
+
+    def newest(keys: KmsKeys, prompt: str, *, wait: float) -> None:
+        waited.append(wait)
+
+    monkeypatch.setattr(KmsKeys, "newest", newest)
+    client = account.client(receipt_kms_key="the-key", sink=ListSink())
     assert client.converse("greeter", unit="u").receipt is None
-    assert joins == [("daemon", True), 1.0]
-    (record,) = caplog.records
-    assert (record.name, record.levelno) == ("promptlane.client", logging.WARNING)
-    assert "no receipt for a minute: no route to host" in record.getMessage()
-    words = "the receipt secret the/secret cannot be read, so no receipt can be checked; try again in a minute"
-    with pytest.raises(Unavailable, match=words):
-        client.feedback("x.y", positive=True)
-    clock.advance(59.75)
-    assert client.converse("greeter", unit="u").receipt is None
-    assert len(account.secrets.asked) == 1
-    joins.clear()
-    clock.advance(0.25)
-    account.secrets.text = "a key"
-    with pytest.raises(Exception, match="signature is not ours"):
-        client.feedback("x.y", positive=True)
-    assert joins == [("daemon", True), 5.0]
-    assert client.converse("greeter", unit="u").receipt
-    assert (len(joins), len(account.secrets.asked)) == (2, 2)
+    assert waited == [0.0, 1.0]
 
 
-def test_whoever_comes_while_the_secret_is_read_joins_the_same_thread(account: Account, joins: list[Any]) -> None:
-    client = client_over(account.routes, session=account.session, receipt_secret="s")
-    joins.clear()
-    assert client._receipt_keys(wait=0.0) == client._receipt_keys(wait=0.0) == ()
-    assert joins == [("daemon", True)]
-    assert client._receipt_keys(wait=2.5) == (b"old", b"new")
-    assert joins == [("daemon", True), 2.5]
-    assert client._receipt_keys(wait=0.0) == (b"old", b"new")
+def test_a_receipt_of_another_process_leads_to_its_prompt_by_the_route_table(account: Account) -> None:
+    receipt = account.client(receipt_key="k", sink=ListSink()).converse("greeter", unit="u").receipt or ""
+    client = client_over(route_table="routes", session=account.session, receipt_key="k", sink=ListSink())
+    account.dynamodb.forbidden = True
+    with pytest.raises(Unavailable, match=r"the prompt GREETER000 was not found out .* it stays good, try again"):
+        client.feedback(receipt, positive=True)
+    account.dynamodb.forbidden = False
+    assert client.feedback(receipt, positive=True) is True
+    account.dynamodb.forbidden = True  # once is enough
+    assert client.feedback(receipt, positive=True) is False
+
+
+def test_a_receipt_of_a_prompt_without_a_route_is_refused(account: Account) -> None:
+    receipt = account.client(receipt_key="k", sink=ListSink()).converse("greeter", unit="u").receipt or ""
+    account.routes.items.clear()
+    client = account.client(receipt_key="k", sink=ListSink())
+    with pytest.raises(InvalidReceipt, match="of a prompt that has no route here: GREETER000"):
+        client.feedback(receipt, positive=True)
 
 
 @pytest.mark.parametrize("by", ["argument", "environment", "both"])

@@ -150,7 +150,7 @@ def test_when_stables_stream_breaks_too_it_is_stables_failure(
 ) -> None:
     world = world_of(stream(START, STOP, BROKEN), stream(*second))
     answer = opened(world)
-    with answer, pytest.raises(ModelCallFailed, match=r"greeter version 1 \(stable\) was not answered"):
+    with answer, pytest.raises(ModelCallFailed, match="greeter was not answered"):
         list(answer)
     assert world.called() == [2, 1]
     assert counted(world, 2)["Error"] == 1
@@ -165,7 +165,7 @@ def test_a_stream_that_breaks_after_text_raises_with_the_text_so_far(stream: Cal
     with pytest.raises(StreamInterrupted) as caught:
         list(answer)
     version = {"canary": 2, "stable": 1}[track]
-    words = f"after 6 characters: greeter version {version} ({track}) was not answered: ModelStreamErrorException"
+    words = "after 6 characters: greeter was not answered: ModelStreamErrorException"
     assert str(caught.value).startswith(words)
     error = caught.value
     assert (error.code, error.text, error.__cause__) == ("ModelStreamErrorException", "so far", BROKEN)
@@ -201,9 +201,9 @@ def test_an_error_event_is_an_error_with_its_code(
     stream: Callable[..., Stream], event: Mapping[str, Any], code: str, message: str
 ) -> None:
     world = world_of(stable=stream(START, event))
-    with pytest.raises(ModelCallFailed, match=f"{code}: {message};") as caught:
+    with pytest.raises(ModelCallFailed, match=f"{code};") as caught:
         list(opened(world, "stable"))
-    assert caught.value.code == code
+    assert (caught.value.code, caught.value.reason) == (code, message)
     assert isinstance(caught.value.__cause__, StreamError)
     assert counted(world, 1)["Error"] == 1
 
@@ -213,8 +213,9 @@ def test_a_stream_may_take_as_long_as_a_request(stream: Callable[..., Stream], s
     world = world_of(stable=stream(START, text("so "), seconds, text("far"), STOP))
     answer = opened(world, "stable")
     if late:
-        with pytest.raises(StreamInterrupted, match="the stream took longer than the request may take") as caught:
+        with pytest.raises(StreamInterrupted, match="was not answered: TimeoutError;") as caught:
             list(answer)
+        assert caught.value.reason == "the stream took longer than the request may take"
         assert (caught.value.code, caught.value.text) == ("TimeoutError", "so far")
     else:
         assert list(answer) == ["so ", "far"]
@@ -229,7 +230,7 @@ def test_a_stream_that_ends_late_but_well_is_slow_and_no_error(stream: Callable[
 
 def test_a_canary_stream_that_takes_all_the_time_leaves_none_for_stable(stream: Callable[..., Stream]) -> None:
     world = world_of(stream(28, START, text("late")))
-    with pytest.raises(ModelCallFailed, match=r"version 2 \(canary\) was not answered: TimeoutError"):
+    with pytest.raises(ModelCallFailed, match="greeter was not answered: TimeoutError"):
         list(opened(world))
     assert (world.called(), counted(world, 2)["Error"]) == ([2], 1)
 

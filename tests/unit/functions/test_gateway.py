@@ -47,27 +47,27 @@ def own_wire() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("given", "wired"),
     [
-        ({}, {"feedback_table": None, "receipt_secret": None, "resolution": 60, "slow_after": 10.0, "timeout": 27.0}),
+        ({}, {"feedback_table": None, "receipt_kms_key": None, "resolution": 60, "slow_after": 10.0, "timeout": 27.0}),
         (
             {
                 "FEEDBACK_TABLE": "f",
-                "RECEIPT_SECRET": "s",
+                "RECEIPT_KEY_ID": "s",
                 "RESOLUTION_SECONDS": "10",
                 "SLOW_AFTER_SECONDS": "2.5",
                 "REQUEST_TIMEOUT_SECONDS": "20.5",
             },
-            {"feedback_table": "f", "receipt_secret": "s", "resolution": 10, "slow_after": 2.5, "timeout": 19.5},
+            {"feedback_table": "f", "receipt_kms_key": "s", "resolution": 10, "slow_after": 2.5, "timeout": 19.5},
         ),
         (
             {"REQUEST_TIMEOUT_SECONDS": "60", "RESOLUTION_SECONDS": "", "SLOW_AFTER_SECONDS": ""},
-            {"feedback_table": None, "receipt_secret": None, "resolution": 60, "slow_after": 10.0, "timeout": 27.0},
+            {"feedback_table": None, "receipt_kms_key": None, "resolution": 60, "slow_after": 10.0, "timeout": 27.0},
         ),
     ],
 )
 def test_the_client_is_made_of_the_environment_and_ends_before_the_api_does(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], wired: dict[str, Json]
 ) -> None:
-    names = ("FEEDBACK_TABLE", "RECEIPT_SECRET", "RESOLUTION_SECONDS", "SLOW_AFTER_SECONDS", "REQUEST_TIMEOUT_SECONDS")
+    names = ("FEEDBACK_TABLE", "RECEIPT_KEY_ID", "RESOLUTION_SECONDS", "SLOW_AFTER_SECONDS", "REQUEST_TIMEOUT_SECONDS")
     for name in names:
         monkeypatch.delenv(name, raising=False)
     for name, value in {"ROUTE_TABLE": "r", **given}.items():
@@ -108,14 +108,14 @@ def event(method: str, path: str, body: Json = None, **changed: Json) -> dict[st
     }
 
 
-def test_it_answers_over_its_tables_with_receipts_of_its_secret(
+def test_it_answers_over_its_tables_with_receipts_of_its_key(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    secret = real("secretsmanager").create_secret(Name="lane-receipts", SecretString="a key")["ARN"]
+    key = real("kms").create_key()["KeyMetadata"]["Arn"]
     environment = {
         "ROUTE_TABLE": ROUTES,
         "FEEDBACK_TABLE": FEEDBACK,
-        "RECEIPT_SECRET": secret,
+        "RECEIPT_KEY_ID": key,
         "RESOLUTION_SECONDS": "10",
         "SLOW_AFTER_SECONDS": "1e-9",
         "REQUEST_TIMEOUT_SECONDS": "20",
