@@ -11,6 +11,7 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from .incoming import torn_problem
 from .names import FULL
 
 Json = Any
@@ -18,22 +19,38 @@ MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
 
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)\Z")
+LONGEST: Final = 365 * DAY
+"""Longer lasts no execution of Step Functions, and so no release."""
+
+_DURATION = re.compile(r"^([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|m|h|d)\Z")
 _UNIT = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z")
-_ARN = re.compile(r"^arn:aws[a-z-]*:(iam|sts)::\d{12}:[A-Za-z0-9+=,.@_/-]+\*?\Z")
+_ARN = re.compile(r"^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:[A-Za-z0-9+=,.@_/-]+\*?\Z")
 T = TypeVar("T")
 Convert = Callable[[Json], T]
 
 
 def duration(value: Json) -> float:
-    """Seconds of `90s`, `10m`, `4h`, `2d` or a number of seconds."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
-        return float(value)
+    """Seconds of `90s`, `10m`, `4h`, `2d` or a number of seconds; at most a year."""
     match = _DURATION.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration; write for example 90s, 10m, 4h or 2d")
-    return float(match[1]) * _UNIT[match[2]]
+    if match is not None:
+        seconds = float(match[1]) * _UNIT[match[2]]
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+        seconds = value
+    else:
+        raise ValueError(f"{_shown(value)} is not a duration; write for example 90s, 10m, 4h or 2d")
+    if seconds > LONGEST:
+        raise ValueError(f"{_shown(value)} is longer than the longest duration, 365d; no release lasts so long")
+    return float(seconds)
+
+
+def _shown(value: Json) -> str:
+    """A value in a message, which stays short whatever it is."""
+    try:
+        said = repr(value)
+    except ValueError:  # a number with thousands of digits
+        return "a number with thousands of digits"
+    return said if len(said) <= 80 else said[:80] + "…"
 
 
 def share(value: Json) -> int:
@@ -47,7 +64,9 @@ def share(value: Json) -> int:
     elif isinstance(value, int) and not isinstance(value, bool):
         points = value
     if points is None or not 0 <= points <= FULL or points != int(points):
-        raise ValueError(f"{value!r} is not a share of traffic; write for example 5% (or basis points, 0 to {FULL})")
+        raise ValueError(
+            f"{_shown(value)} is not a share of traffic; write for example 5% (or basis points, 0 to {FULL})"
+        )
     return int(points)
 
 
@@ -55,37 +74,44 @@ def fraction(value: Json) -> float:
     """A number from 0 to 1, or a percentage such as `2.5%`."""
     try:
         number = float(value[:-1]) / 100 if isinstance(value, str) and value.endswith("%") else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
     if isinstance(value, bool) or not 0 <= number <= 1:
-        raise ValueError(f"{value!r} is not a fraction; write for example 0.05 or 5%")
+        raise ValueError(f"{_shown(value)} is not a fraction; write for example 0.05 or 5%")
     return number
 
 
 def probability(value: Json) -> float:
     number = fraction(value)
     if not 0 < number < 0.5:
-        raise ValueError(f"{value!r} must lie between 0 and 0.5, both excluded; 0.05 is customary")
+        raise ValueError(f"{_shown(value)} must lie between 0 and 0.5, both excluded; 0.05 is customary")
     return number
 
 
 def excess(value: Json) -> float:
     number = fraction(value)
     if not 0 < number < 1:
-        raise ValueError(f"{value!r} must lie between 0 and 1, both excluded, for example 10%")
+        raise ValueError(f"{_shown(value)} must lie between 0 and 1, both excluded, for example 10%")
     return number
 
 
-def positive(value: Json) -> float:
+def positive(value: Json, most: float = 1e15) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ValueError(f"{value!r} must be a number above 0")
+        raise ValueError(f"{_shown(value)} must be a number above 0")
+    if value > most:
+        raise ValueError(f"{_shown(value)} is more than the largest number here, {most:,.0f}")
     return float(value)
+
+
+def seconds(value: Json) -> float:
+    """How long a request may take, or from when it is called slow; at most a day."""
+    return positive(value, DAY)
 
 
 def count(least: int, most: int) -> Convert[int]:
     def convert(value: Json) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{value!r} must be a whole number from {least} to {most}")
+            raise ValueError(f"{_shown(value)} must be a whole number from {least} to {most}")
         return value
 
     return convert
@@ -94,25 +120,31 @@ def count(least: int, most: int) -> Convert[int]:
 def text(value: Json) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("must be text")
-    return value.strip()
+    return _whole(value).strip()
+
+
+def _whole(text: str) -> str:
+    if problem := torn_problem(text):
+        raise ValueError(problem)
+    return text
 
 
 def flag(value: Json) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} must be true or false")
+        raise ValueError(f"{_shown(value)} must be true or false")
     return value
 
 
 def texts(value: Json) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) and v.strip() for v in value):
         raise ValueError("must be a list of texts")
-    return tuple(value)
+    return tuple(map(_whole, value))
 
 
 def one_of(*allowed: str) -> Convert[Json]:
     def convert(value: Json) -> Json:
         if value not in allowed:
-            raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
+            raise ValueError(f"{_shown(value)} is not one of {', '.join(allowed)}")
         return value
 
     return convert
@@ -120,14 +152,16 @@ def one_of(*allowed: str) -> Convert[Json]:
 
 def email(value: Json) -> str:
     if not isinstance(value, str) or not _EMAIL.match(value):
-        raise ValueError(f"{value!r} is not an email address")
-    return value
+        raise ValueError(f"{_shown(value)} is not an email address")
+    return _whole(value)
 
 
 def principals(value: Json) -> tuple[str, ...]:
     for arn in texts(value):
         if not _ARN.match(arn):
-            raise ValueError(f"{arn!r} is not an IAM principal ARN such as arn:aws:iam::111122223333:role/Reviewer")
+            raise ValueError(
+                f"{_shown(arn)} is not an IAM principal ARN such as arn:aws:iam::111122223333:role/Reviewer"
+            )
     return tuple(value)
 
 
@@ -159,6 +193,7 @@ Fraction = Annotated[float, fraction]
 Probability = Annotated[float, probability]
 Excess = Annotated[float, excess]
 Positive = Annotated[float, positive]
+RequestSeconds = Annotated[float, seconds]
 Seconds = Annotated[float, duration]
 Share = Annotated[int, share]
 Text = Annotated[str, text]

@@ -39,14 +39,18 @@ def torn_problem(text: str) -> str:
     )
 
 
-def torn_places(data: Json, path: str = "") -> Iterator[tuple[str, str]]:
-    """(path, what is wrong) of every text, key or value, within plain data that is not Unicode."""
+def odd_places(data: Json, path: str = "", *, numbers: bool = True) -> Iterator[tuple[str, str]]:
+    """(path, what is wrong) within plain data: texts, keys or values, that are not Unicode; and `numbers` that are not
+    finite, which JSON has none of."""
     stack = [(path, data)]
     while stack:
         place, value = stack.pop()
         if isinstance(value, str):
             if problem := torn_problem(value):
                 yield place, problem
+        elif isinstance(value, float):
+            if numbers and value - value != 0:
+                yield place, f"is {value}; write a finite number"
         elif isinstance(value, dict):
             for key, inner in value.items():
                 name = key if isinstance(key, str) else str(key)

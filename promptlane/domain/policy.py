@@ -168,8 +168,8 @@ class RequestPolicy:
     `per_minute`: about how many there are; synth then says how long a good release takes. Not used to decide anything.
     """
 
-    timeout: fields.Positive = 28.0
-    slow_after: fields.Positive = 10.0
+    timeout: fields.RequestSeconds = 28.0
+    slow_after: fields.RequestSeconds = 10.0
     per_minute: Annotated[float | None, fields.optional(fields.positive)] = None
 
 

@@ -37,6 +37,11 @@ def schema_problems(schema: Json, path: str) -> Iterator[tuple[str, str]]:
         yield path, f"is no JSON Schema that can be evaluated: {error}"
 
 
+def is_number(value: Json) -> bool:
+    """Whether a threshold or weight can be reckoned with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**limits.MAX_DIGITS
+
+
 def chars_of(value: Json, known: dict[int, int]) -> int:
     """About how many characters a value has when it is written; `known` remembers lists and mappings by identity."""
     if isinstance(value, str):

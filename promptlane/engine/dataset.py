@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from promptlane.domain.limits import MAX_DEPTH, MAX_DIGITS, MAX_VALUES, depth_of
+
 from .assertions import KINDS
 from .kinds import ALIASES, REFUSED, split_negation
 from .suite import MAX_CASES, Read
@@ -21,7 +23,8 @@ from .suite import MAX_CASES, Read
 Json = Any
 Row = tuple[str, Json]
 """Where it stands (`cases.csv line 17`) and the test mapping."""
-MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 32 * 1024 * 1024
+MAX_COLUMNS: Final = 200
 _EXPECTED: Final = re.compile(
     r"^\s*(?P<type>[a-z][a-z0-9-]*)\s*(?:\((?P<threshold>[^)]*)\))?\s*(?::(?P<value>.*))?$", re.S
 )
@@ -44,9 +47,12 @@ def load_rows(name: str, read: Read) -> Iterator[Row]:
     if len(raw) > MAX_BYTES:
         raise DatasetInvalid(f"{path}: {len(raw):,} bytes; at most {MAX_BYTES:,} are read. Sample the cases")
     text = decode(raw, path)
+    del raw
     suffix = path.rsplit(".", 1)[-1].lower()
     if suffix == "csv":
         return _csv(path, text)
+    if suffix in ("json", "jsonl") and (values := text.count("[") + text.count("{") + text.count(",")) > MAX_VALUES:
+        raise DatasetInvalid(f"{path}: about {values:,} values; at most {MAX_VALUES:,} are read. Sample the cases")
     if suffix == "jsonl":
         return _jsonl(path, text)
     if suffix in ("json", "yaml", "yml"):
@@ -73,6 +79,8 @@ def _csv(path: str, text: str) -> Iterator[Row]:
         if not header or not any(h.strip() for h in header):
             raise DatasetInvalid(f"{path} line 1: is empty; the first line must name the columns")
         header = [h.strip() for h in header]
+        if len(header) > MAX_COLUMNS:
+            raise DatasetInvalid(f"{path} line 1: {len(header):,} columns; at most {MAX_COLUMNS} are read")
         doubled = sorted({h for h in header if header.count(h) > 1})
         if doubled or "" in header:
             what = f"column {doubled[0]!r} appears twice" if doubled and doubled[0] else "a column has no name"
@@ -160,9 +168,26 @@ def _listed(kind: str, value: str) -> Json:
 def json_or_text(text: str) -> Json:
     """The JSON value that a text holds; the text itself where it holds none."""
     try:
-        return json.loads(text)
+        return _json(text)
     except ValueError:
         return text
+
+
+def _json(text: str) -> Json:
+    """The value of a JSON text. ValueError, also where it is nested too deeply, or holds no number but a whole page."""
+    try:
+        value = json.loads(text, parse_int=_int)
+    except RecursionError:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels") from None
+    if depth_of(value) > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _int(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits):,} digits; at most {MAX_DIGITS} are read")
+    return int(digits)
 
 
 def number(cell: str, where: str) -> float:
@@ -187,32 +212,36 @@ def _jsonl(path: str, text: str) -> Iterator[Row]:
         count += 1
         _check_count(path, count)
         try:
-            yield f"{path} line {i}", json.loads(line)
+            yield f"{path} line {i}", _json(line)
         except ValueError as error:
             raise DatasetInvalid(f"{path} line {i}: is not valid JSON ({error})") from None
 
 
 def _document(path: str, text: str, suffix: str) -> Iterator[Row]:
-    try:
-        if suffix == "json":
-            data = json.loads(text)
-        else:
-            import yaml
-
-            data = yaml.safe_load(text)
-    except ValueError as error:
-        raise DatasetInvalid(f"{path}: is not valid JSON ({error})") from None
-    except ImportError:
-        raise DatasetInvalid(f"{path}: reading YAML needs PyYAML; install promptlane[cli]") from None
-    except Exception as error:  # yaml.YAMLError, whose type is not known where PyYAML is missing
-        if type(error).__module__.startswith("yaml"):
-            raise DatasetInvalid(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
-        raise
+    if suffix == "json":
+        try:
+            data = _json(text)
+        except ValueError as error:
+            raise DatasetInvalid(f"{path}: is not valid JSON ({error})") from None
+    else:
+        data = _yaml(path, text)
     if not isinstance(data, list):
         raise DatasetInvalid(f"{path}: must hold a list of tests")
     _check_count(path, len(data))
     for i, item in enumerate(data, start=1):
         yield f"{path} item {i}", item
+
+
+def _yaml(path: str, text: str) -> Json:
+    try:
+        from .document import parse_document
+    except ImportError:
+        raise DatasetInvalid(f"{path}: reading YAML needs PyYAML; install promptlane[cli]") from None
+    document = parse_document(text, path)
+    for problem in document.problems:
+        where = f" line {problem.line}" if problem.line else ""
+        raise DatasetInvalid(f"{path}{where}: {f'{problem.path}: ' if problem.path else ''}{problem.message}")
+    return document.data
 
 
 def _check_count(path: str, count: int) -> None:

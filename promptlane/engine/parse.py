@@ -11,11 +11,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 from promptlane.domain.errors import SuiteInvalid
-from promptlane.domain.incoming import torn_places
+from promptlane.domain.incoming import odd_places
 from promptlane.domain.limits import MAX_ASSERTIONS, MAX_SETS, MAX_SUITE_CHARS
+from promptlane.domain.text import shortened
 
 from . import promptfoo
-from .admissible import chars_of, pattern_problems, schema_problems
+from .admissible import chars_of, is_number, pattern_problems, schema_problems
 from .assertions import KINDS, Kind
 from .dataset import DatasetInvalid, decode, json_or_text, load_rows
 from .kinds import split_negation, unknown_type
@@ -23,6 +24,7 @@ from .suite import MAX_CASES, Assertion, Case, Read, Suite, references
 
 Json = Any
 MAX_PROBLEMS: Final = 100
+MAX_MESSAGE: Final = 2_000
 MAX_COMBINATIONS: Final = 1_000
 _ID: Final = re.compile(r"[^a-z0-9]+")
 
@@ -31,7 +33,7 @@ def parse(data: Json, *, read: Read | None = None) -> Suite:
     """The suite that `data` describes. SuiteInvalid lists every problem as (path, message), the first hundred."""
     reader = _Reader(read)
     with suppress(_Enough):
-        reader.note(torn_places(data))
+        reader.note(odd_places(data, numbers=False))
         suite = None if reader.problems else reader.suite(data)
         if suite is not None and not reader.problems:
             return suite
@@ -54,7 +56,7 @@ class _Reader:
         """Prefix of messages about a case that stands in another file (`cases.csv line 3: `)."""
 
     def problem(self, path: str, message: str) -> None:
-        self.problems.append((path, self.place + message))
+        self.problems.append((path, shortened(self.place + message, MAX_MESSAGE)))
         if len(self.problems) >= MAX_PROBLEMS:
             self.problems.append(("", f"stopped after {MAX_PROBLEMS} problems"))
             raise _Enough
@@ -152,7 +154,7 @@ class _Reader:
             for where, test in load_rows(name, self.read):
                 count += 1
                 self.place = f"{where}: "
-                self.note(torn_places(test, path))
+                self.note(odd_places(test, path, numbers=False))
                 yield path, self.place, test
         except DatasetInvalid as error:
             self.place = ""
@@ -231,6 +233,7 @@ class _Reader:
         if not isinstance(value, Mapping):
             self.problem(path, "must be a mapping")
             return {}
+        self.note(odd_places(value, path))
         return dict(value)
 
     def variables(self, value: Json, path: str) -> dict[str, Json]:
@@ -354,6 +357,7 @@ class _Reader:
         return getattr(self, f"value_{kind.value}")(kind, value, path)
 
     def value_any(self, kind: Kind, value: Json, path: str) -> Json:
+        self.note(odd_places(value, path))
         return value if isinstance(value, str | list | Mapping) else text_of(value)
 
     def value_text(self, kind: Kind, value: Json, path: str) -> Json:
@@ -406,7 +410,7 @@ class _Reader:
         if kind.threshold == "refused":
             self.problem(path, f"{kind.name} takes no threshold; it holds or it does not")
             return None
-        if not _is_number(value):
+        if not is_number(value):
             self.problem(path, f"is {value!r}; a threshold is a number")
             return None
         if value < 0 or (value == 0 and not kind.zero_allowed):
@@ -418,7 +422,7 @@ class _Reader:
     def threshold(self, value: Json, path: str) -> float | None:
         if value is None:
             return None
-        if not _is_number(value) or not 0 < value <= 1:
+        if not is_number(value) or not 0 < value <= 1:
             self.problem(
                 path, f"is {value!r}; a case's threshold lies above 0 (which would always pass) and at most at 1"
             )
@@ -426,7 +430,7 @@ class _Reader:
         return float(value)
 
     def weight(self, value: Json, path: str) -> float:
-        if not _is_number(value) or value <= 0:
+        if not is_number(value) or value <= 0:
             self.problem(
                 path, f"is {value!r}; a weight lies above 0: with 0 the assertion would always pass. Remove it instead"
             )
@@ -439,10 +443,6 @@ def text_of(value: Json) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _mapping(value: Json) -> dict[str, Json]:

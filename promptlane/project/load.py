@@ -12,11 +12,11 @@ from typing import Any, Final, TypeVar
 from promptlane.domain.errors import DraftInvalid, InvalidInput, PolicyInvalid, SuiteInvalid
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import VARIABLE, PromptDraft, template_texts
+from promptlane.engine.dataset import MAX_BYTES as MAX_FILE
+from promptlane.engine.document import Document, Problem, read_document
 from promptlane.engine.parse import parse
 from promptlane.engine.suite import Read, Suite
 from promptlane.engine.suite import problems as suite_problems
-
-from .document import Document, Problem, read_document
 
 PROMPT_FILE: Final = "prompt.yaml"
 POLICY_FILE: Final = "release.yaml"
@@ -107,9 +107,16 @@ def _inside(folder: Path) -> Read:
     """Reads the case files that a suite names; what lies outside the prompt's folder would not be deployed with it."""
 
     def read(relative: str) -> bytes:
-        path = (folder / relative).resolve()
+        try:
+            path = (folder / relative).resolve()
+        except (ValueError, RuntimeError) as error:  # a NUL in the name, links in a circle
+            raise OSError(errno.EINVAL, f"is no path: {error}", relative) from None
         if not path.is_relative_to(folder.resolve()):
             raise OSError(errno.EACCES, f"lies outside {folder}; move it there", relative)
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "is no file", relative)  # reading a pipe would never end
+        if (size := path.stat().st_size) > MAX_FILE:
+            raise OSError(errno.EFBIG, f"has {size:,} bytes; at most {MAX_FILE:,} are read", relative)
         return path.read_bytes()
 
     return read

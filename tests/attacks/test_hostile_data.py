@@ -7,21 +7,27 @@ import os
 import socket
 import threading
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jsonschema
 import pytest
+import yaml
 
 from promptlane.domain import limits
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.release import schemas
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion, static_problems
 from promptlane.domain.suite.answers import Answer, ToolCall
-from promptlane.engine import assertions, sandbox
+from promptlane.engine import assertions, dataset, document, sandbox
+from promptlane.engine import parse as parse_module
 from promptlane.engine.assertions import Grader
 from promptlane.engine.kinds import Ungradable
 from promptlane.engine.parse import parse
@@ -36,6 +42,7 @@ FETCH = "requests and files by way of a schema"
 TIME = "data that hangs who reads it"
 SIZE = "data that eats memory"
 SECRET = "the content of a file"
+load = import_module("promptlane.project.load")
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +84,7 @@ def graded(kind: str, value: Json, answer: Answer, tools: Mapping[str, Json] | N
 def accepted(read: Callable[[Json], object], data: Json) -> bool:
     try:
         read(data)
-    except PromptlaneError:
+    except (PromptlaneError, dataset.DatasetInvalid):
         return False
     return True
 
@@ -471,3 +478,189 @@ def test_pattern_of_many_parts(monkeypatch: pytest.MonkeyPatch) -> bool:
     except Ungradable:
         return False
     return _child_mib() > 130
+
+
+# --- files: aliases, depth, size ------------------------------------------------------------------------------------
+
+FILE_BOMBS = {
+    "aliases of aliases": "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"{n}: &{n} [{', '.join([f'*{b}'] * 10)}]\n" for b, n in pairwise("abcde")),
+    "merge keys": "a0: &a0 {x: 1, y: 2}\n" + "".join(f"a{i + 1}: &a{i + 1}\n  <<: [*a{i}, *a{i}]\n" for i in range(12)),
+    "one long text in many places": f'a: &a "{"x" * 50_000}"\nb: [' + "*a, " * 100 + "x]",
+    "one long key in many places": "a: &a\n  ? " + "k" * 5_000 + "\n  : [1, 2]\nb: [" + "*a, " * 900 + "x]",
+    "siblings": "[" + "[]," * 6_000 + "]",
+    "mappings": "[" + "{a: b}," * 2_500 + "]",
+}
+
+
+@contextmanager
+def without_limits_of_files() -> Iterator[None]:
+    with mock.patch.object(document, "MAX_NODES", 10**9), mock.patch.object(document, "MAX_CHARS", 10**12):
+        yield
+
+
+@pytest.mark.parametrize("libyaml", [True, False], ids=["libyaml", "PyYAML alone"])
+@pytest.mark.parametrize("way", FILE_BOMBS)
+@attack("a file of YAML means a thousand times of what it holds", kind=SIZE, without=without_limits_of_files)
+def test_file_bomb(way: str, libyaml: bool, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Smaller bombs and smaller limits than in earnest, so that the unguarded one does no harm."""
+    monkeypatch.setattr(yaml, "__with_libyaml__", libyaml)
+    if document.MAX_NODES < 10**9:
+        monkeypatch.setattr(document, "MAX_NODES", 5_000)
+        monkeypatch.setattr(document, "MAX_CHARS", 1_000_000)
+    read = document.parse_document(FILE_BOMBS[way], "suite.yaml")
+    monkeypatch.undo()
+    return read.data is not None
+
+
+REFUSED_AT_ONCE = {
+    "brackets": "a: " + "[" * 386_000,
+    "braces": "{" * 386_000,
+    "siblings": "[" + "[]," * 128_000 + "]",
+    "dashes": "- " * 190_000 + "x",
+    "complex keys": "? " * 190_000 + "x",
+    "depth 100,000": "\n".join(" " * i + "a:" for i in range(800)) + " " + "[" * 100_000,
+    "doubled 40 times": "a0: &a0 {x: 1}\n" + "".join(f"a{i + 1}: &a{i + 1}\n  <<: [*a{i}, *a{i}]\n" for i in range(40)),
+    "ten to the power of eight": "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"{n}: &{n} [{', '.join([f'*{b}'] * 10)}]\n" for b, n in pairwise("abcdefgh")),
+}
+
+
+@pytest.mark.parametrize("way", REFUSED_AT_ONCE)
+def test_a_bomb_of_yaml_is_refused_within_a_second_and_little_memory(way: str) -> None:
+    text, before = REFUSED_AT_ONCE[way], time.process_time()
+    assert document.parse_document(text, "suite.yaml").data is None
+    assert time.process_time() - before < 1
+    tracemalloc.start()
+    try:
+        document.parse_document(text, "suite.yaml")
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def yaml_as_it_is(text: str, file: str) -> document.Document:
+    return document.Document(file, yaml.safe_load(text))
+
+
+CASE_FILES: dict[str, bytes] = {
+    "deep.json": b"[" * 200_000,
+    "deep.jsonl": b'{"vars": ' * 50_000,
+    "deep.yaml": b"[" * 200_000,
+}
+
+
+def _plainly_loaded(text: str) -> Json:
+    return json.loads(text)
+
+
+@pytest.mark.parametrize("name", CASE_FILES)
+@attack(
+    "a file of cases ends the reading with an error that nobody expects",
+    kind=SIZE,
+    without=together(patched(dataset, "_json", _plainly_loaded), patched(document, "parse_document", yaml_as_it_is)),
+)
+def test_case_file(name: str) -> bool:
+    try:
+        parse({"tests": name}, read=lambda path: CASE_FILES[name])
+    except PromptlaneError as error:
+        return name not in str(error)
+    except (RecursionError, OverflowError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "values",
+    [b"[" + b"[]," * 1_000_000 + b"1]", b'["' + b"x" * 33_554_432 + b'"]'],
+    ids=["too many values", "too many bytes"],
+)
+@attack(
+    "a file of cases takes all memory",
+    kind=SIZE,
+    without=together(patched(dataset, "MAX_VALUES", 10**9), patched(dataset, "MAX_BYTES", 10**9)),
+)
+def test_large_case_file(values: bytes) -> bool:
+    tracemalloc.start()
+    try:
+        accepted(lambda given: list(dataset.load_rows("cases.json", lambda path: given)), values)
+        return tracemalloc.get_traced_memory()[1] > 60_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def _nested_sets(levels: int) -> Json:
+    return {
+        "assertionTemplates": {"t": {"type": "assert-set", "assert": [{"$ref": "#/assertionTemplates/t"}] * levels}},
+        "tests": [{"vars": {}, "assert": [{"$ref": "t"}]}],
+    }
+
+
+@attack(
+    "an assertion template that holds itself ends the reading",
+    kind=SIZE,
+    without=together(patched(parse_module, "MAX_SETS", 10**9), patched(parse_module, "MAX_ASSERTIONS", 10**9)),
+)
+def test_template_of_itself() -> bool:
+    try:
+        accepted(parse, _nested_sets(1))
+    except RecursionError:
+        return True
+    return False
+
+
+@attack(
+    "a text that all cases share is written out for each",
+    kind=SIZE,
+    without=patched(parse_module, "MAX_SUITE_CHARS", 10**12),
+)
+def test_shared_text() -> bool:
+    case = {"vars": {"n": [str(n) for n in range(100)]}, "assert": [{"type": "contains", "value": "x"}]}
+    return accepted(parse, {"defaultTest": {"vars": {"text": "x" * 700_000}}, "tests": [case]})
+
+
+OUTSIDE = ["../secret.txt", "sub/../../secret.txt", "link.txt", "linked/secret.txt", "/etc/hostname", "//etc/hostname"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@attack(
+    "a suite takes in a file from outside its folder",
+    kind=FETCH,
+    without=lambda: mock.patch.object(load, "_inside", lambda folder: lambda name: (folder / name).read_bytes()),
+)
+def test_file_outside(name: str, tmp_path: Path) -> bool:
+    folder = tmp_path / "prompt"
+    (folder / "sub").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "secret.txt").write_text(SECRET)
+    for link, target in (("link.txt", tmp_path / "secret.txt"), ("linked", tmp_path)):
+        if not (folder / link).is_symlink():
+            (folder / link).symlink_to(target)
+    case = {"vars": {"text": f"file://{name}"}, "assert": [{"type": "contains", "value": "x"}]}
+    return accepted(lambda data: parse(data, read=load._inside(folder)), {"tests": [case]})
+
+
+@pytest.mark.parametrize("name", ["pipe.csv", "a\0b.csv"])
+@attack(
+    "a suite names a file that is none, and the reading ends or waits for ever",
+    kind=TIME,
+    without=lambda: mock.patch.object(load, "_inside", lambda folder: lambda name: (folder / name).read_bytes()),
+)
+def test_file_that_is_none(name: str, tmp_path: Path) -> bool:
+    if name == "pipe.csv" and not (tmp_path / name).exists():
+        os.mkfifo(tmp_path / name)
+    said: list[bool] = []
+
+    def reads() -> None:
+        try:
+            accepted(lambda data: parse(data, read=load._inside(tmp_path)), {"tests": f"file://{name}"})
+        except ValueError:
+            return
+        said.append(True)
+
+    thread = threading.Thread(target=reads)
+    thread.start()
+    thread.join(1.0)
+    if waits := thread.is_alive():
+        os.close(os.open(tmp_path / name, os.O_WRONLY))
+        thread.join()
+    return waits or not said

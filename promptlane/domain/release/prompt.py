@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from promptlane.domain.errors import DraftInvalid
+from promptlane.domain.incoming import odd_places
 
 from .content import fingerprint, rounded_fingerprint
 from .schemas import field_problems, tool_problems, version_schema_problems
@@ -220,7 +221,7 @@ class PromptDraft:
         """Read what prompt.yaml holds; DraftInvalid lists every problem with its path."""
         if not isinstance(data, Mapping):
             raise DraftInvalid([("", "prompt.yaml must hold a mapping with `name`, `model` and `template`")])
-        problems = list(_draft_problems(data))
+        problems = list(odd_places(data)) or list(_draft_problems(data))
         if problems:
             raise DraftInvalid(problems)
         return cls(

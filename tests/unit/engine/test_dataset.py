@@ -116,7 +116,7 @@ REFUSALS = [
     ("c.jsonl", '{}\n\n{"vars": }\n', "c.jsonl line 3: is not valid JSON (Expecting value: line 1 column 10 (char 9))"),
     ("c.json", "[1,", "c.json: is not valid JSON (Expecting value: line 1 column 4 (char 3))"),
     ("c.json", '{"a": 1}', "c.json: must hold a list of tests"),
-    ("c.yaml", "- a: [\n", "c.yaml: is not valid YAML: while parsing a flow node expected the node content"),
+    ("c.yaml", "- a: [\n", "c.yaml line 2: is not valid YAML: while parsing a flow node, expected the node content"),
     (
         "sub/cases.XLSX",
         "PK",
@@ -131,16 +131,17 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_line(name: str, content:
 
 
 def test_an_error_of_the_reader_that_is_no_yaml_error_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(text: str) -> Any:
+    def broken(loader: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("yaml.safe_load", broken)
+    monkeypatch.setattr("promptlane.engine.document.yaml.SafeLoader.get_single_node", broken)
     with pytest.raises(ZeroDivisionError):
         rows("c.yaml", "[]")
 
 
 def test_yaml_without_pyyaml_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
+    monkeypatch.delitem(sys.modules, "promptlane.engine.document", raising=False)
     assert refusal("c.yml", "[]") == "c.yml: reading YAML needs PyYAML; install promptlane[cli]"
     assert rows("c.json", "[]") == []
 
@@ -167,21 +168,21 @@ class Sized(bytes):
         return self.size
 
 
-@pytest.mark.parametrize(("size", "fits"), [(67_108_864, True), (67_108_865, False)])
-def test_sixty_four_megabytes_are_read(size: int, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("size", "fits"), [(33_554_432, True), (33_554_433, False)])
+def test_thirty_two_megabytes_are_read(size: int, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     content = Sized(b"q\na\n")
     monkeypatch.setattr(Sized, "size", size)
     if fits:
         assert rows("c.csv", content) == [("c.csv line 2", {"vars": {"q": "a"}})]
     else:
         said = refusal("c.csv", content)
-        assert said == "c.csv: 67,108,865 bytes; at most 67,108,864 are read. Sample the cases"
+        assert said == "c.csv: 33,554,433 bytes; at most 33,554,432 are read. Sample the cases"
 
 
 def test_a_cell_may_be_as_large_as_a_file() -> None:
     """The csv module's own limit is 131,072 characters."""
     assert rows("c.csv", "q\n" + "x" * 200_000 + "\n") == [("c.csv line 2", {"vars": {"q": "x" * 200_000}})]
-    assert MAX_BYTES == 64 * 1024 * 1024
+    assert MAX_BYTES == 32 * 1024 * 1024
 
 
 @pytest.mark.parametrize(

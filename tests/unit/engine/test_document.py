@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.project.document import parse_document, read_document
+from promptlane.engine.document import parse_document, read_document
 
 _KEYS = st.text(string.ascii_lowercase, min_size=1, max_size=6).filter(lambda k: k not in ("true", "false", "null"))
 _SCALARS = st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text(string.printable, max_size=20)
