@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import random
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import boto3
 from botocore.config import Config
 
-_CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+from .error_codes import AGAIN
+
+_TRIES: Final = 4
+_CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": _TRIES})
 _PATIENT = Config(connect_timeout=2, read_timeout=65, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 @cache
 def client(service: str) -> Any:
     """The client of a service in the Region and with the credentials of the environment."""
-    return boto3.client(service, config=_PATIENT if service == "bedrock-runtime" else _CONFIG)
+    return persistent(boto3.client(service, config=_PATIENT if service == "bedrock-runtime" else _CONFIG))
 
 
 @cache
 def resource(service: str) -> Any:
     """The resource of a service; used for DynamoDB, whose resource reads and writes plain values."""
-    return boto3.resource(service, config=_CONFIG)
+    made = boto3.resource(service, config=_CONFIG)
+    persistent(made.meta.client)
+    return made
+
+
+def persistent(made: Any) -> Any:
+    """The same client, which also tries again what the SDK does not though nothing was done (`AGAIN`)."""
+    made.meta.events.register("needs-retry", _delay, unique_id="promptlane-again")
+    return made
+
+
+def _delay(response: Any, attempts: int, **_: Any) -> float | None:
+    """Seconds until the next try; None leaves it to botocore's own rules."""
+    parsed = response[1] if response else {}
+    if attempts < _TRIES and (parsed.get("Error") or {}).get("Code") in AGAIN:
+        return random.uniform(0, 0.05 * 2**attempts)
+    return None

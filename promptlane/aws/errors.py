@@ -8,48 +8,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from promptlane.domain.errors import (
-    AlreadyExists,
-    Conflict,
-    InvalidInput,
-    NotFound,
-    PromptlaneError,
-    Throttled,
-    Unauthorized,
-    Unavailable,
-)
+from promptlane.domain.errors import InvalidInput, PromptlaneError, Throttled, Unavailable
 
-_BY_CODE: dict[str, type[PromptlaneError]] = {
-    "ResourceNotFoundException": NotFound,
-    "NotFoundException": NotFound,
-    "NotFound": NotFound,
-    "NoSuchKey": NotFound,
-    "404": NotFound,
-    "ParameterNotFound": NotFound,
-    "ExecutionDoesNotExist": NotFound,
-    "ConditionalCheckFailedException": Conflict,
-    "TransactionConflictException": Conflict,
-    "TransactionInProgressException": Conflict,
-    "ConflictException": Conflict,
-    "PreconditionFailed": Conflict,
-    "ExecutionAlreadyExists": AlreadyExists,
-    "ValidationException": InvalidInput,
-    "ValidationError": InvalidInput,
-    "InvalidParameterValue": InvalidInput,
-    "InvalidParameter": InvalidInput,
-    "InvalidName": InvalidInput,
-    "InvalidRange": InvalidInput,
-    "InvalidToken": InvalidInput,
-    "KeyTooLongError": InvalidInput,
-    "AccessDeniedException": Unauthorized,
-    "AccessDenied": Unauthorized,
-    "ThrottlingException": Throttled,
-    "Throttling": Throttled,
-    "TooManyRequestsException": Throttled,
-    "ProvisionedThroughputExceededException": Throttled,
-    "RequestLimitExceeded": Throttled,
-    "ServiceQuotaExceededException": Throttled,
-}
+from .error_codes import CANCELLED_AGAIN, ERROR_CODES
 
 
 def code_of(error: ClientError) -> str:
@@ -67,10 +28,21 @@ def domain_error(error: ClientError | BotoCoreError, doing: str) -> PromptlaneEr
     if isinstance(error, ClientError):
         code = code_of(error)
         message = f"{doing}: {code}: {error.response.get('Error', {}).get('Message', '')}"
-        return _BY_CODE.get(code, Unavailable)(message)
+        return _meaning(error, code)(message)
     if isinstance(error, ParamValidationError):  # what the SDK itself refuses to send
         return InvalidInput(f"{doing}: {error}")
     return Unavailable(f"{doing}: {error}")
+
+
+def _meaning(error: ClientError, code: str) -> type[PromptlaneError]:
+    """The class for a code; of a cancelled transaction, for what its actions were refused for."""
+    reasons = {str(r.get("Code")) for r in cancellation_reasons(error)} - {"None", ""}
+    if "ValidationError" in reasons or "ItemCollectionSizeLimitExceeded" in reasons:
+        return InvalidInput
+    if reasons & CANCELLED_AGAIN:
+        return Unavailable if reasons <= {"TransactionConflict"} else Throttled
+    # A code that nobody documented: it may pass.
+    return ERROR_CODES.get(code, Unavailable)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound
+from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, PromptlaneError
 from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import reviewer_key
 from promptlane.domain.review.rules import reach_in_words
@@ -122,6 +122,8 @@ class ReviewerTopics:
             return self._judge(email, self.subscriptions(self.topic(email)))
         except NotFound:
             return "no_topic"
+        except PromptlaneError:
+            return "unreadable"
 
     @staticmethod
     def _judge(email: str, subscriptions: Sequence[Subscription]) -> str:

@@ -23,6 +23,7 @@ from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 
+from .error_codes import CANCELLED_AGAIN
 from .errors import cancellation_reasons, domain_error, translated
 from .plain import from_store, items_of, put_once, to_store
 
@@ -153,7 +154,7 @@ class DynamoReleases:
         """Write the changes, of any items of this table, and append the entries, in one transaction.
 
         Returns the indexes of the changes whose condition failed, or {-1} when an entry is there already; empty when
-        all was written. Lost races for the chain's head, and conflicts with other transactions, are tried again.
+        all was written. Races for the chain's head, conflicts with other transactions and throttling are tried again.
         """
         for attempt in range(_ATTEMPTS):
             actions = [*changes, *self._appends(entries)]
@@ -168,8 +169,7 @@ class DynamoReleases:
                 marks = range(len(changes) + 1, len(changes) + 2 * len(entries), 2)
                 if failed & set(marks):
                     return {-1}
-                lost_race = failed or any(r.get("Code") == "TransactionConflict" for r in reasons)
-                if not lost_race:
+                if not failed and not any(r.get("Code") in CANCELLED_AGAIN for r in reasons):
                     raise domain_error(error, "writing the release table") from error
                 time.sleep(random.uniform(0, 0.02 * 2**attempt))
             else:

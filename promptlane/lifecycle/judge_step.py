@@ -108,10 +108,10 @@ def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) 
     judgement = _decide(chunks, policy, context, now)
     if route.phase is Phase.CANARY and route.weight != policy.canary.steps[context.step].weight:
         notes.append(f"the route's weight is {traffic(route.weight)}, not the step's; changed by hand?")
+    if judgement.cause == "undecided" and judgement.judgement == "hold" and policy.canary.undecided == "ask":
+        _ask(ports, route, context, judgement, now, notes)
     judgement = replace(judgement, notes=(*notes, *judgement.notes))
     _record(ports, route, context, now, judgement.to_dict() | {"through": _through(chunks)})
-    if judgement.cause == "undecided" and judgement.judgement == "hold" and policy.canary.undecided == "ask":
-        _ask(ports, route, context, judgement, now)
     return Look(
         judgement.judgement,
         judgement.reason,
@@ -321,8 +321,8 @@ def _record(ports: Ports, route: Route, context: StepContext, now: float, judged
     )
 
 
-def _ask(ports: Ports, route: Route, context: StepContext, judgement: Judgement, now: float) -> None:
-    """Ask people once per step."""
+def _ask(ports: Ports, route: Route, context: StepContext, judgement: Judgement, now: float, notes: list[str]) -> None:
+    """Ask people once per step. Without the email the timeline asks alone, and the notes say so."""
     detail = {"step": context.step, "reason": judgement.reason}
     entry_id = f"{route.release_id}/asked/{context.step}"
     entry = TimelineEntry(entry_id, route.release_id, at=now, event=Event.CANARY_WAITING, by=SYSTEM, detail=detail)
@@ -332,4 +332,7 @@ def _ask(ports: Ports, route: Route, context: StepContext, judgement: Judgement,
             f"  promptlane advance {route.release_id} --reason ...\n"
             f"  promptlane rollback {route.prompt} --reason ...\n"
         )
-        ports.notices.publish(f"Promptlane: {route.prompt} needs your decision", body)
+        try:
+            ports.notices.publish(f"Promptlane: {route.prompt} needs your decision", body)
+        except PromptlaneError as error:
+            notes.append(f"nobody could be told by email: {error}")

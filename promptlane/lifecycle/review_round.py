@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from promptlane.domain.errors import NotApplicable, NotFound, PromptlaneError, Unavailable
+from promptlane.domain.errors import NotApplicable, PromptlaneError, Unauthorized, Unavailable
 from promptlane.domain.policy import Policy, Reviewer
 from promptlane.domain.ports import Clock, Enrolments, Notices, PromptReader, ReleaseStore
 from promptlane.domain.release.content import is_content_of, rounding, vouches
@@ -109,7 +109,7 @@ class ReviewRound:
         stable = self._pinned(release, release.stable) if release.stable else None
         try:
             authors = self.authors(candidate, policy.review.reviewers)
-        except Unavailable as error:
+        except (Unavailable, Unauthorized) as error:
             authors = Authors((), (f"CloudTrail did not answer: {error}",), complete=False)
         tests = self.tests(release, round)
         now = self.clock()
@@ -218,9 +218,10 @@ class ReviewRound:
         return self.reviews.sealed(request.release_id, request.round, key) is not None
 
     def _send(self, request: ReviewRequest, reviewer: Reviewer, mail: Mail) -> bool:
+        """Whether the email went out. One that did not keeps nobody else from theirs, and is tried again later."""
         try:
             self.post.send(reviewer.email, mail)
-        except (NotApplicable, NotFound) as error:
+        except PromptlaneError as error:
             remedy = "remove the unexpected subscription, or deploy the reviewer's topic again"
             self._hindered(request, reviewer_key(reviewer.email), "not sent", f"{reviewer.name}: {error}", remedy)
             return False
@@ -252,10 +253,19 @@ class ReviewRound:
             self._hindered(request, "quorum", "impossible", what, remedy)
 
     def _hindered(self, request: ReviewRequest, subject: str, state: str, what: str, remedy: str) -> None:
-        detail = {"what": what, "state": state, "remedy": remedy}
-        if self.releases.append(self._entry(request, Event.REVIEW_HINDERED, detail, "hindered", subject, state)):
-            mail = warning_mail(request, what, remedy)
+        if not self._note(request, subject, state, what, remedy):
+            return
+        mail = warning_mail(request, what, remedy)
+        try:
             self.notices.publish(mail.subject, mail.body)
+        except PromptlaneError as error:
+            untold = f"The notices topic takes no messages: {error}"
+            self._note(request, "notices", "not sent", untold, "deploy the topic again, or let this function use it")
+
+    def _note(self, request: ReviewRequest, subject: str, state: str, what: str, remedy: str) -> bool:
+        """Put it on the timeline; False when it stands there already."""
+        detail = {"what": what, "state": state, "remedy": remedy}
+        return self.releases.append(self._entry(request, Event.REVIEW_HINDERED, detail, "hindered", subject, state))
 
     def look_after(self) -> dict[str, list[str]]:
         """What the schedule does: settle what a crash left, watch subscriptions, mail latecomers, remind.

@@ -212,6 +212,20 @@ def needed(verb: str) -> set[str]:
     return actions
 
 
+def every_call() -> set[str]:
+    """The operations, as boto3 names them, that the product calls anywhere: functions, commands, client."""
+    found: set[str] = set()
+    for file in sorted((ROOT / "promptlane").rglob("*.py")):
+        for call in (part for part in ast.walk(ast.parse(file.read_text())) if isinstance(part, ast.Call)):
+            if not isinstance(call.func, ast.Attribute):
+                continue
+            if call.func.attr == "get_paginator" and call.args and isinstance(call.args[0], ast.Constant):
+                found.add(str(call.args[0].value))
+            elif terminal(call.func.value) in CLIENTS | {"sts"}:
+                found.add(call.func.attr)
+    return found
+
+
 def transacted(node: ast.AST) -> set[str]:
     """Which kinds of writes the transaction holds; where they are made elsewhere in the class, puts."""
     keys = {

@@ -81,9 +81,14 @@ class _NoSuchPrompt(ClientError):  # type: ignore[misc]  # botocore has no types
         super().__init__({"Error": {"Code": "ResourceNotFoundException", "Message": "no such prompt"}}, operation)
 
 
+_META = SimpleNamespace(events=SimpleNamespace(register=lambda *_, **__: None))
+"""What botocore knows of a client, as far as ours is told when to try again."""
+
+
 class PromptService:
     """The client `bedrock-agent`, as far as prompts go."""
 
+    meta = _META
     exceptions = SimpleNamespace(ResourceNotFoundException=_NoSuchPrompt)
 
     def __init__(self) -> None:
@@ -126,6 +131,8 @@ def _version_of(request: Mapping[str, str]) -> tuple[str, int]:
 class Trail:
     """The client `cloudtrail`. `away`: the code with which it refuses every look-up."""
 
+    meta = _META
+
     def __init__(self) -> None:
         self.records: list[dict[str, Json]] = []
         self.away = ""
@@ -140,6 +147,8 @@ class Trail:
 
 class Invoker:
     """The client `lambda`, which keeps what was invoked."""
+
+    meta = _META
 
     def __init__(self) -> None:
         self.invoked: list[dict[str, Json]] = []

@@ -94,7 +94,7 @@ class Post(Protocol):
     """Email to reviewers, each through an own topic."""
 
     def reach(self, emails: Sequence[str]) -> dict[str, str]:
-        """How email reaches each address: confirmed, unprotected, pending, missing, unexpected or no_topic."""
+        """How email reaches each address: a state that `reach_in_words` knows."""
 
     def send(self, email: str, mail: Mail) -> None:
         """Send to one reviewer; NotApplicable when a subscription that nobody expects would get it too."""

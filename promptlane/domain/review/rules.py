@@ -243,6 +243,7 @@ _REACH: Final = {
     "missing": "is not subscribed",
     "unexpected": "an unexpected subscription receives their email too, so none is sent",
     "no_topic": "has no topic in this deployment",
+    "unreadable": "SNS does not say who receives their email, so none is sent",
 }
 
 

@@ -617,6 +617,23 @@ def test_a_watch_is_answered_with_what_everybody_but_the_holdback_gets() -> None
     assert seen.gauges == {"Weight": 95.0, "HarmEvidence": 1.0, "SplitEvidence": 1.0}
 
 
+def test_a_look_goes_on_where_nobody_can_be_told_by_email() -> None:
+    """A deleted topic fails no release."""
+    w = judged(undecided="ask")
+
+    def no_topic(subject: str, body: str) -> None:
+        raise NotFound("sending a notice: NotFound: Topic does not exist")
+
+    w.notices.publish = no_topic  # type: ignore[method-assign]
+    late = T0 + 6 * 3600 + 1
+
+    assert w.look(late).judgement == w.look(late + 60).judgement == "hold"
+
+    said = "nobody could be told by email: sending a notice: NotFound: Topic does not exist"
+    assert [said in e.detail["notes"] for e in w.judgements()] == [True, False]
+    assert len([e for e in w.releases.timeline(RELEASE) if e.event is Event.CANARY_WAITING]) == 1
+
+
 @pytest.mark.parametrize("undecided", ["ask", "stay"])
 def test_people_are_asked_once_a_step_where_the_policy_says_so(undecided: str) -> None:
     w = judged(undecided=undecided)

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.errors import Conflict, NotApplicable, NotFound, PromptlaneError, Unavailable
+from promptlane.domain.errors import (
+    Conflict,
+    InvalidInput,
+    NotApplicable,
+    NotFound,
+    PromptlaneError,
+    Unauthorized,
+    Unavailable,
+)
 from promptlane.domain.names import Outcome
 from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
 from promptlane.domain.release.content import canonical_json
@@ -427,7 +435,16 @@ def test_a_review_that_can_go_on_warns_nobody() -> None:
     assert (told(world, Event.REVIEW_HINDERED), world.notices.sent) == ([], [])
 
 
-@pytest.mark.parametrize("error", [NotApplicable("somebody else would get it"), NotFound("there is no topic")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotApplicable("somebody else would get it"),
+        NotFound("there is no topic"),
+        Unauthorized("KMSAccessDenied"),
+        InvalidInput("InvalidParameter: TopicArn"),
+        Unavailable("busy"),
+    ],
+)
 def test_an_email_that_cannot_be_sent_is_said_tried_again_and_keeps_the_others_from_nothing(
     error: PromptlaneError,
 ) -> None:
@@ -457,15 +474,38 @@ def test_an_email_that_cannot_be_sent_is_said_tried_again_and_keeps_the_others_f
     assert [email for email, _ in world.post.sent[2:]] == [LEAD.email]
 
 
-def test_a_post_that_does_not_answer_is_tried_again_by_whoever_asked() -> None:
-    world = UnderReview()
-    Undeliverable(world, {QUALITY.email: Unavailable("throttled")})
+class NoTopic:
+    """Notices whose topic is gone."""
 
-    with pytest.raises(Unavailable):
-        world.ask()
-    world.round = replace(world.round, post=world.post)
+    def publish(self, subject: str, body: str) -> None:
+        raise NotFound("sending a notice: NotFound: Topic does not exist")
+
+
+def test_a_deployment_without_its_notices_topic_still_asks_and_says_so_once() -> None:
+    world = UnderReview(ReviewPolicy(ALL, quorum=3), states={LEAD.email: "pending"})
+    world.round = replace(world.round, notices=NoTopic())
+
     world.ask()
-    assert [email for email, _ in world.post.sent] == [r.email for r in ALL]
+    world.ask(token="token-2")
+    world.round.look_after()
+
+    hindered = told(world, Event.REVIEW_HINDERED)
+    assert [e.detail["state"] for e in hindered] == ["pending", "not sent", "out of reach"]
+    assert hindered[1].detail["what"] == (
+        "The notices topic takes no messages: sending a notice: NotFound: Topic does not exist"
+    )
+    assert [email for email, _ in world.post.sent] == [QUALITY.email, LEGAL.email]
+
+
+@pytest.mark.parametrize("error", [Unauthorized("no"), Unavailable("busy")])
+def test_a_trail_that_does_not_answer_leaves_authors_unknown(error: PromptlaneError) -> None:
+    world = UnderReview()
+
+    def silent(candidate: object, reviewers: object) -> Authors:
+        raise error
+
+    world.round = replace(world.round, authors=silent)
+    assert world.ask().authors == Authors((), (f"CloudTrail did not answer: {error}",), complete=False)
 
 
 # What the schedule does
