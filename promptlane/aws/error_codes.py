@@ -52,7 +52,8 @@ _TABLE: Final[dict[type[PromptlaneError], str]] = {
         HierarchyLevelLimitExceededException HierarchyTypeMismatchException IncompatiblePolicyException
         InvalidAllowedPatternException InvalidPolicyAttributeException InvalidPolicyTypeException
         ParameterPatternMismatchException UnsupportedParameterType InvalidKeyUsageException
-        InvalidGrantTokenException InvalidMessageContents UnsupportedOperation MalformedQueryString
+        InvalidGrantTokenException InvalidCiphertextException IncorrectKeyException
+        InvalidMessageContents UnsupportedOperation MalformedQueryString
         KeyTooLongError MetadataTooLarge EntityTooLarge RequestTooLargeException
         SerializedRequestEntityTooLargeException UnsupportedMediaTypeException SerializationException
         InvalidWriteOffset TooManyParts EncryptionTypeMismatch BadDigest ReplayLimitExceeded
