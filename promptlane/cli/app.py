@@ -274,12 +274,16 @@ def record(
     ctx: typer.Context,
     subject: Release,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write the document to.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Check a file that --out wrote, without AWS.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """One JSON document for an auditor: what reviewers were shown, who decided what, and the whole timeline."""
-    from .review import record
+    """One JSON document for an auditor: what reviewers were shown, who decided what, the whole timeline, and proof."""
+    from .review import check_file, record
 
-    record(ctx.obj, subject, out, as_json=as_json)
+    if check:
+        check_file(ctx.obj, Path(subject), as_json=as_json)
+    else:
+        record(ctx.obj, subject, out, as_json=as_json)
 
 
 @app.command()

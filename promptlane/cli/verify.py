@@ -1,22 +1,19 @@
-"""`promptlane history --verify`: the hash chains, their heads, the records, and the locked copies of every entry."""
+"""`promptlane history --verify`: hash chains and heads, locked copies, and all that an auditor reads beside them."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.ports import LockedCopies
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import (
-    TimelineEntry,
-    chain_problems,
-    compare_copies,
-    head_problems,
-    record_problems,
-)
+from promptlane.domain.release.timeline import LockedCopy, compare_copies
+from promptlane.domain.review.proof import Evidence, Proof, prove
+from promptlane.lifecycle.proof import Reader, route_proof
 
 from .deployment import Deployment
 
@@ -28,45 +25,82 @@ class TimelineBroken(PromptlaneError):
 
 
 def verified(
-    deployment: Deployment, releases: Sequence[Release], *, now: float, prompt_id: str | None = None
+    deployment: Deployment,
+    releases: Sequence[Release],
+    *,
+    now: float,
+    prompt: tuple[str, str] | None = None,
 ) -> dict[str, Json]:
-    """What was proved of these releases' records and timelines; TimelineBroken names everything that does not hold.
+    """What was proved of these releases; TimelineBroken names everything that does not hold.
 
-    `prompt_id`: they are all releases of this prompt, so that any other one in the audit bucket is missing. The
-    document's `verified` is true only if locked copies agree: whoever can write the table can forge a chain.
-    `locked_copy` counts the entries by how they stand to their copies, and names those whose copy is `late`; None where
-    there is no audit bucket.
+    `prompt`: (id, name) of the prompt whose releases they all are, so that any other one in the audit bucket is
+    missing, and the route is compared with them. The document's `verified` is true only if locked copies agree: whoever
+    can write the table can forge a chain. `locked_copy` counts the entries by how they stand to their copies, and names
+    those whose copy is `late`; None where there is no audit bucket. `compared` counts comparisons with the timelines,
+    `not_covered` names what old entries do not tell enough about.
     """
     copies = deployment.audit_copies
     problems: list[str] = []
-    if copies is not None and prompt_id is not None:
-        problems += _lost(deployment, copies, prompt_id, known={r.release_id for r in releases})
+    not_covered: list[str] = []
+    names = [release.release_id for release in releases]
+    if copies is not None and prompt is not None:
+        problems += _lost(deployment, copies, prompt[0], known=set(names))
     counts: Counter[str] = Counter()
     late: list[str] = []
-    for release in releases:
-        name = release.release_id
-        there = copies.timeline(name) if copies is not None else []
-        entries, found = _entries(deployment, release)
-        if copies is not None:
-            compared = compare_copies(entries, there, now=now, kept_for=_kept_for(deployment))
-            found += compared.problems
-            late += [f"release {name}: {entry}" for entry in compared.late]
-            counts.update(
-                agree=compared.agree,
-                not_copied_yet=compared.not_copied_yet,
-                no_longer_kept=compared.no_longer_kept,
-            )
-        problems += [f"release {name}: {problem}" for problem in found]
+    for name in names:
+        checked = check(deployment, name, now=now)
+        counts.update(checked.counts)
+        late += [f"release {name}: {entry}" for entry in checked.late]
+        problems += [f"release {name}: {problem}" for problem in checked.problems]
+        not_covered += [f"release {name}: {what}" for what in checked.proof.uncovered]
+    if prompt is not None:
+        found = route_proof(prompt[1], names, routes=deployment.routes, releases=deployment.releases)
+        counts.update(compared=found.compared)
+        problems += map(str, found.problems)
+        not_covered += found.uncovered
     if problems:
         raise TimelineBroken(
             f"timelines do not hold: {'; '.join(problems)}. Compare the table with the audit bucket, and find out who "
             "can write either"
         )
+    proof: dict[str, Json] = {"compared": counts["compared"], "not_covered": not_covered}
     if copies is None:
-        return {"verified": False, "locked_copy": None}
+        return {"verified": False, "locked_copy": None, **proof}
     locked = {name: counts[name] for name in ("agree", "not_copied_yet", "no_longer_kept")}
     proved = locked["agree"] > 0 or not any(locked.values())
-    return {"verified": proved, "locked_copy": {**locked, "late": late}}
+    return {"verified": proved, "locked_copy": {**locked, "late": late}, **proof}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One release: what does not hold, how its entries stand to their copies, and what was compared with them."""
+
+    evidence: Evidence
+    proof: Proof
+    copies: Sequence[LockedCopy]
+    problems: tuple[str, ...]
+    late: tuple[str, ...]
+    counts: Mapping[str, int]
+
+
+def check(deployment: Deployment, release_id: str, *, now: float) -> Checked:
+    """Read everything of a release, copies first, so that no entry that is appended meanwhile is missed there."""
+    bucket = deployment.audit_copies
+    there = bucket.timeline(release_id) if bucket is not None else []
+    reader = Reader(
+        releases=deployment.releases, reviews=deployment.reviews, objects=deployment.objects, clock=lambda: now
+    )
+    read = reader.read(release_id)
+    proof = prove(read.evidence)
+    problems = [*read.head_problems, *map(str, proof.problems)]
+    counts: dict[str, int] = {"compared": proof.compared}
+    late: tuple[str, ...] = ()
+    if bucket is not None:
+        compared = compare_copies(read.evidence.entries, there, now=now, kept_for=_kept_for(deployment))
+        problems += compared.problems
+        late = compared.late
+        counts |= {name: getattr(compared, name) for name in ("agree", "not_copied_yet", "no_longer_kept")}
+    return Checked(read.evidence, proof, there, tuple(problems), late, counts)
 
 
 def not_deleted(deployment: Deployment, release_id: str) -> None:
@@ -85,19 +119,6 @@ def _lost(deployment: Deployment, copies: LockedCopies, prompt_id: str, *, known
         f"release {release_id}: the audit bucket has {len(numbers)} entries of it, the table has no such release"
         for release_id, numbers in sorted(copies.kept(prompt_id).items())
         if release_id not in known and deployment.releases.find(release_id) is None
-    ]
-
-
-def _entries(deployment: Deployment, release: Release) -> tuple[list[TimelineEntry], list[str]]:
-    """A timeline, and what does not hold in it. Read in this order, so that what is appended meanwhile is no problem:
-    copies (before this is called), head, entries, head and record; `release` was read before all."""
-    store, name = deployment.releases, release.release_id
-    before, entries, after = store.head(name), store.timeline(name), store.head(name)
-    record = store.find(name) or release
-    return entries, [
-        *chain_problems(entries),
-        *head_problems(entries, before, after),
-        *record_problems(release, entries, record),
     ]
 
 
@@ -135,4 +156,9 @@ def how_verified(document: Mapping[str, Json], subject: str) -> str:
         if late
         else ""
     )
-    return f"{subject}: no entry was altered or left out; {locked['agree']} agree with their locked copy{rest}.{look}"
+    proved = (
+        f"{subject}: no entry was altered or left out; {locked['agree']} agree with their locked copy{rest}; records, "
+        f"reviews and reports agree with them ({document['compared']:,} comparisons)."
+    )
+    uncovered = document["not_covered"]
+    return proved + look + (f" Not covered: {'; '.join(uncovered)}." if uncovered else "")

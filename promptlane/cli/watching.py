@@ -183,5 +183,5 @@ def _releases_of(session: Session, deployment: Deployment, subject: str, *, veri
     records = deployment.releases.of_prompt(prompt_id)
     document: dict[str, Json] = {"prompt": name, "prompt_id": prompt_id, "releases": [_release(r) for r in records]}
     if verify:
-        document |= verified(deployment, records, now=session.clock(), prompt_id=prompt_id)
+        document |= verified(deployment, records, now=session.clock(), prompt=(prompt_id, name))
     session.emit(document, as_json=as_json, show=lambda console: show_releases(console, document))

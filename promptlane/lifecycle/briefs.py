@@ -10,6 +10,7 @@ from promptlane.domain.ports import Objects
 from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.timeline import digest
 from promptlane.domain.review.brief import Brief
+from promptlane.domain.review.proof import brief_key
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,3 @@ class Briefs:
             return self.objects.get(key).decode() if key else None
         except NotFound:
             return None
-
-
-def brief_key(release_id: str, round: int) -> str:
-    """Where the brief of a round lies."""
-    return f"releases/{release_id}/review/{round}.json"

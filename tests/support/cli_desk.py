@@ -19,6 +19,8 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, first_route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeEnrolments, FakePrompts, FakeQueue, InMemoryReleases, InMemoryRoutes
+from promptlane.fakes.objects import MemoryObjects
+from promptlane.fakes.review import InMemoryReviews
 from tests.support.prompt import ID, POLICY
 
 Json = Any
@@ -57,6 +59,8 @@ class Desk:
         self.prompts = AuthoredPrompts()
         self.routes = InMemoryRoutes()
         self.releases = InMemoryReleases()
+        self.reviews = InMemoryReviews(self.releases)
+        self.objects = MemoryObjects()
         self.queue = FakeQueue()
         self.enrolments = FakeEnrolments({"greeter": POLICY})
         self.posted: list[tuple[str, Json]] = []
@@ -95,7 +99,7 @@ class Desk:
         resources = {"operations_url": "https://operations", "roll_back_console": "roll_back:console"}
         deployment = _Deployment("promptlane", resources)
         deployment.typed_at = self
-        for name in ("prompts", "routes", "releases", "queue", "enrolments"):
+        for name in ("prompts", "routes", "releases", "queue", "enrolments", "reviews", "objects"):
             deployment.__dict__[name] = getattr(self, name)
         deployment.__dict__["caller"] = OPERATOR
         deployment.__dict__["operations"] = Operations("https://operations", self._send)

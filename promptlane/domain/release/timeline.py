@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any, Final, Literal
 
 from .content import canonical_json
-from .release import Release
 
 Json = Any
 GENESIS = "0" * 64
@@ -157,36 +156,6 @@ def head_problems(entries: Sequence[TimelineEntry], before: ChainHead | None, af
     end = after.seq if after else 0
     if end < last:
         problems.append(f"the timeline goes on to entry {last}, the head of its chain is entry {end}")
-    return problems
-
-
-def record_problems(before: Release, entries: Sequence[TimelineEntry], after: Release) -> list[str]:
-    """Where the record of a release tells another story than its timeline, which alone is chained and copied.
-
-    `before` and `after` were read before and after the entries: what happened meanwhile is no problem.
-    """
-    told = {entry.event: entry for entry in entries}
-    problems: list[str] = []
-
-    def compare(event: Event, **recorded: Json) -> None:
-        said = {"by": told[event].by, "at": iso(told[event].at), **told[event].detail} if event in told else {}
-        problems.extend(
-            f"the record has {name} {value!r}, the entry {event!s} has {said[name]!r}"
-            for name, value in recorded.items()
-            if name in said and said[name] != value
-        )
-
-    compare(Event.STARTED, by=after.requested_by, prompt=after.prompt, explicit=after.explicit)
-    if after.candidate is not None:
-        fingerprint = after.candidate.fingerprint
-        compare(Event.ADMITTED, fingerprint=fingerprint, policy=after.policy_sha256, suite=after.suite_sha256)
-    if after.ended:
-        outcome = str(after.outcome) if after.outcome else ""
-        compare(Event.ENDED, outcome=outcome, reason=after.reason, at=iso(after.ended_at))
-    if before.ended and Event.ENDED not in told:
-        problems.append(f"the record has ended ({before.outcome}), the timeline does not say so")
-    if Event.ENDED in told and not after.ended:
-        problems.append(f"the timeline has ended, the record is still in state {after.state}")
     return problems
 
 

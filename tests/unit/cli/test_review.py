@@ -18,6 +18,7 @@ from promptlane.cli.session import Session
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.release.content import canonical_json
+from tests.support.audited import SECOND, Audited
 from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, UnderReview
 
 
@@ -50,7 +51,7 @@ def world() -> UnderReview:
 def run(world: UnderReview, *words: str, topics: Topics | None = None) -> tuple[int, str]:
     deployment = Deployment("promptlane", {})
     deployment.__dict__.update(
-        releases=world.releases, reviews=world.reviews, briefs=world.briefs, reviewer_topics=topics or Topics()
+        releases=world.releases, reviews=world.reviews, objects=world.objects, reviewer_topics=topics or Topics()
     )
     session = Session(connect=lambda: deployment, clock=world.clock)
     result = CliRunner().invoke(app, list(words), obj=session, catch_exceptions=False)
@@ -74,24 +75,50 @@ def test_a_reviewer_is_confirmed_and_a_wrong_link_refused(world: UnderReview) ->
     assert "Do not open its link" in run(world, "reviewers", "subscribe", QUALITY.email, topics=topics)[1]
 
 
-def test_the_record_holds_everything_but_the_token_and_proves_itself(world: UnderReview, tmp_path: Path) -> None:
-    world.http("GET", world.token(LEAD))
-    world.send(LEAD, reason="Read all of it")
-    world.send(LEGAL, "reject", reason="No")
-    out = tmp_path / "record.json"
-    code, text = run(world, "record", RELEASE, "--out", str(out))
-    assert code == 0
-    assert "whose chain holds" in text
+def test_the_record_holds_everything_and_proves_itself_without_a_deployment(tmp_path: Path) -> None:
+    desk, out = Audited(), tmp_path / "record.json"
+
+    said = desk.type("record", SECOND, "--out", str(out))
+
+    assert said.exit_code == 0
+    assert "12 timeline entries; what they say holds." in said.stdout
     document = json.loads(out.read_text())
-    assert "token-1" not in out.read_text()
     (only,) = document["rounds"]
-    assert [d["reason"] for d in only["decisions"]] == ["Read all of it", "No"]
-    assert only["request"]["outcome"]["decision"] == "rejected"
-    assert only["shown"]["description"] == "Warmer greeting, no promises"
-    assert [e["event"] for e in document["timeline"]][-1] == "Review Decided"
+    assert [d["reason"] for d in only["decisions"]] == ["Read it", "Read it"]
+    assert only["request"]["outcome"]["decision"] == "approved"
+    assert only["shown"]["prompt"] == "greeter"
+    assert [e["event"] for e in document["timeline"]][-1] == "Release Ended"
     assert document["timeline_head"] == document["timeline"][-1]["hash"]
+    assert [copy["hash"] for copy in document["locked_copies"]] == [e["hash"] for e in document["timeline"]]
+    assert (document["proof"]["holds"], document["proof"]["problems"], document["proof"]["not_covered"]) == (
+        True,
+        [],
+        [],
+    )
+    report = f"releases/{SECOND}/tests/1/report.html"
+    assert document["proof"]["sha256"][report] == hashlib.sha256(desk.objects.data[report]).hexdigest()
     digest = document.pop("sha256")
     assert digest == hashlib.sha256(canonical_json(document).encode()).hexdigest()
+    assert "is whole: 12 entries" in desk.type("record", str(out), "--check").stdout
+
+
+def test_a_record_that_does_not_hold_is_written_with_what_is_wrong(tmp_path: Path) -> None:
+    desk, out = Audited(), tmp_path / "record.json"
+    desk.forge_record(description="harmless")
+
+    said = desk.type("record", SECOND, "--out", str(out)).stdout
+
+    assert "what they say does not hold: release record: the record has description 'harmless'" in said
+    assert json.loads(out.read_text())["proof"]["holds"] is False
+    assert desk.type("record", str(out), "--check").exit_code == 1
+
+
+def test_what_is_no_record_is_told_as_such(tmp_path: Path) -> None:
+    desk, path = Audited(), tmp_path / "other.json"
+    for text in ("no json", "[]", '{"schema": 1}', '{"schema": 2}'):
+        path.write_text(text)
+        assert desk.json("record", str(path), "--check", exit_code=1)["error"]["type"] == "InvalidInput"
+    assert desk.json("record", str(tmp_path / "none"), "--check", exit_code=1)["error"]["type"] == "InvalidInput"
 
 
 def test_a_record_that_cannot_be_written_says_where_to(world: UnderReview, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from promptlane.cli.deployment import Deployment
 from promptlane.domain.names import Outcome
-from promptlane.domain.release.release import Release
+from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.timeline import (
     COPIED_WITHIN,
     ChainHead,
@@ -18,11 +18,11 @@ from promptlane.domain.release.timeline import (
     TimelineEntry,
     compare_copies,
     head_problems,
-    record_problems,
 )
+from tests.support.audited import FIRST, SECOND, Audited
 from tests.support.cli_desk import Desk
 from tests.support.locked_copies import Copies, chain, locked
-from tests.support.prompt import ID
+from tests.support.prompt import ARN, ID
 
 NAME = "greeter"
 
@@ -135,41 +135,56 @@ def test_history_verifies_against_the_locked_copy() -> None:
     assert "entry 1 is not the one that was copied" in desk.refused(desk.name)
 
 
+@pytest.fixture(scope="module")
+def audited() -> Audited:
+    return Audited()
+
+
+@pytest.mark.parametrize("subject", [FIRST, SECOND, "greeter"])
+def test_what_the_real_steps_leave_holds(audited: Audited, subject: str) -> None:
+    assert audited.refused(subject) == ""
+    document = audited.json("history", subject, "--verify")
+    assert (document["verified"], document["not_covered"]) == (True, [])
+    assert document["compared"] > 40
+    assert "comparisons)" in audited.type("history", subject, "--verify").stdout
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"requested_by": "arn:aws:iam::1:user/nobody"}, "the record has by 'arn:aws:iam::1:user/nobody'"),
+        ({"started_at": 1.0}, "the record has at '1970-01-01T00:00:01.000Z'"),
         ({"prompt": "another"}, "the record has prompt 'another', the entry Release Started has 'greeter'"),
-        ({"outcome": Outcome.PROMOTED}, "the record has outcome 'promoted', the entry Release Ended has 'rolled_back'"),
+        ({"explicit": True}, "the record has explicit True, the entry Release Started has False"),
+        ({"outcome": Outcome.REJECTED}, "the record has outcome 'rejected', the entry Release Ended has 'promoted'"),
         ({"reason": "all is well"}, "the record has reason 'all is well'"),
         ({"ended_at": 1.0}, "the record has at '1970-01-01T00:00:01.000Z'"),
         ({"state": "canary"}, "the timeline has ended, the record is still in state canary"),
         ({"policy_sha256": "f" * 64}, "the record has policy 'ff"),
+        ({"suite_sha256": "f" * 64}, "the record has suite 'ff"),
+        ({"description": "harmless"}, "the record has description 'harmless', the entry Admitted has ''"),
+        ({"candidate": VersionRef(2, "f" * 64, f"{ARN}:2")}, "the record has fingerprint 'ff"),
+        ({"candidate": None}, "the record has fingerprint None"),
+        ({"stable": VersionRef(1, "f" * 64, f"{ARN}:1")}, "the record has stable_fingerprint 'ff"),
+        ({"stable": None}, "the record has stable None"),
+        ({"round": 2}, "the record has round 2, the entry Tests Planned has 1"),
+        ({"verdict": {}}, "the record has verdict None"),
+        ({"approval": {}}, "the record has approval {}, the entry Review Decided has"),
+        ({"paused": {"by": "arn:x", "reason": "y", "at": 1.0}}, "the record has paused {'by': 'arn:x'"),
+        ({"advance": {"by": "arn:x", "reason": "y", "at": 1.0}}, "the record has advance {'by': 'arn:x'"),
     ],
     ids=str,
 )
 def test_a_record_that_tells_another_story_than_its_timeline_is_found(changes: dict[str, Any], said: str) -> None:
     """The record is neither chained nor copied: whoever can write the table can change it alone."""
-    desk = AuditedDesk()
-    release = desk.releases.get(desk.name)
-    version = desk.prompts.version(ID, 1)
-    detail = {"fingerprint": version.fingerprint, "policy": "a" * 64, "suite": "b" * 64}
-    release = desk.releases.update(
-        replace(release, state="admitted", candidate=version.ref, policy_sha256="a" * 64, suite_sha256="b" * 64),
-        TimelineEntry("admitted", desk.name, desk.now, Event.ADMITTED, detail=detail),
-    )
-    detail = {"outcome": "rolled_back", "reason": "refusals"}
-    release = desk.releases.update(
-        replace(release, state="ended", outcome=Outcome.ROLLED_BACK, reason="refusals", ended_at=desk.now),
-        TimelineEntry("ended", desk.name, desk.now, Event.ENDED, detail=detail),
-    )
-    desk.copies.entries[desk.name] = desk.releases.timeline(desk.name)
-    for subject in (desk.name, "greeter"):
-        assert desk.json("history", subject, "--verify")["verified"] is True
+    desk = Audited()
+    desk.forge_record(**changes)
 
-    desk.releases.update(replace(release, **changes))
-
-    assert said in desk.refused(desk.name)
+    for subject in (SECOND, "greeter"):
+        problem = desk.refused(subject)
+        assert said in problem
+        assert f"release {SECOND}: release record: " in problem
+    assert "locked copy timeline/" in problem or "point-in-time recovery" in problem
 
 
 def test_a_record_that_ended_without_a_word_in_its_timeline_is_found() -> None:
@@ -180,12 +195,22 @@ def test_a_record_that_ended_without_a_word_in_its_timeline_is_found() -> None:
     assert "the record has ended (promoted), the timeline does not say so" in desk.refused("greeter")
 
 
-def test_what_ends_while_it_is_verified_is_no_problem() -> None:
-    before = Release(f"{ID}-1-1", NAME, 0, "x")
-    after = replace(before, state="ended", outcome=Outcome.REJECTED, ended_at=1.0)
-    entry = TimelineEntry("e", before.release_id, 1.0, Event.ENDED, detail={"outcome": "rejected", "reason": ""})
+def test_what_moves_on_while_it_is_verified_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = AuditedDesk()
+    read, left = desk.releases.timeline, [2]
 
-    assert record_problems(before, [], after) == record_problems(before, [entry], after) == []
+    def moving(release_id: str) -> list[TimelineEntry]:
+        entries = read(release_id)
+        if left[0]:
+            left[0] -= 1
+            viewed = TimelineEntry(f"{desk.name}/review/1/viewed/{left}", desk.name, desk.now, Event.REVIEW_VIEWED)
+            desk.releases.append(viewed)
+        return entries
+
+    monkeypatch.setattr(desk.releases, "timeline", moving)
+    assert desk.json("history", desk.name, "--verify")["locked_copy"]["not_copied_yet"] == 2
+    left[0] = 99
+    assert desk.json("history", desk.name, "--verify", exit_code=1)["error"]["type"] == "Unavailable"
 
 
 def test_nothing_reads_as_verified_that_no_locked_copy_was_compared_with() -> None:
@@ -215,7 +240,7 @@ def test_without_an_audit_bucket_it_is_said_that_hashes_alone_were_checked() -> 
 def test_a_release_that_was_taken_out_of_the_table_is_missed() -> None:
     desk = AuditedDesk()
     gone = f"{ID}-2-1"
-    desk.copies.put(TimelineEntry("a", gone, desk.now, Event.STARTED).chained(1, "0" * 64).to_dict())
+    desk.copies.put(TimelineEntry(f"{gone}/started", gone, desk.now, Event.STARTED).chained(1, "0" * 64).to_dict())
 
     assert f"release {gone}: the audit bucket has 1 entries of it" in desk.refused("greeter")
     assert f"the table has no release {gone}" in desk.refused(gone)
@@ -224,7 +249,7 @@ def test_a_release_that_was_taken_out_of_the_table_is_missed() -> None:
 
 def test_entries_cut_off_the_end_are_missed_even_if_they_were_never_copied() -> None:
     desk = AuditedDesk()
-    desk.releases.append(TimelineEntry("b", desk.name, desk.now, Event.ADMITTED))
+    desk.releases.append(TimelineEntry(f"{desk.name}/admitted", desk.name, desk.now, Event.ADMITTED))
     cut = desk.releases.timeline(desk.name)[:1]
     desk.releases.timeline = lambda release_id: list(cut)  # type: ignore[method-assign]
 

@@ -105,11 +105,11 @@ def test_history_of_a_release_is_its_timeline(desk: Desk) -> None:
     desk.publish()
     name = desk.start(1).release_id
     detail = {"weight": 500, "reason": "[red]not markup[/red]"}
-    desk.releases.append(TimelineEntry(f"{name}/x", name, desk.now, Event.CANARY_SHIFTED, OPERATOR, detail))
+    desk.releases.append(TimelineEntry(f"{name}/waiting/0/x", name, desk.now, Event.CANARY_WAITING, detail=detail))
 
     said = desk.json("history", name, "--verify")
 
-    assert [e["event"] for e in said["timeline"]] == ["Release Started", "Canary Shifted"]
+    assert [e["event"] for e in said["timeline"]] == ["Release Started", "Canary Waiting"]
     assert (said["verified"], said["locked_copy"]) == (False, None)
     shown = desk.type("history", name).stdout
     assert "weight 5%" in shown.replace("\n", " ")

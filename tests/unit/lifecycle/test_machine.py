@@ -30,10 +30,14 @@ from promptlane.domain.errors import AdmissionRefused, Conflict, PromptlaneError
 from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.ports import RedAlarm
+from promptlane.domain.release.compared import record_findings
+from promptlane.domain.release.findings import Findings
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import STATES, Release
+from promptlane.domain.release.replay import story_findings
 from promptlane.domain.release.route import Route, alarm_applies
-from promptlane.domain.release.timeline import Event, chain_problems
+from promptlane.domain.release.routed import route_findings
+from promptlane.domain.release.timeline import Event, TimelineEntry, chain_problems
 from promptlane.domain.release.trigger import ReleaseRequest
 from promptlane.fakes import (
     FakeAlarms,
@@ -163,6 +167,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.checked = 0
         self.approved: dict[str, tuple[str, str | None]] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self.forged: set[str] = set()
         self.publish(0)
         self.event(1, None)
 
@@ -202,6 +207,8 @@ class Lifecycle(RuleBasedStateMachine):
         if rarely or release is None or release.ended or release.candidate is None:
             return
         other = content(9)
+        if where != "bedrock":
+            self.forged.add(release.release_id)
         if where == "bedrock":
             self.prompts.alter(ID, release.version, other)
         elif where == "approval" and release.approval:
@@ -340,10 +347,30 @@ class Lifecycle(RuleBasedStateMachine):
             return
         route = self.stored.route
         stable = route.stable if route else None
-        approval = {"candidate": release.candidate.fingerprint, "stable": stable.fingerprint if stable else None}
-        self.real_releases.update(replace(release, state="review", stable=stable, approval=approval))
+        name, number = release.release_id, release.round + 1
+        compared_with = stable.fingerprint if stable else None
+        planned = {
+            "round": number,
+            "stable": stable.version if stable else None,
+            "stable_fingerprint": compared_with,
+        }
+        approval = {
+            "decision": "approved",
+            "round": number,
+            "candidate": release.candidate.fingerprint,
+            "stable": compared_with,
+        }
+        told = (
+            (Event.TESTS_PLANNED, f"tests/{number}/planned", planned),
+            (Event.REVIEW_REQUESTED, f"review/{number}/requested", {"round": number}),
+            (Event.REVIEW_DECIDED, f"review/{number}/decided", approval),
+        )
+        self.real_releases.update(
+            replace(release, state="review", stable=stable, round=number, approval=approval),
+            *(TimelineEntry(f"{name}/{own}", name, self.now, event, detail=detail) for event, own, detail in told),
+        )
         if release.candidate.fingerprint == self.stored.served(release.version):
-            self.approved[release.release_id] = (release.candidate.fingerprint, approval["stable"])
+            self.approved[release.release_id] = (release.candidate.fingerprint, compared_with)
 
     @rule(which=releases_of_any_age, step=st.integers(0, 2), crash=crashes)
     def shift(self, which: int, step: int, crash: int | None) -> None:
@@ -731,6 +758,19 @@ class Lifecycle(RuleBasedStateMachine):
             elif record.ended:
                 assert record.outcome is self.outcomes[record.release_id], "8: ended twice"
 
+    @rule()
+    def an_auditor_finds_nothing(self) -> None:
+        """Whatever crashed, and whenever it is looked at: what the steps leave is what a timeline may say."""
+        found = Findings()
+        timelines = {r.release_id: self.real_releases.timeline(r.release_id) for r in self.real_releases.of_prompt(ID)}
+        for record in self.real_releases.of_prompt(ID):
+            story_findings(record.release_id, timelines[record.release_id], found)
+            if record.release_id not in self.forged:
+                record_findings(record, timelines[record.release_id], found)
+        if (route := self.stored.route) is not None:
+            route_findings(route, timelines, found)
+        assert [str(problem) for problem in found.problems] == []
+
     def teardown(self) -> None:
         if not hasattr(self, "real_releases"):
             return
@@ -749,6 +789,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert said == {"outcome": str(record.outcome), "reason": record.reason}, "8: two stories of one end"
             assert record.outcome is self.outcomes.get(record.release_id, record.outcome)
             self.count(record)
+        self.an_auditor_finds_nothing()
         written = {e.id for r in self.real_routes.history for e in r.pending}
         assert written <= told, "a change of traffic is missing from its timeline"
 

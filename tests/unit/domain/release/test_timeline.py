@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from promptlane.domain.names import Outcome
-from promptlane.domain.release.prompt import VersionRef
-from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import (
     COPIED_WITHIN,
     GENESIS,
@@ -28,7 +25,6 @@ from promptlane.domain.release.timeline import (
     from_iso,
     head_problems,
     iso,
-    record_problems,
 )
 from tests.support import generated
 from tests.support.prompt import RELEASE
@@ -144,78 +140,6 @@ def test_what_is_appended_while_a_timeline_is_read_is_no_problem() -> None:
     assert head_problems(THREE, ChainHead(2, THREE[1].hash), ChainHead(3, THREE[2].hash)) == []
     assert head_problems(THREE[:2], ChainHead(2, THREE[1].hash), ChainHead(3, THREE[2].hash)) == []
     assert head_problems(THREE[:1], None, ChainHead(2, THREE[1].hash)) == []
-
-
-RECORD = Release(
-    RELEASE,
-    "support",
-    1000.0,
-    "ada",
-    explicit=True,
-    state="ended",
-    outcome=Outcome.REJECTED,
-    reason="too long",
-    ended_at=1003.0,
-    candidate=VersionRef(2, "c" * 64, "arn:2"),
-    policy_sha256="p" * 64,
-    suite_sha256="s" * 64,
-)
-TOLD = [
-    entry(1, 1000.0, Event.STARTED, prompt="support", explicit=True, more="x"),
-    entry(2, 1001.0, Event.ADMITTED, fingerprint="c" * 64, policy="p" * 64, suite="s" * 64),
-    entry(3, 1003.0, Event.ENDED, outcome="rejected", reason="too long"),
-]
-
-
-def test_a_record_that_tells_what_its_timeline_does_has_no_problem() -> None:
-    assert record_problems(RECORD, TOLD, RECORD) == []
-    assert record_problems(RECORD, [replace(e, detail={}) for e in TOLD], RECORD) == [], "what an entry does not say"
-
-
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"requested_by": "eve"}, "the record has by 'eve', the entry Release Started has 'ada'"),
-        ({"prompt": "sales"}, "the record has prompt 'sales', the entry Release Started has 'support'"),
-        ({"explicit": False}, "the record has explicit False, the entry Release Started has True"),
-        (
-            {"candidate": VersionRef(2, "d", "arn:2")},
-            f"the record has fingerprint 'd', the entry Admitted has '{'c' * 64}'",
-        ),
-        ({"policy_sha256": "q"}, f"the record has policy 'q', the entry Admitted has '{'p' * 64}'"),
-        ({"suite_sha256": "t"}, f"the record has suite 't', the entry Admitted has '{'s' * 64}'"),
-        ({"outcome": Outcome.PROMOTED}, "the record has outcome 'promoted', the entry Release Ended has 'rejected'"),
-        ({"outcome": None}, "the record has outcome '', the entry Release Ended has 'rejected'"),
-        ({"reason": "why not"}, "the record has reason 'why not', the entry Release Ended has 'too long'"),
-        (
-            {"ended_at": 1004.0},
-            "the record has at '1970-01-01T00:16:44.000Z', the entry Release Ended has '1970-01-01T00:16:43.000Z'",
-        ),
-    ],
-)
-def test_where_a_record_tells_another_story_both_are_quoted(changes: dict[str, Any], problem: str) -> None:
-    assert record_problems(RECORD, TOLD, replace(RECORD, **changes)) == [problem]
-
-
-def test_a_release_in_flight_is_compared_as_far_as_it_went() -> None:
-    started = Release(RELEASE, "support", 1000.0, "ada", explicit=True)
-
-    assert record_problems(started, TOLD[:1], started) == []
-    assert record_problems(started, TOLD[:2], replace(started, candidate=RECORD.candidate, policy_sha256="q")) == [
-        f"the record has policy 'q', the entry Admitted has '{'p' * 64}'",
-        f"the record has suite '', the entry Admitted has '{'s' * 64}'",
-    ]
-    assert record_problems(started, TOLD, RECORD) == [], "it ended between the readings"
-    assert record_problems(started, TOLD[:2], RECORD) == [], "it ended after the entries were read"
-
-
-def test_an_end_that_only_one_of_record_and_timeline_tells_is_a_problem() -> None:
-    flying = replace(RECORD, state="canary", outcome=None)
-
-    assert record_problems(RECORD, TOLD[:2], RECORD) == [
-        "the record has ended (rejected), the timeline does not say so"
-    ]
-    assert record_problems(flying, TOLD, flying) == ["the timeline has ended, the record is still in state canary"]
 
 
 def copies(entries: list[TimelineEntry], after: float = 1.0) -> list[LockedCopy]:
