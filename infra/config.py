@@ -39,6 +39,8 @@ class DeploymentConfig:
     resolution_seconds: period of metrics and alarms; 10 makes the alarms high-resolution (dearer).
     arrival_seconds: when the judge may take the counts of a past minute for complete, on top of the longest request;
         0 leaves it at two minutes (20 s at a resolution of 10), which is right for CloudWatch; less is for drills.
+    trail_late_seconds: how long after a version's publication CloudTrail may still deliver edits of it: until then no
+        review is approved. AWS says 15 minutes; less is for drills on an AWS that delivers at once.
     time_scale: factor on every duration of the policies; below 1 for drills.
     log_retention_days: for every log group.
     roll_back_concurrency: reserved for `roll_back`; 0 reserves nothing (accounts with a small Lambda quota).
@@ -67,6 +69,7 @@ class DeploymentConfig:
     lambda_target: LambdaTarget = "aws"
     resolution_seconds: int = 60
     arrival_seconds: int = 0
+    trail_late_seconds: int = 900
     time_scale: float = 1.0
     log_retention_days: int = 90
     roll_back_concurrency: int = 5
@@ -274,6 +277,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "lambda_target": _one_of("aws", "host"),
     "resolution_seconds": _whole_of(60, 10),
     "arrival_seconds": _whole(low=0, high=3600),
+    "trail_late_seconds": _whole(low=1, high=3600),
     "time_scale": _number(above=0, up_to=1),
     "log_retention_days": _whole_of(*_RETENTION),
     "roll_back_concurrency": _whole(low=0, high=100),

@@ -1,4 +1,7 @@
-"""SQS → a started release: takes the prompt's lock and starts the execution, or records the version as waiting."""
+"""SQS → a started release: takes the prompt's lock and starts the execution, or records the version as waiting.
+
+Edits and publications of enrolled prompts are recorded besides: they tell who wrote a version, after CloudTrail forgot.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ from typing import Any
 
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
-from promptlane.domain.errors import NotApplicable
+from promptlane.aws.trail import UNREADABLE, read_event
+from promptlane.domain.errors import InvalidInput, NotApplicable
 from promptlane.domain.release import trigger
+from promptlane.lifecycle.edit_log import EditLog
 from promptlane.lifecycle.intake import Intake
 
 log = logger("intake")
 
 
 @wired
-def wire(of: Function) -> Intake:
-    return Intake(
+def wire(of: Function) -> tuple[Intake, EditLog]:
+    intake = Intake(
         prompts=of.prompts,
         enrolments=of.enrolments,
         routes=of.routes,
@@ -25,6 +30,8 @@ def wire(of: Function) -> Intake:
         workflow=of.workflow,
         clock=time.time,
     )
+    log = EditLog(prompts=of.prompts, enrolments=of.enrolments, releases=of.releases, edits=of.edits, clock=time.time)
+    return intake, log
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -42,12 +49,21 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _one(body: str, account: str, region: str, sender: str) -> None:
+    message = json.loads(body)
+    intake, edits = wire()
+    if record := trigger.record_of(message, account=account, region=region):
+        try:
+            event = read_event(record)
+        except UNREADABLE as error:
+            raise InvalidInput(f"the CloudTrail event cannot be read: {error}") from error
+        if edits.note(event, sent_by=trigger.sender_of(sender)):
+            log.info("recorded", extra={"event": event.name, "of": event.target, "by": event.arn})
     try:
-        request = trigger.read(json.loads(body), account=account, region=region, sender=sender)
+        request = trigger.read(message, account=account, region=region, sender=sender)
     except NotApplicable as reason:
         log.info("dropped", extra={"why": str(reason)})
         return
-    taken = wire().take(request)
+    taken = intake.take(request)
     log.info(
         taken.result,
         extra={"why": taken.reason, "release_id": taken.release_id, "prompt": request.prompt, "asked": request.version},

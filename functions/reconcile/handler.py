@@ -8,19 +8,30 @@ from typing import Any
 
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
+from promptlane.domain.trail import TRAIL_LATE
+from promptlane.lifecycle.edit_log import EditSweep
 from promptlane.lifecycle.reconcile import Reconciliation
 
 log = logger("reconcile")
 
 
 @wired
-def wire(of: Function) -> Reconciliation:
+def wire(of: Function) -> tuple[Reconciliation, EditSweep]:
     functions, ending = of.functions, of.setting("wind_up_function")
 
     def wind_up(release_id: str, reason: str) -> None:
         functions.send(ending, {"release_id": release_id, "outcome": "failed", "reason": reason})
 
-    return Reconciliation(
+    sweep = EditSweep(
+        prompts=of.prompts,
+        enrolments=of.enrolments,
+        trail=of.trail,
+        edits=of.edits,
+        clock=time.time,
+        log=log.warning,
+        late=of.number("trail_late_seconds", float, TRAIL_LATE),
+    )
+    reconciliation = Reconciliation(
         prompts=of.prompts,
         enrolments=of.enrolments,
         tags=of.tags,
@@ -32,9 +43,12 @@ def wire(of: Function) -> Reconciliation:
         clock=time.time,
         log=log.warning,
     )
+    return reconciliation, sweep
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    done = asdict(wire().run())
+    reconciliation, sweep = wire()
+    done = asdict(reconciliation.run())
+    done["swept"] = sweep.run()
     log.info("reconciled", extra=done)
     return done

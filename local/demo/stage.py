@@ -24,6 +24,7 @@ SETTINGS = {
     "promptlane:lambda_target": "host",
     "promptlane:resolution_seconds": "10",
     "promptlane:arrival_seconds": "3",
+    "promptlane:trail_late_seconds": "1",
     "promptlane:time_scale": "0.00667",
     "promptlane:reconcile_minutes": "1",
     "promptlane:on_call": "on-call@example.com",

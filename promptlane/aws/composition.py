@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.trail import TRAIL_LATE
 
 from . import clients
 
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     )
     from promptlane.domain.release.release import Release
     from promptlane.domain.review.brief import VerdictShown
-    from promptlane.domain.review.ports import ReviewStore, Signer
+    from promptlane.domain.review.ports import EditStore, ReviewStore, Signer
+    from promptlane.domain.trail import Trail
+    from promptlane.lifecycle.authors import AuthorSearch
     from promptlane.lifecycle.briefs import Briefs
     from promptlane.lifecycle.model_logging import LoggingSwitch, Memory
     from promptlane.lifecycle.review_desk import ReviewDesk
-    from promptlane.lifecycle.review_round import AuthorSearch, ReviewRound
+    from promptlane.lifecycle.review_round import ReviewRound
     from promptlane.lifecycle.shift import Traffic
 
     from .audit_copies import AuditCopies
@@ -62,6 +65,11 @@ class Composition(ABC):
     @abstractmethod
     def optional(self, name: str) -> str:
         """The name of what a deployment may lack; "" where it does."""
+
+    def number(self, name: str, kind: Callable[[str], N], default: N | None = None) -> N:
+        """A number among the settings; without a default it must be set."""
+        text = self.optional(name) if default is not None else self.setting(name)
+        return default if default is not None and not text else kind(text)
 
     def _table(self, name: str) -> Any:
         return clients.resource("dynamodb").Table(self.setting(name))
@@ -89,6 +97,12 @@ class Composition(ABC):
         from .reviews import DynamoReviews
 
         return DynamoReviews(self._table("release_table"))
+
+    @cached_property
+    def edits(self) -> EditStore:
+        from .edits import DynamoEdits
+
+        return DynamoEdits(self._table("release_table"))
 
     @cached_property
     def briefs(self) -> Briefs:
@@ -202,6 +216,7 @@ class Composition(ABC):
 
     @cached_property
     def traffic(self) -> Traffic:
+        from promptlane.lifecycle.authors import ApprovalCheck
         from promptlane.lifecycle.shift import Traffic
 
         return Traffic(
@@ -211,15 +226,30 @@ class Composition(ABC):
             enrolments=self.enrolments,
             alarms=self.alarms,
             clock=time.time,
+            reopened=ApprovalCheck(self.reviews, self.edits, self.releases, time.time),
         )
 
     @cached_property
+    def trail(self) -> Trail:
+        """CloudTrail's history for what runs on a schedule: it keeps the pace that AWS allows."""
+        from .trail import CloudTrailHistory
+
+        return CloudTrailHistory(clients.client("cloudtrail"))
+
+    @cached_property
     def authors(self) -> AuthorSearch:
-        from promptlane.lifecycle.review_round import AuthorSearch
+        from promptlane.lifecycle.authors import AuthorSearch
 
         from .trail import CloudTrailHistory
 
-        return AuthorSearch(CloudTrailHistory(clients.client("cloudtrail"), sleep=None), self.prompts, time.time)
+        return AuthorSearch(
+            CloudTrailHistory(clients.client("cloudtrail"), sleep=None),
+            self.edits,
+            self.prompts,
+            self.releases,
+            time.time,
+            late=self.number("trail_late_seconds", float, TRAIL_LATE),
+        )
 
     @cached_property
     def desk(self) -> ReviewDesk:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotFound
@@ -33,15 +31,15 @@ class BedrockPrompts:
                 ) from None
         return _snapshot(answer)
 
-    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
+    def versions(self, prompt_id: str) -> list[int]:
         if not prompt_id:  # it would list the prompts of the account
             raise InvalidInput("a prompt's id is text of at least one character")
-        found: list[tuple[int, float]] = []
+        found: list[int] = []
         with translated(f"listing the versions of prompt {prompt_id}"):
             for page in self._agent.get_paginator("list_prompts").paginate(promptIdentifier=prompt_id):
                 for summary in page["promptSummaries"]:
                     if str(summary["version"]).isdigit():
-                        found.append((int(summary["version"]), _epoch(summary["createdAt"])))
+                        found.append(int(summary["version"]))
         return sorted(found)
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
@@ -128,7 +126,6 @@ def _snapshot(answer: Mapping[str, Json]) -> PromptVersion:
         arn=_versioned(str(answer["arn"]), version),
         variants=tuple(answer.get("variants") or ()),
         description=str(answer.get("description") or ""),
-        created_at=_epoch(answer.get("createdAt")),
         default_variant=str(answer.get("defaultVariant") or ""),
     )
 
@@ -136,7 +133,3 @@ def _snapshot(answer: Mapping[str, Json]) -> PromptVersion:
 def _versioned(arn: str, version: str) -> str:
     """The ARN with its version, whether the service wrote it or not: never an ARN that would mean DRAFT."""
     return arn if arn.endswith(f":{version}") and "prompt/" in arn.rsplit(":", 1)[0] else f"{arn}:{version}"
-
-
-def _epoch(value: Json) -> float:
-    return value.timestamp() if isinstance(value, datetime) else float(value or time.time())

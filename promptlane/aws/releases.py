@@ -134,10 +134,17 @@ class DynamoReleases:
         with translated(f"forgetting the waiting version {version} of {prompt_id}"):
             self._table.delete_item(Key={"pk": f"{PROMPT}{prompt_id}", "sk": f"waiting#{version:05d}"})
 
-    def enrolled_since(self, prompt_id: str, now: float) -> float:
-        key = (f"{PROMPT}{prompt_id}", "enrolment")
-        there = None if put_once(self._table, {"pk": key[0], "sk": key[1], "since": now}) else self._get(*key)
-        return float(there["since"]) if there else now
+    def at_enrolment(self, prompt_id: str, newest: int, now: float) -> int:
+        key = {"pk": f"{PROMPT}{prompt_id}", "sk": "enrolment"}
+        there = self._get(**key)
+        if there is None or "newest" not in there:
+            # Earlier releases of Promptlane kept the time alone, which no version's own data can be compared with.
+            item = {**key, "since": there["since"] if there else now, "newest": newest}
+            with suppress(Conflict), translated(f"noting the enrolment of {prompt_id}"):
+                self._table.put_item(Item=to_store(item), ConditionExpression="attribute_not_exists(newest)")
+                return newest
+            there = self._get(**key)
+        return int(there["newest"]) if there else newest
 
     def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
         with translated(f"reading {pk} {sk}"):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import unquote
 
 from promptlane.domain.errors import PromptlaneError, Throttled
 from promptlane.domain.release.timeline import from_iso
@@ -155,6 +156,7 @@ def read_event(record: Mapping[str, Json]) -> TrailEvent:
     """One CloudTrail record. Any part of it may be masked, so nothing but its name and time is relied on."""
     identity = _mapping(record.get("userIdentity"))
     target, version = _named(record)
+    session = _mapping(identity.get("sessionContext"))
     return TrailEvent(
         name=str(record["eventName"]),
         at=from_iso(str(record["eventTime"]).replace("Z", "+00:00")),
@@ -165,6 +167,8 @@ def read_event(record: Mapping[str, Json]) -> TrailEvent:
         error=str(record.get("errorCode") or ""),
         source_ip=str(record.get("sourceIPAddress") or ""),
         event_id=str(record.get("eventID") or ""),
+        invoked_by=str(identity.get("invokedBy") or ""),
+        issuer=str(_mapping(session.get("sessionIssuer")).get("arn") or ""),
     )
 
 
@@ -172,7 +176,8 @@ def _named(record: Mapping[str, Json]) -> tuple[str, int]:
     """(prompt or model, version). A rendering names its prompt by its resource, any other event by its request."""
     asked, answered = _mapping(record.get("requestParameters")), _mapping(record.get("responseElements"))
     said = (asked.get("promptIdentifier"), asked.get("modelId"), answered.get("id"), answered.get("arn"))
-    requested = str(next(filter(None, (*said, asked.get("name"))), ""))
+    # An ARN is part of the call's path: it may come as the path has it.
+    requested = unquote(str(next(filter(None, (*said, asked.get("name"))), "")))
     resource, rendered = _resource(record.get("resources")), record["eventName"] in RENDER_EVENTS
     target = (resource or requested) if rendered else (requested or resource)
     version = str(asked.get("promptVersion") or answered.get("version") or "")

@@ -107,7 +107,7 @@ def _called(version: str) -> str:
 
 
 def _newest(deployment: Deployment, prompt_id: str) -> int | None:
-    return max((number for number, _ in deployment.prompts.versions(prompt_id)), default=None)
+    return max(deployment.prompts.versions(prompt_id), default=None)
 
 
 def _variants(

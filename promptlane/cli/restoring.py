@@ -17,7 +17,7 @@ def restore(session: Session, prompt: str, version: int, *, as_json: bool) -> No
     """Publish the archived content again, unless a version holds it already."""
     deployment = session.deployment
     prompt_id, name = deployment.prompt(prompt)
-    present = {number for number, _ in deployment.prompts.versions(prompt_id)}
+    present = set(deployment.prompts.versions(prompt_id))
     published = restored(deployment.prompts, deployment.objects, prompt_id, version)
     document = {
         "prompt": name,

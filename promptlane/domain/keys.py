@@ -10,6 +10,8 @@ from typing import Final
 
 PROMPT: Final = "prompt#"
 """And the prompt id: lock, waiting versions, release records, first seen."""
+EDITS: Final = "edits#"
+"""And the prompt id: who edited and published it, and how far CloudTrail's history was copied."""
 REVIEW: Final = "review#"
 """And the release id: request, decisions, what was done once."""
 SECRET: Final = "secret#"

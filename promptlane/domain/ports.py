@@ -82,8 +82,8 @@ class ReleaseStore(Protocol):
     def stop_waiting(self, prompt_id: str, version: int) -> None:
         """Forget a waiting version."""
 
-    def enrolled_since(self, prompt_id: str, now: float) -> float:
-        """When this prompt was first seen as enrolled; `now` is recorded the first time."""
+    def at_enrolment(self, prompt_id: str, newest: int, now: float) -> int:
+        """The newest version when this prompt was first seen as enrolled; `newest` is recorded the first time."""
 
 
 class PromptReader(Protocol):
@@ -92,11 +92,18 @@ class PromptReader(Protocol):
     def version(self, prompt_id: str, version: int) -> PromptVersion:
         """One immutable version; NotFound when it does not exist."""
 
-    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
-        """(number, created at in epoch seconds) of every numbered version, oldest first."""
+    def versions(self, prompt_id: str) -> list[int]:
+        """The numbers of all versions, oldest first. When one was published, only events tell: `createdAt` does not."""
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         """(prompt id, name) of a prompt given by name, id or ARN; None when there is none."""
+
+
+class DraftReader(PromptReader, Protocol):
+    """Bedrock Prompt Management, for reading drafts too; what a draft holds is evidence, and never released."""
+
+    def draft_variants(self, prompt_id: str) -> Sequence[Mapping[str, Json]]:
+        """The variants that DRAFT holds now; NotFound when the prompt does not exist."""
 
 
 class PromptWriter(PromptReader, Protocol):

@@ -52,6 +52,7 @@ class TrailEvent:
     """One CloudTrail event. `target`: the prompt or model named in the request; `version` 0 when none is named.
 
     `arn` and `kind` are userIdentity's ARN (or the service that called) and type; `error` the code of a failed call.
+    `invoked_by`: the service that called in somebody's name. `issuer`: the ARN of the role or user whose session it is.
     """
 
     name: str
@@ -63,6 +64,8 @@ class TrailEvent:
     error: str = ""
     source_ip: str = ""
     event_id: str = ""
+    invoked_by: str = ""
+    issuer: str = ""
 
     @property
     def principal(self) -> str:
@@ -89,14 +92,9 @@ class TrailAnswer:
     complete_since: float = 0.0
 
 
-def publication(events: Iterable[TrailEvent], version: int, published_at: float | None) -> TrailEvent | None:
-    """The publication of a version; where the answer with its number is masked, the one nearest in time."""
-    published = [e for e in events if e.name == PUBLISH and not e.error]
-    exact = next((e for e in published if e.version == version), None)
-    if exact or published_at is None:
-        return exact
-    near = [e for e in published if not e.version and abs(e.at - published_at) <= 30]
-    return min(near, key=lambda e: abs(e.at - published_at), default=None)
+def publication(events: Iterable[TrailEvent], version: int) -> TrailEvent | None:
+    """The publication of a version, where an event names it."""
+    return next((e for e in events if e.name == PUBLISH and not e.error and e.version == version), None)
 
 
 def is_about(event: TrailEvent, prompt_id: str, name: str, models: Sequence[str] = ()) -> bool:

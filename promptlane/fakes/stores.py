@@ -53,7 +53,7 @@ class InMemoryReleases:
         self._locks: dict[str, str] = {}
         self._waiting: dict[tuple[str, int], Waiting] = {}
         self._timelines: dict[str, list[TimelineEntry]] = {}
-        self._since: dict[str, float] = {}
+        self._at_enrolment: dict[str, int] = {}
 
     def start(self, release: Release, entry: TimelineEntry) -> None:
         with self._lock:
@@ -159,6 +159,6 @@ class InMemoryReleases:
         with self._lock:
             self._waiting.pop((prompt_id, version), None)
 
-    def enrolled_since(self, prompt_id: str, now: float) -> float:
+    def at_enrolment(self, prompt_id: str, newest: int, now: float) -> int:
         with self._lock:
-            return self._since.setdefault(prompt_id, now)
+            return self._at_enrolment.setdefault(prompt_id, newest)

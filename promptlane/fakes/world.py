@@ -26,7 +26,7 @@ class FakePrompts:
         self._names: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
 
-    def publish(self, draft: PromptDraft, *, prompt_id: str, description: str = "", at: float = 0.0) -> PromptVersion:
+    def publish(self, draft: PromptDraft, *, prompt_id: str, description: str = "") -> PromptVersion:
         """Make the next version of a prompt out of a draft."""
         self._names[prompt_id] = draft.name
         versions = self._versions.setdefault(prompt_id, [])
@@ -38,7 +38,6 @@ class FakePrompts:
             arn=f"arn:aws:bedrock:us-east-1:111122223333:prompt/{prompt_id}:{number}",
             variants=draft.variants(),
             description=description,
-            created_at=at,
         )
         versions.append(version)
         return version
@@ -61,12 +60,12 @@ class FakePrompts:
                 return found
         raise NotFound(f"prompt {prompt_id} has no version {version}")
 
-    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
+    def versions(self, prompt_id: str) -> list[int]:
         if not prompt_id:
             raise InvalidInput("a prompt's id is text of at least one character")
         if prompt_id not in self._versions:
             raise NotFound(f"there is no prompt {prompt_id}")
-        return [(v.version, v.created_at) for v in self._versions[prompt_id]]
+        return [v.version for v in self._versions[prompt_id]]
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]

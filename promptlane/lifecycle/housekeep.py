@@ -86,7 +86,7 @@ class Housekeeping:
             self.log(f"housekeeping of {what}: {error}")
 
     def _tidy(self, prompt: str, prompt_id: str, done: Tidied) -> None:
-        numbers = [number for number, _ in self.prompts.versions(prompt_id)]
+        numbers = self.prompts.versions(prompt_id)
         fingerprints = self._archive(prompt, prompt_id, numbers, done)
         kept = self._protected(prompt, prompt_id, numbers)
         for number in to_delete(numbers, kept, keep=self.keep):

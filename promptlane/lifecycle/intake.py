@@ -88,7 +88,7 @@ class Intake:
 
     def _newest_unreleased(self, prompt_id: str, records: list[Release]) -> int | None:
         newest = max((r.version for r in records), default=0)
-        return max((v for v, _ in self.prompts.versions(prompt_id) if v > newest), default=None)
+        return max((v for v in self.prompts.versions(prompt_id) if v > newest), default=None)
 
     def _attempt(self, request: ReleaseRequest, prompt: str, version: int, records: list[Release]) -> int:
         """Which attempt a request means. NotApplicable when it is a duplicate or there is nothing to release."""

@@ -91,11 +91,12 @@ class Reconciliation:
     def _request_missed(self, prompt: str, prompt_id: str, done: Reconciled) -> None:
         """Ask for the newest version that waits or was missed; older ones are superseded when it starts."""
         now = self.clock()
-        since = self.releases.enrolled_since(prompt_id, now)
+        versions = self.prompts.versions(prompt_id)
+        older = self.releases.at_enrolment(prompt_id, max(versions, default=0), now)
         newest_known = max((r.version for r in self.releases.of_prompt(prompt_id)), default=0)
         waiting = {w.version: w for w in self.releases.waiting(prompt_id)}
-        for version, created in self.prompts.versions(prompt_id):
-            if created >= since and version > newest_known and version not in waiting:
+        for version in versions:
+            if version > max(older, newest_known) and version not in waiting:
                 missed = Waiting(prompt, prompt_id, version, now, "promptlane reconcile")
                 self.releases.wait(missed)
                 waiting[version] = missed

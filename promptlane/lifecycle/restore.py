@@ -29,7 +29,7 @@ def restore(prompts: PromptWriter, archive: Objects, prompt_id: str, version: in
             f"the archive has no version {version} of prompt {prompt_id} ({key}); `housekeep` archives every version "
             "once a day"
         ) from None
-    for number, _ in reversed(prompts.versions(prompt_id)):
+    for number in reversed(prompts.versions(prompt_id)):
         present = prompts.version(prompt_id, number)
         if present.fingerprint == copy.fingerprint:
             return present

@@ -7,6 +7,7 @@ so two reviewers at one instant, a repeated POST or a crash between two writes n
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -23,7 +24,7 @@ from promptlane.domain.errors import (
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.ports import Clock, ReleaseStore
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
 from promptlane.domain.review import guesses
 from promptlane.domain.review.code import Holder, as_typed
 from promptlane.domain.review.link import Link, parse
@@ -79,7 +80,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class ReviewDesk:
-    """Takes views and decisions. `authors_again` asks CloudTrail once more for a request that is not complete."""
+    """Takes views and decisions. `authors_again` asks once more who wrote what a request is about."""
 
     reviews: ReviewStore
     releases: ReleaseStore
@@ -280,15 +281,19 @@ class ReviewDesk:
         return latest
 
     def with_authors(self, request: ReviewRequest) -> ReviewRequest:
-        """CloudTrail delivers late: ask again before a decision that its answer may forbid."""
-        if request.authors.complete or self.authors_again is None:
+        """CloudTrail delivers late: ask again before a decision that its answer may forbid. Who is new is recorded."""
+        if self.authors_again is None:
             return request
         try:
             authors = self.authors_again(request)
-        except Unavailable:
+        except (Unavailable, NotFound):
             return request  # what was known when the review began still stands, doubts included
-        if authors != request.authors:
-            self.reviews.note(request, authors=authors)
+        if authors == request.authors:
+            return request
+        self.reviews.note(request, authors=authors)
+        if authors.principals != request.authors.principals:
+            name = ("authors", hashlib.sha256(repr(authors.principals).encode()).hexdigest()[:12])
+            self._append(request, Event.AUTHORS_FOUND, SYSTEM, authors.to_dict(), *name)
         return replace(request, authors=authors)
 
     def settle(self, release_id: str) -> Tally | None:

@@ -14,7 +14,6 @@ from promptlane.domain.release.content import is_content_of, rounding, vouches
 from promptlane.domain.release.prompt import PromptVersion, VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
-from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.brief import Brief, VerdictShown, make_brief
 from promptlane.domain.review.code import Holder
 from promptlane.domain.review.link import Link, url
@@ -22,7 +21,6 @@ from promptlane.domain.review.mail import Mail, WayIn, reminder_mail, review_mai
 from promptlane.domain.review.ports import Post, ReviewStore, Signer
 from promptlane.domain.review.review import Authors, ReviewRequest, reviewer_key
 from promptlane.domain.review.rules import REACHED, Standing, Tally, out_of_reach, reach_in_words, tally
-from promptlane.domain.trail import EDITS, PUBLISH, Trail, Window
 
 from .briefs import Briefs
 from .recording import Update, update
@@ -32,39 +30,6 @@ Json = Any
 _EARLY: Final = 60.0
 _GRACE: Final = 3600.0
 """How long an expired review stays listed, so that its release's end is surely written before it is forgotten."""
-
-
-@dataclass(frozen=True)
-class AuthorSearch:
-    """Finds the authors of a version."""
-
-    trail: Trail
-    prompts: PromptReader
-    clock: Clock
-
-    def __call__(self, candidate: PromptVersion, policy_reviewers: Sequence[Reviewer]) -> Authors:
-        """Authors since the previous numbered version that still exists; a longer span can only find more."""
-        earlier = [at for number, at in self.prompts.versions(candidate.prompt_id) if number < candidate.version]
-        since = max(earlier, default=0.0)
-        now = self.clock()
-        window = Window(since, min(now, candidate.created_at + 60))
-        told = self.trail.events(candidate.prompt_id, candidate.name, names=(PUBLISH, *EDITS), window=window)
-        if told.failed:  # what is missing may name an author
-            raise Unavailable(told.failure)
-        return attribute(
-            told,
-            policy_reviewers,
-            version=candidate.version,
-            since=since,
-            published_at=candidate.created_at,
-            now=now,
-        )
-
-    def again(self, request: ReviewRequest) -> Authors:
-        """The same for a review that is under way."""
-        prompt_id = request.release_id.split("-")[0]
-        candidate = self.prompts.version(prompt_id, request.candidate.version)
-        return self(candidate, request.policy.reviewers)
 
 
 @dataclass(frozen=True)
@@ -82,7 +47,7 @@ class ReviewRound:
     desk: ReviewDesk
     clock: Clock
     base_url: str
-    authors: Callable[[PromptVersion, Sequence[Reviewer]], Authors]
+    authors: Callable[[Release, Sequence[Reviewer]], Authors]
     tests: Callable[[Release, int], VerdictShown]
 
     def ask(self, release_id: str, *, round: int, task_token: str) -> ReviewRequest:
@@ -108,9 +73,9 @@ class ReviewRound:
         candidate = self._pinned(release, admitted)
         stable = self._pinned(release, release.stable) if release.stable else None
         try:
-            authors = self.authors(candidate, policy.review.reviewers)
+            authors = self.authors(release, policy.review.reviewers)
         except (Unavailable, Unauthorized) as error:
-            authors = Authors((), (f"CloudTrail did not answer: {error}",), complete=False)
+            authors = Authors((), (f"who wrote it could not be asked: {error}",), complete=False)
         tests = self.tests(release, round)
         now = self.clock()
         self.briefs.put(

@@ -26,12 +26,13 @@ class FingerprintMismatch(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a step did. `wait`: nothing yet, ask again; `stable_changed`: back to test; `gone`: not ours any more.
+    """What a step did.
 
-    `since`: from when on the next question may wait longer and longer, epoch seconds; 0 unless it waits.
+    `wait`: nothing yet, ask again; `stable_changed`, `authors_changed`: back to test and review; `gone`: not ours any
+    more. `since`: from when on the next question may wait longer and longer, epoch seconds; 0 unless it waits.
     """
 
-    result: Literal["done", "wait", "stable_changed", "gone"]
+    result: Literal["done", "wait", "stable_changed", "authors_changed", "gone"]
     reason: str = ""
     route: Route | None = None
     since: float = 0.0
@@ -39,7 +40,7 @@ class Moved:
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """The two steps that give a release traffic."""
+    """The two steps that give a release traffic. `reopened`: why its approval holds no more, "" where it does."""
 
     routes: RouteStore
     releases: ReleaseStore
@@ -47,6 +48,7 @@ class Traffic:
     enrolments: Enrolments
     alarms: FuseAlarms
     clock: Clock
+    reopened: Callable[[Release], str]
 
     def policy(self, release_id: str) -> Policy:
         """The policy that was captured with a release."""
@@ -67,6 +69,8 @@ class Traffic:
         if starting and (red := self._red(release.prompt)):
             approved_at = float(release.approval.get("at") or release.started_at)
             return self._waiting(release, f"waits to start: {red} is in ALARM already", approved_at)
+        if starting and (reason := self.reopened(release)):
+            return Moved("authors_changed", reason)
 
         def shifted(base: Route) -> Route:
             return shift(base, approved, weight=weight, now=self.clock(), explicit=release.explicit)
@@ -87,6 +91,8 @@ class Traffic:
             return Moved("gone", f"release {release_id} has ended")
         approved = self._approved(release)
         if not approved.tested_against:
+            if self.routes.get(release.prompt) is None and (reason := self.reopened(release)):
+                return Moved("authors_changed", reason)
             return self._promote_first(release, approved.candidate)
         watch = self.enrolments.policy(release.policy_sha256).watch
         route = self.routes.get(release.prompt)

@@ -78,7 +78,7 @@ class TestPrompts:
     def test_versions_are_read_by_number_and_found_by_name_id_and_arn(self, published: Published) -> None:
         prompts, one, two = published.prompts, published.one, published.two
         assert prompts.version(one.prompt_id, 1).fingerprint == one.fingerprint != two.fingerprint
-        assert [number for number, _ in prompts.versions(one.prompt_id)] == [1, 2]
+        assert prompts.versions(one.prompt_id) == [1, 2]
         named = (one.prompt_id, "support")
         for way in ("support", one.prompt_id, two.arn, two.arn.rpartition(":")[0]):
             assert prompts.find(way) == named

@@ -19,12 +19,13 @@ from promptlane.aws.reviews import DynamoReviews
 from promptlane.aws.signing import KmsSigner
 from promptlane.aws.trail import CloudTrailHistory
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
-from promptlane.domain.review.attribution import attribute
+from promptlane.domain.review.attribution import Question, attribute
 from promptlane.domain.review.brief import Brief
+from promptlane.domain.review.edits import RECORDED, merged
 from promptlane.domain.review.link import Link, parse
 from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import reviewer_key
-from promptlane.domain.trail import EDITS, PUBLISH, Window
+from promptlane.domain.trail import Window
 from promptlane.lifecycle.briefs import Briefs
 from tests.support.review import LEAD, NEW, OLD, QUALITY
 from tests.support.review_contract import ReviewStoreContract
@@ -153,27 +154,22 @@ def test_authors_are_found_in_the_trail_that_bedrock_calls_leave(
 ) -> None:
     agent = client("bedrock-agent")
     prompt = agent.create_prompt(name="support-assistant", variants=OLD.variants(), defaultVariant="default")
-    first = agent.create_prompt_version(promptIdentifier=prompt["id"])
+    agent.create_prompt_version(promptIdentifier=prompt["id"])
     agent.update_prompt(
         promptIdentifier=prompt["id"], name="support-assistant", variants=NEW.variants(), defaultVariant="default"
     )
-    second = agent.create_prompt_version(promptIdentifier=prompt["id"])
-    trail = CloudTrailHistory(client("cloudtrail"))
-    published = second["createdAt"].timestamp()
+    agent.create_prompt_version(promptIdentifier=prompt["id"])
+    trail, now = CloudTrailHistory(client("cloudtrail")), datetime.now(UTC).timestamp()
+    asked = Window(now - 3600, now + 60)
 
     def found() -> Any:
-        window = Window(first["createdAt"].timestamp(), published + 60)
-        seen = trail.events(prompt["id"], "support-assistant", names=(PUBLISH, *EDITS), window=window)
+        seen = trail.events(prompt["id"], "support-assistant", names=RECORDED, window=asked)
         return seen if {"UpdatePrompt", "CreatePromptVersion"} <= {t.name for t in seen.events} else None
 
-    authors = attribute(
-        eventually(found),
-        (LEAD, QUALITY),
-        version=2,
-        since=first["createdAt"].timestamp(),
-        published_at=published,
-        now=datetime.now(UTC).timestamp() + 1_000,
-    )
+    known = merged(eventually(found), asked, [], None, settled=now)
+    question = Question(version=2, bound=1, seen_at=now + 5, now=now + 1_000)
+    authors = attribute(known, (LEAD, QUALITY), question)
+
     assert authors.principals
     assert all("root" in doubt for doubt in authors.unattributed)
     assert authors.complete

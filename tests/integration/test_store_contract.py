@@ -181,8 +181,8 @@ def test_releases_are_listed_in_the_order_of_versions_and_attempts(releases: Rel
 
 
 def test_the_first_sight_of_an_enrolment_is_kept(releases: ReleaseStore) -> None:
-    assert releases.enrolled_since(ID, 5.5) == 5.5
-    assert releases.enrolled_since(ID, 9.5) == 5.5
+    assert releases.at_enrolment(ID, 3, 5.5) == 3
+    assert releases.at_enrolment(ID, 4, 9.5) == 3
 
 
 class TestOddCalls:

@@ -29,6 +29,7 @@ SETTINGS = {
     "promptlane:lambda_target": "host",
     "promptlane:resolution_seconds": "10",
     "promptlane:arrival_seconds": "5",
+    "promptlane:trail_late_seconds": "1",
     "promptlane:time_scale": "0.01",
     "promptlane:retain": "false",
     "promptlane:budget_usd_per_prompt": "100",

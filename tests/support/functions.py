@@ -96,7 +96,10 @@ class PromptService:
         self.tags: dict[str, dict[str, str]] = {}
 
     def get_prompt(self, **request: str) -> dict[str, Json]:
-        found = self.answers.get(_version_of(request))
+        """A version; without a number the draft, which holds what the newest one does."""
+        versions = [number for prompt_id, number in self.answers if prompt_id == request["promptIdentifier"]]
+        draft = request["promptIdentifier"], max(versions, default=0)
+        found = self.answers.get(_version_of(request) if "promptVersion" in request else draft)
         if found is None:
             raise _NoSuchPrompt("GetPrompt")
         return found

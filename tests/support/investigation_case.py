@@ -219,8 +219,7 @@ def two_pm() -> Case:
     case = Case()
     for number, template in enumerate((TEMPLATE, TEMPLATE + " ", STRICT), 1):
         draft = PromptDraft(NAME, MODEL, ("question",), template=template)
-        at = T0 - 3600 if number == 3 else T0 - 86_400 * (4 - number)
-        case.prompts.publish(draft, prompt_id=ID, description="Firmer about scope" if number == 3 else "", at=at)
+        case.prompts.publish(draft, prompt_id=ID, description="Firmer about scope" if number == 3 else "")
     refs = {n: case.prompts.version(ID, n).ref for n in (1, 2, 3)}
     route = Route(
         NAME,
@@ -285,7 +284,7 @@ def counts(rates: dict[int, tuple[float, float, float]], *, requests: int = 60) 
 def version_four(case: Case) -> None:
     """Version 3 went at half of its requests refused; version 4 is stable, and a fifth of its requests are refused."""
     draft = PromptDraft(NAME, MODEL, ("question",), template="Hi {{question}}")
-    four = case.prompts.publish(draft, prompt_id=ID, description="", at=T0 + 1500)
+    four = case.prompts.publish(draft, prompt_id=ID, description="")
     case.releases.append(entry(3, "route/3", T0 + 1800, Event.ROLLED_BACK, version=3, restored=2, phase="watch"))
     case.releases.start(Release(f"{ID}-4-1", NAME, T0 + 1500, AUTHOR), entry(4, "started", T0 + 1500, Event.STARTED))
     case.releases.append(entry(4, "route/1", T0 + 3000, Event.CANARY_SHIFTED, version=4, weight=1000, stable=2))

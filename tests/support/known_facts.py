@@ -27,10 +27,10 @@ def facts(**known: Any) -> Gathered:
 
 
 def version(
-    number: int, template: str = "Hi {{question}}", *, at: float = 0.0, description: str = "", prompt_id: str = ID
+    number: int, template: str = "Hi {{question}}", *, description: str = "", prompt_id: str = ID
 ) -> PromptVersion:
     variants = PromptDraft(NAME, "amazon.nova-lite-v1:0", ("question",), template=template).variants()
-    return PromptVersion(prompt_id, NAME, number, f"{ARN}:{number}", variants, description, at)
+    return PromptVersion(prompt_id, NAME, number, f"{ARN}:{number}", variants, description)
 
 
 def route(stable: int, *, previous: int = 0, canary: int = 0, **changes: Any) -> Route:

@@ -17,17 +17,21 @@ from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import ReviewRequest, reviewer_key
 from promptlane.domain.trail import TrailEvent
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases
+from promptlane.fakes.edits import InMemoryEdits
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.fakes.review import FakePost, FakeSigner, FakeTokens, FakeTrail, InMemoryReviews
+from promptlane.lifecycle.authors import AuthorSearch
 from promptlane.lifecycle.briefs import Briefs
 from promptlane.lifecycle.review_desk import ReviewDesk
-from promptlane.lifecycle.review_round import AuthorSearch, ReviewRound
+from promptlane.lifecycle.review_round import ReviewRound
 
 Json = Any
 ACCOUNT = "111122223333"
 PROMPT_ID = "PROMPTID12"
 RELEASE = f"{PROMPT_ID}-2-1"
 AUTHOR = f"arn:aws:iam::{ACCOUNT}:user/author"
+FIRST = f"arn:aws:iam::{ACCOUNT}:user/first"
+"""Who created the prompt and published version 1."""
 
 
 def person(name: str, *groups: str, principals: Sequence[str] | None = None) -> Reviewer:
@@ -71,13 +75,17 @@ class UnderReview:
         self.reviews = InMemoryReviews(self.releases)
         self.tokens, self.notices, self.signer = FakeTokens(), FakeNotices(), FakeSigner()
         self.post, self.prompts = FakePost(self.states), FakePrompts()
-        self.prompts.publish(self.old, prompt_id=PROMPT_ID, at=1_000)
-        self.prompts.publish(self.new, prompt_id=PROMPT_ID, description=self.description, at=9_000)
+        self.prompts.publish(self.old, prompt_id=PROMPT_ID)
+        self.prompts.publish(self.new, prompt_id=PROMPT_ID, description=self.description)
+        before = (
+            TrailEvent("CreatePrompt", 900, FIRST, "IAMUser"),
+            TrailEvent("CreatePromptVersion", 1_000, FIRST, "IAMUser", version=1),
+        )
         by_author = (
             TrailEvent("UpdatePrompt", 8_999, AUTHOR, "IAMUser"),
             TrailEvent("CreatePromptVersion", 9_000, AUTHOR, "IAMUser", version=2),
         )
-        self.trail = FakeTrail(*(by_author if self.events is None else self.events))
+        self.trail = FakeTrail(*before, *(by_author if self.events is None else self.events))
         self.enrolments = FakeEnrolments({"support-assistant": Policy(review=self.policy)}, suite={})
         sha256, _ = self.enrolments.capture("support-assistant")
         stable, candidate = self.prompts.version(PROMPT_ID, 1), self.prompts.version(PROMPT_ID, 2)
@@ -94,7 +102,8 @@ class UnderReview:
             verdict={"verdict": self.verdict},
         )
         self.releases.start(release, TimelineEntry(f"{RELEASE}/started", RELEASE, self.now - 500, Event.STARTED))
-        search = AuthorSearch(self.trail, self.prompts, self.clock)
+        self.edits = InMemoryEdits()
+        search = AuthorSearch(self.trail, self.edits, self.prompts, self.releases, self.clock)
         self.desk = ReviewDesk(self.reviews, self.releases, self.tokens, self.clock, self.signer, search.again)
         self.round = ReviewRound(
             reviews=self.reviews,

@@ -82,7 +82,7 @@ class Stage:
 
     def publish(self, number: int, **more: Any) -> VersionRef:
         draft = PromptDraft(PROMPT, "m", ("q",), template=f"Answer {{{{q}}}} in manner {number}")
-        told = {"description": f"Manner {number}", "at": 100.0 * number, **more}
+        told = {"description": f"Manner {number}", **more}
         return self.prompts.publish(draft, prompt_id=ID, **told).ref
 
     def ref(self, version: int) -> VersionRef:
@@ -129,6 +129,10 @@ class Stage:
 
     def ports(self, *names: str) -> dict[str, Any]:
         return {name: self.logged.append if name == "log" else getattr(self, name) for name in names}
+
+    def reopened(self, release: Release) -> str:
+        """The approval holds."""
+        return ""
 
     def clock(self) -> float:
         return self.now

@@ -12,6 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from infra.config import DeploymentConfig
 from infra.constructs.queue import DeadLetters
 from promptlane.domain.keys import TIMELINE
+from promptlane.domain.review.edits import RECORDED
 
 _NEW_TIMELINE_ENTRIES = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"S": [{"prefix": TIMELINE}]}}}}
 
@@ -19,17 +20,17 @@ _NEW_TIMELINE_ENTRIES = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"
 def on_published_version(
     stack: Stack, intake: lambda_.Function, *, requests: sqs.IQueue, undelivered: DeadLetters
 ) -> None:
-    """CreatePromptVersion → queue → intake. Both names that Bedrock's control plane signs events with."""
+    """What creates, edits or publishes a prompt → queue → intake. Bedrock's control plane signs with either name."""
     rule = events.Rule(
         stack,
         "VersionCreated",
-        description="A version of a Bedrock prompt was published",
+        description="A Bedrock prompt was created, edited or published",
         event_pattern=events.EventPattern(
             source=["aws.bedrock", "aws.bedrock-agent"],
             detail_type=["AWS API Call via CloudTrail"],
             detail={
                 "eventSource": ["bedrock.amazonaws.com", "bedrock-agent.amazonaws.com"],
-                "eventName": ["CreatePromptVersion"],
+                "eventName": list(RECORDED),
                 "errorCode": [{"exists": False}],
             },
         ),

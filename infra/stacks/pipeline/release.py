@@ -10,7 +10,7 @@ from infra.constructs.queue import DeadLetters
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline.functions import ARCHIVE, CONFIG, TABLES, PipelineFunctions
 from infra.state import State
-from promptlane.domain.keys import APPENDED, BLOCKS, PROMPT
+from promptlane.domain.keys import APPENDED, BLOCKS, EDITS, PROMPT
 
 INTAKE_TIMEOUT = Duration.seconds(60)
 
@@ -40,7 +40,7 @@ def add_release(
         "intake",
         "Takes a prompt's lock and starts the release of a version",
         (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "DEPLOYMENT"),
-        g.routes_read() + g.releases_write(query=True, put=record, delete=[PROMPT]),
+        g.routes_read() + g.releases_write(query=True, put=[*record, EDITS], delete=[PROMPT]),
         g.prompts_read() + g.enrolments_read("GetParameter") + g.machine_start(),
         timeout=INTAKE_TIMEOUT,
     )
@@ -48,8 +48,8 @@ def add_release(
     functions.add(
         "reconcile",
         "Finds missed versions and dead executions, starts waiting versions",
-        (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "INTAKE_QUEUE_URL", "DEPLOYMENT"),
-        g.routes_read() + g.releases_write(query=True, put=record) + g.prompts_read(),
+        (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "INTAKE_QUEUE_URL", "DEPLOYMENT", "TRAIL_LATE_SECONDS"),
+        g.routes_read() + g.releases_write(query=True, put=[*record, EDITS]) + g.prompts_read() + g.trail_read(),
         g.executions("DescribeExecution") + g.enrolments_read("GetParametersByPath") + ask,
         g.invoke(wind_up.function_arn) + g.enrolment_tags(read=True),
         timeout=Duration.minutes(5),
@@ -68,10 +68,15 @@ def add_release(
     )
     variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS")
     looks = g.routes_write() + g.prompts_read(listed=False) + g.alarms_read() + g.reports(read=[CONFIG])
-    functions.add("shift", "Gives the candidate its next share", variables, looks, g.releases_write(put=record))
+    moves = g.releases_write(put=record, query=True)
+    functions.add("shift", "Gives the candidate its next share", variables, looks, moves)
     # A newer version may be admitted while this one is watched, so promotion frees the lock.
     functions.add(
-        "promote", "Makes the candidate stable", variables, looks, g.releases_write(put=record, delete=[PROMPT])
+        "promote",
+        "Makes the candidate stable",
+        variables,
+        looks,
+        g.releases_write(put=record, query=True, delete=[PROMPT]),
     )
     functions.add(
         "judge",

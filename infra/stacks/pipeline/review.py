@@ -23,7 +23,8 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
         return items + g.prompts_read() + g.trail_read() + g.task_answer()
 
     seen = [CONFIG, RELEASES]
-    variables = ("RELEASE_TABLE", "REPORT_BUCKET", "REVIEW_KEY_ID", "OPERATIONS_URL", "DEPLOYMENT", "NOTICES_TOPIC")
+    page = ("RELEASE_TABLE", "REPORT_BUCKET", "REVIEW_KEY_ID", "TRAIL_LATE_SECONDS")
+    variables = (*page, "OPERATIONS_URL", "DEPLOYMENT", "NOTICES_TOPIC")
     mails = g.links("GenerateMac") + g.reviewers_send() + g.notices_send()
     functions.add(
         "request_review",
@@ -45,14 +46,14 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
     functions.add(
         "review",
         "The review page and its form",
-        ("RELEASE_TABLE", "REPORT_BUCKET", "REVIEW_KEY_ID"),
+        page,
         looks(*settles) + g.links("VerifyMac") + g.reports(read=seen, may_be_missing=True),
         timeout=Duration.seconds(20),
         memory_mib=512,
     )
     within = Duration.seconds(20)
-    table = ("RELEASE_TABLE",)
-    functions.add("decide", "Takes a review decision by IAM identity", table, looks(*settles), timeout=within)
+    table, told = ("RELEASE_TABLE",), ("RELEASE_TABLE", "TRAIL_LATE_SECONDS")
+    functions.add("decide", "Takes a review decision by IAM identity", told, looks(*settles), timeout=within)
     functions.add("operate", "Pauses, resumes or advances a canary", table, g.releases_write(put=[PROMPT, *APPENDED]))
 
 

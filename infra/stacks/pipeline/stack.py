@@ -101,6 +101,7 @@ class PipelineStack(Stack):
                 "DEPLOYMENT": config.name,
                 "RESOLUTION_SECONDS": str(config.resolution_seconds),
                 "ARRIVAL_SECONDS": str(config.arrival_seconds),
+                "TRAIL_LATE_SECONDS": str(config.trail_late_seconds),
             },
             packages=packages,
             engine=engine,

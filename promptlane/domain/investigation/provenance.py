@@ -25,8 +25,8 @@ def stories_of(facts: Gathered) -> Iterator[Story]:
         mine = [e for e in entries if e.release_id in releases.get(version, ())]
         record = next((r for r in reversed(facts.releases) if r.version == version), None)
         snapshot = facts.snapshots.get(version)
-        published = publication(facts.trail, version, snapshot.created_at if snapshot else None)
-        end = published.at if published else (snapshot.created_at if snapshot else 0.0)
+        published = publication(facts.trail, version)
+        end = published.at if published else 0.0
         start = _published_before(facts, version, published, end)
         written = (e for e in facts.trail if e.name in EDITS and not e.error)
         edits = (e.arn for e in written if int(start) <= e.at <= end + 1)
@@ -60,10 +60,9 @@ def _approvers(entries: Iterable[TimelineEntry]) -> Iterator[str]:
 
 def _published_before(facts: Gathered, version: int, published: TrailEvent | None, end: float) -> float:
     """When the draft was last published before this version: edits until then belong to earlier versions."""
-    snapshots = [s.created_at for number, s in facts.snapshots.items() if number < version]
     others = (e for e in facts.trail if e.name == PUBLISH and not e.error and e is not published)
     events = [e.at for e in others if e.at < end and (e.version or version) <= version]
-    return max([0.0, *snapshots, *events])
+    return max([0.0, *events])
 
 
 def _gives_traffic(entry: TimelineEntry) -> bool:

@@ -33,7 +33,6 @@ def archived(version: PromptVersion) -> bytes:
             "version": version.version,
             "arn": version.arn,
             "description": version.description,
-            "created_at": version.created_at,
             "default_variant": version.default_variant,
             "fingerprint": version.fingerprint,
             "variants": [dict(v) for v in version.variants],
@@ -52,7 +51,6 @@ def from_archive(body: bytes, key: str) -> PromptVersion:
             arn=str(data["arn"]),
             variants=tuple(data["variants"]),
             description=str(data["description"]),
-            created_at=float(data["created_at"]),
             default_variant=str(data["default_variant"]),
         )
         told = str(data["fingerprint"])

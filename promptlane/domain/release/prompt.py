@@ -68,7 +68,8 @@ class VersionRef:
 class PromptVersion:
     """One immutable numbered snapshot, as Bedrock's GetPrompt returns it.
 
-    `variants` is Bedrock's list (today of one); `created_at` is epoch seconds; `description` says why it was published.
+    `variants` is Bedrock's list (today of one); `description` says why it was published. `createdAt` is left out: AWS
+    documents it as the time at which the prompt was created, so it says nothing about the version.
     """
 
     prompt_id: str
@@ -77,7 +78,6 @@ class PromptVersion:
     arn: str
     variants: Sequence[Mapping[str, Json]]
     description: str = ""
-    created_at: float = 0.0
     default_variant: str = ""
 
     @property

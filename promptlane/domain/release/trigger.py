@@ -55,6 +55,22 @@ def read(message: Json, *, account: str, region: str, sender: str = "") -> Relea
     return _with_sender(request, sender) if known.fullmatch(sender) else request
 
 
+def record_of(message: Json, *, account: str, region: str) -> Mapping[str, Json] | None:
+    """The CloudTrail record of a call of Bedrock that changed something here; None where the message holds none."""
+    if not isinstance(message, Mapping) or message.get("detail-type") != "AWS API Call via CloudTrail":
+        return None
+    record = message.get("detail")
+    if not isinstance(record, Mapping) or record.get("eventSource") not in _SOURCES or record.get("errorCode"):
+        return None
+    where = (str(message.get("account", account)), str(record.get("awsRegion", region)))
+    return record if where == (account, region) else None
+
+
+def sender_of(sender: str) -> str:
+    """Who sent a message that says it is an event, where that was a role's session and so not EventBridge; else ""."""
+    return sender if _SESSION.fullmatch(sender) else ""
+
+
 def _with_sender(request: ReleaseRequest, sender: str) -> ReleaseRequest:
     """Add who sent it; beside the name that the message gives, unless that is of the same session."""
     session = sender.partition(":")[2]

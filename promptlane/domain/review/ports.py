@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.trail import Window
 
 from .code import Seal
+from .edits import Edit
 from .mail import Mail
 from .review import Authors, ReviewDecision, ReviewRequest
 
@@ -71,6 +73,22 @@ class ReviewStore(Protocol):
 
     def unlist(self, release_id: str) -> None:
         """Take a review off that list."""
+
+
+class EditStore(Protocol):
+    """Edits and publications of prompts, by prompt id and time. Reads are consistent."""
+
+    def record(self, prompt_id: str, edit: Edit) -> bool:
+        """Keep one; False when it is there already. What the history tells takes the place of what an event told."""
+
+    def edits(self, prompt_id: str, since: float = 0.0, until: float | None = None) -> list[Edit]:
+        """Those from `since` to `until`, both included in whole seconds, oldest first."""
+
+    def watched(self, prompt_id: str) -> Window | None:
+        """Of which time the whole history was recorded; None where it never was."""
+
+    def watch(self, prompt_id: str, window: Window) -> None:
+        """Note that it was."""
 
 
 class Signer(Protocol):

@@ -30,16 +30,19 @@ class Choice(StrEnum):
 class Authors:
     """Who wrote the version: IAM principals (ARNs), and what could not be told (sentences).
 
-    `complete` is False while CloudTrail may still deliver more, so that the question is asked again before a decision.
+    `complete` is False while CloudTrail may still deliver more: the question is asked again, and nothing is approved.
+    `since` and `until` bound the edits that count, epoch seconds; `until` is 0 where they were not recorded.
     """
 
     principals: tuple[str, ...] = ()
     unattributed: tuple[str, ...] = ()
     complete: bool = True
+    since: float = 0.0
+    until: float = 0.0
 
     def to_dict(self) -> dict[str, Json]:
         told = {"principals": list(self.principals), "unattributed": list(self.unattributed)}
-        return {**told, "complete": self.complete}
+        return {**told, "complete": self.complete, "since": self.since, "until": self.until}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Json]) -> Authors:
@@ -47,6 +50,8 @@ class Authors:
             tuple(map(str, data.get("principals", ()))),
             tuple(map(str, data.get("unattributed", ()))),
             bool(data.get("complete", True)),
+            float(data.get("since", 0)),
+            float(data.get("until", 0)),
         )
 
 

@@ -204,14 +204,14 @@ def _standing(
     if rejection is not None:
         return Standing.REJECTED, f"{rejection.by} rejected it: {rejection.reason}"
     unmet = [rule for rule in RULES if not rule.holds(request, approvals)]
-    if not unmet:
+    if not unmet and request.authors.complete:
         return Standing.APPROVED, "every approval that the policy asks for was given"
     obstacle = obstacle_of(request, approvals, can_still)
     if obstacle and request.authors.complete:  # else CloudTrail may still tell the authors: nothing is impossible yet
         return Standing.IMPOSSIBLE, obstacle
     if now >= request.expires_at:
         return Standing.EXPIRED, "the review expired before the approvals were complete"
-    if obstacle:
+    if obstacle or not unmet:
         return Standing.OPEN, "waits for CloudTrail to tell who wrote the version"
     return Standing.OPEN, "waits for " + ", ".join(rule.sentence(request, approvals) for rule in unmet)
 

@@ -65,7 +65,8 @@ def investigate(sources: Sources, prompt: str, since: float, until: float) -> In
         snapshots=snapshots,
         releases_known=found is not None,
     )
-    changes = Window(_first_publication(window, snapshots, now), window.until)
+    # No version says when it was published: all that the history holds may tell who wrote those that are compared.
+    changes = Window(min(now - TRAIL_KEPT, window.until), window.until)
     facts = replace(
         facts,
         trail=trail_events(sources, facts, changes, models, asking),
@@ -186,7 +187,7 @@ def _versions(
         listed = asking.ask(
             "Bedrock", "versions and their texts are not known", lambda: sources.prompts.versions(prompt_id)
         )
-        numbers = [number for number, _ in listed or ()]
+        numbers = list(listed or ())
         versions, left_out = numbers[-MOST_VERSIONS:], numbers[:-MOST_VERSIONS]
     if left_out:
         asking.lacks(
@@ -221,11 +222,6 @@ def _snapshots(
         if snapshot is not None:
             found[version] = snapshot
     return found
-
-
-def _first_publication(window: Window, snapshots: Mapping[int, PromptVersion], now: float) -> float:
-    """From when on events tell who wrote the versions that are compared."""
-    return max(now - TRAIL_KEPT, min([window.since, *(s.created_at - 1 for s in snapshots.values())]))
 
 
 def _cells(

@@ -1,4 +1,4 @@
-"""Who wrote a version, told from CloudTrail's records, and what is said when they do not tell."""
+"""What CloudTrail's records tell of who edited and published a prompt."""
 
 from __future__ import annotations
 
@@ -9,91 +9,8 @@ from typing import Any
 import pytest
 
 from promptlane.aws.trail import CloudTrailHistory
-from promptlane.domain.policy import Reviewer
-from promptlane.domain.review.attribution import attribute
-from promptlane.domain.review.review import Authors
-from promptlane.domain.trail import EDITS, PUBLISH, TrailAnswer, TrailEvent, Window
-from tests.support.review import ACCOUNT, AUTHOR, LEAD, PROMPT_ID, QUALITY, person
-
-SSO = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Author_1a2b/author@example.com"
-CI = f"arn:aws:sts::{ACCOUNT}:assumed-role/ci-deploy/GitHubActions"
-ROOT = f"arn:aws:iam::{ACCOUNT}:root"
-
-
-def authors(
-    *events: TrailEvent,
-    reviewers: tuple[Reviewer, ...] = (LEAD, QUALITY),
-    now: float = 1_000_000.0,
-    since: float = 1_000,
-    truncated: tuple[str, ...] = (),
-) -> Authors:
-    return attribute(TrailAnswer(events, truncated), reviewers, version=2, since=since, published_at=9_000.0, now=now)
-
-
-def edit(arn: str, at: float = 8_000, kind: str = "IAMUser") -> TrailEvent:
-    return TrailEvent("UpdatePrompt", at, arn, kind)
-
-
-def publication(arn: str, kind: str = "IAMUser", version: int = 2, at: float = 9_000) -> TrailEvent:
-    return TrailEvent("CreatePromptVersion", at, arn, kind, version=version)
-
-
-def test_everybody_who_edited_since_the_last_version_and_the_publisher_are_authors() -> None:
-    found = authors(
-        edit(AUTHOR), edit(LEAD.principals[0], 8_500), edit(QUALITY.principals[0], 500), publication(AUTHOR)
-    )
-    assert found.principals == (AUTHOR, LEAD.principals[0])
-    assert found.unattributed == ()
-    assert found.complete
-
-
-def test_an_edit_after_the_publication_is_of_the_next_version() -> None:
-    assert authors(edit(AUTHOR), publication(AUTHOR), edit(LEAD.principals[0], 9_002)).principals == (AUTHOR,)
-
-
-@pytest.mark.parametrize(
-    ("arn", "kind", "told"),
-    [
-        (AUTHOR, "IAMUser", True),
-        (SSO, "AssumedRole", True),
-        (CI, "AssumedRole", False),
-        (ROOT, "Root", False),
-        ("", "AWSService", False),
-    ],
-)
-def test_only_an_identity_of_one_person_tells_the_author(arn: str, kind: str, told: bool) -> None:
-    assert (authors(edit(arn, kind=kind), publication(AUTHOR)).unattributed == ()) is told
-
-
-def test_a_shared_role_that_the_policy_maps_to_a_reviewer_is_that_reviewer() -> None:
-    mapped = person("support-lead", principals=[f"arn:aws:iam::{ACCOUNT}:role/ci-deploy"])
-    assert authors(edit(CI, kind="AssumedRole"), publication(AUTHOR), reviewers=(mapped, QUALITY)).unattributed == ()
-
-
-def test_where_a_reviewer_has_no_principals_a_stranger_might_be_that_reviewer() -> None:
-    unmapped = person("support-lead", principals=[])
-    assert authors(edit(AUTHOR), publication(AUTHOR), reviewers=(unmapped, QUALITY)).unattributed
-
-
-def test_missing_events_are_said_and_may_still_come_for_a_quarter_of_an_hour() -> None:
-    early = authors(now=9_100.0)
-    assert len(early.unattributed) == 2
-    assert not early.complete
-    assert authors(now=9_000.0 + 901).complete
-    assert not authors(edit(AUTHOR), now=9_100.0).complete
-    assert authors(edit(AUTHOR), publication(AUTHOR), now=9_100.0).complete
-
-
-def test_a_publication_of_another_version_does_not_count_as_this_one() -> None:
-    assert authors(edit(AUTHOR), publication(AUTHOR, version=3)).unattributed
-    assert authors(edit(AUTHOR), publication(AUTHOR, version=0, at=9_010)).unattributed == ()
-    assert authors(edit(AUTHOR), publication(AUTHOR, version=0, at=9_100)).unattributed
-
-
-def test_what_lies_beyond_cloudtrails_memory_is_said() -> None:
-    later = 9_000.0 + 91 * 86_400
-    assert authors(edit(AUTHOR), publication(AUTHOR), now=later).unattributed
-    assert authors(edit(AUTHOR), publication(AUTHOR), truncated=("UpdatePrompt",)).unattributed
+from promptlane.domain.trail import EDITS, PUBLISH, TrailAnswer, Window
+from tests.support.review import ACCOUNT, AUTHOR, PROMPT_ID
 
 
 class FakeCloudTrail:
@@ -173,16 +90,30 @@ def test_a_trail_without_end_is_cut_and_says_so() -> None:
     assert len(found.events) == 1_000
 
 
-def test_a_first_version_is_told_from_the_creation_of_the_prompt_on() -> None:
-    late = 200 * 86_400.0
-    created = TrailEvent("CreatePrompt", late - 500, AUTHOR, "IAMUser")
-    published = TrailEvent("CreatePromptVersion", late, AUTHOR, "IAMUser", version=2)
+def test_a_prompt_is_known_by_an_arn_as_the_calls_path_spells_it() -> None:
+    arn = f"arn%3Aaws%3Abedrock%3Aeu-west-1%3A{ACCOUNT}%3Aprompt%2F{PROMPT_ID}"
 
-    def first(*events: TrailEvent) -> Authors:
-        return attribute(TrailAnswer(events), (LEAD, QUALITY), version=2, since=0, published_at=late, now=late + 1_000)
+    assert len(told(record("UpdatePrompt", 5_000, requestParameters={"promptIdentifier": arn})).events) == 1
 
-    assert first(created, published).unattributed == ()
-    assert "creation" in first(edit(AUTHOR, late - 10), published).unattributed[0]
+
+def test_who_called_for_whom_and_whose_session_it_is_are_read() -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/deploy"
+    identity = {
+        "type": "AssumedRole",
+        "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/kim",
+        "invokedBy": "cloudformation.amazonaws.com",
+        "sessionContext": {"sessionIssuer": {"type": "Role", "arn": role}},
+    }
+    (event,) = told(record("UpdatePrompt", 5_000, userIdentity=identity)).events
+
+    assert (event.arn, event.invoked_by, event.issuer) == (identity["arn"], identity["invokedBy"], role)
+
+
+@pytest.mark.parametrize("broken", [{"sessionContext": None}, {"sessionContext": {"sessionIssuer": "x"}}, {}])
+def test_an_identity_of_another_form_names_no_issuer(broken: dict[str, Any]) -> None:
+    (event,) = told(record("UpdatePrompt", 5_000, userIdentity={"type": "SAMLUser", **broken})).events
+
+    assert (event.arn, event.kind, event.invoked_by, event.issuer) == ("", "SAMLUser", "", "")
 
 
 def test_the_lookup_is_bounded_in_time() -> None:

@@ -227,9 +227,11 @@ def test_a_waiting_version_is_no_explicit_request_unless_it_says_so() -> None:
 
 
 def test_authors_nobody_asked_about_are_none_and_complete() -> None:
-    assert Authors() == Authors((), (), True)
-    assert Authors.from_dict({}) == Authors((), (), True)
-    assert Authors(("a",), ("d",), False).to_dict() == {"principals": ["a"], "unattributed": ["d"], "complete": False}
+    assert Authors() == Authors((), (), True, 0.0, 0.0)
+    assert Authors.from_dict({}) == Authors((), (), True, 0.0, 0.0)
+    stored = {"principals": ["a"], "unattributed": ["d"], "complete": False, "since": 1.0, "until": 2.5}
+    assert Authors(("a",), ("d",), False, 1.0, 2.5).to_dict() == stored
+    assert Authors.from_dict(stored).to_dict() == stored
 
 
 def test_a_decision_is_stored_by_these_names() -> None:

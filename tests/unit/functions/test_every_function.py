@@ -15,7 +15,9 @@ from tests.support.functions import asked_for, forget, wires
 FUNCTIONS = Path(__file__).parents[3] / "functions"
 VERBS = sorted(p.parent.name for p in FUNCTIONS.glob("*/handler.py") if p.parent.name != "gateway")
 """Without the gateway, which reads its environment itself."""
+LATE = {"TRAIL_LATE_SECONDS"}
 OPTIONAL = {
+    **dict.fromkeys(("decide", "reconcile", "remind", "request_review", "review"), LATE),
     "housekeep": {"AUDIT_BUCKET"},
     "judge": {"RESOLUTION_SECONDS", "ARRIVAL_SECONDS"},
     "promote": {"RESOLUTION_SECONDS"},

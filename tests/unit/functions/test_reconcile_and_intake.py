@@ -15,9 +15,11 @@ from promptlane.domain.errors import Throttled
 from promptlane.domain.names import ENROLLED_TAG, release_id
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event
+from promptlane.domain.review.edits import Edit
 from promptlane.lifecycle.reconcile import GRACE
 from tests.support.functions import (
     ACCOUNT,
+    AUTHOR,
     DEPLOYMENT,
     MACHINE,
     NOW,
@@ -92,6 +94,53 @@ def test_the_event_of_a_publication_starts_its_first_attempt(world: World) -> No
     assert detail == {"prompt": PROMPT, "version": 2, "attempt": 1, "explicit": False}
 
 
+@pytest.mark.parametrize("name", ["UpdatePrompt", "CreatePrompt", "CreatePromptVersion"])
+def test_who_edits_or_publishes_is_recorded_once_with_what_the_draft_holds_by_then(world: World, name: str) -> None:
+    world.enrol()
+    ref = world.publish(2)
+    event = published(eventName=name)
+
+    assert take(world, event, event, sender=None) == {"batchItemFailures": []}
+    assert take(world, event) == {"batchItemFailures": []}
+
+    (item,) = [item for item in world.items() if item["pk"] == f"edits#{ID}"]
+    recorded = Edit.from_item(item)
+    assert item["sk"] == f"{int(recorded.event.at):012d}#{event['detail']['eventID']}"
+    assert (recorded.event.name, recorded.event.arn) == (name, event["detail"]["userIdentity"]["arn"])
+    assert (recorded.arrived, recorded.told_by, recorded.newest, recorded.draft, recorded.sent_by) == (
+        NOW,
+        "event",
+        2,
+        ref.fingerprint,
+        "",
+    )
+
+
+def test_who_put_an_event_into_the_queue_is_recorded_with_it(world: World) -> None:
+    world.enrol()
+    world.publish(2)
+
+    assert take(world, published(eventName="UpdatePrompt")) == {"batchItemFailures": []}
+
+    assert [item["sent_by"] for item in world.items() if item["pk"] == f"edits#{ID}"] == [SENDER]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"eventTime": "yesterday"},
+        {"eventTime": None},
+        {"userIdentity": "kim", "eventTime": "2026-03-02T14:00:05+99:99"},
+    ],
+)
+def test_an_event_that_cannot_be_read_is_kept_for_people_to_look_at(world: World, odd: dict[str, Json]) -> None:
+    world.enrol()
+    world.publish(2)
+
+    assert take(world, published(**odd))["batchItemFailures"]
+    assert world.items() == []
+
+
 def test_a_second_version_waits_and_what_is_stable_already_is_not_released(world: World) -> None:
     world.enrol()
     stable = world.publish(1)
@@ -110,7 +159,7 @@ def test_a_second_version_waits_and_what_is_stable_already_is_not_released(world
     "body",
     [
         published(errorCode="AccessDenied"),
-        published(eventName="UpdatePrompt"),
+        published(eventName="DeletePrompt"),
         published(awsRegion="eu-west-1"),
         {**published(), "account": "999999999999"},
         asked(prompt="unheard"),
@@ -151,15 +200,23 @@ def test_a_release_whose_execution_could_not_be_started_is_started_the_next_time
 
 
 def reconcile(world: World) -> dict[str, Json]:
-    return dict(world.function("reconcile").handle({}, Context()))
+    done = dict(world.function("reconcile").handle({}, Context()))
+    del done["swept"]
+    return done
 
 
-NOTHING: dict[str, list[str]] = {"requested": [], "restarted": [], "wound_up": [], "tagged": [], "failed": []}
+NOTHING: dict[str, list[str]] = {
+    "requested": [],
+    "restarted": [],
+    "wound_up": [],
+    "tagged": [],
+    "failed": [],
+}
 
 
 def test_a_version_that_nobody_announced_is_asked_for(world: World) -> None:
     world.enrol()
-    world.releases.enrolled_since(ID, NOW - 19_750)
+    world.releases.at_enrolment(ID, 2, NOW - 19_750)
     for version in (2, 3, 4):
         world.publish(version)
 
@@ -182,7 +239,16 @@ def test_a_new_enrolment_begins_now(world: World) -> None:
     world.publish(2)
 
     assert reconcile(world) == NOTHING
-    assert world.items() == [{"pk": f"prompt#{ID}", "sk": "enrolment", "since": NOW}]
+    found = {(item["pk"], item["sk"]): item for item in world.items()}
+    key = (f"prompt#{ID}", "enrolment")
+    assert found.pop(key) == {"pk": key[0], "sk": key[1], "since": NOW, "newest": 2}
+    watched = found.pop((f"edits#{ID}", "watched"))
+    assert (watched["since"], watched["until"]) == (NOW - 90 * 86_400, NOW - 900)
+    edits = [Edit.from_item(item) for item in found.values()]
+    assert {(e.event.name, e.event.at, e.event.arn, e.told_by) for e in edits} == {
+        ("UpdatePrompt", NOW - 19_805, AUTHOR, "history"),
+        ("CreatePromptVersion", NOW - 19_800, AUTHOR, "history"),
+    }
 
 
 def test_a_release_without_an_execution_is_started_or_wound_up(world: World) -> None:
@@ -212,7 +278,7 @@ def test_what_cannot_be_wound_up_now_keeps_no_other_prompt_waiting(
     for prompt, prompt_id in ((PROMPT, ID), ("warranty", "PROMPT0003")):
         world.enrol(prompt=prompt)
         world.publish(1, prompt=prompt, prompt_id=prompt_id)
-        world.releases.enrolled_since(prompt_id, NOW - 30_000)
+        world.releases.at_enrolment(prompt_id, 0, NOW - 30_000)
     world.start(2, state="review")
 
     def throttled(**_: Json) -> None:
@@ -222,7 +288,7 @@ def test_what_cannot_be_wound_up_now_keeps_no_other_prompt_waiting(
 
     assert reconcile(world) == {**NOTHING, "requested": ["warranty 1"], "failed": [PROMPT]}
     with pytest.raises(Throttled, match=f"^sending an event to {WIND_UP}: TooManyRequestsException: later$"):
-        world.function("reconcile").wire().wind_up(RELEASE, "x")
+        world.function("reconcile").wire()[0].wind_up(RELEASE, "x")
 
 
 def test_the_tag_that_lets_applications_in_is_put_back(world: World) -> None:

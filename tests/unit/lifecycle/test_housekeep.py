@@ -56,8 +56,8 @@ class Shelf(FakePrompts):
         self.draft: dict[str, Any] = {"name": NAME, "variants": [{"name": "default", "modelId": "m"}]}
         self.meddle: list[dict[str, Any]] | None = None
 
-    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
-        return [v for v in super().versions(prompt_id) if v[0] not in self.gone]
+    def versions(self, prompt_id: str) -> list[int]:
+        return [v for v in super().versions(prompt_id) if v not in self.gone]
 
     def version(self, prompt_id: str, version: int) -> PromptVersion:
         if version in self.gone:
@@ -77,7 +77,7 @@ class Shelf(FakePrompts):
         self.draft = dict(body)
 
     def snapshot(self, prompt_id: str, *, description: str) -> PromptVersion:
-        number = max((n for n, _ in FakePrompts.versions(self, prompt_id)), default=0) + 1
+        number = max(FakePrompts.versions(self, prompt_id), default=0) + 1
         if self.meddle:
             self.draft = {**self.draft, "variants": self.meddle}
         variants = tuple(self.draft["variants"])
@@ -105,7 +105,7 @@ class House:
         self.now, self.logged = 1000.0, list[str]()
         for number in range(1, versions + 1):
             draft = PromptDraft(NAME, "m", ("name",), template=f"{number} {{{{name}}}}")
-            self.shelf.publish(draft, prompt_id=ID, at=float(number))
+            self.shelf.publish(draft, prompt_id=ID)
         self.housekeeping = Housekeeping(
             prompts=self.shelf,
             enrolments=FakeEnrolments({NAME: POLICY}),
@@ -133,7 +133,7 @@ class House:
 
     @property
     def left(self) -> list[int]:
-        return [n for n, _ in self.shelf.versions(ID)]
+        return self.shelf.versions(ID)
 
 
 def test_everything_is_archived_before_the_oldest_go() -> None:

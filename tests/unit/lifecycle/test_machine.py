@@ -198,7 +198,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 4))
     def publish(self, number: int) -> None:
-        self.prompts.publish(content(number), prompt_id=ID, at=self.now)
+        self.prompts.publish(content(number), prompt_id=ID)
 
     @rule(which=releases_of_any_age, where=st.sampled_from(["bedrock", "approval", "record"]), rarely=st.integers(0, 9))
     def content_differs(self, which: int, where: str, rarely: int) -> None:
@@ -251,7 +251,7 @@ class Lifecycle(RuleBasedStateMachine):
     def take(self, crash: int | None, request: ReleaseRequest) -> None:
         held, records = self.real_releases.holder(ID), self.real_releases.of_prompt(ID)
         newest = max((r.version for r in records), default=0)
-        published = {number for number, _ in self.prompts.versions(ID)}
+        published = set(self.prompts.versions(ID))
         taken = self.run(
             crash,
             lambda: Intake(
@@ -623,6 +623,7 @@ class Lifecycle(RuleBasedStateMachine):
             enrolments=self.enrolments,
             alarms=self.alarms,
             clock=self.clock,
+            reopened=lambda release: "",
         )
 
     # the end

@@ -21,7 +21,7 @@ from tests.support.stage import POLICY, Stage
 def stage() -> Stage:
     """Enrolled after its four versions were published; version 1 is served and tagged."""
     stage = Stage()
-    stage.releases.enrolled_since(ID, 450.0)
+    stage.releases.at_enrolment(ID, 4, 450.0)
     stage.tags.tag(stage.ref(1).arn)
     return stage
 
@@ -41,8 +41,8 @@ def test_where_nothing_was_missed_nothing_is_done(stage: Stage) -> None:
 
 
 def test_versions_that_no_event_announced_wait_and_the_newest_is_asked_for(stage: Stage) -> None:
-    for at in (450.0, 900.0):
-        stage.publish(0, at=at)
+    for _ in range(2):
+        stage.publish(0)
 
     assert reconciled(stage) == Reconciled(requested=["support 6"])
     assert stage.releases.waiting(ID) == [
@@ -53,7 +53,7 @@ def test_versions_that_no_event_announced_wait_and_the_newest_is_asked_for(stage
 
 def test_versions_from_before_the_enrolment_or_a_newer_release_are_left_alone(stage: Stage) -> None:
     for _ in range(3):
-        stage.publish(0, at=900.0)
+        stage.publish(0)
     for version, attempt in ((6, 2), (1, 1)):
         stage.releases.record_ended(
             Release(f"{ID}-{version}-{attempt}", PROMPT, 1.0, "x", state="ended", outcome=Outcome.FAILED)
@@ -65,14 +65,16 @@ def test_versions_from_before_the_enrolment_or_a_newer_release_are_left_alone(st
 
 def test_the_first_time_that_a_prompt_is_seen_is_its_enrolment() -> None:
     stage = Stage()
-    stage.publish(0, at=5000.0)
+    stage.publish(0)
+    assert reconciled(stage).requested == []
+    stage.publish(0)
 
-    assert reconciled(stage).requested == ["support 5"]
-    assert stage.releases.enrolled_since(ID, 9000.0) == 5000.0
+    assert reconciled(stage).requested == ["support 6"]
+    assert stage.releases.at_enrolment(ID, 9, 9000.0) == 5
 
 
 def test_a_version_that_waits_already_is_asked_for_as_it_was(stage: Stage) -> None:
-    stage.publish(0, at=900.0)
+    stage.publish(0)
     waiting = [Waiting(PROMPT, ID, 5, 9.0, "kim", True), Waiting(PROMPT, ID, 3, 8.0, "sam")]
     for one in waiting:
         stage.releases.wait(one)
@@ -84,7 +86,7 @@ def test_a_version_that_waits_already_is_asked_for_as_it_was(stage: Stage) -> No
 
 def test_nothing_is_asked_for_while_a_release_is_in_flight(stage: Stage) -> None:
     stage.workflow.start(stage.release(2).release_id, {})
-    stage.publish(0, at=900.0)
+    stage.publish(0)
 
     assert reconciled(stage) == Reconciled()
     assert ([w.version for w in stage.releases.waiting(ID)], stage.queue.requests) == ([5], [])
@@ -217,7 +219,7 @@ def test_a_version_that_cannot_be_tagged_keeps_no_other_work_from_being_done(sta
             raise NotFound(f"there is no {version_arn}")
 
     stage.tags = Gone()
-    stage.publish(0, at=900.0)
+    stage.publish(0)
 
     assert reconciled(stage) == Reconciled(requested=["support 5"], failed=["support"])
 
@@ -236,7 +238,7 @@ def test_a_prompt_that_is_gone_or_fails_keeps_the_others_from_nothing(stage: Sta
         return holder(prompt_id)
 
     stage.releases.holder = failing  # type: ignore[method-assign]
-    stage.publish(0, at=900.0)
+    stage.publish(0)
 
     assert reconciled(stage) == Reconciled(requested=["support 5"], failed=["broken"])
     [line] = stage.logged

@@ -20,7 +20,7 @@ DRAFT = {"name": "greeter", "variants": [{"name": "default", "modelId": "m"}], "
 
 def version(number: int, text: str, description: str = "", default: str = "default") -> PromptVersion:
     variants = ({"name": default, "modelId": "m", "templateConfiguration": {"text": {"text": text}}},)
-    return PromptVersion(ID, "greeter", number, f"arn:{number}", variants, description, 5.0, default)
+    return PromptVersion(ID, "greeter", number, f"arn:{number}", variants, description, default)
 
 
 class Press:
@@ -38,9 +38,9 @@ class Press:
         if what in self.broken:
             raise self.broken[what]
 
-    def versions(self, prompt_id: str) -> list[tuple[int, float]]:
+    def versions(self, prompt_id: str) -> list[int]:
         assert prompt_id == ID
-        return [(v.version, v.created_at) for v in self.shelf]
+        return [v.version for v in self.shelf]
 
     def version(self, prompt_id: str, number: int) -> PromptVersion:
         self._do(prompt_id, f"read {number}")
@@ -64,7 +64,7 @@ class Press:
     def publish(self, prompt_id: str, *, description: str) -> PromptVersion:
         self._do(prompt_id, "publish")
         drafted, default = tuple(self.draft["variants"]), self.draft["defaultVariant"]
-        self.shelf.append(PromptVersion(ID, "greeter", 4, "arn:4", drafted, description, 9.0, default))
+        self.shelf.append(PromptVersion(ID, "greeter", 4, "arn:4", drafted, description, default))
         return self.shelf[-1]
 
 
@@ -91,7 +91,7 @@ def test_an_archived_version_is_published_again_and_the_draft_is_as_it_was(descr
 
     published = restore(press, archive(replace(ONE, description=description)), ID, 1)
 
-    assert published == replace(ONE, version=4, arn="arn:4", created_at=9.0, description=told)
+    assert published == replace(ONE, version=4, arn="arn:4", description=told)
     assert press.done == ["read 3", "read 2", "write", "publish", "put back"]
     assert press.draft == DRAFT
 

@@ -556,19 +556,16 @@ def away(request: ReviewRequest) -> Authors:
     raise Unavailable("throttled")
 
 
-@pytest.mark.parametrize(
-    ("complete", "search"), [(True, lambda request: LATE), (False, None), (False, away)], ids=["known", "no", "away"]
-)
-def test_authors_that_are_known_or_cannot_be_asked_for_stay(
-    complete: bool, search: Callable[[ReviewRequest], Authors] | None
-) -> None:
+@pytest.mark.parametrize("search", [None, away], ids=["no", "away"])
+def test_authors_that_cannot_be_asked_for_stay(search: Callable[[ReviewRequest], Authors] | None) -> None:
     world = asked()
-    request = searching(world, complete, search)
+    request = searching(world, False, search)
 
     assert world.desk.with_authors(request) == request == world.request
 
 
-def test_authors_that_were_not_complete_are_asked_for_again_and_noted() -> None:
+@pytest.mark.parametrize("complete", [False, True])
+def test_authors_are_asked_for_again_noted_and_entered_in_the_timeline(complete: bool) -> None:
     world = asked()
     searched: list[ReviewRequest] = []
 
@@ -576,10 +573,12 @@ def test_authors_that_were_not_complete_are_asked_for_again_and_noted() -> None:
         searched.append(request)
         return LATE
 
-    request = searching(world, False, search)
+    request = searching(world, complete, search)
 
-    assert world.desk.with_authors(request) == replace(request, authors=LATE) == world.request
-    assert searched == [request]
+    for _ in range(2):
+        assert world.desk.with_authors(request) == replace(request, authors=LATE) == world.request
+    assert searched == [request, request]
+    assert [(e.by, e.detail) for e in told(world, Event.AUTHORS_FOUND)] == [("promptlane", LATE.to_dict())]
 
 
 def test_authors_that_are_still_the_same_are_not_noted_again() -> None:

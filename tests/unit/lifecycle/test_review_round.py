@@ -23,17 +23,14 @@ from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
 from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from promptlane.domain.review.attribution import attribute
 from promptlane.domain.review.brief import make_brief
 from promptlane.domain.review.code import Holder
 from promptlane.domain.review.link import Link, url
 from promptlane.domain.review.mail import Mail, WayIn, reminder_mail, review_mail, warning_mail
 from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest
 from promptlane.domain.review.rules import tally
-from promptlane.domain.trail import TrailAnswer, TrailEvent, Window
-from promptlane.fakes.review import FakeTrail
-from promptlane.lifecycle.review_round import AuthorSearch
-from tests.support.review import AUTHOR, LEAD, LEGAL, NEW, PROMPT_ID, QUALITY, RELEASE, UnderReview, key, told
+from promptlane.domain.trail import TrailEvent
+from tests.support.review import AUTHOR, FIRST, LEAD, LEGAL, PROMPT_ID, QUALITY, RELEASE, UnderReview, key, told
 
 ALL = (LEAD, QUALITY, LEGAL)
 TWO = ReviewPolicy(ALL, quorum=2, required_groups=("legal",), expires_after=600, remind_before=120)
@@ -78,66 +75,6 @@ class Undeliverable:
         self._post.send(email, mail)
 
 
-# Authors
-
-
-class Asked(FakeTrail):
-    """A trail that keeps what it was asked, and gives one answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[tuple[str, str, float, float]] = []
-        self.told = TrailAnswer((TrailEvent("CreatePrompt", 1500, AUTHOR, "IAMUser"),), truncated=("UpdatePrompt",))
-
-    def events(
-        self, prompt_id: str, name: str, *, names: Sequence[str], window: Window, most: int = 0, models: Any = ()
-    ) -> TrailAnswer:
-        assert names == ("CreatePromptVersion", "CreatePrompt", "UpdatePrompt")
-        self.asked.append((prompt_id, name, window.since, window.until))
-        return self.told
-
-
-def test_authors_are_not_told_from_half_an_answer() -> None:
-    world, trail = UnderReview(), Asked()
-    trail.told = replace(trail.told, failed=("UpdatePrompt",), failure="Rate exceeded")
-
-    with pytest.raises(Unavailable, match="Rate exceeded"):
-        AuthorSearch(trail, world.prompts, world.clock)(world.prompts.version(PROMPT_ID, 2), ALL)
-
-
-@pytest.mark.parametrize(
-    ("number", "now", "since", "until"),
-    [
-        (1, 10_000.0, 0.0, 1_060.0),
-        (2, 10_000.0, 1_000.0, 9_060.0),
-        (3, 10_000.0, 9_000.0, 9_560.0),
-        (3, 9_530.0, 9_000.0, 9_530.0),
-    ],
-)
-def test_authors_are_looked_for_since_the_version_before(number: int, now: float, since: float, until: float) -> None:
-    world, trail = UnderReview(), Asked()
-    world.prompts.publish(replace(NEW, template="third {{customer_name}} {{question}}"), prompt_id=PROMPT_ID, at=9_500)
-    world.prompts.publish(replace(NEW, template="fourth {{customer_name}} {{question}}"), prompt_id=PROMPT_ID, at=9_900)
-    candidate = world.prompts.version(PROMPT_ID, number)
-    search = AuthorSearch(trail, world.prompts, lambda: now)
-
-    found = search(candidate, ALL)
-
-    assert trail.asked == [(PROMPT_ID, "support-assistant", since, until)]
-    assert found == attribute(trail.told, ALL, version=number, since=since, published_at=candidate.created_at, now=now)
-
-
-def test_authors_of_a_review_under_way_are_looked_for_again() -> None:
-    world, trail = UnderReview(ReviewPolicy((LEAD, LEGAL))), Asked()
-    world.ask()
-    search = AuthorSearch(trail, world.prompts, world.clock)
-
-    assert search.again(world.request) == attribute(
-        trail.told, (LEAD, LEGAL), version=2, since=1_000.0, published_at=9_000.0, now=10_000.0
-    )
-    assert trail.asked == [(PROMPT_ID, "support-assistant", 1_000.0, 9_060.0)]
-
-
 # Asking
 
 
@@ -152,6 +89,7 @@ def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: b
         )
     )
     candidate, stable = (world.prompts.version(PROMPT_ID, n) for n in (2, 1))
+    authors = Authors((AUTHOR, FIRST) if first else (AUTHOR,), since=0.0 if first else 1_000.0, until=9_000.0)
     reach = {key(LEAD): "confirmed", key(QUALITY): "unprotected", key(LEGAL): "confirmed"}
 
     request = world.ask()
@@ -164,7 +102,7 @@ def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: b
         candidate.ref,
         None if first else stable.ref,
         TWO,
-        Authors((AUTHOR,)),
+        authors,
         "pass",
         10_000.0,
         10_570.0,
@@ -177,7 +115,7 @@ def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: b
         round=1,
         candidate=candidate,
         stable=None if first else stable,
-        authors=(AUTHOR,),
+        authors=authors.principals,
         requested_by="operator",
         tests=world.tests(release, 1),
         policy=Policy(review=TWO),
@@ -192,7 +130,7 @@ def test_a_round_that_is_asked_for_leaves_request_brief_entry_and_mails(first: b
         "reviewers": [r.email for r in ALL],
         "quorum": 2,
         "required_groups": ["legal"],
-        "authors": {"principals": [AUTHOR], "unattributed": [], "complete": True},
+        "authors": authors.to_dict(),
         "verdict": "pass",
         "expires_at": 10_570.0,
         "reach": reach,
@@ -289,7 +227,7 @@ def test_where_cloudtrail_does_not_answer_nobody_is_told_to_have_written_it_yet(
 
     world.round = replace(world.round, authors=silent)
 
-    assert world.ask().authors == Authors((), ("CloudTrail did not answer: throttled",), complete=False)
+    assert world.ask().authors == Authors((), ("who wrote it could not be asked: throttled",), complete=False)
 
 
 @pytest.mark.parametrize("round", [1, 2])

@@ -22,10 +22,10 @@ from promptlane.domain.release.housekeeping import (
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Route
-from tests.support.generated import details, numbers, times, words
+from tests.support.generated import details, numbers, words
 from tests.support.prompt import ID, ref
 
-VERSION = PromptVersion(ID, "support", 4, "arn:4", ({"modelId": "é"},), "warmer", 5.5, "default")
+VERSION = PromptVersion(ID, "support", 4, "arn:4", ({"modelId": "é"},), "warmer", "default")
 
 
 def test_a_snapshot_lies_under_its_prompt_and_version() -> None:
@@ -42,7 +42,6 @@ def test_a_snapshot_holds_all_that_publishing_it_again_takes() -> None:
         "version": 4,
         "arn": "arn:4",
         "description": "warmer",
-        "created_at": 5.5,
         "default_variant": "default",
         "variants": [{"modelId": "é"}],
         "fingerprint": VERSION.fingerprint,
@@ -60,7 +59,6 @@ def test_a_snapshot_holds_all_that_publishing_it_again_takes() -> None:
         arn=words,
         variants=st.lists(details, min_size=1, max_size=2).map(tuple),
         description=words,
-        created_at=times,
         default_variant=words,
     )
 )
@@ -68,7 +66,7 @@ def test_a_snapshot_reads_back_as_it_was(version: PromptVersion) -> None:
     assert from_archive(archived(version), "key") == version
 
 
-@pytest.mark.parametrize("field", ["prompt_id", "version", "variants", "created_at", "fingerprint"])
+@pytest.mark.parametrize("field", ["prompt_id", "version", "variants", "fingerprint"])
 def test_a_snapshot_that_lacks_something_is_none(field: str) -> None:
     data = json.loads(archived(VERSION))
     del data[field]

@@ -133,8 +133,8 @@ def test_a_template_of_a_kind_that_is_not_known_is_hashed_as_it_is() -> None:
     assert canonical_variants([odd, {"templateConfiguration": "t"}]) == [odd, {"templateConfiguration": "t"}]
 
 
-def test_a_version_is_undated_undescribed_and_has_no_default_variant_unless_it_says_so() -> None:
-    assert version(TEXT) == version(TEXT, description="", created_at=0.0, default_variant="")
+def test_a_version_is_undescribed_and_has_no_default_variant_unless_it_says_so() -> None:
+    assert version(TEXT) == version(TEXT, description="", default_variant="")
 
 
 def test_what_is_served_is_the_default_variant_else_the_first() -> None:

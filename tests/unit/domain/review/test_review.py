@@ -298,11 +298,17 @@ def test_a_review_says_in_a_sentence_where_it_stands(asked: ReviewRequest, now: 
     assert (str(state.standing), state.why) == (standing, why)
 
 
-def test_approvals_are_enough_while_cloudtrail_may_still_tell_unless_untold_authors_are_refused() -> None:
+def test_no_approvals_are_enough_while_cloudtrail_may_still_tell_an_author() -> None:
     made = (decision(LEAD), decision(QUALITY, number=2))
+    waits = (Standing.OPEN, "waits for CloudTrail to tell who wrote the version")
 
-    assert tally(request(authors=LATE), made, 20).standing is Standing.APPROVED
-    assert tally(request(authors=LATE, unattributed="refuse"), made, 20).standing is Standing.OPEN
+    for late in (LATE, replace(LATE, unattributed=())):
+        for asked in (request(authors=late), request(authors=late, unattributed="refuse")):
+            state = tally(asked, made, 20)
+            assert (state.standing, state.why) == waits
+    told = tally(request(authors=replace(LATE, complete=True)), made, 20)
+    assert told.standing is Standing.APPROVED
+    assert tally(request(authors=LATE), made, 100).standing is Standing.EXPIRED
     assert tally(request(required_groups=("legal",)), made, 20).why == "waits for an approval from legal"
 
 

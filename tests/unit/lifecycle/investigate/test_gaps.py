@@ -389,7 +389,7 @@ def promoted_daily(count: int) -> Case:
     case.prompts, case.releases = FakePrompts(), InMemoryReleases()
     for number in range(1, count + 1):
         at = T0 - 86_400 * (count - number + 1)
-        case.prompts.publish(PromptDraft(NAME, MODEL, (), template=f"{number}"), prompt_id=ID, at=at)
+        case.prompts.publish(PromptDraft(NAME, MODEL, (), template=f"{number}"), prompt_id=ID)
         release = Release(
             f"{ID}-{number}-1", NAME, at, AUTHOR, outcome=Outcome.PROMOTED, state="ended", ended_at=at + 3600
         )

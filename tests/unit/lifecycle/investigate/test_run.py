@@ -74,7 +74,6 @@ def test_every_source_is_asked_for_what_it_has_about_this_time() -> None:
     found = found_by(case, asked=asked)
 
     window, read = Window(T0 - 4000, NOW), Window(T0 - 15_200, NOW)
-    first = case.prompts.version(ID, 1).created_at - 1
     kept = NOW - TRAIL_KEPT
     assert asked == [
         ("prompts.find", (NAME,), {}),
@@ -83,7 +82,7 @@ def test_every_source_is_asked_for_what_it_has_about_this_time() -> None:
         ("releases.timeline", (f"{ID}-2-1",), {}),
         ("releases.timeline", (f"{ID}-3-1",), {}),
         *[("prompts.version", (ID, number), {}) for number in (1, 2, 3)],
-        ("trail.events", (ID, NAME), {"names": CONTROL_EVENTS, "window": Window(first, NOW)}),
+        ("trail.events", (ID, NAME), {"names": CONTROL_EVENTS, "window": Window(kept, NOW)}),
         ("trail.events", (ID, NAME), {"names": OBSERVATION_EVENTS, "window": Window(kept, NOW)}),
         ("trail.events", (ID, NAME), {"names": CALL_EVENTS, "window": window, "most": 200, "models": [MODEL]}),
         ("archive.events", (ID, window), {"models": [MODEL]}),
@@ -349,7 +348,7 @@ def many(count: int, *, released: bool = True) -> Case:
     case.prompts, case.releases = FakePrompts(), InMemoryReleases()
     for number in range(1, count + 1):
         at = T0 - DAY * (count - number + 1)
-        case.prompts.publish(PromptDraft(NAME, MODEL, (), template=f"{number}"), prompt_id=ID, at=at)
+        case.prompts.publish(PromptDraft(NAME, MODEL, (), template=f"{number}"), prompt_id=ID)
         if released:
             record = replace(last, release_id=f"{ID}-{number}-1", started_at=at)
             shift: dict[str, Any] = {"version": number, "weight": 1000, "stable": max(1, number - 1)}
@@ -430,25 +429,12 @@ def test_a_version_whose_text_is_gone_is_named_and_may_be_in_the_archive(case: C
     )
 
 
-@pytest.mark.parametrize(
-    ("since", "published", "begins"),
-    [
-        (T0 - 4000, T0 - 50_000.0, T0 - 50_001.0),
-        (T0 - 4000, T0 - 100.0, T0 - 4000),
-        (T0 - 4000, T0 - 200 * DAY, NOW - TRAIL_KEPT),
-    ],
-)
-def test_changes_are_asked_for_from_the_first_publication_of_what_is_compared(
-    case: Case, since: float, published: float, begins: float
-) -> None:
-    versions = case.prompts._versions[ID]
-    versions[:] = [replace(v, created_at=published + v.version) for v in versions]
-    versions[0] = replace(versions[0], created_at=published)
+def test_changes_are_asked_for_as_far_back_as_the_history_reaches(case: Case) -> None:
     asked: Asked = []
 
-    found_by(case, since, asked=asked)
+    found_by(case, T0 - 4000, asked=asked)
 
-    assert of(asked, "trail.events")[0][1]["window"] == Window(begins, NOW)
+    assert of(asked, "trail.events")[0][1]["window"] == Window(NOW - TRAIL_KEPT, NOW)
 
 
 # Counts and alarms
