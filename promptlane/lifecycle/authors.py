@@ -10,6 +10,7 @@ from promptlane.domain.errors import NotFound, PromptlaneError
 from promptlane.domain.names import parse_release_id
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.ports import Clock, PromptReader, ReleaseStore
+from promptlane.domain.release.content import is_content_of
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event
 from promptlane.domain.review.attribution import Question, attribute, with_recorded
@@ -61,10 +62,10 @@ class AuthorSearch:
         for number in self.prompts.versions(release.prompt_id):
             if number < lowest and number not in same:
                 try:
-                    content = self.prompts.version(release.prompt_id, number).fingerprint
+                    there = is_content_of(held, self.prompts.version(release.prompt_id, number).variants)
                 except NotFound:
                     continue  # deleted meanwhile
-                same += [number] if content == held else []
+                same += [number] if there else []
         bound = min([lowest, *same])
         return bound if bound < release.version else 0
 

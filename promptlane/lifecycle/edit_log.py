@@ -9,7 +9,7 @@ from typing import Final
 
 from promptlane.domain.errors import NotFound, PromptlaneError
 from promptlane.domain.ports import Clock, DraftReader, Enrolments, PromptReader, ReleaseStore
-from promptlane.domain.release.prompt import fingerprint
+from promptlane.domain.release.content import fingerprint
 from promptlane.domain.review.edits import RECORDED, Edit
 from promptlane.domain.review.ports import EditStore
 from promptlane.domain.trail import TRAIL_KEPT, TRAIL_LATE, Trail, TrailEvent, Window

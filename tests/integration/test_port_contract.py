@@ -65,7 +65,7 @@ class Published:
 def published(kind: str, client: Client) -> Published:
     if kind == "fake":
         fake = FakePrompts()
-        first, second = (fake.publish(draft(text), prompt_id=ID, at=5.0) for text in ("a", "b"))
+        first, second = (fake.publish(draft(text), prompt_id=ID) for text in ("a", "b"))
         return Published(fake, FakeEnrolmentTags(fake), first, second)
     agent = client("bedrock-agent")
     real = BedrockPrompts(agent)
