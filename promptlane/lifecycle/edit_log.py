@@ -88,13 +88,13 @@ class EditSweep:
         done = []
         for _, name, prompt_id in sorted(due)[:_AT_ONCE]:
             try:
-                if self._copy(prompt_id, name):
+                if self._swept(prompt_id, name):
                     done.append(name)
             except PromptlaneError as error:
                 self.log(f"copying who edited {name}: {error}")
         return done
 
-    def _copy(self, prompt_id: str, name: str) -> bool:
+    def _swept(self, prompt_id: str, name: str) -> bool:
         now = self.clock()
         oldest = max(0.0, now - TRAIL_KEPT)
         watched = self.edits.watched(prompt_id)

@@ -30,6 +30,7 @@ VALUES = {
     "REVIEW_KEY_ID": "<ReviewKey.Arn>",
     "ROUTE_TABLE": "<Routes>",
     "STATE_MACHINE_ARN": "arn:<aws>:states:<here>:stateMachine:promptlane-release",
+    "TRAIL_LATE_SECONDS": "900",
     "VERSION_QUOTA": "10",
     "WIND_UP_FUNCTION": "<WindUpFunction>",
 }

@@ -14,6 +14,7 @@ from promptlane.aws import emf as of_functions
 from promptlane.aws.mail import ReviewerTopics
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
+from promptlane.aws.trail import read_event
 from promptlane.client import metrics
 from promptlane.client.aws import Aws, FeedbackTable, RouteTable
 from promptlane.client.decision import Decision
@@ -25,6 +26,7 @@ from promptlane.domain.errors import NotFound
 from promptlane.domain.release import trigger
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
+from promptlane.domain.review.edits import RECORDED
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load
 from tests.support.alone import plain
@@ -130,8 +132,12 @@ def test_intake_takes_what_the_rule_for_new_versions_lets_through(synthesized: S
     for source in pattern["detail"]["eventSource"]:
         for name in pattern["detail"]["eventName"]:
             detail = {**event["detail"], "eventSource": source, "eventName": name}
-            request = trigger.read({**event, "detail": detail}, account="111122223333", region="us-east-1")
-            assert request.prompt == "PROMPT0001"
+            here = {"account": "111122223333", "region": "us-east-1"}
+            record = trigger.record_of({**event, "detail": detail}, **here)
+            assert record is not None
+            assert read_event(record).name in RECORDED
+            if name == "CreatePromptVersion":
+                assert trigger.read({**event, "detail": detail}, **here).prompt == "PROMPT0001"
 
 
 def test_a_dead_execution_is_wound_up_by_the_release_that_it_is_named_by(

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from promptlane.aws.blocks import DynamoBlocks
+from promptlane.aws.edits import DynamoEdits
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews
 from promptlane.domain import keys
@@ -21,7 +22,9 @@ from promptlane.domain.canary.blocks import Chunk
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.code import Seal
+from promptlane.domain.review.edits import Edit
 from promptlane.domain.review.review import Authors
+from promptlane.domain.trail import TrailEvent, Window
 from tests.support.aws_calls import ROOT_OF_ALL, TRANSACTED, module, reach, terminal
 from tests.support.review_contract import REQUEST, decision
 
@@ -73,6 +76,7 @@ _RELEASE = Release(_ID, "support", 1.0, "somebody")
 _ENTRY = TimelineEntry(f"{_ID}/x", _ID, 1.0, Event.STARTED)
 _WAITING = Waiting("support", _ID[:10], 2, 1.0, "somebody")
 _CHUNK = Chunk("canary", "Error", 0.0, 60.0, ())
+_EDIT = Edit(TrailEvent("UpdatePrompt", 1.0, "arn"), 2.0)
 _STORED = {k: v for k, v in REQUEST.to_item().items() if v is not None} | {"code": "x", "task_token": "x"}
 """As an earlier version stored it."""
 
@@ -88,7 +92,7 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
             "unlock": lambda store: store.unlock(_ID[:10], _ID),
             "wait": lambda store: store.wait(_WAITING),
             "stop_waiting": lambda store: store.stop_waiting(_ID[:10], 2),
-            "enrolled_since": lambda store: store.enrolled_since(_ID[:10], 1.0),
+            "at_enrolment": lambda store: store.at_enrolment(_ID[:10], 3, 1.0),
         },
     ),
     "reviews": (
@@ -103,6 +107,13 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
             "mark": lambda store: store.mark(_ID, "view#1#x", 1.0),
             "attempt": lambda store: store.attempt(_ID, "x", 1),
             "unlist": lambda store: store.unlist(_ID),
+        },
+    ),
+    "edits": (
+        DynamoEdits,
+        {
+            "record": lambda store: store.record(_ID[:10], _EDIT),
+            "watch": lambda store: store.watch(_ID[:10], Window(1.0, 2.0)),
         },
     ),
     "blocks": (DynamoBlocks, {"put_once": lambda store: store.put_once(_ID, _CHUNK)}),
