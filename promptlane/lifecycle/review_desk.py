@@ -286,7 +286,7 @@ class ReviewDesk:
             return request
         try:
             authors = self.authors_again(request)
-        except (Unavailable, NotFound):
+        except (Unavailable, Unauthorized, NotFound):
             return request  # what was known when the review began still stands, doubts included
         if authors == request.authors:
             return request

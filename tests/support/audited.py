@@ -17,9 +17,11 @@ from promptlane.domain.review.proof import policy_key
 from promptlane.domain.review.review import Authors
 from promptlane.domain.review.visit import Origin
 from promptlane.fakes import FakeAlarms, FakeEnrolments, FakeEnrolmentTags, FakeNotices, FakeWorkflow
+from promptlane.fakes.edits import InMemoryEdits
 from promptlane.fakes.objects import ScriptedModel
 from promptlane.fakes.review import FakePost, FakeSigner, FakeTokens
 from promptlane.lifecycle.admit import Admission
+from promptlane.lifecycle.authors import ApprovalCheck
 from promptlane.lifecycle.briefs import Briefs
 from promptlane.lifecycle.intake import Intake
 from promptlane.lifecycle.review_desk import ReviewDesk
@@ -154,6 +156,7 @@ class Audited(Desk):
             enrolments=self.enrolments,
             alarms=FakeAlarms(),
             clock=self.clock,
+            reopened=ApprovalCheck(self.reviews, InMemoryEdits(), self.releases, self.clock),
         )
 
     def wind_up(self, name: str, outcome: Any = "promoted") -> None:

@@ -443,7 +443,7 @@ def test_a_trail_that_does_not_answer_leaves_authors_unknown(error: PromptlaneEr
         raise error
 
     world.round = replace(world.round, authors=silent)
-    assert world.ask().authors == Authors((), (f"CloudTrail did not answer: {error}",), complete=False)
+    assert world.ask().authors == Authors((), (f"who wrote it could not be asked: {error}",), complete=False)
 
 
 # What the schedule does
