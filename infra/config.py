@@ -185,7 +185,7 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
 
 def _whole(*, low: int, high: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
-        number = int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value) else value
+        number = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
         if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
             raise ValueError(f"write a whole number from {low} to {high}")
         return number
@@ -267,7 +267,7 @@ def _emails(value: Any) -> tuple[str, ...]:
 _APPLICATION = re.compile(r"[a-z][a-z0-9_]{0,29}")
 PROMPT_NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
-_ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::(\d{12}|\*):[\w+=,.@/*-]+")
+_ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::([0-9]{12}|\*):[\w+=,.@/*-]+")
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "name": _name,

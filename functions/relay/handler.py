@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
+from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.keys import TIMELINE
+from promptlane.domain.names import parse_release_id
 
 if TYPE_CHECKING:
     from promptlane.aws.audit_copies import AuditCopies
@@ -42,6 +44,15 @@ def _prompt_and_version(release_id: str) -> tuple[str, int]:
     return release.prompt, release.version
 
 
+def _entry(image: dict[str, Any]) -> dict[str, Any]:
+    """The entry that an item holds: one that can be named and copied. Raises what says that it is none."""
+    entry = json.loads(image["body"]["S"])
+    parse_release_id(entry["release_id"])
+    if not isinstance(entry["event"], str) or isinstance(entry["seq"], bool) or not 0 <= entry["seq"] < 1_000_000:
+        raise ValueError("its number or event is none")
+    return dict(entry)
+
+
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """In order; the first record that cannot be put is where the stream is read again from."""
     relay = wire()
@@ -52,10 +63,19 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if not image["pk"]["S"].startswith(TIMELINE):
             continue
         try:
-            entry = json.loads(image["body"]["S"])
+            entry = _entry(image)
+        except (ValueError, KeyError, TypeError, RecursionError, InvalidInput) as error:
+            # Nobody who appends writes such an item, and it would hold up every entry behind it.
+            log.error("no entry of a timeline", extra={"key": image["pk"]["S"][:200], "why": str(error)[:200]})
+            continue
+        try:
             if relay.copies is not None:
                 relay.copies.put(entry)
-            prompt, version = _prompt_and_version(entry["release_id"])
+            try:
+                prompt, version = _prompt_and_version(entry["release_id"])
+            except NotFound as error:
+                log.error("an entry of no release", extra={"why": str(error)})
+                continue
             relay.events.put(entry, prompt=prompt, version=version)
         except Exception as error:
             log.exception("not relayed", extra={"why": str(error)})

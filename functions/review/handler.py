@@ -40,9 +40,12 @@ def wire(of: Function) -> Reviews:
 
 
 def handle(event: Json, context: Any) -> Json:
-    method = http.part(event, "requestContext", "http", "method")
+    method = ""
     try:
+        method = http.part(event, "requestContext", "http", "method")
         answer = serve(wire(), event, "GET" if method == "HEAD" else method, recorded=method != "HEAD")
+    except http.Problem as problem:
+        answer = page(problem.status, say.message_page(*say.NOT_A_LINK))
     except PromptlaneError as error:
         log.error("not served", extra={"why": str(error)})
         answer = page(503, say.message_page(*say.TRY_AGAIN), retry_after="60")

@@ -19,6 +19,7 @@ import promptlane.aws.workflow  # noqa: F401
 from promptlane.aws import http_events as http
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
+from promptlane.domain import incoming
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import CONSOLE
 from promptlane.domain.ports import RouteStore
@@ -141,15 +142,15 @@ def _asked(event: dict[str, Any]) -> tuple[str, str]:
     prompt, reason = event.get("prompt"), str(event.get("reason") or "").strip()
     if not isinstance(prompt, str) or not prompt or not reason:
         raise InvalidInput('a rollback names the prompt and says why: {"prompt": "...", "reason": "..."}')
-    return prompt, reason[:2000]
+    return incoming.name(prompt, "prompt"), incoming.whole(reason, "reason")[:2000]
 
 
 def _version(given: Any) -> int:
     """The number of the version to go back to; 0 when none is named."""
     if given is None:
         return 0
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise InvalidInput(f'"to" is {json.dumps(given)}; name a version by its number, such as {{"to": 3}}')
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= incoming.MAX_VERSION:
+        raise InvalidInput(f'"to" is {json.dumps(given)[:80]}; name a version by its number, such as {{"to": 3}}')
     return given
 
 

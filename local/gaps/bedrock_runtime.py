@@ -30,7 +30,7 @@ from local.inference import ModelAnswer, ModelRequest
 
 MARKER = "[[guardrail]]"
 _ROUTE = re.compile(r"/model/(.+)/(converse|converse-stream|invoke|invoke-with-response-stream)")
-_PROMPT_ARN = re.compile(r"arn:aws[a-z-]*:bedrock:([a-z0-9-]+):(\d{12}):prompt/([0-9a-zA-Z]{10})(?::(\d{1,5}))?")
+_PROMPT_ARN = re.compile(r"arn:aws[a-z-]*:bedrock:([a-z0-9-]+):(\d{12}):prompt/([0-9a-zA-Z]{10})(?::([0-9]{1,5}))?")
 _OPERATIONS = {
     "converse": "Converse",
     "converse-stream": "ConverseStream",

@@ -21,7 +21,7 @@ from local.gaps import callers, cloudtrail
 
 MAX_VERSIONS = 10_000  # what an account may hold is a quota that differs; see docs for the real one
 NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
-_IDENTIFIER = re.compile(r"(?:arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:prompt/)?([0-9a-zA-Z]{10})(?::(\d{1,5}))?")
+_IDENTIFIER = re.compile(r"(?:arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:prompt/)?([0-9a-zA-Z]{10})(?::([0-9]{1,5}))?")
 _ROUTE = re.compile(r"/prompts(?:/(.+?))?(/versions)?/?")
 _OPERATIONS = {
     ("POST", False, False): "CreatePrompt",

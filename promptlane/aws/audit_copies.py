@@ -15,7 +15,7 @@ from promptlane.domain.release.timeline import LockedCopy, TimelineEntry
 from .errors import translated
 
 Json = Any
-_KEY: Final = re.compile(r"timeline/(?P<release_id>[^/]+)/(?P<seq>\d{6})\.json")
+_KEY: Final = re.compile(r"timeline/(?P<release_id>[^/]+)/(?P<seq>[0-9]{6})\.json")
 
 
 class AuditCopies:
@@ -32,7 +32,8 @@ class AuditCopies:
                 self._s3.put_object(
                     Bucket=self._bucket,
                     Key=key,
-                    Body=canonical_json(dict(entry)).encode(),
+                    # An escape of JSON for half a surrogate pair: the copy is read as the same entry.
+                    Body=canonical_json(dict(entry)).encode("utf-8", "backslashreplace"),
                     ContentType="application/json",
                     ChecksumAlgorithm="SHA256",
                     IfNoneMatch="*",

@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from promptlane.domain.errors import Unavailable
+from promptlane.domain.text import one_line
 
 from .errors import translated
 
 MOST: Final = 200_000
 """Bytes of a detail. EventBridge takes 256 KiB an event; the whole entry is in the table."""
+
+
+def _as_json(body: Mapping[str, Any]) -> str:
+    """Half a surrogate pair, which the bus would refuse for ever, becomes a mark of replacement."""
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 class EventBus:
@@ -23,9 +29,12 @@ class EventBus:
     def put(self, entry: Mapping[str, Any], *, prompt: str, version: int) -> None:
         """Publish one entry of a release of this version; a detail that is too long is cut. Raises Unavailable."""
         known = {"schema": 1, "prompt": prompt, "version": version, **entry}
-        detail = json.dumps(known)
+        detail = _as_json(known)
         if len(detail.encode()) > MOST:
-            detail = json.dumps({**known, "detail": {"cut": True}})
+            detail = _as_json({**known, "detail": {"cut": True}})
+        if len(detail.encode()) > MOST:
+            short = {name: one_line(value, 300) if isinstance(value, str) else value for name, value in known.items()}
+            detail = _as_json({**short, "detail": {"cut": True}})
         event = {
             "Source": "promptlane",
             "DetailType": entry["event"],

@@ -12,6 +12,7 @@ import binascii
 import json
 
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, PromptlaneError, Unauthorized
+from promptlane.domain.incoming import MAX_NAME_BYTES, odd_places, torn, torn_problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def reply(body: Json, status: int = 200) -> dict[str, Json]:
 
 def _answer(status: int, kind: str, body: Json, headers: Mapping[str, str]) -> dict[str, Json]:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    if torn(text) >= 0:  # of a model's answer, say: an escape of JSON means the same, and can be sent
+        text = text.encode("utf-8", "backslashreplace").decode()
     return {
         "statusCode": status,
         "headers": {"content-type": kind, "cache-control": "no-store", **headers},
@@ -103,10 +106,19 @@ def _answer(status: int, kind: str, body: Json, headers: Mapping[str, str]) -> d
 
 
 def part(event: Json, *path: str) -> str:
-    """The text at a path of an event; "" where there is none, or something else stands on the way."""
+    """The text at a path of an event; "" where there is none, or something else stands on the way.
+
+    Problem 400, naming the part, for one that is not Unicode, and for a path parameter that can be no name.
+    """
     for name in path:
         event = event.get(name) if isinstance(event, dict) else None
-    return event if isinstance(event, str) else ""
+    if not isinstance(event, str):
+        return ""
+    if path[-1] != "body" and (problem := torn_problem(event)):
+        raise Problem(400, "invalid-request", f"{path[-1]} {problem}")
+    if path[0] == "pathParameters" and (size := len(event.encode())) > MAX_NAME_BYTES:
+        raise Problem(400, "invalid-request", f"{path[-1]} has {size:,} bytes; at most {MAX_NAME_BYTES:,} are a name")
+    return event
 
 
 def caller(event: Json) -> str:
@@ -152,12 +164,18 @@ def json_object(event: Json, wanted: str, limit: int = MAX_BODY) -> dict[str, Js
     if kind and kind != "application/json" and not kind.endswith("+json"):
         raise Problem(415, "unsupported-media-type", f"the body is {kind}; send application/json")
     try:
-        found = json.loads(text(event, limit))
+        found = json.loads(text(event, limit), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "invalid-request", f"the body is not JSON ({error}); send {wanted}") from None
     if not isinstance(found, dict):
         raise Problem(400, "invalid-request", f"the body is no JSON object; send {wanted}")
+    for field, problem in odd_places(found):
+        raise Problem(400, "invalid-request", f"{field or 'the body:'} {problem}")
     return found
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def form(event: Json, limit: int = MAX_BODY) -> dict[str, str]:
@@ -170,9 +188,15 @@ def form(event: Json, limit: int = MAX_BODY) -> dict[str, str]:
     try:
         if not sent.isascii():
             raise ValueError("a form escapes what is not ASCII")
-        pairs = parse_qsl(sent, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=10)
+        pairs = parse_qsl(
+            sent, keep_blank_values=True, strict_parsing=True, errors="surrogateescape", max_num_fields=10
+        )
     except ValueError as error:
         raise Problem(400, "invalid-request", f"not form data: {error}") from None
+    for field, value in pairs:
+        if torn(field + value) >= 0:
+            name = field if torn(field) < 0 else "a field's name"
+            raise Problem(400, "invalid-request", f"{name} is not UTF-8; send the form as the page has it")
     if len(dict(pairs)) != len(pairs):
         raise Problem(400, "invalid-request", "a field was sent twice")
     return dict(pairs)

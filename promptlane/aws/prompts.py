@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.incoming import version_number
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 
 from .errors import translated
@@ -38,8 +39,8 @@ class BedrockPrompts:
         with translated(f"listing the versions of prompt {prompt_id}"):
             for page in self._agent.get_paginator("list_prompts").paginate(promptIdentifier=prompt_id):
                 for summary in page["promptSummaries"]:
-                    if str(summary["version"]).isdigit():
-                        found.append(int(summary["version"]))
+                    if number := version_number(str(summary["version"])):
+                        found.append(number)
         return sorted(found)
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
@@ -117,12 +118,13 @@ class BedrockPrompts:
 
 def _snapshot(answer: Mapping[str, Json]) -> PromptVersion:
     version = str(answer["version"])
-    if not version.isdigit():
+    number = version_number(version)
+    if number is None:
         raise NotFound(f"prompt {answer.get('name')!r} answered with {version}, which is not a numbered version")
     return PromptVersion(
         prompt_id=str(answer["id"]),
         name=str(answer["name"]),
-        version=int(version),
+        version=number,
         arn=_versioned(str(answer["arn"]), version),
         variants=tuple(answer.get("variants") or ()),
         description=str(answer.get("description") or ""),

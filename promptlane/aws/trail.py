@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from promptlane.domain.errors import PromptlaneError, Throttled
+from promptlane.domain.incoming import version_number
 from promptlane.domain.release.timeline import from_iso
 from promptlane.domain.trail import (
     CALL_EVENTS,
@@ -181,9 +182,9 @@ def _named(record: Mapping[str, Json]) -> tuple[str, int]:
     resource, rendered = _resource(record.get("resources")), record["eventName"] in RENDER_EVENTS
     target = (resource or requested) if rendered else (requested or resource)
     version = str(asked.get("promptVersion") or answered.get("version") or "")
-    if "prompt/" in target and (rendered or not version.isdigit()):
+    if "prompt/" in target and (rendered or not version_number(version)):
         version = target.rsplit("prompt/", 1)[1].partition(":")[2] or version
-    return target, int(version) if version.isdigit() else 0
+    return target, version_number(version) or 0
 
 
 def _resource(resources: Json) -> str:

@@ -11,15 +11,24 @@ from typer.core import TyperGroup
 
 from promptlane.domain.errors import PromptlaneError
 
+from . import arguments
 from .session import Session
+
+_GIVEN = "promptlane.given"
 
 
 class _Group(TyperGroup):
     """Turns errors that we raise on purpose into one clear paragraph and exit code 1."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[_GIVEN] = tuple(args)  # checked when the command is invoked, so that a mistake is told as any other
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
     def invoke(self, ctx: Any) -> Any:
         session = ctx.obj = ctx.obj or Session()
         try:
+            arguments.check_text(ctx.meta.get(_GIVEN, ()))
             return super().invoke(ctx)
         except PromptlaneError as error:
             _report(error, as_json=bool(session.settings.get("json")))
@@ -143,9 +152,13 @@ def run_tests(
 def release(
     ctx: typer.Context,
     prompt: Prompt,
-    version: Annotated[int, typer.Argument(help="The version to release.", min=1, max=99_999, show_default=False)],
+    version: Annotated[
+        int, typer.Argument(help="The version to release.", parser=arguments.version, show_default=False)
+    ],
     again: Annotated[bool, typer.Option("--again", help="Release a version although it was rolled back.")] = False,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for the release to start.", min=0)] = 30,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for the release to start.", parser=arguments.seconds(0, 86_400))
+    ] = 30,
     as_json: AsJson = False,
 ) -> None:
     """Ask for a release of a version: tests, review, canary, promotion."""
@@ -159,7 +172,9 @@ def status(
     ctx: typer.Context,
     prompt: Annotated[str, typer.Argument(help="A prompt; all enrolled ones without it.", show_default=False)] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until the release ends.")] = False,
-    every: Annotated[float, typer.Option(help="Seconds between two looks with --watch.", min=0.2)] = 2,
+    every: Annotated[
+        float, typer.Option(help="Seconds between two looks with --watch.", parser=arguments.seconds(0.2, 3_600))
+    ] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Who gets which version, and where the release in flight stands."""
@@ -222,7 +237,8 @@ def rollback(
     prompt: Prompt,
     reason: Reason,
     to: Annotated[
-        int | None, typer.Option(min=1, help="Go back to this version, one that was promoted before.")
+        int | None,
+        typer.Option(parser=arguments.version, help="Go back to this version, one that was promoted before."),
     ] = None,
     function: Annotated[
         str, typer.Option(help="Name or ARN of the roll_back function: asks nothing else of the deployment.")
@@ -305,7 +321,7 @@ def investigate(
 def restore(
     ctx: typer.Context,
     prompt: Prompt,
-    version: Annotated[int, typer.Argument(help="The archived version.", min=1, max=99_999, show_default=False)],
+    version: Annotated[int, typer.Argument(help="The archived version.", parser=arguments.version, show_default=False)],
     as_json: AsJson = False,
 ) -> None:
     """Publish an archived version again, with the same fingerprint; a release of it takes `promptlane release`."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotFound
+from promptlane.domain.incoming import version_number
 from promptlane.domain.release.content import fingerprint
 from promptlane.domain.release.diff import compare, unified
+from promptlane.domain.text import shortened
 from promptlane.project import load_draft
 
 from .deployment import Deployment
@@ -103,7 +105,7 @@ def diff(session: Session, prompt: str, old: str, new: str, *, as_json: bool) ->
 
 
 def _called(version: str) -> str:
-    return f"version {version}" if version.isdigit() else version
+    return f"version {version}" if version_number(version) else version
 
 
 def _newest(deployment: Deployment, prompt_id: str) -> int | None:
@@ -126,8 +128,8 @@ def _variants(
         if newest is None:
             raise NotFound(f"{name} has no version yet; publish one with `promptlane publish`")
         number = newest
-    elif which.isdigit() and int(which) > 0:
-        number = int(which)
+    elif given := version_number(which):
+        number = given
     else:
-        raise InvalidInput(f"{which!r} is not a version; write a number, stable, newest or draft")
+        raise InvalidInput(f"{shortened(which, 60)!r} is not a version; write a number, stable, newest or draft")
     return str(number), deployment.prompts.version(prompt_id, number).variants

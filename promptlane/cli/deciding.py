@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from promptlane.domain import incoming
 from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound, Unavailable
 from promptlane.domain.names import CONSOLE, parse_release_id
 
@@ -49,6 +50,7 @@ def rollback(session: Session, prompt: str, *, reason: str, to: int | None, func
 
     `to`: the version to go back to, in place of the one that the route remembers.
     """
+    incoming.name(prompt, "the prompt")
     wish = {"reason": _said(reason), **({"to": to} if to else {})}
     if function:
         alias = function if function.endswith(f":{CONSOLE}") else f"{function}:{CONSOLE}"

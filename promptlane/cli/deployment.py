@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from promptlane.aws.composition import Composition
+from promptlane.domain import incoming
 from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError, Unavailable
 
 from .operations import Operations
@@ -96,7 +97,7 @@ class Deployment(Composition):
 
     def prompt(self, name: str) -> tuple[str, str]:
         """(prompt id, name) of a prompt given by name, id or ARN; NotFound lists what is enrolled."""
-        found = self.prompts.find(name)
+        found = self.prompts.find(incoming.name(name, "the prompt"))
         if found is None:
             known = ", ".join(self.enrolments.names()) or "none yet"
             raise NotFound(f"there is no prompt {name!r} in Bedrock; enrolled prompts: {known}")

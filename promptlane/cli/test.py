@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.incoming import version_number
 from promptlane.domain.text import one_line, percent, visible
 from promptlane.engine.assertions import asked_by
 from promptlane.engine.checks import load as load_checks
@@ -109,8 +110,8 @@ def _stable(session: Session, project: PromptProject, against: str) -> Target:
         if route is None:
             raise InvalidInput(f"{name} has no stable version yet; leave --against out to test the draft by itself")
         number = route.stable.version
-    elif against.isdecimal() and int(against) > 0:
-        number = int(against)
+    elif given := version_number(against):
+        number = given
     else:
         raise InvalidInput(f"--against {against!r}: give a version number, or `stable`")
     version = session.deployment.prompts.version(prompt_id, number)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from promptlane.domain.errors import InvalidInput
 
-_AGO = re.compile(r"^(\d+(?:\.\d+)?)\s*([smhdw])(?: ago)?\Z")
-_CLOCK = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s*(?:UTC|Z))?\Z", re.I)
+_AGO = re.compile(r"^([0-9]+(?:\.[0-9]+)?)\s*([smhdw])(?: ago)?\Z")
+_CLOCK = re.compile(r"^([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?:\s*(?:UTC|Z))?\Z", re.I)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 

@@ -8,6 +8,7 @@ again, without that module's imports, and a test keeps the two the same.
 from __future__ import annotations
 
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.incoming import odd_places, torn_problem, version_number
 from promptlane.domain.split import BUCKETS, below, keys
 
 from .errors import InvalidVariables, UnsupportedRoute
@@ -77,6 +78,11 @@ class Decision:
         wrong = sorted(str(k) for k, v in variables.items() if not isinstance(k, str) or not isinstance(v, str))
         if wrong:
             raise InvalidVariables(f"variables of {self.prompt} must be text; {', '.join(wrong)} is not: use str()")
+        for name, value in variables.items():
+            if problem := torn_problem(name):
+                raise InvalidVariables(f"the name of a variable of {self.prompt} {problem}")
+            if problem := torn_problem(value):
+                raise InvalidVariables(f"variable {name} of {self.prompt} {problem}")
         if len(variables) > MAX_VARIABLES:
             raise InvalidVariables(f"{len(variables)} variables for {self.prompt}; Bedrock takes {MAX_VARIABLES}")
         if self.variables is None:
@@ -107,6 +113,9 @@ class Decision:
         """
         variables = variables or {}
         self.check(variables)
+        for field, given in (("messages", list(messages)), ("metadata", metadata), ("guardrail", guardrail)):
+            for place, problem in odd_places(given, field):
+                raise InvalidInput(f"{place} {problem}")
         request: dict[str, Any] = {
             "modelId": self.version_arn,
             "promptVariables": {name: {"text": value} for name, value in variables.items()},
@@ -191,10 +200,11 @@ def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
 def pinned(prompt: str, version_arn: str) -> LiveRoute:
     """A route that gives everybody one version: the fallback when no route was ever read."""
     tail = version_arn.rpartition(":")[2]
-    if "/" not in version_arn or not tail.isdigit():
+    number = version_number(tail)
+    if "/" not in version_arn or number is None:
         raise InvalidInput(
             f"the fallback of {prompt} is {version_arn!r}; give the ARN of a version, which ends in its number, "
             "for example arn:aws:bedrock:eu-west-1:111122223333:prompt/ABCDEFGHIJ:3"
         )
-    stable = Decision(prompt=prompt, version=int(tail), version_arn=version_arn, track="stable")
+    stable = Decision(prompt=prompt, version=number, version_arn=version_arn, track="stable")
     return LiveRoute(stable, low=stable, high=stable, threshold=0)

@@ -10,6 +10,7 @@ from time import monotonic, time
 from zlib import crc32
 
 from promptlane.domain.errors import InvalidInput, Unavailable
+from promptlane.domain.incoming import name
 from promptlane.domain.split import MAX_UNIT_BYTES, group, mix
 
 from .errors import InvalidReceipt, InvalidUnit
@@ -144,8 +145,7 @@ class PromptClient:
 
     def _route_slowly(self, prompt: str, unit: str) -> Decision:
         data = unit_bytes(unit)
-        if not isinstance(prompt, str) or not prompt:
-            raise InvalidInput(f"prompt={prompt!r}; give the prompt's name, id or ARN")
+        name(prompt, "prompt")
         live = self._routes.current(prompt)
         return live.low if mix((crc32(data) * live.k1, live.k2)) < live.threshold else live.high
 

@@ -65,7 +65,7 @@ class Outcome(StrEnum):
 
 _RELEASE_ID = re.compile(r"^(?P<prompt_id>[0-9A-Za-z]{10})-(?P<version>[1-9][0-9]{0,4})-(?P<attempt>[1-9][0-9]{0,2})\Z")
 _ALARM_ARN = re.compile(
-    r"^arn:(?P<partition>aws[a-z-]*):cloudwatch:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):alarm:"
+    r"^arn:(?P<partition>aws[a-z-]*):cloudwatch:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):alarm:"
     r"(?P<deployment>[^/]+)/(?P<prompt>[^/]+)/(?P<track>[^/]+)/(?P<metric>[^/]+)\Z"
 )
 

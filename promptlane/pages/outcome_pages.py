@@ -100,6 +100,7 @@ def _footer() -> Html:
 
 
 WRONG_METHOD: Final = ("This address cannot do that", "Open it in a browser. Nothing was decided.")
+NOT_A_LINK: Final = ("This is no link of ours", "Open the link in your email as it stands there. Nothing was decided.")
 NOT_A_FORM: Final = (
     "That was not the review's form",
     "What was sent is not form data that this page makes. Open the link from your email and use the form there. "

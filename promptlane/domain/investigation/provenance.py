@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from promptlane.domain.incoming import version_number
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.traffic import givings
 from promptlane.domain.text import one_line, traffic
@@ -98,7 +99,7 @@ def _of_trail(event: TrailEvent) -> Happening:
 def _of_entry(entry: TimelineEntry) -> Happening:
     detail = entry.detail
     number = str(detail.get("version") or "")
-    version = int(number) if number.isdigit() else 0
+    version = version_number(number) or 0
     parts = [f"version {version}"] if version else []
     if isinstance(weight := detail.get("weight"), int | float):
         parts.append(f"{traffic(weight)} of traffic")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from promptlane.domain.incoming import version_number
 from promptlane.domain.names import Phase, Track
 
 from .route import Route
@@ -52,7 +53,7 @@ def _of(entry: TimelineEntry, first: bool) -> Giving | None:
 
 
 def _number(value: object) -> int:
-    return int(str(value)) if str(value).isdigit() else 0
+    return version_number(str(value)) or 0
 
 
 def beginning(version: int, given: Sequence[Giving], since: float) -> Giving | None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotApplicable
+from promptlane.domain.text import one_line, shortened
 
 Json = Any
+MAX_NAMED: Final = 300
+"""Characters of who asked, and of a message's id. The longest ARN of a session has 180."""
 _SOURCES = ("bedrock.amazonaws.com", "bedrock-agent.amazonaws.com")
-_PROMPT = re.compile(r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:prompt/)?[0-9A-Za-z_-]{1,100}(:[0-9]{1,5})?\Z")
+_PROMPT = re.compile(r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]+:[0-9]{12}:prompt/)?[0-9A-Za-z_-]{1,100}(:[0-9]{1,5})?\Z")
 _VERSION = re.compile(r"[1-9][0-9]{0,4}")
-_SESSION = re.compile(r"AROA[0-9A-Z]{8,}:[\w+=,.@-]{2,64}")
+_SESSION = re.compile(r"AROA[0-9A-Z]{8,}:[0-9A-Za-z_+=,.@-]{2,64}")
 _PRINCIPAL = re.compile(rf"{_SESSION.pattern}|AIDA[0-9A-Z]{{8,}}")
 """Principal ids of a role's session, and of an IAM user."""
 
@@ -82,13 +85,13 @@ def _with_sender(request: ReleaseRequest, sender: str) -> ReleaseRequest:
 def _explicit(message: Mapping[str, Json]) -> ReleaseRequest:
     prompt, version = message.get("prompt"), str(message.get("version", ""))
     if not isinstance(prompt, str) or not _PROMPT.match(prompt):
-        raise InvalidInput(f"the release request names no prompt: {prompt!r}")
+        raise InvalidInput(f"the release request names no prompt: {shortened(repr(prompt), 120)}")
     return ReleaseRequest(
         prompt=prompt,
         version=_number(version),
-        requested_by=str(message.get("requested_by") or "unknown"),
+        requested_by=_named(message.get("requested_by")),
         explicit=message.get("explicit") is True,
-        request_id=str(message.get("request_id") or ""),
+        request_id=_request_id(message.get("request_id")),
     )
 
 
@@ -106,7 +109,7 @@ def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> 
     parameters = detail.get("requestParameters")
     prompt = parameters.get("promptIdentifier") if isinstance(parameters, Mapping) else None
     if not isinstance(prompt, str) or not _PROMPT.match(prompt):
-        raise InvalidInput(f"the CloudTrail event names no prompt: {prompt!r}")
+        raise InvalidInput(f"the CloudTrail event names no prompt: {shortened(repr(prompt), 120)}")
     # What the real event's response elements hold is not documented: the version is taken where it is plain to see, and
     # else found by listing the prompt's versions.
     response = detail.get("responseElements")
@@ -115,12 +118,28 @@ def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> 
     return ReleaseRequest(
         prompt=prompt,
         version=int(version) if _VERSION.fullmatch(version) else None,
-        requested_by=str(identity.get("arn") or "unknown") if isinstance(identity, Mapping) else "unknown",
-        request_id=str(detail.get("eventID") or ""),
+        requested_by=_named(identity.get("arn") if isinstance(identity, Mapping) else None),
+        request_id=_request_id(detail.get("eventID")),
     )
+
+
+def _named(said: Json) -> str:
+    """Who asked, as a message says: one visible line, so that it can be kept, copied and shown wherever it goes."""
+    return one_line(said, MAX_NAMED) if isinstance(said, str) and said.strip() else "unknown"
+
+
+def _request_id(said: Json) -> str:
+    """A message's own id, by which it is known when it comes twice. InvalidInput for one that cannot be kept."""
+    if said in (None, ""):
+        return ""
+    if not isinstance(said, str) or not said.isascii() or not said.isprintable() or len(said) > MAX_NAMED:
+        raise InvalidInput(f"the message's id is none: it has at most {MAX_NAMED} characters of ASCII")
+    return said
 
 
 def _number(text: str) -> int:
     if not _VERSION.fullmatch(text):
-        raise InvalidInput(f"{text!r} is not a version number; DRAFT is never released: publish a version first")
+        raise InvalidInput(
+            f"{shortened(text, 80)!r} is not a version number; DRAFT is never released: publish a version first"
+        )
     return int(text)

@@ -505,5 +505,5 @@ def test_units_and_prompts_that_cannot_be_decided_by_are_refused_whether_a_route
         assert client.route("greeter", unit).version == 1
     prompts: tuple[Any, ...] = ("", None, 3, ["greeter"])
     for prompt in prompts:
-        with pytest.raises(InvalidInput, match=r"prompt=.*; give the prompt's name, id or ARN"):
+        with pytest.raises(InvalidInput, match=r"prompt is .*; give a name, id or ARN"):
             client.route(prompt, "u")
