@@ -13,6 +13,7 @@ from infra.stacks.observability import ObservabilityStack
 from infra.stacks.pipeline.stack import PipelineStack
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import StateStack
+from promptlane.engine.suite import facts
 from promptlane.project import PromptProject, load
 
 
@@ -32,10 +33,11 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     """Add a deployment's stacks to the app.
 
     Raises ProjectInvalid with file and line of everything wrong below `config.prompts_dir`, ConfigError for a reviewer
-    who cannot be told from others.
+    who cannot be told from others and for a policy or suite below the platform floor.
     """
     projects = load(config.prompts_dir)
     _check_reviewers(projects, config)
+    _check_floor(projects, config)
     name = config.name
     state = StateStack(app, f"{name}-state", config=config, projects=projects)
     audit = AuditStack(app, f"{name}-audit", config=config)
@@ -74,3 +76,13 @@ def _check_reviewers(projects: Sequence[PromptProject], config: DeploymentConfig
             + "\nName the reviewer's own IAM user, or a role that they alone may take on, or a session "
             "whose name the identity provider sets (docs/access.md); attach ReviewerPolicy to that"
         )
+
+
+def _check_floor(projects: Sequence[PromptProject], config: DeploymentConfig) -> None:
+    wrong = [
+        f"{project.directory}: {path} {message}"
+        for project in projects
+        for path, message in config.floor.breaches(project.policy, facts(project.suite))
+    ]
+    if wrong:
+        raise ConfigError("below the platform floor (promptlane:floor of the deployment):\n  " + "\n  ".join(wrong))

@@ -13,6 +13,9 @@ from typing import Any, Literal
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_logs as logs
 
+from promptlane.domain.enrolment.floor import Floor
+from promptlane.domain.errors import FloorInvalid
+
 PREFIX = "promptlane:"
 DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
 """The roles of the Access stack."""
@@ -58,6 +61,7 @@ class DeploymentConfig:
         whoever the account allows `sts:AssumeRole` on the role.
     applications: applications that may use some prompts and no others, with the names of these; each gets a managed
         policy of its own in the Runtime stack.
+    floor: the platform floor, which binds every team's policy and suite (docs/write-a-policy.md); empty without one.
     keep_versions: how many versions of a prompt `housekeep` leaves in Bedrock; all are archived in the report bucket.
     version_quota: how many versions of a prompt the account may have (Service Quotas); a notice comes before it is met.
     """
@@ -83,6 +87,7 @@ class DeploymentConfig:
     subscription_admins: tuple[str, ...] = ()
     duty_principals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     applications: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    floor: Floor = field(default_factory=Floor)
     keep_versions: int = 8
     version_quota: int = 10
 
@@ -256,6 +261,20 @@ def _applications(value: Any) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def _floor(value: Any) -> Floor:
+    try:
+        given = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError('write {"review": {"quorum": 2}, …}, as docs/write-a-policy.md lists it') from None
+    try:
+        floor = Floor.from_dict(given)
+    except FloorInvalid as error:
+        raise ValueError(str(error).replace("\n", "; ")) from None
+    if len(json.dumps(floor.to_dict())) > _LONGEST_FLOOR:
+        raise ValueError(f"it has more than {_LONGEST_FLOOR:,} characters; write fewer, wider patterns of reviewers")
+    return floor
+
+
 def _emails(value: Any) -> tuple[str, ...]:
     listed = value.split(",") if isinstance(value, str) else value
     given = [str(one).strip().lower() for one in listed] if isinstance(listed, (list, tuple)) else []
@@ -266,6 +285,8 @@ def _emails(value: Any) -> tuple[str, ...]:
 
 _APPLICATION = re.compile(r"[a-z][a-z0-9_]{0,29}")
 PROMPT_NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
+_LONGEST_FLOOR = 2_000
+"""Characters: functions are told it in their environment, which has 4 kB."""
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 _ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::([0-9]{12}|\*):[\w+=,.@/*-]+")
 
@@ -291,6 +312,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "subscription_admins": _patterns,
     "duty_principals": _by_duty,
     "applications": _applications,
+    "floor": _floor,
     "keep_versions": _whole(low=2, high=1000),
     "version_quota": _whole(low=3, high=1000),
 }

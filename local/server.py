@@ -41,6 +41,7 @@ GAPS = (
     "sdk_tasks",
     "scheduler",
     "cloudformation",
+    "stack_resources",
     "http_api",
     "iam",
     "principal_arn",

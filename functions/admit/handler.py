@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 from promptlane.aws.composition import Function, wired
+from promptlane.domain.enrolment.floor import SuiteFacts
 from promptlane.engine.parse import parse
-from promptlane.engine.suite import problems
+from promptlane.engine.suite import facts, problems
 from promptlane.lifecycle.admit import Admission
 
 
@@ -19,9 +20,15 @@ def wire(of: Function) -> Admission:
         tags=of.tags,
         routes=of.routes,
         releases=of.releases,
-        check_suite=lambda suite, variables: problems(parse(suite), variables),
+        check_suite=_checked,
+        floor=of.floor,
         clock=time.time,
     )
+
+
+def _checked(suite: dict[str, object], variables: frozenset[str]) -> tuple[list[str], SuiteFacts]:
+    read = parse(suite)
+    return problems(read, variables), facts(read)
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:

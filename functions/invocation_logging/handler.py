@@ -6,13 +6,12 @@ somebody else's configuration is in place; Delete restores what was found.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-import urllib.request
 from typing import Any, Final
 
 from promptlane.aws.composition import Function, wired
+from promptlane.aws.custom_resource import answer
 from promptlane.domain.errors import InvalidInput, Unauthorized
 from promptlane.lifecycle.model_logging import LoggingSwitch, Memory, switch_back, switch_on
 
@@ -38,7 +37,8 @@ def handle(event: dict[str, Json], context: Any) -> dict[str, Json]:
         log.exception("not set up")
         status, said = "FAILED", str(error)
     log.info("%s: %s", status, said)
-    return answer(event, status, said, getattr(context, "log_stream_name", ""))
+    physical = event.get("PhysicalResourceId") or "model-invocation-logging"
+    return answer(event, status, said, physical=physical, stream=getattr(context, "log_stream_name", ""))
 
 
 def act(event: dict[str, Json]) -> str:
@@ -72,23 +72,3 @@ def configuration(properties: dict[str, Json]) -> dict[str, Json]:
         "videoDataDeliveryEnabled": False,
         "audioDataDeliveryEnabled": False,
     }
-
-
-def answer(event: dict[str, Json], status: str, said: str, stream: str) -> dict[str, Json]:
-    """PUT the result to the URL that CloudFormation gave; what was sent."""
-    body = {
-        "Status": status,
-        "Reason": f"{said[:900]} (log stream {stream})" if stream else said[:900],
-        "PhysicalResourceId": event.get("PhysicalResourceId") or "model-invocation-logging",
-        "StackId": event["StackId"],
-        "RequestId": event["RequestId"],
-        "LogicalResourceId": event["LogicalResourceId"],
-        "Data": {"Said": said[:900]},
-    }
-    url = str(event["ResponseURL"])
-    if not url.startswith(("https://", "http://")):
-        raise InvalidInput(f"ResponseURL {url!r} is not a web address")
-    data = json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method="PUT", headers={"content-type": ""})  # noqa: S310 - checked
-    with urllib.request.urlopen(request, timeout=10):  # noqa: S310
-        return body

@@ -20,7 +20,8 @@ class Function(Construct):
     """The function of `functions/<verb>/`, named after it.
 
     `grants` are all it may do besides writing its log and its traces. `dead_letters` takes the events that an
-    asynchronous caller (SNS, EventBridge) handed over and that failed every retry.
+    asynchronous caller (SNS, EventBridge) handed over and that failed every retry. `name` is for what is called by one
+    from elsewhere; CloudFormation cannot replace such a function.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Function(Construct):
         memory_mib: int = 256,
         reserved_concurrency: int | None = None,
         dead_letters: sqs.IQueue | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__(scope, camel_case(verb))
         self.log_group = logs.LogGroup(self, "Log", retention=config.log_retention, removal_policy=config.removal)
@@ -57,6 +59,7 @@ class Function(Construct):
         self.function = lambda_.Function(
             self,
             "Function",
+            function_name=name,
             description=description,
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,

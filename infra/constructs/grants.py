@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
@@ -123,11 +123,16 @@ class Grants:
             statements.append(allow("WriteReports", ["s3:PutObject"], [f"{bucket}/{p}" for p in write], because=_KEYS))
         return [*statements, *self._data_key()]
 
-    def enrolments_read(self, *names: str) -> list[Grant]:
-        return [allow("ReadEnrolments", [f"ssm:{n}" for n in names], self.enrolment_parameters(), because=_PARAMETERS)]
+    def deployed_files(self) -> list[Grant]:
+        """What stacks of this account deploy as assets: policies and suites among them, whichever app they are of."""
+        bucket = f"arn:{Aws.PARTITION}:s3:::cdk-*-assets-{Aws.ACCOUNT_ID}-{Aws.REGION}"
+        because = "Policies and suites are named by their content hash, in the bucket of whichever CDK bootstrap."
+        return [allow("ReadDeployedPolicies", ["s3:GetObject"], [f"{bucket}/*.json"], because=because)]
 
-    def enrolment_parameters(self) -> list[str]:
-        return [self._parameter("enrolled"), self._parameter("enrolled/*")]
+    def stacks_read(self) -> list[Grant]:
+        actions = ["cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"]
+        because = "Any stack of the account may enrol a prompt."
+        return [allow("AskCloudFormation", actions, [arn("cloudformation", "stack/*")], because=because)]
 
     def prompts_read(self, *, listed: bool = True) -> list[Grant]:
         prompts = [arn("bedrock", "prompt/*")]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import Aws, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -29,6 +29,7 @@ EDITS = (CREATION, "bedrock:UpdatePrompt", "bedrock:CreatePromptVersion")
 DELETIONS = ("bedrock:DeletePrompt",)
 TASK_ANSWERS = ("states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat")
 TAGGING = ("bedrock:TagResource", "bedrock:UntagResource", CREATION, "bedrock:CreatePromptVersion")
+FILE_WRITES = ("s3:PutObject", "s3:DeleteObject*", "ssm:PutParameter", "ssm:DeleteParameter*")
 TRAIL_CHANGES = (
     "cloudtrail:StopLogging",
     "cloudtrail:DeleteTrail",
@@ -37,6 +38,8 @@ TRAIL_CHANGES = (
 )
 COPIES_OF_TABLES = ("dynamodb:ExportTableToPointInTime", "dynamodb:GetRecords")
 """Ways to read a table's items past the table's own policy."""
+_TABLE_WRITES = [*(action for action in TABLE_WRITES if "PartiQL" not in action), "dynamodb:PartiQL*"]
+"""Shorter: a policy has little room, and no duty reads by PartiQL either."""
 _SHARED = "Duties are told apart by action; the objects are all prompts, releases or logs of this deployment."
 
 
@@ -112,13 +115,12 @@ class AccessStack(Stack):
         self.policies[duty.name], self.roles[duty.name] = policy, role
 
     def _denials(self, duty: Duty) -> list[iam.PolicyStatement]:
-        tables = [self._state.route_table.table_arn, self._state.release_table.table_arn]
         # IAM takes tag keys that differ in case alone for the same key.
         enrolled = {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [ENROLLED_TAG]}}
         never = sorted({*duty.denied, *DELETIONS, *TASK_ANSWERS, *TRAIL_CHANGES, *COPIES_OF_TABLES})
         denials = [
             _deny("NeverWhateverElseIsAttached", never, ["*"]),
-            _deny("OnlyFunctionsWriteTables", TABLE_WRITES, tables),
+            _deny("OnlyDeploymentsWrite", [*_TABLE_WRITES, *FILE_WRITES], self._deployed()),
             _deny("OnlyReleasesEnrol", TAGGING, ["*"], enrolled),
         ]
         if duty.name != "operator":
@@ -129,6 +131,17 @@ class AccessStack(Stack):
             routes = [self._operation(path) for path in duty.denied_routes]
             denials.append(_deny("NotThisDuty", ["execute-api:Invoke"], routes))
         return denials
+
+    def _deployed(self) -> list[str]:
+        """What says which content, policy and reviewer count: routes, releases, deployed policies and suites and the
+        copies that releases read, and the parameters. By name, anywhere: a policy has little room."""
+        name = self._config.name
+        return [
+            arn("dynamodb", f"table/{name}-state-R*", region="*", account="*"),
+            f"arn:{Aws.PARTITION}:s3:::cdk-*/*",
+            f"arn:{Aws.PARTITION}:s3:::{name}-state-reports*/config/*",
+            arn("ssm", f"parameter/{name}/*", region="*", account="*"),
+        ]
 
     def _members(self, duty: Duty) -> iam.IPrincipal:
         """Whoever the account lets assume the role; only those that the deployment names for it, where it names any."""
@@ -181,6 +194,7 @@ class AccessStack(Stack):
                 denied_routes=(decision,),
                 # All of roll_back but its alias: what comes by that is recorded as a person's.
                 denied_functions=(
+                    self._functions("enrol"),
                     self._functions("Decide"),
                     self._functions("Operate"),
                     self._pipeline.functions["roll_back"].function_arn,
@@ -206,7 +220,7 @@ class AccessStack(Stack):
 
     def _functions(self, verb: str) -> str:
         """The functions of the pipeline whose names begin so."""
-        return arn("lambda", f"function:{self._config.name}-pipeline-{verb}*")
+        return arn("lambda", f"function:{self._config.name}-pipeline-{verb}*", region="*", account="*")
 
     def _reading(self) -> tuple[Grant, ...]:
         """What `status`, `history`, `diff` and reports show."""

@@ -18,7 +18,7 @@ from infra.constructs.outputs import Outputs
 from infra.constructs.statements import KEYLESS_READS, TABLE_READS, TABLE_WRITES, all_but, keep_out, let_in, role
 from infra.constructs.topic import AlarmTopic, ReviewerTopic
 from infra.state import State
-from promptlane.domain.keys import SECRET
+from promptlane.domain.keys import ENROLMENT, ENROLMENTS, SECRET
 from promptlane.domain.names import ROUTES_BY_ID
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import PromptProject
@@ -51,7 +51,7 @@ class StateStack(Stack):
         self.state = State(
             # The AWS-managed key: what every request and every rollback reads depends on no key of ours.
             route_table=self._routes(),
-            release_table=self._table("Releases", "pk", "sk", data_key, *self._secrets_kept()),
+            release_table=self._table("Releases", "pk", "sk", data_key, self._enrolments_kept(), *self._secrets_kept()),
             feedback_table=self._feedback(),
             report_bucket=reports,
             report_bucket_arn=str(self.export_value(reports.bucket_arn)),
@@ -157,6 +157,11 @@ class StateStack(Stack):
             projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
         return table
+
+    def _enrolments_kept(self) -> iam.PolicyStatement:
+        """Whatever others' policies allow: which policy counts for a prompt is written by one function alone."""
+        enrolments = {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": [f"{ENROLMENT}*", ENROLMENTS]}}
+        return keep_out({**all_but(self._roles_of("Enrol")), **enrolments}, "OnlyEnrolEnrols", TABLE_WRITES)
 
     def _secrets_kept(self) -> list[iam.PolicyStatement]:
         """Whatever somebody's own policies allow: tokens of the workflow and seals of codes are read by the functions

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
 
     from promptlane.domain.canary.counts import BlockStore
+    from promptlane.domain.enrolment.floor import Floor
+    from promptlane.domain.enrolment.ports import ConfigStore, Register, Stacks
     from promptlane.domain.ports import (
         Enrolments,
         EnrolmentTags,
@@ -133,14 +135,31 @@ class Composition(ABC):
 
     @cached_property
     def enrolments(self) -> Enrolments:
-        from .enrolment import SsmEnrolments
+        from .enrolment import DynamoEnrolments
 
-        return SsmEnrolments(
-            ssm=clients.client("ssm"),
-            s3=clients.client("s3"),
-            deployment=self.setting("deployment"),
-            report_bucket=self.setting("report_bucket"),
+        return DynamoEnrolments(
+            table=self._table("release_table"), s3=clients.client("s3"), report_bucket=self.setting("report_bucket")
         )
+
+    @cached_property
+    def register(self) -> Register:
+        from .enrolment import DynamoRegister
+
+        return DynamoRegister(self._table("release_table"))
+
+    @cached_property
+    def deployed_config(self) -> ConfigStore:
+        from .enrolment import DeployedConfig
+
+        return DeployedConfig(
+            clients.client("s3"), account=self.setting("account"), report_bucket=self.setting("report_bucket")
+        )
+
+    @cached_property
+    def stacks(self) -> Stacks:
+        from .stacks import CloudFormationStacks
+
+        return CloudFormationStacks(clients.client("cloudformation"))
 
     @cached_property
     def tags(self) -> EnrolmentTags:
@@ -321,6 +340,19 @@ class Function(Composition):
         except ValueError:
             self.problems[name] = f"{name.upper()}={text!r} is not a number"
             return kind("0")
+
+    @cached_property
+    def floor(self) -> Floor:
+        """The deployment's platform floor. One that is not set or cannot be read is never an empty one."""
+        from promptlane.domain.enrolment.floor import Floor
+        from promptlane.domain.errors import FloorInvalid
+
+        text = self.setting("platform_floor")
+        try:
+            return Floor.from_dict(json.loads(text or "{}"))
+        except (ValueError, FloorInvalid) as error:
+            self.problems["platform_floor"] = f"PLATFORM_FLOOR={text!r}: {error}"
+            return Floor()
 
 
 def wired(make: Callable[[Function], T]) -> _lru_cache_wrapper[T]:

@@ -5,6 +5,8 @@
     │   ├── PolicyInvalid       release.yaml; `problems` lists (path, message)
     │   ├── SuiteInvalid        suite.yaml; `problems` lists (path, message)
     │   ├── DraftInvalid        prompt.yaml; `problems` lists (path, message)
+    │   ├── FloorInvalid        the deployment's platform floor; `problems` lists (path, message)
+    │   ├── BelowFloor          a policy or suite asks less than the platform floor; `problems` lists (path, message)
     │   └── AdmissionRefused    the static checks of a release found `problems`
     ├── NotFound                the named thing does not exist
     ├── NotApplicable           the request is valid but does not apply to the present state; nothing was changed
@@ -49,6 +51,14 @@ class SuiteInvalid(_Problems):
 
 class DraftInvalid(_Problems):
     """prompt.yaml is not a valid prompt."""
+
+
+class FloorInvalid(_Problems):
+    """The deployment's platform floor cannot be read."""
+
+
+class BelowFloor(_Problems):
+    """A policy or a suite asks less than the platform floor."""
 
 
 class AdmissionRefused(_Problems):

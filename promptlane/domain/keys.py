@@ -26,5 +26,9 @@ CHAIN: Final = "chain#"
 """And the release id: head of the chain, marks of appended entries."""
 APPENDED: Final = (TIMELINE, CHAIN)
 """What every append to a timeline puts."""
-WHOLE: Final = (OPEN_REVIEWS,)
+ENROLMENT: Final = "enrolment#"
+"""And the prompt's name: who enrolled it, which policy and suite count, requests that changed that."""
+ENROLMENTS: Final = "enrolments"
+"""The list of the enrolled prompts."""
+WHOLE: Final = (OPEN_REVIEWS, ENROLMENTS)
 """Nothing follows in the key."""

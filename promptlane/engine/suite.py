@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from promptlane.domain.enrolment.floor import SuiteFacts
 from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.prompt import VARIABLE
 
@@ -129,6 +130,20 @@ class Suite:
     def kinds(self) -> set[str]:
         """Every assertion kind in use."""
         return {a.kind for case in self.cases for a in flat(case.asserts)}
+
+
+def facts(suite: Suite) -> SuiteFacts:
+    """What the platform floor asks about: each input counts once, and only where an answer can fail."""
+    able = {canonical_json(dict(case.vars)) for case in suite.cases if _can_fail(case)}
+    return SuiteFacts(len(able), suite.repeats)
+
+
+def _can_fail(case: Case | Assertion) -> bool:
+    """A threshold of 0 is reached by any answer."""
+    parts = case.asserts if isinstance(case, Case) else case.children
+    if not parts:
+        return isinstance(case, Assertion)
+    return (case.threshold is None or case.threshold > 0) and any(_can_fail(part) for part in parts)
 
 
 def flat(assertions: Iterable[Assertion]) -> Iterable[Assertion]:

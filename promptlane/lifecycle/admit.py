@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, NotFound
 from promptlane.domain.ports import Clock, Enrolments, EnrolmentTags, PromptReader, ReleaseStore, RouteStore
 from promptlane.domain.release.prompt import PromptVersion, static_problems
@@ -12,8 +13,8 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 
-SuiteCheck = Callable[[dict[str, object], frozenset[str]], list[str]]
-"""(suite as plain data, the template's variables) -> what does not fit."""
+SuiteCheck = Callable[[dict[str, object], frozenset[str]], tuple[list[str], SuiteFacts]]
+"""(suite as plain data, the template's variables) -> what does not fit, and what the platform floor asks about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +27,14 @@ class Admission:
     routes: RouteStore
     releases: ReleaseStore
     check_suite: SuiteCheck
+    floor: Floor
     clock: Clock
 
     def admit(self, release_id: str) -> Release:
         """Capture policy and suite, bind the fingerprints of candidate and stable, run the static checks.
 
+        The platform floor binds here too: it may have been raised since the policy was enrolled. What the release
+        captured holds until it ends, whatever the floor becomes meanwhile.
         What is admitted is tagged before it is recorded as such: IAM lets applications to no version without the tag.
         Raises AdmissionRefused with every problem. Run twice, it returns what the first run bound.
         """
@@ -45,9 +49,9 @@ class Admission:
         policy_sha256, suite_sha256 = self.enrolments.capture(release.prompt)
         policy = self.enrolments.policy(policy_sha256)
         problems = [("version", p) for p in static_problems(version, allowed_models=policy.allowed_models)]
-        problems += [
-            ("suite", p) for p in self.check_suite(self.enrolments.suite(suite_sha256), version.declared_variables)
-        ]
+        unfit, facts = self.check_suite(self.enrolments.suite(suite_sha256), version.declared_variables)
+        problems += [("suite", p) for p in unfit]
+        problems += self.floor.breaches(policy, facts)
         problems += [("version", p) for p in self._route_problems(release, version, route)]
         if problems:
             raise AdmissionRefused(problems)

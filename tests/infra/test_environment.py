@@ -13,6 +13,7 @@ from tests.support.synthesized import Synthesized
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 VERBS = sorted(p.parent.name for p in FUNCTIONS.glob("*/handler.py"))
 VALUES = {
+    "ACCOUNT": "<AWS::AccountId>",
     "ARRIVAL_SECONDS": "0",
     "AUDIT_BUCKET": "<Trails>",
     "DEPLOYMENT": "promptlane",
@@ -23,6 +24,7 @@ VALUES = {
     "KEEP_VERSIONS": "8",
     "NOTICES_TOPIC": "<NoticesTopic>",
     "OPERATIONS_URL": "<OperationsApi.ApiEndpoint>",
+    "PLATFORM_FLOOR": "{}",
     "RECEIPT_KEY_ID": "<ReceiptKey.Arn>",
     "RELEASE_TABLE": "<Releases>",
     "REPORT_BUCKET": "<Reports>",

@@ -12,6 +12,7 @@ SIZES = {
     # verb: seconds, MiB, where an event ends that failed every retry
     "admit": (30, 256, None),
     "decide": (20, 256, None),
+    "enrol": (120, 512, None),
     "gateway": (30, 512, None),
     "grade": (900, 1024, None),
     "housekeep": (600, 512, BY_EVENTS),
@@ -31,7 +32,7 @@ SIZES = {
     "shift": (30, 256, None),
     "wind_up": (30, 256, BY_EVENTS),
 }
-SUITES = {"admit", "grade", "plan_tests", "run_cases"}
+SUITES = {"admit", "enrol", "grade", "plan_tests", "run_cases"}
 STANDARD_LIBRARY_ALONE = {"gateway", "invocation_logging"}
 TAGS = [{"Key": "promptlane", "Value": "promptlane"}]
 

@@ -70,7 +70,7 @@ def test_every_adapter_of_the_release_table_is_known_with_every_method_that_writ
 def _writes(method: ast.FunctionDef) -> bool:
     called = {part.attr for part in ast.walk(method) if isinstance(part, ast.Attribute)}
     named = {part.id for part in ast.walk(method) if isinstance(part, ast.Name)}
-    return bool(called & {*CHANGES, "transact_write_items", "write"}) or "put_once" in named
+    return bool(called & {*CHANGES, "transact_write_items", "write", "_write"}) or "put_once" in named
 
 
 def test_the_derivation_finds_what_a_call_writes() -> None:

@@ -32,6 +32,7 @@ TELLS_MISSING = {"s3:ListBucket"}
 
 # Derived because a method of that name is reachable, though never on that class: method by method, with why.
 NEVER_CALLED = {
+    "intake": {"s3:GetObject"},  # `policy` and `suite` are what an enrolment names
     "plan_tests": {"bedrock:ListPrompts"},  # `find` is that of releases
     "promote": {"bedrock:ListPrompts"},
     "shift": {"bedrock:ListPrompts"},
@@ -97,6 +98,19 @@ def test_tables_refuse_everybody_but_the_functions_whatever_their_policies_say(s
         assert deny["Effect"] == "Deny"
         assert set(deny["Action"]) == writes
         assert ":role/promptlane-pipeline-*" in text(deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
+
+
+def test_what_counts_for_a_prompt_is_written_by_one_function_whatever_others_policies_say(
+    synthesized: Synthesized,
+) -> None:
+    table = synthesized.one("AWS::DynamoDB::Table", "/Releases/")[2]
+    (deny,) = [s for s in table["ResourcePolicy"]["PolicyDocument"]["Statement"] if s["Sid"] == "OnlyEnrolEnrols"]
+    assert (deny["Effect"], deny["Principal"]) == ("Deny", {"AWS": "*"})
+    assert {"dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:PartiQLUpdate"} <= set(deny["Action"])
+    keys = {"dynamodb:LeadingKeys": ["enrolment#*", "enrolments"]}
+    assert deny["Condition"].pop("ForAnyValue:StringLike") == keys
+    assert ":role/promptlane-pipeline-EnrolRole*" in text(deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
+    assert synthesized.role_of("enrol").startswith("EnrolRole")
 
 
 def test_who_copies_timelines_may_neither_read_nor_delete_nor_decrypt_them(synthesized: Synthesized) -> None:

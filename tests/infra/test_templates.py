@@ -13,9 +13,11 @@ from aws_cdk.assertions import Annotations, Match
 from infra.application import add_stacks
 from infra.config import ConfigError, DeploymentConfig
 from infra.constructs.enrolment import Enrolment
+from promptlane.domain.enrolment.enrolment import RESOURCE_TYPE
 from promptlane.domain.policy import Policy
 from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.project import ProjectInvalid, load
+from tests.support.rendered import Rendered
 from tests.support.synthesized import Json, Synthesized, synthesize, text
 
 
@@ -257,23 +259,15 @@ def test_every_enrolled_prompt_points_at_the_policy_and_suite_that_were_deployed
     assert projects
     assets = json.loads((synthesized.directory / "promptlane-pipeline.assets.json").read_text())["files"]
     for project in projects:
-        _, _, parameter = synthesized.one("AWS::SSM::Parameter", f"/Enrol-{project.name}/")
-        assert parameter["Name"] == f"/promptlane/enrolled/{project.name}"
-        value = json.loads("".join(part if isinstance(part, str) else "BUCKET" for part in joined(parameter["Value"])))
-        for part in ("policy", "suite"):
-            key = value[part]["uri"].rsplit("/", 1)[-1]
+        _, _, value = synthesized.one(RESOURCE_TYPE, f"/Enrol-{project.name}/")
+        assert value["Name"] == project.name
+        for part in ("Policy", "Suite"):
+            key = Rendered(synthesized).value("pipeline", value[part]["uri"]).rsplit("/", 1)[-1]
             (asset,) = [a for a in assets.values() if any(d["objectKey"] == key for d in a["destinations"].values())]
             content = (synthesized.directory / asset["source"]["path"]).read_bytes()
             assert hashlib.sha256(content).hexdigest() == value[part]["sha256"]
-            if part == "policy":
+            if part == "Policy":
                 assert Policy.from_dict(json.loads(content)) == project.policy
-
-
-def joined(value: Json) -> list[Json]:
-    """The parts of a value that CDK joined of text and references."""
-    if isinstance(value, dict) and "Fn::Sub" in value:
-        return [value["Fn::Sub"]]
-    return list(value["Fn::Join"][1]) if isinstance(value, dict) else [value]
 
 
 def test_a_policy_with_mistakes_stops_the_synth_with_file_and_line(tmp_path: Path, config: DeploymentConfig) -> None:

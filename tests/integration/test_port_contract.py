@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from promptlane.aws.blocks import DynamoBlocks
-from promptlane.aws.enrolment import SsmEnrolments
+from promptlane.aws.enrolment import DynamoEnrolments
 from promptlane.aws.enrolment_tags import BedrockEnrolmentTags
 from promptlane.aws.notices import SnsNotices
 from promptlane.aws.prompts import BedrockPrompts
@@ -22,7 +21,6 @@ from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
 from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptReader, Workflow
-from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.review.ports import TaskTokens
 from promptlane.engine.objects import ReportBucket
@@ -36,6 +34,7 @@ from promptlane.fakes import (
 )
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.fakes.review import FakeTokens
+from tests.support.enrolled import enrol
 from tests.support.prompt import ID, POLICY, RELEASE
 from tests.support.tables import make_table
 
@@ -115,20 +114,15 @@ class TestPrompts:
 
 
 @pytest.fixture
-def enrolments(kind: str, client: Client, account: str) -> Enrolments:
+def enrolments(kind: str, client: Client, embedded_aws: Any, account: str) -> Enrolments:
     if kind == "fake":
         return FakeEnrolments({"support": POLICY}, SUITE)
-    s3, ssm = client("s3"), client("ssm")
-    deployed, reports = f"deployed-{account}", f"reports-{account}"
-    for bucket in (deployed, reports):
-        s3.create_bucket(Bucket=bucket)
-    value = {}
-    for name, content in (("policy", POLICY.to_dict()), ("suite", SUITE)):
-        body = canonical_json(content).encode()
-        s3.put_object(Bucket=deployed, Key=name, Body=body)
-        value[name] = {"uri": f"s3://{deployed}/{name}", "sha256": hashlib.sha256(body).hexdigest()}
-    ssm.put_parameter(Name="/promptlane/enrolled/support", Value=json.dumps(value), Type="String")
-    return SsmEnrolments(ssm=ssm, s3=s3, deployment="promptlane", report_bucket=reports)
+    s3, reports = client("s3"), f"reports-{account}"
+    s3.create_bucket(Bucket=reports)
+    dynamodb = embedded_aws.session(account=account).resource("dynamodb", endpoint_url=embedded_aws.url)
+    table = make_table(dynamodb, "releases", "pk", "sk")
+    enrol(table, s3, reports, "support", POLICY, SUITE)
+    return DynamoEnrolments(table=table, s3=s3, report_bucket=reports)
 
 
 @both

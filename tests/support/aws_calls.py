@@ -63,6 +63,8 @@ OPERATIONS = {
     "verify_mac": ["kms:VerifyMac"],
     "put_events": ["events:PutEvents"],
     "invoke": ["lambda:InvokeFunction"],
+    "describe_stacks": ["cloudformation:DescribeStacks"],
+    "describe_stack_resource": ["cloudformation:DescribeStackResource"],
     "generate_data_key": ["kms:GenerateDataKey"],
     "decrypt": ["kms:Decrypt"],
 }
@@ -78,6 +80,7 @@ CLIENTS = {
     "states",
     "sqs",
     "kms",
+    "cloudformation",
     "cloudwatch",
     "cloudtrail",
     "functions",

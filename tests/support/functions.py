@@ -32,6 +32,7 @@ from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews
 from promptlane.aws.routes import DynamoRoutes
+from promptlane.domain.enrolment.enrolment import Part
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import Phase, release_id
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
@@ -41,6 +42,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import reviewer_key
+from tests.support.enrolled import enrol, keep
 from tests.support.prompt import ID, PROMPT
 from tests.support.tables import make_table
 
@@ -161,6 +163,36 @@ class Invoker:
         return {"StatusCode": 202}
 
 
+class StackService:
+    """The client `cloudformation`: `stacks` are their statuses by ARN, `resources` what is shown of theirs.
+
+    `away`: the code with which it refuses every question.
+    """
+
+    def __init__(self) -> None:
+        self.stacks: dict[str, str] = {}
+        self.resources: dict[tuple[str, str], dict[str, str]] = {}
+        self.away = ""
+
+    def describe_stacks(self, **request: str) -> dict[str, Json]:
+        status = self._found(self.stacks.get(request["StackName"]), "DescribeStacks")
+        return {"Stacks": [{"StackStatus": status}]}
+
+    def describe_stack_resource(self, **request: str) -> dict[str, Json]:
+        key = request["StackName"], request["LogicalResourceId"]
+        return {"StackResourceDetail": self._found(self.resources.get(key), "DescribeStackResource")}
+
+    def _found(self, there: Json, operation: str) -> Json:
+        if self.away or there is None:
+            code, message = (self.away, "later") if self.away else ("ValidationError", "it does not exist")
+            raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
+        return there
+
+    def show(self, stack: str, resource: str, kind: str, status: str, physical: str = "") -> None:
+        shown = {"ResourceType": kind, "ResourceStatus": status, "PhysicalResourceId": physical}
+        self.resources[stack, resource] = shown
+
+
 class Context:
     """Lambda's. `left`: milliseconds until the function's end, at each question."""
 
@@ -213,6 +245,7 @@ class World:
     prompts: PromptService = field(default_factory=PromptService)
     trail: Trail = field(default_factory=Trail)
     invoker: Invoker = field(default_factory=Invoker)
+    stacks: StackService = field(default_factory=StackService)
     slept: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -278,6 +311,8 @@ class World:
             "VERSION_QUOTA": "4",
             "RESOLUTION_SECONDS": "10",
             "ARRIVAL_SECONDS": "5",
+            "ACCOUNT": ACCOUNT,
+            "PLATFORM_FLOOR": "{}",
         }
 
     def function(self, verb: str, **changed: str) -> Any:
@@ -300,7 +335,12 @@ class World:
             forget(module)
 
     def client(self, service: str, **_: Any) -> Any:
-        stand_ins = {"bedrock-agent": self.prompts, "cloudtrail": self.trail, "lambda": self.invoker}
+        stand_ins = {
+            "bedrock-agent": self.prompts,
+            "cloudtrail": self.trail,
+            "lambda": self.invoker,
+            "cloudformation": self.stacks,
+        }
         return stand_ins[service] if service in stand_ins else real(service)
 
     # --- what happens on the way -------------------------------------------------------------------------------------
@@ -373,23 +413,19 @@ class World:
     def enrol(
         self, policy: Policy = POLICY, suite: Mapping[str, Json] = SUITE, *, prompt: str = PROMPT
     ) -> tuple[str, str]:
-        """Deploy policy and suite of a prompt, and capture them as a release does: the hashes of both."""
-        deployed: dict[str, dict[str, str]] = {}
-        for kind, content in (("policy", policy.to_dict()), ("suite", suite)):
-            body = canonical_json(content).encode()
-            real("s3").put_object(Bucket=self._bucket(ASSETS), Key=f"{prompt}/{kind}", Body=body)
-            deployed[kind] = {"uri": f"s3://{ASSETS}/{prompt}/{kind}", "sha256": self.capture(content)}
-        real("ssm").put_parameter(
-            Name=f"/{DEPLOYMENT}/enrolled/{prompt}", Value=json.dumps(deployed), Type="String", Overwrite=True
-        )
-        return deployed["policy"]["sha256"], deployed["suite"]["sha256"]
+        """Enrol a prompt with a policy and a suite: the hashes of both."""
+        table = real("dynamodb.resource").Table(RELEASES)
+        return enrol(table, real("s3"), self._bucket(REPORTS), prompt, policy, suite).hashes
+
+    def deploy(self, key: str, content: Mapping[str, Json]) -> Part:
+        """Put an object where the CDK puts the files of a stack."""
+        body = canonical_json(content).encode()
+        real("s3").put_object(Bucket=self._bucket(ASSETS), Key=key, Body=body)
+        return Part(f"s3://{ASSETS}/{key}", hashlib.sha256(body).hexdigest())
 
     def capture(self, content: Mapping[str, Json]) -> str:
-        """Keep a policy or a suite as a release does; its hash."""
-        body = canonical_json(content).encode()
-        sha256 = hashlib.sha256(body).hexdigest()
-        real("s3").put_object(Bucket=self._bucket(REPORTS), Key=f"config/{sha256}.json", Body=body)
-        return sha256
+        """Keep a policy or a suite as a release reads it; its hash."""
+        return keep(real("s3"), self._bucket(REPORTS), content).sha256
 
     def start(self, version: int, attempt: int = 1, *, prompt_id: str = ID, **changed: Any) -> Release:
         """A release on record, with its first entry and the prompt's lock."""
@@ -478,8 +514,9 @@ class World:
         return {o["Key"]: real("s3").get_object(Bucket=bucket, Key=o["Key"])["Body"].read() for o in found}
 
     def items(self, table: str = RELEASES) -> list[dict[str, Json]]:
-        """Everything in a table, as plain values."""
-        return [from_store(item) for item in real("dynamodb.resource").Table(table).scan()["Items"]]
+        """Everything in a table but what is enrolled, as plain values."""
+        found = [from_store(item) for item in real("dynamodb.resource").Table(table).scan()["Items"]]
+        return [item for item in found if not str(item.get("pk")).startswith("enrolment")]
 
     def status(self, release_id: str) -> str:
         """The status of an execution."""

@@ -15,10 +15,12 @@ from typing import Any
 
 from promptlane.aws.blocks import DynamoBlocks
 from promptlane.aws.edits import DynamoEdits
+from promptlane.aws.enrolment import DynamoRegister
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews
 from promptlane.domain import keys
 from promptlane.domain.canary.blocks import Chunk
+from promptlane.domain.enrolment.enrolment import Asked, Claim, Configuration, Enrolment, Mark, Part
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.code import Seal
@@ -79,6 +81,10 @@ _CHUNK = Chunk("canary", "Error", 0.0, 60.0, ())
 _EDIT = Edit(TrailEvent("UpdatePrompt", 1.0, "arn"), 2.0)
 _STORED = {k: v for k, v in REQUEST.to_item().items() if v is not None} | {"code": "x", "task_token": "x"}
 """As an earlier version stored it."""
+_PART = Part("s3://assets/x.json", "0" * 64)
+_SAYS = Configuration(_PART, _PART)
+_ENROLMENT = Enrolment("support", "the-stack", (Claim("Enrol", _SAYS),))
+_ASKED = Asked("Update", "the-stack", "Enrol", "the-request", "support", _SAYS)
 
 CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], object]]]] = {
     "releases": (
@@ -114,6 +120,13 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
         {
             "record": lambda store: store.record(_ID[:10], _EDIT),
             "watch": lambda store: store.watch(_ID[:10], Window(1.0, 2.0)),
+        },
+    ),
+    "register": (
+        DynamoRegister,
+        {
+            "put": lambda store: store.put(_ENROLMENT, Mark(_ASKED, 1.0)),
+            "drop": lambda store: store.drop(_ENROLMENT, Mark(_ASKED, 1.0)),
         },
     ),
     "blocks": (DynamoBlocks, {"put_once": lambda store: store.put_once(_ID, _CHUNK)}),

@@ -49,6 +49,7 @@ class PipelineFunctions:
         reserved_concurrency: int | None = None,
         dead_letters: DeadLetters | None = None,
         more: Mapping[str, str] | None = None,
+        name: str | None = None,
     ) -> None:
         """`variables`: of the common environment, beside `more`. `dead_letters`: for what events call."""
         made = Function(
@@ -63,5 +64,6 @@ class PipelineFunctions:
             memory_mib=memory_mib,
             reserved_concurrency=reserved_concurrency,
             dead_letters=dead_letters.queue if dead_letters else None,
+            name=name,
         )
         self.made[verb] = made.function

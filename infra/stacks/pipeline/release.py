@@ -1,16 +1,15 @@
 """The functions that admit a version, move traffic to it and back, and end its release."""
 
-from collections.abc import Sequence
-
 from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
-from infra.constructs.grants import Grant, allow
+from infra.constructs.grants import allow
 from infra.constructs.queue import DeadLetters
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline.functions import ARCHIVE, CONFIG, TABLES, PipelineFunctions
 from infra.state import State
-from promptlane.domain.keys import APPENDED, BLOCKS, EDITS, PROMPT
+from promptlane.domain.keys import APPENDED, BLOCKS, EDITS, ENROLMENT, ENROLMENTS, PROMPT
 
 INTAKE_TIMEOUT = Duration.seconds(60)
 
@@ -21,10 +20,8 @@ def add_release(
     requests: sqs.IQueue,
     undelivered: DeadLetters,
     dead_alarms: DeadLetters,
-    deployed_configuration: Sequence[Grant],
     roll_back_concurrency: int,
 ) -> None:
-    """`deployed_configuration`: to read the policies and suites that were deployed."""
     g = functions.grants
     record = [PROMPT, *APPENDED]
     ask = g.queue_send(requests.queue_arn)
@@ -39,9 +36,9 @@ def add_release(
     functions.add(
         "intake",
         "Takes a prompt's lock and starts the release of a version",
-        (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "DEPLOYMENT"),
+        (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN"),
         g.routes_read() + g.releases_write(query=True, put=[*record, EDITS], delete=[PROMPT]),
-        g.prompts_read() + g.enrolments_read("GetParameter") + g.machine_start(),
+        g.prompts_read() + g.machine_start(),
         timeout=INTAKE_TIMEOUT,
     )
     wind_up = functions.made["wind_up"]
@@ -50,7 +47,7 @@ def add_release(
         "Finds missed versions and dead executions, starts waiting versions",
         (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "INTAKE_QUEUE_URL", "DEPLOYMENT", "TRAIL_LATE_SECONDS"),
         g.routes_read() + g.releases_write(query=True, put=[*record, EDITS]) + g.prompts_read() + g.trail_read(),
-        g.executions("DescribeExecution") + g.enrolments_read("GetParametersByPath") + ask,
+        g.executions("DescribeExecution") + ask,
         g.invoke(wind_up.function_arn) + g.enrolment_tags(read=True),
         timeout=Duration.minutes(5),
         dead_letters=undelivered,
@@ -59,11 +56,9 @@ def add_release(
     functions.add(
         "admit",
         "Checks whether a version can be released, and under which policy",
-        (*TABLES, "REPORT_BUCKET", "DEPLOYMENT"),
+        (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "PLATFORM_FLOOR"),
         g.routes_read() + g.releases_write(put=record) + g.prompts_read(),
-        g.enrolments_read("GetParameter") + g.enrolment_tags(),
-        g.reports(read=[CONFIG], write=[CONFIG]),
-        deployed_configuration,
+        g.enrolment_tags() + g.reports(read=[CONFIG]),
         knows_suites=True,
     )
     variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS")
@@ -101,6 +96,28 @@ def add_release(
     )
 
 
+def add_enrolment(functions: PipelineFunctions, *, name: str) -> lambda_.Function:
+    """The custom resource of the stacks that enrol prompts.
+
+    CloudFormation hands a request over and waits for the answer. One that could not be delivered for minutes is not
+    delivered any more: by then the stack may have rolled back.
+    """
+    g, keys = functions.grants, [ENROLMENT, ENROLMENTS]
+    functions.add(
+        "enrol",
+        "Says which policy and suite count for a prompt; called by CloudFormation alone",
+        ("RELEASE_TABLE", "REPORT_BUCKET", "ACCOUNT", "PLATFORM_FLOOR"),
+        g.releases_write(put=keys, delete=keys) + g.deployed_files() + g.stacks_read() + g.reports(write=[CONFIG]),
+        knows_suites=True,
+        timeout=Duration.minutes(2),
+        memory_mib=512,
+        name=name,
+    )
+    enrol = functions.made["enrol"]
+    enrol.configure_async_invoke(max_event_age=Duration.minutes(5), retry_attempts=2)
+    return enrol
+
+
 def add_records(
     functions: PipelineFunctions, *, state: State, audit: AuditStack, undelivered: DeadLetters, unrelayed: DeadLetters
 ) -> None:
@@ -117,9 +134,9 @@ def add_records(
     functions.add(
         "housekeep",
         "Archives every version, deletes the oldest that nobody needs",
-        (*TABLES, "REPORT_BUCKET", "AUDIT_BUCKET", "NOTICES_TOPIC", "DEPLOYMENT", "KEEP_VERSIONS", "VERSION_QUOTA"),
+        (*TABLES, "REPORT_BUCKET", "AUDIT_BUCKET", "NOTICES_TOPIC", "KEEP_VERSIONS", "VERSION_QUOTA"),
         g.routes_read() + g.releases_read(query=True) + g.prompts_read() + g.versions_delete(),
-        g.enrolments_read("GetParametersByPath") + g.notices_send(),
+        g.notices_send(),
         audit.copy_timelines(listed=True) + g.reports(read=[ARCHIVE], write=[ARCHIVE], may_be_missing=True),
         timeout=Duration.minutes(10),
         memory_mib=512,

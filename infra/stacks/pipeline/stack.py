@@ -1,16 +1,17 @@
 """Pipeline: from a published version to a promoted prompt. Queue, functions, state machine, API, schedules."""
 
+import json
 from collections.abc import Sequence
 
-from aws_cdk import Stack
+from aws_cdk import Aws, Stack
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
-from infra.constructs.enrolment import Enrolment
-from infra.constructs.grants import Grant, Grants, allow
+from infra.constructs.enrolment import Enrolment, enrol_function_name
+from infra.constructs.grants import Grants
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.outputs import Outputs
 from infra.constructs.packages import packages as layer_of
@@ -19,7 +20,7 @@ from infra.constructs.workflow import ReleaseWorkflow
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline.events import on_dead_execution, on_published_version, on_schedules, on_timeline
 from infra.stacks.pipeline.functions import PipelineFunctions
-from infra.stacks.pipeline.release import INTAKE_TIMEOUT, add_records, add_release
+from infra.stacks.pipeline.release import INTAKE_TIMEOUT, add_enrolment, add_records, add_release
 from infra.stacks.pipeline.review import add_review, add_routes
 from infra.stacks.pipeline.tests import add_tests
 from infra.state import State
@@ -43,6 +44,7 @@ _IN_WORKFLOW = (
     "roll_back",
     "wind_up",
 )
+_READ_ENROLMENTS = ("intake", "admit", "reconcile")
 
 
 class PipelineStack(Stack):
@@ -60,7 +62,6 @@ class PipelineStack(Stack):
     ) -> None:
         super().__init__(scope, id, description="Promptlane: tests, reviews, releases and rolls back prompts")
         self._config, self._state = config, state
-        enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p) for p in projects]
         every, tests = "Third-party packages of Promptlane's functions", "Third-party packages that test suites need"
         packages = layer_of(self, "Packages", "layer", every, config=config)
         engine = layer_of(self, "EnginePackages", "engine", tests, config=config)
@@ -102,6 +103,8 @@ class PipelineStack(Stack):
                 "RESOLUTION_SECONDS": str(config.resolution_seconds),
                 "ARRIVAL_SECONDS": str(config.arrival_seconds),
                 "TRAIL_LATE_SECONDS": str(config.trail_late_seconds),
+                "ACCOUNT": Aws.ACCOUNT_ID,
+                "PLATFORM_FLOOR": json.dumps(config.floor.scaled(config.time_scale).to_dict(), separators=(",", ":")),
             },
             packages=packages,
             engine=engine,
@@ -112,9 +115,13 @@ class PipelineStack(Stack):
             requests=self.intake_queue,
             undelivered=undelivered,
             dead_alarms=dead_alarms,
-            deployed_configuration=_deployed_configuration(enrolments),
             roll_back_concurrency=config.roll_back_concurrency,
         )
+        enrol = add_enrolment(functions, name=enrol_function_name(config.name))
+        enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p, after=[enrol]) for p in projects]
+        for verb in _READ_ENROLMENTS:
+            # A deployment that is the first to enrol in this way must not drop what is published meanwhile.
+            self.functions[verb].node.add_dependency(*enrolments)
         add_records(functions, state=state, audit=audit, undelivered=undelivered, unrelayed=unrelayed)
         roll_back = self.functions["roll_back"]
         console = lambda_.CfnAlias(
@@ -162,12 +169,3 @@ class PipelineStack(Stack):
         return DeadLetters(
             self, id, key=self._state.message_key, notices=self._state.notices, holds=holds, remedy=remedy
         )
-
-
-def _deployed_configuration(enrolments: Sequence[Enrolment]) -> list[Grant]:
-    """Policies and suites lie in the CDK's asset bucket under their content hashes."""
-    if not enrolments:
-        return []
-    bucket = enrolments[0].assets[0].bucket
-    because = "Policies and suites are named by their content hash, which changes with every edit."
-    return [allow("ReadDeployedPolicies", ["s3:GetObject"], [bucket.arn_for_objects("*.json")], because=because)]

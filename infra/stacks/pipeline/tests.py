@@ -12,7 +12,7 @@ def add_tests(functions: PipelineFunctions) -> None:
     functions.add(
         "plan_tests",
         "Lays out the cases of a test round",
-        (*TABLES, "REPORT_BUCKET", "DEPLOYMENT"),
+        (*TABLES, "REPORT_BUCKET"),
         g.routes_read() + g.releases_write(put=[PROMPT, *APPENDED]) + g.prompts_read(listed=False) + objects,
         knows_suites=True,
         timeout=Duration.minutes(5),

@@ -1,8 +1,6 @@
-"""What a deployment enrols is what the functions' adapter reads back."""
+"""What a stack says of a prompt is what `enrol` takes."""
 
 import hashlib
-import io
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,74 +9,52 @@ from aws_cdk import App, Stack
 from aws_cdk.assertions import Annotations, Match, Template
 
 from infra.constructs.enrolment import Enrolment
-from promptlane.aws.enrolment import SsmEnrolments
+from promptlane.domain.enrolment.enrolment import RESOURCE_TYPE, Configuration
 from promptlane.domain.release.content import canonical_json
 from promptlane.project import load_one
 from tests.support.alone import KEPT, alone, plain
 
 PROJECT = load_one(Path(__file__).resolve().parents[3] / "prompts" / "support-assistant")
 DRILL = replace(KEPT, time_scale=0.5)
-NAME = "/lane/enrolled/support-assistant"
 BUCKET = "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
 
 
-class Deployed:
-    """One enrolment's parameter and objects, answered as SSM and S3 do."""
-
-    def __init__(self, stack: Stack) -> None:
-        (resource,) = Template.from_stack(stack).find_resources("AWS::SSM::Parameter").values()
-        parts = resource["Properties"].pop("Value")["Fn::Join"][1]
-        self.parameter = resource["Properties"]
-        self.value = "".join(part if isinstance(part, str) else plain(part) for part in parts)
-        self.folder = Path(str(App.of(stack).outdir))  # type: ignore[union-attr]
-        self.captured: dict[str, bytes] = {}
-
-    def get_parameter(self, **asked: str) -> dict[str, Any]:
-        assert asked == {"Name": self.parameter["Name"]}
-        return {"Parameter": {"Value": self.value}}
-
-    def get_object(self, **asked: str) -> dict[str, Any]:
-        bucket, key = asked["Bucket"], asked["Key"]
-        body = self.captured[key] if bucket == "reports" else (self.folder / f"asset.{key}").read_bytes()
-        return {"Body": io.BytesIO(body)}
-
-    def put_object(self, **asked: Any) -> None:
-        assert asked["Bucket"] == "reports"
-        self.captured[asked["Key"]] = asked["Body"]
-
-
-def enrolled() -> Deployed:
+def enrolled() -> tuple[Stack, dict[str, Any]]:
     stack = alone()
     Enrolment(stack, "Enrolment", config=DRILL, project=PROJECT)
-    return Deployed(stack)
+    (resource,) = Template.from_stack(stack).find_resources(RESOURCE_TYPE).values()
+    return stack, resource["Properties"]
 
 
-def test_policy_and_suite_are_objects_named_by_their_content_and_a_parameter_points_at_them() -> None:
-    deployed = enrolled()
+def test_policy_and_suite_are_objects_named_by_their_content_and_one_resource_says_that_they_count() -> None:
+    _, said = enrolled()
     policy = canonical_json(PROJECT.policy.scaled(0.5).to_dict()).encode()
     suite = canonical_json(PROJECT.suite.to_dict()).encode()
-    value = json.loads(deployed.value)
-    assert {name: part["sha256"] for name, part in value.items()} == {
-        "policy": hashlib.sha256(policy).hexdigest(),
-        "suite": hashlib.sha256(suite).hexdigest(),
+    assert plain(said) == {
+        "ServiceToken": "arn:<aws>:lambda:<here>:function:lane-pipeline-enrol",
+        "ServiceTimeout": "900",
+        "Name": "support-assistant",
+        "Policy": {"uri": f"s3://{BUCKET}/HASH.json", "sha256": "HASH"},
+        "Suite": {"uri": f"s3://{BUCKET}/HASH.json", "sha256": "HASH"},
     }
-    assert {name: plain(part["uri"]) for name, part in value.items()} == {
-        "policy": f"s3://{BUCKET}/HASH.json",
-        "suite": f"s3://{BUCKET}/HASH.json",
-    }
-    assert deployed.parameter == {
-        "Name": NAME,
-        "Type": "String",
-        "Description": "Release policy and regression suite of the prompt support-assistant",
-    }
+    assert (said["Policy"]["sha256"], said["Suite"]["sha256"]) == (
+        hashlib.sha256(policy).hexdigest(),
+        hashlib.sha256(suite).hexdigest(),
+    )
 
 
-def test_the_functions_capture_the_policy_and_the_suite_that_were_deployed() -> None:
-    deployed = enrolled()
-    enrolments = SsmEnrolments(ssm=deployed, s3=deployed, deployment="lane", report_bucket="reports")
-    policy, suite = enrolments.capture("support-assistant")
-    assert enrolments.policy(policy) == PROJECT.policy.scaled(0.5)
-    assert enrolments.suite(suite) == PROJECT.suite.to_dict()
+def test_enrol_can_read_what_the_stack_says_and_what_lies_there() -> None:
+    stack, said = enrolled()
+    folder = Path(str(App.of(stack).outdir))  # type: ignore[union-attr]
+    parts = {
+        key: {"uri": "s3://assets/" + said[key.capitalize()]["uri"]["Fn::Join"][1][-1].rpartition("/")[2]}
+        | {"sha256": said[key.capitalize()]["sha256"]}
+        for key in ("policy", "suite")
+    }
+    says = Configuration.from_dict(parts)
+    for part in (says.policy, says.suite):
+        body = (folder / f"asset.{part.place[1]}").read_bytes()
+        assert hashlib.sha256(body).hexdigest() == part.sha256
 
 
 def test_every_weakness_of_a_suite_is_a_warning_of_its_own() -> None:

@@ -160,13 +160,23 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
             DATA_KEY,
         ],
     ),
-    "read enrolments": (
-        lambda g: g.enrolments_read("GetParameter", "GetParametersByPath"),
+    "read deployed files": (
+        lambda g: g.deployed_files(),
         [
             (
-                "ReadEnrolments",
-                ["ssm:GetParameter", "ssm:GetParametersByPath"],
-                ["arn:<aws>:ssm:<here>:parameter/lane/enrolled", "arn:<aws>:ssm:<here>:parameter/lane/enrolled/*"],
+                "ReadDeployedPolicies",
+                "s3:GetObject",
+                "arn:<aws>:s3:::cdk-*-assets-<AWS::AccountId>-<AWS::Region>/*.json",
+            )
+        ],
+    ),
+    "ask CloudFormation": (
+        lambda g: g.stacks_read(),
+        [
+            (
+                "AskCloudFormation",
+                ["cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"],
+                "arn:<aws>:cloudformation:<here>:stack/*",
             )
         ],
     ),
@@ -348,7 +358,7 @@ def test_a_permission_with_a_pattern_says_why(word: str) -> None:
 def test_every_word_is_asked() -> None:
     asked = {name for call, _ in WORDS.values() for name in call.__code__.co_names}
     public = {name for name, value in vars(Grants).items() if callable(value) and not name.startswith("_")}
-    assert public - asked == {"enrolment_parameters", "message_key"}, "these two are parts of others"
+    assert public - asked == {"message_key"}, "it is part of others"
 
 
 def test_without_reviewers_nobody_is_mailed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from promptlane.domain.errors import AdmissionRefused, InvalidInput, NotFound
 from promptlane.domain.names import ENROLLED_TAG
 from promptlane.domain.release.timeline import Event
-from tests.support.functions import ASSETS, DEPLOYMENT, REPORTS, SUITE, Context, World, real, version_arn
+from tests.support.functions import DEPLOYMENT, REPORTS, SUITE, Context, World, real, version_arn
 from tests.support.prompt import ID, PROMPT, RELEASE
 
 
@@ -21,8 +22,6 @@ def test_it_binds_what_is_released_under_which_policy_and_lets_applications_in(w
     stable, candidate = world.publish(1), world.publish(2)
     world.route(stable)
     policy, suite = world.enrol()
-    for sha256 in (policy, suite):
-        real("s3").delete_object(Bucket=REPORTS, Key=f"config/{sha256}.json")
     started = world.start(2)
 
     answer = admit(world)
@@ -102,15 +101,41 @@ def test_a_prompt_that_is_not_enrolled_any_more_is_not_admitted(world: World) ->
     world.publish(2)
     world.start(2)
 
-    with pytest.raises(NotFound, match="reading the enrolment of support"):
+    with pytest.raises(NotFound, match="prompt 'support' is not enrolled"):
         admit(world)
 
 
-def test_a_deployed_policy_that_was_altered_is_not_captured(world: World) -> None:
+@pytest.mark.parametrize("part", [0, 1], ids=["policy", "suite"])
+def test_a_policy_or_suite_that_was_altered_since_it_was_enrolled_admits_nothing(world: World, part: int) -> None:
+    world.publish(2)
+    altered = world.enrol()[part]
+    world.start(2)
+    real("s3").put_object(Bucket=REPORTS, Key=f"config/{altered}.json", Body=b"{}")
+
+    with pytest.raises(InvalidInput, match=f"{altered}.json has SHA-256 .* altered it after it was enrolled"):
+        admit(world)
+
+
+def test_a_floor_that_was_raised_since_a_policy_was_enrolled_binds_the_next_release(world: World) -> None:
     world.publish(2)
     world.enrol()
     world.start(2)
-    real("s3").put_object(Bucket=ASSETS, Key=f"{PROMPT}/policy", Body=b"{}")
+    floor = json.dumps({"review": {"quorum": 3}, "tests": {"cases": 9}})
 
-    with pytest.raises(InvalidInput, match="as deployed; run `cdk deploy` again"):
-        admit(world)
+    with pytest.raises(AdmissionRefused) as refused:
+        world.function("admit", PLATFORM_FLOOR=floor).handle({"release_id": RELEASE}, Context())
+
+    assert refused.value.problems == [
+        ("review.quorum", "is 2; the platform floor asks for at least 3: raise it"),
+        (
+            "suite.yaml",
+            "has 2 different cases that can fail; the platform floor asks for at least 9: add cases",
+        ),
+    ]
+    assert world.prompts.tags == {}
+
+
+@pytest.mark.parametrize("floor", ["", "{", '{"review": {"quorum": "none"}}', "[]"])
+def test_a_floor_that_cannot_be_read_is_none_that_asks_nothing(world: World, floor: str) -> None:
+    with pytest.raises(InvalidInput, match="PLATFORM_FLOOR"):
+        world.function("admit", PLATFORM_FLOOR=floor).wire()

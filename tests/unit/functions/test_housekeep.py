@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from promptlane.domain.release.housekeeping import archive_key, from_archive
-from tests.support.functions import COPIES, REPORTS, Context, World, real
+from tests.support.functions import COPIES, REPORTS, Context, World
 from tests.support.prompt import ID, PROMPT
 
 Json = Any
@@ -90,10 +90,9 @@ def test_too_few_versions_to_keep_are_refused(world: World) -> None:
     ]
 
 
-def test_a_prompt_that_is_gone_or_another_deployments_is_left_alone(world: World) -> None:
+def test_a_prompt_that_is_gone_or_not_enrolled_is_left_alone(world: World) -> None:
     world.enrol(prompt="gone")
     world.publish(1)
-    real("ssm").put_parameter(Name=f"/another/enrolled/{PROMPT}", Value="{}", Type="String")
 
     assert housekeep(world) == {"archived": [], "deleted": [], "nearly_full": [], "copied": [], "failed": []}
     assert world.told() == []

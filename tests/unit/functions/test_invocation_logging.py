@@ -157,10 +157,10 @@ def test_cloudformation_is_also_told_of_what_is_missing_and_of_no_more_than_it_t
     missing = function.handle(event(ResourceProperties={}), Context())
     assert (missing["Status"], missing["Data"]) == ("FAILED", {"Said": "'LargeDataBucket'"})
 
-    put_refused(world, Unavailable("x" * 1_000))
+    put_refused(world, Unavailable("x" * 2_000))
     long = function.handle(event(), Context())
-    assert (long["Data"], long["Reason"]) == ({"Said": "x" * 900}, "x" * 900 + " (log stream stream)")
-    assert function.handle(event(), object())["Reason"] == "x" * 900
+    assert (long["Data"], long["Reason"]) == ({"Said": "x" * 750}, "x" * 750 + " (log stream stream)")
+    assert function.handle(event(), object())["Reason"] == "x" * 750
 
 
 def test_an_answer_goes_to_the_web_alone(world: World, sent: list[tuple[Any, float]]) -> None:

@@ -303,10 +303,9 @@ def test_the_tag_that_lets_applications_in_is_put_back(world: World) -> None:
     assert reconcile(world) == NOTHING
 
 
-def test_a_prompt_that_is_gone_or_another_deployments_is_left_alone(world: World) -> None:
+def test_a_prompt_that_is_gone_or_not_enrolled_is_left_alone(world: World) -> None:
     world.enrol(prompt="gone")
     world.publish(2)
-    real("ssm").put_parameter(Name=f"/another/enrolled/{PROMPT}", Value="{}", Type="String")
 
     assert reconcile(world) == NOTHING
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, NotFound
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
@@ -14,17 +15,21 @@ from promptlane.lifecycle.admit import Admission
 from tests.support.prompt import ID, PROMPT, RELEASE
 from tests.support.stage import EARLIER, POLICY, Stage
 
+NO_FLOOR = Floor()
 
-def admitted(stage: Stage, name: str = RELEASE, complaints: tuple[str, ...] = ()) -> Release:
+
+def admitted(
+    stage: Stage, name: str = RELEASE, complaints: tuple[str, ...] = (), floor: Floor = NO_FLOOR, cases: int = 2
+) -> Release:
     checked: list[tuple[dict[str, object], frozenset[str]]] = []
 
-    def check_suite(suite: dict[str, object], variables: frozenset[str]) -> list[str]:
+    def check_suite(suite: dict[str, object], variables: frozenset[str]) -> tuple[list[str], SuiteFacts]:
         checked.append((suite, variables))
-        return list(complaints)
+        return list(complaints), SuiteFacts(cases)
 
     names = ("prompts", "enrolments", "tags", "routes", "releases", "clock")
     try:
-        return Admission(**stage.ports(*names), check_suite=check_suite).admit(name)
+        return Admission(**stage.ports(*names), check_suite=check_suite, floor=floor).admit(name)
     finally:
         assert checked in ([], [({"cases": [{"id": "one"}]}, frozenset({"q"}))])
 

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, Conflict, PromptlaneError
 from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
@@ -325,7 +326,8 @@ class Lifecycle(RuleBasedStateMachine):
                 tags=self.tags,
                 routes=self.routes,
                 releases=self.releases,
-                check_suite=lambda suite, variables: [],
+                check_suite=lambda suite, variables: ([], SuiteFacts(1)),
+                floor=Floor(),
                 clock=self.clock,
             ).admit(release.release_id),
         )

@@ -1,0 +1,120 @@
+"""CloudFormation custom resource `Custom::PromptlaneEnrolment`: which policy and suite count for a prompt.
+
+Properties: `Name` of the prompt, `Policy` and `Suite`, each {"uri": "s3://…", "sha256": "…"}. Create and Update enrol,
+or fail and say why; Delete gives the prompt up, and its history stays. A new name is a new physical resource.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from promptlane.aws.composition import Function, wired
+from promptlane.aws.custom_resource import answer
+from promptlane.domain.enrolment.enrolment import (
+    RESOURCE_TYPE,
+    Asked,
+    Configuration,
+    name_of,
+    physical_id,
+    prompt_name,
+)
+from promptlane.domain.errors import InvalidInput, PromptlaneError
+from promptlane.engine.parse import parse
+from promptlane.engine.suite import facts
+from promptlane.lifecycle.enrol import Enrolling
+
+Json = Any
+log = logging.getLogger("enrol")
+log.setLevel(logging.INFO)
+_STACK: Final = re.compile(
+    r"arn:aws[a-z-]*:cloudformation:([a-z0-9-]+):(\d{12}):stack/[A-Za-z0-9-]{1,128}/[0-9a-f-]{8,64}"
+)
+_LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9]{1,255}")
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{8,128}")
+_REFUSED: Final = "enrolled-nothing"
+"""The physical id of a resource that could not be created. CloudFormation deletes it at once, which does nothing."""
+
+
+@wired
+def wire(of: Function) -> Enrolling:
+    return Enrolling(
+        register=of.register,
+        stacks=of.stacks,
+        config=of.deployed_config,
+        floor=of.floor,
+        read_suite=lambda suite: facts(parse(suite)),
+        clock=time.time,
+        sleep=time.sleep,
+    )
+
+
+def handle(event: dict[str, Json], context: Any) -> dict[str, Json]:
+    """Always answers CloudFormation, or the stack would wait."""
+    physical = str(event.get("PhysicalResourceId") or "")
+    try:
+        status, (said, physical) = "SUCCESS", act(event, str(getattr(context, "invoked_function_arn", "")))
+    except PromptlaneError as error:
+        status, said = "FAILED", str(error)
+    except Exception as error:
+        log.exception("not enrolled")
+        status, said = "FAILED", f"enrol failed ({type(error).__name__}); its log says why. Deploy again"
+    log.info("%s: %s", status, said)
+    return answer(event, status, said, physical=physical or _REFUSED, stream=getattr(context, "log_stream_name", ""))
+
+
+def act(event: Mapping[str, Json], function_arn: str) -> tuple[str, str]:
+    """(what was done, the resource's physical id)."""
+    kind = event.get("RequestType")
+    if kind == "Delete":
+        physical = str(event.get("PhysicalResourceId") or "")
+        if physical == _REFUSED:
+            return "nothing was enrolled under this resource", physical
+        # CloudFormation makes up an id for a resource whose creation was never answered.
+        name = name_of(physical) or _mapping(event.get("ResourceProperties")).get("Name")
+        return wire().give_up(_asked(event, function_arn, prompt_name(name), None)), physical
+    if kind not in ("Create", "Update"):
+        raise InvalidInput(f"RequestType is {kind!r:.80}: this is no request of CloudFormation")
+    properties = _mapping(event.get("ResourceProperties"))
+    name = prompt_name(properties.get("Name"))
+    asked = _asked(event, function_arn, name, _configuration(properties, "ResourceProperties"))
+    return wire().enrol(asked), physical_id(name)
+
+
+def _asked(event: Mapping[str, Json], function_arn: str, name: str, says: Configuration | None) -> Asked:
+    """InvalidInput for what is no request of CloudFormation about a resource of this account and Region."""
+    stack = _STACK.fullmatch(_text(event, "StackId", _STACK))
+    here = function_arn.split(":")
+    if stack is None or len(here) < 5 or list(stack.groups()) != here[3:5]:
+        raise InvalidInput(f"StackId {event.get('StackId')!r:.200} is no stack of this account and Region")
+    if event.get("ResourceType") != RESOURCE_TYPE:
+        raise InvalidInput(f"ResourceType is {event.get('ResourceType')!r:.80}; it must be {RESOURCE_TYPE}")
+    old = _mapping(event.get("OldResourceProperties"))
+    return Asked(
+        kind=event["RequestType"],
+        stack=stack.group(),
+        resource=_text(event, "LogicalResourceId", _LOGICAL_ID),
+        request=_text(event, "RequestId", _REQUEST_ID),
+        name=name,
+        says=says,
+        old=_configuration(old, "OldResourceProperties") if says and old and old.get("Name") == name else None,
+    )
+
+
+def _configuration(properties: Mapping[str, Json], where: str) -> Configuration:
+    parts = {key.lower(): properties.get(key) for key in ("Policy", "Suite")}
+    return Configuration.from_dict(parts, where)
+
+
+def _text(event: Mapping[str, Json], key: str, shape: re.Pattern[str]) -> str:
+    value = event.get(key)
+    if not isinstance(value, str) or not shape.fullmatch(value):
+        raise InvalidInput(f"{key} is {value!r:.200}: this is no request of CloudFormation")
+    return value
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}

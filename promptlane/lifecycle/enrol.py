@@ -1,0 +1,219 @@
+"""Enrols prompts, changes what counts for them, and gives them up, as stacks ask by their custom resources.
+
+CloudFormation is the only witness of who asks: a request counts while the stack that it names really is being created,
+updated or deleted, and says about one of its resources what CloudFormation shows of it. What the request says beyond
+that is taken from nobody else: the floor comes from the deployment, bytes are compared with their hashes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from promptlane.domain.enrolment.enrolment import (
+    MOST_POLICY,
+    MOST_SUITE,
+    RESOURCE_TYPE,
+    Asked,
+    Claim,
+    Configuration,
+    Enrolment,
+    Mark,
+    physical_id,
+)
+from promptlane.domain.enrolment.floor import Floor, SuiteFacts
+from promptlane.domain.enrolment.ports import ConfigStore, Register, Shown, Stacks
+from promptlane.domain.errors import (
+    BelowFloor,
+    Conflict,
+    InvalidInput,
+    NotApplicable,
+    Unauthorized,
+    Unavailable,
+)
+from promptlane.domain.policy import Policy
+from promptlane.domain.ports import Clock
+
+Json = Any
+T = TypeVar("T")
+SuiteReader = Callable[[dict[str, object]], SuiteFacts]
+"""A suite as plain data -> what the floor asks about. SuiteInvalid."""
+_ATTEMPTS: Final = 5
+_PAUSE: Final = 2.0
+"""Seconds. CloudFormation's answers lag a little behind what it does, and it throttles stacks of many resources."""
+_GONE: Final = ("DELETE_COMPLETE", "DELETE_SKIPPED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrolling:
+    """What enrolling asks and writes."""
+
+    register: Register
+    stacks: Stacks
+    config: ConfigStore
+    floor: Floor
+    read_suite: SuiteReader
+    clock: Clock
+    sleep: Callable[[float], None]
+
+    def enrol(self, asked: Asked) -> str:
+        """Carry out a Create or an Update; what was done, in a sentence.
+
+        Raises Unauthorized for what no stack is really asking, NotApplicable for a name of another stack and for a
+        request that newer ones have overtaken, BelowFloor and InvalidInput for what is asked. Nothing is half-done.
+        """
+        status = self._confirmed(asked)
+        return self._settled(lambda: self._enrol(asked, status))
+
+    def give_up(self, asked: Asked) -> str:
+        """Carry out a Delete; a name or a claim that is not this resource's stays as it is."""
+        if self.register.get(asked.name) is None:
+            return f"{asked.name} is not enrolled"
+        self._confirmed(asked)
+        return self._settled(lambda: self._give_up(asked))
+
+    def _enrol(self, asked: Asked, status: str) -> str:
+        current, says = self.register.get(asked.name), _said(asked)
+        mine = current.claim_of(asked.resource) if current and current.owner == asked.stack else None
+        if current and mine == current.counts and says.same_content(mine.says):
+            return f"{asked.name} is enrolled with this policy and suite already"
+        if self.register.done(asked.name, asked.request):
+            raise NotApplicable(
+                f"this request was carried out already, and {asked.name} has changed since; nothing was done"
+            )
+        if current and current.owner != asked.stack:
+            self._given_up(current)
+        if mine and asked.old and not says.same_content(mine.says) and not asked.old.same_content(mine.says):
+            raise NotApplicable(
+                f"this update of {asked.name} starts from a policy and suite that no longer count: it is an old one, "
+                "or the release table was restored. If it is meant, remove the prompt from the stack, deploy, put it "
+                "back and deploy again"
+            )
+        # A rollback that failed would leave the stack stuck. `admit` holds what it brings back to the floor.
+        back = "ROLLBACK" in status and mine is not None and says.same_content(mine.before)
+        policy = self._checked(asked.name, says, self.floor if not back else Floor())
+        claim = Claim(
+            asked.resource,
+            says,
+            mine.says if mine else None,
+            getattr(policy, "prompt_id", None),
+            getattr(policy, "prompt_id_reason", None),
+        )
+        new = current or Enrolment(asked.name, asked.stack, (), revision=0)
+        if new.owner != asked.stack:
+            new = replace(new, owner=asked.stack, claims=())
+        self.register.put(new.claimed(claim), Mark(asked, self.clock()))
+        return f"{asked.name} is enrolled"
+
+    def _give_up(self, asked: Asked) -> str:
+        current = self.register.get(asked.name)
+        if current is None or current.owner != asked.stack or current.claim_of(asked.resource) is None:
+            return f"{asked.name} is not enrolled by this resource; nothing was done"
+        if self.register.done(asked.name, asked.request):
+            return "this request was carried out already; nothing was done"
+        mark = Mark(asked, self.clock())
+        left = current.without(asked.resource)
+        if left is None:
+            self.register.drop(current, mark)
+            return f"{asked.name} is no longer enrolled; its history stays"
+        self.register.put(left, mark)
+        return f"{asked.name} stays enrolled by {left.counts.resource}"
+
+    def _checked(self, name: str, says: Configuration, floor: Floor) -> Policy:
+        """The policy, after both were fetched, read, held against the floor and copied to where releases read them."""
+        policy_body = self.config.fetch(says.policy, MOST_POLICY)
+        suite_body = self.config.fetch(says.suite, MOST_SUITE)
+        policy = Policy.from_dict(_json(policy_body, says.policy.uri))
+        suite = self.read_suite(_json(suite_body, says.suite.uri))
+        if breaches := floor.breaches(policy, suite):
+            raise BelowFloor([(f"{name}: {path}", message) for path, message in breaches])
+        self.config.keep(says.policy.sha256, policy_body)
+        self.config.keep(says.suite.sha256, suite_body)
+        return policy
+
+    def _given_up(self, current: Enrolment) -> None:
+        """Raises NotApplicable while the owner still has it. A stack that is gone, and a resource that left its stack,
+        have given it up; what cannot be told has not."""
+        status = self._asked_again(partial(self.stacks.status, current.owner))
+        if status is None or status in _GONE:
+            return
+        for claim in current.claims:
+            shown = self._asked_again(partial(self.stacks.resource, current.owner, claim.resource))
+            if shown and _holds(shown, current.name):
+                raise NotApplicable(
+                    f"{current.name} is enrolled by the stack {current.owner} (resource {claim.resource}), and no "
+                    "other stack may take it: remove it there and deploy that stack first, or give this prompt "
+                    "another name"
+                )
+
+    def _confirmed(self, asked: Asked) -> str:
+        """The status of the stack, which is really at work on this resource. Unauthorized."""
+        said = ""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self.sleep(_PAUSE)
+            try:
+                status, said = self._shown(asked)
+            except Unavailable as error:
+                status, said = "", str(error)
+            if not said:
+                return status
+        raise Unauthorized(f"nothing was done, since CloudFormation does not confirm this request: {said}")
+
+    def _shown(self, asked: Asked) -> tuple[str, str]:
+        """(status, why the request is not to be believed)."""
+        status = self.stacks.status(asked.stack)
+        if status is None or not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
+            return "", f"the stack {asked.stack} is {status or 'not there'}; it is not being deployed"
+        if asked.kind == "Delete":
+            # CloudFormation may show the resource no longer, or already with another physical id.
+            return status, ""
+        shown = self.stacks.resource(asked.stack, asked.resource)
+        if shown is None:
+            return "", f"the stack {asked.stack} has no resource {asked.resource}"
+        if shown.kind != RESOURCE_TYPE or not shown.status.endswith("_IN_PROGRESS"):
+            return "", f"{asked.resource} of the stack {asked.stack} is a {shown.kind} in {shown.status}"
+        return status, ""
+
+    def _settled(self, act: Callable[[], str]) -> str:
+        """Again, from reading on, where somebody else wrote meanwhile."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return act()
+            except Conflict:
+                continue
+        return act()
+
+    def _asked_again(self, question: Callable[[], T]) -> T:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return question()
+            except Unavailable:
+                self.sleep(_PAUSE)
+        return question()
+
+
+def _holds(shown: Shown, name: str) -> bool:
+    """Whether a resource still is what enrols the prompt; while it changes, it is."""
+    return shown.status.endswith("_IN_PROGRESS") or (
+        shown.status not in _GONE and shown.kind == RESOURCE_TYPE and shown.physical == physical_id(name)
+    )
+
+
+def _said(asked: Asked) -> Configuration:
+    if asked.says is None:
+        raise InvalidInput("policy and suite are missing: name uri and sha256 of both")
+    return asked.says
+
+
+def _json(body: bytes, uri: str) -> dict[str, Json]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{uri} is not a JSON object; deploy it by the Promptlane construct, which writes it")
+    return found

@@ -1,0 +1,399 @@
+"""The custom resource that enrols prompts: what CloudFormation asks, in every order in which it may, and is told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from promptlane.aws import custom_resource
+from promptlane.aws.enrolment import DynamoEnrolments
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.policy import Policy
+from tests.support.functions import (
+    ACCOUNT,
+    ASSETS,
+    POLICY,
+    REGION,
+    RELEASES,
+    REPORTS,
+    SUITE,
+    Context,
+    World,
+    real,
+)
+from tests.support.prompt import PROMPT
+
+Json = Any
+STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/team-a/0f0a1b2c-0000-4000-8000-1234567890ab"
+OTHER = STACK.replace("team-a", "team-b")
+KIND = "Custom::PromptlaneEnrolment"
+LAX = replace(POLICY, review=replace(POLICY.review, quorum=1))
+
+
+class Cloud:
+    """CloudFormation, which asks the function and hears its answers."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world, self.floor = world, "{}"
+        self.answers: list[dict[str, Json]] = []
+        self.asked: list[dict[str, Json]] = []
+        self.deaf = 0
+        monkeypatch.setattr(urllib.request, "urlopen", self._urlopen)
+
+    def _urlopen(self, request: Any, timeout: float) -> Any:
+        if self.deaf:
+            self.deaf -= 1
+            raise urllib.error.URLError("not now")
+        assert len(request.data) <= 4096
+        assert request.get_method() == "PUT"
+        self.answers.append(json.loads(request.data))
+        return contextlib.nullcontext()
+
+    def properties(self, policy: Policy = POLICY, suite: Mapping[str, Json] = SUITE, name: str = PROMPT) -> Json:
+        parts = {"Policy": ("policy", policy.to_dict()), "Suite": ("suite", suite)}
+        says = {}
+        for key, (kind, content) in parts.items():
+            part = self.world.deploy(f"{kind}-{hash(json.dumps(content, sort_keys=True))}.json", content)
+            says[key] = {"uri": part.uri, "sha256": part.sha256}
+        return {"ServiceToken": "arn:of:enrol", "ServiceTimeout": "900", "Name": name, **says}
+
+    def ask(self, kind: str, *, status: str = "", shown: str | None = None, **event: Json) -> dict[str, Json]:
+        """One request, while the stack is at work; the answer. A repeated `RequestId` is the same request."""
+        asked = {
+            "RequestType": kind,
+            "ResponseURL": "https://cloudformation.example/answer",
+            "StackId": STACK,
+            "RequestId": f"request-{len(self.asked):04d}",
+            "LogicalResourceId": "EnrolSupport",
+            "ResourceType": KIND,
+            **event,
+        }
+        self.asked.append(asked)
+        doing = status or f"{kind.upper()}_IN_PROGRESS"
+        stacks = self.world.stacks
+        before, known = stacks.stacks.get(asked["StackId"]), dict(stacks.resources)
+        stacks.stacks[asked["StackId"]] = doing
+        physical = str(asked.get("PhysicalResourceId", ""))
+        state = f"{kind.upper()}_IN_PROGRESS" if shown is None else shown
+        if state:
+            stacks.show(asked["StackId"], asked["LogicalResourceId"], asked["ResourceType"], state, physical)
+        answer = self.send(asked)
+        # What CloudFormation shows when it is done.
+        stacks.stacks[asked["StackId"]] = doing.replace("_IN_PROGRESS", "_COMPLETE") if "DELETE" not in doing else doing
+        stacks.resources = known
+        if kind != "Delete" and answer["Status"] == "SUCCESS":
+            done = f"{kind.upper()}_COMPLETE"
+            stacks.show(asked["StackId"], asked["LogicalResourceId"], KIND, done, answer["PhysicalResourceId"])
+        if kind == "Delete":
+            stacks.resources.pop((asked["StackId"], asked["LogicalResourceId"]), None)
+        if before is None and answer["Status"] == "FAILED":
+            stacks.stacks[asked["StackId"]] = "ROLLBACK_COMPLETE"
+        return answer
+
+    def send(self, event: dict[str, Json]) -> dict[str, Json]:
+        context = Context()
+        answer = self.world.function("enrol", PLATFORM_FLOOR=self.floor).handle(event, context)
+        assert answer == self.answers[-1]
+        return dict(answer)
+
+    def create(self, policy: Policy = POLICY, name: str = PROMPT, **more: Json) -> dict[str, Json]:
+        return self.ask("Create", ResourceProperties=self.properties(policy, name=name), **more)
+
+    def update(self, old: Policy, new: Policy, name: str = PROMPT, **more: Json) -> dict[str, Json]:
+        told = {"PhysicalResourceId": f"enrolled:{PROMPT}", "OldResourceProperties": self.properties(old), **more}
+        return self.ask("Update", ResourceProperties=self.properties(new, name=name), **told)
+
+    def delete(self, name: str = PROMPT, **more: Json) -> dict[str, Json]:
+        told = {"PhysicalResourceId": f"enrolled:{name}", "ResourceProperties": self.properties(name=name), **more}
+        return self.ask("Delete", **told)
+
+    @property
+    def enrolments(self) -> DynamoEnrolments:
+        table = real("dynamodb.resource").Table(RELEASES)
+        return DynamoEnrolments(table=table, s3=real("s3"), report_bucket=REPORTS)
+
+    @property
+    def counts(self) -> Policy | None:
+        """The policy that counts for the prompt."""
+        if not self.enrolments.enrolled(PROMPT):
+            assert PROMPT not in self.enrolments.names()
+            return None
+        assert PROMPT in self.enrolments.names()
+        return self.enrolments.policy(self.enrolments.capture(PROMPT)[0])
+
+
+@pytest.fixture
+def cloud(world: World, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    return Cloud(world, monkeypatch)
+
+
+def failed(answer: dict[str, Json], *said: str) -> None:
+    assert answer["Status"] == "FAILED"
+    for part in said:
+        assert part in answer["Reason"]
+
+
+def test_a_prompt_is_enrolled_changed_and_given_up_and_cloudformation_is_told(cloud: Cloud) -> None:
+    assert cloud.create() == {
+        "Status": "SUCCESS",
+        "Reason": "support is enrolled (log stream stream)",
+        "PhysicalResourceId": "enrolled:support",
+        "StackId": STACK,
+        "RequestId": "request-0000",
+        "LogicalResourceId": "EnrolSupport",
+        "Data": {"Said": "support is enrolled"},
+    }
+    assert cloud.counts == POLICY
+    assert cloud.enrolments.suite(cloud.enrolments.capture(PROMPT)[1]) == SUITE
+
+    assert cloud.update(POLICY, LAX)["PhysicalResourceId"] == "enrolled:support"
+    assert cloud.counts == LAX
+
+    assert cloud.delete()["Status"] == "SUCCESS"
+    assert cloud.counts is None
+    assert cloud.delete()["Data"]["Said"] == "support is not enrolled"
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
+def test_a_request_that_is_delivered_twice_is_done_once_and_answered_twice(cloud: Cloud, kind: str) -> None:
+    if kind != "Create":
+        cloud.create()
+    if kind == "Delete":
+        cloud.delete()
+    else:
+        cloud.create() if kind == "Create" else cloud.update(POLICY, LAX)
+    counts, asked = cloud.counts, cloud.asked[-1]
+    assert cloud.ask(asked.pop("RequestType"), **asked)["Status"] == "SUCCESS"
+    assert cloud.counts == counts
+
+
+def test_a_deployment_that_fails_elsewhere_brings_back_what_counted(cloud: Cloud) -> None:
+    cloud.create()
+    cloud.update(POLICY, LAX)
+    back = cloud.update(LAX, POLICY, status="UPDATE_ROLLBACK_IN_PROGRESS")
+    assert (back["Status"], cloud.counts) == ("SUCCESS", POLICY)
+
+
+def test_an_update_that_is_refused_is_rolled_back_without_a_complaint(cloud: Cloud) -> None:
+    """CloudFormation sends a resource that refused its update back to what it was, though nothing was changed."""
+    cloud.create()
+    cloud.floor = '{"review": {"quorum": 2}}'
+    refused = cloud.update(POLICY, LAX)
+    failed(refused, "support: review.quorum: is 1; the platform floor asks for at least 2")
+    assert refused["PhysicalResourceId"] == "enrolled:support"
+    assert cloud.update(LAX, POLICY, status="UPDATE_ROLLBACK_IN_PROGRESS")["Status"] == "SUCCESS"
+    assert cloud.counts == POLICY
+
+
+def test_a_rollback_to_what_is_below_a_floor_that_was_raised_with_it_does_not_stick(cloud: Cloud) -> None:
+    cloud.create(LAX)
+    cloud.floor = '{"review": {"quorum": 2}}'
+    cloud.update(LAX, POLICY)
+    failed(cloud.update(POLICY, LAX), "review.quorum")
+    assert cloud.update(POLICY, LAX, status="UPDATE_ROLLBACK_IN_PROGRESS")["Status"] == "SUCCESS"
+    assert cloud.counts == LAX  # admit refuses it
+
+
+def test_a_creation_that_fails_elsewhere_is_taken_back(cloud: Cloud) -> None:
+    cloud.create()
+    assert cloud.delete(status="ROLLBACK_IN_PROGRESS")["Status"] == "SUCCESS"
+    assert cloud.counts is None
+
+
+def test_a_creation_that_was_never_answered_is_taken_back_under_the_id_that_cloudformation_made_up(
+    cloud: Cloud,
+) -> None:
+    cloud.create()
+    answer = cloud.delete(PhysicalResourceId="team-a-EnrolSupport-1ABCDEF", status="ROLLBACK_IN_PROGRESS")
+    assert (answer["Status"], cloud.counts) == ("SUCCESS", None)
+
+
+def test_a_creation_that_was_refused_leaves_what_others_enrolled(cloud: Cloud) -> None:
+    cloud.create()
+    refused = cloud.create(LAX, StackId=OTHER)
+    failed(refused, f"support is enrolled by the stack {STACK}", "deploy that stack first, or give this prompt another")
+    assert refused["PhysicalResourceId"] == "enrolled-nothing"
+    gone = cloud.delete(StackId=OTHER, PhysicalResourceId="enrolled-nothing", status="ROLLBACK_IN_PROGRESS")
+    assert (gone["Status"], cloud.counts) == ("SUCCESS", POLICY)
+    assert cloud.delete(StackId=OTHER)["Status"] == "SUCCESS"
+    assert cloud.counts == POLICY
+
+
+def test_a_new_name_is_enrolled_before_the_old_one_is_given_up(cloud: Cloud) -> None:
+    cloud.create()
+    moved = cloud.update(POLICY, POLICY, name="renamed")
+    assert moved["PhysicalResourceId"] == "enrolled:renamed"
+    assert cloud.enrolments.names() == ["renamed", "support"]
+    cloud.delete(status="UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+    assert cloud.enrolments.names() == ["renamed"]
+
+
+def test_a_new_name_that_is_rolled_back_leaves_the_old_one(cloud: Cloud) -> None:
+    cloud.create()
+    cloud.update(POLICY, POLICY, name="renamed")
+    back = {"PhysicalResourceId": "enrolled:renamed", "OldResourceProperties": cloud.properties(name="renamed")}
+    kept = cloud.update(POLICY, POLICY, status="UPDATE_ROLLBACK_IN_PROGRESS", **back)
+    assert kept["PhysicalResourceId"] == "enrolled:support"
+    cloud.delete("renamed", status="UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
+    assert cloud.enrolments.names() == ["support"]
+
+
+def test_a_resource_with_a_new_logical_id_takes_over_from_the_old_one(cloud: Cloud) -> None:
+    cloud.create()
+    cloud.create(LAX, LogicalResourceId="Renamed", status="UPDATE_IN_PROGRESS")
+    assert cloud.counts == LAX
+    said = cloud.delete(status="UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")["Data"]["Said"]
+    assert (said, cloud.counts) == ("support stays enrolled by Renamed", LAX)
+
+
+def test_a_new_logical_id_that_is_rolled_back_leaves_the_old_ones_policy(cloud: Cloud) -> None:
+    cloud.create()
+    cloud.create(LAX, LogicalResourceId="Renamed", status="UPDATE_IN_PROGRESS")
+    cloud.delete(LogicalResourceId="Renamed", status="UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
+    assert cloud.counts == POLICY
+
+
+@pytest.mark.parametrize("gone", ["DELETE_COMPLETE", None], ids=["deleted", "forgotten"])
+def test_a_name_whose_stack_is_gone_is_free(cloud: Cloud, gone: str | None) -> None:
+    """Deleted with the resource retained, say: nobody need free the name by hand."""
+    cloud.create()
+    if gone:
+        cloud.world.stacks.stacks[STACK] = gone
+    else:
+        del cloud.world.stacks.stacks[STACK]
+    assert cloud.create(LAX, StackId=OTHER)["Status"] == "SUCCESS"
+    assert cloud.counts == LAX
+    failed(cloud.create(StackId=STACK), f"enrolled by the stack {OTHER}")
+
+
+@pytest.mark.parametrize("state", ["DELETE_SKIPPED", "DELETE_COMPLETE", None, "renamed"])
+def test_a_name_whose_resource_left_its_stack_is_free(cloud: Cloud, state: str | None) -> None:
+    """Retained, it goes on counting until the next stack takes it over: how a prompt moves without a gap."""
+    cloud.create()
+    if state is None:
+        del cloud.world.stacks.resources[STACK, "EnrolSupport"]
+    elif state == "renamed":
+        cloud.world.stacks.show(STACK, "EnrolSupport", KIND, "UPDATE_COMPLETE", "enrolled:another")
+    else:
+        cloud.world.stacks.show(STACK, "EnrolSupport", KIND, state, "enrolled:support")
+    assert cloud.counts == POLICY
+    assert cloud.create(LAX, StackId=OTHER)["Status"] == "SUCCESS"
+
+
+def test_a_name_is_not_free_while_cloudformation_does_not_tell(cloud: Cloud) -> None:
+    cloud.create()
+    cloud.world.stacks.away = "ThrottlingException"
+    failed(cloud.create(LAX, StackId=OTHER), "CloudFormation does not confirm this request", "later")
+    assert cloud.counts == POLICY
+
+
+def test_an_update_of_what_is_not_there_enrols(cloud: Cloud) -> None:
+    """After the table was restored to a time before the prompt was enrolled."""
+    assert cloud.update(LAX, POLICY)["Status"] == "SUCCESS"
+    assert cloud.counts == POLICY
+
+
+ODD: dict[str, tuple[dict[str, Json], str]] = {
+    "another account's stack": ({"StackId": STACK.replace(ACCOUNT, "999999999999")}, "no stack of this account"),
+    "another Region's stack": ({"StackId": STACK.replace(REGION, "eu-west-1")}, "no stack of this account"),
+    "a stack's name": ({"StackId": "team-a"}, "StackId is 'team-a': this is no request of CloudFormation"),
+    "another type": ({"ResourceType": "Custom::Other"}, "ResourceType is 'Custom::Other'"),
+    "no request id": ({"RequestId": ""}, "RequestId is ''"),
+    "a request id that is a key": ({"RequestId": "current#1/../x"}, "RequestId is"),
+    "an odd logical id": ({"LogicalResourceId": "a b"}, "LogicalResourceId is 'a b'"),
+    "another kind": ({"RequestType": "Upsert"}, "RequestType is 'Upsert'"),
+    "no properties": ({"ResourceProperties": None}, "Name is None"),
+    "a list for properties": ({"ResourceProperties": []}, "Name is None"),
+    "an empty name": ({"ResourceProperties": {"Name": ""}}, "Name is ''"),
+    "a key for a name": ({"ResourceProperties": {"Name": "a#current"}}, "Name is 'a#current'"),
+    "a name that ends a line": ({"ResourceProperties": {"Name": "support\n"}}, "Name is 'support\\n'"),
+    "a long name": ({"ResourceProperties": {"Name": "n" * 5000}}, "Name is 'nnn"),
+    "no policy": ({"ResourceProperties": {"Name": PROMPT}}, "ResourceProperties.policy.uri is None"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_no_stack_can_have_sent_changes_nothing_and_is_named(cloud: Cloud, name: str) -> None:
+    changed, said = ODD[name]
+    event = {"ResourceProperties": cloud.properties(), **changed}
+    failed(cloud.ask(str(event.pop("RequestType", "Create")), **event), said)
+    assert cloud.counts is None
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"uri": "https://example.com/x", "sha256": "0" * 64}, "it must be s3://<bucket>/<key>"),
+        ({"uri": f"s3://{ASSETS}/nothing", "sha256": "0" * 64}, "NoSuchKey"),
+        ({"uri": f"s3://{ASSETS}/{'k' * 2000}", "sha256": "0" * 64}, "it must be s3://<bucket>/<key>"),
+        ({"uri": f"s3://{ASSETS}/policy", "sha256": "ABC"}, "it must be the SHA-256"),
+        ("s3://assets/policy", "Policy"),
+    ],
+)
+def test_a_part_that_cannot_be_read_is_named(cloud: Cloud, part: Json, said: str) -> None:
+    properties = {**cloud.properties(), "Policy": part}
+    failed(cloud.ask("Create", ResourceProperties=properties), said if said != "Policy" else "policy.uri is None")
+    assert cloud.counts is None
+
+
+def test_what_is_deployed_must_be_a_policy_and_a_suite(cloud: Cloud) -> None:
+    good = cloud.properties()
+    for key, said in (("Policy", "review: is required"), ("Suite", "tests")):
+        part = cloud.world.deploy(f"odd-{key}", {"colour": "blue"})
+        properties = {**good, key: {"uri": part.uri, "sha256": part.sha256}}
+        failed(cloud.ask("Create", ResourceProperties=properties), said)
+    part = cloud.world.deploy("list", [])  # type: ignore[arg-type]
+    properties = {**good, "Suite": {"uri": part.uri, "sha256": part.sha256}}
+    failed(cloud.ask("Create", ResourceProperties=properties), "is not a JSON object")
+    assert cloud.counts is None
+
+
+def test_an_answer_that_does_not_get_through_is_sent_again(cloud: Cloud) -> None:
+    cloud.deaf = 2
+    assert cloud.create()["Status"] == "SUCCESS"
+    assert len(cloud.answers) == 1
+    cloud.deaf = 99
+    with pytest.raises(urllib.error.URLError):  # Lambda invokes the function again
+        cloud.update(POLICY, LAX)
+    cloud.deaf = 0
+    again = cloud.asked[-1]
+    assert cloud.ask(again.pop("RequestType"), **again)["Status"] == "SUCCESS"
+    assert cloud.counts == LAX
+
+
+@pytest.mark.parametrize("said", ["é𐀀" * 5_000, "\0" * 5_000, '"\\' * 5_000, "half \ud800 of a pair"])
+def test_whatever_is_said_fits_into_what_cloudformation_takes(cloud: Cloud, said: str) -> None:
+    event = {"ResponseURL": "https://x", "StackId": "s" * 200, "RequestId": "r" * 36, "LogicalResourceId": "l" * 255}
+    custom_resource.answer(event, "FAILED", said, physical="p" * 600, stream="t" * 60)
+    assert len(cloud.answers[0]["Reason"]) > 10
+
+
+def test_a_bug_is_answered_too(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud.world.stacks, "describe_stacks", lambda **_: {"Stacks": [{}]})
+    failed(cloud.create(), "enrol failed (KeyError); its log says why")
+
+
+def test_a_call_that_gives_no_url_is_none_of_cloudformation(world: World) -> None:
+    with pytest.raises(InvalidInput, match="ResponseURL 'None' is not a web address"):
+        world.function("enrol").handle({"RequestType": "Create"}, Context())
+
+
+def test_it_waits_for_cloudformation_to_show_what_it_does(cloud: Cloud) -> None:
+    stacks, shown = cloud.world.stacks, []
+
+    def late(**request: str) -> dict[str, Json]:
+        shown.append(request)
+        status = "CREATE_COMPLETE" if len(shown) < 3 else "CREATE_IN_PROGRESS"
+        detail = {"ResourceType": KIND, "ResourceStatus": status, "PhysicalResourceId": ""}
+        return {"StackResourceDetail": detail}
+
+    stacks.describe_stack_resource = late  # type: ignore[method-assign]
+    assert cloud.create()["Status"] == "SUCCESS"
+    assert len(shown) == 3
