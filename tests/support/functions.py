@@ -169,6 +169,8 @@ class StackService:
     `away`: the code with which it refuses every question.
     """
 
+    meta = _META
+
     def __init__(self) -> None:
         self.stacks: dict[str, str] = {}
         self.resources: dict[tuple[str, str], dict[str, str]] = {}

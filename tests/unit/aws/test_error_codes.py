@@ -15,8 +15,8 @@ from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotF
 from tests.support.aws_calls import OPERATIONS, ROOT, every_call, needed
 
 SERVICES = (
-    "bedrock bedrock-agent bedrock-runtime cloudtrail cloudwatch dynamodb events kms lambda logs s3 secretsmanager sns "
-    "sqs ssm stepfunctions sts"
+    "bedrock bedrock-agent bedrock-runtime cloudformation cloudtrail cloudwatch dynamodb events kms lambda logs s3 "
+    "secretsmanager sns sqs ssm stepfunctions sts"
 )
 COMMON = (
     "AccessDeniedException ExpiredTokenException IncompleteSignature InternalFailure MalformedHttpRequestException "
@@ -46,6 +46,7 @@ DOCUMENTED = {
     "sns": "Throttled Throttling KMSThrottling",
     # Of the query protocol, which SQS still answers with beside JSON.
     "sqs": "AWS.SimpleQueueService.NonExistentQueue OverLimit QueueDeletedRecently AccessDenied",
+    "cloudformation": "ValidationError Throttling",
     "cloudwatch": "Throttling LimitExceeded LimitExceededFault",
     "kms": "DependencyTimeoutException",
     "lambda": "TooManyRequestsException",
