@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from promptlane.cli.deployment import Deployment
+from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.policy import CanaryPolicy, Policy, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release
@@ -107,7 +108,8 @@ class Audited(Desk):
             tags=FakeEnrolmentTags(self.prompts),
             routes=self.routes,
             releases=self.releases,
-            check_suite=lambda suite, variables: [],
+            check_suite=lambda suite, variables: ([], SuiteFacts(1)),
+            floor=Floor(),
             clock=self.clock,
         ).admit(name)
         plan = Planner(
