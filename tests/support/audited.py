@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.policy import CanaryPolicy, Policy, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.timeline import LockedCopy, TimelineEntry
+from promptlane.domain.release.timeline import SYSTEM, Event, LockedCopy, TimelineEntry
 from promptlane.domain.release.trigger import ReleaseRequest
 from promptlane.domain.review.brief import VerdictShown
 from promptlane.domain.review.proof import policy_key
@@ -213,9 +214,9 @@ class Audited(Desk):
         stored = self.releases.get(SECOND)
         self.releases._releases[SECOND] = Release.from_item(replace(stored, **changes).to_item())
 
-    def append(self, event: Any, own: str, *, by: str = "promptlane", **detail: Any) -> None:
+    def append(self, event: Event, own: str, detail: Mapping[str, Any], *, by: str = SYSTEM) -> None:
         """An entry that nobody was to write, with the head moved, and copied by `relay` as any other."""
-        self.releases.append(TimelineEntry(f"{SECOND}/{own}", SECOND, self.clock(), event, by, detail))
+        self.releases.append(TimelineEntry(f"{SECOND}/{own}", SECOND, self.clock(), event, by, dict(detail)))
         self.copy()
 
     def locked(self, release_id: str) -> list[LockedCopy]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from promptlane.domain.names import Outcome, parse_release_id
 
 from .findings import Findings
-from .timeline import SYSTEM, Event, TimelineEntry
+from .timeline import COPIED_WITHIN, SYSTEM, Event, TimelineEntry, iso
 
 Json = Any
 
@@ -74,6 +74,8 @@ _NEEDS: Final[Mapping[Event, tuple[Event, ...]]] = {
     **dict.fromkeys(_OPERATED, (Event.CANARY_SHIFTED,)),
 }
 """One of these must stand before. Only what is written by one step after another, whatever crashes in between."""
+_TOLD_LATER: Final = (Event.CANARY_SHIFTED, Event.PROMOTED, Event.ROLLED_BACK, Event.REVIEW_DECIDED)
+"""What may be appended long after it happened: it waited on the route, or on the request of a review."""
 _NEVER_AFTER_THE_END: Final = (Event.STARTED, Event.ADMITTED, Event.TESTS_PLANNED, *_OPERATED)
 
 
@@ -98,7 +100,8 @@ class _Walk:
 
     def take(self, entry: TimelineEntry, before: Sequence[TimelineEntry]) -> None:
         self._found.compared += 1
-        for problem in (*self._own(entry), *self._place(entry), *self._traffic(entry, before)):
+        problems = (*self._own(entry), *self._place(entry), *self._traffic(entry, before), *_date(entry, before))
+        for problem in problems:
             self._found.add(f"entry {entry.seq}, {entry.event!s}", problem)
         self._seen[entry.event].append(entry)
 
@@ -179,6 +182,14 @@ class _Walk:
             self._found.add("timeline", "it is empty, and a release is written together with its first entry")
         elif entries[0].event not in (Event.STARTED, Event.ENDED):
             self._found.add(f"entry {entries[0].seq}, {entries[0].event!s}", "no release begins so")
+
+
+def _date(entry: TimelineEntry, before: Sequence[TimelineEntry]) -> list[str]:
+    """Who appends says when it is; a little is allowed for clocks, and for what is tried again."""
+    latest = max(before, key=lambda e: e.at, default=entry)
+    if entry.event in _TOLD_LATER or entry.at >= latest.at - COPIED_WITHIN:
+        return []
+    return [f"it is dated {iso(entry.at)}, before entry {latest.seq} of {iso(latest.at)}, which was there already"]
 
 
 def route_revision(entry: TimelineEntry) -> int:

@@ -205,7 +205,9 @@ def compare_copies(
         copy, age = kept.pop(entry.seq, None), now - written
         if copy is not None and copy.entry.hash == entry.hash:
             counts["agree"] += 1
-            if abs(copy.at - entry.at) > COPIED_WITHIN:
+            if copy.at < entry.at - COPIED_WITHIN:
+                problems.append(f"entry {entry.seq}, dated {iso(entry.at)}, was there at {iso(copy.at)} already")
+            elif copy.at > entry.at + COPIED_WITHIN:
                 late.append(f"entry {entry.seq}, dated {iso(entry.at)}, was copied at {iso(copy.at)}")
         elif copy is not None:
             problems.append(f"entry {entry.seq} is not the one that was copied when it was written")

@@ -13,7 +13,9 @@ from typing import Any, Final
 from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.policy import Policy, ReviewPolicy
 from promptlane.domain.release.compared import record_findings
+from promptlane.domain.release.content import is_content_of
 from promptlane.domain.release.findings import TABLE, Finding, Findings, copy_of, versions_of
+from promptlane.domain.release.housekeeping import archive_key, from_archive
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.replay import story_findings
@@ -81,8 +83,9 @@ def rounds_of(entries: Sequence[TimelineEntry], request: ReviewRequest | None) -
 
 
 def small_objects(release: Release, entries: Sequence[TimelineEntry]) -> list[str]:
-    """Keys of what is read whole: the captured policy and the briefs."""
+    """Keys of what is read whole: the captured policy, the archived version and the briefs."""
     policy = [policy_key(release.policy_sha256)] if release.policy_sha256 else []
+    policy.append(archive_key(release.prompt_id, release.version))
     rounds = [int(e.detail["round"]) for e in entries if e.event is Event.REVIEW_REQUESTED and "round" in e.detail]
     return [*policy, *(brief_key(release.release_id, number) for number in rounds)]
 
@@ -126,12 +129,31 @@ def _objects(evidence: Evidence, found: Findings) -> None:
         there = evidence.digests[key]
         says = f"it has SHA-256 {there}, not {sha256}" if there else "it is missing"
         found.agree(there == sha256, key, says, versions_of(key, sha256))
+    _archived(evidence, found)
     for entry in evidence.entries:
         number = entry.detail.get("round")
         if entry.event is Event.REVIEW_REQUESTED and "brief_sha256" not in entry.detail:
             found.uncovered.append(f"what reviewers were shown in round {number} (written before briefs had digests)")
         if entry.event is Event.TESTS_FINISHED and "sha256" not in entry.detail:
             found.uncovered.append(f"the test report of round {number} (written before reports had digests)")
+
+
+def _archived(evidence: Evidence, found: Findings) -> None:
+    """The archived version, which `housekeep` puts there within a day, is the content that was admitted."""
+    release = evidence.release
+    key = archive_key(release.prompt_id, release.version)
+    body = evidence.objects.get(key)
+    admitted = next((e for e in evidence.entries if e.event is Event.ADMITTED), None)
+    if body is None or admitted is None:
+        return
+    try:
+        version = from_archive(body, key)
+    except InvalidInput as error:
+        found.add(key, str(error), versions_of(key))
+        return
+    named = (version.prompt_id, version.version) == (release.prompt_id, release.version)
+    same = named and is_content_of(str(admitted.detail.get("fingerprint")), version.variants)
+    found.agree(same, key, "it holds another content than was admitted", versions_of(key))
 
 
 class _Review:
