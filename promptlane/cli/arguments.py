@@ -29,6 +29,11 @@ def version(text: str) -> int:
     return number
 
 
+def seconds_between(number: float, least: float, most: float) -> bool:
+    """Whether it lies there; `nan` lies nowhere."""
+    return least <= number <= most
+
+
 def seconds(least: float, most: float) -> Callable[[str], float]:
     """A parser of a number of seconds within bounds, which `nan` is not."""
 
@@ -37,7 +42,7 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
             number = float(text)
         except ValueError:
             number = math.nan
-        if not least <= number <= most:
+        if not seconds_between(number, least, most):
             raise typer.BadParameter(f"{str(text)[:60]!r} is not a number of seconds from {least:g} to {most:g}")
         return number
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, PromptlaneError
+from promptlane.domain.incoming import version_number
 from promptlane.domain.policy import Policy, ReviewPolicy
 from promptlane.domain.release.compared import record_findings
 from promptlane.domain.release.content import is_content_of
@@ -348,7 +349,7 @@ class _Review:
 def _round(entry: TimelineEntry) -> int:
     """The round of review that an entry is of, by its id."""
     parts = entry.id.removeprefix(f"{entry.release_id}/").split("/")
-    return int(parts[1]) if len(parts) > 1 and parts[0] == "review" and parts[1].isdecimal() else 0
+    return int(parts[1]) if len(parts) > 1 and parts[0] == "review" and version_number(parts[1]) else 0
 
 
 def _authors(entry: TimelineEntry) -> Authors:
