@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 
@@ -36,7 +37,8 @@ class InMemoryEdits:
     def edits(self, prompt_id: str, since: float = 0.0, until: float | None = None) -> list[Edit]:
         with self._lock:
             found = list(self._edits.get(prompt_id, {}).values())
-        mine = [e for e in found if int(since) <= int(e.event.at) and (until is None or int(e.event.at) <= int(until))]
+        first, last = max(int(since), 0), math.inf if until is None else int(until)
+        mine = [e for e in found if first <= max(int(e.event.at), 0) <= last]
         return sorted(mine, key=lambda e: e.event.at)
 
     def watched(self, prompt_id: str) -> Window | None:

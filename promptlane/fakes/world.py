@@ -19,7 +19,7 @@ Json = Any
 
 
 class FakePrompts:
-    """`PromptReader` in memory; `publish` is what an author does."""
+    """`DraftReader` in memory; `publish` is what an author does. The draft holds what was published last."""
 
     def __init__(self) -> None:
         self._versions: dict[str, list[PromptVersion]] = {}
@@ -66,6 +66,9 @@ class FakePrompts:
         if prompt_id not in self._versions:
             raise NotFound(f"there is no prompt {prompt_id}")
         return [v.version for v in self._versions[prompt_id]]
+
+    def draft_variants(self, prompt_id: str) -> Sequence[Mapping[str, Json]]:
+        return self.version(prompt_id, max(self.versions(prompt_id), default=0)).variants
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
