@@ -15,6 +15,7 @@ from . import fields
 from .errors import PolicyInvalid
 from .metrics import GUARD_METRICS, GuardMetric, key_of
 from .names import FULL
+from .text import folded
 
 Json = Any
 Undecided = Literal["return_to_stable", "stay", "ask"]
@@ -269,6 +270,12 @@ class _Reader(fields.Reader):
             values = [getattr(r, attribute) for r in policy.reviewers]
             for value in sorted({v for v in values if values.count(v) > 1}):
                 self.problem("review.reviewers", f"two reviewers share the {attribute} {value!r}; it must be unique")
+            alike: dict[str, list[str]] = {}
+            for value in dict.fromkeys(values):
+                alike.setdefault(folded(value), []).append(value)
+            for first, second, *_ in (same for same in alike.values() if len(same) > 1):
+                how = "differ in case, blanks or Unicode form alone, so that one would count as the other; name one"
+                self.problem("review.reviewers", f"the {attribute}s {first!r} and {second!r} of two reviewers {how}")
         if (most := len(policy.reviewers)) < policy.quorum:
             never = f"{policy.quorum} approvals can never be reached with {most} reviewers; name more or lower it"
             self.problem("review.quorum", never)

@@ -91,6 +91,11 @@ def subject_line(text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in " ".join(text.split()))[:99] or "(no subject)"
 
 
+def folded(text: str) -> str:
+    """What two names have in common that differ in case, blanks or Unicode form alone."""
+    return "".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
+
+
 def clean_reason(text: str) -> str:
     """A typed reason: line ends unified, everything invisible spelled out, blank ends removed."""
     return visible(text.replace("\r\n", "\n").replace("\r", "\n")).strip()

@@ -34,6 +34,7 @@ SETTINGS = {
     "promptlane:retain": "false",
     "promptlane:budget_usd_per_prompt": "100",
     "promptlane:on_call": "on-call@example.com",
+    "promptlane:applications": json.dumps({"checkout": ["e2e-tested"]}),
 }
 ROLES = (
     "tested",

@@ -569,6 +569,31 @@ def test_shared_names_are_listed_in_order_before_shared_addresses() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("attribute", "first", "second"),
+    [
+        ("email", "ana@example.com", "Ana@example.com"),
+        ("email", "ana@example.com", "ana@EXAMPLE.com"),
+        ("email", "ana@example.com", "\uff41na@example.com"),
+        ("email", "stra\u00dfe@example.com", "STRASSE@example.com"),
+        ("name", "Ana", "ANA"),
+        ("name", "Ana Lind", "Ana  Lind"),
+        ("name", "Ana Lind", "AnaLind"),
+        ("name", "Jos\u00e9", "Jose\u0301"),
+        ("name", "Ana\u00a0Lind", "Ana Lind"),
+    ],
+)
+def test_reviewers_who_differ_in_case_blanks_or_unicode_form_alone_are_refused(
+    attribute: str, first: str, second: str
+) -> None:
+    """They would share a key: a link, a code and a vote of one would be the other's."""
+    one, two = {**ANA, attribute: first}, {**BO, attribute: second}
+    how = "differ in case, blanks or Unicode form alone, so that one would count as the other; name one"
+    said = f"the {attribute}s {first!r} and {second!r} of two reviewers {how}"
+    assert reviewed(one, two) == [("review.reviewers", said)]
+    assert reviewed(one, {**BO, attribute: f"x{second}"}) == []
+
+
 @pytest.mark.parametrize("email", ["a@b.co", "a.b+c@d-e.example.org"])
 def test_addresses(email: str) -> None:
     assert reviewed({"name": "A", "email": email}) == []
