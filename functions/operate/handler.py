@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from promptlane.aws import http_events as http
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
+from promptlane.domain.release.identity import vouched
 from promptlane.domain.review.visit import known_address
 from promptlane.lifecycle.operate import operate
 
@@ -29,7 +30,7 @@ def handle(event: Json, context: Any) -> Json:
 
 
 def _operated(event: Json) -> Json:
-    by, (address, _) = http.caller(event), http.source(event)
+    by, (address, _) = vouched(http.caller(event)), http.source(event)
     operation = http.part(event, "pathParameters", "operation") or http.part(event, "rawPath").rsplit("/", 1)[-1]
     wanted = '{"reason": "..."}'
     reason = http.json_object(event, wanted).get("reason")

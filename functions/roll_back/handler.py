@@ -23,6 +23,7 @@ from promptlane.domain import incoming
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import CONSOLE
 from promptlane.domain.ports import RouteStore
+from promptlane.domain.release.identity import vouched
 from promptlane.domain.release.route import Route, alarm_applies
 from promptlane.domain.release.timeline import SYSTEM
 from promptlane.domain.text import one_line
@@ -156,7 +157,7 @@ def _version(given: Any) -> int:
 
 def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
     def request() -> dict[str, Any]:
-        by = http.caller(event)
+        by = vouched(http.caller(event))
         body = http.json_object(event, '{"reason": "..."}')
         prompt = http.part(event, "pathParameters", "prompt")
         done = _by_operator({"prompt": prompt, "reason": body.get("reason"), "to": body.get("to")}, context, by=by)

@@ -320,7 +320,7 @@ def _route(caller: Caller, enforced: Deployment, prompt: str) -> object:
 
 
 def _routes(caller: Caller, enforced: Deployment, prompt: str) -> object:
-    keys = [{"prompt": {"S": name}} for name in ("e2e-tested", prompt)]
+    keys = [{"prompt": {"S": name}} for name in {"e2e-tested", prompt}]
     return caller.client("dynamodb").batch_get_item(RequestItems={enforced.resources["route_table"]: {"Keys": keys}})
 
 

@@ -10,23 +10,22 @@ from typing import Any, Final
 from promptlane.domain.errors import InvalidInput, NotApplicable
 from promptlane.domain.text import one_line, shortened
 
+from . import identity
+
 Json = Any
 MAX_NAMED: Final = 300
 """Characters of who asked, and of a message's id. The longest ARN of a session has 180."""
 _SOURCES = ("bedrock.amazonaws.com", "bedrock-agent.amazonaws.com")
 _PROMPT = re.compile(r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]+:[0-9]{12}:prompt/)?[0-9A-Za-z_-]{1,100}(:[0-9]{1,5})?\Z")
 _VERSION = re.compile(r"[1-9][0-9]{0,4}")
-_SESSION = re.compile(r"AROA[0-9A-Z]{8,}:[0-9A-Za-z_+=,.@-]{2,64}")
-_PRINCIPAL = re.compile(rf"{_SESSION.pattern}|AIDA[0-9A-Z]{{8,}}")
-"""Principal ids of a role's session, and of an IAM user."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRequest:
     """A wish for a release. `prompt` is a name, id or ARN; `version` is None where the event does not tell it.
 
-    `requested_by` is what the message says; where the queue knows its sender by another name, it holds that too.
-    `sent_by`: the principal id by which the queue knows a person's or a function's message.
+    `requested_by` is what AWS vouches for: CloudTrail's caller, or the sender as the queue knows it, with what the
+    message says as a claim (identity.py). `sent_by`: the principal id of a person's or a function's message.
     """
 
     prompt: str
@@ -50,12 +49,13 @@ def read(message: Json, *, account: str, region: str, sender: str = "") -> Relea
     if not isinstance(message, Mapping):
         raise InvalidInput("the message is not a JSON object; it must be an EventBridge event or a release request")
     if message.get("source") == "promptlane.request":
-        request, known = _explicit(message), _PRINCIPAL
-    elif message.get("detail-type") == "AWS API Call via CloudTrail":
-        request, known = _from_cloudtrail(message, account, region), _SESSION
-    else:
-        raise InvalidInput("the message is neither an AWS API call via CloudTrail nor a release request")
-    return _with_sender(request, sender) if known.fullmatch(sender) else request
+        return _explicit(message, sender)
+    if message.get("detail-type") == "AWS API Call via CloudTrail":
+        request = _from_cloudtrail(message, account, region)
+        if not identity.is_session(sender):
+            return request
+        return replace(request, requested_by=identity.sent(sender, request.requested_by), sent_by=sender)
+    raise InvalidInput("the message is neither an AWS API call via CloudTrail nor a release request")
 
 
 def record_of(message: Json, *, account: str, region: str) -> Mapping[str, Json] | None:
@@ -71,27 +71,20 @@ def record_of(message: Json, *, account: str, region: str) -> Mapping[str, Json]
 
 def sender_of(sender: str) -> str:
     """Who sent a message that says it is an event, where that was a role's session and so not EventBridge; else ""."""
-    return sender if _SESSION.fullmatch(sender) else ""
+    return sender if identity.is_session(sender) else ""
 
 
-def _with_sender(request: ReleaseRequest, sender: str) -> ReleaseRequest:
-    """Add who sent it; beside the name that the message gives, unless that is of the same session."""
-    session = sender.partition(":")[2]
-    agrees = session and request.requested_by.endswith(f"/{session}")
-    named = request.requested_by if agrees else f"{request.requested_by} (sent by {sender})"
-    return replace(request, requested_by=named, sent_by=sender)
-
-
-def _explicit(message: Mapping[str, Json]) -> ReleaseRequest:
+def _explicit(message: Mapping[str, Json], sender: str) -> ReleaseRequest:
     prompt, version = message.get("prompt"), str(message.get("version", ""))
     if not isinstance(prompt, str) or not _PROMPT.match(prompt):
         raise InvalidInput(f"the release request names no prompt: {shortened(repr(prompt), 120)}")
     return ReleaseRequest(
         prompt=prompt,
         version=_number(version),
-        requested_by=_named(message.get("requested_by")),
+        requested_by=identity.sent(sender, _named(message.get("requested_by"))),
         explicit=message.get("explicit") is True,
         request_id=_request_id(message.get("request_id")),
+        sent_by=sender if identity.known(sender) else "",
     )
 
 
@@ -114,11 +107,12 @@ def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> 
     # else found by listing the prompt's versions.
     response = detail.get("responseElements")
     version = str(response.get("version")) if isinstance(response, Mapping) else ""
-    identity = detail.get("userIdentity")
+    caller = detail.get("userIdentity")
+    arn = caller.get("arn") if isinstance(caller, Mapping) else None
     return ReleaseRequest(
         prompt=prompt,
         version=int(version) if _VERSION.fullmatch(version) else None,
-        requested_by=_named(identity.get("arn") if isinstance(identity, Mapping) else None),
+        requested_by=identity.vouched(_named(arn)),
         request_id=_request_id(detail.get("eventID")),
     )
 

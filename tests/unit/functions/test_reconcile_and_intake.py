@@ -75,7 +75,7 @@ def test_a_request_starts_a_release_and_its_execution(world: World) -> None:
 
     assert take(world, asked()) == {"batchItemFailures": []}
 
-    by = f"an operator (sent by {SENDER})"
+    by = 'role AROAEXAMPLEROLEID0001 (session "kim"; says "an operator")'
     assert world.releases.get(RELEASE) == Release(RELEASE, PROMPT, NOW, by, explicit=True, request_id="request 2")
     detail = {"prompt": PROMPT, "version": 2, "attempt": 1, "explicit": True, "sent_by": SENDER}
     assert world.entries(RELEASE) == [(Event.STARTED, by, detail)]
@@ -90,7 +90,7 @@ def test_the_event_of_a_publication_starts_its_first_attempt(world: World) -> No
     assert take(world, published(), sender=None) == {"batchItemFailures": []}
 
     ((_, by, detail),) = world.entries(RELEASE)
-    assert by.endswith("PromptAuthor/release-pipeline")
+    assert by.endswith('PromptAuthor (session "release-pipeline")')
     assert detail == {"prompt": PROMPT, "version": 2, "attempt": 1, "explicit": False}
 
 
@@ -150,7 +150,7 @@ def test_a_second_version_waits_and_what_is_stable_already_is_not_released(world
 
     assert take(world, asked("2"), asked("3"), asked("1")) == {"batchItemFailures": []}
 
-    by = f"an operator (sent by {SENDER})"
+    by = 'role AROAEXAMPLEROLEID0001 (session "kim"; says "an operator")'
     assert world.releases.waiting(ID) == [Waiting(PROMPT, ID, 3, NOW, by, explicit=True)]
     assert set(executions()) == {RELEASE}
 

@@ -20,6 +20,7 @@ from tests.support.prompt import ID, PROMPT, RELEASE
 
 Json = Any
 OPERATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operator/kim"
+VOUCHED = f'arn:aws:sts::{ACCOUNT}:assumed-role/Operator (session "kim")'
 SAFE = {"result": "rolled_back", "prompt": PROMPT, "release_id": RELEASE, "stable": 1}
 
 
@@ -194,7 +195,7 @@ def test_the_api_answers_what_became_of_it_under_the_callers_name(canary: World,
 
     assert (answer["statusCode"], answer["headers"]["content-type"]) == (200, "application/json")
     assert json.loads(answer["body"]) == {**SAFE, "reason": "they complain"}
-    rolled_back(canary, route, by=OPERATOR, cause="operator", reason="they complain")
+    rolled_back(canary, route, by=VOUCHED, cause="operator", reason="they complain")
     assert canary.status(RELEASE) == "ABORTED"
 
 

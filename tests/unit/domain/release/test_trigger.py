@@ -17,6 +17,7 @@ from promptlane.domain.release.trigger import ReleaseRequest, read
 ACCOUNT, REGION = "111122223333", "eu-west-1"
 ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:prompt/PROMPT0001"
 ADA = f"arn:aws:sts::{ACCOUNT}:assumed-role/Author/ada"
+VOUCHED = f'arn:aws:sts::{ACCOUNT}:assumed-role/Author (session "ada")'
 EXPLICIT = {
     "source": "promptlane.request",
     "prompt": "support",
@@ -52,32 +53,34 @@ def taken(message: Any, sender: str = "") -> ReleaseRequest:
 
 
 def test_an_explicit_request_is_read_whole() -> None:
-    assert taken(EXPLICIT) == ReleaseRequest("support", 4, ADA, explicit=True, request_id="req-1", sent_by="")
+    assert taken(EXPLICIT) == ReleaseRequest(
+        "support", 4, f'unknown (says "{ADA}")', explicit=True, request_id="req-1", sent_by=""
+    )
 
 
 def test_a_request_that_says_only_what_it_must() -> None:
     plain = ReleaseRequest(
-        prompt=ARN, version=99_999, requested_by="unknown", explicit=False, request_id="", sent_by=""
+        prompt=ARN, version=99_999, requested_by='unknown (says "unknown")', explicit=False, request_id="", sent_by=""
     )
 
     assert taken({"source": "promptlane.request", "prompt": ARN, "version": "99999"}) == plain
     assert taken(asked(prompt=ARN, version="99999", requested_by="", explicit="true", request_id=None)) == plain
-    assert ReleaseRequest(ARN, 99_999, "unknown") == plain
+    assert ReleaseRequest(ARN, 99_999, plain.requested_by) == plain
 
 
 def test_an_event_is_read_whole() -> None:
-    assert taken(event()) == ReleaseRequest("PROMPT0001", 7, ADA, explicit=False, request_id="event-1", sent_by="")
+    assert taken(event()) == ReleaseRequest("PROMPT0001", 7, VOUCHED, explicit=False, request_id="event-1", sent_by="")
 
 
 def test_a_recorded_event_is_read_without_its_response() -> None:
     request = read(RECORDED, account="111122223333", region="us-east-1")
     assert (request.prompt, request.version, request.explicit) == ("PROMPT0001", None, False)
-    assert request.requested_by.endswith("PromptAuthor/release-pipeline")
+    assert request.requested_by.endswith('PromptAuthor (session "release-pipeline")')
 
 
 def test_the_other_service_that_may_sign_the_event_names_the_prompt_by_its_arn() -> None:
     other = event(eventSource="bedrock-agent.amazonaws.com", requestParameters={"promptIdentifier": ARN})
-    assert taken(other) == ReleaseRequest(ARN, 7, ADA, request_id="event-1")
+    assert taken(other) == ReleaseRequest(ARN, 7, VOUCHED, request_id="event-1")
 
 
 def test_an_event_that_tells_little_is_of_this_deployment_and_of_nobody_known() -> None:
@@ -107,18 +110,23 @@ def test_the_least_and_the_largest_version(version: Any) -> None:
     assert taken(event(responseElements={"version": version})).version == int(version)
 
 
-@pytest.mark.parametrize("sender", ["AROAEXAMPLEROLEID0001:ada", "AROAEXAMPLEROLEID0001:sam"])
-def test_a_sender_whose_name_is_not_the_one_in_the_message_is_told_beside_it(sender: str) -> None:
-    told = ADA if sender.endswith(":ada") else f"{ADA} (sent by {sender})"
-
-    assert taken(EXPLICIT, sender) == ReleaseRequest("support", 4, told, True, "req-1", sent_by=sender)
-    assert taken(event(), sender) == ReleaseRequest("PROMPT0001", 7, told, False, "event-1", sent_by=sender)
+@pytest.mark.parametrize("session", ["ada", "sam"])
+def test_who_sent_it_is_told_by_the_role_and_what_they_say_as_a_claim(session: str) -> None:
+    """A session of any role may be named as that of another: agreeing with the message proves nothing."""
+    sender = f"AROAEXAMPLEROLEID0001:{session}"
+    role = f'role AROAEXAMPLEROLEID0001 (session "{session}"; says '
+    asked_for = ReleaseRequest("support", 4, f'{role}"{ADA}")', True, "req-1", sent_by=sender)
+    assert taken(EXPLICIT, sender) == asked_for
+    quoted = VOUCHED.replace('"', "'")
+    moved = ReleaseRequest("PROMPT0001", 7, f'{role}"{quoted}")', False, "event-1", sent_by=sender)
+    assert taken(event(), sender) == moved
 
 
 def test_a_user_who_sends_a_request_is_told_and_one_that_looks_like_eventbridge_is_not() -> None:
     user = "AIDAEXAMPLEUSERID0001"
 
-    assert taken(asked(requested_by=f"x/{user}"), user).requested_by == f"x/{user} (sent by {user})"
+    request = taken(asked(requested_by="x"), user)
+    assert (request.requested_by, request.sent_by) == (f'user {user} (says "x")', user)
     assert taken(event(), user) == taken(event())
     assert taken(EXPLICIT, ACCOUNT) == taken(EXPLICIT), "a sender of which only the account is known"
 
