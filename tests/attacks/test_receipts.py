@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import time
 from typing import Any
 
 import pytest
@@ -110,7 +112,7 @@ def test_tell_the_prompt_by_length() -> bool:
     return len({len(shop.receipt(prompt, "canary")) for prompt in prompts}) > 1
 
 
-@attack("two receipts of one track are seen to be alike", kind=TOLD, without=patched(receipts.os, "urandom", bytes))
+@attack("two receipts of one track are seen to be alike", kind=TOLD, without=patched(os, "urandom", bytes))
 def test_tell_by_likeness() -> bool:
     """With a nonce that repeats, equal facts seal to equal bytes, whose tail tells version and track."""
     shop = Shop()
@@ -130,7 +132,7 @@ def _telling(decision: Any, error: BaseException) -> Exception:
     return ModelCallFailed(f"{decision.prompt} version {decision.version} failed: {error}", code="x")
 
 
-def _refusing(request: Any) -> Exception:
+def _refusing(request: Any) -> object:
     said = {"Code": "AccessDeniedException", "Message": f"no access to {request['modelId']}"}
     return ClientError({"Error": said}, "Converse")
 
@@ -217,7 +219,7 @@ def _forged(shop: Shop, *, made_for: str, day: int = 0, started: float | None = 
     key = client._keys.newest(made_for, wait=5.0)
     assert key is not None
     decision = client.route("victim", "u")
-    at = receipt_keys.time() if started is None else started
+    at = time() if started is None else started
     return receipts.seal(key._replace(day=key.day + day), decision, group="1", started_at=at)
 
 
@@ -238,7 +240,7 @@ def test_seal_for_another() -> bool:
 )
 def test_leaked_key() -> bool:
     shop = Shop()
-    now = receipt_keys.time()
+    now = time()
     with patched(receipt_keys, "time", lambda: now - 5 * receipts.DAY)():
         leaked = _forged(shop, made_for="victim", started=now)
     return counts(shop, leaked, "victim")
@@ -251,7 +253,7 @@ def test_leaked_key() -> bool:
 )
 def test_leaked_key_of_another_day() -> bool:
     shop = Shop()
-    now = receipt_keys.time()
+    now = time()
     with patched(receipt_keys, "time", lambda: now - 5 * receipts.DAY)():
         leaked = _forged(shop, made_for="victim", day=5, started=now)
     return counts(shop, leaked, "victim")
