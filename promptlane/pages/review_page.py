@@ -14,6 +14,7 @@ from promptlane.domain.review.review import (
     Choice,
     ReviewDecision,
     ReviewRequest,
+    authored_in_words,
     authors_in_words,
     is_author,
     reviewer_key,
@@ -91,7 +92,7 @@ def _summary(request: ReviewRequest, brief: Brief, state: Tally, now: float) -> 
         tag("p", tag("a", "Go to the decision", href="#decide")),
         facts(
             ("Replaces", old),
-            ("Author", visible(authors_in_words(request)) or "not known"),
+            ("Authors", f"{visible(authors_in_words(request)) or 'not known'} ({authored_in_words(request)})"),
             ("Approvals", f"{len(state.approvals)} of {state.needed}: {state.why}"),
             ("Expires", f"{moment(request.expires_at)}, in {left}"),
             ("Release", request.release_id),
@@ -158,7 +159,7 @@ def _plan(brief: Brief) -> Html:
 
 def _people(request: ReviewRequest, state: Tally, decisions: tuple[ReviewDecision, ...], me: Reviewer) -> Html:
     doubts = [
-        tag("p", "The author is not certain: ", visible(d), class_="note warn") for d in request.authors.unattributed
+        tag("p", "The authors are not certain: ", visible(d), class_="note warn") for d in request.authors.unattributed
     ]
     return _section(
         "people",

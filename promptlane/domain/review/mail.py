@@ -17,7 +17,7 @@ from promptlane.domain.text import in_words, one_line
 
 from .brief import Brief
 from .code import in_print
-from .review import ReviewRequest, authors_in_words, reviewer_key
+from .review import ReviewRequest, authored_in_words, authors_in_words, reviewer_key
 from .rules import Tally, reach_in_words
 
 MAX_SUBJECT: Final = 99
@@ -95,7 +95,8 @@ def _asked(
     yield ""
     yield f"Release:       {request.release_id}"
     yield f"Replaces:      {old}"
-    yield f"Author:        {one_line(authors_in_words(request) or 'not known', 500)}"
+    authors = one_line(authors_in_words(request) or "not known", 500)
+    yield f"Authors:       {authors} ({authored_in_words(request)})"
     for doubt in request.authors.unattributed:
         yield f"Not certain:   {one_line(doubt, 300)}"
     yield f"Fingerprint:   {request.candidate.fingerprint}"

@@ -206,6 +206,13 @@ def authors_in_words(request: ReviewRequest) -> str:
     return ", ".join([*(r.name for r in known), *others])
 
 
+def authored_in_words(request: ReviewRequest) -> str:
+    """What the authors wrote: the whole difference that is shown, and not the last version alone."""
+    if request.stable is None or (request.authors.until and not request.authors.since):
+        return "of everything since the prompt was created"
+    return f"of everything since what version {request.stable.version} holds was published"
+
+
 def reviewers_of(policy: ReviewPolicy, arn: str) -> list[Reviewer]:
     """The reviewers that an IAM identity may speak for. More than one means that the policy is ambiguous."""
     return [r for r in policy.reviewers if any(acts_as(pattern, arn) for pattern in r.principals)]

@@ -89,7 +89,7 @@ Expires:       Thu 28 May 2026, 21:26 UTC (in 1 hour)
 
 Release:       PROMPTID12-4-1
 Replaces:      version 3 (in production)
-Author:        {AUTHOR}, {EVE}
+Authors:       {AUTHOR}, {EVE} (of everything since what version 3 holds was published)
 Not certain:   first doubt
 Not certain:   second doubt
 Fingerprint:   {"c" * 64}
@@ -164,7 +164,8 @@ def test_a_first_version_is_compared_with_nothing() -> None:
 
     assert found.subject == "Review: support version 4, the first (tests: none)"
     for part in (
-        "\nReplaces:      nothing yet\nAuthor:        not known\nFingerprint: ",
+        "\nReplaces:      nothing yet\n",
+        "\nAuthors:       not known (of everything since the prompt was created)\nFingerprint: ",
         "\nWhy:           (the author gave no description)\n",
         "\nTests:         NONE\n  All: 8 of 10\n  refunds: 4 of 5\nFailing:       1 case\n  - late [refunds] lacks x\n",
         "\nAll of it is new\n" + "-" * 72 + "\n=== model\n+m\n=== template\n+a\n+NEW\n",
@@ -241,7 +242,7 @@ def test_each_text_of_an_email_is_one_line_of_bounded_length() -> None:
     for expected in (
         f"Hello {cut('l', 80)},\n",
         f"version 4 of the prompt {cut('p', 100)} asks for your review.\n",
-        f"Author:        {cut('a', 500)}\n",
+        f"Authors:       {cut('a', 500)} (of everything since what version 3 holds was published)\n",
         f"Not certain:   {cut('d', 300)}\n",
         f"Why:           {cut('e', 250)}\n",
         f"Tests:         PASS: {cut('r', 500)}\n",
