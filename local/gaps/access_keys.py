@@ -81,7 +81,10 @@ def _open(method: str, path: str, query: Query, headers: Mapping[str, str]) -> b
 
 
 def _token(query: Query, headers: Mapping[str, str]) -> str:
-    return headers.get("x-amz-security-token") or next(iter(query.get("X-Amz-Security-Token", ())), "")
+    if given := headers.get("x-amz-security-token"):
+        return given
+    names = ("X-Amz-Security-Token", "x-amz-security-token")  # of addresses signed by version 4 and 2
+    return next((value for name in names for value in query.get(name, ())), "")
 
 
 def _ours(token: str) -> bool:
