@@ -86,7 +86,7 @@ DOCUMENT: dict[str, Any] = {
                 "Which version this unit gets, without calling it",
                 None,
                 "Route",
-                {422: "The unit is wrong", **_ROUTE},
+                {400: "The prompt's name is none", 422: "The unit is wrong", **_ROUTE},
                 operationId="route",
                 parameters=[_PROMPT, {"name": "unit", "in": "query", "required": True, "schema": _UNIT}],
             )

@@ -207,6 +207,7 @@ class PromptClient:
         """
         from .answer import Observation
 
+        unit_bytes(unit)
         return Observation(self._request(decision, unit), self._receipt)
 
     def feedback(self, receipt: str, *, positive: bool) -> bool:

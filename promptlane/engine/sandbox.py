@@ -151,7 +151,9 @@ class _Child:
         try:
             _exchange(self._process, b"", time.monotonic() + _SLOW_START)
         except (OSError, TimeoutError, ValueError):
-            code = self._process.poll()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
+            code = self._process.returncode
             self.end()
             raise Ungradable(f"the process for patterns and schemas does not start (exit code {code})") from None
         return self._process
