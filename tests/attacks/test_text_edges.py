@@ -31,7 +31,7 @@ from promptlane.client.testing import FakeBedrock, StaticRoutes, fake_client
 from promptlane.domain import fields, incoming
 from promptlane.domain.errors import PolicyInvalid, PromptlaneError
 from promptlane.domain.policy import Policy
-from promptlane.domain.release import trigger
+from promptlane.domain.release import identity, trigger
 from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
@@ -544,7 +544,9 @@ NAMES_OF_ASKERS: dict[str, Json] = {
 @attack(
     "who asked is a text that nothing can keep or show",
     kind=ASKED,
-    without=patched(trigger, "_named", lambda said: str(said)),
+    without=together(
+        patched(trigger, "_named", lambda said: str(said)), patched(identity, "one_line", lambda text, limit: text)
+    ),
 )
 def test_odd_asker(source: str, way: str) -> bool:
     asker = NAMES_OF_ASKERS[way]
