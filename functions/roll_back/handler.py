@@ -81,7 +81,7 @@ def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
     wish = Wish(
         prompt=alarm.prompt,
         cause="alarm",
-        reason=f"alarm {alarm.metric} on track {alarm.track}: {alarm.reason}",
+        reason=incoming.mended(f"alarm {alarm.metric} on track {alarm.track}: {alarm.reason}"),
         by=alarm.arn,
         applies=applies,
         evidence={"alarm": alarm.arn, "changed_at": alarm.changed_at},

@@ -8,6 +8,7 @@ from typing import Any
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
 from promptlane.domain.errors import NotFound
+from promptlane.domain.incoming import mended
 from promptlane.domain.names import Outcome
 from promptlane.lifecycle.windup import WindUp
 
@@ -36,7 +37,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         release_id, outcome = event["release_id"], Outcome(event["outcome"])
         reason = str(event.get("reason") or "")
     try:
-        release = wire().end(release_id, claimed=outcome, reason=reason[:2000])
+        release = wire().end(release_id, claimed=outcome, reason=mended(reason[:2000]))
     except NotFound:
         log.warning("no such release", extra={"release_id": release_id})
         return {"outcome": None}

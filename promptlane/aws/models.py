@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from promptlane.domain.canary.outcome import text_of
 from promptlane.domain.errors import PromptlaneError, Throttled, Unavailable
+from promptlane.domain.limits import MAX_DEPTH, depth_of
 from promptlane.domain.suite.answers import Answer, CallRefused, ModelNotEnabled, ModelRequest, ToolCall
 
 Json = Any
@@ -130,12 +131,20 @@ def call(transport: Transport, model_id: str, operation: str, body: Mapping[str,
         data = json.loads(raw)
     except ValueError:
         data = None
+    except RecursionError:
+        raise _too_deep(model_id) from None
     if status < 300:
+        if depth_of(data) > MAX_DEPTH:  # of a tool's input, say: it could not be kept, nor reported
+            raise _too_deep(model_id)
         if not isinstance(data, Mapping):
             raise Unavailable(f"{model_id}: the service answered {status} without JSON")
         return data
     message = str((data.get("message") or data.get("Message") or "") if isinstance(data, Mapping) else raw[:300])
     raise refusal(status, kind, message, model_id)
+
+
+def _too_deep(model_id: str) -> CallRefused:
+    return CallRefused(f"{model_id}: the answer is nested deeper than {MAX_DEPTH} levels")
 
 
 def refusal(status: int, kind: str, message: str, model_id: str) -> PromptlaneError:

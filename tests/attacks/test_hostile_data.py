@@ -21,6 +21,7 @@ import jsonschema
 import pytest
 import yaml
 
+from promptlane.aws import models
 from promptlane.domain import limits
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.release import schemas
@@ -30,11 +31,13 @@ from promptlane.engine import assertions, dataset, document, sandbox
 from promptlane.engine import parse as parse_module
 from promptlane.engine.assertions import Grader
 from promptlane.engine.kinds import Ungradable
+from promptlane.engine.objects import KeptAnswers
 from promptlane.engine.parse import parse
+from promptlane.engine.records import record_of
 from promptlane.engine.runner import Bench, run_cases
 from promptlane.engine.suite import Assertion, Case
 from promptlane.engine.targets import Target
-from promptlane.fakes.objects import ScriptedModel
+from promptlane.fakes.objects import MemoryObjects, ScriptedModel
 from tests.support.attacks import attack, patched, together
 
 Json = Any
@@ -389,6 +392,43 @@ def test_batch_ended(way: str) -> bool:
     bench = Bench(candidate=Target("new", "f", variant), stable=None, model=model, concurrency=1)
     try:
         [run] = run_cases([case], bench)
+    except RecursionError:
+        return True
+    assert run.candidate[0].passed is None
+    return False
+
+
+class DeepAnswers:
+    """Bedrock, whose model calls a tool with an input that is nested deeply."""
+
+    def __init__(self, levels: int) -> None:
+        self._deep = b"[" * levels + b"]" * levels
+
+    def post(self, model_id: str, operation: str, body: Mapping[str, Json]) -> tuple[int, str, bytes]:
+        tool = b'{"toolUse": {"toolUseId": "1", "name": "t", "input": {"a": ' + self._deep + b"}}}"
+        return 200, "", b'{"output": {"message": {"role": "assistant", "content": [' + tool + b"]}}}"
+
+
+@pytest.mark.parametrize("levels", [900, 100_000])
+@attack(
+    "a model calls a tool with an input so deep that the batch ends when it is kept",
+    kind=TIME,
+    without=together(patched(models, "depth_of", lambda data: 0), patched(models, "_too_deep", RecursionError)),
+)
+def test_deep_tool_input(levels: int) -> bool:
+    case = Case("one", {}, (Assertion("is-valid-tool-call"),))
+    variant = _variant(chat={"toolConfiguration": {"tools": [_tool({"type": "object"})]}})
+    store = KeptAnswers(MemoryObjects(), fresh_for=60.0)
+    bench = Bench(
+        candidate=Target("new", "f", variant),
+        stable=None,
+        model=models.ConverseModel(DeepAnswers(levels)),
+        concurrency=1,
+        store=store,
+    )
+    try:
+        [run] = run_cases([case], bench)
+        json.dumps(record_of(run))
     except RecursionError:
         return True
     assert run.candidate[0].passed is None

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.incoming import MAX_NAME_BYTES, name, odd_places, torn, torn_problem, version_number, whole
+from promptlane.domain.incoming import (
+    MAX_NAME_BYTES,
+    mended,
+    name,
+    odd_places,
+    torn,
+    torn_problem,
+    version_number,
+    whole,
+)
 
 ANY = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=20)
 JSON = st.recursive(
@@ -39,6 +48,13 @@ def test_data_without_an_odd_place_is_json_that_can_be_stored(data: Any) -> None
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     if not list(odd_places(data, numbers=False)):
         json.dumps(data, ensure_ascii=False).encode()
+
+
+@given(ANY)
+def test_what_is_mended_can_be_kept_and_is_the_same_where_it_could_be_kept_before(text: str) -> None:
+    assert torn(mended(text)) < 0
+    assert len(mended(text)) == len(text)
+    assert mended(text) == text or torn(text) >= 0
 
 
 def test_every_odd_place_is_named() -> None:
