@@ -561,6 +561,12 @@ REFUSED_AT_ONCE = {
     "complex keys": "? " * 190_000 + "x",
     "depth 100,000": "\n".join(" " * i + "a:" for i in range(800)) + " " + "[" * 100_000,
     "doubled 40 times": "a0: &a0 {x: 1}\n" + "".join(f"a{i + 1}: &a{i + 1}\n  <<: [*a{i}, *a{i}]\n" for i in range(40)),
+    "merges of empty mappings": "a: &a [" + "{}, " * 2_000 + "{}]\nb:\n" + "  - <<: *a\n" * 2_000,
+    "merges that add keys of their own": "b0: &b0 {k: v}\n"
+    + "".join(
+        f"b{i + 1}: &b{i + 1} {{<<: [*b{i}, *b{i}], " + ", ".join(f"k{i}_{n}: v" for n in range(2**i)) + "}\n"
+        for i in range(12)
+    ),
     "ten to the power of eight": "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
     + "".join(f"{n}: &{n} [{', '.join([f'*{b}'] * 10)}]\n" for b, n in pairwise("abcdefgh")),
 }
