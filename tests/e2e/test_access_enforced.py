@@ -42,6 +42,17 @@ def test_a_release_goes_all_the_way_with_each_function_under_its_own_role(enforc
     back = next(e for e in timeline if e.event is Event.ROLLED_BACK)
     assert "OperatorRole" in back.by
 
+    _an_auditor_finds_nothing(enforced, second)
+
+
+def _an_auditor_finds_nothing(enforced: Deployment, release: str) -> None:
+    """Everything that was stored on the way agrees with the timelines, as far as the auditor's role may read."""
+    for subject in (release, "e2e-reviewed"):
+        proved = enforced.promptlane("history", subject, "--verify", role="auditor")
+        assert (proved["verified"], proved["not_covered"]) == (True, [])
+        assert proved["compared"] > 40
+    assert enforced.promptlane("record", release, role="auditor")["proof"]["holds"] is True
+
 
 def _applications_get_both_tracks(enforced: Deployment) -> None:
     """Under the runtime role, by the library's way and through the gateway: what `admit` tagged, nothing else."""

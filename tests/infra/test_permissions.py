@@ -43,6 +43,7 @@ NEVER_CALLED = {
     "request_review": {"bedrock:CreatePromptVersion"},
     # `put` is the archive's, `publish` that of notices
     "housekeep": {"dynamodb:PutItem", "bedrock:CreatePromptVersion"},
+    "relay": {"dynamodb:PutItem"},  # `append` and `update` are those of a list and of a dict
     "gateway": {"cloudwatch:PutMetricData"},  # in Lambda metrics go out through the log
 }
 

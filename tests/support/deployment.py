@@ -200,14 +200,28 @@ class Deployment:
         for invitation in self.wait(lambda: self.mail.invitations(release_id), f"no invitation for {release_id}"):
             self.mail.approve(invitation, "Looks right.")
 
-    def promptlane(self, *arguments: str, status: int = 0) -> Any:
-        """Run the command line with --json; what it printed."""
+    def promptlane(self, *arguments: str, status: int = 0, role: str = "") -> Any:
+        """Run the command line with --json, as root or as somebody with the role of a duty; what it printed."""
         command = [str(Path(sys.executable).with_name("promptlane")), *arguments, "--json"]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env={**os.environ, **self.aws.env()}, timeout=60
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **self.aws.env(), **(self._session(role) if role else {})},
+            timeout=60,
         )
         assert done.returncode == status, f"{' '.join(arguments)} exited {done.returncode}:\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout)
+
+    def _session(self, role: str) -> dict[str, str]:
+        given = self.client("sts").assume_role(RoleArn=self.resources[f"{role}_role"], RoleSessionName="typed")
+        names = {
+            "AccessKeyId": "ACCESS_KEY_ID",
+            "SecretAccessKey": "SECRET_ACCESS_KEY",
+            "SessionToken": "SESSION_TOKEN",
+        }
+        return {f"AWS_{name}": given["Credentials"][key] for key, name in names.items()}
 
     def shell(self) -> dict[str, str]:
         """The environment of somebody at a terminal."""

@@ -25,12 +25,14 @@ IDS: Final[Mapping[Event, str]] = {
     Event.TESTS_PLANNED: r"tests/(?P<round>\d+)/planned",
     Event.TESTS_FINISHED: r"tests/(?P<round>\d+)/finished",
     Event.REVIEW_REQUESTED: r"review/(?P<round>\d+)/requested",
+    Event.AUTHORS_FOUND: r"review/\d+/authors/.+",
     Event.REVIEW_VIEWED: r"review/\d+/viewed/.+",
     Event.REVIEW_LINK_REFUSED: r"review/\d+/refused/.+",
     Event.REVIEWER_DECIDED: r"review/\d+/decision/(?P<reviewer>[0-9a-f]{16})",
     Event.REVIEW_REMINDED: r"review/\d+/reminded/.+",
     Event.REVIEW_HINDERED: r"review/\d+/hindered/.+",
     Event.REVIEW_DECIDED: r"review/(?P<round>\d+)/decided(/.+)?",
+    Event.REVIEW_REOPENED: r"review/(?P<round>\d+)/reopened",
     Event.CANARY_WAITING: r"(waiting|asked)/.+",
     Event.CANARY_SHIFTED: r"route/\d+",
     Event.CANARY_JUDGED: r"judged/.+",
@@ -51,8 +53,10 @@ _OURS: Final = frozenset(
         Event.TESTS_PLANNED,
         Event.TESTS_FINISHED,
         Event.REVIEW_REQUESTED,
+        Event.AUTHORS_FOUND,
         Event.REVIEW_REMINDED,
         Event.REVIEW_HINDERED,
+        Event.REVIEW_REOPENED,
         Event.CANARY_WAITING,
         Event.CANARY_SHIFTED,
         Event.CANARY_JUDGED,
@@ -68,6 +72,7 @@ _NEEDS: Final[Mapping[Event, tuple[Event, ...]]] = {
     Event.TESTS_PLANNED: (Event.ADMITTED,),
     Event.TESTS_FINISHED: (Event.TESTS_PLANNED,),
     Event.REVIEW_REQUESTED: (Event.ADMITTED,),
+    Event.REVIEW_REOPENED: (Event.REVIEW_DECIDED,),
     Event.CANARY_SHIFTED: (Event.ADMITTED,),
     Event.PROMOTED: (Event.ADMITTED,),
     Event.ROLLED_BACK: (Event.CANARY_SHIFTED, Event.PROMOTED),
@@ -174,8 +179,12 @@ class _Walk:
         if not gives:
             return []
         admitted = [e.detail.get("fingerprint") for e in before if e.event is Event.ADMITTED]
-        approved = [e.detail.get("candidate") for e in approvals_told(before)]
-        return [] if set(admitted) & set(approved) else ["no review before it approved what was admitted"]
+        reopened = {e.detail.get("round") for e in before if e.event is Event.REVIEW_REOPENED}
+        standing = [e for e in approvals_told(before) if e.detail.get("round") not in reopened]
+        approved = [e.detail.get("candidate") for e in standing]
+        return (
+            [] if set(admitted) & set(approved) else ["no review before it approved what was admitted, and still does"]
+        )
 
     def end(self, entries: Sequence[TimelineEntry]) -> None:
         if not entries:

@@ -217,9 +217,16 @@ class _Review:
             if name in detail:
                 differs = f"it has {name} {value!r}, the timeline {detail[name]!r}"
                 self._found.agree(value == detail[name], "review request", differs, copy_of(entry))
-        missing = set(_authors(entry).principals) - set(request.authors.principals)
+        missing = set(self._authors_told(request, entry)) - set(request.authors.principals)
         says = f"the timeline names authors that it lacks: {', '.join(sorted(missing))}"
         self._found.agree(not missing, "review request", says, copy_of(entry))
+
+    def _authors_told(self, request: ReviewRequest, asked: TimelineEntry) -> list[str]:
+        """Who the timeline says wrote it. What was found as the review was being closed is not in its request."""
+        decided = max((e.seq for e in self._of(Event.REVIEWER_DECIDED, request.round)), default=0)
+        found = self._of(Event.AUTHORS_FOUND, request.round)
+        noted = [e for e in found if request.outcome is None or e.seq < decided]
+        return [*_authors(asked).principals, *(arn for e in noted for arn in Authors.from_dict(e.detail).principals)]
 
     # --- decisions -----------------------------------------------------------------------------------------------
 
@@ -309,7 +316,8 @@ class _Review:
         assert self._request is not None
         assert self._policy is not None
         detail, stored = asked.detail, self._request
-        authors = _authors(asked)
+        # Of an earlier round nobody can say any more which doubts were left.
+        authors = replace(_authors(asked), unattributed=(), complete=True)
         if stored.round == number:
             everybody = tuple(dict.fromkeys([*stored.authors.principals, *authors.principals]))
             authors = replace(stored.authors, principals=everybody)
