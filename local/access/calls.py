@@ -86,6 +86,7 @@ _ENROLLED = {"promptlane:enrolled": "promptlane"}
 _NOBODYS = "/releases/NOBODY0000-1-1"
 _ROUTE = {"prompt": "nobody"}
 _RELEASE = {"pk": "prompt#nobody", "sk": "lock"}
+_ENROLMENT = {"pk": "enrolment#nobody", "sk": "current"}
 _ENTRY = {"pk": "timeline#nobody", "sk": "000001"}
 
 
@@ -96,6 +97,12 @@ def _put(caller: Any, target: Target, table: str, key: dict[str, str]) -> object
 
 def _object(target: Target, bucket: str, key: str) -> dict[str, str]:
     return {"Bucket": target.resources[bucket], "Key": key}
+
+
+def _assets(target: Target) -> str:
+    """The bucket of the CDK's bootstrap."""
+    region, account = target.version_arn.split(":")[3:5]
+    return f"cdk-hnb659fds-assets-{account}-{region}"
 
 
 def _operation(caller: Any, target: Target, path: str) -> object:
@@ -216,6 +223,13 @@ ROWS = (
     Row("cloudwatch:PutMetricData", "write others' metrics", NOBODY, lambda c, t: _metric(c, "Elsewhere")),
     Row("ssm:GetParametersByPath", "find the deployment", PEOPLE,
         lambda c, t: c.client("ssm").get_parameters_by_path(Path="/promptlane/resources")),
-    Row("ssm:PutParameter", "enrol a prompt by hand", NOBODY,
-        lambda c, t: c.client("ssm").put_parameter(Name="/promptlane/enrolled/nobody", Value="{}", Type="String")),
+    Row("ssm:PutParameter", "send a reviewer's mails elsewhere", NOBODY,
+        lambda c, t: c.client("ssm").put_parameter(Name="/promptlane/reviewers/nobody", Value="{}", Type="String")),
+    Row("lambda:InvokeFunction", "enrol a prompt past CloudFormation", NOBODY,
+        lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["enrol_function"], Payload=b"{}")),
+    Row("dynamodb:PutItem", "write what is enrolled", NOBODY, lambda c, t: _put(c, t, "release_table", _ENROLMENT)),
+    Row("s3:PutObject", "replace a deployed policy", NOBODY,
+        lambda c, t: c.client("s3").put_object(Bucket=_assets(t), Key="nobody.json", Body=b"{}")),
+    Row("s3:PutObject", "replace the policy that a release reads", NOBODY,
+        lambda c, t: c.client("s3").put_object(**_object(t, "report_bucket", "config/nobody.json"), Body=b"{}")),
 )  # fmt: skip

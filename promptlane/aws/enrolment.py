@@ -61,8 +61,8 @@ class DynamoEnrolments:
         key = f"config/{sha256}.json"
         with translated(f"reading the configuration {sha256}"):
             body: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        found = hashlib.sha256(body).hexdigest()
-        if found != sha256:
+        if not unaltered(body, sha256):
+            found = hashlib.sha256(body).hexdigest()
             raise InvalidInput(
                 f"s3://{self._bucket}/{key} has SHA-256 {found}: somebody altered it after it was enrolled. "
                 "Find out who wrote it, bring back the object's first version, then start the release again"
@@ -131,7 +131,8 @@ class DeployedConfig:
             body: bytes = answer["Body"].read(most + 1)
         if len(body) > most:
             raise InvalidInput(f"{part.uri} is larger than {most:,} bytes; shorten it and deploy again")
-        if (found := hashlib.sha256(body).hexdigest()) != part.sha256:
+        if not unaltered(body, part.sha256):
+            found = hashlib.sha256(body).hexdigest()
             raise InvalidInput(
                 f"{part.uri} has SHA-256 {found}, not {part.sha256} as its stack says: somebody wrote it since. Find "
                 "out who, delete the object and deploy again"
@@ -143,6 +144,11 @@ class DeployedConfig:
             self._s3.put_object(
                 Bucket=self._bucket, Key=f"config/{sha256}.json", Body=body, ContentType="application/json"
             )
+
+
+def unaltered(body: bytes, sha256: str) -> bool:
+    """Whether these are the bytes that were deployed."""
+    return hashlib.sha256(body).hexdigest() == sha256
 
 
 def _read(table: Any, name: str) -> Enrolment | None:

@@ -86,7 +86,7 @@ class Enrolling:
             )
         if current and current.owner != asked.stack:
             self._given_up(current)
-        if mine and asked.old and not says.same_content(mine.says) and not asked.old.same_content(mine.says):
+        if mine and _overtaken(asked, mine):
             raise NotApplicable(
                 f"this update of {asked.name} starts from a policy and suite that no longer count: it is an old one, "
                 "or the release table was restored. If it is meant, remove the prompt from the stack, deploy, put it "
@@ -201,6 +201,11 @@ def _holds(shown: Shown, name: str) -> bool:
     return shown.status.endswith("_IN_PROGRESS") or (
         shown.status not in _GONE and shown.kind == RESOURCE_TYPE and shown.physical == physical_id(name)
     )
+
+
+def _overtaken(asked: Asked, mine: Claim) -> bool:
+    """Whether an update starts from what no longer counts."""
+    return asked.old is not None and not any(c.same_content(mine.says) for c in (asked.old, _said(asked)))
 
 
 def _said(asked: Asked) -> Configuration:

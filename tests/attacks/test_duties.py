@@ -28,11 +28,39 @@ _ATTACKS = {
         "answer for the reviewers",
         "start a release past the lock",
         "invoke promote",
+        "enrol a prompt past CloudFormation",
+        "write what is enrolled",
+        "replace a deployed policy",
+        "replace the policy that a release reads",
+        "send a reviewer's mails elsewhere",
     ),
-    "reviewer": ("edit the draft", "publish a version", "write a release", "write a release in PartiQL"),
-    "operator": ("decide a review", "write a route", "roll back in an alarm's name", "write a report"),
-    "runtime": ("read a release", "write releases in a batch", "write others' metrics"),
-    "auditor": ("delete a timeline entry", "delete a timeline's locked copy", "stop the trail", "roll back"),
+    "reviewer": (
+        "edit the draft",
+        "publish a version",
+        "write a release",
+        "write a release in PartiQL",
+        "enrol a prompt past CloudFormation",
+    ),
+    "operator": (
+        "decide a review",
+        "write a route",
+        "roll back in an alarm's name",
+        "write a report",
+        "enrol a prompt past CloudFormation",
+    ),
+    "runtime": (
+        "read a release",
+        "write releases in a batch",
+        "write others' metrics",
+        "enrol a prompt past CloudFormation",
+    ),
+    "auditor": (
+        "delete a timeline entry",
+        "delete a timeline's locked copy",
+        "stop the trail",
+        "roll back",
+        "enrol a prompt past CloudFormation",
+    ),
 }
 
 

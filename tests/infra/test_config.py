@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.config import ConfigError, DeploymentConfig, read_config
+from promptlane.domain.enrolment.floor import Floor
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
         ("duty_principals", {"authors": ["arn:aws:iam::123456789012:role/writers"]}),
         ("duty_principals", {"author": ["writers"]}),
         ("duty_principals", "arn:aws:iam::123456789012:role/writers"),
+        ("floor", "{"),
         ("on_call", "nobody"),
         ("on_call", []),
         ("retian", "false"),
@@ -124,3 +126,22 @@ def test_applications_are_named_with_their_prompts(root: Path) -> None:
 def test_an_application_without_a_name_or_a_prompt_is_refused(root: Path, value: object) -> None:
     with pytest.raises(ConfigError, match=r"promptlane:applications is .*(write|name fewer)"):
         read_config({"promptlane:applications": value}, root=root)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"review": {"quorum": 99}, "colour": "blue"}, r"colour: unknown key.*review\.quorum: 99 must be"),
+        ({"review": {"reviewers": [f"{n:050}@example.com" for n in range(40)]}}, "more than 2,000 characters"),
+        ([], "must be a mapping"),
+    ],
+)
+def test_a_floor_that_cannot_be_used_is_named_by_field(root: Path, value: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"promptlane:floor is .*{said}"):
+        read_config({"promptlane:floor": value}, root=root)
+
+
+def test_a_floor_is_read_from_text_too(root: Path) -> None:
+    floor = {"review": {"quorum": 2}}
+    for value in (floor, json.dumps(floor)):
+        assert read_config({"promptlane:floor": value}, root=root).floor == Floor.from_dict(floor)

@@ -14,6 +14,7 @@ from infra.application import add_stacks
 from infra.config import ConfigError, DeploymentConfig
 from infra.constructs.enrolment import Enrolment
 from promptlane.domain.enrolment.enrolment import RESOURCE_TYPE
+from promptlane.domain.enrolment.floor import Floor
 from promptlane.domain.policy import Policy
 from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.project import ProjectInvalid, load
@@ -299,6 +300,18 @@ def test_sessions_of_one_shared_role_are_no_two_reviewers(tmp_path: Path, config
     elsewhere = session.replace("promptlane-access-", "AWSReservedSSO_")
     (copy / "release.yaml").write_text(named.replace(session, elsewhere))
     add_stacks(App(outdir=str(tmp_path / "fine")), config=DeploymentConfig(prompts_dir=tmp_path / "prompts"))
+
+
+def test_a_policy_below_the_platform_floor_stops_the_synth_by_file_and_field(
+    tmp_path: Path, config: DeploymentConfig
+) -> None:
+    floor = Floor.from_dict({"review": {"quorum": 20}, "watch": {"for": "9d"}})
+    with pytest.raises(ConfigError) as stopped:
+        add_stacks(App(outdir=str(tmp_path / "out")), config=replace(config, floor=floor))
+    said = str(stopped.value)
+    assert "support-assistant: review.quorum is" in said
+    assert "the platform floor asks for at least 20: raise it" in said
+    assert said.count("watch.for is") == len(load(config.prompts_dir))
 
 
 def test_synth_warns_of_a_suite_that_is_too_small_for_its_margin(config: DeploymentConfig) -> None:

@@ -52,7 +52,7 @@ class ReviewFloor:
 
 @dataclass(frozen=True, slots=True)
 class TestFloor:
-    """`cases`: least number of different cases that can fail; `repeats` of each. `margin`: the most that it may be."""
+    """`cases`: least number with an input of their own; `repeats` of each. `margin`: the most that it may be."""
 
     __test__ = False
 
@@ -80,7 +80,7 @@ class WatchFloor:
 
 @dataclass(frozen=True, slots=True)
 class SuiteFacts:
-    """What of a suite the floor asks about. `cases`: different ones that can fail; `repeats`: its own, if it has."""
+    """What of a suite the floor asks about. `cases`: those with an input of their own; `repeats`: its own, if any."""
 
     cases: int
     repeats: int | None = None
@@ -199,7 +199,7 @@ def _tests(floor: TestFloor, policy: TestPolicy, suite: SuiteFacts) -> Iterator[
     if suite.cases < floor.cases:
         yield (
             "suite.yaml",
-            f"has {suite.cases} different cases that can fail; the platform floor asks for at least {floor.cases}: "
+            f"has {suite.cases} cases with inputs of their own; the platform floor asks for at least {floor.cases}: "
             "add cases",
         )
     where, repeats = (

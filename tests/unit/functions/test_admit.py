@@ -129,7 +129,7 @@ def test_a_floor_that_was_raised_since_a_policy_was_enrolled_binds_the_next_rele
         ("review.quorum", "is 2; the platform floor asks for at least 3: raise it"),
         (
             "suite.yaml",
-            "has 2 different cases that can fail; the platform floor asks for at least 9: add cases",
+            "has 2 cases with inputs of their own; the platform floor asks for at least 9: add cases",
         ),
     ]
     assert world.prompts.tags == {}
