@@ -77,6 +77,7 @@ class Deployment(Composition):
             ),
             clock=time.time,
             archive=archive,
+            edits=self.edits,
         )
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,12 +57,12 @@ class EditLog:
         return self.edits.watched(prompt_id) is not None or bool(self.releases.of_prompt(prompt_id))
 
     def _now(self, prompt_id: str) -> tuple[int, str]:
-        """The newest version, and what the draft holds."""
-        try:
+        """The newest version, and what the draft holds: hints, so that no event is lost for want of them."""
+        newest, draft = 0, ""
+        with suppress(NotFound, ValueError, TypeError, AttributeError):  # deleted meanwhile, or of an unknown form
             newest = max(self.prompts.versions(prompt_id), default=0)
-            return newest, fingerprint(self.prompts.draft_variants(prompt_id))
-        except NotFound:
-            return 0, ""  # deleted meanwhile
+            draft = fingerprint(self.prompts.draft_variants(prompt_id))
+        return newest, draft
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.investigation.sources import AlarmHistory, InvocationLog, Missing, RateReader
 from promptlane.domain.ports import Clock, PromptReader, ReleaseStore, RouteStore
+from promptlane.domain.review.ports import EditStore
 from promptlane.domain.trail import Trail, TrailArchive
 
 T = TypeVar("T")
@@ -16,7 +17,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Where an investigation looks. `archive` is None where the deployment has no trail of its own."""
+    """Where an investigation looks. `archive` is None where the deployment has no trail of its own.
+
+    `edits`: who edited and published enrolled prompts, kept for longer than CloudTrail's history reaches.
+    """
 
     prompts: PromptReader
     routes: RouteStore
@@ -27,6 +31,7 @@ class Sources:
     log: InvocationLog
     clock: Clock
     archive: TrailArchive | None = None
+    edits: EditStore | None = None
 
 
 @dataclass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from promptlane.domain.investigation.observed import Dark, trail_gaps
@@ -41,7 +43,8 @@ def trail_events(
 ) -> tuple[TrailEvent, ...]:
     """Calls and renderings of the window, changes of the prompt and of what is logged in `changes`; oldest first."""
     prompt_id, name, window, now = facts.prompt_id, facts.prompt, facts.window, facts.now
-    _say_what_time_hides(window, now, asking)
+    recorded, known_since = _recorded(sources, prompt_id, window, asking)
+    _say_what_time_hides(window, now, min(now - TRAIL_KEPT, known_since), asking)
     trail = sources.trail
     changed = asking.ask(
         _HISTORY,
@@ -75,7 +78,23 @@ def trail_events(
             "deploy the Audit stack with promptlane:render_events=true",
         )
     answers = [a for a in (changed, observed, called, kept) if a]
-    return tuple(sorted(_once(e for a in answers for e in a.events), key=lambda e: e.at))
+    told = chain((e for a in answers for e in a.events), recorded)
+    return tuple(sorted(_once(told), key=lambda e: e.at))
+
+
+def _recorded(sources: Sources, prompt_id: str, window: Window, asking: Asking) -> tuple[tuple[TrailEvent, ...], float]:
+    """Edits and publications that were recorded when they were told, and from when on none of them is missing."""
+    edits = sources.edits
+    if edits is None or not prompt_id:
+        return (), math.inf
+    therefore = "who edited and published, and when, is known as far as CloudTrail's history reaches"
+    found = asking.ask(
+        "release table", therefore, lambda: (edits.edits(prompt_id, 0, window.until), edits.watched(prompt_id))
+    )
+    if found is None:
+        return (), math.inf
+    recorded, watched = found
+    return tuple(e.event for e in recorded), watched.since if watched else math.inf
 
 
 def _archived(
@@ -116,8 +135,8 @@ def _holds_every_call(kept: TrailAnswer | None) -> bool:
     return kept is not None and not kept.truncated and not kept.lost and any(e.name in CALL_EVENTS for e in kept.events)
 
 
-def _say_what_time_hides(window: Window, now: float, asking: Asking) -> None:
-    if window.since < now - TRAIL_KEPT:
+def _say_what_time_hides(window: Window, now: float, known_since: float, asking: Asking) -> None:
+    if window.since < known_since:
         asking.lacks(
             _HISTORY,
             "part of the time is older than 90 days",

@@ -15,6 +15,7 @@ from promptlane.domain.investigation.sources import AlarmChange, Gathered, Missi
 from promptlane.domain.metrics import GUARD_METRICS
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.timeline import Event
+from promptlane.domain.review.edits import Edit
 from promptlane.domain.trail import (
     CALL_EVENTS,
     CONTROL_EVENTS,
@@ -26,6 +27,7 @@ from promptlane.domain.trail import (
     Window,
 )
 from promptlane.fakes import FakePrompts, InMemoryReleases, InMemoryRoutes
+from promptlane.fakes.edits import InMemoryEdits
 from promptlane.lifecycle.investigate.run import ALARMS_KEPT, Sources, investigate
 from tests.support.investigation_case import (
     AUTHOR,
@@ -519,6 +521,28 @@ def test_what_is_older_than_ninety_days_is_said(case: Case, age: float, told: bo
     )
     assert ((lost in found.missing), TRAIL_KEPT) == (told, 90 * DAY)
     assert of(asked, "trail.events")[1][1]["window"] == Window(NOW - age, NOW)
+
+
+@pytest.mark.parametrize(
+    ("watched", "told"),
+    [(None, True), (Window(NOW - 209 * DAY, NOW), True), (Window(NOW - 210 * DAY, NOW), False)],
+)
+def test_edits_that_were_recorded_are_known_after_cloudtrail_forgot_them(
+    case: Case, watched: Window | None, told: bool
+) -> None:
+    kept = InMemoryEdits()
+    old = TrailEvent("UpdatePrompt", NOW - 200 * DAY, "long-ago", "IAMUser", ID, event_id="old")
+    case.trail = [replace(case.trail[0], event_id="new"), *case.trail[1:]]
+    for one in (old, replace(case.trail[0], arn="as recorded")):
+        kept.record(ID, Edit(one, one.at + 60))
+    if watched:
+        kept.watch(ID, watched)
+
+    found = investigate(replace(case.sources(), edits=kept), NAME, NOW - 210 * DAY, NOW)
+
+    edits = [(e.at, e.arn) for e in found.facts.trail if e.name == "UpdatePrompt"]
+    assert edits == [(old.at, "long-ago"), (case.trail[0].at, case.trail[0].arn)]
+    assert any(m.what == "part of the time is older than 90 days" for m in found.missing) == told
 
 
 @pytest.mark.parametrize(("ago", "told"), [(TRAIL_LATE, False), (TRAIL_LATE - 1, True)])
