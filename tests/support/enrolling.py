@@ -120,5 +120,8 @@ class Cloud:
 @contextlib.contextmanager
 def clouds() -> Iterator[Cloud]:
     """One in an AWS of its own."""
-    with mock_aws(), pytest.MonkeyPatch.context() as patch, running(patch) as world:
-        yield Cloud(world, patch)
+    mocked = mock_aws()
+    with mocked, pytest.MonkeyPatch.context() as patch:
+        mocked.reset()  # where another one runs already, its AWS goes on
+        with running(patch) as world:
+            yield Cloud(world, patch)
