@@ -17,6 +17,7 @@ def wire(of: Function) -> Admission:
     return Admission(
         prompts=of.prompts,
         enrolments=of.enrolments,
+        identities=of.identities,
         tags=of.tags,
         routes=of.routes,
         releases=of.releases,

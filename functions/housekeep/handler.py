@@ -21,6 +21,7 @@ def wire(of: Function) -> Housekeeping:
     return Housekeeping(
         prompts=of.prompts,
         enrolments=of.enrolments,
+        identities=of.identities,
         routes=of.routes,
         releases=of.releases,
         archive=of.objects,

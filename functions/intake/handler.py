@@ -1,6 +1,7 @@
 """SQS → a started release: takes the prompt's lock and starts the execution, or records the version as waiting.
 
 Edits and publications of enrolled prompts are recorded besides: they tell who wrote a version, after CloudTrail forgot.
+What became of an enrolled prompt's name is looked after.
 """
 
 from __future__ import annotations
@@ -16,22 +17,24 @@ from promptlane.domain.errors import InvalidInput, NotApplicable
 from promptlane.domain.release import trigger
 from promptlane.lifecycle.edit_log import EditLog
 from promptlane.lifecycle.intake import Intake
+from promptlane.lifecycle.prompt_watch import PromptWatch
 
 log = logger("intake")
 
 
 @wired
-def wire(of: Function) -> tuple[Intake, EditLog]:
+def wire(of: Function) -> tuple[Intake, EditLog, PromptWatch]:
     intake = Intake(
         prompts=of.prompts,
         enrolments=of.enrolments,
+        identities=of.identities,
         routes=of.routes,
         releases=of.releases,
         workflow=of.workflow,
         clock=time.time,
     )
-    log = EditLog(prompts=of.prompts, enrolments=of.enrolments, releases=of.releases, edits=of.edits, clock=time.time)
-    return intake, log
+    edits = EditLog(prompts=of.prompts, enrolments=of.enrolments, releases=of.releases, edits=of.edits, clock=time.time)
+    return intake, edits, PromptWatch(named=of.named, watched=of.identities, notices=of.notices, clock=time.time)
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def _one(body: str, account: str, region: str, sender: str) -> None:
     message = json.loads(body)
-    intake, edits = wire()
+    intake, edits, watch = wire()
     if record := trigger.record_of(message, account=account, region=region):
         try:
             event = read_event(record)
@@ -59,6 +62,10 @@ def _one(body: str, account: str, region: str, sender: str) -> None:
         if edits.note(event, sent_by=trigger.sender_of(sender)):
             log.info("recorded", extra={"event": event.name, "of": event.target, "by": event.arn})
     try:
+        if change := trigger.change(message, account=account, region=region):
+            broken = watch.on_change(change)
+            log.info("looked after names", extra={"call": change.did, "by": change.by, "broken": broken})
+            return
         request = trigger.read(message, account=account, region=region, sender=sender)
     except NotApplicable as reason:
         log.info("dropped", extra={"why": str(reason)})

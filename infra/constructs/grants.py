@@ -66,8 +66,10 @@ class Grants:
     def __init__(self, *, config: DeploymentConfig, state: State) -> None:
         self._config, self._state = config, state
 
-    def routes_read(self) -> list[Grant]:
-        return [allow("ReadRoutes", ["dynamodb:GetItem"], [self._state.route_table.table_arn])]
+    def routes_read(self, *, listed: bool = False) -> list[Grant]:
+        """`listed`: for who must know what all routes name."""
+        actions = ["dynamodb:GetItem", *(["dynamodb:Scan"] if listed else [])]
+        return [allow("ReadRoutes", actions, [self._state.route_table.table_arn])]
 
     def routes_write(self) -> list[Grant]:
         return [allow("WriteRoutes", ["dynamodb:GetItem", "dynamodb:PutItem"], [self._state.route_table.table_arn])]

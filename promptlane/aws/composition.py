@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from promptlane.domain.trail import Trail
     from promptlane.lifecycle.authors import AuthorSearch
     from promptlane.lifecycle.briefs import Briefs
+    from promptlane.lifecycle.identities import NamedPrompts
     from promptlane.lifecycle.model_logging import LoggingSwitch, Memory
     from promptlane.lifecycle.review_desk import ReviewDesk
     from promptlane.lifecycle.review_round import ReviewRound
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from .audit_copies import AuditCopies
     from .events import EventBus
     from .functions import Functions
+    from .identities import DynamoIdentities
     from .mail import ReviewerTopics
     from .metrics import CloudWatchCounts
     from .prompts import BedrockPrompts
@@ -87,6 +89,21 @@ class Composition(ABC):
         from .releases import DynamoReleases
 
         return DynamoReleases(self._table("release_table"))
+
+    @cached_property
+    def identities(self) -> DynamoIdentities:
+        from .identities import DynamoIdentities
+
+        return DynamoIdentities(self._table("release_table"))
+
+    @cached_property
+    def named(self) -> NamedPrompts:
+        """The prompts that enrolled names mean."""
+        from promptlane.lifecycle.identities import NamedPrompts
+
+        return NamedPrompts(
+            prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
+        )
 
     @cached_property
     def blocks(self) -> BlockStore:
@@ -243,6 +260,7 @@ class Composition(ABC):
             releases=self.releases,
             prompts=self.prompts,
             enrolments=self.enrolments,
+            identities=self.identities,
             alarms=self.alarms,
             clock=time.time,
             reopened=ApprovalCheck(self.reviews, self.edits, self.releases, time.time),

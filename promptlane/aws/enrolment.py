@@ -41,6 +41,10 @@ class DynamoEnrolments:
     def enrolled(self, prompt: str) -> bool:
         return bool(prompt) and _read(self._table, prompt) is not None
 
+    def deployed_id(self, prompt: str) -> str:
+        enrolment = _read(self._table, prompt) if prompt else None
+        return (enrolment.counts.prompt_id or "") if enrolment else ""
+
     def capture(self, prompt: str) -> tuple[str, str]:
         enrolment = _read(self._table, prompt)
         if enrolment is None:

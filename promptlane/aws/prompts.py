@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,6 +14,7 @@ from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from .errors import translated
 
 Json = Any
+_ID: Final = re.compile(r"[0-9A-Za-z]{10}")
 _UPDATABLE: Final = ("name", "description", "variants", "defaultVariant", "customerEncryptionKeyArn")
 
 
@@ -45,20 +47,34 @@ class BedrockPrompts:
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
+        named: tuple[str, str] | None = None
         with translated("listing prompts"):
             for page in self._agent.get_paginator("list_prompts").paginate():
                 for summary in page["promptSummaries"]:
                     if wanted in (summary["id"], summary["name"]):
-                        return str(summary["id"]), str(summary["name"])
-        return None
+                        found = str(summary["id"]), str(summary["name"])
+                        if wanted == found[0] or not _ID.fullmatch(wanted):
+                            return found
+                        named = found  # it may call itself what is another's id
+        return named
+
+    def name_of(self, prompt_id: str) -> str | None:
+        with translated(f"reading the name of prompt {prompt_id}"):
+            try:
+                return str(self._agent.get_prompt(promptIdentifier=prompt_id)["name"])
+            except self._agent.exceptions.ResourceNotFoundException:
+                return None
 
     def draft_variants(self, prompt_id: str) -> list[Mapping[str, Json]]:
         """The variants that DRAFT holds now."""
         with translated(f"reading the draft of prompt {prompt_id}"):
             return list(self._agent.get_prompt(promptIdentifier=prompt_id).get("variants", []))
 
-    def write_draft(self, draft: PromptDraft) -> str:
-        """Create the prompt or replace its draft; returns the prompt id. Other fields of a prompt are kept."""
+    def write_draft(self, draft: PromptDraft, prompt_id: str | None = None) -> str:
+        """Replace the draft of this prompt, else of the one with its name, else create one; returns the prompt id.
+
+        Its other fields are kept.
+        """
         body: dict[str, Json] = {
             "name": draft.name,
             "variants": draft.variants(),
@@ -66,15 +82,17 @@ class BedrockPrompts:
         }
         if draft.description:
             body["description"] = draft.description
-        found = self.find(draft.name)
+        found = self.find(draft.name) if prompt_id is None else None
+        if found is not None and found[1] == draft.name:
+            prompt_id = found[0]
         with translated(f"writing the draft of {draft.name}"):
-            if found is None:
+            if prompt_id is None:
                 return str(self._agent.create_prompt(clientToken=str(uuid.uuid4()), **body)["id"])
-            current = self._agent.get_prompt(promptIdentifier=found[0])
+            current = self._agent.get_prompt(promptIdentifier=prompt_id)
             if current.get("customerEncryptionKeyArn"):
                 body["customerEncryptionKeyArn"] = current["customerEncryptionKeyArn"]
-            self._agent.update_prompt(promptIdentifier=found[0], **body)
-            return found[0]
+            self._agent.update_prompt(promptIdentifier=prompt_id, **body)
+            return prompt_id
 
     def publish(self, prompt_id: str, *, description: str) -> PromptVersion:
         """Snapshot the draft as the next version. `description` (at most 200 characters) says why."""

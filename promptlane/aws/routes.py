@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from promptlane.domain.errors import Conflict
+from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.release.route import Route
 
 from .errors import translated
@@ -22,6 +22,17 @@ class DynamoRoutes:
             item = self._table.get_item(Key={"prompt": prompt}, ConsistentRead=True).get("Item")
         return None if item is None else Route.from_item(from_store(item))
 
+    def all(self) -> list[Route]:
+        found: list[Route] = []
+        more: dict[str, Any] = {}
+        while True:
+            with translated("reading all routes"):
+                page = self._table.scan(ConsistentRead=True, **more)
+            found += map(_read, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return found
+            more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
     def put(self, route: Route, *, expected: Route | None) -> None:
         if expected is None:
             condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(prompt)"}
@@ -35,3 +46,10 @@ class DynamoRoutes:
                 self._table.put_item(Item=to_store(route.to_item()), **condition)
         except Conflict as error:
             raise Conflict(f"the route of {route.prompt} moved since it was read") from error
+
+
+def _read(item: Any) -> Route:
+    try:
+        return Route.from_item(from_store(item))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"the route of {item.get('prompt')!r} cannot be read ({error!r})") from error

@@ -26,18 +26,18 @@ def publish(session: Session, directory: Path, *, message: str, as_json: bool) -
     """Create or update the draft; publish a version only when its fingerprint differs from the newest one's."""
     draft = load_draft(directory)
     prompts = session.deployment.prompts
-    found = prompts.find(draft.name)
-    newest = _newest(session.deployment, found[0]) if found else None
-    changed = newest is None or prompts.version(found[0] if found else "", newest).fingerprint != draft.fingerprint
+    found = session.deployment.prompt_to_publish(draft.name)
+    newest = _newest(session.deployment, found) if found else None
+    changed = newest is None or prompts.version(found or "", newest).fingerprint != draft.fingerprint
     if changed and not message.strip():
         before = f"differs from version {newest}" if newest else "has no version yet"
         raise InvalidInput(
             f"{draft.name} {before}, so a version would be published; say why with --message, reviewers read it"
         )
-    if found and fingerprint(prompts.draft_variants(found[0])) == draft.fingerprint:
-        prompt_id, wrote = found[0], "unchanged"
+    if found and fingerprint(prompts.draft_variants(found)) == draft.fingerprint:
+        prompt_id, wrote = found, "unchanged"
     else:
-        prompt_id, wrote = prompts.write_draft(draft), "updated" if found else "created"
+        prompt_id, wrote = prompts.write_draft(draft, found), "updated" if found else "created"
     document: dict[str, Json] = {
         "prompt": draft.name,
         "prompt_id": prompt_id,

@@ -97,12 +97,36 @@ class Deployment(Composition):
         return self.functions.call(self.resource(resource), payload)
 
     def prompt(self, name: str) -> tuple[str, str]:
-        """(prompt id, name) of a prompt given by name, id or ARN; NotFound lists what is enrolled."""
-        found = self.prompts.find(incoming.name(name, "the prompt"))
+        """(prompt id, name) of a prompt given by name, id or ARN; NotFound lists what is enrolled.
+
+        An enrolled name stands for the prompt that it was fixed to, whatever has that name in Bedrock now.
+        """
+        name = incoming.name(name, "the prompt")
+        if self.enrolments.enrolled(name) and (fixed := self.named.fixed(name)):
+            return fixed, name
+        found = self.prompts.find(name)
         if found is None:
             known = ", ".join(self.enrolments.names()) or "none yet"
             raise NotFound(f"there is no prompt {name!r} in Bedrock; enrolled prompts: {known}")
         return found
+
+    def prompt_to_change(self, name: str) -> tuple[str, str]:
+        """The same for commands that change something: AnotherPrompt where an enrolled name means another prompt."""
+        if self.enrolments.enrolled(name) and (prompt_id := self.named.find(name)):
+            return prompt_id, name
+        found = self.prompt(name)
+        if self.enrolments.enrolled(found[1]):
+            self.named.demand(found[1], found[0])
+        return found
+
+    def prompt_to_publish(self, name: str) -> str | None:
+        """The id of the prompt that a draft of this name is written to; None where a new one is made."""
+        if self.enrolments.enrolled(name):
+            return self.named.find(name)
+        found = self.prompts.find(name)
+        if found is not None and found[1] != name:
+            raise InvalidInput(f"{name!r} is the id of prompt {found[1]!r}; give the draft another name")
+        return found[0] if found else None
 
 
 def connect() -> Deployment:

@@ -23,7 +23,7 @@ Json = Any
 def release(session: Session, prompt: str, version: int, *, again: bool, wait: float, as_json: bool) -> None:
     """Send the request to the intake queue, and wait for the release to start (or to be queued behind another)."""
     deployment = session.deployment
-    prompt_id, name = deployment.prompt(prompt)
+    prompt_id, name = deployment.prompt_to_change(prompt)
     if not deployment.enrolments.enrolled(name):
         raise NotFound(
             f"prompt {name!r} is not enrolled in deployment {deployment.name!r}: add prompts/{name}/release.yaml and "

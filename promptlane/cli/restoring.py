@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def restore(session: Session, prompt: str, version: int, *, as_json: bool) -> None:
     """Publish the archived content again, unless a version holds it already."""
     deployment = session.deployment
-    prompt_id, name = deployment.prompt(prompt)
+    prompt_id, name = deployment.prompt_to_change(prompt)
     present = set(deployment.prompts.versions(prompt_id))
     published = restored(deployment.prompts, deployment.objects, prompt_id, version)
     document = {

@@ -64,6 +64,9 @@ class Outcome(StrEnum):
 
 
 _RELEASE_ID = re.compile(r"^(?P<prompt_id>[0-9A-Za-z]{10})-(?P<version>[1-9][0-9]{0,4})-(?P<attempt>[1-9][0-9]{0,2})\Z")
+_PROMPT_ARN = re.compile(
+    r"^arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:prompt/(?P<prompt_id>[0-9A-Za-z]{10})(:[0-9]{1,5})?\Z"
+)
 _ALARM_ARN = re.compile(
     r"^arn:(?P<partition>aws[a-z-]*):cloudwatch:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):alarm:"
     r"(?P<deployment>[^/]+)/(?P<prompt>[^/]+)/(?P<track>[^/]+)/(?P<metric>[^/]+)\Z"
@@ -84,6 +87,12 @@ def parse_release_id(value: str) -> tuple[str, int, int]:
             "`promptlane history <prompt>` lists them."
         )
     return match["prompt_id"], int(match["version"]), int(match["attempt"])
+
+
+def prompt_id_of(arn: str) -> str:
+    """The prompt id in the ARN of a prompt or of one of its versions; "" for anything else."""
+    match = _PROMPT_ARN.match(arn)
+    return match["prompt_id"] if match else ""
 
 
 def alarm_name(deployment: str, prompt: str, track: Track, metric: str) -> str:

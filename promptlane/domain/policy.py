@@ -7,6 +7,7 @@ form that is deployed and captured by each release, and that `from_dict` reads b
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Annotated, Any, Literal
@@ -18,6 +19,9 @@ from .names import FULL
 from .text import folded
 
 Json = Any
+_SECTIONS = ("review", "models", "tests", "canary", "watch", "fuse", "request")
+_IDENTITY = ("prompt_id", "prompt_id_reason")
+_PROMPT_ID = re.compile(r"[0-9A-Za-z]{10}")
 Undecided = Literal["return_to_stable", "stay", "ask"]
 Unattributed = Literal["one_more_approval", "allow", "refuse"]
 Inconclusive = Literal["block", "review"]
@@ -185,6 +189,9 @@ class Policy:
     watch: WatchPolicy = field(default_factory=WatchPolicy)
     fuse: FusePolicy = field(default_factory=FusePolicy)
     request: RequestPolicy = field(default_factory=RequestPolicy)
+    prompt_id: str = ""
+    prompt_id_reason: str = ""
+    """The prompt that the name means, where the deployment says it, and why it is another one than before."""
 
     @classmethod
     def from_dict(cls, data: Json) -> Policy:
@@ -199,6 +206,9 @@ class Policy:
         """Plain JSON values, seconds and basis points; `Policy.from_dict` reads it back to an equal policy."""
         found: dict[str, Json] = _plain(self)
         allowed = found.pop("allowed_models")
+        for name in ("prompt_id", "prompt_id_reason"):
+            if not found[name]:
+                del found[name]
         return {"review": found.pop("review"), "models": {"allowed": allowed}, **found}
 
     def scaled(self, factor: float) -> Policy:
@@ -225,8 +235,9 @@ class _Reader(fields.Reader):
     """Each section of release.yaml, and what only several fields together can tell."""
 
     def policy(self, data: Json) -> Policy | None:
-        if not self.mapping("", data, ("review", "models", "tests", "canary", "watch", "fuse", "request")):
+        if not self.mapping("", data, (*_SECTIONS, *_IDENTITY)):
             return None
+        identity = self.identity(data)
         review = self.review(data.get("review"))
         models = data.get("models") or {}
         allowed = self.converted("models", models, {"allowed": ("allowed_models", fields.texts)})
@@ -240,12 +251,24 @@ class _Reader(fields.Reader):
             watch=self.section(WatchPolicy, "watch", data.get("watch")),
             fuse=self.section(FusePolicy, "fuse", data.get("fuse")),
             request=self.section(RequestPolicy, "request", data.get("request")),
+            **identity,
         )
         if policy.request.slow_after >= policy.request.timeout:
             self.problem("request.slow_after", "must be less than request.timeout, or no request could count as slow")
         if policy.review.remind_before >= policy.review.expires_after:
             self.problem("review.remind_before", "must be less than review.expires_after")
         return policy
+
+    def identity(self, data: Mapping[str, Json]) -> dict[str, Json]:
+        given = {name: data[name] for name in _IDENTITY if data.get(name) not in (None, "")}
+        prompt_id, reason = given.get("prompt_id"), given.get("prompt_id_reason")
+        if prompt_id is not None and not (isinstance(prompt_id, str) and _PROMPT_ID.fullmatch(prompt_id)):
+            self.problem("prompt_id", "must be a prompt's id: ten letters and digits, as `promptlane publish` shows it")
+        if reason is not None and not (isinstance(reason, str) and reason.strip() and len(reason) <= 1000):
+            self.problem("prompt_id_reason", "must be text of at most 1,000 characters")
+        if reason is not None and prompt_id is None:
+            self.problem("prompt_id_reason", "says why the name means another prompt: give its `prompt_id` too")
+        return given
 
     def review(self, data: Json) -> ReviewPolicy | None:
         if not isinstance(data, Mapping):

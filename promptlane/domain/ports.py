@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from .names import Track
 from .policy import Policy
+from .release.meant import Identity
 from .release.prompt import PromptVersion
 from .release.release import Release, Waiting
 from .release.route import Route
@@ -23,6 +24,9 @@ class RouteStore(Protocol):
 
     def get(self, prompt: str) -> Route | None:
         """The route, read consistently; None for a prompt that was never promoted. Raises Unavailable."""
+
+    def all(self) -> list[Route]:
+        """Every route, read consistently. Raises InvalidInput when one cannot be read, Unavailable."""
 
     def put(self, route: Route, *, expected: Route | None) -> None:
         """Write `route` if the stored one still has the revision and release id of `expected` (None: none is stored).
@@ -96,7 +100,39 @@ class PromptReader(Protocol):
         """The numbers of all versions, oldest first. When one was published, only events tell: `createdAt` does not."""
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
-        """(prompt id, name) of a prompt given by name, id or ARN; None when there is none."""
+        """(prompt id, name) of a prompt given by name, id or ARN; None when there is none.
+
+        What is the id of a prompt means that one, whatever another prompt calls itself.
+        """
+
+    def name_of(self, prompt_id: str) -> str | None:
+        """What this prompt is called now; None when it is gone."""
+
+
+class Identities(Protocol):
+    """The prompt ids that enrolled names mean."""
+
+    def get(self, prompt: str) -> Identity | None:
+        """What was fixed for a name, read consistently; None where nothing is yet."""
+
+    def fix(self, identity: Identity, *, expected: Identity | None) -> None:
+        """Fix it where the stored one is still `expected` (None: none is stored); else Conflict."""
+
+
+class Watched(Protocol):
+    """What people were told of renamings and deletions of an enrolled prompt."""
+
+    def told(self, prompt: str, event_id: str) -> bool:
+        """Whether they were told of this event."""
+
+    def tell(self, prompt: str, event_id: str, at: float) -> None:
+        """They were."""
+
+    def state(self, prompt: str) -> str:
+        """The key of the state that was found last; "" for a sound one."""
+
+    def found(self, prompt: str, state: str, at: float) -> None:
+        """This state was found."""
 
 
 class DraftReader(PromptReader, Protocol):
@@ -163,6 +199,9 @@ class Enrolments(Protocol):
 
     def enrolled(self, prompt: str) -> bool:
         """Whether this prompt is enrolled."""
+
+    def deployed_id(self, prompt: str) -> str:
+        """The prompt id that the deployment names for it; "" where it names none, or the name is not enrolled."""
 
     def capture(self, prompt: str) -> tuple[str, str]:
         """Copy the deployed policy and suite to where no later deployment changes them; their SHA-256s."""

@@ -1,7 +1,7 @@
 """In-memory stores for `promptlane.domain.ports`; one suite tests that they keep the promises of the AWS adapters."""
 
 from .counts import FakeCounts, InMemoryBlocks
-from .stores import InMemoryReleases, InMemoryRoutes
+from .stores import InMemoryIdentities, InMemoryReleases, InMemoryRoutes
 from .world import FakeAlarms, FakeEnrolments, FakeEnrolmentTags, FakeNotices, FakePrompts, FakeQueue, FakeWorkflow
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "FakeQueue",
     "FakeWorkflow",
     "InMemoryBlocks",
+    "InMemoryIdentities",
     "InMemoryReleases",
     "InMemoryRoutes",
 ]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
-from promptlane.domain.keys import PROMPT
+from promptlane.domain.keys import IDENTITY, PROMPT
 from promptlane.domain.names import parse_release_id
+from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
@@ -29,6 +30,10 @@ class InMemoryRoutes:
         with self._lock:
             return self._routes.get(prompt)
 
+    def all(self) -> list[Route]:
+        with self._lock:
+            return [self._routes[prompt] for prompt in sorted(self._routes)]
+
     def put(self, route: Route, *, expected: Route | None) -> None:
         check_item(route.to_item(), partition_key=route.prompt)
         with self._lock:
@@ -42,6 +47,36 @@ class InMemoryRoutes:
 
 def _key(route: Route | None) -> tuple[int, str] | None:
     return None if route is None else (route.revision, route.release_id)
+
+
+class InMemoryIdentities:
+    """`Identities` and `Watched` in memory."""
+
+    def __init__(self) -> None:
+        self._fixed: dict[str, Identity] = {}
+        self._told: set[tuple[str, str]] = set()
+        self._states: dict[str, str] = {}
+
+    def get(self, prompt: str) -> Identity | None:
+        return self._fixed.get(prompt)
+
+    def fix(self, identity: Identity, *, expected: Identity | None) -> None:
+        check_item(identity.to_item(), partition_key=f"{IDENTITY}{identity.prompt}")
+        if self._fixed.get(identity.prompt) != expected:
+            raise Conflict(f"the prompt id of {identity.prompt} was fixed meanwhile")
+        self._fixed[identity.prompt] = Identity.from_item(identity.to_item())
+
+    def told(self, prompt: str, event_id: str) -> bool:
+        return (prompt, event_id) in self._told
+
+    def tell(self, prompt: str, event_id: str, at: float) -> None:
+        self._told.add((prompt, event_id))
+
+    def state(self, prompt: str) -> str:
+        return self._states.get(prompt, "")
+
+    def found(self, prompt: str, state: str, at: float) -> None:
+        self._states[prompt] = state
 
 
 class InMemoryReleases:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from promptlane.domain.errors import InvalidInput, NotFound, Unavailable
+from promptlane.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release.content import canonical_json
@@ -72,7 +72,22 @@ class FakePrompts:
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
-        return next(((i, n) for i, n in self._names.items() if wanted in (i, n)), None)
+        if wanted in self._names:
+            return wanted, self._names[wanted]
+        return next(((i, n) for i, n in self._names.items() if wanted == n), None)
+
+    def name_of(self, prompt_id: str) -> str | None:
+        return self._names.get(prompt_id)
+
+    def rename(self, prompt_id: str, name: str) -> None:
+        """What UpdatePrompt does: a name is free as soon as nobody has it."""
+        if any(taken == name for other, taken in self._names.items() if other != prompt_id):
+            raise Conflict(f"there is a prompt {name!r} already")
+        self._names[prompt_id] = name
+
+    def remove(self, prompt_id: str) -> None:
+        """What DeletePrompt does without a version."""
+        del self._names[prompt_id], self._versions[prompt_id]
 
 
 class FakeEnrolments:
@@ -88,6 +103,9 @@ class FakeEnrolments:
 
     def enrolled(self, prompt: str) -> bool:
         return prompt in self.deployed
+
+    def deployed_id(self, prompt: str) -> str:
+        return self.deployed[prompt].prompt_id if prompt in self.deployed else ""
 
     def capture(self, prompt: str) -> tuple[str, str]:
         if prompt not in self.deployed:

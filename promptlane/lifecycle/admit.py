@@ -7,11 +7,24 @@ from dataclasses import dataclass, replace
 
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, NotFound
-from promptlane.domain.ports import Clock, Enrolments, EnrolmentTags, PromptReader, ReleaseStore, RouteStore
+from promptlane.domain.names import prompt_id_of
+from promptlane.domain.policy import Policy
+from promptlane.domain.ports import (
+    Clock,
+    Enrolments,
+    EnrolmentTags,
+    Identities,
+    PromptReader,
+    ReleaseStore,
+    RouteStore,
+)
+from promptlane.domain.release.meant import AnotherPrompt, Identity, demand, demand_own
 from promptlane.domain.release.prompt import PromptVersion, static_problems
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
+
+from .identities import fixed_id, standing
 
 SuiteCheck = Callable[[dict[str, object], frozenset[str]], tuple[list[str], SuiteFacts]]
 """(suite as plain data, the template's variables) -> what does not fit, and what the platform floor asks about."""
@@ -23,6 +36,7 @@ class Admission:
 
     prompts: PromptReader
     enrolments: Enrolments
+    identities: Identities
     tags: EnrolmentTags
     routes: RouteStore
     releases: ReleaseStore
@@ -41,13 +55,14 @@ class Admission:
         release = self.releases.get(release_id)
         if release.state != "started":
             return release
+        policy_sha256, suite_sha256 = self.enrolments.capture(release.prompt)
+        policy = self.enrolments.policy(policy_sha256)
         try:
             version = self.prompts.version(release.prompt_id, release.version)
         except NotFound as error:
             raise AdmissionRefused([("version", str(error))]) from error
+        identity, fixed = self._identity(release, policy)
         route = self.routes.get(release.prompt)
-        policy_sha256, suite_sha256 = self.enrolments.capture(release.prompt)
-        policy = self.enrolments.policy(policy_sha256)
         problems = [("version", p) for p in static_problems(version, allowed_models=policy.allowed_models)]
         unfit, facts = self.check_suite(self.enrolments.suite(suite_sha256), version.declared_variables)
         problems += [("suite", p) for p in unfit]
@@ -55,6 +70,8 @@ class Admission:
         problems += [("version", p) for p in self._route_problems(release, version, route)]
         if problems:
             raise AdmissionRefused(problems)
+        if identity != fixed:
+            self.identities.fix(identity, expected=fixed)
         self.tags.tag(version.arn)
         stable = route.stable if route else None
         admitted = replace(
@@ -77,11 +94,45 @@ class Admission:
             "suite": suite_sha256,
         }
         entry = TimelineEntry(f"{release_id}/admitted", release_id, self.clock(), Event.ADMITTED, detail=detail)
-        return self.releases.update(admitted, entry)
+        return self.releases.update(admitted, *self._replaced(identity, release_id), entry)
+
+    def _identity(self, release: Release, policy: Policy) -> tuple[Identity, Identity | None]:
+        """(the prompt that the name means from now on, what was fixed before). AdmissionRefused for another prompt."""
+        name, prompt_id = release.prompt, release.prompt_id
+        identity = self.identities.get(name)
+        before = fixed_id(name, self.identities, self.routes)
+        try:
+            demand(name, prompt_id, fixed=policy.prompt_id or before)
+            demand_own(name, prompt_id, self.releases.of_prompt(prompt_id), deployed=policy.prompt_id)
+            standing(self.prompts, name, prompt_id).demand()
+        except AnotherPrompt as error:
+            raise AdmissionRefused([("prompt_id", str(error))]) from error
+        if identity is not None and identity.prompt_id == prompt_id:
+            return identity, identity
+        changed = before not in ("", prompt_id)
+        if changed and not policy.prompt_id_reason:
+            raise AdmissionRefused(
+                [("prompt_id_reason", f"{name!r} meant prompt {before} until now: say why it means {prompt_id}")]
+            )
+        why = {"before": before, "reason": policy.prompt_id_reason} if changed else {}
+        return Identity(name, prompt_id, self.clock(), release.release_id, **why), identity
+
+    def _replaced(self, identity: Identity, release_id: str) -> list[TimelineEntry]:
+        """The entry of the first release under a new prompt id."""
+        if identity.release_id != release_id or not identity.before:
+            return []
+        detail = {"prompt_id": identity.prompt_id, "before": identity.before, "reason": identity.reason}
+        return [TimelineEntry(f"{release_id}/replaced", release_id, identity.at, Event.PROMPT_REPLACED, detail=detail)]
 
     def _route_problems(self, release: Release, version: PromptVersion, route: Route | None) -> list[str]:
         if route is None:
             return []
+        alike = [ref for ref in route.named if ref.version == version.version]
+        if any(not ref.is_version(version.prompt_id, version.version) for ref in alike):
+            return [
+                f"version {version.version} of another prompt is served under this name, and metrics are told apart by "
+                "number: publish it once more, as the next version"
+            ]
         if served_already(self.prompts, route, version):
             return [
                 f"its content is what stable version {route.stable.version} serves already; there is nothing to release"
@@ -103,7 +154,7 @@ def served_already(prompts: PromptReader, route: Route, version: PromptVersion) 
     if route.stable.rounded or not route.stable.may_hold(version.ref):
         return route.stable.fingerprint == version.fingerprint
     try:
-        stable = prompts.version(route.prompt_id, route.stable.version)
+        stable = prompts.version(prompt_id_of(route.stable.arn) or route.prompt_id, route.stable.version)
     except NotFound:
         return False
     return stable.fingerprint == version.fingerprint

@@ -99,8 +99,8 @@ class Enrolling:
             asked.resource,
             says,
             mine.says if mine else None,
-            getattr(policy, "prompt_id", None),
-            getattr(policy, "prompt_id_reason", None),
+            policy.prompt_id or None,
+            policy.prompt_id_reason or None,
         )
         new = current or Enrolment(asked.name, asked.stack, (), revision=0)
         if new.owner != asked.stack:

@@ -13,6 +13,7 @@ from promptlane.domain.errors import NotFound, PromptlaneError
 from promptlane.domain.ports import (
     Clock,
     Enrolments,
+    Identities,
     LockedCopies,
     Notices,
     Objects,
@@ -28,8 +29,10 @@ from promptlane.domain.release.housekeeping import (
     protected,
     to_delete,
 )
+from promptlane.domain.release.meant import Standing
 
 from .copies import copy_missing
+from .identities import NamedPrompts, holder
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class Housekeeping:
 
     prompts: PromptDeleter
     enrolments: Enrolments
+    identities: Identities
     routes: RouteStore
     releases: ReleaseStore
     archive: Objects
@@ -62,11 +66,19 @@ class Housekeeping:
     def run(self) -> Tidied:
         """Look after every enrolled prompt; what fails keeps nothing else waiting, and people are told of it."""
         done = Tidied()
+        named = NamedPrompts(
+            prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
+        )
         for prompt in self.enrolments.names():
             with self._telling(prompt, done):
-                found = self.prompts.find(prompt)
-                if found is not None:
-                    self._tidy(prompt, found[0], done)
+                fixed = named.fixed(prompt)
+                prompt_id = fixed or holder(self.prompts, prompt)
+                if not prompt_id:
+                    continue
+                with self._telling(prompt, done):
+                    self._tidy(prompt, prompt_id, done, named.standing(prompt, prompt_id))
+                if self.copies is not None:
+                    self._copy(self.copies, prompt_id, done)
         if done.failed:
             self.notices.publish(
                 f"[Promptlane] housekeeping: {len(done.failed)} failed",
@@ -85,10 +97,12 @@ class Housekeeping:
             done.failed.append(f"{what}: {error}")
             self.log(f"housekeeping of {what}: {error}")
 
-    def _tidy(self, prompt: str, prompt_id: str, done: Tidied) -> None:
+    def _tidy(self, prompt: str, prompt_id: str, done: Tidied, standing: Standing) -> None:
+        """Archive, and delete where the name still means this prompt."""
         numbers = self.prompts.versions(prompt_id)
         fingerprints = self._archive(prompt, prompt_id, numbers, done)
-        kept = self._protected(prompt, prompt_id, numbers)
+        standing.demand()
+        kept = self._protected(prompt_id, numbers)
         for number in to_delete(numbers, kept, keep=self.keep):
             with self._telling(f"{prompt} {number}", done):
                 if self._delete(prompt, prompt_id, number, fingerprints):
@@ -99,8 +113,6 @@ class Housekeeping:
             done.nearly_full.append(prompt)
             with self._telling(prompt, done):
                 self.notices.publish(f"[Promptlane] {prompt}: {use.versions} of {use.quota} versions", use.warning)
-        if self.copies is not None:
-            self._copy(self.copies, prompt_id, done)
 
     def _archive(self, prompt: str, prompt_id: str, numbers: list[int], done: Tidied) -> dict[int, str]:
         """Archive what is not in the archive yet; the fingerprints of the versions that could be read."""
@@ -115,9 +127,22 @@ class Housekeeping:
                     done.archived.append(f"{prompt} {number}")
         return fingerprints
 
-    def _protected(self, prompt: str, prompt_id: str, numbers: list[int]) -> dict[int, str]:
-        waiting = self.releases.waiting(prompt_id)
-        return protected(self.routes.get(prompt), self.releases.of_prompt(prompt_id), waiting, numbers)
+    def _protected(self, prompt_id: str, numbers: list[int]) -> dict[int, str]:
+        """By all routes, whatever they are called; one that cannot be read protects everything, since this raises."""
+        routes = self.routes.all()
+        # A release of another prompt id may compare with a version of this one: under a name that changed its prompt.
+        known = {prompt_id, *(route.prompt_id for route in routes), *map(self._fixed, self.enrolments.names())} - {""}
+        return protected(
+            prompt_id,
+            numbers,
+            routes=routes,
+            releases=[release for each in sorted(known) for release in self.releases.of_prompt(each)],
+            waiting=self.releases.waiting(prompt_id),
+        )
+
+    def _fixed(self, prompt: str) -> str:
+        identity = self.identities.get(prompt)
+        return identity.prompt_id if identity else ""
 
     def _delete(self, prompt: str, prompt_id: str, number: int, fingerprints: Mapping[int, str]) -> bool:
         """Delete one version whose archived copy was read back, unless it came into use since the list was made."""
@@ -130,7 +155,7 @@ class Housekeeping:
         if copy.fingerprint != fingerprints.get(number):
             self.log(f"{key} is not what version {number} of {prompt} holds; it stays")
             return False
-        if number in self._protected(prompt, prompt_id, [number]):
+        if number in self._protected(prompt_id, [number]):
             return False
         self.prompts.delete(prompt_id, number)
         return True

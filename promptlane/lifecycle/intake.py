@@ -7,17 +7,28 @@ from typing import Literal
 
 from promptlane.domain.errors import AlreadyExists, Conflict, NotApplicable, NotFound
 from promptlane.domain.names import Outcome, release_id
-from promptlane.domain.ports import Clock, Enrolments, PromptReader, ReleaseStore, RouteStore, Workflow
+from promptlane.domain.ports import Clock, Enrolments, Identities, PromptReader, ReleaseStore, RouteStore, Workflow
+from promptlane.domain.release.meant import AnotherPrompt, demand_own
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.trigger import ReleaseRequest
+
+from .identities import NamedPrompts, fixed_id
+
+
+class Overtaken(NotApplicable):
+    """A version that nobody heard of before a newer one was released."""
+
+    def __init__(self, prompt: str, version: int, *, by: int) -> None:
+        super().__init__(f"version {version} of {prompt} is older than version {by}, which has a release")
+        self.by = by
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What became of a request, with the sentence for the log."""
 
-    result: Literal["started", "waiting", "duplicate", "dropped"]
+    result: Literal["started", "waiting", "duplicate", "dropped", "refused"]
     reason: str
     release_id: str = ""
 
@@ -28,6 +39,7 @@ class Intake:
 
     prompts: PromptReader
     enrolments: Enrolments
+    identities: Identities
     routes: RouteStore
     releases: ReleaseStore
     workflow: Workflow
@@ -38,13 +50,12 @@ class Intake:
 
         An event means the first attempt and is worth nothing twice; an explicit request makes another attempt.
         """
-        found = self.prompts.find(request.prompt)
-        if found is None:
-            return Taken("dropped", f"prompt {request.prompt!r} does not exist (any more)")
-        prompt_id, prompt = found
-        if not self.enrolments.enrolled(prompt):
-            return Taken("dropped", f"prompt {prompt!r} is not enrolled: there is no prompts/{prompt}/release.yaml")
-        records = self.releases.of_prompt(prompt_id)
+        try:
+            prompt_id, prompt, records = self._meant(request)
+        except NotApplicable as error:
+            return Taken("dropped", str(error))
+        except AnotherPrompt as error:
+            return Taken("refused", str(error))
         version = request.version or self._newest_unreleased(prompt_id, records)
         if version is None:
             return Taken("duplicate", f"every version of {prompt} has a release record")
@@ -53,7 +64,12 @@ class Intake:
         except NotFound as error:
             return Taken("dropped", str(error))
         try:
-            attempt = self._attempt(request, prompt, version, records)
+            attempt = self._attempt(request, (prompt, prompt_id), version, records)
+        except Overtaken as error:
+            # It gets a record, or nobody could tell it from a version that is still to be released.
+            late = Waiting(prompt, prompt_id, version, self.clock(), request.requested_by)
+            _superseded(self.releases, late, by=error.by, now=self.clock(), reason=str(error))
+            return Taken("duplicate", str(error))
         except NotApplicable as error:
             return Taken("duplicate", str(error))
         name = release_id(prompt_id, version, attempt)
@@ -70,13 +86,15 @@ class Intake:
             detail["sent_by"] = request.sent_by
         entry = TimelineEntry(f"{name}/started", name, release.started_at, Event.STARTED, request.requested_by, detail)
         try:
+            if held := self._held_by_another(prompt, prompt_id):
+                raise Conflict(f"release {held} is in flight")
             self.releases.start(release, entry)
         except AlreadyExists:
             # Cut off between record and execution: starting again is harmless, the execution's name is taken once.
             if self.releases.get(name).ended:
                 return Taken("duplicate", f"release {name} has ended already", name)
         except Conflict:
-            holder = self.releases.holder(prompt_id)
+            holder = self.releases.holder(prompt_id) or self._held_by_another(prompt, prompt_id)
             self.releases.wait(
                 Waiting(prompt, prompt_id, version, release.started_at, request.requested_by, request.explicit)
             )
@@ -86,12 +104,40 @@ class Intake:
         self.releases.stop_waiting(prompt_id, version)
         return Taken("started", f"release {name} of {prompt} started", name)
 
+    def _meant(self, request: ReleaseRequest) -> tuple[str, str, list[Release]]:
+        """(id, name, releases) of the prompt; NotApplicable where none is enrolled, AnotherPrompt for a moved name."""
+        found = self.prompts.find(request.prompt)
+        if found is None:
+            raise NotApplicable(f"prompt {request.prompt!r} does not exist (any more)")
+        prompt_id, prompt = found
+        if not self.enrolments.enrolled(prompt):
+            raise NotApplicable(f"prompt {prompt!r} is not enrolled: there is no prompts/{prompt}/release.yaml")
+        records = self.releases.of_prompt(prompt_id)
+        self.named.demand(prompt, prompt_id)
+        demand_own(prompt, prompt_id, records, deployed=self.enrolments.deployed_id(prompt))
+        return prompt_id, prompt, records
+
+    @property
+    def named(self) -> NamedPrompts:
+        return NamedPrompts(
+            prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
+        )
+
+    def _held_by_another(self, prompt: str, prompt_id: str) -> str | None:
+        """The release in flight under the prompt id that the name meant before; None where there is none."""
+        before = fixed_id(prompt, self.identities, self.routes)
+        return self.releases.holder(before) if before not in ("", prompt_id) else None
+
     def _newest_unreleased(self, prompt_id: str, records: list[Release]) -> int | None:
         newest = max((r.version for r in records), default=0)
         return max((v for v in self.prompts.versions(prompt_id) if v > newest), default=None)
 
-    def _attempt(self, request: ReleaseRequest, prompt: str, version: int, records: list[Release]) -> int:
-        """Which attempt a request means. NotApplicable when it is a duplicate or there is nothing to release."""
+    def _attempt(self, request: ReleaseRequest, named: tuple[str, str], version: int, records: list[Release]) -> int:
+        """Which attempt a request means. NotApplicable when it is a duplicate or there is nothing to release.
+
+        `named`: the prompt's name and id.
+        """
+        prompt, prompt_id = named
         mine = [r for r in records if r.version == version]
         unfinished = [r for r in mine if not r.ended]
         if unfinished:
@@ -103,14 +149,12 @@ class Intake:
                 )
             newer = [r.version for r in records if r.version > version]
             if newer:
-                raise NotApplicable(
-                    f"version {version} of {prompt} is older than version {max(newer)}, which has a release"
-                )
+                raise Overtaken(prompt, version, by=max(newer))
             return 1
         if request.request_id and any(r.request_id == request.request_id for r in mine):
             raise NotApplicable("this very request was taken already")
         route = self.routes.get(prompt)
-        if route is not None and route.stable.version == version:
+        if route is not None and route.stable.is_version(prompt_id, version):
             raise NotApplicable(f"version {version} of {prompt} is stable already")
         return max((r.attempt for r in mine), default=0) + 1
 
@@ -121,26 +165,34 @@ def supersede(releases: ReleaseStore, prompt_id: str, *, by: int, now: float) ->
     for waiting in releases.waiting(prompt_id):
         if waiting.version >= by:
             continue
-        attempts = [r.attempt for r in releases.of_prompt(prompt_id) if r.version == waiting.version]
-        name = release_id(prompt_id, waiting.version, max(attempts, default=0) + 1)
-        reason = f"version {by} was published while this one waited"
-        record = Release(
-            release_id=name,
-            prompt=waiting.prompt,
-            started_at=waiting.since,
-            requested_by=waiting.requested_by,
-            explicit=waiting.explicit,
-            state="ended",
-            outcome=Outcome.SUPERSEDED,
-            reason=reason,
-            ended_at=now,
-        )
-        detail = {"outcome": Outcome.SUPERSEDED.value, "reason": reason, "by_version": by}
         try:
-            releases.record_ended(record, TimelineEntry(f"{name}/ended", name, now, Event.ENDED, detail=detail))
-        except AlreadyExists:
-            continue
+            reason = f"version {by} was published while this one waited"
+            name = _superseded(releases, waiting, by=by, now=now, reason=reason)
         finally:
             releases.stop_waiting(prompt_id, waiting.version)
-        ended.append(name)
+        if name:
+            ended.append(name)
     return ended
+
+
+def _superseded(releases: ReleaseStore, waiting: Waiting, *, by: int, now: float, reason: str) -> str:
+    """Record that a version was superseded; the release id, "" where there is a record already."""
+    attempts = [r.attempt for r in releases.of_prompt(waiting.prompt_id) if r.version == waiting.version]
+    name = release_id(waiting.prompt_id, waiting.version, max(attempts, default=0) + 1)
+    record = Release(
+        release_id=name,
+        prompt=waiting.prompt,
+        started_at=waiting.since,
+        requested_by=waiting.requested_by,
+        explicit=waiting.explicit,
+        state="ended",
+        outcome=Outcome.SUPERSEDED,
+        reason=reason,
+        ended_at=now,
+    )
+    detail = {"outcome": Outcome.SUPERSEDED.value, "reason": reason, "by_version": by}
+    try:
+        releases.record_ended(record, TimelineEntry(f"{name}/ended", name, now, Event.ENDED, detail=detail))
+    except AlreadyExists:
+        return ""
+    return name

@@ -10,14 +10,19 @@ from promptlane.domain.ports import (
     Clock,
     Enrolments,
     EnrolmentTags,
+    Identities,
     IntakeQueue,
+    Notices,
     PromptReader,
     ReleaseStore,
     RouteStore,
+    Watched,
     Workflow,
 )
 from promptlane.domain.release.release import Release, Waiting
 
+from .identities import NamedPrompts, fixed_id, holder
+from .prompt_watch import PromptWatch
 from .routing import move_pending
 
 GRACE = 60.0
@@ -41,11 +46,14 @@ class Reconciliation:
 
     prompts: PromptReader
     enrolments: Enrolments
+    identities: Identities
+    watched: Watched
     tags: EnrolmentTags
     routes: RouteStore
     releases: ReleaseStore
     workflow: Workflow
     queue: IntakeQueue
+    notices: Notices
     wind_up: Callable[[str, str], None]
     clock: Clock
     log: Callable[[str], None]
@@ -53,15 +61,23 @@ class Reconciliation:
     def run(self) -> Reconciled:
         """Look after every enrolled prompt; one that fails does not keep the others waiting."""
         done = Reconciled()
+        named = NamedPrompts(
+            prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
+        )
+        watch = PromptWatch(named=named, watched=self.watched, notices=self.notices, clock=self.clock)
         for prompt in self.enrolments.names():
             try:
-                found = self.prompts.find(prompt)
-                if found is None:
+                standing = watch.look(prompt)
+                prompt_id = standing.prompt_id if standing else holder(self.prompts, prompt)
+                if not prompt_id:
                     continue
-                prompt_id = found[0]
-                self._revive(prompt, prompt_id, done)
-                self._request_missed(prompt, prompt_id, done)
+                for known in {prompt_id, fixed_id(prompt, self.identities, self.routes) or prompt_id}:
+                    self._revive(prompt, known, done)
+                if standing is None or standing.sound:
+                    self._request_missed(prompt, prompt_id, done)
                 self._let_applications_in(prompt, done)
+                if standing:
+                    standing.demand()
             except PromptlaneError as error:
                 done.failed.append(prompt)
                 self.log(f"reconciling {prompt}: {error}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from promptlane.domain.errors import NotApplicable, PromptlaneError, Unauthorized, Unavailable
+from promptlane.domain.names import prompt_id_of
 from promptlane.domain.policy import Policy, Reviewer
 from promptlane.domain.ports import Clock, Enrolments, Notices, PromptReader, ReleaseStore
 from promptlane.domain.release.content import is_content_of, rounding, vouches
@@ -110,7 +111,7 @@ class ReviewRound:
         return self.clock() + span - min(_EARLY, span / 20)
 
     def _pinned(self, release: Release, ref: VersionRef) -> PromptVersion:
-        found = self.prompts.version(release.prompt_id, ref.version)
+        found = self.prompts.version(prompt_id_of(ref.arn) or release.prompt_id, ref.version)
         fits = vouches if ref == release.candidate else is_content_of
         if not fits(ref.fingerprint, found.variants):
             raise NotApplicable(

@@ -9,13 +9,15 @@ from typing import Literal
 from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.names import Track
 from promptlane.domain.policy import Policy
-from promptlane.domain.ports import Clock, Enrolments, FuseAlarms, PromptReader, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, Enrolments, FuseAlarms, Identities, PromptReader, ReleaseStore, RouteStore
 from promptlane.domain.release.content import rounding, vouches
+from promptlane.domain.release.meant import demand
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import STATES, Release
 from promptlane.domain.release.route import Approved, Gone, Route, StableChanged, first_route, promote, settle, shift
 from promptlane.domain.release.timeline import Event, TimelineEntry
 
+from .identities import fixed_id, standing
 from .recording import Update, update
 from .routing import change, move_pending, without_moved
 
@@ -46,6 +48,7 @@ class Traffic:
     releases: ReleaseStore
     prompts: PromptReader
     enrolments: Enrolments
+    identities: Identities
     alarms: FuseAlarms
     clock: Clock
     reopened: Callable[[Release], str]
@@ -149,7 +152,10 @@ class Traffic:
         """What may get traffic, if Bedrock has what was approved; a first version was compared with nothing ("")."""
         if not release.approval or release.candidate is None:
             raise FingerprintMismatch(f"release {release.release_id} has no approval; nothing gets traffic without one")
-        version = self.prompts.version(release.prompt_id, release.version)
+        name, prompt_id = release.prompt, release.prompt_id
+        demand(name, prompt_id, fixed=fixed_id(name, self.identities, self.routes))
+        standing(self.prompts, name, prompt_id).demand()
+        version = self.prompts.version(prompt_id, release.version)
         approved = str(release.approval.get("candidate") or "")
         if approved != release.candidate.fingerprint or not vouches(approved, version.variants):
             raise FingerprintMismatch(

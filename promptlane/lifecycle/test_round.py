@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.names import prompt_id_of
 from promptlane.domain.policy import TestPolicy
 from promptlane.domain.ports import Clock, Enrolments, PromptReader, ReleaseStore, RouteStore
 from promptlane.domain.release.content import is_content_of, rounding, vouches
@@ -254,7 +255,7 @@ def round_usd(value: float) -> float:
 
 def _target(prompts: PromptReader, release: Release, ref: VersionRef) -> Target:
     try:
-        version = prompts.version(release.prompt_id, ref.version)
+        version = prompts.version(prompt_id_of(ref.arn) or release.prompt_id, ref.version)
     except NotFound as error:
         raise TestPlanRefused(f"version {ref.version} cannot be read any more: {error}") from error
     fits = vouches if ref == release.candidate else is_content_of

@@ -20,7 +20,14 @@ from promptlane.domain.review.attribution import Question
 from promptlane.domain.review.edits import Edit, merged
 from promptlane.domain.review.visit import Origin
 from promptlane.domain.trail import EDITS, TRAIL_KEPT, TrailEvent, is_about
-from promptlane.fakes import FakeAlarms, FakeEnrolments, FakePrompts, InMemoryReleases, InMemoryRoutes
+from promptlane.fakes import (
+    FakeAlarms,
+    FakeEnrolments,
+    FakePrompts,
+    InMemoryIdentities,
+    InMemoryReleases,
+    InMemoryRoutes,
+)
 from promptlane.fakes.edits import InMemoryEdits
 from promptlane.lifecycle import authors, edit_log
 from promptlane.lifecycle.authors import ApprovalCheck, AuthorSearch
@@ -263,6 +270,7 @@ def test_event_after_approval(twice: bool) -> bool:
         releases=world.releases,
         prompts=world.prompts,
         enrolments=world.enrolments,
+        identities=InMemoryIdentities(),
         alarms=FakeAlarms(),
         clock=world.clock,
         reopened=ApprovalCheck(world.reviews, world.edits, world.releases, world.clock),

@@ -24,7 +24,7 @@ import yaml
 from promptlane.aws import models
 from promptlane.domain import limits
 from promptlane.domain.errors import PromptlaneError
-from promptlane.domain.release import schemas
+from promptlane.domain.release import prompt, schemas
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion, static_problems
 from promptlane.domain.suite.answers import Answer, ToolCall
 from promptlane.engine import assertions, dataset, document, sandbox
@@ -240,7 +240,7 @@ def test_foreign_output_schema(schema: Json, as_text: bool) -> bool:
 @attack(
     "a tool that leads outside stands in a variant that is not the default one",
     kind=FETCH,
-    without=patched(schemas, "schema_problems", nothing),
+    without=together(patched(schemas, "schema_problems", nothing), patched(prompt, "_several", nothing)),
 )
 def test_foreign_tool_of_another_variant() -> bool:
     tools = {"toolConfiguration": {"tools": [_tool({"$ref": "file:///etc/hostname"})]}}

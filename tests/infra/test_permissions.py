@@ -32,11 +32,11 @@ TELLS_MISSING = {"s3:ListBucket"}
 
 # Derived because a method of that name is reachable, though never on that class: method by method, with why.
 NEVER_CALLED = {
-    "intake": {"s3:GetObject"},  # `policy` and `suite` are what an enrolment names
+    # `policy` and `suite` are what an enrolment names, `publish` is that of notices
+    "intake": {"s3:GetObject", "bedrock:CreatePromptVersion"},
     "plan_tests": {"bedrock:ListPrompts"},  # `find` is that of releases
-    "promote": {"bedrock:ListPrompts"},
-    "shift": {"bedrock:ListPrompts"},
-    "reconcile": {"states:StartExecution"},  # `start` is that of releases; versions are asked for through the queue
+    # `start` is that of releases, `publish` that of notices; versions are asked for through the queue
+    "reconcile": {"states:StartExecution", "bedrock:CreatePromptVersion", "s3:GetObject"},
     # `status` is that of an HTTP answer, `start` that of a match
     "roll_back": {"states:DescribeExecution", "states:StartExecution"},
     "remind": {"bedrock:CreatePromptVersion"},  # `publish` is that of notices

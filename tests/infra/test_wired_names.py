@@ -26,7 +26,6 @@ from promptlane.domain.errors import NotFound
 from promptlane.domain.release import trigger
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
-from promptlane.domain.review.edits import RECORDED
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load
 from tests.support.alone import plain
@@ -135,9 +134,14 @@ def test_intake_takes_what_the_rule_for_new_versions_lets_through(synthesized: S
             here = {"account": "111122223333", "region": "us-east-1"}
             record = trigger.record_of({**event, "detail": detail}, **here)
             assert record is not None
-            assert read_event(record).name in RECORDED
+            assert read_event(record).name == name
+            change = trigger.change({**event, "detail": detail}, **here)
             if name == "CreatePromptVersion":
+                assert change is None
                 assert trigger.read({**event, "detail": detail}, **here).prompt == "PROMPT0001"
+            else:
+                assert change is not None
+                assert (change.call, change.prompt_id) == (name, "PROMPT0001")
 
 
 def test_a_dead_execution_is_wound_up_by_the_release_that_it_is_named_by(

@@ -94,6 +94,7 @@ class Audited(Desk):
         intake = Intake(
             prompts=self.prompts,
             enrolments=self.enrolments,
+            identities=self.identities,
             routes=self.routes,
             releases=self.releases,
             workflow=workflow,
@@ -106,6 +107,7 @@ class Audited(Desk):
         Admission(
             prompts=self.prompts,
             enrolments=self.enrolments,
+            identities=self.identities,
             tags=FakeEnrolmentTags(self.prompts),
             routes=self.routes,
             releases=self.releases,
@@ -157,6 +159,7 @@ class Audited(Desk):
             releases=self.releases,
             prompts=self.prompts,
             enrolments=self.enrolments,
+            identities=self.identities,
             alarms=FakeAlarms(),
             clock=self.clock,
             reopened=ApprovalCheck(self.reviews, InMemoryEdits(), self.releases, self.clock),

@@ -19,6 +19,7 @@ OPERATIONS = {
     "update_item": ["dynamodb:UpdateItem"],
     "delete_item": ["dynamodb:DeleteItem"],
     "query": ["dynamodb:Query"],
+    "scan": ["dynamodb:Scan"],
     "get_object": ["s3:GetObject"],
     "put_object": ["s3:PutObject"],
     "list_objects_v2": ["s3:ListBucket"],

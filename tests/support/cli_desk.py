@@ -18,7 +18,14 @@ from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, first_route
 from promptlane.domain.release.timeline import Event, TimelineEntry
-from promptlane.fakes import FakeEnrolments, FakePrompts, FakeQueue, InMemoryReleases, InMemoryRoutes
+from promptlane.fakes import (
+    FakeEnrolments,
+    FakePrompts,
+    FakeQueue,
+    InMemoryIdentities,
+    InMemoryReleases,
+    InMemoryRoutes,
+)
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.fakes.review import InMemoryReviews
 from tests.support.prompt import ID, POLICY
@@ -42,10 +49,11 @@ class AuthoredPrompts(FakePrompts):
     def draft_variants(self, prompt_id: str) -> list[dict[str, Json]]:
         return self.drafts[prompt_id].variants()
 
-    def write_draft(self, draft: PromptDraft) -> str:
+    def write_draft(self, draft: PromptDraft, prompt_id: str | None = None) -> str:
         found = self.find(draft.name)
-        self.drafts[found[0] if found else ID] = draft
-        return found[0] if found else ID
+        prompt_id = prompt_id or (found[0] if found else ID)
+        self.drafts[prompt_id] = draft
+        return prompt_id
 
     def publish(self, prompt_id: str, *, description: str = "", **_: Json) -> PromptVersion:  # type: ignore[override]
         return super().publish(self.meddler or self.drafts[prompt_id], prompt_id=prompt_id, description=description)
@@ -61,6 +69,7 @@ class Desk:
         self.releases = InMemoryReleases()
         self.reviews = InMemoryReviews(self.releases)
         self.objects = MemoryObjects()
+        self.identities = InMemoryIdentities()
         self.queue = FakeQueue()
         self.enrolments = FakeEnrolments({"greeter": POLICY})
         self.posted: list[tuple[str, Json]] = []
@@ -99,7 +108,7 @@ class Desk:
         resources = {"operations_url": "https://operations", "roll_back_console": "roll_back:console"}
         deployment = _Deployment("promptlane", resources)
         deployment.typed_at = self
-        for name in ("prompts", "routes", "releases", "queue", "enrolments", "reviews", "objects"):
+        for name in ("prompts", "routes", "releases", "queue", "enrolments", "identities", "reviews", "objects"):
             deployment.__dict__[name] = getattr(self, name)
         deployment.__dict__["caller"] = OPERATOR
         deployment.__dict__["operations"] = Operations("https://operations", self._send)

@@ -98,13 +98,12 @@ class PromptService:
         self.tags: dict[str, dict[str, str]] = {}
 
     def get_prompt(self, **request: str) -> dict[str, Json]:
-        """A version; without a number the draft, which holds what the newest one does."""
-        versions = [number for prompt_id, number in self.answers if prompt_id == request["promptIdentifier"]]
-        draft = request["promptIdentifier"], max(versions, default=0)
-        found = self.answers.get(_version_of(request) if "promptVersion" in request else draft)
-        if found is None:
+        """A version; without one the draft, which is called as the newest version is."""
+        mine = [key for key in self.answers if key[0] == request["promptIdentifier"]]
+        wanted = _version_of(request) if "promptVersion" in request else max(mine, default=None)
+        if wanted not in self.answers:
             raise _NoSuchPrompt("GetPrompt")
-        return found
+        return self.answers[wanted] | ({} if "promptVersion" in request else {"version": "DRAFT"})
 
     def delete_prompt(self, **request: str) -> None:
         if self.answers.pop(_version_of(request), None) is None:

@@ -21,6 +21,7 @@ from promptlane.fakes import (
     FakePrompts,
     FakeQueue,
     FakeWorkflow,
+    InMemoryIdentities,
     InMemoryReleases,
     InMemoryRoutes,
 )
@@ -71,6 +72,7 @@ class Stage:
         self.prompts, self.tags = FakePrompts(), FakeEnrolmentTags()
         self.enrolments = FakeEnrolments({PROMPT: POLICY})
         self.routes, self.releases = Routes(), Releases()
+        self.identities = self.watched = InMemoryIdentities()
         self.workflow, self.queue = FakeWorkflow(), FakeQueue()
         self.alarms, self.notices = FakeAlarms(), FakeNotices()
         self.now = 5000.0

@@ -12,6 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from infra.config import DeploymentConfig
 from infra.constructs.queue import DeadLetters
 from promptlane.domain.keys import TIMELINE
+from promptlane.domain.release.trigger import CHANGES
 from promptlane.domain.review.edits import RECORDED
 
 _NEW_TIMELINE_ENTRIES = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"S": [{"prefix": TIMELINE}]}}}}
@@ -20,17 +21,17 @@ _NEW_TIMELINE_ENTRIES = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"
 def on_published_version(
     stack: Stack, intake: lambda_.Function, *, requests: sqs.IQueue, undelivered: DeadLetters
 ) -> None:
-    """What creates, edits or publishes a prompt → queue → intake. Bedrock's control plane signs with either name."""
+    """What makes, edits, publishes or deletes a prompt → queue → intake. Bedrock signs its events with either name."""
     rule = events.Rule(
         stack,
         "VersionCreated",
-        description="A Bedrock prompt was created, edited or published",
+        description="A Bedrock prompt was created, edited, published or deleted",
         event_pattern=events.EventPattern(
             source=["aws.bedrock", "aws.bedrock-agent"],
             detail_type=["AWS API Call via CloudTrail"],
             detail={
                 "eventSource": ["bedrock.amazonaws.com", "bedrock-agent.amazonaws.com"],
-                "eventName": list(RECORDED),
+                "eventName": sorted({*RECORDED, *CHANGES}),
                 "errorCode": [{"exists": False}],
             },
         ),

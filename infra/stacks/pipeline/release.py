@@ -9,7 +9,7 @@ from infra.constructs.queue import DeadLetters
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline.functions import ARCHIVE, CONFIG, TABLES, PipelineFunctions
 from infra.state import State
-from promptlane.domain.keys import APPENDED, BLOCKS, EDITS, ENROLMENT, ENROLMENTS, PROMPT
+from promptlane.domain.keys import APPENDED, BLOCKS, EDITS, ENROLMENT, ENROLMENTS, IDENTITY, PROMPT, WATCHED
 
 INTAKE_TIMEOUT = Duration.seconds(60)
 
@@ -36,18 +36,22 @@ def add_release(
     functions.add(
         "intake",
         "Takes a prompt's lock and starts the release of a version",
-        (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN"),
-        g.routes_read() + g.releases_write(query=True, put=[*record, EDITS], delete=[PROMPT]),
-        g.prompts_read() + g.machine_start(),
+        (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "NOTICES_TOPIC"),
+        g.routes_read() + g.releases_write(query=True, put=[*record, EDITS, WATCHED], delete=[PROMPT]),
+        g.prompts_read() + g.machine_start() + g.notices_send(),
         timeout=INTAKE_TIMEOUT,
     )
     wind_up = functions.made["wind_up"]
     functions.add(
         "reconcile",
         "Finds missed versions and dead executions, starts waiting versions",
-        (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "INTAKE_QUEUE_URL", "DEPLOYMENT", "TRAIL_LATE_SECONDS"),
-        g.routes_read() + g.releases_write(query=True, put=[*record, EDITS]) + g.prompts_read() + g.trail_read(),
-        g.executions("DescribeExecution") + ask,
+        (
+            *TABLES,
+            *("REPORT_BUCKET", "STATE_MACHINE_ARN", "INTAKE_QUEUE_URL", "NOTICES_TOPIC", "DEPLOYMENT"),
+            "TRAIL_LATE_SECONDS",
+        ),
+        g.routes_read() + g.releases_write(query=True, put=[*record, EDITS, WATCHED]) + g.prompts_read(),
+        g.trail_read() + g.notices_send() + g.executions("DescribeExecution") + ask,
         g.invoke(wind_up.function_arn) + g.enrolment_tags(read=True),
         timeout=Duration.minutes(5),
         dead_letters=undelivered,
@@ -57,12 +61,12 @@ def add_release(
         "admit",
         "Checks whether a version can be released, and under which policy",
         (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "PLATFORM_FLOOR"),
-        g.routes_read() + g.releases_write(put=record) + g.prompts_read(),
+        g.routes_read() + g.releases_write(query=True, put=[*record, IDENTITY]) + g.prompts_read(),
         g.enrolment_tags() + g.reports(read=[CONFIG]),
         knows_suites=True,
     )
     variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS")
-    looks = g.routes_write() + g.prompts_read(listed=False) + g.alarms_read() + g.reports(read=[CONFIG])
+    looks = g.routes_write() + g.prompts_read() + g.alarms_read() + g.reports(read=[CONFIG])
     moves = g.releases_write(put=record, query=True)
     functions.add("shift", "Gives the candidate its next share", variables, looks, moves)
     # A newer version may be admitted while this one is watched, so promotion frees the lock.
@@ -135,7 +139,7 @@ def add_records(
         "housekeep",
         "Archives every version, deletes the oldest that nobody needs",
         (*TABLES, "REPORT_BUCKET", "AUDIT_BUCKET", "NOTICES_TOPIC", "KEEP_VERSIONS", "VERSION_QUOTA"),
-        g.routes_read() + g.releases_read(query=True) + g.prompts_read() + g.versions_delete(),
+        g.routes_read(listed=True) + g.releases_read(query=True) + g.prompts_read() + g.versions_delete(),
         g.notices_send(),
         audit.copy_timelines(listed=True) + g.reports(read=[ARCHIVE], write=[ARCHIVE], may_be_missing=True),
         timeout=Duration.minutes(10),

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.names import prompt_id_of
 
 from .content import canonical_json, is_content_of
-from .prompt import PromptVersion
+from .prompt import PromptVersion, VersionRef
 from .release import Release, Waiting
 from .route import Route
 
@@ -65,28 +66,47 @@ def from_archive(body: bytes, key: str) -> PromptVersion:
 
 
 def protected(
-    route: Route | None, releases: Sequence[Release], waiting: Iterable[Waiting], versions: Iterable[int]
+    prompt_id: str,
+    versions: Iterable[int],
+    *,
+    routes: Iterable[Route],
+    releases: Iterable[Release],
+    waiting: Iterable[Waiting],
 ) -> dict[int, str]:
-    """Versions that must stay, with the reason. `route`: None for a prompt that was never promoted.
+    """Versions of a prompt that must stay, with the reason, over all routes and all releases that may name them.
 
-    What is newer than stable and has no release may still get one: an event may be late, and `reconcile` to come. What
-    was rolled back may go: its quarantine is by content, and outlives the version.
+    Names tell nothing: a prompt may be called otherwise than when it was released. ARNs do; one that names no prompt
+    may be of this one. A version without a release may still get one, since an event may be late, or somebody may use
+    it without a release: it stays. What was rolled back may go: its quarantine is by content, and outlives the version.
     """
-    released = {release.version for release in releases}
-    newest = route.stable.version if route is not None else 0
-    reasons = {v: "newer than stable, and not released yet" for v in versions if v > newest and v not in released}
+    routes, releases = list(routes), list(releases)
+    stable = max((r.stable.version for r in routes if _may_be_of(prompt_id, r.stable)), default=0)
+    released = {release.version for release in releases if release.prompt_id == prompt_id}
+    reasons = {
+        v: "newer than stable, and not released yet" if v > stable else "never released: nobody knows who uses it"
+        for v in versions
+        if v not in released
+    }
     for one in waiting:
-        reasons[one.version] = "waiting for its release"
+        if one.prompt_id == prompt_id:
+            reasons[one.version] = "waiting for its release"
     for release in releases:
-        if not release.ended:
+        if release.ended:
+            continue
+        if release.prompt_id == prompt_id:
             reasons[release.version] = f"release {release.release_id} is in flight"
-            if release.stable is not None:
-                reasons[release.stable.version] = f"release {release.release_id} compares with it"
+        if release.stable is not None and _may_be_of(prompt_id, release.stable):
+            reasons[release.stable.version] = f"release {release.release_id} compares with it"
     for name in ("canary", "previous", "stable"):
-        ref = getattr(route, name, None)
-        if ref is not None:
-            reasons[ref.version] = name
+        for route in routes:
+            ref: VersionRef | None = getattr(route, name)
+            if ref is not None and _may_be_of(prompt_id, ref):
+                reasons[ref.version] = name
     return reasons
+
+
+def _may_be_of(prompt_id: str, ref: VersionRef) -> bool:
+    return prompt_id_of(ref.arn) in ("", prompt_id)
 
 
 def to_delete(versions: Sequence[int], kept: Mapping[int, str], *, keep: int) -> list[int]:

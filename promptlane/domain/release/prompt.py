@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from promptlane.domain.errors import DraftInvalid
 from promptlane.domain.incoming import odd_places
+from promptlane.domain.names import prompt_id_of
 
 from .content import fingerprint, rounded_fingerprint
 from .schemas import field_problems, tool_problems, version_schema_problems
@@ -35,6 +36,10 @@ class VersionRef:
     arn: str
     variables: tuple[str, ...] | None = field(default=None, compare=False)
     rounded: str = field(default="", compare=False)
+
+    def is_version(self, prompt_id: str, version: int) -> bool:
+        """Whether it is this version of this prompt; of an ARN that names no prompt, the number decides."""
+        return self.version == version and prompt_id_of(self.arn) in ("", prompt_id)
 
     def may_hold(self, other: VersionRef) -> bool:
         """Whether both may hold the same content: exactly, unless one is known by the first schema only."""
@@ -136,14 +141,12 @@ def static_problems(version: PromptVersion, *, allowed_models: Sequence[str] = (
     problems: list[str] = []
     if not version.variants:
         return [f"version {version.version} has no variant; add one to the draft and publish again"]
-    if len(version.variants) > 1:
-        # Which one is served is no part of a variant, so the fingerprint would not bind it.
-        return [f"version {version.version} has {len(version.variants)} variants; leave one and publish again"]
+    problems += _several(version)
     if unreadable := sorted(set(_unreadable(version.variants))):
-        return [
+        problems.append(
             f"version {version.version} holds {', '.join(unreadable)}, which this deployment's AWS SDK cannot read, so "
             "nobody could be shown it; deploy Promptlane with a newer SDK, or publish without it"
-        ]
+        )
     undeclared = version.used_variables - version.declared_variables
     unused = version.declared_variables - version.used_variables
     if undeclared:
@@ -171,6 +174,12 @@ def static_problems(version: PromptVersion, *, allowed_models: Sequence[str] = (
             "choose one of them, or have the policy changed"
         )
     return problems
+
+
+def _several(version: PromptVersion) -> list[str]:
+    """Which variant is served is no part of any, so the fingerprint would not bind it."""
+    count = len(version.variants)
+    return [f"version {version.version} has {count} variants; leave one and publish again"] if count > 1 else []
 
 
 def _unreadable(value: Json) -> Iterator[str]:

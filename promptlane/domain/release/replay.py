@@ -21,6 +21,7 @@ Json = Any
 
 IDS: Final[Mapping[Event, str]] = {
     Event.STARTED: r"started",
+    Event.PROMPT_REPLACED: r"replaced",
     Event.ADMITTED: r"admitted",
     Event.TESTS_PLANNED: r"tests/(?P<round>\d+)/planned",
     Event.TESTS_FINISHED: r"tests/(?P<round>\d+)/finished",
@@ -46,9 +47,10 @@ IDS: Final[Mapping[Event, str]] = {
 }
 """What follows the release id in the id of an entry. What it names must be what the entry's detail says."""
 
-_ONCE: Final = (Event.STARTED, Event.ADMITTED, Event.PROMOTED, Event.ENDED)
+_ONCE: Final = (Event.STARTED, Event.PROMPT_REPLACED, Event.ADMITTED, Event.PROMOTED, Event.ENDED)
 _OURS: Final = frozenset(
     {
+        Event.PROMPT_REPLACED,
         Event.ADMITTED,
         Event.TESTS_PLANNED,
         Event.TESTS_FINISHED,
@@ -68,6 +70,7 @@ _OURS: Final = frozenset(
 """What no person does."""
 _OPERATED: Final = (Event.CANARY_PAUSED, Event.CANARY_RESUMED, Event.CANARY_ADVANCED)
 _NEEDS: Final[Mapping[Event, tuple[Event, ...]]] = {
+    Event.PROMPT_REPLACED: (Event.STARTED,),
     Event.ADMITTED: (Event.STARTED,),
     Event.TESTS_PLANNED: (Event.ADMITTED,),
     Event.TESTS_FINISHED: (Event.TESTS_PLANNED,),
@@ -81,7 +84,7 @@ _NEEDS: Final[Mapping[Event, tuple[Event, ...]]] = {
 """One of these must stand before. Only what is written by one step after another, whatever crashes in between."""
 _TOLD_LATER: Final = (Event.CANARY_SHIFTED, Event.PROMOTED, Event.ROLLED_BACK, Event.REVIEW_DECIDED)
 """What may be appended long after it happened: it waited on the route, or on the request of a review."""
-_NEVER_AFTER_THE_END: Final = (Event.STARTED, Event.ADMITTED, Event.TESTS_PLANNED, *_OPERATED)
+_NEVER_AFTER_THE_END: Final = (Event.STARTED, Event.PROMPT_REPLACED, Event.ADMITTED, Event.TESTS_PLANNED, *_OPERATED)
 
 
 def approvals_told(entries: Sequence[TimelineEntry]) -> list[TimelineEntry]:

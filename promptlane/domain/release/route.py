@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from promptlane.domain.errors import InvalidInput, NotApplicable
-from promptlane.domain.names import FULL, Phase, Track
+from promptlane.domain.names import FULL, Phase, Track, prompt_id_of
 
 from .prompt import VersionRef
 from .timeline import SYSTEM, Event, TimelineEntry
@@ -61,7 +61,7 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who gets what. Times are epoch seconds, weight and holdback basis points.
+    """Who gets what. Times are epoch seconds, weight and holdback basis points. `prompt_id` is that of `stable`.
 
     `shifts` lists (time, weight) of the present release; `pending` holds timeline entries that the release table may
     not have yet; `quarantined` maps a fingerprint to {version, release_id, at, rounded}, where `rounded` is that of the
@@ -262,6 +262,7 @@ def promote(route: Route, approved: Approved, *, watch_for: float, holdback: int
     watching = watch_for > 0
     done = replace(
         route,
+        prompt_id=prompt_id_of(candidate.arn) or route.prompt_id,
         stable=candidate,
         previous=route.stable,
         canary=None,
@@ -304,6 +305,7 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
         bad, safe = route.stable, route.previous
     back = replace(
         route,
+        prompt_id=prompt_id_of(safe.arn) or route.prompt_id,
         stable=safe,
         previous=None,
         canary=None,

@@ -34,6 +34,7 @@ class Event(StrEnum):
         return event
 
     STARTED = "Release Started"
+    PROMPT_REPLACED = "Prompt Replaced"
     ADMITTED = "Admitted"
     TESTS_PLANNED = "Tests Planned"
     TESTS_FINISHED = "Tests Finished"

@@ -17,6 +17,8 @@ MAX_NAMED: Final = 300
 """Characters of who asked, and of a message's id. The longest ARN of a session has 180."""
 _SOURCES = ("bedrock.amazonaws.com", "bedrock-agent.amazonaws.com")
 _PROMPT = re.compile(r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]+:[0-9]{12}:prompt/)?[0-9A-Za-z_-]{1,100}(:[0-9]{1,5})?\Z")
+_ID = re.compile(r"[0-9A-Za-z]{10}")
+_NAME = re.compile(r"[0-9A-Za-z_-]{1,100}")
 _VERSION = re.compile(r"[1-9][0-9]{0,4}")
 
 
@@ -34,6 +36,51 @@ class ReleaseRequest:
     explicit: bool = False
     request_id: str = ""
     sent_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptChange:
+    """A call that may have moved a prompt's name, or deleted a version (`version`, else 0), and who made it.
+
+    `prompt_id` and `named`, the name that the prompt has after it, are "" where the event does not tell them.
+    """
+
+    event_id: str
+    call: str
+    prompt_id: str
+    named: str
+    version: int
+    by: str
+
+    @property
+    def did(self) -> str:
+        return f"{self.call} of prompt {self.prompt_id}" if self.prompt_id else self.call
+
+
+CHANGES: Final = ("UpdatePrompt", "DeletePrompt", "CreatePrompt")
+
+
+def change(message: Json, *, account: str, region: str) -> PromptChange | None:
+    """The change of a prompt that a message tells of; None for other messages. NotApplicable as `read`."""
+    if not isinstance(message, Mapping) or message.get("detail-type") != "AWS API Call via CloudTrail":
+        return None
+    detail = message.get("detail")
+    if not isinstance(detail, Mapping) or detail.get("eventName") not in CHANGES:
+        return None
+    _succeeded_here(message, detail, account, region)
+    asked, answered = (_mapping(detail.get(name)) for name in ("requestParameters", "responseElements"))
+    identifier = str(asked.get("promptIdentifier") or answered.get("id") or answered.get("arn") or "")
+    prompt_id, _, number = identifier.rpartition("prompt/")[2].partition(":")
+    version = str(asked.get("promptVersion") or number)
+    named = str(asked.get("name") or answered.get("name") or "")
+    return PromptChange(
+        event_id=_request_id(detail.get("eventID") or message.get("id")),
+        call=str(detail["eventName"]),
+        prompt_id=prompt_id if _ID.fullmatch(prompt_id) else "",
+        named=named if _NAME.fullmatch(named) else "",
+        version=int(version) if detail["eventName"] == "DeletePrompt" and _VERSION.fullmatch(version) else 0,
+        by=_caller(detail),
+    )
 
 
 def read(message: Json, *, account: str, region: str, sender: str = "") -> ReleaseRequest:
@@ -94,11 +141,7 @@ def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> 
         raise InvalidInput("the CloudTrail event has no detail")
     if detail.get("eventSource") not in _SOURCES or detail.get("eventName") != "CreatePromptVersion":
         raise NotApplicable(f"{detail.get('eventSource')} {detail.get('eventName')} starts no release")
-    if detail.get("errorCode"):
-        raise NotApplicable(f"the call failed with {detail['errorCode']}: no version was created")
-    where = (str(message.get("account", account)), str(detail.get("awsRegion", region)))
-    if where != (account, region):
-        raise NotApplicable(f"the event is from {where[0]}/{where[1]}, this deployment serves {account}/{region}")
+    _succeeded_here(message, detail, account, region)
     parameters = detail.get("requestParameters")
     prompt = parameters.get("promptIdentifier") if isinstance(parameters, Mapping) else None
     if not isinstance(prompt, str) or not _PROMPT.match(prompt):
@@ -107,14 +150,30 @@ def _from_cloudtrail(message: Mapping[str, Json], account: str, region: str) -> 
     # else found by listing the prompt's versions.
     response = detail.get("responseElements")
     version = str(response.get("version")) if isinstance(response, Mapping) else ""
-    caller = detail.get("userIdentity")
-    arn = caller.get("arn") if isinstance(caller, Mapping) else None
     return ReleaseRequest(
         prompt=prompt,
         version=int(version) if _VERSION.fullmatch(version) else None,
-        requested_by=identity.vouched(_named(arn)),
+        requested_by=identity.vouched(_caller(detail)),
         request_id=_request_id(detail.get("eventID")),
     )
+
+
+def _succeeded_here(message: Mapping[str, Json], detail: Mapping[str, Json], account: str, region: str) -> None:
+    if detail.get("eventSource") not in _SOURCES:
+        raise NotApplicable(f"{detail.get('eventSource')} is not Bedrock")
+    if detail.get("errorCode"):
+        raise NotApplicable(f"the call failed with {detail['errorCode']}: nothing was changed")
+    where = (str(message.get("account", account)), str(detail.get("awsRegion", region)))
+    if where != (account, region):
+        raise NotApplicable(f"the event is from {where[0]}/{where[1]}, this deployment serves {account}/{region}")
+
+
+def _caller(detail: Mapping[str, Json]) -> str:
+    return _named(_mapping(detail.get("userIdentity")).get("arn"))
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _named(said: Json) -> str:

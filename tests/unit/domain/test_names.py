@@ -51,6 +51,7 @@ def test_words_of_a_kind_stay_what_they_are(kind: Any, values: str) -> None:
 def test_events_are_named_as_the_event_bus_and_old_timelines_know_them() -> None:
     assert [str(event) for event in Event] == [
         "Release Started",
+        "Prompt Replaced",
         "Admitted",
         "Tests Planned",
         "Tests Finished",

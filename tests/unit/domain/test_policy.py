@@ -745,7 +745,7 @@ def test_a_metric_of_the_canonical_list_without_a_known_name_is_refused() -> Non
 
 # --- the whole ------------------------------------------------------------------------------------------------------
 
-SECTIONS = "review, models, tests, canary, watch, fuse, request"
+SECTIONS = "review, models, tests, canary, watch, fuse, request, prompt_id, prompt_id_reason"
 
 
 @pytest.mark.parametrize(

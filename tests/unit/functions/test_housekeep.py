@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from promptlane.domain.release.housekeeping import archive_key, from_archive
+from promptlane.domain.release.release import Release
 from tests.support.functions import COPIES, REPORTS, Context, World
 from tests.support.prompt import ID, PROMPT
 
@@ -20,6 +21,8 @@ def shelf(world: World) -> None:
     world.enrol()
     for version in range(1, 6):
         world.publish(version)
+    for version in range(1, 5):
+        world.releases.record_ended(Release(f"{ID}-{version}-1", PROMPT, 0, "somebody", state="ended"))
     stable, previous = (world.store.version(ID, v).ref for v in (4, 3))
     world.route(stable, previous=previous)
     world.start(5, state="testing")

@@ -27,7 +27,7 @@ def admitted(
         checked.append((suite, variables))
         return list(complaints), SuiteFacts(cases)
 
-    names = ("prompts", "enrolments", "tags", "routes", "releases", "clock")
+    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "clock")
     try:
         return Admission(**stage.ports(*names), check_suite=check_suite, floor=floor).admit(name)
     finally:

@@ -20,7 +20,14 @@ from promptlane.domain.release.timeline import (
     Event,
     TimelineEntry,
 )
-from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases, InMemoryRoutes
+from promptlane.fakes import (
+    FakeEnrolments,
+    FakeNotices,
+    FakePrompts,
+    InMemoryIdentities,
+    InMemoryReleases,
+    InMemoryRoutes,
+)
 from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.lifecycle.housekeep import Housekeeping, Tidied
 from promptlane.lifecycle.restore import restore
@@ -109,6 +116,7 @@ class House:
         self.housekeeping = Housekeeping(
             prompts=self.shelf,
             enrolments=FakeEnrolments({NAME: POLICY}),
+            identities=InMemoryIdentities(),
             routes=self.routes,
             releases=self.releases,
             archive=self.archive,
@@ -124,6 +132,9 @@ class House:
         return self.shelf.version(ID, version).ref
 
     def serve(self, stable: int, **changes: Any) -> None:
+        """Stable is this version; it and all before it have been released."""
+        known = {release.version for release in self.releases.of_prompt(ID)}
+        ended(self, *(n for n in range(1, stable + 1) if n not in known))
         stored = self.routes.get(NAME)
         route = Route(NAME, ID, self.ref(stable), revision=stored.revision + 1 if stored else 1, **changes)
         self.routes.put(route, expected=stored)
@@ -162,7 +173,9 @@ def test_versions_in_use_stay_whatever_their_age() -> None:
 
 def ended(house: House, *versions: int, outcome: Outcome = Outcome.REJECTED) -> None:
     for version in versions:
-        house.releases.record_ended(Release(f"{ID}-{version}-1", NAME, 0, "x", state="ended", outcome=outcome))
+        attempt = 1 + sum(release.version == version for release in house.releases.of_prompt(ID))
+        release = Release(f"{ID}-{version}-{attempt}", NAME, 0, "x", state="ended", outcome=outcome)
+        house.releases.record_ended(release)
 
 
 def test_what_was_rolled_back_may_go_and_stays_quarantined_when_it_is_restored() -> None:
@@ -478,8 +491,7 @@ def test_restore_at_the_desk() -> None:
 def test_a_release_that_ended_protects_nothing() -> None:
     house = House(6, keep=2)
     house.serve(6, previous=house.ref(5))
-    ended = Release(f"{ID}-3-1", NAME, 0, "x", state="ended", outcome=Outcome.REJECTED)
-    house.releases.record_ended(ended)
+    ended(house, 3)
 
     house.run()
 

@@ -19,7 +19,7 @@ AUTHOR, KIM = "arn:aws:iam::111122223333:role/Author", "arn:aws:iam::11112222333
 
 
 def intake(stage: Stage) -> Intake:
-    return Intake(**stage.ports("prompts", "enrolments", "routes", "releases", "workflow", "clock"))
+    return Intake(**stage.ports("prompts", "enrolments", "identities", "routes", "releases", "workflow", "clock"))
 
 
 def taken(stage: Stage, version: int | None, by: str = AUTHOR, **given: Any) -> Taken:

@@ -48,6 +48,7 @@ from promptlane.fakes import (
     FakePrompts,
     FakeQueue,
     FakeWorkflow,
+    InMemoryIdentities,
     InMemoryReleases,
     InMemoryRoutes,
 )
@@ -160,6 +161,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.real_routes, self.real_releases = InMemoryRoutes(), InMemoryReleases()
         self.prompts, self.real_workflow, self.real_queue = FakePrompts(), FakeWorkflow(), FakeQueue()
         self.alarms, self.real_notices = FakeAlarms(), FakeNotices()
+        self.identities = self.fuse.around(InMemoryIdentities())
         self.enrolments, self.real_tags = FakeEnrolments({PROMPT: POLICY}), FakeEnrolmentTags(self.prompts)
         self.tags, self.workflow = self.fuse.around(self.real_tags), self.fuse.around(self.real_workflow)
         self.queue, self.notices = self.fuse.around(self.real_queue), self.fuse.around(self.real_notices)
@@ -258,6 +260,7 @@ class Lifecycle(RuleBasedStateMachine):
             lambda: Intake(
                 prompts=self.prompts,
                 enrolments=self.enrolments,
+                identities=self.identities,
                 routes=self.routes,
                 releases=self.releases,
                 workflow=self.workflow,
@@ -286,6 +289,9 @@ class Lifecycle(RuleBasedStateMachine):
             lambda: Reconciliation(
                 prompts=self.prompts,
                 enrolments=self.enrolments,
+                identities=self.identities,
+                watched=self.identities,
+                notices=self.notices,
                 tags=self.tags,
                 routes=self.routes,
                 releases=self.releases,
@@ -323,6 +329,7 @@ class Lifecycle(RuleBasedStateMachine):
             lambda: Admission(
                 prompts=self.prompts,
                 enrolments=self.enrolments,
+                identities=self.identities,
                 tags=self.tags,
                 routes=self.routes,
                 releases=self.releases,
@@ -623,6 +630,7 @@ class Lifecycle(RuleBasedStateMachine):
             releases=self.releases,
             prompts=self.prompts,
             enrolments=self.enrolments,
+            identities=self.identities,
             alarms=self.alarms,
             clock=self.clock,
             reopened=lambda release: "",

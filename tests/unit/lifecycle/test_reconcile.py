@@ -28,7 +28,20 @@ def stage() -> Stage:
 
 def reconciled(stage: Stage, ended: list[tuple[str, str]] | None = None) -> Reconciled:
     wound_up: list[tuple[str, str]] = [] if ended is None else ended
-    names = ("prompts", "enrolments", "tags", "routes", "releases", "workflow", "queue", "clock", "log")
+    names = (
+        "prompts",
+        "enrolments",
+        "identities",
+        "watched",
+        "notices",
+        "tags",
+        "routes",
+        "releases",
+        "workflow",
+        "queue",
+        "clock",
+        "log",
+    )
     return Reconciliation(**stage.ports(*names), wind_up=lambda name, why: wound_up.append((name, why))).run()
 
 

@@ -62,9 +62,8 @@ def test_no_change_writes_nothing_and_an_unknown_release_is_named() -> None:
 def test_a_release_whose_record_never_rests_is_safe_and_is_ended_by_the_next_attempt() -> None:
     stage = Stage()
     stage.approved(2)
-    Traffic(**stage.ports("routes", "releases", "prompts", "enrolments", "alarms", "clock", "reopened")).shift(
-        RELEASE, 0
-    )
+    ports = ("routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened")
+    Traffic(**stage.ports(*ports)).shift(RELEASE, 0)
     ending = WindUp(**stage.ports("routes", "releases", "queue", "notices", "clock", "log"))
     stage.releases.faster = others(TRIES)
 
@@ -80,7 +79,8 @@ def test_a_release_whose_record_never_rests_is_safe_and_is_ended_by_the_next_att
 def test_a_step_whose_record_never_rests_is_taken_by_the_next_attempt() -> None:
     stage = Stage()
     stage.approved(2)
-    traffic = Traffic(**stage.ports("routes", "releases", "prompts", "enrolments", "alarms", "clock", "reopened"))
+    ports = ("routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened")
+    traffic = Traffic(**stage.ports(*ports))
     stage.releases.faster = others(TRIES)
 
     with pytest.raises(Unavailable, match=BUSY):

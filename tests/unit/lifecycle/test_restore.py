@@ -49,6 +49,9 @@ class Press:
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         return ID, "greeter"
 
+    def name_of(self, prompt_id: str) -> str | None:
+        return "greeter"
+
     def draft_body(self, prompt_id: str) -> dict[str, Any]:
         assert prompt_id == ID
         return dict(self.draft)

@@ -91,7 +91,10 @@ def test_every_version_that_must_stay_has_its_reason() -> None:
     releases = [release(2, 4), release(6, 1, state="ended"), release(7, 5), release(8)]
     waiting = [Waiting("support", ID, 9, 1.0, "ada"), Waiting("support", ID, 5, 1.0, "ada")]
 
-    assert protected(route, releases, waiting, range(1, 12)) == {
+    found = protected(ID, range(1, 12), routes=[route], releases=releases, waiting=waiting)
+
+    assert found == {
+        1: "never released: nobody knows who uses it",
         2: "release PROMPT0001-2-1 is in flight",
         3: "previous",
         4: "release PROMPT0001-2-1 compares with it",
@@ -107,8 +110,8 @@ def test_every_version_that_must_stay_has_its_reason() -> None:
 def test_before_a_first_promotion_all_that_was_not_released_stays() -> None:
     fresh = "newer than stable, and not released yet"
 
-    assert protected(None, [release(2, state="ended")], [], [1, 2, 3]) == {1: fresh, 3: fresh}
-    assert protected(Route("support", ID, ref(2)), [], [], [1, 2]) == {2: "stable"}
+    done = [release(2, state="ended")]
+    assert protected(ID, [1, 2, 3], routes=[], releases=done, waiting=[]) == {1: fresh, 3: fresh}
 
 
 def test_the_oldest_go_as_far_as_there_are_too_many() -> None:

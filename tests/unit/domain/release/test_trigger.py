@@ -143,7 +143,7 @@ def test_a_user_who_sends_a_request_is_told_and_one_that_looks_like_eventbridge_
         (event(requestParameters={"promptIdentifier": "a b"}), InvalidInput, "names no prompt: 'a b'$"),
         (event(eventSource="s3.aws"), NotApplicable, "^s3.aws CreatePromptVersion starts no release$"),
         (event(eventName="GetPrompt"), NotApplicable, "^bedrock.amazonaws.com GetPrompt starts no release$"),
-        (event(errorCode="Throttled"), NotApplicable, "^the call failed with Throttled: no version was created$"),
+        (event(errorCode="Throttled"), NotApplicable, "^the call failed with Throttled: nothing was changed$"),
         (
             event(awsRegion="eu-west-2"),
             NotApplicable,

@@ -1,0 +1,65 @@
+"""Which prompt an enrolled name means, and whether it still does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from promptlane.domain.ports import Enrolments, Identities, PromptReader, RouteStore
+from promptlane.domain.release.meant import Standing, demand
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedPrompts:
+    """Finds the prompt of an enrolled name: what the deployment names, else what was fixed once, else what is served.
+
+    Only where none of them says anything is the prompt looked up by its name.
+    """
+
+    prompts: PromptReader
+    enrolments: Enrolments
+    identities: Identities
+    routes: RouteStore
+
+    def fixed(self, prompt: str) -> str:
+        """The prompt id that the name means; "" where nothing has fixed it yet."""
+        return self.enrolments.deployed_id(prompt) or fixed_id(prompt, self.identities, self.routes)
+
+    def find(self, prompt: str) -> str | None:
+        """The id of an enrolled prompt; None where there is none yet. AnotherPrompt where the name has moved."""
+        fixed = self.fixed(prompt)
+        if fixed:
+            self.standing(prompt, fixed).demand()
+            return fixed
+        return holder(self.prompts, prompt) or None
+
+    def demand(self, prompt: str, prompt_id: str) -> None:
+        """Raise AnotherPrompt unless this is the prompt that the enrolled name means, and it still has that name."""
+        fixed = self.fixed(prompt)
+        demand(prompt, prompt_id, fixed=fixed)
+        if fixed:
+            self.standing(prompt, fixed).demand()
+
+    def standing(self, prompt: str, prompt_id: str) -> Standing:
+        """What became of the prompt that the name means."""
+        return standing(self.prompts, prompt, prompt_id)
+
+
+def fixed_id(prompt: str, identities: Identities, routes: RouteStore) -> str:
+    """What was fixed for a name, as far as the tables know; "" for nothing. A route that is older tells it too."""
+    identity = identities.get(prompt)
+    if identity is not None:
+        return identity.prompt_id
+    route = routes.get(prompt)
+    return route.prompt_id if route is not None else ""
+
+
+def standing(prompts: PromptReader, prompt: str, prompt_id: str) -> Standing:
+    """What became of the prompt that the name means. One call where all is well."""
+    named = prompts.name_of(prompt_id)
+    return Standing(prompt, prompt_id, named, "" if named == prompt else holder(prompts, prompt))
+
+
+def holder(prompts: PromptReader, prompt: str) -> str:
+    """The id of the prompt that has this very name now; "" where none has."""
+    found = prompts.find(prompt)
+    return found[0] if found is not None and found[1] == prompt else ""
