@@ -44,7 +44,7 @@ def _prompt_and_version(release_id: str) -> tuple[str, int]:
     return release.prompt, release.version
 
 
-def _entry(image: dict[str, Any]) -> dict[str, Any]:
+def _told(image: dict[str, Any]) -> dict[str, Any]:
     """The entry that an item holds: one that can be named and copied. Raises what says that it is none."""
     entry = json.loads(image["body"]["S"])
     parse_release_id(entry["release_id"])
@@ -63,7 +63,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if not image["pk"]["S"].startswith(TIMELINE):
             continue
         try:
-            entry = _entry(image)
+            entry = _told(image)
         except (ValueError, KeyError, TypeError, RecursionError, InvalidInput) as error:
             # Nobody who appends writes such an item, and it would hold up every entry behind it.
             log.error("no entry of a timeline", extra={"key": image["pk"]["S"][:200], "why": str(error)[:200]})

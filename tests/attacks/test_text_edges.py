@@ -590,14 +590,14 @@ HOLDING_UP: dict[str, tuple[str, Guardless]] = {
         json.dumps(entry(detail={"reason": "\ud83d"})),
         patched(events, "_as_json", json.dumps),
     ),
-    "no entry at all": ("[]", patched(relay, "_entry", lambda image: json.loads(image["body"]["S"]))),
+    "no entry at all": ("[]", patched(relay, "_told", lambda image: json.loads(image["body"]["S"]))),
     "an entry without a release": (
         json.dumps({"seq": 1, "event": "x"}),
-        patched(relay, "_entry", lambda image: json.loads(image["body"]["S"])),
+        patched(relay, "_told", lambda image: json.loads(image["body"]["S"])),
     ),
     "an entry of another kind of release": (
         json.dumps(entry(release_id="../../secret")),
-        patched(relay, "_entry", lambda image: json.loads(image["body"]["S"])),
+        patched(relay, "_told", lambda image: json.loads(image["body"]["S"])),
     ),
 }
 
