@@ -197,7 +197,7 @@ def test_a_policy_that_somebody_altered_is_not_followed(world: World, verb: str)
     key = f"config/{release.policy_sha256}.json"
     real("s3").put_object(Bucket="lane-reports", Key=key, Body=b"{}")
 
-    with pytest.raises(InvalidInput, match="somebody altered it after the release captured it"):
+    with pytest.raises(InvalidInput, match="somebody altered it after it was enrolled"):
         world.function(verb).handle(STEP, Context())
 
     assert world.current == route
