@@ -34,7 +34,7 @@ def wire(of: Function) -> tuple[Intake, EditLog, PromptWatch]:
         clock=time.time,
     )
     edits = EditLog(prompts=of.prompts, enrolments=of.enrolments, releases=of.releases, edits=of.edits, clock=time.time)
-    return intake, edits, PromptWatch(named=of.named, watched=of.identities, notices=of.notices, clock=time.time)
+    return intake, edits, PromptWatch(named=of.named, watched=of.watched, notices=of.notices, clock=time.time)
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:

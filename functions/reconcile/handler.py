@@ -35,7 +35,7 @@ def wire(of: Function) -> tuple[Reconciliation, EditSweep]:
         prompts=of.prompts,
         enrolments=of.enrolments,
         identities=of.identities,
-        watched=of.identities,
+        watched=of.watched,
         tags=of.tags,
         routes=of.routes,
         releases=of.releases,

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .audit_copies import AuditCopies
     from .events import EventBus
     from .functions import Functions
-    from .identities import DynamoIdentities
+    from .identities import DynamoIdentities, DynamoWatched
     from .mail import ReviewerTopics
     from .metrics import CloudWatchCounts
     from .prompts import BedrockPrompts
@@ -95,6 +95,12 @@ class Composition(ABC):
         from .identities import DynamoIdentities
 
         return DynamoIdentities(self._table("release_table"))
+
+    @cached_property
+    def watched(self) -> DynamoWatched:
+        from .identities import DynamoWatched
+
+        return DynamoWatched(self._table("release_table"))
 
     @cached_property
     def named(self) -> NamedPrompts:

@@ -15,13 +15,13 @@ _FIXED = "fixed"
 
 
 class DynamoIdentities:
-    """`Identities` and `Watched` on a DynamoDB table with keys `pk` and `sk`. `table` is a boto3 Table resource."""
+    """`Identities` on a DynamoDB table with keys `pk` and `sk`. `table` is a boto3 Table resource."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
 
     def get(self, prompt: str) -> Identity | None:
-        item = self._get(f"{IDENTITY}{prompt}", _FIXED)
+        item = _item(self._table, f"{IDENTITY}{prompt}", _FIXED)
         return Identity.from_item(item) if item else None
 
     def fix(self, identity: Identity, *, expected: Identity | None) -> None:
@@ -38,21 +38,29 @@ class DynamoIdentities:
         except Conflict as error:
             raise Conflict(f"the prompt id of {identity.prompt} was fixed meanwhile") from error
 
+
+class DynamoWatched:
+    """`Watched` on the same table."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
     def told(self, prompt: str, event_id: str) -> bool:
-        return self._get(f"{WATCHED}{prompt}", f"event#{event_id}") is not None
+        return _item(self._table, f"{WATCHED}{prompt}", f"event#{event_id}") is not None
 
     def tell(self, prompt: str, event_id: str, at: float) -> None:
         put_once(self._table, {"pk": f"{WATCHED}{prompt}", "sk": f"event#{event_id}", "at": at})
 
     def state(self, prompt: str) -> str:
-        item = self._get(f"{WATCHED}{prompt}", "state")
+        item = _item(self._table, f"{WATCHED}{prompt}", "state")
         return str(item["state"]) if item else ""
 
     def found(self, prompt: str, state: str, at: float) -> None:
         with translated(f"noting what became of the name {prompt}"):
             self._table.put_item(Item=to_store({"pk": f"{WATCHED}{prompt}", "sk": "state", "state": state, "at": at}))
 
-    def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
-        with translated(f"reading {pk} {sk}"):
-            item = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
-        return from_store(item) if item else None
+
+def _item(table: Any, pk: str, sk: str) -> dict[str, Any] | None:
+    with translated(f"reading {pk} {sk}"):
+        item = table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
+    return from_store(item) if item else None

@@ -74,14 +74,16 @@ def test_a_record_that_cannot_be_relayed_is_tried_for_an_hour_and_blocks_no_long
     assert "move them back" not in alarm["AlarmDescription"], "the messages hold no entries"
 
 
-def test_intake_gets_every_edit_and_publication_that_succeeded_and_nothing_else(synthesized: Synthesized) -> None:
+def test_intake_gets_every_edit_publication_and_deletion_that_succeeded_and_nothing_else(
+    synthesized: Synthesized,
+) -> None:
     _, _, rule = synthesized.one("AWS::Events::Rule", "/VersionCreated/")
     assert rule["EventPattern"] == {
         "source": ["aws.bedrock", "aws.bedrock-agent"],
         "detail-type": ["AWS API Call via CloudTrail"],
         "detail": {
             "eventSource": ["bedrock.amazonaws.com", "bedrock-agent.amazonaws.com"],
-            "eventName": ["CreatePrompt", "UpdatePrompt", "CreatePromptVersion"],
+            "eventName": ["CreatePrompt", "CreatePromptVersion", "DeletePrompt", "UpdatePrompt"],
             "errorCode": [{"exists": False}],
         },
     }

@@ -42,7 +42,9 @@ class Waiting:
         self.stage.enrolments.deployed[PROMPT] = self.policy
         record = self.stage.approved(2)
         self.stage.releases.update(replace(record, approval={**record.approval, "at": self.stage.now}))
-        ports = self.stage.ports("routes", "releases", "prompts", "enrolments", "alarms", "clock", "reopened")
+        ports = self.stage.ports(
+            "routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened"
+        )
         wired = (Traffic(**ports), self.resolution)
         judging = self.stage.ports("routes", "releases", "enrolments", "alarms", "notices")
         self.judge = judge_step.Ports(
@@ -91,9 +93,10 @@ class Waiting:
         return seen.to_dict()
 
     def shift(self, step: int) -> None:
-        Traffic(**self.stage.ports("routes", "releases", "prompts", "enrolments", "alarms", "clock", "reopened")).shift(
-            RELEASE, step
+        ports = self.stage.ports(
+            "routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened"
         )
+        Traffic(**ports).shift(RELEASE, step)
 
 
 def wait_to_shift(release: Waiting) -> Execution:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.running import EmbeddedAws
-from promptlane.aws.identities import DynamoIdentities
+from promptlane.aws.identities import DynamoIdentities, DynamoWatched
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.release.meant import Identity
@@ -23,16 +23,18 @@ Stores = tuple[Any, Any, Any]
 
 @pytest.fixture(params=["memory", "dynamodb"])
 def stores(request: pytest.FixtureRequest, embedded_aws: EmbeddedAws, account: str) -> Stores:
-    """Identities, routes, and the table of routes itself, where there is one."""
+    """(`Identities`, `Watched`), `RouteStore`, and the table of routes itself, where there is one."""
     if request.param == "memory":
-        return InMemoryIdentities(), InMemoryRoutes(), None
+        known = InMemoryIdentities()
+        return (known, known), InMemoryRoutes(), None
     dynamodb = embedded_aws.session(account=account).resource("dynamodb", endpoint_url=embedded_aws.url)
     table = make_table(dynamodb, "routes", "prompt")
-    return DynamoIdentities(make_table(dynamodb, "releases", "pk", "sk")), DynamoRoutes(table), table
+    releases = make_table(dynamodb, "releases", "pk", "sk")
+    return (DynamoIdentities(releases), DynamoWatched(releases)), DynamoRoutes(table), table
 
 
 def test_an_identity_is_fixed_once_and_changed_by_who_knows_the_present_one(stores: Stores) -> None:
-    identities = stores[0]
+    identities, _ = stores[0]
     assert identities.get("support") is None
     identities.fix(FIRST, expected=None)
     assert identities.get("support") == FIRST
@@ -48,7 +50,7 @@ def test_an_identity_is_fixed_once_and_changed_by_who_knows_the_present_one(stor
 
 
 def test_what_people_were_told_is_known_by_name_and_event(stores: Stores) -> None:
-    watched = stores[0]
+    _, watched = stores[0]
     assert (watched.told("support", "e1"), watched.state("support")) == (False, "")
     for _ in range(2):
         watched.tell("support", "e1", 5.0)

@@ -16,11 +16,13 @@ from typing import Any
 from promptlane.aws.blocks import DynamoBlocks
 from promptlane.aws.edits import DynamoEdits
 from promptlane.aws.enrolment import DynamoRegister
+from promptlane.aws.identities import DynamoIdentities, DynamoWatched
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews
 from promptlane.domain import keys
 from promptlane.domain.canary.blocks import Chunk
 from promptlane.domain.enrolment.enrolment import Asked, Claim, Configuration, Enrolment, Mark, Part
+from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.code import Seal
@@ -81,6 +83,7 @@ _CHUNK = Chunk("canary", "Error", 0.0, 60.0, ())
 _EDIT = Edit(TrailEvent("UpdatePrompt", 1.0, "arn"), 2.0)
 _STORED = {k: v for k, v in REQUEST.to_item().items() if v is not None} | {"code": "x", "task_token": "x"}
 """As an earlier version stored it."""
+_IDENTITY = Identity("support", _ID[:10], 1.0, _ID)
 _PART = Part("s3://assets/x.json", "0" * 64)
 _SAYS = Configuration(_PART, _PART)
 _ENROLMENT = Enrolment("support", "the-stack", (Claim("Enrol", _SAYS),))
@@ -120,6 +123,14 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
         {
             "record": lambda store: store.record(_ID[:10], _EDIT),
             "watch": lambda store: store.watch(_ID[:10], Window(1.0, 2.0)),
+        },
+    ),
+    "identities": (DynamoIdentities, {"fix": lambda store: store.fix(_IDENTITY, expected=None)}),
+    "watched": (
+        DynamoWatched,
+        {
+            "tell": lambda store: store.tell("support", "the-event", 1.0),
+            "found": lambda store: store.found("support", "moved", 1.0),
         },
     ),
     "register": (
