@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.judge.traffic import GROUPS, Array, Counts, Scenario
-from promptlane.domain.canary import dispersion, evidence
+from promptlane.domain.canary import dispersion, evidence, fuse
 from promptlane.domain.canary.blocks import MAX_BLOCK_SECONDS, MIN_BLOCK_REQUESTS
 from promptlane.domain.canary.judge import SPLIT_BROKEN
 from promptlane.domain.policy import FusePolicy
@@ -127,7 +127,8 @@ class Judge:
         self.advance_sums = np.zeros((len(evidence.ADVANCE_BETS), runs))
         self.spread = Spread(runs, 2, minutes, dispersion.SIGNIFICANT)
         self.splits = [(Spread(runs, 1, minutes, 0.0), np.zeros((len(SPLIT_ODDS), runs))) for _ in range(2)]
-        self.red = np.zeros(runs, int)
+        # Newest first, as far back as CloudWatch looks where points are missing: 1 bad, 0 not, -1 none.
+        self.points = np.full((FUSE.periods + fuse.SPARE_PERIODS + 2, runs), -1)
         self.harm = np.ones(runs)
         self.advance = np.ones(runs)
         self.split = np.ones(runs)
@@ -213,8 +214,11 @@ class Judge:
         rate = (y[0] + 1) / (n[0] + 2)
         noise = FUSE.sigmas**2 * rate * (1 - rate) / np.maximum(n[1], 1)
         hit = enough & (gap >= FUSE.error) & (gap * gap > noise)
-        self.red = np.where(hit, self.red + 1, 0)
-        self.fused |= self.red >= FUSE.periods
+        self.points = np.roll(self.points, 1, axis=0)
+        self.points[0] = np.where(enough, hit, -1)
+        there = self.points >= 0
+        latest = there & (there.cumsum(0) <= FUSE.periods + fuse.SPARE_PERIODS)
+        self.fused |= ((self.points == 1) & latest).sum(0) >= FUSE.periods
 
 
 def watch(scenario: Scenario, counts: Counts, seed: int, alpha: float = 0.05) -> dict[str, Array]:

@@ -56,7 +56,7 @@ class Fuse(Construct):
                 ),
                 threshold=alarm.threshold,
                 comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-                evaluation_periods=policy.fuse.periods,
+                evaluation_periods=alarm.looks_at,
                 datapoints_to_alarm=policy.fuse.periods,
                 # No data is no proof of harm here, as it is no proof of health in the judge.
                 treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
@@ -80,5 +80,6 @@ def _description(alarm: fuse.FuseAlarm, prompt: str, resolution: int) -> str:
     then = "rolls the release back" if alarm.row.acts else "nothing starts or is promoted meanwhile"
     return (
         f"{prompt}: {alarm.source} on {alarm.row.track} at least {alarm.threshold:.0%} {against} in "
-        f"{alarm.policy.periods} periods of {resolution} s with {alarm.policy.min_requests} requests or more: {then}."
+        f"{alarm.policy.periods} of {alarm.looks_at} periods of {resolution} s with {alarm.policy.min_requests} "
+        f"requests or more: {then}."
     )

@@ -2,11 +2,13 @@
 
 Lacking in MiniStack: dimensions, metric math, M of N, missing data, periods that end, Lambda actions, the EventBridge
 event, most fields of the SNS message, and evaluation by time (it looks only when data comes in). Here: every alarm is
-looked at once a second over periods that are complete; a period counts as complete a moment after its end, because
-metrics arrive late. After SetAlarmState an alarm keeps its state for three seconds before it is looked at again."""
+looked at once a second, by turns over periods that are complete (a moment after their end, because metrics arrive late)
+and with the newest one, which is not over yet: CloudWatch does either, and an alarm must be right both ways. After
+SetAlarmState an alarm keeps its state for three seconds before it is looked at again."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import operator
 import time
@@ -37,6 +39,7 @@ _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
 }
 
 _changed_at: dict[str, float] = {}
+_turns = itertools.cycle((False, True))
 _error = seams.replies(cloudwatch, "_error")
 
 
@@ -121,6 +124,7 @@ def validate(request: dict[str, Any]) -> None:
     if to_alarm is not None and int(to_alarm) > periods:
         raise metrics.BadRequest("ValidationError", "DatapointsToAlarm must not be greater than EvaluationPeriods.")
     queries = request.get("Metrics")
+    _validate_period(request, periods)
     if not queries:
         return
     returned = [q for q in queries if str(q.get("ReturnData", True)).lower() == "true"]
@@ -140,14 +144,30 @@ def validate(request: dict[str, Any]) -> None:
         seams.log.debug("expression over no data: %s", empty)
 
 
+def _validate_period(request: dict[str, Any], periods: int) -> None:
+    """Of a single metric 10, 20 or 30 seconds or whole minutes; of a metric in math 1 and 5 too. At most a day in all,
+    or a week where the period is an hour or longer."""
+    stats = [query["MetricStat"] for query in request.get("Metrics") or [] if query.get("MetricStat")]
+    given = [stat.get("Period") for stat in stats] if stats else [request.get("Period")]
+    for value in given:
+        period = int(value or 60)
+        if not metric_store.valid_period(period) or (not stats and period in (1, 5)):
+            raise metrics.BadRequest("ValidationError", metric_store.bad_period(period, "1, 5, " if stats else ""))
+        longest = 7 * 86_400 if period >= 3600 else 86_400
+        if period * periods > longest:
+            text = f"Metrics cannot be checked across more than {'a week' if longest > 86_400 else 'a day'}"
+            raise metrics.BadRequest("ValidationError", f"{text} (EvaluationPeriods * Period must be <= {longest}).")
+
+
 def tick() -> None:
+    unfinished = next(_turns)
     for _ in seams.scopes(cloudwatch._alarms):
         for alarm in cloudwatch._alarms.values():
-            seams.logged(evaluate, alarm)
+            seams.logged(evaluate, alarm, unfinished)
 
 
-def evaluate(alarm: dict[str, Any]) -> None:
-    """Look at one metric alarm and move it to the state that its data says."""
+def evaluate(alarm: dict[str, Any], unfinished: bool = False) -> None:
+    """Look at one metric alarm and move it to the state that its data says; `unfinished`: at the present period too."""
     held = _changed_at.get(alarm["AlarmArn"])
     if held is not None:
         if time.monotonic() - held < min(HELD_SECONDS, _period(alarm)):
@@ -156,7 +176,8 @@ def evaluate(alarm: dict[str, Any]) -> None:
     periods = int(alarm.get("EvaluationPeriods") or 1)
     to_alarm = int(alarm.get("DatapointsToAlarm") or periods)
     period = _period(alarm)
-    end = int(time.time() - min(2.0, period * 0.1)) // period * period
+    now = time.time()
+    end = int(now) // period * period + period if unfinished else int(now - min(2.0, period * 0.1)) // period * period
     starts = [end - period * age for age in range(1, periods + alarm_states.EXTRA_PERIODS + 1)]
     values = _values(alarm, starts[-1], end)
     breaches, words = _COMPARE[alarm["ComparisonOperator"]]

@@ -20,6 +20,9 @@ from local.gaps import metric_math
 
 OLDEST_SECONDS = 14 * 24 * 3600
 NEWEST_SECONDS = 2 * 3600
+SHORT_PERIODS = (1, 5, 10, 20, 30)
+SHORT_LIVED_SECONDS = 3 * 3600
+"""How long values are kept by the second; after that a period below a minute has no data."""
 MAX_EMF_VALUES = 100
 
 Key = tuple[str, str, tuple[tuple[str, str], ...]]
@@ -142,11 +145,21 @@ def _take_directive(document: dict[str, Any], directive: dict[str, Any], at: flo
     return stored
 
 
+def valid_period(period: int) -> bool:
+    return period in SHORT_PERIODS or (period > 0 and period % 60 == 0)
+
+
+def bad_period(period: int, also: str = "1, 5, ") -> str:
+    return f"The parameter Period is {period}. It must be {also}10, 20, 30 or a multiple of 60."
+
+
 def windows(key: Key, stat: str, period: int, start: int, end: int) -> dict[int, float]:
     """One statistic per window of `period` seconds from `start` to before `end`; windows without data are absent."""
     series: Series | None = series_of.get(key)
     if series is None:
         return {}
+    if period < 60:
+        start = max(start, math.ceil((time.time() - SHORT_LIVED_SECONDS) / period) * period)
     merged: dict[int, Cell] = {}
     for second in [s for s in list(series.cells) if start <= s < end]:
         merged.setdefault(start + (second - start) // period * period, Cell()).merge(series.cells[second])

@@ -18,6 +18,7 @@ from local.gaps import metric_math
 from local.gaps.metric_store import (
     Series,
     align,
+    bad_period,
     cell,
     compute,
     dimensions_of,
@@ -26,6 +27,7 @@ from local.gaps.metric_store import (
     record,
     series_of,
     take_emf,
+    valid_period,
     valid_statistic,
     windows,
 )
@@ -169,6 +171,9 @@ def get_metric_data(request: dict[str, Any]) -> dict[str, Any]:
     for query in flat:
         if (stat := query.get("MetricStat")) and not valid_statistic(stat.get("Stat") or ""):
             raise BadRequest("ValidationError", f"The value {stat.get('Stat')!r} for parameter Stat is not supported.")
+        given = stat.get("Period") if (stat := query.get("MetricStat")) else query.get("Period")
+        if not valid_period(period := int(given or 60)):
+            raise BadRequest("ValidationError", bad_period(period))
     period = min((int(q["MetricStat"].get("Period") or 60) for q in flat if q.get("MetricStat")), default=60)
     begin, until = cloudwatch._parse_ts(request.get("StartTime")), cloudwatch._parse_ts(request.get("EndTime"))
     if begin is None or until is None or begin >= until:
@@ -235,6 +240,8 @@ def get_metric_statistics(request: dict[str, Any]) -> dict[str, Any]:
     if begin is None or until is None:
         raise BadRequest("MissingParameter", "StartTime and EndTime are required.")
     period = int(request.get("Period") or 60)
+    if not valid_period(period):
+        raise BadRequest("InvalidParameterValue", bad_period(period))
     key = key_of(request["Namespace"], request["MetricName"], dimensions_of(request.get("Dimensions")))
     points: dict[int, dict[str, Any]] = {}
     unit = (series_of.get(key) or Series()).unit

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from promptlane.domain.canary.blocks import Arm, Pair
-from promptlane.domain.canary.counts import Windows
+from promptlane.domain.canary.counts import Windows, check_period
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.investigation.sources import Cell
 from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, UNIT_GROUPS
@@ -50,7 +50,7 @@ class CloudWatchCounts:
             for group in ("", *map(str, range(UNIT_GROUPS)))
             for stat in _stats(metric)
         ]
-        values = self._read(prompt, series, start, end, int(period))
+        values = self._read(prompt, series, start, end, check_period(period))
         found: dict[str, dict[float, tuple[Arm, Arm]]] = {}
         for metric in metrics:
             moments = {at for one, points in values.items() if one.metric == metric for at in points}
@@ -78,7 +78,7 @@ class CloudWatchCounts:
         """`RateReader`: counts of any number of versions, without groups; periods without requests are absent."""
         series = [_Series(v, m, "", stat) for v in versions for m in metrics for stat in ("Sum", "SampleCount")]
         start = window.since - window.since % seconds
-        values = self._read(prompt, series, start, window.until, int(seconds))
+        values = self._read(prompt, series, start, window.until, check_period(seconds))
         found: list[Cell] = []
         for version in versions:
             for metric in metrics:

@@ -152,9 +152,9 @@ class FusePolicy:
     """The CloudWatch alarms.
 
     `error`, `refusal`: the excess of the bad rate over the control's that trips; `shielded`: the share of canary units
-    sent away; `outage`: stable's own error rate from which nothing starts. Each needs `min_requests` in both arms in
-    each of `periods` periods in a row, and an excess of `sigmas` standard deviations of the control's rate (4 would do
-    for independent requests; those of one user go wrong together).
+    sent away; `outage`: stable's own error rate from which nothing starts. Each needs `periods` bad
+    ones among the latest `periods` + 1 periods with `min_requests` in both arms, and in each an excess of `sigmas`
+    standard deviations of the control's rate (4 would do for independent requests; a user's go wrong together).
     """
 
     error: fields.Excess = 0.10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from promptlane.domain.canary.blocks import Arm, Chunk, Pair
-from promptlane.domain.canary.counts import Windows
+from promptlane.domain.canary.counts import Windows, check_period
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.names import ASSIGNED, UNIT_GROUPS
 
@@ -30,6 +30,7 @@ class FakeCounts:
         self, prompt: str, *, control: int, trial: int, metrics: Sequence[str], start: float, end: float, period: float
     ) -> Windows:
         self._check()
+        check_period(period)
         found: dict[str, dict[float, tuple[Arm, Arm]]] = {}
         for metric in metrics:
             rows: dict[float, list[list[list[int]]]] = {}
@@ -37,7 +38,7 @@ class FakeCounts:
                 for group in range(UNIT_GROUPS):
                     for at, n, bad in self._events.get((prompt, version, metric, group), ()):
                         if start <= at < end:
-                            window = start + (at - start) // period * period
+                            window = at // period * period
                             cells = rows.setdefault(window, [[[0, 0] for _ in range(UNIT_GROUPS)] for _ in range(2)])
                             cells[arm][group][0] += n
                             cells[arm][group][1] += 0 if metric == ASSIGNED else bad

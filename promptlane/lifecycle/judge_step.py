@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from promptlane.domain.canary import fuse
 from promptlane.domain.canary.blocks import Block, Chunk, Pair
-from promptlane.domain.canary.counts import BlockStore, CountReader
+from promptlane.domain.canary.counts import MINUTE, SHORT_LIVED, BlockStore, CountReader
 from promptlane.domain.canary.judge import Action, Judgement, StepContext, judge
 from promptlane.domain.canary.waits import next_wait
 from promptlane.domain.errors import NotApplicable, PromptlaneError
@@ -29,6 +29,9 @@ Json = Any
 FINE_FOR: Final = 7200.0
 """Blocks are one resolution long for this time, then COARSE resolutions: what a look reads and sums stays bounded."""
 COARSE: Final = 5
+"""Made up to whole minutes: CloudWatch has no period of 50 s."""
+_EXPIRES: Final = SHORT_LIVED - 600.0
+"""Age from which counts by less than a minute are not asked for any more: they might be gone by the answer."""
 HISTORY: Final = 24 * 3600.0
 _CHUNK_WINDOWS: Final = 300
 _CHUNKS_PER_LOOK: Final = 6
@@ -244,9 +247,10 @@ def _read(
     spans: dict[tuple[float, float, float], list[str]] = {}
     for metric, guard in guards.items():
         start = max((c.end for c in chunks if c.metric == metric), default=first)
-        period, limit = _period(start, first, ports.timing.resolution)
+        period, limit = _period(start, first, ports.timing.resolution, now)
         complete = now - ports.timing.lag(policy, guard)
-        end = min(math.floor((complete - start) / period) * period + start, limit, start + _CHUNK_WINDOWS * period)
+        grid = math.floor(start / period) * period
+        end = min(math.floor(complete / period) * period, limit, grid + _CHUNK_WINDOWS * period)
         if end > start:
             spans.setdefault((start, end, period), []).append(metric)
     fresh: list[Chunk] = []
@@ -270,11 +274,16 @@ def _read(
     return fresh
 
 
-def _period(start: float, first: float, resolution: float) -> tuple[float, float]:
-    """(window length, where this length ends) for a chunk that begins at `start`."""
-    coarse = resolution * COARSE
+def _period(start: float, first: float, resolution: float, now: float) -> tuple[float, float]:
+    """(window length, where this length ends) for a chunk that begins at `start`.
+
+    Windows begin on multiples of their length. Where a longer one begins before `start`, it is left out: part of it was
+    counted already, in shorter ones.
+    """
+    coarse = math.ceil(resolution * COARSE / MINUTE) * MINUTE
     switch = math.ceil((first + FINE_FOR) / coarse) * coarse
-    return (resolution, switch) if start < switch else (coarse, math.inf)
+    expired = resolution < MINUTE and now - start > _EXPIRES
+    return (resolution, switch) if start < switch and not expired else (coarse, math.inf)
 
 
 def _share(route: Route, at: float) -> float:

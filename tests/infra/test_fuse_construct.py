@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infra.constructs.fuse import Fuse
+from local.gaps import alarm_states, metric_math
 from promptlane.domain.canary import fuse
 from promptlane.domain.canary.plan import at_synth
 from promptlane.domain.names import Track, parse_alarm_arn
@@ -56,7 +57,7 @@ def alarm(name: str, threshold: float, rule: str, says: str, trial: str, control
         "Metrics": metrics,
         "Threshold": threshold,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-        "EvaluationPeriods": 4,
+        "EvaluationPeriods": 5,
         "DatapointsToAlarm": 4,
         "TreatMissingData": "notBreaching",
         **acts,
@@ -69,9 +70,9 @@ def test_an_alarm_reads_what_clients_send_of_its_prompt_and_tracks_and_of_nothin
     fused = Fuse(stack, "Fuse", deployment="lane", prompt="support", policy=policy, topic=topic(stack), resolution=10)
     gap, rate = "(y1 / n1 - y0 / n0)", "((y0 + 1) / (n0 + 2))"
     both = "n1 >= 25 && n0 >= 25"
-    excess = f"IF({both} && {gap} > 0 && {gap} * {gap} > 56.25 * {rate} * (1 - {rate}) / n1, {gap}, 0)"
-    spared = f"IF({both} && y0 / n0 < 0.11, y1 / n1, 0)"
-    often = "in 4 periods of 10 s with 25 requests or more"
+    excess = f"IF({both}, IF({gap} > 0 && {gap} * {gap} > 56.25 * {rate} * (1 - {rate}) / n1, {gap}, 0))"
+    spared = f"IF({both}, IF(y0 / n0 < 0.11, y1 / n1, 0))"
+    often = "in 4 of 5 periods of 10 s with 25 requests or more"
     acts, waits = f"{often}: rolls the release back", f"{often}: nothing starts or is promoted meanwhile"
     resources = made(stack)
     assert {name: resources[stack_id(made_alarm)]["Properties"] for name, made_alarm in fused.alarms.items()} == dict(
@@ -81,7 +82,7 @@ def test_an_alarm_reads_what_clients_send_of_its_prompt_and_tracks_and_of_nothin
             alarm("canary/Shielded", 0.55, spared, f"of requests {acts}", "Shielded", "stable/Error"),
             alarm("stable/Error", 0.11, excess, f"above that of holdback {acts}", "Error", "holdback/Error"),
             alarm("stable/Refusal", 0.16, excess, f"above that of holdback {acts}", "Refusal", "holdback/Refusal"),
-            alarm("stable/Outage", 0.45, "IF(n1 >= 25, y1 / n1, 0)", f"of requests {waits}", "Error", None),
+            alarm("stable/Outage", 0.45, "IF(n1 >= 25, y1 / n1)", f"of requests {waits}", "Error", None),
         ]
     )
     assert fused.monthly_usd == fuse.monthly_usd(policy, 10)
@@ -142,13 +143,55 @@ def test_metric_math_says_what_the_domain_says(
 ) -> None:
     whole = Policy(review=POLICY.review, fuse=policy)
     text = fuse.alarms(whole)[0].expression.replace("&&", " and ")
-    names = {"n1": trial[0], "y1": trial[1], "n0": control[0], "y0": control[1], "IF": lambda c, a, b: a if c else b}
+    names: Json = {"n1": trial[0], "y1": trial[1], "n0": control[0], "y0": control[1]}
+    names["IF"] = lambda c, a, b=None: a if c else b
     wanted = fuse.excess(policy, trial, control)
     try:
         found = eval(text, {}, names)
-    except ZeroDivisionError:  # CloudWatch has no value then, which does not breach
-        found = 0.0
-    assert found == pytest.approx(wanted)
+    except ZeroDivisionError:  # CloudWatch has no value then
+        found = None
+    assert found == (wanted if wanted is None else pytest.approx(wanted))
+
+
+ERROR = fuse.alarms(POLICY)[0]
+GOOD, BAD, THIN = {"n1": 40, "y1": 0, "n0": 400, "y0": 4}, {"n1": 40, "y1": 30, "n0": 400, "y0": 4}, {"n1": 3, "y1": 3}
+SOON = {"n1": 5, "y1": 5, "n0": 50, "y0": 0}
+"""Of a period that has just begun, every canary request so far went wrong."""
+
+
+def stands(*periods: dict[str, int], current: str = "OK") -> str:
+    """The state of the canary's error alarm over its counts, oldest period first, as CloudWatch works it out."""
+    given: dict[str, dict[int, float]] = {
+        name: {60 * at: float(counts[name]) for at, counts in enumerate(periods) if name in counts}
+        for name in ("n1", "y1", "n0", "y0")
+    }
+    timeline = [60 * at for at in range(len(periods))]
+    values = metric_math.solve({"rate": ERROR.expression}, given, timeline, 60)["rate"]
+    newest_first = [values[at] >= ERROR.threshold if at in values else None for at in reversed(timeline)]
+    seen = newest_first[: ERROR.looks_at + alarm_states.EXTRA_PERIODS]
+    return alarm_states.state(
+        seen, periods=ERROR.looks_at, to_alarm=POLICY.fuse.periods, missing="notBreaching", current=current
+    )
+
+
+@pytest.mark.parametrize("newest", [{}, THIN, SOON, GOOD], ids=["empty", "one arm", "just begun", "well so far"])
+def test_a_period_that_is_not_over_neither_vetoes_nor_trips(newest: dict[str, int]) -> None:
+    assert stands(GOOD, BAD, BAD, BAD, newest) == "ALARM"
+    assert stands(GOOD, GOOD, BAD, BAD, newest) == "OK"
+    assert stands(GOOD, GOOD, GOOD, GOOD, newest) == "OK"
+
+
+def test_so_many_bad_periods_trip_whatever_is_thin_between_them() -> None:
+    assert POLICY.fuse.periods == 3
+    assert stands(BAD, BAD, BAD) == "ALARM"
+    assert stands(GOOD, BAD, THIN, BAD, BAD) == "ALARM"
+    assert stands(BAD, GOOD, BAD, GOOD, BAD) == "OK"
+    assert stands(THIN, THIN, THIN, THIN) == stands({}, {}, {}, {}) == "OK"
+
+
+def test_after_a_rollback_there_is_no_canary_and_the_alarm_is_well_again() -> None:
+    stable = {"n0": 400, "y0": 4}
+    assert stands(BAD, BAD, BAD, *[stable] * 6, current="ALARM") == "OK"
 
 
 def test_without_a_holdback_stable_is_judged_by_its_own_rate() -> None:

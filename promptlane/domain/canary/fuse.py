@@ -3,6 +3,10 @@
 Coarse on purpose and independent of the judge: it looks at single periods, has no memory, and needs no code of ours to
 run. In canary it compares the canary with stable, in watch stable with the holdback, so that an outage that hits both
 condemns nobody.
+
+CloudWatch may look at the newest period before it is over (docs/adr/0031). So a period with too few requests has no
+datapoint, and the one before counts in its place; and an alarm looks at one period more than must be bad, so that a
+newest one which looks well so far forbids nothing.
 """
 
 from __future__ import annotations
@@ -17,19 +21,21 @@ from promptlane.domain.policy import FusePolicy, Policy
 
 from .blocks import Pair
 
+SPARE_PERIODS: Final = 1
+"""How many of the periods that an alarm looks at need not be bad."""
 USD_PER_ALARM_METRIC: Final = {60: 0.10, 10: 0.30}
 """Per metric that an alarm reads and month: standard and high resolution."""
 
 
-def excess(policy: FusePolicy, trial: Pair, control: Pair) -> float:
-    """How far the trial's rate lies above the control's in one period; 0 while that may be chance or data is thin.
+def excess(policy: FusePolicy, trial: Pair, control: Pair) -> float | None:
+    """How far the trial's rate lies above the control's in one period; 0 while that may be chance, None for thin data.
 
     Chance is `sigmas` standard deviations of the control's rate, with one bad request added to it: requests of one user
     go wrong together, so a plain binomial bound would trip on noise.
     """
     (n1, y1), (n0, y0) = trial, control
     if n1 < policy.min_requests or n0 < policy.min_requests:
-        return 0.0
+        return None
     gap = y1 / n1 - y0 / n0
     rate = (y0 + 1) / (n0 + 2)
     noise = policy.sigmas**2 * rate * (1 - rate) / n1
@@ -114,6 +120,11 @@ class FuseAlarm:
         return self.row.threshold(self.policy)
 
     @property
+    def looks_at(self) -> int:
+        """The latest periods with datapoints that are looked at; `policy.periods` of them must be bad."""
+        return self.policy.periods + SPARE_PERIODS
+
+    @property
     def reads(self) -> dict[str, tuple[Track, str, str]]:
         """(track, metric, statistic) by the name that `expression` gives it."""
         track, source = self.row.track, self.source
@@ -133,12 +144,12 @@ class FuseAlarm:
 
     @property
     def expression(self) -> str:
-        """Metric math over `reads`: 0 while an arm has too few requests in the period."""
+        """Metric math over `reads`: no datapoint while an arm has too few requests in the period."""
         enough = f"n1 >= {self.policy.min_requests}"
         if self.rule is None:
-            return f"IF({enough}, y1 / n1, 0)"
+            return f"IF({enough}, y1 / n1)"
         enough += f" && n0 >= {self.policy.min_requests}"
-        return f"IF({enough} && {self.rule.condition(self.policy)}, {self.rule.value}, 0)"
+        return f"IF({enough}, IF({self.rule.condition(self.policy)}, {self.rule.value}, 0))"
 
 
 def alarms(policy: Policy) -> list[FuseAlarm]:

@@ -198,3 +198,47 @@ def test_a_composite_alarm_follows_its_children(client: Client, eventually: Any)
 def test_alarms_that_cloudwatch_refuses(client: Client, change: dict[str, Any], why: str) -> None:
     with pytest.raises(ClientError, match=why):
         math_alarm(client, "arn:aws:sns:us-east-1:000000000000:t", **change)
+
+
+@pytest.mark.parametrize(
+    ("single", "period", "periods", "taken"),
+    [
+        (True, 10, 3, True),
+        (True, 5, 3, False),
+        (True, 50, 3, False),
+        (True, 60, 1441, False),
+        (True, 3600, 168, True),
+        (False, 5, 3, True),
+        (False, 50, 3, False),
+    ],
+)
+def test_an_alarm_over_a_period_that_does_not_exist_is_refused(
+    client: Client, single: bool, period: int, periods: int, taken: bool
+) -> None:
+    metric = {"Namespace": "Promptlane", "MetricName": "Error"}
+    one = {**metric, "Period": period, "Statistic": "Sum"}
+    math = {"Metrics": [{"Id": "m", "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"}}]}
+    given: dict[str, Any] = {
+        "AlarmName": "odd",
+        "EvaluationPeriods": periods,
+        "Threshold": 1.0,
+        "ComparisonOperator": "GreaterThanThreshold",
+        **(one if single else math),
+    }
+    if taken:
+        client("cloudwatch").put_metric_alarm(**given)
+        return
+    with pytest.raises(ClientError) as refused:
+        client("cloudwatch").put_metric_alarm(**given)
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+
+
+def test_an_alarm_is_looked_at_while_its_newest_period_runs(client: Client, eventually: Any) -> None:
+    """And so one of which every period must be bad may go to ALARM before a period is over, or never."""
+    math_alarm(client, client("sns").create_topic(Name="alarms")["TopicArn"], AlarmActions=[])
+    eventually(lambda: state_of(client) == "OK")
+    eventually(lambda: time.time() % 10 < 4)
+    put(client, "canary", [1.0] * 10)
+    begun = time.time() // 10
+    eventually(lambda: state_of(client) == "ALARM")
+    assert time.time() // 10 == begun

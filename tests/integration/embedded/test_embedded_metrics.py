@@ -204,3 +204,45 @@ def test_metric_math(expression: str, expected: dict[int, float]) -> None:
 def test_expressions_that_cannot_be_read(expression: str) -> None:
     with pytest.raises(metric_math.Invalid):
         metric_math.solve({"e": expression}, {"a": dict(A)}, [0, 60, 120], 60)
+
+
+@pytest.mark.parametrize(("period", "taken"), [(1, True), (20, True), (50, False), (90, False), (120, True)])
+def test_a_period_that_cloudwatch_does_not_have_is_refused(client: Any, period: int, taken: bool) -> None:
+    metric = {"Namespace": "Promptlane", "MetricName": "Error"}
+    end = datetime.now(UTC)
+    asked = {"StartTime": end - timedelta(hours=1), "EndTime": end}
+    query = {"Id": "q", "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"}}
+    cloudwatch = client("cloudwatch")
+    calls: dict[str, Callable[[], Any]] = {
+        "ValidationError": lambda: cloudwatch.get_metric_data(MetricDataQueries=[query], **asked),
+        "InvalidParameterValue": lambda: cloudwatch.get_metric_statistics(
+            **metric, Period=period, Statistics=["Sum"], **asked
+        ),
+    }
+    for code, call in calls.items():
+        if taken:
+            call()
+            continue
+        with pytest.raises(ClientError) as refused:
+            call()
+        assert refused.value.response["Error"]["Code"] == code
+        assert f"Period is {period}" in refused.value.response["Error"]["Message"]
+
+
+def test_counts_by_seconds_are_there_for_three_hours_and_by_minutes_after_that(client: Any) -> None:
+    now = time.time()
+    cloudwatch = client("cloudwatch")
+    for age in (3600.0, 4 * 3600.0):
+        datum = {"MetricName": "Error", "Value": 1.0, "StorageResolution": 1, "Timestamp": now - age}
+        cloudwatch.put_metric_data(Namespace="Promptlane", MetricData=[datum])
+
+    def found(period: int) -> int:
+        stat = {"Metric": {"Namespace": "Promptlane", "MetricName": "Error"}, "Period": period, "Stat": "Sum"}
+        answer = cloudwatch.get_metric_data(
+            MetricDataQueries=[{"Id": "q", "MetricStat": stat}],
+            StartTime=datetime.fromtimestamp(now - 5 * 3600, UTC),
+            EndTime=datetime.fromtimestamp(now, UTC),
+        )
+        return len(answer["MetricDataResults"][0]["Values"])
+
+    assert (found(10), found(60)) == (1, 2)

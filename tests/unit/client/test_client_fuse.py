@@ -21,7 +21,7 @@ def tripped(sink: ListSink, policy: FusePolicy) -> set[str]:
 
     found = set()
     trial, control = pair(metrics.ERROR.name, Track.CANARY), pair(metrics.ERROR.name, Track.STABLE)
-    if fuse.excess(policy, trial, control) >= policy.error:
+    if (fuse.excess(policy, trial, control) or 0.0) >= policy.error:
         found.add("Error")
     n1, y1 = pair(SHIELDED, Track.CANARY)
     n0, y0 = control

@@ -12,7 +12,7 @@ from promptlane.domain import metrics
 from promptlane.domain.canary.blocks import Arm, Block, Chunk, Pair
 from promptlane.domain.canary.counts import Windows
 from promptlane.domain.canary.judge import Judgement, StepContext, judge
-from promptlane.domain.errors import NotFound, Unavailable
+from promptlane.domain.errors import InvalidInput, NotFound, Unavailable
 from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Step
 from promptlane.domain.ports import RedAlarm
@@ -305,6 +305,70 @@ def test_a_chunk_at_a_finer_resolution_holds_three_hundred_windows() -> None:
 
     spans = [(q["start"] - T0, q["end"] - T0, q["period"]) for q in counts.windows_asked]
     assert spans == [(0.0, 3000.0, 10), (3000.0, 6000.0, 10), (6000.0, 7150.0, 10)]
+
+
+def test_after_two_hours_at_a_finer_resolution_windows_are_whole_minutes() -> None:
+    """50 s is no period of CloudWatch: such a deployment would stop counting."""
+    w = judged()
+    w.ports = replace(w.ports, timing=Timing.at(10))
+    counts = noting(w)
+    for hours in (1, 2, 3):
+        w.look(T0 + hours * 3600)
+
+    spans = [(q["start"] - T0, q["end"] - T0, q["period"]) for q in counts.windows_asked]
+    assert spans == [
+        (0.0, 3000.0, 10),
+        (3000.0, 3550.0, 10),
+        (3550.0, 6550.0, 10),
+        (6550.0, 7150.0, 10),
+        (7150.0, 7200.0, 10),
+        (7200.0, 10740.0, 60),
+    ]
+
+
+def test_counts_by_seconds_that_are_gone_are_read_by_minutes_and_none_twice() -> None:
+    """CloudWatch keeps them for three hours; a look may come later, or a metric be that late itself."""
+    w = judged()
+    w.ports = replace(w.ports, timing=Timing.at(10))
+    counts = noting(w)
+    w.look(T0 + 90)  # up to 40 s
+    for at in range(0, 600, 10):
+        w.counts.record(PROMPT, 2, "Error", T0 + at, n=1)
+
+    w.look(T0 + 4 * 3600)
+    w.look(T0 + 4 * 3600 + 60)
+
+    spans = [(q["start"] - T0, q["end"] - T0, q["period"]) for q in counts.windows_asked]
+    assert spans == [(0.0, 40.0, 10), (40.0, 14340.0, 60), (14340.0, 14400.0, 60)]
+    starts = [b.start - T0 for c in w.blocks.load(RELEASE, "canary") if c.metric == "Error" for b in c.blocks]
+    assert starts == [60.0 * minute for minute in range(1, 10)]
+
+
+@pytest.mark.parametrize("resolution", [10, 60])
+def test_every_period_that_is_asked_for_exists(resolution: int) -> None:
+    late = GuardPolicy(metrics.NEGATIVE_FEEDBACK, lag=5 * 3600.0)
+    w = judged(guard_metrics=(GuardPolicy(metrics.ERROR), late))
+    w.ports = replace(w.ports, timing=Timing.at(resolution))
+    counts = noting(w)
+    now = 0.0
+    while now < 2 * DAY:
+        now += 30 + now / 9
+        w.look(T0 + now)
+
+    assert {q["period"] for q in counts.windows_asked} == ({10, 60} if resolution == 10 else {60, 300})
+    for asked in counts.windows_asked:
+        assert asked["end"] % asked["period"] == 0
+        assert asked["end"] > asked["start"]
+    reached = {m: max(q["end"] for q in counts.windows_asked if m in q["metrics"]) for m in ("Error", late.name)}
+    lag = w.ports.timing.lag(w.policy, None)
+    assert T0 + now - lag - 300 < reached["Error"] <= T0 + now - lag
+    assert reached[late.name] <= T0 + now - lag - 5 * 3600
+
+
+@pytest.mark.parametrize("period", [0, 2, 15, 50, 61, 90, 0.5, -60])
+def test_a_period_that_cloudwatch_does_not_have_is_refused(period: float) -> None:
+    with pytest.raises(InvalidInput, match="CloudWatch has 1, 5, 10, 20 and 30 s"):
+        FakeCounts().windows(PROMPT, control=1, trial=2, metrics=["Error"], start=T0, end=T0 + 600, period=period)
 
 
 def test_a_chunk_holds_both_arms_in_order_of_time_with_the_share_that_was_declared_then() -> None:
