@@ -29,6 +29,7 @@ from promptlane.domain.review import guesses
 from promptlane.domain.review.code import Holder, as_typed
 from promptlane.domain.review.link import Link, parse
 from promptlane.domain.review.ports import ReviewStore, Signer, TaskTokens
+from promptlane.domain.review.reading import Part, Reading, reading
 from promptlane.domain.review.review import (
     MAX_REASON,
     Authors,
@@ -43,6 +44,7 @@ from promptlane.domain.review.rules import Standing, Tally, outcome_of, tally
 from promptlane.domain.review.visit import Door, Fault, Origin, Submission, Visit, known_address
 from promptlane.domain.text import clean_reason, one_line
 
+from .briefs import Briefs
 from .recording import TRIES, Update, update
 
 Json = Any
@@ -65,6 +67,11 @@ def decided(request: ReviewRequest, decision: ReviewDecision) -> TimelineEntry:
     return entry_of(request, Event.REVIEWER_DECIDED, decision.by, detail, *name, at=decision.at)
 
 
+def _opened(link: Link) -> str:
+    """What the marks of parts that a reviewer opened in a round begin with."""
+    return f"opened#{link.round}#{link.reviewer}#"
+
+
 @dataclass(frozen=True, slots=True)
 class Vote:
     """What a reviewer wants to decide. `by` is the email address or the caller's ARN, `via` how it came."""
@@ -80,7 +87,10 @@ class Vote:
 
 @dataclass(frozen=True)
 class ReviewDesk:
-    """Takes views and decisions. `authors_again` asks once more who wrote what a request is about."""
+    """Takes views and decisions; by link with `signer` and `briefs` alone.
+
+    `authors_again` asks once more who wrote what a request is about.
+    """
 
     reviews: ReviewStore
     releases: ReleaseStore
@@ -88,6 +98,7 @@ class ReviewDesk:
     clock: Clock
     signer: Signer | None = None
     authors_again: Callable[[ReviewRequest], Authors] | None = field(default=None)
+    briefs: Briefs | None = None
 
     # --- the signed link -----------------------------------------------------------------------------------------
 
@@ -127,8 +138,36 @@ class ReviewDesk:
         release = self.releases.find(request.release_id)
         return release is None or release.ended
 
+    def reading(self, visit: Visit) -> Reading:
+        """What the visitor is shown, and which parts of it they have opened."""
+        request, link = visit.request, visit.link
+        if request is None or link is None or self.briefs is None:
+            raise InvalidInput("only an open link shows a review")
+        brief = self.briefs.get(request.release_id, request.round)
+        if not brief.shows(request.candidate.fingerprint, request.stable_fingerprint):
+            raise InvalidInput(f"the record of the review of {request.release_id} is not of the versions under review")
+        marks = self.reviews.marked(request.release_id, _opened(link))
+        return reading(brief, (mark.removeprefix(_opened(link)) for mark in marks))
+
+    def open_part(self, visit: Visit, part_id: str, caller: Origin) -> tuple[Reading, Part | None]:
+        """Take note that a visitor opened a part of the page, by something that a person does; None: no such part."""
+        if visit.door is not Door.OPEN or visit.link is None:
+            raise InvalidInput("only an open link opens parts of a review")
+        shown = self.reading(visit)
+        part = shown.part(part_id)
+        if part is not None:
+            self.reviews.mark(visit.link.release_id, f"{_opened(visit.link)}{part.id}", self.clock())
+            self.viewed(visit, caller)
+            shown = replace(shown, opened=shown.opened | {part.id})
+        return shown, part
+
+    def report_shown(self, visit: Visit) -> bool:
+        """Whether a link still opens the test report: while the review and its release last."""
+        ours = visit.request is not None and visit.door in (Door.OPEN, Door.USED, Door.CLOSED)
+        return ours and visit.request is not None and not self._over(visit.request)
+
     def viewed(self, visit: Visit, caller: Origin) -> None:
-        """Record that a reviewer saw the page, once per reviewer and round."""
+        """Record that a reviewer read the page, once per reviewer and round: never for a GET, which scanners do."""
         if visit.request is None or visit.link is None or visit.reviewer is None:
             return
         key = visit.link.reviewer
@@ -166,8 +205,11 @@ class ReviewDesk:
         if fault is Fault.CODE and count in TOLD_GUESSES:
             self._refuse(link, reviewer.email, caller, "wrong code", str(fault), str(count))
         fault = fault or self._form_fault(choice, reason)
+        if fault is None and self.reading(visit).unread:
+            fault = Fault.UNREAD
         if fault is not None:
             return Submission(visit, fault)
+        self.viewed(visit, caller)
         return self._decide(request, Vote(link, reviewer, Choice(choice), reason, reviewer.email, "link", caller))
 
     def _attempt(self, request: ReviewRequest, link: Link, caller: Origin) -> int:

@@ -3,69 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
-from promptlane.domain.release.diff import Gap, Row, Section, Span, folded
+from promptlane.domain.release.diff import Gap, Row, Section, Span
+from promptlane.domain.review.reading import Part
 
 from .markup import Child, Html, tag
 
-MAX_ROWS: Final = 3_000
-MAX_CHARS: Final = 300_000
-"""Bounds of one view, so that the page stays under what Lambda and a phone take; what is left out is said."""
 
-
-def diff_view(sections: Sequence[Section], *, old: str, new: str, command: str) -> Html:
-    """All changed sections in both views, and the names of the unchanged ones. `command` shows what a page cannot."""
-    changed = [section for section in sections if section.changed]
-    same = [section.title for section in sections if not section.changed]
-    shown, left_out = _bounded(changed)
+def diff_view(parts: Sequence[Part], *, old: str, new: str) -> Html:
+    """Parts of a diff in both views."""
     return tag(
         "div",
         tag("input", type="radio", name="view", id="view-side", class_="hidden"),
         tag("label", "Side by side", for_="view-side"),
         tag("input", type="radio", name="view", id="view-unified", class_="hidden"),
         tag("label", "One column", for_="view-unified"),
-        tag("div", [_side(section, rows, old, new) for section, rows in shown], class_="side"),
-        tag("div", [_unified(section, rows) for section, rows in shown], class_="unified"),
-        tag("p", f"Unchanged: {', '.join(same)}.", class_="soft") if same else None,
-        _cut(left_out, command) if left_out else None,
+        tag("div", [_side(part, old, new) for part in parts], class_="side"),
+        tag("div", [_unified(part) for part in parts], class_="unified"),
         class_="views",
     )
 
 
-def _cut(left_out: int, command: str) -> Html:
-    text = f"{left_out:,} more rows do not fit this page. Read all of them before you decide: "
-    return tag("p", text, tag("code", command), class_="note warn")
+def counted(section: Section) -> str:
+    """How much of a section changed."""
+    what = "pieces of lines" if section.pieces else "lines"
+    return f"{section.removed:,} removed, {section.added:,} added {what}"
 
 
-def _bounded(sections: Sequence[Section]) -> tuple[list[tuple[Section, list[Row | Gap]]], int]:
-    rows_left, chars_left, left_out = MAX_ROWS, MAX_CHARS, 0
-    shown: list[tuple[Section, list[Row | Gap]]] = []
-    for section in sections:
-        kept: list[Row | Gap] = []
-        for row in folded(section):
-            size = 0 if isinstance(row, Gap) else sum(len(text) for text, _ in (*row.old, *row.new))
-            if left_out or rows_left < 1 or size > chars_left:
-                left_out += 1
-                continue
-            rows_left, chars_left = rows_left - 1, chars_left - size
-            kept.append(row)
-        if kept:
-            shown.append((section, kept))
-    return shown, left_out
+def _title(part: Part) -> Html:
+    return tag("h3", part.title, tag("span", f" ({counted(part.section)})", class_="soft"))
 
 
-def _title(section: Section) -> Html:
-    counts = f" ({section.removed} removed, {section.added} added)"
-    return tag("h3", section.title, tag("span", counts, class_="soft"))
-
-
-def _side(section: Section, rows: Sequence[Row | Gap], old: str, new: str) -> list[Child]:
+def _side(part: Part, old: str, new: str) -> list[Child]:
     titles = [(_number("line"), tag("th", version, scope="col")) for version in (old, new)]
     head = tag("thead", tag("tr", *titles))
-    body = tag("tbody", [_gap(row, 4) if isinstance(row, Gap) else _pair(row) for row in rows])
-    label = f"{section.title}, side by side"
-    return [_title(section), tag("table", _columns(2), head, body, class_="diff code", aria_label=label)]
+    body = tag("tbody", [_gap(row, 4) if isinstance(row, Gap) else _pair(row) for row in part.rows])
+    label = f"{part.title}, side by side"
+    return [_title(part), tag("table", _columns(2), head, body, class_="diff code", aria_label=label)]
 
 
 def _number(what: str) -> Html:
@@ -73,8 +47,7 @@ def _number(what: str) -> Html:
 
 
 def _gap(gap: Gap, columns: int) -> Html:
-    text = f"{gap.rows} unchanged line{'s' if gap.rows > 1 else ''}"
-    return tag("tr", tag("td", text, colspan=columns), class_="gap")
+    return tag("tr", tag("td", gap.says, colspan=columns), class_="gap")
 
 
 def _pair(row: Row) -> Html:
@@ -103,12 +76,12 @@ def _marked(spans: Sequence[Span], kind: str) -> list[Child]:
     return [tag(mark, text) if mark and changed and text else text for text, changed in spans]
 
 
-def _unified(section: Section, rows: Sequence[Row | Gap]) -> list[Child]:
+def _unified(part: Part) -> list[Child]:
     titles = tag("tr", _number("old line"), _number("new line"), tag("th", "change", scope="col"))
     head = tag("thead", titles, class_="hidden")
-    body = tag("tbody", list(_unified_rows(rows)))
-    label = f"{section.title}, one column"
-    return [_title(section), tag("table", _columns(1), head, body, class_="diff code", aria_label=label)]
+    body = tag("tbody", list(_unified_rows(part.rows)))
+    label = f"{part.title}, one column"
+    return [_title(part), tag("table", _columns(1), head, body, class_="diff code", aria_label=label)]
 
 
 def _columns(texts: int) -> Html:

@@ -116,4 +116,42 @@ TRY_AGAIN: Final = (
     "A service that this page needs did not answer. Wait a minute and send it again; what was recorded before stands, "
     "and nothing is recorded twice.",
 )
-NO_REPORT: Final = ("There is no test report", "The report of this release is not stored, or is too large for a page.")
+NO_REPORT: Final = ("There is no such test report", "The report of this release is not stored, or has no such part.")
+REPORT_OVER: Final = (
+    "This release has ended",
+    "A review's link shows the test report until then. It is kept in the report bucket: whoever reads releases by "
+    "their AWS identity finds it there, and its digest in the release's record.",
+)
+FOREIGN_FORM: Final = (
+    "That form was not on this page",
+    "Another site sent it. Open the link from your own email and use the form there. Nothing was decided or opened.",
+)
+OPENED_BY_BUTTON: Final = (
+    "This part is opened by its button",
+    "Go back to the review and press the button beside it. Following a link opens nothing: mail scanners do that.",
+)
+NO_PART: Final = (
+    "There is no such part",
+    "The review is parted otherwise now, or was asked for again. Go back and open what the page lists.",
+)
+
+
+def back_to(address: str) -> Html:
+    """The way to the review page."""
+    return tag("p", tag("a", "Back to the review", href=address))
+
+
+def numbered(body: str, number: int, of: int, address: str) -> str:
+    """A part of a report that does not fit one page, with the ways to the others; the report itself where it fits."""
+    if of == 1:
+        return body
+    ways = [
+        tag("a", label, href=f"{address}&part={there}")
+        for there, label in ((number - 1, "the one before"), (number + 1, "the next one"))
+        if 1 <= there <= of
+    ]
+    told = f"The report is larger than one page: this is part {number} of {of}. "
+    bar = tag("p", told, [[way, " "] for way in ways])
+    start, main, rest = body.partition("<main>")
+    rest, end, tail = rest.rpartition("</main>")
+    return f"{start}{main}{bar}{rest}{bar}{end}{tail}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from promptlane.domain.policy import Reviewer
-from promptlane.domain.release.diff import compare
 from promptlane.domain.review.brief import Brief
 from promptlane.domain.review.mail import moment
+from promptlane.domain.review.reading import Part, Reading
 from promptlane.domain.review.review import (
     MAX_REASON,
     Choice,
@@ -21,9 +22,9 @@ from promptlane.domain.review.review import (
 )
 from promptlane.domain.review.rules import REACHED, Tally, reach_in_words, rules_in_words
 from promptlane.domain.review.visit import Fault, Visit
-from promptlane.domain.text import in_words, visible
+from promptlane.domain.text import in_words, one_line, visible
 
-from .diff_view import diff_view
+from .diff_view import counted, diff_view
 from .markup import Child, Html, document, facts, tag
 from .style import STYLE
 
@@ -36,6 +37,7 @@ FAULTS: Final[Mapping[Fault, str]] = {
     Fault.REASON: f"Give a reason of 1 to {MAX_REASON:,} characters. Nothing was decided.",
     Fault.AUTHOR: "You wrote part of this version, and nobody approves an own version. Nothing was decided; "
     "you may reject it.",
+    Fault.UNREAD: "A part of what changes was not opened yet. Nothing was decided; open every part, then decide.",
     Fault.TOO_MANY: "Too many attempts with this link from your address. Nothing was decided; wait a minute and send "
     "it again, or use another network.",
 }
@@ -44,21 +46,33 @@ _FIELD: Final[Mapping[Fault, str]] = {
     Fault.OLD_CODE: "code",
     Fault.REASON: "reason",
     Fault.CHOICE: "approve",
+    Fault.UNREAD: "parts",
 }
+_CASES: Final = 100
 _VERDICT: Final = {"pass": "good", "fail": "bad"}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Of what belongs to a review page, as that page writes them. `report` is empty where there is none."""
+
+    parts: str = ""
+    report: str = ""
 
 
 def review_page(
     visit: Visit,
-    brief: Brief,
+    shown: Reading,
     *,
     now: float,
-    report: str = "",
+    addresses: Addresses,
     fault: Fault | None = None,
     typed: str = "",
     chosen: str = "",
 ) -> str:
-    """The page of an open link. `report` is the relative address of the test report; `typed` a reason to keep."""
+    """The page of an open link. The form is on it once every part that does not fit was opened; `typed` is a reason
+    to keep."""
+    brief = shown.brief
     request, state, reviewer = visit.request, visit.state, visit.reviewer
     if request is None or state is None or reviewer is None:
         raise ValueError("only an open link has a review page")
@@ -73,11 +87,11 @@ def review_page(
             "main",
             _alert(fault),
             _summary(request, brief, state, now),
-            _tests(request, brief, report),
-            _changes(brief),
+            _tests(request, brief, addresses.report),
+            _changes(shown, addresses),
             _plan(brief),
             _people(request, state, visit.decisions, reviewer),
-            _form(request, reviewer, fault, typed, chosen),
+            _unread(shown) if shown.unread else _form(request, reviewer, fault, typed, chosen),
         ),
     )
 
@@ -122,8 +136,8 @@ def _tests(request: ReviewRequest, brief: Brief, report: str) -> Html:
         tag("p", visible(tests.reason)) if tests.reason else None,
         tag("table", head, tag("tbody", rows), class_="results") if rows else None,
         tag("h3", f"{'Failing' if first else 'Newly failing'}: {count or 'none'}"),
-        tag("ul", [_case(c.name, c.slice, c.why) for c in tests.newly_failing], class_="plain") if count else None,
-        tag("p", f"… and {tests.left_out} more in the report.", class_="soft") if tests.left_out else None,
+        tag("ul", [_case(c.name, c.slice, c.why) for c in tests.newly_failing[:_CASES]], class_="plain"),
+        tag("p", f"… and {count - _CASES} more in the report.", class_="soft") if count > _CASES else None,
         [tag("p", tag("strong", "Inconclusive: "), visible(text), class_="note warn") for text in tests.inconclusive],
         [tag("p", visible(text), class_="soft") for text in tests.blind],
         tag("p", tag("a", "Whole test report", href=report)) if report else None,
@@ -131,20 +145,63 @@ def _tests(request: ReviewRequest, brief: Brief, report: str) -> Html:
 
 
 def _case(name: str, part: str, why: str) -> Html:
-    return tag("li", tag("strong", visible(name)), tag("span", f" [{visible(part)}] ", class_="soft"), visible(why))
+    """In bounded length: spelled out, a text may be twenty times as long as it was."""
+    slice = tag("span", f" [{one_line(part, 100)}] ", class_="soft")
+    return tag("li", tag("strong", one_line(name, 300)), slice, one_line(why, 800))
 
 
-def _changes(brief: Brief) -> Html:
-    sections = compare(brief.stable_variants, brief.candidate_variants)
+def versions_in_words(brief: Brief) -> dict[str, str]:
+    """What the two sides of the diff are called."""
     first = brief.stable_version is None
     old = "nothing yet" if first else f"version {brief.stable_version} (in production)"
-    command = f"promptlane diff {brief.prompt} {'' if first else f'{brief.stable_version} '}{brief.version}"
+    return {"old": old, "new": f"version {brief.version}"}
+
+
+def _changes(shown: Reading, addresses: Addresses) -> Html:
     about = (
-        "Everything that the fingerprint covers: texts, model, inference settings, tools. Characters that cannot be "
-        "seen are spelled out as ⟦U+…⟧."
+        "Everything that the fingerprint covers: model, inference settings, tools, texts. Characters that cannot be "
+        "seen are spelled out as ⟦U+…⟧; ⟦…⟧ ends a piece of a long line, which goes on."
     )
-    view = diff_view(sections, old=old, new=f"version {brief.version}", command=command)
-    return _section("changes", "What changes", tag("p", about, class_="soft"), view)
+    same = [section.title for section in shown.sections if not section.changed]
+    return _section(
+        "changes",
+        "What changes",
+        tag("p", about, class_="soft"),
+        diff_view(shown.on_page, **versions_in_words(shown.brief)) if shown.on_page else None,
+        tag("p", f"Unchanged: {', '.join(same)}.", class_="soft") if same else None,
+        _parts(shown, addresses) if shown.deferred else None,
+    )
+
+
+def _parts(shown: Reading, addresses: Addresses) -> Html:
+    count = len(shown.deferred)
+    about = (
+        f"{count} more part{'s do' if count > 1 else ' does'} not fit this page. Open "
+        f"{'each of them' if count > 1 else 'it'} and read it; then this page offers the form to decide."
+    )
+    listed = [_part(part, part.id in shown.opened, addresses) for part in shown.deferred]
+    return tag("div", tag("h3", "To be opened"), tag("p", about, class_="note warn"), tag("ul", listed), id="parts")
+
+
+def _part(part: Part, opened: bool, addresses: Addresses) -> Html:
+    state = tag("strong", "opened", class_="chip good") if opened else tag("strong", "not opened", class_="chip warn")
+    about = tag("p", tag("strong", part.title), f": {counted(part.section)} in the section. ", state)
+    return tag("li", about, part_button(part, addresses.parts, "Open it again" if opened else "Open it"))
+
+
+def part_button(part: Part, address: str, label: str) -> Html:
+    """A form, since nothing is opened by following a link."""
+    hidden = tag("input", type="hidden", name="part", value=part.id)
+    button = tag("button", label, tag("span", f": {part.title}", class_="hidden"), type="submit", class_="second")
+    return tag("form", hidden, button, method="post", action=address, accept_charset="utf-8")
+
+
+def _unread(shown: Reading) -> Html:
+    left = len(shown.unread)
+    told = f"{left} part{'s' if left > 1 else ''} of what changes {'are' if left > 1 else 'is'} not opened yet. "
+    return _section(
+        "decide", "Your decision", tag("p", told, tag("a", "Open what is left", href="#parts"), class_="note warn")
+    )
 
 
 def _plan(brief: Brief) -> Html:
@@ -167,7 +224,17 @@ def _people(request: ReviewRequest, state: Tally, decisions: tuple[ReviewDecisio
         tag("p", f"{visible(rules_in_words(request))}. One rejection ends the review."),
         doubts,
         tag("ul", [_person(request, r, decisions, me) for r in request.policy.reviewers], class_="plain"),
+        tag("p", _identities(me), class_="soft"),
         tag("p", state.why[:1].upper() + state.why[1:] + ".", class_="soft"),
+    )
+
+
+def _identities(me: Reviewer) -> str:
+    """What nobody can know: an identity of a reviewer that the policy does not name."""
+    named = ", ".join(map(visible, me.principals)) or "no identity at all"
+    return (
+        f"Whether you wrote part of this version is told by the AWS identities that the policy names for you: {named}. "
+        "If you changed it under any other, do not approve it: nobody but you can tell."
     )
 
 

@@ -89,5 +89,6 @@ outline:3px solid var(--link);outline-offset:2px}
 .error{color:var(--bad);font-weight:600;margin:.25rem 0}
 button{font:inherit;font-weight:700;border:0;border-radius:.5rem;padding:.8rem 1.6rem;background:var(--link);
 color:var(--card);cursor:pointer;min-height:3rem}
+button.second{background:var(--card);color:var(--link);border:2px solid var(--link);padding:.5rem 1rem}
 @media (max-width:30rem){button{width:100%}}
 """.strip()

@@ -187,7 +187,7 @@ def test_every_http_route_may_call_its_function_and_is_signed_unless_a_review_li
     routes = list(synthesized.resources("AWS::ApiGatewayV2::Route"))
     assert len(routes) > 8
     open_routes = {p["RouteKey"] for _, _, p in routes if p.get("AuthorizationType", "NONE") != "AWS_IAM"}
-    assert open_routes == {"ANY /review/{release_id}", "ANY /review/{release_id}/report"}
+    assert open_routes == {f"ANY /review/{{release_id}}{below}" for below in ("", "/part", "/report")}
     callers = [
         p
         for _, _, p in synthesized.resources("AWS::Lambda::Permission")
@@ -208,6 +208,6 @@ def test_every_http_route_may_call_its_function_and_is_signed_unless_a_review_li
 
 def test_review_links_are_throttled_apart(synthesized: Synthesized) -> None:
     (stage,) = [p for stack, _, p in synthesized.resources("AWS::ApiGatewayV2::Stage") if stack == "pipeline"]
-    for key in ("ANY /review/{release_id}", "ANY /review/{release_id}/report"):
+    for key in ("ANY /review/{release_id}", "ANY /review/{release_id}/part", "ANY /review/{release_id}/report"):
         assert stage["RouteSettings"][key]["ThrottlingRateLimit"] == 5
     assert "querystring" not in stage["AccessLogSettings"]["Format"].lower()

@@ -104,7 +104,9 @@ class UnderReview:
         self.releases.start(release, TimelineEntry(f"{RELEASE}/started", RELEASE, self.now - 500, Event.STARTED))
         self.edits = InMemoryEdits()
         search = AuthorSearch(self.trail, self.edits, self.prompts, self.releases, self.clock)
-        self.desk = ReviewDesk(self.reviews, self.releases, self.tokens, self.clock, self.signer, search.again)
+        self.desk = ReviewDesk(
+            self.reviews, self.releases, self.tokens, self.clock, self.signer, search.again, briefs=self.briefs
+        )
         self.round = ReviewRound(
             reviews=self.reviews,
             releases=self.releases,

@@ -38,6 +38,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry, iso
 from promptlane.domain.review import rules
 from promptlane.domain.review.brief import VerdictShown, make_brief
 from promptlane.domain.review.mail import WayIn, review_mail
+from promptlane.domain.review.reading import reading
 from promptlane.domain.review.review import Authors, Choice, ReviewDecision, ReviewRequest, reviewer_key
 from promptlane.domain.review.rules import Rule, Standing, out_of_reach, tally
 from promptlane.domain.review.visit import Door, Visit
@@ -57,7 +58,7 @@ from promptlane.fakes.world import FakePrompts
 from promptlane.lifecycle.investigate.run import Sources, investigate
 from promptlane.lifecycle.judge_step import Ports, Timing, look
 from promptlane.pages.investigation_page import investigation_page
-from promptlane.pages.review_page import review_page
+from promptlane.pages.review_page import Addresses, review_page
 from tests.support.prompt import ID, PROMPT, RELEASE
 
 T0 = 1_700_000_040.0
@@ -392,6 +393,6 @@ def test_a_rule_of_one_entry_is_counted_waited_for_told_and_shown(monkeypatch: p
     )
     mail = review_mail(request, shown, state, BO, WayIn("https://example.com", "ABCDEFGH"), T0)
     assert "Approvals:     2 of 2; waits for Bo's consent" in mail.body
-    page = review_page(Visit(Door.OPEN, None, request, BO, state), shown, now=T0)
+    page = review_page(Visit(Door.OPEN, None, request, BO, state), reading(shown), now=T0, addresses=Addresses())
     assert "2 approvals of 3 reviewers, Bo in any case. One rejection ends the review." in page
     assert "Waits for Bo&#x27;s consent." in page or "Waits for Bo&#39;s consent." in page

@@ -48,8 +48,8 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
         "The review page and its form",
         page,
         looks(*settles) + g.links("VerifyMac") + g.reports(read=seen, may_be_missing=True),
-        timeout=Duration.seconds(20),
-        memory_mib=512,
+        timeout=Duration.seconds(28),
+        memory_mib=1_769,
     )
     within = Duration.seconds(20)
     table, told = ("RELEASE_TABLE",), ("RELEASE_TABLE", "TRAIL_LATE_SECONDS")
@@ -59,7 +59,7 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
 
 def add_routes(operations: HttpService, functions: PipelineFunctions) -> None:
     made, post, slow = functions.made, apigw.HttpMethod.POST, Throttle(rate=5, burst=10)
-    for path in ("/review/{release_id}", "/review/{release_id}/report"):
+    for path in ("/review/{release_id}", "/review/{release_id}/part", "/review/{release_id}/report"):
         operations.route(apigw.HttpMethod.ANY, path, made["review"], open_because=_SIGNED_LINK, throttle=slow)
     operations.route(post, "/releases/{release_id}/decision", made["decide"])
     operations.route(post, "/releases/{release_id}/{operation}", made["operate"])

@@ -31,8 +31,9 @@ GOES_ON: Final = f"{_OPEN}…{_CLOSE}"
 _ATOM: Final = re.compile(rf"{_OPEN}[^{_CLOSE}]*{_CLOSE}|\s+|\w{{1,16}}|[^\w\s]")
 _PIECE: Final = 300
 """Characters after which a piece ends in any case, at the next atom."""
+_LEAST: Final = 40
 _SNAP: Final = 60
-_CUT_ONE_IN: Final = 24
+_CUT_ONE_IN: Final = 16
 
 
 def in_pieces(line: str) -> list[str]:
@@ -79,7 +80,8 @@ def _cut(line: str) -> list[str]:
     before = ""
     for found in _ATOM.finditer(line):
         atom = found[0]
-        here = crc32((before + atom).encode(errors="replace")) % _CUT_ONE_IN == 0 or found.end() - start >= _PIECE
+        long = found.end() - start
+        here = long >= _PIECE or (long >= _LEAST and crc32((before + atom).encode(errors="replace")) % _CUT_ONE_IN == 0)
         if here and found.end() < len(line):
             pieces += _bounded(line[start : found.end()])
             start = found.end()

@@ -35,6 +35,7 @@ class Fault(StrEnum):
     CHOICE = "choice"
     AUTHOR = "author"
     TOO_MANY = "too_many"
+    UNREAD = "unread"  # a part of the page was not opened
 
 
 @dataclass(frozen=True, slots=True)

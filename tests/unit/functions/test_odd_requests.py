@@ -223,12 +223,15 @@ def test_a_form_holds_64_kib_however_it_is_sent(world: UnderReview, plain: bool)
 
 
 def test_only_an_open_link_has_a_page(world: UnderReview) -> None:
-    with pytest.raises(InvalidInput, match="only an open link has a page"):
+    with pytest.raises(InvalidInput, match="only an open link shows a review"):
         review._page(world.wired, Visit(Door.CLOSED), "")
 
 
 def test_where_a_form_comes_from_is_kept_as_far_as_it_is_told(world: UnderReview) -> None:
-    http = {"http": {"method": "GET"}}
-    request = {**event(), "queryStringParameters": {"t": world.token(LEAD)}, "requestContext": http}
-    assert review.handle(request, None)["statusCode"] == 200
-    assert world.releases.timeline(RELEASE)[-1].detail == {"address": "unknown", "agent": ""}
+    http = {"http": {"method": "POST"}}
+    asked = {"t": world.token(LEAD)}
+    request = {**event(), **form(f"code={world.code()}&decision=approve&reason=ok"), "queryStringParameters": asked}
+    assert review.handle({**request, "requestContext": http}, None)["statusCode"] == 200
+    entries = {str(e.event): e for e in world.releases.timeline(RELEASE)}
+    viewed, decided = entries["Review Viewed"], entries["Reviewer Decided"]
+    assert (viewed.detail, decided.detail["address"]) == ({"address": "unknown", "agent": ""}, "unknown")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -245,12 +246,12 @@ def test_reviewers_decide_by_link_and_the_workflow_is_answered_once(stage: Revie
     shown = stage.http("GET", token)
     assert (shown["statusCode"], shown["headers"]["content-type"]) == (200, "text/html; charset=utf-8")
     assert f'href="{RELEASE}/report?t={token}"' in shown["body"]
-    assert stage.events()[-1] == (Event.REVIEW_VIEWED, LEAD.email)
-    assert world.entries(RELEASE)[-1][2] == {"address": ADDRESS, "agent": AGENT}
+    assert stage.events()[-1][0] == Event.REVIEW_REQUESTED
 
     done = stage.post(token, code=stage.code.lower(), reason="Read <it>")
     assert (done["statusCode"], "You approved version 2" in done["body"]) == (200, True)
-    decided = world.entries(RELEASE)[-1]
+    viewed, decided = world.entries(RELEASE)[-2:]
+    assert viewed == (Event.REVIEW_VIEWED, LEAD.email, {"address": ADDRESS, "agent": AGENT})
     assert decided[:2] == (Event.REVIEWER_DECIDED, LEAD.email)
     assert {k: decided[2][k] for k in ("choice", "reason", "via", "address")} == {
         "choice": "approve",
@@ -350,15 +351,41 @@ def test_the_report_is_shown_while_the_link_is_good(stage: ReviewOnMoto, world: 
     assert stage.http("GET", token, path="/report")["statusCode"] == 410
 
 
-@pytest.mark.parametrize(("letters", "status"), [(4_000_000, 200), (4_000_001, 404)])
-def test_a_report_that_no_answer_can_hold_is_said_to_be_too_large(
-    stage: ReviewOnMoto, letters: int, status: int
-) -> None:
+def test_a_report_that_no_answer_can_hold_comes_in_parts(stage: ReviewOnMoto) -> None:
     stage.ask()
-    key = f"releases/{RELEASE}/tests/3/report.html"
-    real("s3").put_object(Bucket=REPORTS, Key=key, Body=b"x" * letters)
+    token, key = stage.token(), f"releases/{RELEASE}/tests/3/report.html"
+    rows = [f"<p>row {n} &lt;é&gt;</p>" for n in range(250_000)]
+    whole = f"<!doctype html><html><head><style>p{{}}</style></head><body><main>{''.join(rows)}</main></body></html>"
+    real("s3").put_object(Bucket=REPORTS, Key=key, Body=whole.encode())
 
-    assert stage.http("GET", stage.token(), path="/report")["statusCode"] == status
+    seen: list[str] = []
+    number, of = 1, 2
+    while number <= of:
+        asked = {"t": token, "part": str(number)}
+        answer = stage.http("GET", token, path="/report", queryStringParameters=asked)
+        assert answer["statusCode"] == 200
+        assert len(json.dumps(answer)) < 6_000_000
+        of = int(re.findall(r"part \d+ of (\d+)", answer["body"])[0])
+        seen += re.findall(r"<p>(row \d+ &lt;é&gt;)</p>", answer["body"])
+        number += 1
+    assert of > 2
+    assert seen == [row[3:-4] for row in rows]
+    for part in (str(of + 1), "0"):
+        asked = {"t": token, "part": part}
+        assert stage.http("GET", token, path="/report", queryStringParameters=asked)["statusCode"] == 404
+
+
+def test_the_report_is_shown_until_the_release_ends_and_by_duty_then(stage: ReviewOnMoto, world: World) -> None:
+    stage.ask()
+    token, key = stage.token(), f"releases/{RELEASE}/tests/3/report.html"
+    real("s3").put_object(Bucket=REPORTS, Key=key, Body=b"<html><body>two of two</body></html>")
+    stage.post(token)
+    stage.post(stage.token(LEGAL.email), code=stage.code_of(LEGAL.email))
+    world.now = NOW + 400 * 86_400
+    assert stage.http("GET", token, path="/report")["statusCode"] == 200, "its watch goes on"
+    world.releases.update(replace(world.releases.get(RELEASE), state="ended"))
+    over = stage.http("GET", token, path="/report")
+    assert (over["statusCode"], say.REPORT_OVER[0] in over["body"]) == (410, True)
 
 
 def test_a_link_that_was_changed_or_belongs_elsewhere_opens_nothing(stage: ReviewOnMoto, world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -103,9 +104,12 @@ def harmless(body: str) -> Reader:
     page = Reader(body)
     for name, attributes in page.tags:
         assert name in ALLOWED
-        assert not [a for a in attributes if a.startswith("on") or a in ("style", "src", "action", "formaction")]
+        assert not [a for a in attributes if a.startswith("on") or a in ("style", "src", "formaction")]
+        assert re.match(r"^([0-9A-Za-z-]+/)?part\?t=[0-9A-Za-z._-]+$", attributes.get("action") or "part?t=x")
         target = attributes.get("href")
-        assert target is None or re.match(r"^(#[a-z-]*|data:,|[0-9A-Za-z-]+/report\?t=[0-9A-Za-z._-]+)$", target)
+        assert target is None or re.match(
+            r"^(#[a-z-]*|data:,|[0-9A-Za-z-]+/report\?t=[0-9A-Za-z._-]+|\.\./[0-9A-Za-z-]+\?t=[0-9A-Za-z._-]+)$", target
+        )
     return page
 
 
@@ -157,12 +161,24 @@ def test_headers_let_nothing_run_load_or_leak() -> None:
     assert headers["referrer-policy"] == "no-referrer"
 
 
-def test_views_are_recorded_once_per_reviewer() -> None:
-    w = world()
-    for _ in range(3):
-        w.http("GET", w.token(LEAD))
-    w.http("GET", w.token(QUALITY))
-    assert [e.by for e in w.releases.timeline(RELEASE) if e.event == "Review Viewed"] == [LEAD.email, QUALITY.email]
+def test_a_view_is_recorded_for_what_a_person_does_once_per_reviewer() -> None:
+    w = UnderReview(old=REWRITTEN[0], new=REWRITTEN[1], policy=ReviewPolicy((LEAD, QUALITY, LEGAL), quorum=2))
+    w.ask()
+
+    def viewed() -> list[str]:
+        return [e.by for e in w.releases.timeline(RELEASE) if e.event == "Review Viewed"]
+
+    for method in ("GET", "HEAD", "GET"):
+        w.http(method, w.token(LEAD))
+        w.http(method, w.token(LEAD), path="/part")
+        w.http(method, w.token(LEAD), path="/report")
+    w.send(LEAD, code="AAAAAAAA")
+    assert viewed() == []
+    open_all(w, LEAD)
+    assert viewed() == [LEAD.email]
+    w.send(LEAD)
+    open_all(w, QUALITY)
+    assert viewed() == [LEAD.email, QUALITY.email]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -407,15 +423,85 @@ def test_only_what_was_made_as_markup_is_markup() -> None:
     assert "<title>&lt;x&gt;</title>" in document("<x>", STYLE)
 
 
-def test_a_huge_change_fits_the_page_and_says_what_it_leaves_out() -> None:
-    old = replace(OLD, template="\n".join(f"line {i} <&>" for i in range(12_000)))
-    new = replace(OLD, template="\n".join(f"other {i} <&>" for i in range(12_000)))
-    w = UnderReview(old=old, new=new)
+REWRITTEN = tuple(
+    replace(OLD, template="\n".join(f"{word} {i} <&>" for i in range(3_200)), model=f"model-{word}")
+    for word in ("line", "other")
+)
+
+
+def parts_of(body: str) -> list[str]:
+    return re.findall(r'name="part" value="([0-9a-f]{32})"', body)
+
+
+def open_all(w: UnderReview, who: Reviewer) -> list[str]:
+    """Open every part that the page lists; the pages of the parts."""
+    listed = parts_of(w.http("GET", w.token(who))["body"])
+    answers = [w.http("POST", w.token(who), path="/part", body=urlencode({"part": part})) for part in listed]
+    assert {answer["statusCode"] for answer in answers} <= {200}
+    return [answer["body"] for answer in answers]
+
+
+def test_a_change_that_does_not_fit_is_read_in_parts_before_the_form_is_there() -> None:
+    w = UnderReview(old=REWRITTEN[0], new=REWRITTEN[1])
     w.ask()
-    body = w.http("GET", w.token(LEAD))["body"]
-    assert len(body.encode()) < 5_000_000
-    assert "do not fit this page" in body
-    assert "promptlane diff support-assistant 1 2" in body
+    answer = w.http("GET", w.token(LEAD))
+    page = harmless(answer["body"])
+    assert "model-other" in page.text, "what is small is on the page, whatever else there is"
+    assert 'name="code"' not in answer["body"]
+    listed = parts_of(answer["body"])
+    assert len(listed) > 2
+
+    shown = open_all(w, LEAD)
+
+    seen = [int(n) for body in shown for n in re.findall(r"other (\d+) &lt;&amp;&gt;", harmless_text(body))]
+    assert sorted(set(seen)) == list(range(3_200))
+    assert 'name="code"' in w.http("GET", w.token(LEAD))["body"]
+    assert 'name="code"' not in w.http("GET", w.token(QUALITY))["body"], "each reviewer opens for themselves"
+    assert "That was the last one" in shown[-1]
+
+
+def harmless_text(body: str) -> str:
+    harmless(body)
+    return re.sub(r"</?(del|ins)>", "", body)
+
+
+def test_what_the_page_does_not_show_cannot_be_decided_until_every_part_was_opened() -> None:
+    w = UnderReview(old=REWRITTEN[0], new=REWRITTEN[1])
+    w.ask()
+    assert "was not opened yet" in w.send(LEAD)["body"]
+    assert w.send(LEAD, "reject")["statusCode"] == 422
+    *most, last = parts_of(w.http("GET", w.token(LEAD))["body"])
+    for part in most:
+        w.http("POST", w.token(LEAD), path="/part", body=urlencode({"part": part}))
+    assert w.send(LEAD)["statusCode"] == 422
+    assert w.request.decisions == 0
+    w.http("POST", w.token(LEAD), path="/part", body=urlencode({"part": last}))
+    assert w.send(LEAD)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(("form", "status"), [("part=" + "0" * 32, 404), ("", 404), ("x", 400), ("part=a&part=b", 400)])
+def test_what_is_no_part_opens_nothing(form: str, status: int) -> None:
+    w = UnderReview(old=REWRITTEN[0], new=REWRITTEN[1])
+    w.ask()
+    assert w.http("POST", w.token(LEAD), path="/part", body=form)["statusCode"] == status
+    assert w.reviews.marked(RELEASE, "opened#") == set()
+
+
+WORST = ("\U000e0100", '"<&>', "é", "\U0001f600", "a", "\u0430b ")
+
+
+@pytest.mark.parametrize("text", WORST)
+def test_no_page_is_larger_than_an_answer_of_lambda_may_be(text: str) -> None:
+    lines = [text * (200_000 // len(text) // 100) + f"{n}\n" for n in range(100)]
+    tools = [{"toolSpec": {"name": "t", "description": text * (20_000 // len(text)), "inputSchema": {"json": {}}}}]
+    new = replace(OLD, template="".join(lines)[:200_000], additional_fields={"tools": tools})
+    w = UnderReview(new=new, description=text * 50)
+    w.ask()
+    answers = [w.http("GET", w.token(LEAD))]
+    for part in parts_of(answers[0]["body"]):
+        answers.append(w.http("POST", w.token(LEAD), path="/part", body=urlencode({"part": part})))
+    assert {answer["statusCode"] for answer in answers} == {200}
+    assert max(len(json.dumps(answer)) for answer in answers) < 5_000_000
 
 
 def test_every_field_has_a_label_and_every_reference_a_target() -> None:

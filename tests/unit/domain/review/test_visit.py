@@ -20,7 +20,10 @@ def test_a_visit_holds_nothing_but_its_door_unless_it_is_told_more() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "values"),
-    [(Door, "open used closed expired stale foreign invalid"), (Fault, "code old_code reason choice author too_many")],
+    [
+        (Door, "open used closed expired stale foreign invalid"),
+        (Fault, "code old_code reason choice author too_many unread"),
+    ],
 )
 def test_doors_and_faults_are_named_as_pages_and_metrics_know_them(kind: Any, values: str) -> None:
     assert [str(value) for value in kind] == values.split()
