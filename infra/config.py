@@ -47,6 +47,7 @@ class DeploymentConfig:
     time_scale: factor on every duration of the policies; below 1 for drills.
     log_retention_days: for every log group.
     roll_back_concurrency: reserved for `roll_back`; 0 reserves nothing (accounts with a small Lambda quota).
+    decide_concurrency: reserved for `decide`, as for `roll_back`: review pages are open to strangers, deciding is not.
     reconcile_minutes: how often missed events and dead executions are looked for.
     retain: keep tables, buckets and keys when a stack is deleted.
     budget_usd_per_prompt: what the fuse alarms of one prompt may cost a month before synth fails.
@@ -77,6 +78,7 @@ class DeploymentConfig:
     time_scale: float = 1.0
     log_retention_days: int = 90
     roll_back_concurrency: int = 5
+    decide_concurrency: int = 2
     reconcile_minutes: int = 15
     retain: bool = True
     budget_usd_per_prompt: float = 10.0
@@ -302,6 +304,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "time_scale": _number(above=0, up_to=1),
     "log_retention_days": _whole_of(*_RETENTION),
     "roll_back_concurrency": _whole(low=0, high=100),
+    "decide_concurrency": _whole(low=0, high=100),
     "reconcile_minutes": _whole(low=1, high=60),
     "retain": _flag,
     "budget_usd_per_prompt": _number(above=0, up_to=1000),

@@ -1,4 +1,7 @@
-"""A reviewer's decision by IAM identity: `POST /releases/{release_id}/decision` with {"decision", "reason"}."""
+"""A reviewer's decision by IAM identity: `POST /releases/{release_id}/decision` with {"decision", "reason"}.
+
+To approve, "fingerprint" says which content was read.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,13 @@ def handle(event: Json, context: Any) -> Json:
 
 def _decided(event: Json) -> Json:
     arn = http.caller(event)
-    body = http.json_object(event, '{"decision": "approve", "reason": "..."}')
+    body = http.json_object(event, '{"decision": "approve", "reason": "...", "fingerprint": "..."}')
     done = wire().decide_by_identity(
         http.part(event, "pathParameters", "release_id"),
         arn=arn,
         choice=str(body.get("decision", "")),
         reason=http.part(body, "reason"),
+        fingerprint=http.part(body, "fingerprint"),
         caller=Origin(*http.source(event)),
     )
     if done.fault is Fault.AUTHOR:

@@ -324,7 +324,7 @@ class Composition(ABC):
             notices=self.notices,
             desk=self.desk,
             clock=time.time,
-            base_url=self.setting("operations_url"),
+            base_url=self.setting("reviews_url"),
             authors=self.authors,
             tests=self._verdict_shown,
         )

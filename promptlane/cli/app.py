@@ -196,8 +196,23 @@ def history(
     history(ctx.obj, subject, verify=verify, as_json=as_json)
 
 
+@app.command()
+def approve(
+    ctx: typer.Context,
+    subject: Release,
+    reason: Reason,
+    fingerprint: Annotated[
+        str, typer.Option(help="Of the version that you read, 12 digits or more; without it you are shown all of it.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Approve a release as the IAM identity that you are signed in with."""
+    from .deciding import approve
+
+    approve(ctx.obj, subject, reason=reason, fingerprint=fingerprint, as_json=as_json)
+
+
 _BY_PEOPLE = {
-    "approve": "Approve a release as the IAM identity that you are signed in with.",
     "reject": "Reject a release as the IAM identity that you are signed in with.",
     "pause": "Hold a canary where it is. Alarms and judge still roll back.",
     "resume": "Let a paused canary go on.",

@@ -97,6 +97,7 @@ def diff(session: Session, prompt: str, old: str, new: str, *, as_json: bool) ->
         console.print(bold("{}: " + f"{_called(left[0])} → {_called(right[0])}", name))
         if not lines:
             console.print("no difference in anything that the fingerprint covers")
+        console.print(f"fingerprint of {_called(right[0])}: {fingerprint(right[1])}")
         colours = {"=": "bold cyan", "+": "green", "-": "red"}
         for text in lines:
             console.print(text, style=colours.get(text[:1], ""))

@@ -48,6 +48,8 @@ from .briefs import Briefs
 from .recording import TRIES, Update, update
 
 Json = Any
+LEAST_DIGITS: Final = 12
+"""Of a fingerprint with which somebody says what they read."""
 TOLD_GUESSES: Final = frozenset({*range(1, 11), 100, 1_000, 10_000, 100_000})
 """Which of a link's attempts, when they are wrong, enter the timeline: a guesser must not fill it."""
 
@@ -65,6 +67,17 @@ def decided(request: ReviewRequest, decision: ReviewDecision) -> TimelineEntry:
     detail = {k: v for k, v in decision.to_dict().items() if k not in ("by", "at")}
     name = ("decision", decision.reviewer)
     return entry_of(request, Event.REVIEWER_DECIDED, decision.by, detail, *name, at=decision.at)
+
+
+def _check_read(request: ReviewRequest, typed: str) -> None:
+    """Raise InvalidInput unless the fingerprint is that of the version under review."""
+    told = typed.strip().lower()
+    if len(told) < LEAST_DIGITS or not request.candidate.fingerprint.startswith(told):
+        what = f"{one_line(typed, 80)!r} is not" if told else "give"
+        raise InvalidInput(
+            f"fingerprint: {what} the fingerprint of version {request.candidate.version}, which says what you read; "
+            f"`promptlane approve {request.release_id}` shows all that changes, and at its end that fingerprint"
+        )
 
 
 def _opened(link: Link) -> str:
@@ -242,8 +255,14 @@ class ReviewDesk:
 
     # --- an IAM identity -----------------------------------------------------------------------------------------
 
-    def decide_by_identity(self, release_id: str, *, arn: str, choice: str, reason: str, caller: Origin) -> Submission:
-        """Take the decision of an authenticated caller; errors say what is wrong and what to do."""
+    def decide_by_identity(
+        self, release_id: str, *, arn: str, choice: str, reason: str, caller: Origin, fingerprint: str = ""
+    ) -> Submission:
+        """Take the decision of an authenticated caller; errors say what is wrong and what to do.
+
+        No page was shown here, so an approval says by its `fingerprint` what was read: the candidate's, or at least
+        twelve of its first digits.
+        """
         request = self.reviews.get(release_id)
         if request is None:
             raise NotFound(f"release {release_id} has no review; `promptlane status` shows where it is")
@@ -271,6 +290,8 @@ class ReviewDesk:
         if visit.door is not Door.OPEN:
             self.refused(visit, caller, posted=True)
             return Submission(visit)
+        if choice == Choice.APPROVE:
+            _check_read(request, fingerprint)
         return self._decide(request, Vote(link, reviewer, Choice(choice), reason, arn, "iam", caller))
 
     def _refused_identity(self, request: ReviewRequest, arn: str, caller: Origin, why: str) -> None:

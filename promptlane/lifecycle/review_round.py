@@ -35,7 +35,7 @@ _GRACE: Final = 3600.0
 
 @dataclass(frozen=True)
 class ReviewRound:
-    """Opens rounds and looks after the open ones. `base_url` is the operations API's address."""
+    """Opens rounds and looks after the open ones. `base_url` is the address of the API of the review pages."""
 
     reviews: ReviewStore
     releases: ReleaseStore

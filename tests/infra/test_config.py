@@ -41,6 +41,7 @@ def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
         ("log_retention_days", 8),
         ("roll_back_concurrency", -1),
         ("roll_back_concurrency", "2.5"),
+        ("decide_concurrency", -1),
         ("reconcile_minutes", 0),
         ("retain", 1),
         ("budget_usd_per_prompt", -5),

@@ -23,7 +23,7 @@ VALUES = {
     "INTAKE_QUEUE_URL": "<RequestsQueue>",
     "KEEP_VERSIONS": "8",
     "NOTICES_TOPIC": "<NoticesTopic>",
-    "OPERATIONS_URL": "<OperationsApi.ApiEndpoint>",
+    "REVIEWS_URL": "<OperationsApi.ApiEndpoint>",
     "PLATFORM_FLOOR": "{}",
     "RECEIPT_KEY_ID": "<ReceiptKey.Arn>",
     "RELEASE_TABLE": "<Releases>",

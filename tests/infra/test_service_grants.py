@@ -187,7 +187,10 @@ def test_every_http_route_may_call_its_function_and_is_signed_unless_a_review_li
     routes = list(synthesized.resources("AWS::ApiGatewayV2::Route"))
     assert len(routes) > 8
     open_routes = {p["RouteKey"] for _, _, p in routes if p.get("AuthorizationType", "NONE") != "AWS_IAM"}
-    assert open_routes == {f"ANY /review/{{release_id}}{below}" for below in ("", "/part", "/report")}
+    review = "/review/{release_id}"
+    assert open_routes == {f"{how} {review}" for how in ("GET", "POST", "ANY")} | {
+        f"ANY {review}{below}" for below in ("/part", "/report")
+    }
     callers = [
         p
         for _, _, p in synthesized.resources("AWS::Lambda::Permission")
@@ -206,8 +209,35 @@ def test_every_http_route_may_call_its_function_and_is_signed_unless_a_review_li
         ), route["RouteKey"]
 
 
-def test_review_links_are_throttled_apart(synthesized: Synthesized) -> None:
-    (stage,) = [p for stack, _, p in synthesized.resources("AWS::ApiGatewayV2::Stage") if stack == "pipeline"]
-    for key in ("ANY /review/{release_id}", "ANY /review/{release_id}/part", "ANY /review/{release_id}/report"):
-        assert stage["RouteSettings"][key]["ThrottlingRateLimit"] == 5
-    assert "querystring" not in stage["AccessLogSettings"]["Format"].lower()
+def test_what_strangers_ask_for_takes_nothing_of_what_deciding_by_identity_needs(synthesized: Synthesized) -> None:
+    """An API of its own, on it a throttle for each route, and executions that nothing else can use."""
+    open_apis, closed_apis = set(), {}
+    for stack, _, route in synthesized.resources("AWS::ApiGatewayV2::Route"):
+        api = text(route["ApiId"])
+        if route.get("AuthorizationType", "NONE") != "AWS_IAM":
+            open_apis.add((stack, api))
+        else:
+            closed_apis[route["RouteKey"]] = (stack, api)
+    assert len(open_apis) == 1
+    for key in ("POST /releases/{release_id}/decision", "POST /prompts/{prompt}/rollback"):
+        assert closed_apis[key] not in open_apis
+    assert not open_apis & set(closed_apis.values())
+    stages = {text(p["ApiId"]): p for _, _, p in synthesized.resources("AWS::ApiGatewayV2::Stage")}
+    ((_, public),) = open_apis
+    rates = {key: s["ThrottlingRateLimit"] for key, s in stages[public]["RouteSettings"].items()}
+    assert rates == {
+        "GET /review/{release_id}": 10,
+        "POST /review/{release_id}": 5,
+        "ANY /review/{release_id}": 2,
+        "ANY /review/{release_id}/part": 5,
+        "ANY /review/{release_id}/report": 2,
+    }
+    decisions = stages[closed_apis["POST /releases/{release_id}/decision"][1]]
+    assert decisions["RouteSettings"]["POST /releases/{release_id}/decision"]["ThrottlingRateLimit"] == 20
+    assert all("querystring" not in s["AccessLogSettings"]["Format"].lower() for s in stages.values())
+    reserved = [
+        p["ReservedConcurrentExecutions"]
+        for _, _, p in synthesized.resources("AWS::Lambda::Function")
+        if "review decision by IAM" in p.get("Description", "")
+    ]
+    assert reserved == [2]

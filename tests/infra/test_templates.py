@@ -234,6 +234,7 @@ def test_a_deployment_that_is_not_kept_can_be_destroyed(tmp_path: Path, config: 
         retain=False,
         existing_trail=True,
         roll_back_concurrency=0,
+        decide_concurrency=0,
         resolution_seconds=10,
         budget_usd_per_prompt=100,
     )
@@ -337,7 +338,7 @@ def test_the_cli_finds_every_stack_by_its_record(synthesized: Synthesized) -> No
             assert parameter["Name"] == f"/promptlane/resources/{stack}"
     for stack, names in {
         "state": "route_table release_table feedback_table report_bucket event_bus notices_topic receipt_key",
-        "pipeline": "intake_queue_url state_machine_arn operations_url roll_back_function roll_back_console",
+        "pipeline": "intake_queue_url state_machine_arn operations_url reviews_url roll_back_console",
         "runtime": "gateway_url application_policy metric_resolution",
     }.items():
         assert all(name in recorded[stack] for name in names.split())

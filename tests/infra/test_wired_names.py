@@ -257,6 +257,7 @@ def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synt
             "intake_queue_url",
             "state_machine_arn",
             "operations_url",
+            "reviews_url",
             "roll_back_console",
             *(functions - {"gateway_function"}),
         },

@@ -151,7 +151,15 @@ class Audited(Desk):
         ).ask(name, round=self.releases.get(name).round, task_token="token")
 
     def decide(self, name: str, arn: str, choice: str = "approve") -> None:
-        self.desk.decide_by_identity(name, arn=arn, choice=choice, reason="Read it", caller=Origin("203.0.113.7"))
+        asked = self.reviews.get(name)
+        self.desk.decide_by_identity(
+            name,
+            arn=arn,
+            choice=choice,
+            reason="Read it",
+            caller=Origin("203.0.113.7"),
+            fingerprint=asked.candidate.fingerprint if asked else "",
+        )
 
     def traffic(self) -> Traffic:
         return Traffic(

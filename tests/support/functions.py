@@ -306,7 +306,7 @@ class World:
             "WIND_UP_FUNCTION": WIND_UP,
             "DEPLOYMENT": DEPLOYMENT,
             "REVIEW_KEY_ID": _key,
-            "OPERATIONS_URL": OPERATIONS,
+            "REVIEWS_URL": OPERATIONS,
             "FOUND_PARAMETER": f"/{DEPLOYMENT}/logging-found",
             "KEEP_VERSIONS": "2",
             "VERSION_QUOTA": "4",

@@ -202,8 +202,14 @@ class UnderReview:
     def by_identity(self, arn: str, choice: str = "approve", reason: str = "Read it") -> Any:
         from promptlane.domain.review.visit import Origin
 
+        asked = self.reviews.get(RELEASE)
         return self.desk.decide_by_identity(
-            RELEASE, arn=arn, choice=choice, reason=reason, caller=Origin("203.0.113.7")
+            RELEASE,
+            arn=arn,
+            choice=choice,
+            reason=reason,
+            caller=Origin("203.0.113.7"),
+            fingerprint=asked.candidate.fingerprint if asked else "",
         )
 
 

@@ -164,7 +164,7 @@ def staged(embedded_aws: EmbeddedAws, account: str) -> Iterator[ReviewStage]:
         "REPORT_BUCKET": made.bucket,
         "DEPLOYMENT": "promptlane",
         "REVIEW_KEY_ID": made.key,
-        "OPERATIONS_URL": "https://ops.example.com/live",
+        "REVIEWS_URL": "https://ops.example.com/live",
         "NOTICES_TOPIC": made.notices,
         "TRAIL_LATE_SECONDS": "1",
     }

@@ -14,7 +14,7 @@ _SIGNED_LINK = (
 )
 
 
-def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> None:
+def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters, decide_concurrency: int) -> None:
     g = functions.grants
     settles = [REVIEW, PROMPT, *APPENDED]
 
@@ -24,7 +24,7 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
 
     seen = [CONFIG, RELEASES]
     page = ("RELEASE_TABLE", "REPORT_BUCKET", "REVIEW_KEY_ID", "TRAIL_LATE_SECONDS")
-    variables = (*page, "OPERATIONS_URL", "DEPLOYMENT", "NOTICES_TOPIC")
+    variables = (*page, "REVIEWS_URL", "DEPLOYMENT", "NOTICES_TOPIC")
     mails = g.links("GenerateMac") + g.reviewers_send() + g.notices_send()
     functions.add(
         "request_review",
@@ -53,14 +53,30 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters) -> Non
     )
     within = Duration.seconds(20)
     table, told = ("RELEASE_TABLE",), ("RELEASE_TABLE", "TRAIL_LATE_SECONDS")
-    functions.add("decide", "Takes a review decision by IAM identity", told, looks(*settles), timeout=within)
+    functions.add(
+        "decide",
+        "Takes a review decision by IAM identity",
+        told,
+        looks(*settles),
+        timeout=within,
+        reserved_concurrency=decide_concurrency or None,
+    )
     functions.add("operate", "Pauses, resumes or advances a canary", table, g.releases_write(put=[PROMPT, *APPENDED]))
 
 
-def add_routes(operations: HttpService, functions: PipelineFunctions) -> None:
-    made, post, slow = functions.made, apigw.HttpMethod.POST, Throttle(rate=5, burst=10)
-    for path in ("/review/{release_id}", "/review/{release_id}/part", "/review/{release_id}/report"):
-        operations.route(apigw.HttpMethod.ANY, path, made["review"], open_because=_SIGNED_LINK, throttle=slow)
-    operations.route(post, "/releases/{release_id}/decision", made["decide"])
+def add_routes(functions: PipelineFunctions, *, pages: HttpService, operations: HttpService) -> None:
+    """Each route of the pages has a throttle of its own: who floods the reading of one keeps nobody from deciding."""
+    made, get, post, anything = functions.made, apigw.HttpMethod.GET, apigw.HttpMethod.POST, apigw.HttpMethod.ANY
+    review = "/review/{release_id}"
+    for method, path, throttle in (
+        (get, review, Throttle(rate=10, burst=20)),
+        (post, review, Throttle(rate=5, burst=10)),
+        (anything, review, Throttle(rate=2, burst=5)),
+        (anything, f"{review}/part", Throttle(rate=5, burst=10)),
+        (anything, f"{review}/report", Throttle(rate=2, burst=5)),
+    ):
+        pages.route(method, path, made["review"], open_because=_SIGNED_LINK, throttle=throttle)
+    decisions = Throttle(rate=20, burst=40)
+    operations.route(post, "/releases/{release_id}/decision", made["decide"], throttle=decisions)
     operations.route(post, "/releases/{release_id}/{operation}", made["operate"])
     operations.route(post, "/prompts/{prompt}/rollback", made["roll_back"])

@@ -73,14 +73,26 @@ class PipelineStack(Stack):
         self.intake_queue = WorkQueue(
             self, "Requests", key=state.message_key, dead_letters=dead_requests, worked_within=INTAKE_TIMEOUT
         ).queue
-        self.operations = HttpService(
+        # Two APIs, so that what strangers ask for takes nothing of what deciding and rolling back needs. This one's id
+        # hangs on the name of its construct, and links in emails that were sent name it.
+        self.pages = HttpService(
             self,
             "Operations",
+            name=f"{config.name}-reviews",
+            description="Promptlane: review pages behind signed links, open to the internet",
+            config=config,
+            throttle=Throttle(rate=20, burst=40),
+        )
+        self.operations = HttpService(
+            self,
+            "Commands",
             name=f"{config.name}-operations",
-            description="Promptlane: reviews and operator commands",
+            description="Promptlane: decisions and operator commands, by IAM identity alone",
             config=config,
             throttle=Throttle(rate=50, burst=100),
         )
+        # The Access stack of an earlier version imports it; an export that is imported cannot be taken away.
+        self.export_value(self.pages.api.api_id)
         grants = Grants(config=config, state=state)
         functions = PipelineFunctions(
             self,
@@ -98,7 +110,7 @@ class PipelineStack(Stack):
                 "REVIEW_KEY_ID": state.review_key.key_arn,
                 "INTAKE_QUEUE_URL": self.intake_queue.queue_url,
                 "STATE_MACHINE_ARN": grants.machine_arn,
-                "OPERATIONS_URL": self.operations.url,
+                "REVIEWS_URL": self.pages.url,
                 "DEPLOYMENT": config.name,
                 "RESOLUTION_SECONDS": str(config.resolution_seconds),
                 "ARRIVAL_SECONDS": str(config.arrival_seconds),
@@ -133,7 +145,7 @@ class PipelineStack(Stack):
             name=CONSOLE,
         )
         add_tests(functions)
-        add_review(functions, undelivered=undelivered)
+        add_review(functions, undelivered=undelivered, decide_concurrency=config.decide_concurrency)
         machine = ReleaseWorkflow(
             self,
             "Release",
@@ -150,7 +162,7 @@ class PipelineStack(Stack):
         on_schedules(self, self.functions, config=config, undelivered=undelivered)
         stream = str(state.release_table.table_stream_arn)
         on_timeline(self, self.functions["relay"], stream_arn=stream, unrelayed=unrelayed)
-        add_routes(self.operations, functions)
+        add_routes(functions, pages=self.pages, operations=self.operations)
         Outputs(
             self,
             "Resources",
@@ -160,6 +172,7 @@ class PipelineStack(Stack):
                 "intake_queue_url": self.intake_queue.queue_url,
                 "state_machine_arn": machine.state_machine_arn,
                 "operations_url": self.operations.url,
+                "reviews_url": self.pages.url,
                 **{f"{verb}_function": function.function_name for verb, function in self.functions.items()},
                 "roll_back_console": console.ref,
             },

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 from botocore.exceptions import (
     ConnectionClosedError,
@@ -12,7 +15,14 @@ from botocore.exceptions import (
 )
 from botocore.httpsession import URLLib3Session
 
+from promptlane.cli.deciding import approve
 from promptlane.cli.operations import Operations, Unreachable
+from promptlane.cli.session import Session
+from promptlane.domain.errors import NotApplicable
+from promptlane.domain.policy import Policy, Reviewer, ReviewPolicy
+from promptlane.domain.review.brief import VerdictShown, make_brief
+from promptlane.domain.review.review import Authors, ReviewRequest
+from promptlane.lifecycle.briefs import Briefs
 from tests.support.cli_desk import OPERATOR, Desk
 from tests.support.prompt import ID
 
@@ -26,14 +36,72 @@ def desk() -> Desk:
     return desk
 
 
+READ = "0123456789ab"
+
+
 @pytest.mark.parametrize("choice", ["approve", "reject"])
-def test_a_decision_is_posted_with_its_reason(desk: Desk, choice: str) -> None:
+def test_a_decision_is_posted_with_its_reason_and_what_was_read(desk: Desk, choice: str) -> None:
     desk.answers = [(200, {"decision": choice, "standing": "open", "why": "1 of 2 approvals"})]
+    more = {"fingerprint": READ} if choice == "approve" else {}
 
-    said = desk.json(choice, RELEASE, "--reason", " reads well ")
+    said = desk.json(choice, RELEASE, "--reason", " reads well ", *(f"--{k}={v}" for k, v in more.items()))
 
-    assert desk.posted == [(f"POST /releases/{RELEASE}/decision", {"decision": choice, "reason": "reads well"})]
+    posted = {"decision": choice, "reason": "reads well", **more}
+    assert desk.posted == [(f"POST /releases/{RELEASE}/decision", posted)]
     assert said["standing"] == "open"
+
+
+def under_review(desk: Desk) -> str:
+    """A review of the greeter's first version; the fingerprint that is reviewed."""
+    version = desk.prompts.version(ID, 1)
+    policy = Policy(review=ReviewPolicy(reviewers=(Reviewer("Ann", "ann@example.com"),)))
+    asked = ReviewRequest(
+        RELEASE, 1, "greeter", version.ref, None, policy.review, Authors(), "pass", desk.now, desk.now + 900
+    )
+    desk.reviews.open(asked, "token")
+    brief = make_brief(
+        release_id=RELEASE,
+        round=1,
+        candidate=version,
+        stable=None,
+        authors=(),
+        requested_by="ops",
+        tests=VerdictShown("pass"),
+        policy=policy,
+    )
+    Briefs(desk.objects).put(brief)
+    return version.fingerprint
+
+
+def test_nobody_approves_unseen_where_nobody_can_be_asked(desk: Desk) -> None:
+    under_review(desk)
+    refused = desk.type("approve", RELEASE, "-r", "fine")
+    assert (refused.exit_code, desk.posted) == (1, [])
+    assert "promptlane diff greeter 1" in refused.stderr
+    assert "--fingerprint" in refused.stderr
+
+
+@pytest.mark.parametrize(("answer", "posted"), [("yes", 1), ("no", 0), ("", 0)])
+def test_at_a_terminal_all_of_it_is_shown_before_it_is_asked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, answer: str, posted: int
+) -> None:
+    found = under_review(desk)
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+
+    def typed(question: str) -> str:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr("builtins.input", typed)
+    monkeypatch.setattr(desk, "answers", [(200, {"decision": "approve"})])
+    session = Session(connect=desk.connect, clock=lambda: desk.now)
+
+    with nullcontext() if posted else pytest.raises(NotApplicable):
+        approve(session, RELEASE, reason="fine", fingerprint="", as_json=False)
+
+    assert len(asked) == 1
+    assert [body["fingerprint"] for _, body in desk.posted] == [found] * posted
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "advance"])
@@ -47,7 +115,7 @@ def test_an_operation_on_a_canary_is_posted(desk: Desk, verb: str) -> None:
 def test_a_prompt_stands_for_its_release_in_flight(desk: Desk) -> None:
     desk.start(1)
 
-    desk.json("approve", "greeter", "-r", "fine")
+    desk.json("reject", "greeter", "-r", "fine")
 
     assert desk.posted[0][0] == f"POST /releases/{RELEASE}/decision"
 
@@ -82,7 +150,7 @@ def test_a_refusal_of_the_service_is_passed_on(
 ) -> None:
     desk.answers = [(status, body)]
 
-    error = desk.json("approve", RELEASE, "-r", "fine", exit_code=1)["error"]
+    error = desk.json("approve", RELEASE, "-r", "fine", "--fingerprint", READ, exit_code=1)["error"]
 
     assert error["type"] == kind
     assert expected in error["message"]

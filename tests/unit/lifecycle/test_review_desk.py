@@ -87,7 +87,32 @@ def decide(
 def as_principal(
     world: UnderReview, arn: str = LEAD_ARN, choice: str = "approve", reason: str = "Read it"
 ) -> Submission:
-    return world.desk.decide_by_identity(RELEASE, arn=arn, choice=choice, reason=reason, caller=CALLER)
+    request = world.reviews.get(RELEASE)
+    read = request.candidate.fingerprint[:12] if request else ""
+    return world.desk.decide_by_identity(
+        RELEASE, arn=arn, choice=choice, reason=reason, caller=CALLER, fingerprint=read
+    )
+
+
+@pytest.mark.parametrize("typed", ["", " ", "0" * 64, "short", "stable", "long"])
+def test_an_approval_by_identity_says_what_was_read(typed: str) -> None:
+    world = asked()
+    request = world.request
+    told = {
+        "short": request.candidate.fingerprint[:11],
+        "stable": request.stable_fingerprint or "",
+        "long": request.candidate.fingerprint + "0",
+    }.get(typed, typed)
+
+    def decided(choice: str, fingerprint: str) -> Submission:
+        return world.desk.decide_by_identity(
+            RELEASE, arn=LEAD_ARN, choice=choice, reason="ok", caller=CALLER, fingerprint=fingerprint
+        )
+
+    with pytest.raises(InvalidInput, match=r"fingerprint: .*which says what you read"):
+        decided("approve", told)
+    assert world.request.decisions == 0
+    assert decided("reject", told).fresh
 
 
 def expected(
