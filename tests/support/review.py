@@ -176,6 +176,9 @@ class UnderReview:
         body: str = "",
         content_type: str = "application/x-www-form-urlencoded",
         base64: bool = False,
+        site: str = "",
+        address: str = "203.0.113.7",
+        forwarded: str = "",
     ) -> Json:
         """One request to the page, through the function's own code."""
         event = {
@@ -183,8 +186,12 @@ class UnderReview:
             "rawPath": f"/review/{release_id}{path}",
             "pathParameters": {"release_id": release_id},
             "queryStringParameters": {"t": token},
-            "headers": {"content-type": content_type},
-            "requestContext": {"http": {"method": method, "sourceIp": "203.0.113.7", "userAgent": "Test/1.0"}},
+            "headers": {
+                "content-type": content_type,
+                **({"sec-fetch-site": site} if site else {}),
+                **({"x-forwarded-for": forwarded} if forwarded else {}),
+            },
+            "requestContext": {"http": {"method": method, "sourceIp": address, "userAgent": "Test/1.0"}},
             "body": body,
             "isBase64Encoded": base64,
         }
@@ -198,6 +205,11 @@ class UnderReview:
     def send(self, who: Reviewer, choice: str = "approve", *, code: str | None = None, reason: str = "Read it") -> Json:
         form = {"decision": choice, "code": self.code(who) if code is None else code, "reason": reason}
         return self.http("POST", self.token(who), body=urlencode(form))
+
+    def from_address(self, address: str, who: Reviewer, code: str, *, forwarded: str = "") -> int:
+        """The status of a form that was sent from there."""
+        form = urlencode({"decision": "approve", "code": code, "reason": "Read it"})
+        return int(self.http("POST", self.token(who), body=form, address=address, forwarded=forwarded)["statusCode"])
 
     def by_identity(self, arn: str, choice: str = "approve", reason: str = "Read it") -> Any:
         from promptlane.domain.review.visit import Origin
