@@ -20,12 +20,12 @@ from promptlane.domain.review import code as codes
 from promptlane.domain.review import guesses
 from promptlane.domain.review.code import Holder
 from promptlane.domain.review.link import Link
+from promptlane.domain.review.proof import prove
 from promptlane.domain.review.review import ReviewRequest
 from promptlane.domain.review.visit import Door, Visit
 from promptlane.fakes.review import FakeSigner, InMemoryReviews
-from promptlane.lifecycle.review_desk import ReviewDesk
-from promptlane.domain.review.proof import prove
 from promptlane.lifecycle.proof import Reader
+from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.lifecycle.review_record import review_record
 from tests.support.attacks import attack, patched, together
 from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, UnderReview, key
@@ -98,7 +98,9 @@ def test_anothers_code() -> bool:
     without=together(
         NO_ROUND,
         patched(
-            InMemoryReviews, "sealed", lambda self, release_id, round, reviewer: self._seals.get((release_id, 1, reviewer))
+            InMemoryReviews,
+            "sealed",
+            lambda self, release, _, reviewer: self._seals.get((release, 1, reviewer)),
         ),
     ),
 )

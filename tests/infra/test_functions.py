@@ -26,7 +26,7 @@ SIZES = {
     "relay": (30, 256, None),
     "remind": (120, 512, BY_EVENTS),
     "request_review": (60, 512, None),
-    "review": (20, 512, None),
+    "review": (28, 1769, None),
     "roll_back": (30, 512, BY_ALARMS),
     "run_cases": (900, 1024, None),
     "shift": (30, 256, None),
@@ -42,7 +42,7 @@ def test_a_function_has_the_time_the_memory_and_the_packages_that_it_needs(synth
     function = plain(synthesized.function(verb)[2])
     letters = function.get("DeadLetterConfig", {}).get("TargetArn")
     assert (function["Timeout"], function["MemorySize"], letters) == SIZES[verb]
-    assert function.get("ReservedConcurrentExecutions") == (5 if verb == "roll_back" else None)
+    assert function.get("ReservedConcurrentExecutions") == {"roll_back": 5, "decide": 2}.get(verb)
     packages = {"<Packages>", *(["<EnginePackages>"] if verb in SUITES else [])}
     own = {"gateway": {"<ReceiptPackages>"}}.get(verb, set())
     assert set(function.get("Layers", [])) == (own if verb in STANDARD_LIBRARY_ALONE else packages)

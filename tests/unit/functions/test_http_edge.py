@@ -32,7 +32,7 @@ from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.release.route import Gone
 from promptlane.fakes import InMemoryRoutes
 from tests.support.functions import Context, problem
-from tests.support.review import LEAD, QUALITY, RELEASE, UnderReview
+from tests.support.review import LEAD, NEW, QUALITY, RELEASE, UnderReview
 
 Json = Any
 Event = dict[str, Json]
@@ -67,8 +67,9 @@ class Endpoint:
         return int(self.module.handle(event, Context())["statusCode"])
 
 
+APPROVAL = json.dumps({"decision": "approve", "reason": "ok", "fingerprint": NEW.fingerprint})
 JSON_ENDPOINTS = {
-    "decide": Endpoint(decide, f"/releases/{RELEASE}/decision", '{"decision": "approve", "reason": "ok"}'),
+    "decide": Endpoint(decide, f"/releases/{RELEASE}/decision", APPROVAL),
     "operate": Endpoint(operate, f"/releases/{RELEASE}/pause", '{"reason": "ok"}'),
     "roll_back": Endpoint(roll_back, "/prompts/support/rollback", '{"reason": "ok"}'),
     "gateway": Endpoint(gateway, "/feedback", '{"receipt": "r", "positive": true}', limit=262_144, signed=False),

@@ -20,11 +20,11 @@ from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.review.visit import Door, Submission, Visit
 from promptlane.pages import outcome_pages as say
 from tests.support.functions import problem
-from tests.support.review import LEAD, QUALITY, RELEASE, UnderReview
+from tests.support.review import LEAD, NEW, QUALITY, RELEASE, UnderReview
 
 Json = Any
 LEAD_ARN = LEAD.principals[0]
-GIVEN = {"decision": "approve", "reason": "ok"}
+GIVEN = {"decision": "approve", "reason": "ok", "fingerprint": NEW.fingerprint}
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from functions.remind import handler as remind
 from functions.request_review import handler as request_review
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.policy import ReviewPolicy
-from tests.support.review import AUTHOR, LEAD, QUALITY, RELEASE, UnderReview
+from tests.support.review import AUTHOR, LEAD, NEW, QUALITY, RELEASE, UnderReview
 
 Json = Any
 LEAD_ARN = LEAD.principals[0]
+APPROVAL = {"decision": "approve", "reason": "ok", "fingerprint": NEW.fingerprint}
 
 
 @pytest.fixture
@@ -60,11 +61,11 @@ def call(
 
 
 def test_a_decision_answers_where_the_review_stands(world: UnderReview) -> None:
-    status, body = call(decide, {"decision": "approve", "reason": "ok"}, encoded=True)
+    status, body = call(decide, APPROVAL, encoded=True)
     assert (status, body["standing"], body["needed"], body["approvals"]) == (200, "open", 2, 1)
     status, body = call(decide, {"decision": "reject", "reason": "changed my mind"})
     assert (status, body["decision"]) == (409, "approve")
-    status, body = call(decide, {"decision": "approve", "reason": "ok"}, arn=QUALITY.principals[0])
+    status, body = call(decide, APPROVAL, arn=QUALITY.principals[0])
     assert (status, body["standing"]) == (200, "approved")
     assert world.tokens.answers["token-1"]["by"] == f"{LEAD_ARN}, {QUALITY.principals[0]}"
 
@@ -99,7 +100,7 @@ def test_a_service_that_is_away_is_told_as_such(world: UnderReview) -> None:
         raise Unavailable("the table is away")
 
     world.reviews.get = away  # type: ignore[method-assign, assignment]
-    status, body = call(decide, {"decision": "approve", "reason": "ok"})
+    status, body = call(decide, APPROVAL)
     assert status == 503
     assert "nothing was decided" in body["detail"]
 
