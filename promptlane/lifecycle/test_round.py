@@ -168,8 +168,22 @@ def grade(
     Asked again, it answers what it answered first: what the timeline names is not written anew.
     """
     release = releases.get(release_id)
-    if release.verdict.get("round") == round:
-        return _graded(release.verdict)
+    verdict = release.verdict
+    if verdict.get("round") != round:
+        verdict = _graded(release, round, releases=releases, objects=objects, clock=clock)
+    return {
+        "verdict": verdict["verdict"],
+        "proceed": verdict["proceed"],
+        "report_key": verdict["report_key"],
+        "reason": f"tests {verdict['verdict']}: {verdict['reason']}"[:1_500],
+    }
+
+
+def _graded(
+    release: Release, round: int, *, releases: ReleaseStore, objects: ReportBucket, clock: Clock
+) -> dict[str, Json]:
+    """The verdict, written down with report and timeline entry."""
+    release_id = release.release_id
     base = folder(release_id, round)
     settings = json.loads(objects.get(f"{base}/plan.json"))
     report = grade_results(release, round, settings, objects, clock())
@@ -204,14 +218,7 @@ def grade(
         },
     )
     releases.update(replace(release, verdict=verdict), entry)
-    return _graded(verdict)
-
-
-def _graded(verdict: Mapping[str, Json]) -> dict[str, Json]:
-    """What the workflow is answered."""
-    reason = f"tests {verdict['verdict']}: {verdict['reason']}"
-    told = {name: verdict[name] for name in ("verdict", "proceed", "report_key")}
-    return {**told, "reason": reason[:1_500]}
+    return verdict
 
 
 def grade_results(
