@@ -18,13 +18,15 @@ from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.pages import outcome_pages as say
 from promptlane.pages.evidence import with_evidence
 from promptlane.pages.part_page import part_page
-from promptlane.pages.parted import in_parts
+from promptlane.pages.parted import in_parts, size
 from promptlane.pages.response import page, stored_page, without_body
 from promptlane.pages.review_page import Addresses, review_page
 
 Json = Any
 METHODS: Final = {"report": ("GET",), "part": ("GET", "POST"), "": ("GET", "POST")}
 """By what an address below the review's ends in."""
+MOST: Final = 5_800_000
+"""Bytes that an answer's body may take as JSON: Lambda has room for six million with the headers."""
 log = logger("review")
 
 
@@ -52,6 +54,9 @@ def handle(event: Json, context: Any) -> Json:
     except PromptlaneError as error:
         log.error("not served", extra={"why": str(error)})
         answer = page(503, say.message_page(*say.TRY_AGAIN), retry_after="60")
+    if size(answer["body"]) > MOST:  # every part is bounded; this is the last resort against all of them at once
+        log.error("too large", extra={"characters": len(answer["body"])})
+        answer = page(500, say.message_page(*say.PAGE_TOO_LARGE))
     return without_body(answer) if method == "HEAD" else answer
 
 

@@ -87,6 +87,7 @@ _NOBODYS = "/releases/NOBODY0000-1-1"
 _ROUTE = {"prompt": "nobody"}
 _RELEASE = {"pk": "prompt#nobody", "sk": "lock"}
 _ENROLMENT = {"pk": "enrolment#nobody", "sk": "current"}
+_SECRET = {"pk": "secret#nobody", "sk": "token#001"}
 _ENTRY = {"pk": "timeline#nobody", "sk": "000001"}
 
 
@@ -167,6 +168,9 @@ ROWS = (
                                                        EncryptionContext={"prompt": "nobody", "day": "1"})),
     Row("dynamodb:PutItem", "count feedback", {RUNTIME},
         lambda c, t: _put(c, t, "feedback_table", {"receipt": "nobody/0"})),
+    Row("kms:VerifyMac", "try a reviewer's code", NOBODY,
+        lambda c, t: c.client("kms").verify_mac(KeyId=t.resources["review_key"], Message=b"proof", Mac=bytes(32),
+                                                MacAlgorithm="HMAC_SHA_256")),
     Row("sqs:SendMessage", "ask for a release", {OPERATOR},
         lambda c, t: c.client("sqs").send_message(QueueUrl=t.resources["intake_queue_url"], MessageBody="{}")),
     Row("states:StartExecution", "start a release past the lock", NOBODY,
@@ -182,6 +186,10 @@ ROWS = (
     Row("dynamodb:PutItem", "write a route", NOBODY, lambda c, t: _put(c, t, "route_table", _ROUTE)),
     Row("dynamodb:GetItem", "read a release", PEOPLE,
         lambda c, t: c.client("dynamodb").get_item(**_item(t, "release_table", _RELEASE))),
+    Row("dynamodb:GetItem", "read the secrets of a review", NOBODY,
+        lambda c, t: c.client("dynamodb").get_item(**_item(t, "release_table", _SECRET))),
+    Row("dynamodb:Scan", "read releases without naming them", NOBODY,
+        lambda c, t: c.client("dynamodb").scan(TableName=t.resources["release_table"], Limit=1)),
     Row("dynamodb:PutItem", "write a release", NOBODY, lambda c, t: _put(c, t, "release_table", _RELEASE)),
     Row("dynamodb:PartiQLInsert", "write a release in PartiQL", NOBODY,
         lambda c, t: c.client("dynamodb").execute_statement(

@@ -130,6 +130,11 @@ OPENED_BY_BUTTON: Final = (
     "This part is opened by its button",
     "Go back to the review and press the button beside it. Following a link opens nothing: mail scanners do that.",
 )
+PAGE_TOO_LARGE: Final = (
+    "This page is too large to be sent",
+    "Nothing was decided. With AWS credentials, promptlane approve shows all that changes; tell whoever runs "
+    "Promptlane.",
+)
 NO_PART: Final = (
     "There is no such part",
     "The review is parted otherwise now, or was asked for again. Go back and open what the page lists.",

@@ -91,6 +91,7 @@ def _asked(
     yield ""
     yield f"Decide here:   {way_in.link}"
     yield f"Short code:    {in_print(way_in.code)}   (you type it to decide; opening the link decides nothing)"
+    yield "Page down?     With AWS credentials, `promptlane approve` and `promptlane reject` do not need it."
     yield f"Expires:       {moment(request.expires_at)} (in {in_words(request.expires_at - now)})"
     yield ""
     yield f"Release:       {request.release_id}"

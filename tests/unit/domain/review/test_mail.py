@@ -85,6 +85,7 @@ version 4 of the prompt support asks for your review.
 
 Decide here:   https://x.example.com/review
 Short code:    ABCD-EFGH   (you type it to decide; opening the link decides nothing)
+Page down?     With AWS credentials, `promptlane approve` and `promptlane reject` do not need it.
 Expires:       Thu 28 May 2026, 21:26 UTC (in 1 hour)
 
 Release:       PROMPTID12-4-1
