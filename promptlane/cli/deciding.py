@@ -10,8 +10,6 @@ from promptlane.domain import incoming
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, NotFound, Unavailable
 from promptlane.domain.names import CONSOLE, parse_release_id
 from promptlane.domain.release.diff import compare, unified
-from promptlane.domain.text import printable
-from promptlane.lifecycle.review_desk import LEAST_DIGITS
 
 from .deployment import Deployment
 from .operations import Unreachable
@@ -33,35 +31,34 @@ _DONE: Final = {
 
 
 def approve(session: Session, subject: str, *, reason: str, fingerprint: str, as_json: bool) -> None:
-    """Show everything that an approval lets through and ask, or approve what `fingerprint` says was read."""
+    """Show everything that an approval lets through, ask where somebody can be asked, and approve exactly that.
+
+    With `fingerprint` nothing is shown: it says what was read elsewhere. The service refuses another one than that of
+    the version under review.
+    """
     release = in_flight(session.deployment, subject)
-    said = _said(reason)
+    said, shown = _said(reason), {}
     if not fingerprint:
-        fingerprint = _read(session, release, ask=not as_json and sys.stdin.isatty())
-    _post_decision(session, release, "approve", {"reason": said, "fingerprint": fingerprint}, as_json=as_json)
+        fingerprint, lines = _under_review(session.deployment, release)
+        shown = {"fingerprint": fingerprint, "shown": lines}
+        if not as_json:
+            session.console.print("\n".join([*lines, "", f"{release}: fingerprint {fingerprint}"]))
+            if sys.stdin.isatty() and input("Approve exactly this? Type yes: ").strip().lower() != "yes":
+                raise NotApplicable("nothing was approved")
+    body = {"reason": said, "fingerprint": fingerprint}
+    _post_decision(session, release, "approve", body, as_json=as_json, more=shown)
 
 
-def _read(session: Session, release: str, *, ask: bool) -> str:
-    """The fingerprint of the version under review, once somebody has seen all that it changes and said so."""
-    request = session.deployment.reviews.get(release)
+def _under_review(deployment: Deployment, release: str) -> tuple[str, list[str]]:
+    """The fingerprint of the version under review, and all that it changes, as lines of a unified diff."""
+    request = deployment.reviews.get(release)
     if request is None:
         raise NotFound(f"release {release} has no review; `promptlane status` shows where it is")
-    brief = session.deployment.briefs.get(release, request.round)
+    brief = deployment.briefs.get(release, request.round)
     found = request.candidate.fingerprint
     if not brief.shows(found, request.stable_fingerprint):
         raise Conflict(f"the record of the review of {release} is not of the versions under review; tell an auditor")
-    if not ask:
-        old = f"{brief.stable_version} " if brief.stable_version is not None else ""
-        raise NotApplicable(
-            f"nothing was approved: read what changes first (`promptlane diff {brief.prompt} {old}{brief.version}`), "
-            f"then repeat this with --fingerprint and the first {LEAST_DIGITS} digits that it shows, or more"
-        )
-    for text in unified(compare(brief.stable_variants, brief.candidate_variants)):
-        session.console.print(printable(text), markup=False)
-    session.console.print(f"\n{release}: version {brief.version}, fingerprint {found}", markup=False)
-    if input("Approve exactly this? Type yes: ").strip().lower() != "yes":
-        raise NotApplicable("nothing was approved")
-    return found
+    return found, list(unified(compare(brief.stable_variants, brief.candidate_variants)))
 
 
 def decide(session: Session, subject: str, verb: str, *, reason: str, as_json: bool) -> None:
@@ -70,12 +67,20 @@ def decide(session: Session, subject: str, verb: str, *, reason: str, as_json: b
     _post_decision(session, release, verb, {"reason": _said(reason)}, as_json=as_json)
 
 
-def _post_decision(session: Session, release: str, verb: str, body: dict[str, str], *, as_json: bool) -> None:
+def _post_decision(
+    session: Session,
+    release: str,
+    verb: str,
+    body: Mapping[str, str],
+    *,
+    as_json: bool,
+    more: Mapping[str, Json] | None = None,
+) -> None:
     path, named = verb, "operation"
     if verb in ("approve", "reject"):
         body, path, named = {"decision": verb, **body}, "decision", "decision"
     answer = session.deployment.operations.post("releases", release, path, body=body)
-    document = {"release_id": release, named: verb, **answer}
+    document = {"release_id": release, named: verb, **(more or {}), **answer}
 
     def show(console: Console) -> None:
         from .terminal import bold

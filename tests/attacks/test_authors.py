@@ -97,8 +97,15 @@ def alice_approves(world: UnderReview, candidate: int = 2) -> bool:
     world.round.ask(name(candidate), round=1, task_token="token")
     if world.releases.get(name(candidate)).ended:
         return False
+    request = world.reviews.get(name(candidate))
+    assert request is not None
     world.desk.decide_by_identity(
-        name(candidate), arn=ALICE, choice="approve", reason="Fine", caller=Origin("203.0.113.7")
+        name(candidate),
+        arn=ALICE,
+        choice="approve",
+        reason="Fine",
+        caller=Origin("203.0.113.7"),
+        fingerprint=request.candidate.fingerprint,
     )
     return bool(world.releases.get(name(candidate)).approval)
 

@@ -100,8 +100,8 @@ def test_escape_sequence(escape: str) -> bool:
     desk = Desk()
     desk.publish()
     desk.answers.append((200, {"why": f"{escape}promoted"}))
-    desk.start(1, state="review")
-    return escape in desk.type("approve", _release(desk), "--reason", "ok").stdout
+    desk.start(1, state="canary")
+    return escape in desk.type("pause", _release(desk), "--reason", "ok").stdout
 
 
 @attack("brackets in an answer are read as markup and vanish", kind=TERMINAL, without=_UNGUARDED)
@@ -137,8 +137,8 @@ def test_error_text() -> bool:
     desk = Desk()
     desk.publish()
     desk.answers.append((409, {"detail": "decided already\x1b[8m by another"}))
-    desk.start(1, state="review")
-    return "\x1b[8m" in desk.type("approve", _release(desk), "--reason", "ok").stderr
+    desk.start(1, state="canary")
+    return "\x1b[8m" in desk.type("pause", _release(desk), "--reason", "ok").stderr
 
 
 def _release(desk: Desk) -> str:

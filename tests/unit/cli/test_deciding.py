@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -73,12 +74,17 @@ def under_review(desk: Desk) -> str:
     return version.fingerprint
 
 
-def test_nobody_approves_unseen_where_nobody_can_be_asked(desk: Desk) -> None:
-    under_review(desk)
-    refused = desk.type("approve", RELEASE, "-r", "fine")
-    assert (refused.exit_code, desk.posted) == (1, [])
-    assert "promptlane diff greeter 1" in refused.stderr
-    assert "--fingerprint" in refused.stderr
+@pytest.mark.parametrize("as_json", [False, True])
+def test_where_nobody_can_be_asked_what_is_approved_is_shown_and_named(desk: Desk, as_json: bool) -> None:
+    found = under_review(desk)
+    desk.answers = [(200, {"decision": "approve"})]
+
+    done = desk.type("approve", RELEASE, "-r", "fine", *(["--json"] if as_json else []))
+
+    assert (done.exit_code, [body["fingerprint"] for _, body in desk.posted]) == (0, [found])
+    shown = "\n".join(json.loads(done.stdout)["shown"]) if as_json else done.stdout
+    assert "+Greet {{name}}." in shown
+    assert found in done.stdout
 
 
 @pytest.mark.parametrize(("answer", "posted"), [("yes", 1), ("no", 0), ("", 0)])
