@@ -33,7 +33,7 @@ def wire(of: Function) -> tuple[Intake, EditLog, PromptWatch]:
         workflow=of.workflow,
         clock=time.time,
     )
-    edits = EditLog(prompts=of.prompts, enrolments=of.enrolments, releases=of.releases, edits=of.edits, clock=time.time)
+    edits = EditLog(prompts=of.prompts, named=of.named, releases=of.releases, edits=of.edits, clock=time.time)
     return intake, edits, PromptWatch(named=of.named, watched=of.watched, notices=of.notices, clock=time.time)
 
 

@@ -23,8 +23,7 @@ def wire(of: Function) -> tuple[Reconciliation, EditSweep]:
         functions.send(ending, {"release_id": release_id, "outcome": "failed", "reason": reason})
 
     sweep = EditSweep(
-        prompts=of.prompts,
-        enrolments=of.enrolments,
+        named=of.named,
         trail=of.trail,
         edits=of.edits,
         clock=time.time,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, NotFound
@@ -64,6 +65,14 @@ class BedrockPrompts:
                 return str(self._agent.get_prompt(promptIdentifier=prompt_id)["name"])
             except self._agent.exceptions.ResourceNotFoundException:
                 return None
+
+    def created_at(self, prompt_id: str) -> float | None:
+        with translated(f"reading when prompt {prompt_id} was created"):
+            try:
+                created = self._agent.get_prompt(promptIdentifier=prompt_id).get("createdAt")
+            except self._agent.exceptions.ResourceNotFoundException:
+                return None
+        return float(created.timestamp()) if isinstance(created, datetime) else None
 
     def draft_variants(self, prompt_id: str) -> list[Mapping[str, Json]]:
         """The variants that DRAFT holds now."""

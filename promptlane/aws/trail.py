@@ -170,6 +170,7 @@ def read_event(record: Mapping[str, Json]) -> TrailEvent:
         event_id=str(record.get("eventID") or ""),
         invoked_by=str(identity.get("invokedBy") or ""),
         issuer=str(_mapping(session.get("sessionIssuer")).get("arn") or ""),
+        by_name=bool(target) and not _identified(record),
     )
 
 
@@ -185,6 +186,13 @@ def _named(record: Mapping[str, Json]) -> tuple[str, int]:
     if "prompt/" in target and (rendered or not version_number(version)):
         version = target.rsplit("prompt/", 1)[1].partition(":")[2] or version
     return target, version_number(version) or 0
+
+
+def _identified(record: Mapping[str, Json]) -> bool:
+    """Whether the record says more of what it is about than a name."""
+    asked, answered = _mapping(record.get("requestParameters")), _mapping(record.get("responseElements"))
+    said = (asked.get("promptIdentifier"), asked.get("modelId"), answered.get("id"), answered.get("arn"))
+    return any(said) or not asked.get("name")
 
 
 def _resource(resources: Json) -> str:

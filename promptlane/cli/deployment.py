@@ -78,6 +78,7 @@ class Deployment(Composition):
             clock=time.time,
             archive=archive,
             edits=self.edits,
+            named=self.named,
         )
 
     @cached_property

@@ -67,7 +67,8 @@ def standing(session: Session, name: str) -> dict[str, Json]:
     """Where one prompt stands, as plain JSON values."""
     deployment = session.deployment
     route = deployment.routes.get(name)
-    found = (route.prompt_id, name) if route else deployment.prompts.find(name)
+    fixed = route.prompt_id if route else deployment.named.fixed(name)
+    found = (fixed, name) if fixed else deployment.prompts.find(name)
     document: dict[str, Json] = {"prompt": name, "prompt_id": found[0] if found else None}
     document["route"] = _route(route) if route else None
     document["release"], document["waiting"], document["notes"] = None, [], []

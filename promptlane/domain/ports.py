@@ -108,6 +108,9 @@ class PromptReader(Protocol):
     def name_of(self, prompt_id: str) -> str | None:
         """What this prompt is called now; None when it is gone."""
 
+    def created_at(self, prompt_id: str) -> float | None:
+        """When the prompt was created, epoch seconds; None when it is gone, or Bedrock does not say."""
+
 
 class Identities(Protocol):
     """The prompt ids that enrolled names mean."""

@@ -21,6 +21,8 @@ RENDER_EVENTS: Final = ("RenderPrompt",)
 
 TRAIL_LATE: Final = 15 * 60.0
 """How late CloudTrail may deliver an event, seconds."""
+_CREATED_WITHIN: Final = 60.0
+"""Seconds between the call that creates a prompt and the time that Bedrock gives for it."""
 TRAIL_KEPT: Final = 90 * 86_400.0
 """How long LookupEvents can look back, seconds."""
 
@@ -53,6 +55,7 @@ class TrailEvent:
 
     `arn` and `kind` are userIdentity's ARN (or the service that called) and type; `error` the code of a failed call.
     `invoked_by`: the service that called in somebody's name. `issuer`: the ARN of the role or user whose session it is.
+    `by_name`: whether the target is known by its name alone, which others may have had or taken since.
     """
 
     name: str
@@ -66,6 +69,7 @@ class TrailEvent:
     event_id: str = ""
     invoked_by: str = ""
     issuer: str = ""
+    by_name: bool = False
 
     @property
     def principal(self) -> str:
@@ -106,6 +110,17 @@ def is_about(event: TrailEvent, prompt_id: str, name: str, models: Sequence[str]
     if event.name in CALL_EVENTS:
         return any(is_model(event.target, model) for model in models)
     return event.target in {t for t in (prompt_id, name) if t}
+
+
+def is_creation_of(event: TrailEvent, prompt_id: str, created: float | None) -> bool:
+    """Whether an event may count for this prompt: any but a creation of another one.
+
+    A creation may name no id but only a name, which others had or will have. It is the prompt's own where it happened
+    when Bedrock says that the prompt was created (`created`, None where it says nothing).
+    """
+    if event.name != CREATE or "prompt/" in event.target or (event.target == prompt_id and not event.by_name):
+        return True
+    return created is not None and abs(event.at - created) <= _CREATED_WITHIN
 
 
 def is_model(target: str, model: str) -> bool:

@@ -25,6 +25,8 @@ class FakePrompts:
         self._versions: dict[str, list[PromptVersion]] = {}
         self._names: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
+        self.created: dict[str, float] = {}
+        """When prompts were created, where a test says so."""
 
     def publish(self, draft: PromptDraft, *, prompt_id: str, description: str = "") -> PromptVersion:
         """Make the next version of a prompt out of a draft."""
@@ -78,6 +80,9 @@ class FakePrompts:
 
     def name_of(self, prompt_id: str) -> str | None:
         return self._names.get(prompt_id)
+
+    def created_at(self, prompt_id: str) -> float | None:
+        return self.created.get(prompt_id) if prompt_id in self._names else None
 
     def rename(self, prompt_id: str, name: str) -> None:
         """What UpdatePrompt does: a name is free as soon as nobody has it."""

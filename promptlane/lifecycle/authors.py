@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from promptlane.domain.errors import NotFound, PromptlaneError
@@ -18,7 +19,7 @@ from promptlane.domain.review.edits import RECORDED, Known, merged
 from promptlane.domain.review.ports import EditStore, ReviewStore
 from promptlane.domain.review.review import Authors, ReviewDecision, ReviewRequest
 from promptlane.domain.review.rules import Standing, tally
-from promptlane.domain.trail import TRAIL_KEPT, TRAIL_LATE, Trail, TrailAnswer, Window
+from promptlane.domain.trail import CREATE, TRAIL_KEPT, TRAIL_LATE, Trail, TrailAnswer, Window, is_creation_of
 
 from .review_desk import entry_of
 
@@ -80,6 +81,11 @@ class AuthorSearch:
             told = self.trail.events(release.prompt_id, release.prompt, names=RECORDED, window=asked)
         except PromptlaneError as error:
             told = TrailAnswer((), failed=RECORDED, failure=str(error))
+        if any(e.name == CREATE for e in (*told.events, *(r.event for r in recorded))):
+            created = self.prompts.created_at(release.prompt_id)
+            own = partial(is_creation_of, prompt_id=release.prompt_id, created=created)
+            told = replace(told, events=tuple(filter(own, told.events)))
+            recorded = [edit for edit in recorded if own(edit.event)]
         return merged(told, asked, recorded, watched, settled=now - self.late)
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from promptlane.domain.errors import NotFound, PromptlaneError
-from promptlane.domain.ports import Clock, DraftReader, Enrolments, PromptReader, ReleaseStore
+from promptlane.domain.ports import Clock, DraftReader, ReleaseStore
 from promptlane.domain.release.content import fingerprint
 from promptlane.domain.review.edits import RECORDED, Edit
 from promptlane.domain.review.ports import EditStore
-from promptlane.domain.trail import TRAIL_KEPT, TRAIL_LATE, Trail, TrailEvent, Window
+from promptlane.domain.trail import CREATE, TRAIL_KEPT, TRAIL_LATE, Trail, TrailEvent, Window, is_creation_of
+
+from .identities import NamedPrompts, holder
 
 _ID: Final = re.compile(r"[0-9A-Za-z]{1,100}")
 _AGAIN: Final = 6 * 3600.0
@@ -30,28 +32,48 @@ class EditLog:
     """Records an event when it arrives."""
 
     prompts: DraftReader
-    enrolments: Enrolments
+    named: NamedPrompts
     releases: ReleaseStore
     edits: EditStore
     clock: Clock
 
     def note(self, event: TrailEvent, *, sent_by: str = "") -> bool:
-        """Record an edit or a publication of a prompt that is, or was, enrolled; False where nothing is to be recorded.
+        """Record an edit or a publication of a prompt that is, was or may become an enrolled one; False for any other.
 
-        A prompt that was enrolled stays one: it may have been renamed for the time of an edit. An event twice is
-        recorded once.
+        What the prompt is called in the meantime says nothing: it may have been renamed for the time of an edit. An
+        event twice is recorded once.
         """
         if event.name not in RECORDED or event.error or not event.target:
             return False
         found = self.prompts.find(event.target)
-        prompt_id = found[0] if found else event.target.rpartition("prompt/")[2].partition(":")[0]
-        enrolled = found is not None and self.enrolments.enrolled(found[1])
-        if not _ID.fullmatch(prompt_id) or not (enrolled or self._was_enrolled(prompt_id)):
+        asked = event.target.rpartition("prompt/")[2].partition(":")[0]
+        if found and "prompt/" in event.target and found[0] != asked:
+            found = None  # gone; another prompt calls itself what was its id
+        prompt_id = found[0] if found else asked
+        if not _ID.fullmatch(prompt_id) or not self._concerns_us(prompt_id, found):
+            return False
+        if found and event.name == CREATE and not self._created(event, prompt_id):
             return False
         newest, draft = self._now(prompt_id) if found else (0, "")
         return self.edits.record(
             prompt_id, Edit(event, arrived=self.clock(), newest=newest, draft=draft, sent_by=sent_by)
         )
+
+    def _concerns_us(self, prompt_id: str, found: tuple[str, str] | None) -> bool:
+        enrolled = found is not None and self.named.enrolments.enrolled(found[1])
+        return enrolled or self._was_enrolled(prompt_id) or self._is_meant(prompt_id, found is not None)
+
+    def _is_meant(self, prompt_id: str, exists: bool) -> bool:
+        """Whether some enrolled name means it, or means none yet, so that any prompt may come to be the one."""
+        for name in self.named.enrolments.names():
+            meant = self.named.every(name)
+            if prompt_id in meant or (exists and not meant):
+                return True
+        return False
+
+    def _created(self, event: TrailEvent, prompt_id: str) -> bool:
+        """Whether a creation is this prompt's: one that is known by its name alone may be another's."""
+        return is_creation_of(event, prompt_id, self.prompts.created_at(prompt_id))
 
     def _was_enrolled(self, prompt_id: str) -> bool:
         return self.edits.watched(prompt_id) is not None or bool(self.releases.of_prompt(prompt_id))
@@ -69,8 +91,7 @@ class EditLog:
 class EditSweep:
     """Copies what CloudTrail's history has of enrolled prompts: events that EventBridge lost, or that were before."""
 
-    prompts: PromptReader
-    enrolments: Enrolments
+    named: NamedPrompts
     trail: Trail
     edits: EditStore
     clock: Clock
@@ -80,12 +101,14 @@ class EditSweep:
     def run(self) -> list[str]:
         """Copy for the prompts where it is due, some at a time; their names. One that fails stays due."""
         due: list[tuple[float, str, str]] = []
-        for name in self.enrolments.names():
-            found = self.prompts.find(name)
-            if found is not None:
-                watched = self.edits.watched(found[0])
-                if watched is None or watched.until < self.clock() - self.late - _AGAIN:
-                    due.append((watched.until if watched else 0.0, name, found[0]))
+        for name in self.named.enrolments.names():
+            try:
+                for prompt_id in self._meant(name):
+                    watched = self.edits.watched(prompt_id)
+                    if watched is None or watched.until < self.clock() - self.late - _AGAIN:
+                        due.append((watched.until if watched else 0.0, name, prompt_id))
+            except PromptlaneError as error:
+                self.log(f"finding the prompt that {name} means: {error}")
         done = []
         for _, name, prompt_id in sorted(due)[:_AT_ONCE]:
             try:
@@ -95,6 +118,12 @@ class EditSweep:
                 self.log(f"copying who edited {name}: {error}")
         return done
 
+    def _meant(self, name: str) -> list[str]:
+        """The prompts that the name means, whatever they are called now; without any, the one that has the name."""
+        prompts = self.named.prompts
+        there = [i for i in self.named.every(name) if prompts.name_of(i) is not None]
+        return there or list(filter(None, [holder(prompts, name)]))
+
     def _swept(self, prompt_id: str, name: str) -> bool:
         now = self.clock()
         oldest = max(0.0, now - TRAIL_KEPT)
@@ -102,8 +131,9 @@ class EditSweep:
         joins = watched is not None and watched.until - _OVERLAP >= oldest
         since = watched.until - _OVERLAP if watched and joins else oldest
         told = self.trail.events(prompt_id, name, names=RECORDED, window=Window(since, now), most=_MOST)
+        created = self.named.prompts.created_at(prompt_id)
         for event in told.events:
-            if not event.error:
+            if not event.error and is_creation_of(event, prompt_id, created):
                 self.edits.record(prompt_id, Edit(event, arrived=now, told_by="history"))
         if told.failed or told.truncated or told.unreadable:
             self.log(f"the history of {name} is not whole: {told.failure or 'events are missing or cannot be read'}")

@@ -24,6 +24,13 @@ class NamedPrompts:
         """The prompt id that the name means; "" where nothing has fixed it yet."""
         return self.enrolments.deployed_id(prompt) or fixed_id(prompt, self.identities, self.routes)
 
+    def every(self, prompt: str) -> list[str]:
+        """The ids that the name means: what a deployment names, what is served until that is released, and before."""
+        identity = self.identities.get(prompt)
+        before = identity.before if identity else ""
+        known = (self.enrolments.deployed_id(prompt), fixed_id(prompt, self.identities, self.routes), before)
+        return list(dict.fromkeys(filter(None, known)))
+
     def find(self, prompt: str) -> str | None:
         """The id of an enrolled prompt; None where there is none yet. AnotherPrompt where the name has moved."""
         fixed = self.fixed(prompt)

@@ -11,6 +11,7 @@ import pytest
 from promptlane.aws import trail as aws_trail
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import ReviewPolicy
+from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import first_route
@@ -29,9 +30,11 @@ from promptlane.fakes import (
     InMemoryRoutes,
 )
 from promptlane.fakes.edits import InMemoryEdits
+from promptlane.fakes.review import FakeTrail
 from promptlane.lifecycle import authors, edit_log
 from promptlane.lifecycle.authors import ApprovalCheck, AuthorSearch
-from promptlane.lifecycle.edit_log import EditLog
+from promptlane.lifecycle.edit_log import EditLog, EditSweep
+from promptlane.lifecycle.identities import NamedPrompts
 from promptlane.lifecycle.shift import Traffic
 from tests.support.attacks import attack, patched
 from tests.support.review import ACCOUNT, LEAD, NEW, OLD, PROMPT_ID, QUALITY, UnderReview
@@ -424,21 +427,47 @@ def test_spelling_of_the_prompt() -> bool:
 # --- keeping an edit out of the record -------------------------------------------------------------------------------
 
 
+ANOTHER_ID = "PROMPTID99"
+
+
+class Recorder:
+    """What records events. `called`: what the prompt is called while its event arrives; `fixed`: what the enrolled name
+    was fixed to; `holder`: whether another prompt carries the enrolled name meanwhile."""
+
+    def __init__(self, *, called: str, fixed: str = "", holder: bool = False, released: bool = False) -> None:
+        self.prompts, self.kept, self.releases = FakePrompts(), InMemoryEdits(), InMemoryReleases()
+        self.prompts.publish(replace(OLD, name=called), prompt_id=PROMPT_ID)
+        if holder:
+            self.prompts.publish(replace(OLD, name=NAME), prompt_id=ANOTHER_ID)
+        if released:
+            self.releases.record_ended(Release(name(1), NAME, 1.0, BOB, state="ended"))
+        identities = InMemoryIdentities()
+        if fixed:
+            identities.fix(Identity(NAME, fixed, 1.0, name(1)), expected=None)
+        self.named = NamedPrompts(
+            prompts=self.prompts,
+            enrolments=FakeEnrolments({NAME: UnderReview().enrolments.deployed[NAME]}),
+            identities=identities,
+            routes=InMemoryRoutes(),
+        )
+
+    def note(self, event: TrailEvent) -> list[Edit]:
+        """What is recorded of the reviewed prompt after the event."""
+        log = EditLog(
+            prompts=self.prompts, named=self.named, releases=self.releases, edits=self.kept, clock=lambda: 9_000.0
+        )
+        log.note(event)
+        return self.kept.edits(PROMPT_ID)
+
+    def sweep(self, *events: TrailEvent) -> list[Edit]:
+        """What is recorded of it after CloudTrail's history was copied."""
+        trail = FakeTrail(*events)
+        EditSweep(named=self.named, trail=trail, edits=self.kept, clock=lambda: 9_000.0, log=lambda said: None).run()
+        return self.kept.edits(PROMPT_ID)
+
+
 def record(event: TrailEvent, *, named: str) -> list[Edit]:
-    prompts, kept = FakePrompts(), InMemoryEdits()
-    prompts.publish(replace(OLD, name=named), prompt_id=PROMPT_ID)
-    releases = InMemoryReleases()
-    earlier = Release(name(1), NAME, 1.0, BOB, state="ended")
-    releases.record_ended(earlier)
-    log = EditLog(
-        prompts=prompts,
-        enrolments=FakeEnrolments({NAME: UnderReview().enrolments.deployed[NAME]}),
-        releases=releases,
-        edits=kept,
-        clock=lambda: 9_000.0,
-    )
-    log.note(event)
-    return kept.edits(PROMPT_ID)
+    return Recorder(called=named, released=True, fixed=ANOTHER_ID).note(event)
 
 
 @attack(
@@ -448,6 +477,76 @@ def record(event: TrailEvent, *, named: str) -> list[Edit]:
 )
 def test_renamed_for_an_edit() -> bool:
     return record(edit(ALICE, 8_500), named="another") == []
+
+
+@pytest.mark.parametrize("holder", [False, True], ids=["nobody has its name", "another prompt has its name"])
+@pytest.mark.parametrize("fixed", ["", PROMPT_ID], ids=["before any release", "after a release"])
+@attack(
+    "Alice edits the enrolled prompt under another name, before the history was ever copied",
+    kind=KIND,
+    without=patched(edit_log.EditLog, "_is_meant", lambda self, prompt_id, exists: False),
+)
+def test_edited_under_another_name(fixed: str, holder: bool) -> bool:
+    return Recorder(called="another", fixed=fixed, holder=holder).note(edit(ALICE, 8_500)) == []
+
+
+def by_name_now(self: NamedPrompts, prompt: str) -> list[str]:
+    found = self.prompts.find(prompt)
+    return [found[0]] if found else []
+
+
+@pytest.mark.parametrize("holder", [False, True], ids=["nobody has its name", "another prompt has its name"])
+@attack(
+    "Alice keeps the prompt under another name while CloudTrail's history is copied",
+    kind=KIND,
+    without=patched(NamedPrompts, "every", by_name_now),
+)
+def test_history_under_another_name(holder: bool) -> bool:
+    return Recorder(called="another", fixed=PROMPT_ID, holder=holder).sweep(edit(ALICE, 8_500)) == []
+
+
+def born(at: float, target: str, arn: str = BOB) -> TrailEvent:
+    return TrailEvent("CreatePrompt", at, arn, "IAMUser", target, event_id=f"c{int(at)}")
+
+
+def any_creation(event: TrailEvent, prompt_id: str, created: float | None) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("target", [NAME, PROMPT_ID], ids=["by the name", "by a name like the id"])
+@attack(
+    "Alice has a new prompt carry the old one's name for a moment, so that the old one seems to be new",
+    kind=KIND,
+    without=patched(authors, "is_creation_of", any_creation),
+)
+def test_creation_of_another_prompt(target: str) -> bool:
+    now = TRAIL_KEPT + 100_000
+    another = replace(born(now - 5_000, target), by_name=True)
+    events = (another, edit(BOB, now - 2_000), publication(2, now - 1_000))
+    world = stage(*events, stable=None, now=now, policy=ReviewPolicy((LEAD, QUALITY)))
+    world.prompts.created[PROMPT_ID] = 50.0  # her edits of then are older than what CloudTrail tells
+    return alice_approves(world)
+
+
+@attack(
+    "Alice creates a prompt of the enrolled name, so that its creator counts as an author of the enrolled one",
+    kind=KIND,
+    without=patched(edit_log, "is_creation_of", any_creation),
+)
+def test_creator_of_another_prompt() -> bool:
+    place = Recorder(called=NAME)
+    place.prompts.created[PROMPT_ID] = 50.0
+    return bool(place.note(born(8_500, NAME, arn=ALICE)))
+
+
+@attack(
+    "Alice edits a prompt that carries the enrolled name meanwhile, and names somebody else an author",
+    kind=KIND,
+    without=patched(FakePrompts, "find", lambda self, given: (PROMPT_ID, NAME)),
+)
+def test_edit_of_another_prompt() -> bool:
+    place = Recorder(called="another", fixed=PROMPT_ID, holder=True)
+    return bool(place.note(replace(edit(BOB, 8_500), target=ANOTHER_ID)))
 
 
 @attack(

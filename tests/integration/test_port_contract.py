@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,15 @@ class TestPrompts:
             published.prompts.versions("ABSENT0000")
         assert published.prompts.find("absent") is None
         assert published.prompts.find("") is None
+        assert published.prompts.name_of("ABSENT0000") is None
+        assert published.prompts.created_at("ABSENT0000") is None
+
+    def test_when_a_prompt_was_created(self, published: Published) -> None:
+        if isinstance(published.prompts, FakePrompts):
+            published.prompts.created[published.one.prompt_id] = time.time()
+        created = published.prompts.created_at(published.one.prompt_id)
+        assert created is not None
+        assert abs(created - time.time()) < 60
 
     def test_a_prompt_without_an_id(self, published: Published) -> None:
         with pytest.raises(InvalidInput):

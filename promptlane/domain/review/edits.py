@@ -68,7 +68,12 @@ class Edit:
     def from_item(cls, item: Mapping[str, Json]) -> Edit:
         texts = {name: str(item.get(name, "")) for name in _TEXTS}
         return cls(
-            TrailEvent(at=float(item.get("at", 0)), version=int(item.get("version", 0)), **texts),
+            TrailEvent(
+                at=float(item.get("at", 0)),
+                version=int(item.get("version", 0)),
+                by_name=bool(item.get("by_name")),
+                **texts,
+            ),
             arrived=float(item.get("arrived", 0)),
             told_by="history" if item.get("told_by") == "history" else "event",
             newest=int(item.get("newest", 0)),

@@ -102,6 +102,8 @@ def _clamped(window: Window, now: float, asking: Asking) -> Window:
 
 def _identify(sources: Sources, prompt: str, now: float, asking: Asking) -> tuple[str, str]:
     """(id, name). A prompt that Bedrock does not tell of is still known to its route, its releases, or the trail."""
+    if meant := _meant(sources, prompt, asking):
+        return meant
     found = asking.ask("Bedrock", "versions and their texts are not known", lambda: sources.prompts.find(prompt))
     if found:
         return found
@@ -127,6 +129,30 @@ def _identify(sources: Sources, prompt: str, now: float, asking: Asking) -> tupl
             "check the spelling, or give its id; run this again when all sources answer",
         )
     return known or (given if _PROMPT_ID.fullmatch(given) else "", given)
+
+
+def _meant(sources: Sources, prompt: str, asking: Asking) -> tuple[str, str] | None:
+    """(id, name) of an enrolled prompt, by its name or id, whatever has the name now; None where nothing is fixed."""
+    named, given = sources.named, prompt.rsplit("prompt/", 1)[-1].split(":")[0]
+    if named is None:
+        return None
+
+    def fixed() -> tuple[str, str] | None:
+        names = [given] if named.enrolments.enrolled(given) else named.enrolments.names()
+        ids = ((named.fixed(name), name) for name in names)
+        return next(((i, name) for i, name in ids if i and given in (i, name)), None)
+
+    found = asking.ask("names", "a name is taken for the prompt that has it now", fixed)
+    if found is None:
+        return None
+    prompt_id, name = found
+    standing = asking.ask(
+        "Bedrock", "whether the name was given to another prompt is not known", lambda: named.standing(name, prompt_id)
+    )
+    if standing is not None and not standing.sound:
+        therefore = f"everything here is about prompt {prompt_id}, whatever has the name now"
+        asking.lacks("Bedrock", standing.what, therefore, standing.remedy)
+    return found
 
 
 def _remembered(sources: Sources, given: str, now: float, asking: Asking) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from promptlane.domain.investigation.sources import AlarmHistory, InvocationLog,
 from promptlane.domain.ports import Clock, PromptReader, ReleaseStore, RouteStore
 from promptlane.domain.review.ports import EditStore
 from promptlane.domain.trail import Trail, TrailArchive
+from promptlane.lifecycle.identities import NamedPrompts
 
 T = TypeVar("T")
 
@@ -20,6 +21,7 @@ class Sources:
     """Where an investigation looks. `archive` is None where the deployment has no trail of its own.
 
     `edits`: who edited and published enrolled prompts, kept for longer than CloudTrail's history reaches.
+    `named`: which prompts enrolled names mean; without it, a name means whichever prompt has it now.
     """
 
     prompts: PromptReader
@@ -32,6 +34,7 @@ class Sources:
     clock: Clock
     archive: TrailArchive | None = None
     edits: EditStore | None = None
+    named: NamedPrompts | None = None
 
 
 @dataclass

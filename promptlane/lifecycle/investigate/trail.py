@@ -13,6 +13,7 @@ from promptlane.domain.release.timeline import iso
 from promptlane.domain.trail import (
     CALL_EVENTS,
     CONTROL_EVENTS,
+    CREATE,
     OBSERVATION_EVENTS,
     RENDER_EVENTS,
     TRAIL_KEPT,
@@ -20,6 +21,7 @@ from promptlane.domain.trail import (
     TrailAnswer,
     TrailEvent,
     Window,
+    is_creation_of,
 )
 
 from .sources import Asking, Sources
@@ -78,8 +80,17 @@ def trail_events(
             "deploy the Audit stack with promptlane:render_events=true",
         )
     answers = [a for a in (changed, observed, called, kept) if a]
-    told = chain((e for a in answers for e in a.events), recorded)
-    return tuple(sorted(_once(told), key=lambda e: e.at))
+    told = list(chain((e for a in answers for e in a.events), recorded))
+    return tuple(sorted(_once(iter(_own(sources, prompt_id, told, asking))), key=lambda e: e.at))
+
+
+def _own(sources: Sources, prompt_id: str, told: list[TrailEvent], asking: Asking) -> list[TrailEvent]:
+    """Without creations of other prompts that had the name."""
+    if not prompt_id or not any(e.name == CREATE and prompt_id not in e.target for e in told):
+        return told
+    therefore = "a prompt that had the same name before may be taken for it"
+    created = asking.ask("Bedrock", therefore, lambda: sources.prompts.created_at(prompt_id))
+    return told if created is None else [e for e in told if is_creation_of(e, prompt_id, created)]
 
 
 def _recorded(sources: Sources, prompt_id: str, window: Window, asking: Asking) -> tuple[tuple[TrailEvent, ...], float]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from promptlane.domain.names import Outcome, Phase
+from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.release import Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.text import span
@@ -25,6 +26,13 @@ def test_status_of_a_prompt_that_is_not_in_bedrock_says_what_to_do(desk: Desk) -
 
     assert (prompt["route"], prompt["release"]) == (None, None)
     assert "promptlane publish" in prompt["notes"][0]
+
+
+def test_status_is_of_the_prompt_that_the_name_was_fixed_to(desk: Desk) -> None:
+    desk.publish()
+    desk.identities.fix(Identity("greeter", "PROMPT0009", 1.0, "PROMPT0009-1-1"), expected=None)
+
+    assert desk.json("status")["prompts"][0]["prompt_id"] == "PROMPT0009"
 
 
 def test_status_in_canary_shows_who_gets_what(desk: Desk) -> None:

@@ -9,30 +9,45 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Unavailable
+from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.review.edits import RECORDED, Edit
 from promptlane.domain.trail import TRAIL_KEPT, TrailAnswer, TrailEvent, Window
-from promptlane.fakes import FakeEnrolments, FakePrompts, InMemoryReleases
+from promptlane.fakes import FakeEnrolments, FakePrompts, InMemoryIdentities, InMemoryReleases, InMemoryRoutes
 from promptlane.fakes.edits import InMemoryEdits
 from promptlane.lifecycle.edit_log import EditLog, EditSweep
+from promptlane.lifecycle.identities import NamedPrompts
 from tests.support.stage import POLICY
 
-ID, NAME = "PROMPT0001", "support"
+ID, NAME, OTHER = "PROMPT0001", "support", "PROMPT0002"
 NOW = 400 * 86_400.0
 DRAFT = PromptDraft(NAME, "m", (), template="one")
 EVENT = TrailEvent("UpdatePrompt", NOW - 60, "arn:aws:iam::1:user/ada", "IAMUser", ID, event_id="e1")
 
 
 class Place:
-    """Two versions of a prompt that is enrolled, unless `enrolled` names another."""
+    """Two versions of a prompt that is enrolled, unless `enrolled` names another, which means another prompt."""
 
     def __init__(self, enrolled: str = NAME) -> None:
         self.prompts, self.edits, self.releases = FakePrompts(), InMemoryEdits(), InMemoryReleases()
         for template in ("one", "two"):
             self.last = self.prompts.publish(replace(DRAFT, template=template), prompt_id=ID)
         self.enrolments = FakeEnrolments({enrolled: POLICY})
+        self.identities, self.routes = InMemoryIdentities(), InMemoryRoutes()
+        if enrolled != NAME:
+            self.mean(OTHER, enrolled)
         self.now = NOW
+
+    def mean(self, prompt_id: str, name: str = NAME) -> None:
+        """What the first admission does."""
+        self.identities.fix(Identity(name, prompt_id, 1.0, f"{prompt_id}-1-1"), expected=None)
+
+    @property
+    def named(self) -> NamedPrompts:
+        return NamedPrompts(
+            prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
+        )
 
     def clock(self) -> float:
         return self.now
@@ -40,7 +55,7 @@ class Place:
     def note(self, event: TrailEvent = EVENT, **more: str) -> bool:
         log = EditLog(
             prompts=self.prompts,
-            enrolments=self.enrolments,
+            named=self.named,
             releases=self.releases,
             edits=self.edits,
             clock=self.clock,
@@ -52,6 +67,7 @@ class Place:
 @pytest.mark.parametrize("target", [ID, f"arn:aws:bedrock:us-east-1:1:prompt/{ID}", f"prompt/{ID}:1", NAME])
 def test_an_edit_is_recorded_with_what_the_draft_holds_and_the_newest_version(name: str, target: str) -> None:
     place, event = Place(), replace(EVENT, name=name, target=target)
+    place.prompts.created[ID] = EVENT.at + 1
 
     assert place.note(event, sent_by="AROAX:kim")
     assert not place.note(event)
@@ -84,6 +100,46 @@ def test_a_prompt_that_is_not_enrolled_is_recorded_only_if_it_was_once() -> None
     watched.edits.watch(ID, Window(0, 1))
     assert released.note()
     assert watched.note()
+
+
+@pytest.mark.parametrize("holder", [False, True])
+def test_while_a_name_means_no_prompt_yet_any_prompt_may_come_to_have_it(holder: bool) -> None:
+    place = Place()
+    place.prompts.rename(ID, "another")
+    if holder:
+        place.prompts.publish(DRAFT, prompt_id=OTHER)
+
+    assert place.note()
+    assert not place.note(replace(EVENT, target="ABSENT0001"))
+    assert len(place.edits.edits(ID)) == 1
+
+
+def test_what_a_name_means_is_recorded_whatever_it_is_called_and_nothing_else_is() -> None:
+    place = Place()
+    place.mean(ID)
+    place.prompts.rename(ID, "another")
+    place.prompts.publish(replace(DRAFT, name="third"), prompt_id=OTHER)
+
+    assert place.note()
+    assert not place.note(replace(EVENT, target=OTHER, event_id="e2"))
+
+
+def test_an_edit_of_the_prompt_that_has_the_name_meanwhile_is_no_edit_of_the_one_that_is_meant() -> None:
+    place = Place()
+    place.mean(ID)
+    place.prompts.rename(ID, "another")
+    place.prompts.publish(DRAFT, prompt_id=OTHER)
+    # Recorded as its own: a deployment may say that it is meant from now on.
+    assert place.note(replace(EVENT, target=OTHER))
+    assert (place.edits.edits(ID), len(place.edits.edits(OTHER))) == ([], 1)
+
+
+def test_a_prompt_that_calls_itself_by_the_id_of_one_that_is_gone_is_not_taken_for_it() -> None:
+    place = Place()
+    place.prompts.rename(ID, OTHER)
+
+    assert not place.note(replace(EVENT, target=f"arn:aws:bedrock:us-east-1:1:prompt/{OTHER}"))
+    assert place.edits._edits == {}
 
 
 def test_a_prompt_that_is_gone_is_recorded_without_what_it_held() -> None:
@@ -121,8 +177,7 @@ class Trail:
 
 def sweep(place: Place, trail: Trail, said: list[str] | None = None) -> list[str]:
     return EditSweep(
-        prompts=place.prompts,
-        enrolments=place.enrolments,
+        named=place.named,
         trail=trail,
         edits=place.edits,
         clock=place.clock,
@@ -176,3 +231,59 @@ def test_a_history_that_does_not_answer_and_a_prompt_that_is_gone_are_tried_agai
     place.prompts = FakePrompts()
     assert sweep(place, trail) == []
     assert len(trail.asked) == 1
+
+
+@pytest.mark.parametrize("holder", [False, True])
+def test_the_history_is_copied_of_what_a_name_means_whatever_it_is_called(holder: bool) -> None:
+    place = Place()
+    place.mean(ID)
+    place.prompts.rename(ID, "another")
+    if holder:
+        place.prompts.publish(DRAFT, prompt_id=OTHER)
+
+    assert sweep(place, Trail(EVENT)) == [NAME]
+    assert place.edits.edits(ID) == [Edit(EVENT, NOW, "history")]
+    assert (place.edits.edits(OTHER), place.edits.watched(OTHER)) == ([], None)
+
+
+def test_both_prompts_are_copied_while_a_deployment_names_another_one() -> None:
+    place = Place()
+    place.mean(ID)
+    place.prompts.publish(DRAFT, prompt_id=OTHER)
+    place.enrolments.deployed[NAME] = replace(POLICY, prompt_id=OTHER, prompt_id_reason="made again")
+    asked: list[str] = []
+
+    class Both(Trail):
+        def events(self, prompt_id: str, *_: Any, **__: Any) -> TrailAnswer:
+            asked.append(prompt_id)
+            return self.answer
+
+    assert sweep(place, Both()) == [NAME, NAME]
+    assert sorted(asked) == [ID, OTHER]
+
+
+def test_a_creation_by_name_alone_counts_where_bedrock_says_that_the_prompt_was_created() -> None:
+    place = Place()
+    place.prompts.created[ID] = NOW - 100
+    made = replace(EVENT, name="CreatePrompt", target=NAME, by_name=True, event_id="c1", at=NOW - 99)
+    earlier = replace(made, at=NOW - 5_000, event_id="c0")
+
+    sweep(place, Trail(earlier, made))
+
+    assert [e.event for e in place.edits.edits(ID)] == [made]
+
+
+def test_a_name_whose_prompt_cannot_be_found_keeps_no_other_waiting() -> None:
+    place, said = Place(), list[str]()
+    place.enrolments.deployed["a-broken-one"] = replace(POLICY, prompt_id=OTHER)
+    name_of = place.prompts.name_of
+
+    def broken(prompt_id: str) -> str | None:
+        if prompt_id == OTHER:
+            raise Unavailable("Bedrock does not answer")
+        return name_of(prompt_id)
+
+    place.prompts.name_of = broken  # type: ignore[method-assign]
+
+    assert sweep(place, Trail(), said) == [NAME]
+    assert said == ["finding the prompt that a-broken-one means: Bedrock does not answer"]

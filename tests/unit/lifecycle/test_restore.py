@@ -52,6 +52,9 @@ class Press:
     def name_of(self, prompt_id: str) -> str | None:
         return "greeter"
 
+    def created_at(self, prompt_id: str) -> float | None:
+        return None
+
     def draft_body(self, prompt_id: str) -> dict[str, Any]:
         assert prompt_id == ID
         return dict(self.draft)

@@ -58,6 +58,7 @@ def test_our_trails_files_are_found_without_asking_for_the_account(monkeypatch: 
         "audit_bucket": "audit",
         "route_table": "routes",
         "release_table": "releases",
+        "report_bucket": "reports",
         "state_machine_arn": "arn:aws:states:eu-west-1:111122223333:stateMachine:release",
     }
 
