@@ -78,7 +78,7 @@ class UnderReview:
         self.prompts.publish(self.old, prompt_id=PROMPT_ID)
         self.prompts.publish(self.new, prompt_id=PROMPT_ID, description=self.description)
         before = (
-            TrailEvent("CreatePrompt", 900, FIRST, "IAMUser"),
+            TrailEvent("CreatePrompt", 900, FIRST, "IAMUser", PROMPT_ID),
             TrailEvent("CreatePromptVersion", 1_000, FIRST, "IAMUser", version=1),
         )
         by_author = (
