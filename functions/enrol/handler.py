@@ -46,6 +46,8 @@ def wire(of: Function) -> Enrolling:
         stacks=of.stacks,
         config=of.deployed_config,
         floor=of.floor,
+        identities=of.identities,
+        routes=of.routes,
         read_suite=lambda suite: facts(parse(suite)),
         clock=time.time,
         sleep=time.sleep,

@@ -18,7 +18,14 @@ from promptlane.domain.ports import (
     ReleaseStore,
     RouteStore,
 )
-from promptlane.domain.release.meant import AnotherPrompt, Identity, demand, demand_own
+from promptlane.domain.release.meant import (
+    AnotherPrompt,
+    Identity,
+    ReasonMissing,
+    demand,
+    demand_own,
+    demand_reason,
+)
 from promptlane.domain.release.prompt import PromptVersion, static_problems
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
@@ -109,11 +116,11 @@ class Admission:
             raise AdmissionRefused([("prompt_id", str(error))]) from error
         if identity is not None and identity.prompt_id == prompt_id:
             return identity, identity
+        try:
+            demand_reason(name, prompt_id, policy.prompt_id_reason, fixed=before)
+        except ReasonMissing as error:
+            raise AdmissionRefused([("prompt_id_reason", str(error))]) from error
         changed = before not in ("", prompt_id)
-        if changed and not policy.prompt_id_reason:
-            raise AdmissionRefused(
-                [("prompt_id_reason", f"{name!r} meant prompt {before} until now: say why it means {prompt_id}")]
-            )
         why = {"before": before, "reason": policy.prompt_id_reason} if changed else {}
         return Identity(name, prompt_id, self.clock(), release.release_id, **why), identity
 

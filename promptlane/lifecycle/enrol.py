@@ -35,7 +35,10 @@ from promptlane.domain.errors import (
     Unavailable,
 )
 from promptlane.domain.policy import Policy
-from promptlane.domain.ports import Clock
+from promptlane.domain.ports import Clock, Identities, RouteStore
+from promptlane.domain.release.meant import demand_reason
+
+from .identities import fixed_id
 
 Json = Any
 T = TypeVar("T")
@@ -55,6 +58,8 @@ class Enrolling:
     stacks: Stacks
     config: ConfigStore
     floor: Floor
+    identities: Identities
+    routes: RouteStore
     read_suite: SuiteReader
     clock: Clock
     sleep: Callable[[float], None]
@@ -94,7 +99,7 @@ class Enrolling:
             )
         # A rollback that failed would leave the stack stuck. `admit` holds what it brings back to the floor.
         back = "ROLLBACK" in status and mine is not None and says.same_content(mine.before)
-        policy = self._checked(asked.name, says, self.floor if not back else Floor())
+        policy = self._checked(asked.name, says, current, back=back)
         claim = Claim(
             asked.resource,
             says,
@@ -122,17 +127,25 @@ class Enrolling:
         self.register.put(left, mark)
         return f"{asked.name} stays enrolled by {left.counts.resource}"
 
-    def _checked(self, name: str, says: Configuration, floor: Floor) -> Policy:
-        """The policy, after both were fetched, read, held against the floor and copied to where releases read them."""
+    def _checked(self, name: str, says: Configuration, current: Enrolment | None, *, back: bool) -> Policy:
+        """The policy, after both were fetched, read, held against the deployment's rules (unless they are brought
+        `back`) and copied to where releases read them."""
         policy_body = self.config.fetch(says.policy, MOST_POLICY)
         suite_body = self.config.fetch(says.suite, MOST_SUITE)
         policy = Policy.from_dict(_json(policy_body, says.policy.uri))
         suite = self.read_suite(_json(suite_body, says.suite.uri))
-        if breaches := floor.breaches(policy, suite):
-            raise BelowFloor([(f"{name}: {path}", message) for path, message in breaches])
+        if not back:
+            if breaches := self.floor.breaches(policy, suite):
+                raise BelowFloor([(f"{name}: {path}", message) for path, message in breaches])
+            self._demand_reason(name, policy, current)
         self.config.keep(says.policy.sha256, policy_body)
         self.config.keep(says.suite.sha256, suite_body)
         return policy
+
+    def _demand_reason(self, name: str, policy: Policy, current: Enrolment | None) -> None:
+        """Raises InvalidInput for another prompt than the name means, or was deployed to mean, without a reason."""
+        fixed = fixed_id(name, self.identities, self.routes) or (current and current.counts.prompt_id) or ""
+        demand_reason(name, policy.prompt_id or fixed, policy.prompt_id_reason, fixed=fixed)
 
     def _given_up(self, current: Enrolment) -> None:
         """Raises NotApplicable while the owner still has it. A stack that is gone, and a resource that left its stack,

@@ -110,8 +110,9 @@ def add_enrolment(functions: PipelineFunctions, *, name: str) -> lambda_.Functio
     functions.add(
         "enrol",
         "Says which policy and suite count for a prompt; called by CloudFormation alone",
-        ("RELEASE_TABLE", "REPORT_BUCKET", "ACCOUNT", "PLATFORM_FLOOR"),
-        g.releases_write(put=keys, delete=keys) + g.deployed_files() + g.stacks_read() + g.reports(write=[CONFIG]),
+        (*TABLES, "REPORT_BUCKET", "ACCOUNT", "PLATFORM_FLOOR"),
+        g.releases_write(put=keys, delete=keys) + g.routes_read(),
+        g.deployed_files() + g.stacks_read() + g.reports(write=[CONFIG]),
         knows_suites=True,
         timeout=Duration.minutes(2),
         memory_mib=512,

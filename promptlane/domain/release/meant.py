@@ -100,6 +100,19 @@ def demand(prompt: str, prompt_id: str, *, fixed: str) -> None:
         )
 
 
+class ReasonMissing(InvalidInput):
+    """A deployment names another prompt for a name, and does not say why."""
+
+
+def demand_reason(prompt: str, prompt_id: str, reason: str, *, fixed: str) -> None:
+    """Raise ReasonMissing where a deployment changes what a name means without a reason; `fixed` "" is for nothing."""
+    if fixed not in ("", prompt_id) and not reason.strip():
+        raise ReasonMissing(
+            f"{prompt!r} meant prompt {fixed} until now: say why it means {prompt_id} (`prompt_id_reason` in "
+            f"prompts/{prompt}/release.yaml), or take `prompt_id` back to {fixed}, and deploy again"
+        )
+
+
 def demand_own(prompt: str, prompt_id: str, records: Iterable[Release], *, deployed: str) -> None:
     """Raise AnotherPrompt where the prompt was released under another name, unless a deployment gave it this one."""
     others = sorted({record.prompt for record in records} - {prompt})

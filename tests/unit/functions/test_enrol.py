@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from promptlane.aws import custom_resource
+from promptlane.aws.identities import DynamoIdentities
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.policy import Policy
+from promptlane.domain.release.meant import Identity
+from promptlane.domain.release.route import first_route
 from tests.support.enrolling import KIND, LAX, OTHER, STACK, Cloud
 from tests.support.functions import (
     ACCOUNT,
     ASSETS,
     POLICY,
     REGION,
+    RELEASES,
     SUITE,
     Context,
     World,
+    real,
 )
 from tests.support.prompt import PROMPT
 
@@ -194,6 +201,61 @@ def test_an_update_of_what_is_not_there_enrols(cloud: Cloud) -> None:
     """After the table was restored to a time before the prompt was enrolled."""
     assert cloud.update(LAX, POLICY)["Status"] == "SUCCESS"
     assert cloud.counts == POLICY
+
+
+FIRST, SECOND = "PROMPT0001", "PROMPT0002"
+
+
+def meaning(prompt_id: str, reason: str = "") -> Policy:
+    return replace(POLICY, prompt_id=prompt_id, prompt_id_reason=reason)
+
+
+def released(cloud: Cloud, prompt_id: str = FIRST) -> None:
+    """What the first admission does."""
+    table = real("dynamodb.resource").Table(RELEASES)
+    DynamoIdentities(table).fix(Identity(PROMPT, prompt_id, 1.0, f"{prompt_id}-1-1"), expected=None)
+
+
+@pytest.mark.parametrize("known", ["fixed", "served", "deployed"])
+def test_another_prompt_needs_a_reason_before_anything_is_deployed(cloud: Cloud, known: str) -> None:
+    before = meaning(FIRST) if known == "deployed" else POLICY
+    cloud.create(before)
+    if known == "fixed":
+        released(cloud)
+    elif known == "served":
+        one = cloud.world.publish(1)
+        served = first_route(prompt=PROMPT, prompt_id=FIRST, candidate=one, release_id=f"{FIRST}-1-1", now=1.0, by="x")
+        cloud.world.routes.put(served, expected=None)
+
+    refused = cloud.update(before, meaning(SECOND))
+    failed(refused, f"'support' meant prompt {FIRST} until now", f"say why it means {SECOND}", "`prompt_id_reason` in")
+    assert cloud.counts == before
+    assert cloud.update(before, meaning(SECOND, "It was made again"))["Status"] == "SUCCESS"
+    assert cloud.enrolments.deployed_id(PROMPT) == SECOND
+
+
+def test_a_name_that_was_given_up_means_what_it_meant(cloud: Cloud) -> None:
+    cloud.create()
+    released(cloud)
+    cloud.delete()
+    failed(cloud.create(meaning(SECOND), StackId=OTHER), "prompt_id_reason")
+    assert cloud.create(meaning(SECOND, "It was made again"), StackId=OTHER)["Status"] == "SUCCESS"
+
+
+def test_the_prompt_that_a_name_means_needs_no_reason(cloud: Cloud) -> None:
+    assert cloud.create(meaning(SECOND))["Status"] == "SUCCESS"  # the first to be named
+    released(cloud)
+    assert cloud.update(meaning(SECOND), meaning(FIRST))["Status"] == "SUCCESS"
+    assert cloud.update(meaning(FIRST), POLICY)["Status"] == "SUCCESS"
+
+
+def test_a_rollback_to_another_prompt_without_a_reason_does_not_stick(cloud: Cloud) -> None:
+    old, new = meaning(SECOND), meaning(FIRST)
+    cloud.create(old)
+    released(cloud)
+    cloud.update(old, new)
+    assert cloud.update(new, old, status="UPDATE_ROLLBACK_IN_PROGRESS")["Status"] == "SUCCESS"
+    assert cloud.counts == old  # admit refuses it
 
 
 ODD: dict[str, tuple[dict[str, Json], str]] = {
