@@ -3,10 +3,10 @@
 Lacking in MiniStack: it checks `bedrock:Converse` and `dynamodb:ExecuteStatement`, which AWS does not have, mangles
 prompt ARNs, checks `states:SendTask*`, `ssm:GetParametersByPath` and the tagging of prompts on `*`, leaves
 `cloudwatch:namespace`, `dynamodb:LeadingKeys`, `kms:EncryptionContext:*`, the tags of prompts and the keys that
-UntagResource names empty, and lets a state machine do what its role may not. Here, as on AWS, Converse on a prompt
-needs `bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and* `bedrock:InvokeModel` on the
-model, and an inference profile needs its foundation model too. Denied Bedrock calls are CloudTrail events with
-errorCode AccessDenied.
+UntagResource names empty, asks no table for its own policy, and lets a state machine do what its role may not. Here, as
+on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and*
+`bedrock:InvokeModel` on the model, and an inference profile needs its foundation model too. Denied Bedrock calls are
+CloudTrail events with errorCode AccessDenied.
 
 Still unchecked: what one service may do to another (rule to queue, topic to function, alarm to topic)."""
 
@@ -69,6 +69,7 @@ def install() -> None:
     _resources()
     _context_keys()
     _item_actions()
+    _table_policies()
     _models()
     _state_machines()
     _denials()
@@ -236,6 +237,18 @@ def _statement(request: dict[str, Any]) -> tuple[str, str, list[str]]:
     given = [(name, value) for name, value in (parsed.get("item") or {}).items()]
     given += [(name, value) for name, operator, value in parsed["conditions"] if operator == "="]
     return str(parsed["op"]), name, [str(next(iter(v.values()))) for name, v in given if name == table["pk_name"]]
+
+
+def _table_policies() -> None:
+    """A table's own policy holds for its items, and for what is read of them by an index."""
+    seams.require(dynamodb, "_resource_policies")
+
+    @seams.replace(iam_evaluator, "_resource_policy")
+    def policy(original: Any, service: str, resource_arn: str) -> Any:
+        if service != "dynamodb" or not resource_arn.startswith("arn:"):
+            return original(service, resource_arn)
+        kept = dynamodb._resource_policies.get(resource_arn.partition("/index/")[0])
+        return None if kept is None else (kept["Policy"], resource_arn.split(":")[4])
 
 
 def _models() -> None:

@@ -25,6 +25,7 @@ _ATTACKS = {
         "decide a review",
         "decide a review in another's name",
         "sign a reviewer's link",
+        "try a reviewer's code",
         "answer for the reviewers",
         "start a release past the lock",
         "invoke promote",
@@ -55,6 +56,8 @@ _ATTACKS = {
         "enrol a prompt past CloudFormation",
     ),
     "auditor": (
+        "read the secrets of a review",
+        "read releases without naming them",
         "delete a timeline entry",
         "delete a timeline's locked copy",
         "stop the trail",

@@ -27,8 +27,8 @@ from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import reviewer_key
 from promptlane.domain.trail import Window
 from promptlane.lifecycle.briefs import Briefs
-from tests.support.review import LEAD, NEW, OLD, QUALITY
-from tests.support.review_contract import ReviewStoreContract
+from tests.support.review import LEAD, NEW, OLD, QUALITY, RELEASE
+from tests.support.review_contract import REQUEST, ReviewStoreContract
 from tests.support.tables import make_table
 
 Client = Callable[[str], Any]
@@ -49,6 +49,27 @@ class TestDynamoReviews(ReviewStoreContract):
     @pytest.fixture
     def store(self, table: Any) -> DynamoReviews:
         return DynamoReviews(table)
+
+
+def test_what_an_earlier_version_stored_openly_is_moved_out_of_reach(
+    embedded_aws: EmbeddedAws, account: str, client: Client
+) -> None:
+    make_table(client("dynamodb"), "releases", "pk", "sk")
+    table = embedded_aws.session(account=account).resource("dynamodb", endpoint_url=embedded_aws.url).Table("releases")
+    store = DynamoReviews(table)
+    store.open(REQUEST, "token-1")
+    table.delete_item(Key={"pk": f"secret#{RELEASE}", "sk": "token#001"})
+    key = {"pk": f"review#{RELEASE}", "sk": "request"}
+    table.put_item(Item={**table.get_item(Key=key)["Item"], "code": "ABCDEFGH", "task_token": "open-token"})
+    assert store.get(RELEASE) == REQUEST
+    assert store.task_token(RELEASE, 1) == "open-token", "a review that is open while this is deployed is answered"
+    assert store.task_token(RELEASE, 2) == ""
+
+    store.conceal(RELEASE)
+    store.conceal(RELEASE)
+
+    assert not {"code", "task_token"} & set(table.get_item(Key=key)["Item"])
+    assert (store.get(RELEASE), store.task_token(RELEASE, 1)) == (REQUEST, "open-token")
 
 
 def test_a_link_signed_by_kms_verifies_with_that_key_and_message_only(client: Client) -> None:

@@ -52,9 +52,10 @@ def test_from_the_workflows_token_to_its_answer(stage: ReviewStage, eventually: 
     assert [str(e.event) for e in timeline if e.event != Event.REVIEW_HINDERED] == [
         "Release Started",
         "Review Requested",
-        "Review Viewed",
         "Review Link Refused",
+        "Review Viewed",
         "Reviewer Decided",
+        "Review Viewed",
         "Reviewer Decided",
         "Review Decided",
     ]
