@@ -12,6 +12,7 @@ from promptlane.domain.policy import Policy
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
+from promptlane.domain.text import subject_line
 
 from .limits import check_execution, check_message
 
@@ -206,5 +207,5 @@ class FakeNotices:
         self.sent: list[tuple[str, str]] = []
 
     def publish(self, subject: str, body: str) -> None:
-        check_message(subject[:99], body)
+        check_message(subject_line(subject), body)
         self.sent.append((subject, body))

@@ -316,6 +316,7 @@ def test_a_report_in_parts_is_read_by_its_links(site: WorldSite, visitor: Any) -
     lead.page.get_by_role("link", name="Whole test report").click()
     assert "this is part 1 of 2" in lead.page.content()
     lead.page.get_by_role("link", name="the next one").first.click()
+    lead.page.wait_for_load_state()
     assert "this is part 2 of 2" in lead.page.content()
     assert "case 149999" in lead.page.content()
 

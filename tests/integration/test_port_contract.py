@@ -205,10 +205,9 @@ class TestNotices:
         notices.publish("s" * 500, "body")
         notices.publish("größer: version 2", "body")
 
-    @pytest.mark.parametrize("subject", ["two\nlines", "\ttab", "bell\a"])
-    def test_a_subject_that_no_email_may_have(self, notices: Notices, subject: str) -> None:
-        with pytest.raises(InvalidInput):
-            notices.publish(subject, "body")
+    @pytest.mark.parametrize("subject", ["two\nlines", "\ttab", "bell\a", ""])
+    def test_a_subject_that_no_email_may_have_is_made_one_that_it_may(self, notices: Notices, subject: str) -> None:
+        notices.publish(subject, "body")
 
     @pytest.mark.parametrize("body", ["", pytest.param("x" * (256 * 1024 + 1), id="long")])
     def test_a_body_that_no_email_may_have(self, notices: Notices, body: str) -> None:
