@@ -13,6 +13,7 @@ from infra.stacks.observability import ObservabilityStack
 from infra.stacks.pipeline.stack import PipelineStack
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import StateStack
+from promptlane.domain.enrolment.deadline import too_short
 from promptlane.engine.suite import facts
 from promptlane.project import PromptProject, load
 
@@ -33,11 +34,13 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     """Add a deployment's stacks to the app.
 
     Raises ProjectInvalid with file and line of everything wrong below `config.prompts_dir`, ConfigError for a reviewer
-    who cannot be told from others and for a policy or suite below the platform floor.
+    who cannot be told from others and for a policy or suite below the platform floor, or whose
+    reviews would expire before they can be approved.
     """
     projects = load(config.prompts_dir)
     _check_reviewers(projects, config)
     _check_floor(projects, config)
+    _check_deadlines(projects, config)
     name = config.name
     state = StateStack(app, f"{name}-state", config=config, projects=projects)
     audit = AuditStack(app, f"{name}-audit", config=config)
@@ -76,6 +79,16 @@ def _check_reviewers(projects: Sequence[PromptProject], config: DeploymentConfig
             + "\nName the reviewer's own IAM user, or a role that they alone may take on, or a session "
             "whose name the identity provider sets (docs/access.md); attach ReviewerPolicy to that"
         )
+
+
+def _check_deadlines(projects: Sequence[PromptProject], config: DeploymentConfig) -> None:
+    wrong = [
+        f"{project.directory}/release.yaml: {path} {message}"
+        for project in projects
+        for path, message in too_short(project.policy.scaled(config.time_scale), config.trail_late_seconds)
+    ]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
 
 
 def _check_floor(projects: Sequence[PromptProject], config: DeploymentConfig) -> None:

@@ -23,6 +23,7 @@ from promptlane.domain.enrolment.enrolment import (
     prompt_name,
 )
 from promptlane.domain.errors import InvalidInput, PromptlaneError
+from promptlane.domain.trail import TRAIL_LATE
 from promptlane.engine.parse import parse
 from promptlane.engine.suite import facts
 from promptlane.lifecycle.enrol import Enrolling
@@ -48,6 +49,7 @@ def wire(of: Function) -> Enrolling:
         floor=of.floor,
         identities=of.identities,
         routes=of.routes,
+        late=of.number("trail_late_seconds", float, TRAIL_LATE),
         read_suite=lambda suite: facts(parse(suite)),
         clock=time.time,
         sleep=time.sleep,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from promptlane.domain.enrolment.deadline import too_short
 from promptlane.domain.enrolment.enrolment import (
     MOST_POLICY,
     MOST_SUITE,
@@ -31,6 +32,7 @@ from promptlane.domain.errors import (
     Conflict,
     InvalidInput,
     NotApplicable,
+    PolicyInvalid,
     Unauthorized,
     Unavailable,
 )
@@ -52,7 +54,7 @@ _GONE: Final = ("DELETE_COMPLETE", "DELETE_SKIPPED")
 
 @dataclass(frozen=True, kw_only=True)
 class Enrolling:
-    """What enrolling asks and writes."""
+    """What enrolling asks and writes. `late`: how late CloudTrail may tell of an edit, seconds."""
 
     register: Register
     stacks: Stacks
@@ -60,6 +62,7 @@ class Enrolling:
     floor: Floor
     identities: Identities
     routes: RouteStore
+    late: float
     read_suite: SuiteReader
     clock: Clock
     sleep: Callable[[float], None]
@@ -137,6 +140,8 @@ class Enrolling:
         if not back:
             if breaches := self.floor.breaches(policy, suite):
                 raise BelowFloor([(f"{name}: {path}", message) for path, message in breaches])
+            if problems := too_short(policy, self.late):
+                raise PolicyInvalid([(f"{name}: {path}", message) for path, message in problems])
             self._demand_reason(name, policy, current)
         self.config.keep(says.policy.sha256, policy_body)
         self.config.keep(says.suite.sha256, suite_body)

@@ -13,6 +13,7 @@ from aws_cdk.assertions import Annotations, Match
 from infra.application import add_stacks
 from infra.config import ConfigError, DeploymentConfig
 from infra.constructs.enrolment import Enrolment
+from promptlane.domain.enrolment.deadline import too_short
 from promptlane.domain.enrolment.enrolment import RESOURCE_TYPE
 from promptlane.domain.enrolment.floor import Floor
 from promptlane.domain.policy import Policy
@@ -315,6 +316,27 @@ def test_a_policy_below_the_platform_floor_stops_the_synth_by_file_and_field(
     assert "support-assistant: review.quorum is" in said
     assert "the platform floor asks for at least 20: raise it" in said
     assert said.count("watch.for is") == len(load(config.prompts_dir))
+
+
+@pytest.mark.parametrize(("expires", "late", "stops"), [("15m", 900, True), ("901s", 900, False), ("15m", 899, False)])
+def test_a_review_that_would_expire_before_it_can_be_approved_is_no_policy(
+    tmp_path: Path, config: DeploymentConfig, expires: str, late: int, stops: bool
+) -> None:
+    copy = tmp_path / "prompts" / "support-assistant"
+    shutil.copytree(config.prompts_dir / "support-assistant", copy)
+    policy = (copy / "release.yaml").read_text()
+    short = policy.replace("expires_after: 2d", f"expires_after: {expires}").replace("before: 6h", "before: 1m")
+    assert "1m" in short
+    (copy / "release.yaml").write_text(short)
+    found = too_short(load(tmp_path / "prompts")[0].policy, late)
+    assert bool(found) is stops
+    if stops:
+        of = DeploymentConfig(prompts_dir=tmp_path / "prompts", trail_late_seconds=late)
+        with pytest.raises(ConfigError) as stopped:
+            add_stacks(App(outdir=str(tmp_path / "out")), config=of)
+        said = str(stopped.value)
+        for part in ("support-assistant/release.yaml: review.expires_after is 900 s", "before 900 s", "above 900 s"):
+            assert part in said
 
 
 def test_synth_warns_of_a_suite_that_is_too_small_for_its_margin(config: DeploymentConfig) -> None:

@@ -110,7 +110,7 @@ def add_enrolment(functions: PipelineFunctions, *, name: str) -> lambda_.Functio
     functions.add(
         "enrol",
         "Says which policy and suite count for a prompt; called by CloudFormation alone",
-        (*TABLES, "REPORT_BUCKET", "ACCOUNT", "PLATFORM_FLOOR"),
+        (*TABLES, "REPORT_BUCKET", "ACCOUNT", "PLATFORM_FLOOR", "TRAIL_LATE_SECONDS"),
         g.releases_write(put=keys, delete=keys) + g.routes_read(),
         g.deployed_files() + g.stacks_read() + g.reports(write=[CONFIG]),
         knows_suites=True,

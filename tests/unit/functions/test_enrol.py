@@ -258,6 +258,19 @@ def test_a_rollback_to_another_prompt_without_a_reason_does_not_stick(cloud: Clo
     assert cloud.counts == old  # admit refuses it
 
 
+@pytest.mark.parametrize(("expires", "said"), [(900.0, "is 900 s"), (1.0, "is 1 s"), (901.0, "")])
+def test_a_policy_whose_reviews_expire_before_they_can_be_approved_is_refused(
+    cloud: Cloud, expires: float, said: str
+) -> None:
+    short = replace(POLICY, review=replace(POLICY.review, expires_after=expires, remind_before=0.5))
+    answer = cloud.create(short)
+    if not said:
+        assert answer["Status"] == "SUCCESS"
+        return
+    failed(answer, f"support: review.expires_after: {said}", "before 900 s after", "raise it above 900 s")
+    assert cloud.counts is None
+
+
 ODD: dict[str, tuple[dict[str, Json], str]] = {
     "another account's stack": ({"StackId": STACK.replace(ACCOUNT, "999999999999")}, "no stack of this account"),
     "another Region's stack": ({"StackId": STACK.replace(REGION, "eu-west-1")}, "no stack of this account"),

@@ -17,7 +17,7 @@ VERBS = sorted(p.parent.name for p in FUNCTIONS.glob("*/handler.py") if p.parent
 """Without the gateway, which reads its environment itself."""
 LATE = {"TRAIL_LATE_SECONDS"}
 OPTIONAL = {
-    **dict.fromkeys(("decide", "reconcile", "remind", "request_review", "review"), LATE),
+    **dict.fromkeys(("decide", "enrol", "reconcile", "remind", "request_review", "review"), LATE),
     "housekeep": {"AUDIT_BUCKET"},
     "judge": {"RESOLUTION_SECONDS", "ARRIVAL_SECONDS"},
     "promote": {"RESOLUTION_SECONDS"},
