@@ -90,7 +90,7 @@ class DeploymentConfig:
     duty_principals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     applications: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floor: Floor = field(default_factory=Floor)
-    keep_versions: int = 8
+    keep_versions: int = 5
     version_quota: int = 10
 
     @property

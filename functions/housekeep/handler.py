@@ -1,5 +1,6 @@
 """Once a day: archives every version, deletes the oldest that nobody needs, warns before the quota is reached.
 
+For one prompt alone when its release starts (the event `Release Started`), and when `restore` asks: {"prompt": NAME}.
 Puts again the locked copies of timeline entries that `relay` could not put.
 """
 
@@ -11,6 +12,8 @@ from typing import Any
 
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
+from promptlane.domain.errors import InvalidInput
+from promptlane.domain.release.timeline import Event
 from promptlane.lifecycle.housekeep import Housekeeping
 
 log = logger("housekeep")
@@ -35,6 +38,10 @@ def wire(of: Function) -> Housekeeping:
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    done = asdict(wire().run())
+    asked = event.get("detail") if event.get("detail-type") == Event.STARTED else event
+    only = str((asked or {}).get("prompt") or "")
+    if event.get("detail-type") == Event.STARTED and not only:
+        raise InvalidInput("a release started of which the event does not name the prompt")
+    done = asdict(wire().run(only))
     log.info("tidied", extra=done)
     return done

@@ -19,7 +19,8 @@ from ministack.services import bedrock_agent
 from local import seams
 from local.gaps import callers, cloudtrail
 
-MAX_VERSIONS = 10_000  # what an account may hold is a quota that differs; see docs for the real one
+MAX_VERSIONS = 10
+"""Of one prompt; the quota can be raised, by asking."""
 NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
 _IDENTIFIER = re.compile(r"(?:arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:prompt/)?([0-9a-zA-Z]{10})(?::([0-9]{1,5}))?")
 _ROUTE = re.compile(r"/prompts(?:/(.+?))?(/versions)?/?")
@@ -194,7 +195,10 @@ def _create_version(request: dict[str, Any]) -> dict[str, Any]:
         return public(find(draft["Id"], made))
     numbers = [int(record["Version"]) for record in versions(draft["Id"])]
     if len(numbers) >= MAX_VERSIONS:
-        raise Refused("ServiceQuotaExceededException", f"Prompt {draft['Id']} has {len(numbers)} versions.", 402)
+        raise invalid(
+            f"You have exceeded the number of versions per prompt in your account: max-number-versions-per-prompt is "
+            f"{MAX_VERSIONS}. Delete a version or request a quota increase."
+        )
     number = str(_next_number(draft["Id"], numbers))
     now = bedrock_agent._now_iso()
     record = copy.deepcopy(draft) | {"Version": number, "CreatedAt": now, "UpdatedAt": now}

@@ -8,14 +8,25 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from promptlane.domain.errors import InvalidInput, NotFound
+from botocore.exceptions import ClientError
+
+from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound
 from promptlane.domain.incoming import version_number
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 
-from .errors import translated
+from .errors import code_of, translated
 
 Json = Any
 _ID: Final = re.compile(r"[0-9A-Za-z]{10}")
+_QUOTA: Final = "max-number-versions-per-prompt"
+"""What Bedrock calls the quota, in the message of a ValidationException."""
+_FULL: Final = (
+    "prompt {0} has as many versions as Bedrock allows; nothing was published. Finish or roll back what is in flight: "
+    "`housekeep` makes room when a release starts, and once a day, but deletes no version that is in use or was never "
+    "released. To make room at once, delete one that nobody uses (aws bedrock-agent delete-prompt --prompt-identifier "
+    "{0} --prompt-version NUMBER), or ask AWS for a higher quota (Service Quotas, Amazon Bedrock) and set "
+    "promptlane:version_quota to it"
+)
 _UPDATABLE: Final = ("name", "description", "variants", "defaultVariant", "customerEncryptionKeyArn")
 
 
@@ -109,9 +120,14 @@ class BedrockPrompts:
             raise InvalidInput(f"the description has {len(description)} characters; Bedrock allows 200; shorten it")
         with translated(f"publishing a version of {prompt_id}"):
             arguments = {"description": description} if description else {}
-            answer = self._agent.create_prompt_version(
-                promptIdentifier=prompt_id, clientToken=str(uuid.uuid4()), **arguments
-            )
+            try:
+                answer = self._agent.create_prompt_version(
+                    promptIdentifier=prompt_id, clientToken=str(uuid.uuid4()), **arguments
+                )
+            except ClientError as error:
+                if not _is_full(error):
+                    raise
+                raise NotApplicable(_FULL.format(prompt_id)) from error
         return _snapshot(answer)
 
     def draft_body(self, prompt_id: str) -> dict[str, Json]:
@@ -141,6 +157,12 @@ class BedrockPrompts:
                 self._agent.delete_prompt(promptIdentifier=prompt_id, promptVersion=str(version))
             except self._agent.exceptions.ResourceNotFoundException:
                 return
+
+
+def _is_full(error: ClientError) -> bool:
+    """Whether a version was refused because there are too many; documented with either code."""
+    said = str(error.response.get("Error", {}).get("Message", ""))
+    return code_of(error) == "ServiceQuotaExceededException" or _QUOTA in said
 
 
 def _snapshot(answer: Mapping[str, Json]) -> PromptVersion:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from promptlane.domain.errors import NotFound, Unauthorized, Unavailable
 from promptlane.domain.release.housekeeping import archive_key
 from promptlane.lifecycle.restore import restore as restored
 
@@ -18,7 +20,13 @@ def restore(session: Session, prompt: str, version: int, *, as_json: bool) -> No
     deployment = session.deployment
     prompt_id, name = deployment.prompt_to_change(prompt)
     present = set(deployment.prompts.versions(prompt_id))
-    published = restored(deployment.prompts, deployment.objects, prompt_id, version)
+
+    def make_room() -> None:
+        # Whoever may not ask for it, as the duties may not, finds the room that `housekeep` keeps anyway.
+        with suppress(Unauthorized, Unavailable, NotFound):
+            deployment.invoke("housekeep_function", {"prompt": name})
+
+    published = restored(deployment.prompts, deployment.objects, prompt_id, version, make_room=make_room)
     document = {
         "prompt": name,
         "prompt_id": prompt_id,

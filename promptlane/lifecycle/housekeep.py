@@ -1,11 +1,12 @@
 """Once a day: every version is archived, the oldest ones nobody needs are deleted, and a quota nearly met is announced.
 
-Timeline entries that have no locked copy get one.
+Timeline entries that have no locked copy get one. For one prompt also when a release of it starts, and before
+`restore`: Bedrock holds ten versions of a prompt, and a day with several publications would meet that before its night.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -63,13 +64,16 @@ class Housekeeping:
     quota: int
     log: Callable[[str], None]
 
-    def run(self) -> Tidied:
-        """Look after every enrolled prompt; what fails keeps nothing else waiting, and people are told of it."""
+    def run(self, only: str = "") -> Tidied:
+        """Look after every enrolled prompt; what fails keeps nothing else waiting, and people are told of it.
+
+        `only`: make room for this prompt alone, if it is enrolled; copies of timelines are left to the daily run.
+        """
         done = Tidied()
         named = NamedPrompts(
             prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
         )
-        for prompt in self.enrolments.names():
+        for prompt in (name for name in self.enrolments.names() if only in ("", name)):
             with self._telling(prompt, done):
                 fixed = named.fixed(prompt)
                 prompt_id = fixed or holder(self.prompts, prompt)
@@ -77,16 +81,20 @@ class Housekeeping:
                     continue
                 with self._telling(prompt, done):
                     self._tidy(prompt, prompt_id, done, named.standing(prompt, prompt_id))
-                if self.copies is not None:
+                if self.copies is not None and not only:
                     self._copy(self.copies, prompt_id, done)
         if done.failed:
-            self.notices.publish(
-                f"[Promptlane] housekeeping: {len(done.failed)} failed",
-                "Housekeeping could not do everything:\n"
-                + "\n".join(f"  {failure}" for failure in done.failed)
-                + "\n\nIt tries again tomorrow. The log of `housekeep` has the same lines.",
-            )
+            self._tell_failures(done.failed)
         return done
+
+    def _tell_failures(self, failed: Sequence[str]) -> None:
+        lines = "\n".join(f"  {failure}" for failure in failed)
+        body = f"Housekeeping could not do everything:\n{lines}\n\n"
+        body += "It tries again tomorrow. The log of `housekeep` has the same lines."
+        try:
+            self.notices.publish(f"[Promptlane] housekeeping: {len(failed)} failed", body)
+        except PromptlaneError as error:
+            self.log(f"telling people what housekeeping could not do: {error}")
 
     @contextmanager
     def _telling(self, what: str, done: Tidied) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from promptlane.domain.errors import Conflict, NotFound, PromptlaneError, Unavailable
@@ -14,9 +14,17 @@ from promptlane.domain.release.prompt import PromptVersion
 Json = Any
 
 
-def restore(prompts: PromptWriter, archive: Objects, prompt_id: str, version: int) -> PromptVersion:
+def restore(
+    prompts: PromptWriter,
+    archive: Objects,
+    prompt_id: str,
+    version: int,
+    *,
+    make_room: Callable[[], object] = lambda: None,
+) -> PromptVersion:
     """The version that holds the archived content: one that exists with this fingerprint, else a new one.
 
+    `make_room` is called before one is published; it need not succeed, since there may be room.
     The draft is written, published and put back as it was; what somebody else wrote into it meanwhile is left. Raises
     NotFound when the archive has no such version, Conflict when somebody wrote the draft meanwhile: the message says
     what was published.
@@ -33,6 +41,7 @@ def restore(prompts: PromptWriter, archive: Objects, prompt_id: str, version: in
         present = prompts.version(prompt_id, number)
         if present.fingerprint == copy.fingerprint:
             return present
+    make_room()
     before = prompts.draft_body(prompt_id)
     description = f"Restored from version {version}" + (f": {copy.description}" if copy.description else "")
     try:

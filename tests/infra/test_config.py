@@ -88,7 +88,7 @@ def test_people_on_call_are_named_once_each(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"keep_versions": 10}, {"version_quota": 8}, {"keep_versions": 9, "version_quota": 5}]
+    "given", [{"keep_versions": 10}, {"version_quota": 5}, {"keep_versions": 9, "version_quota": 5}]
 )
 def test_as_many_versions_as_the_quota_allows_cannot_be_kept(root: Path, given: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="write a lower keep_versions"):

@@ -21,7 +21,7 @@ VALUES = {
     "FEEDBACK_TABLE": "<Feedback>",
     "FOUND_PARAMETER": "/promptlane/invocation-logging/found",
     "INTAKE_QUEUE_URL": "<RequestsQueue>",
-    "KEEP_VERSIONS": "8",
+    "KEEP_VERSIONS": "5",
     "NOTICES_TOPIC": "<NoticesTopic>",
     "REVIEWS_URL": "<OperationsApi.ApiEndpoint>",
     "PLATFORM_FLOOR": "{}",

@@ -12,6 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from infra.config import DeploymentConfig
 from infra.constructs.queue import DeadLetters
 from promptlane.domain.keys import TIMELINE
+from promptlane.domain.release.timeline import Event
 from promptlane.domain.release.trigger import CHANGES
 from promptlane.domain.review.edits import RECORDED
 
@@ -54,6 +55,20 @@ def on_dead_execution(stack: Stack, wind_up: lambda_.Function, *, machine_arn: s
         ),
     )
     _call(rule, wind_up, undelivered)
+
+
+def on_started_release(
+    stack: Stack, housekeep: lambda_.Function, *, bus: events.IEventBus, undelivered: DeadLetters
+) -> None:
+    """Room for the next versions: a publication took one place, and Bedrock has ten."""
+    rule = events.Rule(
+        stack,
+        "ReleaseStarted",
+        event_bus=bus,
+        description="A release started: housekeep makes room for its prompt's next versions",
+        event_pattern=events.EventPattern(source=["promptlane"], detail_type=[str(Event.STARTED)]),
+    )
+    _call(rule, housekeep, undelivered)
 
 
 def on_schedules(

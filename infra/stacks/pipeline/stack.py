@@ -18,7 +18,13 @@ from infra.constructs.packages import packages as layer_of
 from infra.constructs.queue import READ_AND_RETURN, DeadLetters, WorkQueue
 from infra.constructs.workflow import ReleaseWorkflow
 from infra.stacks.audit import AuditStack
-from infra.stacks.pipeline.events import on_dead_execution, on_published_version, on_schedules, on_timeline
+from infra.stacks.pipeline.events import (
+    on_dead_execution,
+    on_published_version,
+    on_schedules,
+    on_started_release,
+    on_timeline,
+)
 from infra.stacks.pipeline.functions import PipelineFunctions
 from infra.stacks.pipeline.release import INTAKE_TIMEOUT, add_enrolment, add_records, add_release
 from infra.stacks.pipeline.review import add_review, add_routes
@@ -159,6 +165,7 @@ class PipelineStack(Stack):
         on_dead_execution(
             self, self.functions["wind_up"], machine_arn=machine.state_machine_arn, undelivered=undelivered
         )
+        on_started_release(self, self.functions["housekeep"], bus=state.event_bus, undelivered=undelivered)
         on_schedules(self, self.functions, config=config, undelivered=undelivered)
         stream = str(state.release_table.table_stream_arn)
         on_timeline(self, self.functions["relay"], stream_arn=stream, unrelayed=unrelayed)

@@ -376,6 +376,21 @@ def test_lookup_events_has_pages(client: Client) -> None:
     agent = client("bedrock-agent")
     made = agent.create_prompt(name="many", variants=[])
     for _ in range(54):
-        agent.create_prompt_version(promptIdentifier=made["id"])
+        agent.update_prompt(promptIdentifier=made["id"], name="many", variants=[])
     pages = list(client("cloudtrail").get_paginator("lookup_events").paginate())
     assert [len(page["Events"]) for page in pages] == [50, 5]
+
+
+def test_a_prompt_holds_ten_versions_and_the_eleventh_is_refused_by_the_quotas_name(client: Client) -> None:
+    agent = client("bedrock-agent")
+    made = agent.create_prompt(name="full")
+    for _ in range(10):
+        agent.create_prompt_version(promptIdentifier=made["id"])
+
+    with pytest.raises(ClientError) as refused:
+        agent.create_prompt_version(promptIdentifier=made["id"])
+    error = refused.value.response["Error"]
+    assert error["Code"] == "ValidationException"
+    assert "max-number-versions-per-prompt" in error["Message"]
+    agent.delete_prompt(promptIdentifier=made["id"], promptVersion="4")
+    assert agent.create_prompt_version(promptIdentifier=made["id"])["version"] == "11"

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from moto.core.models import botocore_stubber
 
 from promptlane.aws import clients
 from promptlane.aws.audit_copies import AuditCopies
@@ -18,10 +19,20 @@ from promptlane.aws.clients import persistent
 from promptlane.aws.error_codes import AGAIN
 from promptlane.aws.mail import ReviewerTopics
 from promptlane.aws.notices import SnsNotices
+from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.queue import SqsIntakeQueue
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
-from promptlane.domain.errors import Conflict, NotFound, PromptlaneError, Throttled, Unauthorized, Unavailable
+from promptlane.domain.errors import (
+    Conflict,
+    InvalidInput,
+    NotApplicable,
+    NotFound,
+    PromptlaneError,
+    Throttled,
+    Unauthorized,
+    Unavailable,
+)
 from promptlane.domain.release.route import first_route
 from tests.support.prompt import ID, ref
 
@@ -35,7 +46,7 @@ class Wire:
 
     def __init__(self, made: Any, *answers: Answer) -> None:
         self.asked, self._answers = 0, list(answers)
-        made.meta.events.register_first("before-send", self._answer)  # before moto, where other tests left it
+        made.meta.events.register("before-send", self._answer)
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse:
         self.asked += 1
@@ -49,6 +60,7 @@ class Wire:
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(botocore_stubber, "enabled", False)  # moto, where other tests left it on
     return slept
 
 
@@ -204,3 +216,32 @@ def test_every_client_of_ours_is_persistent(monkeypatch: pytest.MonkeyPatch) -> 
             request_dict={"context": {}},
         )
         assert any(isinstance(delay, float) for _, delay in answer)
+
+
+FULL = "You have exceeded max-number-versions-per-prompt (10)"
+
+
+def in_rest_json(code: str, message: str, status: int = 400) -> Answer:
+    return status, {"content-type": "application/json", "x-amzn-errortype": code}, json.dumps({"message": message})
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status"), [("ValidationException", FULL, 400), ("ServiceQuotaExceededException", "full", 402)]
+)
+def test_a_prompt_that_has_all_the_versions_it_may_have_says_the_remedy(code: str, message: str, status: int) -> None:
+    agent = client("bedrock-agent")
+    wire = Wire(agent, in_rest_json(code, message, status))
+    with pytest.raises(
+        NotApplicable, match=rf"prompt {ID} has as many versions as Bedrock allows; nothing was"
+    ) as told:
+        BedrockPrompts(agent).publish(ID, description="why")
+    for remedy in ("roll back what is in flight", f"--prompt-identifier {ID}", "Service Quotas", "version_quota"):
+        assert remedy in str(told.value)
+    assert wire.asked == 1
+
+
+def test_another_refusal_of_a_publication_is_not_taken_for_it() -> None:
+    agent = client("bedrock-agent")
+    Wire(agent, in_rest_json("ValidationException", "The model does not exist"))
+    with pytest.raises(InvalidInput, match=r"publishing a version of .*The model does not exist"):
+        BedrockPrompts(agent).publish(ID, description="why")

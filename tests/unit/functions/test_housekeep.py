@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from promptlane.domain.errors import InvalidInput
 from promptlane.domain.release.housekeeping import archive_key, from_archive
 from promptlane.domain.release.release import Release
 from tests.support.functions import COPIES, REPORTS, Context, World
@@ -99,3 +102,28 @@ def test_a_prompt_that_is_gone_or_not_enrolled_is_left_alone(world: World) -> No
 
     assert housekeep(world) == {"archived": [], "deleted": [], "nearly_full": [], "copied": [], "failed": []}
     assert world.told() == []
+
+
+STARTED = {"detail-type": "Release Started", "source": "promptlane"}
+
+
+@pytest.mark.parametrize("event", [{"prompt": PROMPT}, {**STARTED, "detail": {"prompt": PROMPT, "version": 5}}])
+def test_room_is_made_for_one_prompt_when_its_release_starts_or_somebody_asks(
+    world: World, event: dict[str, Json]
+) -> None:
+    shelf(world)
+    world.enrol(prompt="other")
+
+    done = world.function("housekeep").handle(event, Context())
+
+    assert (done["deleted"], done["copied"], done["failed"]) == ([f"{PROMPT} 1", f"{PROMPT} 2"], [], [])
+    assert sorted(world.prompts.answers) == [(ID, v) for v in (3, 4, 5)]
+
+
+def test_a_prompt_that_is_not_enrolled_gets_no_room(world: World) -> None:
+    shelf(world)
+    done = world.function("housekeep").handle({"prompt": "another"}, Context())
+    assert not any(done.values())
+    with pytest.raises(InvalidInput, match="does not name the prompt"):
+        world.function("housekeep").handle({**STARTED, "detail": {}}, Context())
+    assert len(world.prompts.answers) == 5

@@ -200,3 +200,15 @@ def test_where_somebody_else_wrote_the_draft_before_it_broke_off_it_is_left_to_t
     with pytest.raises(Conflict, match=r"^no answer; besides, somebody wrote the draft"):
         restore(press, archive(ONE), ID, 1)
     assert press.draft["variants"] == [{"name": "theirs"}]
+
+
+def test_room_is_made_before_the_draft_is_touched_and_only_where_something_is_published() -> None:
+    press = Press()
+    asked: list[list[str]] = []
+
+    restore(press, archive(version(2, "two")), ID, 2, make_room=lambda: asked.append(list(press.done)))
+    assert asked == []
+    press.done.clear()
+    restore(press, archive(ONE), ID, 1, make_room=lambda: asked.append(list(press.done)))
+    assert asked == [["read 3", "read 2"]]
+    assert "write" in press.done
