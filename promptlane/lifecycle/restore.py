@@ -35,7 +35,7 @@ def restore(
     except NotFound:
         raise NotFound(
             f"the archive has no version {version} of prompt {prompt_id} ({key}); `housekeep` archives every version "
-            "once a day"
+            "when a release starts, and once a day"
         ) from None
     for number in reversed(prompts.versions(prompt_id)):
         present = prompts.version(prompt_id, number)

@@ -214,3 +214,7 @@ def test_timeline_entries_reach_the_event_bus(deployed: Deployment) -> None:
 
     deployed.wait(all_there, "the end did not reach the bus")
     assert set(seen) == {str(e.event) for e in deployed.timeline(release_id)}
+    # `Release Started` had housekeep look after the prompt, a day before its schedule would.
+    kept = f"archive/{release_id.split('-')[0]}/1.json"
+    asked = {"Bucket": deployed.resources["report_bucket"], "Prefix": kept}
+    deployed.wait(lambda: deployed.client("s3").list_objects_v2(**asked)["KeyCount"], "nothing was archived")

@@ -88,6 +88,7 @@ RULES = {
     # rule: its schedule, what it calls, for how many seconds it tries
     "VersionCreated": (None, "<RequestsQueue.Arn>", 86_400),
     "ExecutionDied": (None, "<WindUpFunction.Arn>", 7_200),
+    "ReleaseStarted": (None, "<HousekeepFunction.Arn>", 7_200),
     "ReconcileSchedule": ("rate(15 minutes)", "<ReconcileFunction.Arn>", 7_200),
     "RemindSchedule": ("rate(5 minutes)", "<RemindFunction.Arn>", 7_200),
     "HousekeepSchedule": ("rate(1 day)", "<HousekeepFunction.Arn>", 7_200),

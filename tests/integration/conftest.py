@@ -6,12 +6,19 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from local.running import EmbeddedAws
+from tests.support import second_emulator
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    second_emulator.mark(items)
+
 
 _numbers = itertools.count(100_000_000_001)
 
@@ -26,6 +33,19 @@ def account() -> str:
 def client(embedded_aws: EmbeddedAws, account: str) -> Callable[[str], Any]:
     """`client("sqs")`: a boto3 client in this test's own account."""
     return lambda service: embedded_aws.client(service, account)
+
+
+@pytest.fixture
+def dynamodb(embedded_aws: EmbeddedAws, account: str) -> Any:
+    """The boto3 resource, in this test's own account."""
+    return embedded_aws.session(account=account).resource("dynamodb", endpoint_url=embedded_aws.url)
+
+
+@pytest.fixture
+def moto() -> Iterator[boto3.Session]:
+    """A session of the second emulator, moto."""
+    with second_emulator.moto_session() as session:
+        yield session
 
 
 @pytest.fixture

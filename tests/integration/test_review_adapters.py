@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
 
 from local.running import EmbeddedAws
@@ -29,6 +28,7 @@ from promptlane.domain.trail import Window
 from promptlane.lifecycle.briefs import Briefs
 from tests.support.review import LEAD, NEW, OLD, QUALITY, RELEASE
 from tests.support.review_contract import REQUEST, ReviewStoreContract
+from tests.support.second_emulator import MOTO
 from tests.support.tables import make_table
 
 Client = Callable[[str], Any]
@@ -36,11 +36,12 @@ LEAD_MAIL = "support-lead@example.com"
 
 
 class TestDynamoReviews(ReviewStoreContract):
-    @pytest.fixture
-    def table(self, embedded_aws: EmbeddedAws, account: str, client: Client) -> Any:
-        make_table(client("dynamodb"), "releases", "pk", "sk")
-        session: boto3.Session = embedded_aws.session(account=account)
-        return session.resource("dynamodb", endpoint_url=embedded_aws.url).Table("releases")
+    @pytest.fixture(params=["embedded", MOTO])
+    def table(self, request: pytest.FixtureRequest) -> Any:
+        second = request.param == MOTO
+        session = request.getfixturevalue("moto") if second else None
+        dynamodb = session.resource("dynamodb") if session else request.getfixturevalue("dynamodb")
+        return make_table(dynamodb, "releases", "pk", "sk")
 
     @pytest.fixture
     def releases(self, table: Any) -> DynamoReleases:

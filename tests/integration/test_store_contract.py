@@ -1,4 +1,4 @@
-"""The in-memory stores and the DynamoDB adapters keep the same promises."""
+"""The in-memory stores and the DynamoDB adapters keep the same promises, on the embedded AWS and on moto."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from local.running import EmbeddedAws
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
@@ -21,14 +20,21 @@ from promptlane.domain.release.route import Approved, Rollback, first_route, rol
 from promptlane.domain.release.timeline import ChainHead, Event, TimelineEntry, chain_problems
 from promptlane.fakes import InMemoryReleases, InMemoryRoutes
 from tests.support.prompt import ID, ref
+from tests.support.second_emulator import MOTO
 from tests.support.tables import make_table
 
+MOTO_LACKS = {
+    "test_a_prompt_that_cannot_be_a_key*None*": "DynamoDB takes a key of another type for a missing item",
+    "test_a_prompt_that_cannot_be_a_key*long*": "DynamoDB reads with keys of more than 2,048 bytes",
+}
 
-@pytest.fixture(params=["memory", "dynamodb"])
-def tables(request: pytest.FixtureRequest, embedded_aws: EmbeddedAws, account: str) -> tuple[RouteStore, ReleaseStore]:
+
+@pytest.fixture(params=["memory", "dynamodb", MOTO])
+def tables(request: pytest.FixtureRequest) -> tuple[RouteStore, ReleaseStore]:
     if request.param == "memory":
         return InMemoryRoutes(), InMemoryReleases()
-    dynamodb = embedded_aws.session(account=account).resource("dynamodb", endpoint_url=embedded_aws.url)
+    second = request.param == MOTO
+    dynamodb = request.getfixturevalue("moto").resource("dynamodb") if second else request.getfixturevalue("dynamodb")
     return DynamoRoutes(make_table(dynamodb, "routes", "prompt")), DynamoReleases(
         make_table(dynamodb, "releases", "pk", "sk")
     )
