@@ -160,7 +160,8 @@ def versions_in_words(brief: Brief) -> dict[str, str]:
 def _changes(shown: Reading, addresses: Addresses) -> Html:
     about = (
         "Everything that the fingerprint covers: model, inference settings, tools, texts. Characters that cannot be "
-        "seen are spelled out as ⟦U+…⟧; ⟦…⟧ ends a piece of a long line, which goes on."
+        "seen are spelled out as ⟦U+…⟧, which also follows letters that look like others; ⟦…⟧ ends a piece of a long "
+        "line, which goes on."
     )
     same = [section.title for section in shown.sections if not section.changed]
     return _section(
