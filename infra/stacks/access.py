@@ -281,8 +281,10 @@ class AccessStack(Stack):
         )
 
     def _validating(self) -> tuple[Grant, ...]:
-        """What `aws cloudtrail validate-logs` needs beside the log files, and what shows that controls are in place."""
+        """What `aws cloudtrail validate-logs` needs beside the log files, what shows that controls are in place, and
+        the originals of objects that somebody altered."""
         ours = f"{self._config.name}-state-*"
+        reports = self._state.report_bucket_arn
         tables, topics = arn("dynamodb", f"table/{ours}"), arn("sns", ours)
         return (
             allow(
@@ -292,6 +294,13 @@ class AccessStack(Stack):
                 "ReadLock",
                 ["s3:GetBucketLocation", "s3:GetBucketPolicy", "s3:GetBucketObjectLockConfiguration"],
                 [self._audit_bucket],
+            ),
+            allow("ListReportVersions", ["s3:ListBucketVersions"], [reports]),
+            allow(
+                "ReadReportVersions",
+                ["s3:GetObjectVersion"],
+                [f"{reports}/*"],
+                because="What `history --verify` calls altered has earlier versions: objects are named by release.",
             ),
             allow("ReadTablePolicies", ["dynamodb:GetResourcePolicy"], [tables], because=_SHARED),
             allow("ReadTags", ["bedrock:ListTagsForResource"], [arn("bedrock", "prompt/*")], because=_SHARED),

@@ -204,6 +204,8 @@ ROWS = (
         lambda c, t: c.client("s3").get_object(**_object(t, "report_bucket", "releases/proof.json"))),
     Row("s3:PutObject", "write a report", NOBODY,
         lambda c, t: c.client("s3").put_object(**_object(t, "report_bucket", "releases/proof.json"), Body=b"{}")),
+    Row("s3:ListBucketVersions", "find what a report was before", {AUDITOR},
+        lambda c, t: c.client("s3").list_object_versions(Bucket=t.resources["report_bucket"], Prefix="releases/")),
     Row("s3:GetObject", "read a timeline's locked copy", {OPERATOR, AUDITOR},
         lambda c, t: c.client("s3").get_object(**_object(t, "audit_bucket", "timeline/proof.json"))),
     Row("s3:DeleteObject", "delete a timeline's locked copy", NOBODY,
