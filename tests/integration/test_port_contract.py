@@ -45,13 +45,9 @@ Client = Callable[[str], Any]
 SUITE = {"cases": [{"vars": {"question": "Where?"}}]}
 both = pytest.mark.parametrize("kind", ["fake", "aws", MOTO])
 MOTO_LACKS = {
-    "test_versions_are_read_by_number*": "no versions of prompts: CreatePromptVersion is not implemented",
-    "test_a_version_that_is_not_there*": "no versions of prompts: CreatePromptVersion is not implemented",
-    "test_a_prompt_that_is_not_there*": "no versions of prompts: CreatePromptVersion is not implemented",
-    "test_a_prompt_without_an_id*": "no versions of prompts: CreatePromptVersion is not implemented",
-    "test_a_tag_stays_and_needs_its_version*": "no versions of prompts: CreatePromptVersion is not implemented",
-    "test_a_body_that_no_email_may_have?-moto?": "SNS takes an empty message",
-    "test_a_key_that_no_object_may_have*long*": "S3 takes keys of more than 1,024 bytes",
+    "TestPrompts::*": "no versions of prompts: CreatePromptVersion is not implemented",
+    "TestNotices::test_a_body_that_no_email_may_have?-moto?": "SNS takes an empty message",
+    "TestObjects::test_a_key_that_no_object_may_have*long*": "S3 takes keys of more than 1,024 bytes",
     "test_a_token_that_no_step_may_have*long*": "Step Functions reads no token's length, and knows none",
 }
 LOOPING = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}})

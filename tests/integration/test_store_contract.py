@@ -24,8 +24,8 @@ from tests.support.second_emulator import MOTO
 from tests.support.tables import make_table
 
 MOTO_LACKS = {
-    "test_a_prompt_that_cannot_be_a_key*None*": "DynamoDB takes a key of another type for a missing item",
-    "test_a_prompt_that_cannot_be_a_key*long*": "DynamoDB reads with keys of more than 2,048 bytes",
+    "TestOddCalls::test_a_prompt_that_cannot_be_a_key*None*": "DynamoDB takes a key of another type for a missing item",
+    "TestOddCalls::test_a_prompt_that_cannot_be_a_key*long*": "DynamoDB reads with keys of more than 2,048 bytes",
 }
 
 

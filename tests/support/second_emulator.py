@@ -1,6 +1,6 @@
 """moto as a second, independent emulator: what two that know nothing of each other do alike is likely to be AWS's.
 
-Where moto lacks something a test module says so in `MOTO_LACKS`: a pattern of test names, and the reason. Such a test
+Where moto lacks something a test module says so in `MOTO_LACKS`: a pattern of `Class::test[case]`, and the reason. Such a test
 must fail there, so that the list shrinks when moto grows.
 """
 
@@ -55,5 +55,5 @@ def mark(items: list[pytest.Item]) -> None:
             continue
         item.add_marker("second_emulator")
         for pattern, reason in getattr(getattr(item, "module", None), "MOTO_LACKS", {}).items():
-            if fnmatchcase(item.name, pattern):
+            if fnmatchcase(item.nodeid.partition("::")[2], pattern):
                 item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
