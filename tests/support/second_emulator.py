@@ -1,7 +1,7 @@
 """moto as a second, independent emulator: what two that know nothing of each other do alike is likely to be AWS's.
 
-Where moto lacks something a test module says so in `MOTO_LACKS`: a pattern of `Class::test[case]`, and the reason. Such a test
-must fail there, so that the list shrinks when moto grows.
+Where moto lacks something a test module says so in `MOTO_LACKS`: a pattern of `Class::test[case]`, and the reason. Such
+a test must fail there, so that the list shrinks when moto grows.
 """
 
 from __future__ import annotations
