@@ -209,9 +209,14 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(which=releases_of_any_age, where=st.sampled_from(["bedrock", "approval", "record"]), rarely=st.integers(0, 9))
     def content_differs(self, which: int, where: str, rarely: int) -> None:
-        """Somebody changes what approval, record or Bedrock say of a candidate: no such content may get traffic."""
+        """Somebody changes what approval, record or Bedrock say of a candidate: no such content may get traffic.
+
+        Not both record and approval: whoever can forge all three alike is found by `history --verify`, not by a step.
+        """
         release = self.pick(which)
         if rarely or release is None or release.ended or release.candidate is None:
+            return
+        if where != "bedrock" and release.release_id in self.forged:
             return
         other = content(9)
         if where != "bedrock":
@@ -358,6 +363,8 @@ class Lifecycle(RuleBasedStateMachine):
         release = self.pick(which)
         if release is None or release.candidate is None or release.state not in ("admitted", "testing", "review"):
             return
+        if release.candidate.fingerprint != self.stored.served(release.version):
+            return  # nobody is asked about what Bedrock does not have
         route = self.stored.route
         stable = route.stable if route else None
         name, number = release.release_id, release.round + 1
@@ -382,8 +389,7 @@ class Lifecycle(RuleBasedStateMachine):
             replace(release, state="review", stable=stable, round=number, approval=approval),
             *(TimelineEntry(f"{name}/{own}", name, self.now, event, detail=detail) for event, own, detail in told),
         )
-        if release.candidate.fingerprint == self.stored.served(release.version):
-            self.approved[release.release_id] = (release.candidate.fingerprint, compared_with)
+        self.approved[release.release_id] = (release.candidate.fingerprint, compared_with)
 
     @rule(which=releases_of_any_age, step=st.integers(0, 2), crash=crashes)
     def shift(self, which: int, step: int, crash: int | None) -> None:
