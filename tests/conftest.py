@@ -29,9 +29,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the deployed stacks share one process, and so one deployment, unless they name another group."""
+    """Tests of the deployed stacks share one process, and so one deployment, unless they name another group.
+
+    The longest test comes first: begun last, it would keep one process busy while the others have nothing left.
+    """
+    items.sort(key=lambda item: "test_machine.py" not in item.nodeid)
     for item in items:
-        for shared in ("deployed", "enforced"):
+        for shared in ("attacked", "deployed", "enforced"):
             if shared in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
                 item.add_marker(pytest.mark.xdist_group(shared))
 
@@ -55,5 +59,13 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The same on an embedded AWS that enforces IAM."""
     home = tmp_path_factory.mktemp("enforced")
+    with Deployment(home, prompts=prompt_folders(home / "prompts"), auth=True) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Another such one, for attacks alone: what succeeds without its guard leaves traces that nobody cleans up."""
+    home = tmp_path_factory.mktemp("attacked")
     with Deployment(home, prompts=prompt_folders(home / "prompts"), auth=True) as deployment:
         yield deployment

@@ -29,9 +29,13 @@ class Patience:
         """Why a value does not fit a schema; empty when it does, or where there is none. Raises Ungradable."""
         if schema is None:
             return ""
-        if time.monotonic() > self._until:
-            raise Ungradable("the values in the output are too many to be held against a schema in time")
+        self.check("the values in the output are too many to be held against a schema in time")
         return sandbox.misfit(schema, value)
+
+    def check(self, otherwise: str) -> None:
+        """Raise Ungradable with this reason when the time is over."""
+        if time.monotonic() > self._until:
+            raise Ungradable(otherwise)
 
 
 def value_of(text: str) -> Json:
@@ -58,6 +62,7 @@ def complaint_of(text: str, schema: Json) -> str:
             value, position = decoder.raw_decode(text, min(starts))
         except (ValueError, RecursionError) as error:
             too_deep = too_deep or isinstance(error, RecursionError)
+            patience.check(_TOO_DEEP if too_deep else "the output begins too much JSON to be read in time")
             position = min(starts) + 1
             continue
         if limits.depth_of(value) > limits.MAX_DEPTH:

@@ -1,4 +1,4 @@
-"""Somebody with a duty's role does what the duty may not, by real calls with IAM enforced."""
+"""Somebody with a duty's role does what the duty may not, by real calls with IAM attacked."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def _row(says: str) -> Row:
 
 
 @contextmanager
-def _unbound(enforced: Deployment, role: str) -> Iterator[None]:
+def _unbound(attacked: Deployment, role: str) -> Iterator[None]:
     """The role without its boundary and policies, with everything allowed, and no resource that denies for itself."""
     with ExitStack() as undo:
-        _free(enforced.client("iam"), enforced.resources[f"{role}_role"].rpartition("/")[2], undo)
-        _open_table(enforced, undo)
-        _open_key(enforced, undo)
-        _open_bucket(enforced, undo)
+        _free(attacked.client("iam"), attacked.resources[f"{role}_role"].rpartition("/")[2], undo)
+        _open_table(attacked, undo)
+        _open_key(attacked, undo)
+        _open_bucket(attacked, undo)
         yield
 
 
@@ -93,35 +93,35 @@ def _free(iam: Any, role: str, undo: ExitStack) -> None:
     undo.callback(iam.delete_role_policy, RoleName=role, PolicyName="everything")
 
 
-def _open_table(enforced: Deployment, undo: ExitStack) -> None:
-    dynamodb = enforced.client("dynamodb")
+def _open_table(attacked: Deployment, undo: ExitStack) -> None:
+    dynamodb = attacked.client("dynamodb")
     for name in ("route_table", "release_table"):
-        arn = dynamodb.describe_table(TableName=enforced.resources[name])["Table"]["TableArn"]
+        arn = dynamodb.describe_table(TableName=attacked.resources[name])["Table"]["TableArn"]
         kept = dynamodb.get_resource_policy(ResourceArn=arn)["Policy"]
         dynamodb.delete_resource_policy(ResourceArn=arn)
         undo.callback(dynamodb.put_resource_policy, ResourceArn=arn, Policy=kept)
 
 
-def _open_key(enforced: Deployment, undo: ExitStack) -> None:
-    kms = enforced.client("kms")
-    key = {"KeyId": _review_key(enforced), "PolicyName": "default"}
+def _open_key(attacked: Deployment, undo: ExitStack) -> None:
+    kms = attacked.client("kms")
+    key = {"KeyId": _review_key(attacked), "PolicyName": "default"}
     kept = kms.get_key_policy(**key)["Policy"]
     statements = [s for s in json.loads(kept)["Statement"] if s["Effect"] == "Allow"]
     kms.put_key_policy(**key, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
     undo.callback(kms.put_key_policy, **key, Policy=kept)
 
 
-def _review_key(enforced: Deployment) -> str:
-    mailer = enforced.client("lambda").get_function_configuration(
-        FunctionName=enforced.resources["request_review_function"]
+def _review_key(attacked: Deployment) -> str:
+    mailer = attacked.client("lambda").get_function_configuration(
+        FunctionName=attacked.resources["request_review_function"]
     )
     return str(mailer["Environment"]["Variables"]["REVIEW_KEY_ID"])
 
 
-def _open_bucket(enforced: Deployment, undo: ExitStack) -> None:
-    s3 = enforced.client("s3")
+def _open_bucket(attacked: Deployment, undo: ExitStack) -> None:
+    s3 = attacked.client("s3")
     for name in ("report_bucket", "audit_bucket"):
-        bucket = enforced.resources[name]
+        bucket = attacked.resources[name]
         kept = s3.get_bucket_policy(Bucket=bucket)["Policy"]
         s3.delete_bucket_policy(Bucket=bucket)
         undo.callback(s3.put_bucket_policy, Bucket=bucket, Policy=kept)
@@ -129,7 +129,7 @@ def _open_bucket(enforced: Deployment, undo: ExitStack) -> None:
 
 @pytest.mark.parametrize(("role", "says"), [(role, says) for role, all_ in _ATTACKS.items() for says in all_])
 @attack("a duty is overstepped", kind="what a duty may do", without=_unbound)
-def test_duty(enforced: Deployment, role: str, says: str) -> bool:
-    target = prepare(enforced.aws, enforced.resources, name=f"attacked-{next(_NAMES)}")
-    caller = Caller(enforced.aws, enforced.resources[f"{role}_role"])
+def test_duty(attacked: Deployment, role: str, says: str) -> bool:
+    target = prepare(attacked.aws, attacked.resources, name=f"attacked-{next(_NAMES)}")
+    caller = Caller(attacked.aws, attacked.resources[f"{role}_role"])
     return observe(caller, target, _row(says)) == "allowed"

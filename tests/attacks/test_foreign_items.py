@@ -26,12 +26,12 @@ def _item(pk: str, fields: Mapping[str, str]) -> Json:
     return {"pk": {"S": pk}, **{name: {"S": value} for name, value in fields.items()}}
 
 
-def _tried(enforced: Deployment, verb: str, call: Callable[[Any, str], object]) -> bool:
+def _tried(attacked: Deployment, verb: str, call: Callable[[Any, str], object]) -> bool:
     """Whether the call got through under the function's role; what fails for another reason than IAM is raised."""
-    asked = enforced.client("lambda").get_function_configuration(FunctionName=enforced.resources[f"{verb}_function"])
-    client = Caller(enforced.aws, asked["Role"]).client("dynamodb")
+    asked = attacked.client("lambda").get_function_configuration(FunctionName=attacked.resources[f"{verb}_function"])
+    client = Caller(attacked.aws, asked["Role"]).client("dynamodb")
     try:
-        call(client, enforced.resources["release_table"])
+        call(client, attacked.resources["release_table"])
     except ClientError as error:
         if error.response["Error"]["Code"] != "AccessDeniedException":
             raise
@@ -43,8 +43,8 @@ def _without_conditions(*more: str) -> Callable[..., Any]:
     """Takes the conditions from what every function's role allows on DynamoDB, and adds the actions `more`."""
 
     @contextmanager
-    def without(enforced: Deployment) -> Iterator[None]:
-        iam = enforced.client("iam")
+    def without(attacked: Deployment) -> Iterator[None]:
+        iam = attacked.client("iam")
         kept: list[tuple[str, str, Json]] = []
         for role in iam.get_paginator("list_roles").paginate().search("Roles[].RoleName"):
             if "-pipeline-" not in role:
@@ -59,14 +59,14 @@ def _without_conditions(*more: str) -> Callable[..., Any]:
         finally:
             for role, name, document in kept:
                 iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
-            _tidy(enforced)
+            _tidy(attacked)
 
     return without
 
 
-def _tidy(enforced: Deployment) -> None:
+def _tidy(attacked: Deployment) -> None:
     """Take back what got through, since other tests use the same deployment."""
-    client, table = enforced.client("dynamodb"), enforced.resources["release_table"]
+    client, table = attacked.client("dynamodb"), attacked.resources["release_table"]
     for item in client.get_paginator("scan").paginate(TableName=table).search("Items[]"):
         key = {name: item[name] for name in ("pk", "sk")}
         if any(NOBODY in value["S"] for value in key.values()):
@@ -94,21 +94,21 @@ def _weak(statement: Json, more: tuple[str, ...]) -> Json:
     ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
 )
 @attack("a function puts an item that another one owns", kind=KIND, without=_without_conditions())
-def test_foreign_put(enforced: Deployment, verb: str, pk: str, fields: Mapping[str, str]) -> bool:
+def test_foreign_put(attacked: Deployment, verb: str, pk: str, fields: Mapping[str, str]) -> bool:
     def put(client: Any, table: str) -> None:
         client.put_item(TableName=table, Item=_item(pk, fields))
 
-    return _tried(enforced, verb, put)
+    return _tried(attacked, verb, put)
 
 
 @attack("a foreign item rides in a transaction among own ones", kind=KIND, without=_without_conditions())
-def test_foreign_item_of_a_transaction(enforced: Deployment) -> bool:
+def test_foreign_item_of_a_transaction(attacked: Deployment) -> bool:
     def transact(client: Any, table: str) -> None:
         own = _item(f"chain#{NOBODY}-8-1", {"sk": "entry#x"})
         items = [own, _item(f"review#{NOBODY}-8-1", DECISION)]
         client.transact_write_items(TransactItems=[{"Put": {"TableName": table, "Item": item}} for item in items])
 
-    return _tried(enforced, "judge", transact)
+    return _tried(attacked, "judge", transact)
 
 
 @attack(
@@ -116,12 +116,12 @@ def test_foreign_item_of_a_transaction(enforced: Deployment) -> bool:
     kind=KIND,
     without=_without_conditions("dynamodb:BatchWriteItem"),
 )
-def test_batch(enforced: Deployment) -> bool:
+def test_batch(attacked: Deployment) -> bool:
     def batch(client: Any, table: str) -> None:
         puts = [{"PutRequest": {"Item": _item(f"review#{NOBODY}-7-1", DECISION)}}]
         client.batch_write_item(RequestItems={table: puts})
 
-    return _tried(enforced, "judge", batch)
+    return _tried(attacked, "judge", batch)
 
 
 @attack(
@@ -129,14 +129,14 @@ def test_batch(enforced: Deployment) -> bool:
     kind=KIND,
     without=_without_conditions("dynamodb:PartiQLInsert"),
 )
-def test_statement(enforced: Deployment) -> bool:
+def test_statement(attacked: Deployment) -> bool:
     def insert(client: Any, table: str) -> None:
         client.execute_statement(
             Statement=f"INSERT INTO \"{table}\" VALUE {{'pk': 'review#{NOBODY}-6-1', 'sk': ?}}",
             Parameters=[{"S": f"decision#001#{id(client):016x}"}],
         )
 
-    return _tried(enforced, "judge", insert)
+    return _tried(attacked, "judge", insert)
 
 
 @attack(
@@ -144,7 +144,7 @@ def test_statement(enforced: Deployment) -> bool:
     kind=KIND,
     without=_without_conditions("dynamodb:UpdateItem"),
 )
-def test_entry_changed_in_place(enforced: Deployment) -> bool:
+def test_entry_changed_in_place(attacked: Deployment) -> bool:
     def change(client: Any, table: str) -> None:
         client.update_item(
             TableName=table,
@@ -153,4 +153,4 @@ def test_entry_changed_in_place(enforced: Deployment) -> bool:
             ExpressionAttributeValues={":body": {"S": "{}"}},
         )
 
-    return _tried(enforced, "remind", change)
+    return _tried(attacked, "remind", change)

@@ -267,37 +267,37 @@ _CONTEXT = {"prompt": _VICTIM, "day": "20000"}
 
 
 @contextmanager
-def _with_the_policy_for_all(enforced: Deployment) -> Iterator[None]:
+def _with_the_policy_for_all(attacked: Deployment) -> Iterator[None]:
     """The application has the policy for every prompt, and no longer its own alone."""
-    iam, role = enforced.client("iam"), _role(enforced).rpartition("/")[2]
-    iam.attach_role_policy(RoleName=role, PolicyArn=enforced.resources["application_policy"])
+    iam, role = attacked.client("iam"), _role(attacked).rpartition("/")[2]
+    iam.attach_role_policy(RoleName=role, PolicyArn=attacked.resources["application_policy"])
     try:
         yield
     finally:
-        iam.detach_role_policy(RoleName=role, PolicyArn=enforced.resources["application_policy"])
+        iam.detach_role_policy(RoleName=role, PolicyArn=attacked.resources["application_policy"])
 
 
-def _role(enforced: Deployment) -> str:
+def _role(attacked: Deployment) -> str:
     """The role of the application, with its own policy."""
-    iam, name = enforced.client("iam"), "checkout-application"
+    iam, name = attacked.client("iam"), "checkout-application"
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     try:
         return str(iam.get_role(RoleName=name)["Role"]["Arn"])
     except iam.exceptions.NoSuchEntityException:
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         made = str(iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"])
-        iam.attach_role_policy(RoleName=name, PolicyArn=enforced.resources["application_checkout_policy"])
+        iam.attach_role_policy(RoleName=name, PolicyArn=attacked.resources["application_checkout_policy"])
         return made
 
 
-def _seal(caller: Caller, enforced: Deployment, context: dict[str, str]) -> object:
-    key = enforced.resources["receipt_key"]
+def _seal(caller: Caller, attacked: Deployment, context: dict[str, str]) -> object:
+    key = attacked.resources["receipt_key"]
     return caller.client("kms").generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext=context)
 
 
-def _open(caller: Caller, enforced: Deployment, context: dict[str, str]) -> object:
-    key = enforced.resources["receipt_key"]
-    made = enforced.client("kms").generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext=context)
+def _open(caller: Caller, attacked: Deployment, context: dict[str, str]) -> object:
+    key = attacked.resources["receipt_key"]
+    made = attacked.client("kms").generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext=context)
     return caller.client("kms").decrypt(KeyId=key, CiphertextBlob=made["CiphertextBlob"], EncryptionContext=context)
 
 
@@ -305,29 +305,29 @@ def _mark(prompt: str) -> dict[str, Any]:
     return {"receipt": {"S": f"{prompt}/{next(_NAMES)}"}}
 
 
-def _put(caller: Caller, enforced: Deployment, prompt: str) -> object:
-    return caller.client("dynamodb").put_item(TableName=enforced.resources["feedback_table"], Item=_mark(prompt))
+def _put(caller: Caller, attacked: Deployment, prompt: str) -> object:
+    return caller.client("dynamodb").put_item(TableName=attacked.resources["feedback_table"], Item=_mark(prompt))
 
 
-def _transact(caller: Caller, enforced: Deployment, prompt: str) -> object:
-    table = enforced.resources["feedback_table"]
+def _transact(caller: Caller, attacked: Deployment, prompt: str) -> object:
+    table = attacked.resources["feedback_table"]
     puts = [{"Put": {"TableName": table, "Item": _mark(name)}} for name in ("e2e-tested", prompt)]
     return caller.client("dynamodb").transact_write_items(TransactItems=puts)
 
 
-def _route(caller: Caller, enforced: Deployment, prompt: str) -> object:
+def _route(caller: Caller, attacked: Deployment, prompt: str) -> object:
     return caller.client("dynamodb").get_item(
-        TableName=enforced.resources["route_table"], Key={"prompt": {"S": prompt}}
+        TableName=attacked.resources["route_table"], Key={"prompt": {"S": prompt}}
     )
 
 
-def _routes(caller: Caller, enforced: Deployment, prompt: str) -> object:
+def _routes(caller: Caller, attacked: Deployment, prompt: str) -> object:
     keys = [{"prompt": {"S": name}} for name in {"e2e-tested", prompt}]
-    return caller.client("dynamodb").batch_get_item(RequestItems={enforced.resources["route_table"]: {"Keys": keys}})
+    return caller.client("dynamodb").batch_get_item(RequestItems={attacked.resources["route_table"]: {"Keys": keys}})
 
 
-def _converse(caller: Caller, enforced: Deployment, prompt: str) -> object:
-    return caller.post(f"{enforced.resources['gateway_url']}/prompts/{prompt}/converse", {"unit": "u"})
+def _converse(caller: Caller, attacked: Deployment, prompt: str) -> object:
+    return caller.post(f"{attacked.resources['gateway_url']}/prompts/{prompt}/converse", {"unit": "u"})
 
 
 _ACTS: dict[str, tuple[Any, Any, Any]] = {
@@ -346,11 +346,11 @@ _ACTS: dict[str, tuple[Any, Any, Any]] = {
 
 @pytest.mark.parametrize("act", _ACTS)
 @attack("an application, for a prompt of another's", kind=SPOKEN, without=_with_the_policy_for_all)
-def test_application(enforced: Deployment, act: str) -> bool:
-    caller = Caller(enforced.aws, _role(enforced))
+def test_application(attacked: Deployment, act: str) -> bool:
+    caller = Caller(attacked.aws, _role(attacked))
     call, own, others = _ACTS[act]
-    assert _let_in(lambda: call(caller, enforced, own)), "what it may do for its own prompt"
-    return _let_in(lambda: call(caller, enforced, others))
+    assert _let_in(lambda: call(caller, attacked, own)), "what it may do for its own prompt"
+    return _let_in(lambda: call(caller, attacked, others))
 
 
 def _let_in(call: Any) -> bool:
