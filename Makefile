@@ -67,8 +67,8 @@ house: $(PYTHON_READY)  ## circles, long files and what else is out of order in 
 	@$(PY) -m tests.house
 
 .PHONY: test
-test: setup chromium lint  ## lint and all tests
-	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup
+test: setup chromium lint  ## lint and all tests, but for the attacks on deployed stacks
+	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup -m "not deployed_attack"
 
 .PHONY: test-unit
 test-unit: $(PYTHON_READY)  ## the fast tests only

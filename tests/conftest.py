@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for shared in ("attacked", "deployed", "enforced"):
             if shared in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
                 item.add_marker(pytest.mark.xdist_group(shared))
+        if "attacked" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.deployed_attack)
 
 
 @pytest.fixture(scope="session")
