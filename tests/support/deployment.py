@@ -21,7 +21,7 @@ from local.running import EmbeddedAws
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
-from promptlane.domain.release.timeline import TimelineEntry
+from promptlane.domain.release.timeline import Event, TimelineEntry
 
 T = TypeVar("T")
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
@@ -196,9 +196,18 @@ class Deployment:
         return f"{version.prompt_id}-{version.version}-1"
 
     def approve(self, release_id: str) -> None:
-        """Every reviewer who was asked approves by the link in the email."""
+        """Every reviewer who was asked approves by the link in the email, once CloudTrail's delay is over.
+
+        An earlier approval waits for `remind`, which comes every five minutes.
+        """
+        asked = self.wait(lambda: self._asked(release_id), f"no review of {release_id}")
+        late = float(SETTINGS["promptlane:trail_late_seconds"])
+        time.sleep(max(0.0, asked.detail["authors"]["until"] + late - time.time()))
         for invitation in self.wait(lambda: self.mail.invitations(release_id), f"no invitation for {release_id}"):
             self.mail.approve(invitation, "Looks right.")
+
+    def _asked(self, release_id: str) -> TimelineEntry | None:
+        return next((e for e in self.timeline(release_id) if e.event is Event.REVIEW_REQUESTED), None)
 
     def promptlane(self, *arguments: str, status: int = 0, role: str = "") -> Any:
         """Run the command line with --json, as root or as somebody with the role of a duty; what it printed."""
@@ -259,7 +268,11 @@ class Deployment:
         return self.tables.timeline(release_id)
 
     def ended(self, release_id: str, seconds: float = 60) -> Release:
-        self.wait(lambda: self.release(release_id).ended, f"{release_id} did not end", seconds)
+        try:
+            self.wait(lambda: self.release(release_id).ended, f"{release_id} did not end", seconds)
+        except AssertionError as error:
+            told = "\n".join(f"{entry.at} {entry.event} {entry.detail}" for entry in self.timeline(release_id))
+            raise AssertionError(f"{error}\nits timeline is\n{told}") from None
         return self.release(release_id)
 
     def wait(self, probe: Callable[[], T], otherwise: str, seconds: float = 60) -> T:
