@@ -38,7 +38,7 @@ from promptlane.lifecycle.rollback import PATH_CALLS, Wish, restore_safe_route
 OUT = Path(".local/bench/rollback.json")
 PROMPT, PROMPT_ID = "support-assistant", "BENCHMARK0"
 TURNS = 30
-SETTINGS = {"promptlane:lambda_target": "host", "promptlane:retain": "false"}
+SETTINGS = {"promptlane:lambda_target": "host", "promptlane:trial": "true"}
 _BARE = """
 import json, os, time
 import boto3

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_logs as logs
 
 from promptlane.domain.enrolment.floor import Floor
@@ -46,10 +46,11 @@ class DeploymentConfig:
         review is approved. AWS says 15 minutes; less is for drills on an AWS that delivers at once.
     time_scale: factor on every duration of the policies; below 1 for drills.
     log_retention_days: for every log group.
-    roll_back_concurrency: reserved for `roll_back`; 0 reserves nothing (accounts with a small Lambda quota).
-    decide_concurrency: reserved for `decide`, as for `roll_back`: review pages are open to strangers, deciding is not.
+    reserved_concurrency: executions reserved for `roll_back`, and as many for `decide`; 0 reserves none, and bounds
+        what starts functions so that two of the ten of a fresh account stay free (infra/concurrency.py).
     reconcile_minutes: how often missed events and dead executions are looked for.
-    retain: keep tables, buckets and keys when a stack is deleted.
+    trial: nothing outlives its stack: no deletion protection, nothing retained, buckets emptied, keys gone after a
+        week, and a lock of the audit bucket that the account itself can lift.
     budget_usd_per_prompt: what the fuse alarms of one prompt may cost a month before synth fails.
     invocation_logging: `on` lets the Audit stack set up Bedrock's model invocation logging.
     mask_personal_data: mask e-mail addresses, phone and card numbers in the invocation log's log group; bodies that are
@@ -77,10 +78,9 @@ class DeploymentConfig:
     trail_late_seconds: int = 900
     time_scale: float = 1.0
     log_retention_days: int = 90
-    roll_back_concurrency: int = 5
-    decide_concurrency: int = 2
+    reserved_concurrency: int = 0
     reconcile_minutes: int = 15
-    retain: bool = True
+    trial: bool = False
     budget_usd_per_prompt: float = 10.0
     invocation_logging: InvocationLogging = "on"
     mask_personal_data: bool = False
@@ -108,8 +108,14 @@ class DeploymentConfig:
 
     @property
     def removal(self) -> RemovalPolicy:
-        """Of what outlives its stack where the deployment is kept."""
-        return RemovalPolicy.RETAIN if self.retain else RemovalPolicy.DESTROY
+        """Of what outlives its stack, unless it is a trial. What a create made that failed never stays: it may be tried
+        again."""
+        return RemovalPolicy.DESTROY if self.trial else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+
+    @property
+    def key_pending(self) -> Duration | None:
+        """How long KMS keeps a key after its deletion was asked for; None is its own 30 days."""
+        return Duration.days(7) if self.trial else None
 
 
 _RETENTION = {
@@ -133,7 +139,7 @@ def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
     """
     given = {key.removeprefix(PREFIX): value for key, value in context.items() if key.startswith(PREFIX)}
     wrong = [
-        f"{PREFIX}{key}: no such setting; the settings are {', '.join(sorted(_READERS))}"
+        f"{PREFIX}{key}: {_GONE.get(key) or 'no such setting; the settings are ' + ', '.join(sorted(_READERS))}"
         for key in sorted(given.keys() - _READERS.keys())
     ]
     values: dict[str, Any] = {}
@@ -292,6 +298,15 @@ _LONGEST_FLOOR = 2_000
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 _ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::([0-9]{12}|\*):[\w+=,.@/*-]+")
 
+_GONE = {
+    "retain": f"write {PREFIX}trial=true in place of retain=false",
+    **dict.fromkeys(
+        ("roll_back_concurrency", "decide_concurrency"),
+        f"write {PREFIX}reserved_concurrency, which holds for both functions; 0, the default, reserves nothing",
+    ),
+}
+"""Settings of earlier versions, and what is written in their place."""
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
     "prompts_dir": _path,
@@ -303,10 +318,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "trail_late_seconds": _whole(low=1, high=3600),
     "time_scale": _number(above=0, up_to=1),
     "log_retention_days": _whole_of(*_RETENTION),
-    "roll_back_concurrency": _whole(low=0, high=100),
-    "decide_concurrency": _whole(low=0, high=100),
+    "reserved_concurrency": _whole(low=0, high=100),
     "reconcile_minutes": _whole(low=1, high=60),
-    "retain": _flag,
+    "trial": _flag,
     "budget_usd_per_prompt": _number(above=0, up_to=1000),
     "invocation_logging": _one_of("off", "on"),
     "mask_personal_data": _flag,

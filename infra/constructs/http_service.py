@@ -7,11 +7,11 @@ from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
+from infra.constructs.vended_log import vended_log
 
 # No query string: the review links carry their signature there.
 _ACCESS_LOG = {
@@ -44,9 +44,7 @@ class HttpService(Construct):
     ) -> None:
         super().__init__(scope, id)
         self.api = apigw.HttpApi(self, "Api", api_name=name, description=description, create_default_stage=False)
-        self.access_log = logs.LogGroup(
-            self, "AccessLog", retention=config.log_retention, removal_policy=config.removal
-        )
+        self.access_log = vended_log(self, "AccessLog", config=config, service="http-apis", name=name)
         self._stage = apigw.CfnStage(
             self,
             "Stage",

@@ -7,7 +7,6 @@ from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -16,6 +15,7 @@ from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import allow, attach
 from infra.constructs.outputs import camel_case
 from infra.constructs.statements import arn
+from infra.constructs.vended_log import vended_log
 
 _PER_RELEASE = "Test cases and results lie below their release's prefix."
 DEFINITION = Path(__file__).resolve().parent.parent / "workflow" / "release.asl.json"
@@ -35,14 +35,7 @@ class ReleaseWorkflow(Construct):
         reports_key: kms.IKey,
     ) -> None:
         super().__init__(scope, id)
-        self.log_group = logs.LogGroup(
-            self,
-            "Log",
-            # Step Functions' log delivery has one resource policy per account, of limited size, for this prefix.
-            log_group_name=f"/aws/vendedlogs/states/{config.state_machine_name}",
-            retention=config.log_retention,
-            removal_policy=config.removal,
-        )
+        self.log_group = vended_log(self, "Log", config=config, service="states", name=config.state_machine_name)
         self.role = iam.Role(
             self,
             "Role",

@@ -34,6 +34,7 @@ class AuditStack(Stack):
             description="Promptlane: audit trail",
             enable_key_rotation=True,
             removal_policy=config.removal,
+            pending_window=config.key_pending,
         )
         self.bucket = self._locked_bucket()
         self._bucket_arn = str(self.export_value(self.bucket.bucket_arn))
@@ -115,12 +116,12 @@ class AuditStack(Stack):
         return selectors
 
     def _locked_bucket(self) -> s3.Bucket:
-        """Retained deployments lock in compliance mode: not even the account's root can shorten it.
+        """Locked in compliance mode: not even the account's root can shorten it. A trial's lock can be lifted.
 
         What its lock no longer holds goes a month later. No bucket key: with one, CloudTrail would need kms:Decrypt.
         """
         days = Duration.days(self._config.audit_retention_days)
-        lock = s3.ObjectLockRetention.compliance if self._config.retain else s3.ObjectLockRetention.governance
+        lock = s3.ObjectLockRetention.governance if self._config.trial else s3.ObjectLockRetention.compliance
         bucket = s3.Bucket(
             self,
             "Trails",

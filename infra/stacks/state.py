@@ -25,7 +25,7 @@ from promptlane.project import PromptProject
 
 
 class StateStack(Stack):
-    """Retained, with point-in-time recovery and deletion protection, unless the deployment says retain: false."""
+    """Retained, with point-in-time recovery and deletion protection, unless the deployment is a trial."""
 
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, projects: list[PromptProject]) -> None:
         super().__init__(scope, id, description="Promptlane: tables, reports, topics and keys")
@@ -39,6 +39,7 @@ class StateStack(Stack):
             key_spec=kms.KeySpec.HMAC_256,
             key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
             removal_policy=self._config.removal,
+            pending_window=self._config.key_pending,
         )
         self._only_mailers_sign(review_key)
         notices = AlarmTopic(self, "Notices", config=config, key=message_key, alarms="*", shown_as="Promptlane notices")
@@ -55,6 +56,7 @@ class StateStack(Stack):
             feedback_table=self._feedback(),
             report_bucket=reports,
             report_bucket_arn=str(self.export_value(reports.bucket_arn)),
+            # Never retained: it holds nothing, and one that stayed would have the name that the next one needs.
             event_bus=events.EventBus(
                 self, "Events", event_bus_name=config.name, description="What happens to releases of prompts"
             ),
@@ -68,7 +70,6 @@ class StateStack(Stack):
         )
         # Stacks of 0.1.0 import this ARN, and what is imported can be neither changed nor removed: goes after 0.2.
         self.export_value(self._receipt_secret().secret_arn)
-        self.state.event_bus.apply_removal_policy(self._config.removal)
         Outputs(
             self,
             "Resources",
@@ -87,7 +88,14 @@ class StateStack(Stack):
         )
 
     def _key(self, id: str, description: str) -> kms.Key:
-        return kms.Key(self, id, description=description, enable_key_rotation=True, removal_policy=self._config.removal)
+        return kms.Key(
+            self,
+            id,
+            description=description,
+            enable_key_rotation=True,
+            removal_policy=self._config.removal,
+            pending_window=self._config.key_pending,
+        )
 
     def _only_mailers_sign(self, key: kms.Key) -> None:
         """Whatever somebody's own policies allow: who signs a reviewer's link decides in that reviewer's name.
@@ -141,7 +149,7 @@ class StateStack(Stack):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            deletion_protection=self._config.retain,
+            deletion_protection=not self._config.trial,
             removal_policy=self._config.removal,
             stream=dynamodb.StreamViewType.NEW_IMAGE if sort else None,
             resource_policy=self._only_functions_write(*keep_out_more),

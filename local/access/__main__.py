@@ -19,7 +19,7 @@ from local.server import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "access.md"
 BEGIN, END = "<!-- access matrix: begin (make access-matrix writes it) -->", "<!-- access matrix: end -->"
-SETTINGS = {"promptlane:lambda_target": "host", "promptlane:retain": "false", "promptlane:budget_usd_per_prompt": "100"}
+SETTINGS = {"promptlane:lambda_target": "host", "promptlane:trial": "true", "promptlane:budget_usd_per_prompt": "100"}
 
 
 def resources_of(aws: EmbeddedAws, deployment: str = "promptlane") -> dict[str, object]:

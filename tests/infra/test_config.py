@@ -20,10 +20,10 @@ def test_without_any_setting_the_defaults_hold(root: Path) -> None:
 
 
 def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
-    as_text = {"promptlane:retain": "false", "promptlane:time_scale": "0.5", "promptlane:resolution_seconds": "10"}
-    as_json = {"promptlane:retain": False, "promptlane:time_scale": 0.5, "promptlane:resolution_seconds": 10}
+    as_text = {"promptlane:trial": "true", "promptlane:time_scale": "0.5", "promptlane:resolution_seconds": "10"}
+    as_json = {"promptlane:trial": True, "promptlane:time_scale": 0.5, "promptlane:resolution_seconds": 10}
     assert read_config(as_text, root=root) == read_config(as_json, root=root)
-    assert read_config(as_json, root=root).retain is False
+    assert read_config(as_json, root=root).trial is True
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,10 @@ def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
         ("time_scale", "nan"),
         ("time_scale", "soon"),
         ("log_retention_days", 8),
-        ("roll_back_concurrency", -1),
-        ("roll_back_concurrency", "2.5"),
-        ("decide_concurrency", -1),
+        ("reserved_concurrency", -1),
+        ("reserved_concurrency", "2.5"),
         ("reconcile_minutes", 0),
-        ("retain", 1),
+        ("trial", 1),
         ("budget_usd_per_prompt", -5),
         ("subscription_admins", "everybody"),
         ("duty_principals", {"authors": ["arn:aws:iam::123456789012:role/writers"]}),
@@ -71,9 +70,9 @@ def test_who_may_take_on_a_duty_can_be_said_on_the_command_line_too(root: Path) 
 
 def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_config({"promptlane:retain": "maybe", "promptlane:time_scale": 7, "promptlane:colour": 1}, root=tmp_path)
+        read_config({"promptlane:trial": "maybe", "promptlane:time_scale": 7, "promptlane:colour": 1}, root=tmp_path)
     message = str(caught.value)
-    assert all(word in message for word in ("retain", "time_scale", "colour", "prompts_dir"))
+    assert all(word in message for word in ("trial", "time_scale", "colour", "prompts_dir"))
 
 
 def test_administrators_of_subscriptions_may_be_a_list_or_separated_by_commas(root: Path) -> None:
@@ -146,3 +145,16 @@ def test_a_floor_is_read_from_text_too(root: Path) -> None:
     floor = {"review": {"quorum": 2}}
     for value in (floor, json.dumps(floor)):
         assert read_config({"promptlane:floor": value}, root=root).floor == Floor.from_dict(floor)
+
+
+@pytest.mark.parametrize(
+    ("gone", "instead"),
+    [
+        ("retain", "promptlane:trial=true"),
+        ("roll_back_concurrency", "promptlane:reserved_concurrency"),
+        ("decide_concurrency", "promptlane:reserved_concurrency"),
+    ],
+)
+def test_a_setting_of_an_earlier_version_says_what_takes_its_place(root: Path, gone: str, instead: str) -> None:
+    with pytest.raises(ConfigError, match=f"promptlane:{gone}: write {instead}"):
+        read_config({f"promptlane:{gone}": "5"}, root=root)

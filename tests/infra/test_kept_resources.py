@@ -34,7 +34,7 @@ RESTORABLE = {
 def test_tables_are_encrypted_restorable_and_kept_but_for_the_marks_of_feedback(synthesized: Synthesized) -> None:
     assert whole(synthesized, "AWS::DynamoDB::Table", but=("Tags", "ResourcePolicy")) == {
         "Routes": (
-            "Retain",
+            "RetainExceptOnCreate",
             {
                 **RESTORABLE,
                 "AttributeDefinitions": [text("prompt"), text("prompt_id")],
@@ -50,7 +50,7 @@ def test_tables_are_encrypted_restorable_and_kept_but_for_the_marks_of_feedback(
             },
         ),
         "Releases": (
-            "Retain",
+            "RetainExceptOnCreate",
             {
                 **RESTORABLE,
                 "AttributeDefinitions": [text("pk"), text("sk")],
@@ -72,7 +72,7 @@ def test_tables_are_encrypted_restorable_and_kept_but_for_the_marks_of_feedback(
 
 
 def bucket(encryption: Json, *rules: Json, **more: Json) -> tuple[str, Json]:
-    return "Retain", {
+    return "RetainExceptOnCreate", {
         "BucketEncryption": {"ServerSideEncryptionConfiguration": [encryption]},
         "LifecycleConfiguration": {"Rules": [{**rule, "Status": "Enabled"} for rule in rules]},
         "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
@@ -119,11 +119,11 @@ def test_buckets_are_private_encrypted_and_kept_for_as_long_as_they_should(synth
 
 def test_keys_are_rotated_and_kept_and_links_are_signed_by_one_that_cannot_be(synthesized: Synthesized) -> None:
     assert whole(synthesized, "AWS::KMS::Key", but=("Tags", "KeyPolicy", "Description")) == {
-        "DataKey": ("Retain", {"EnableKeyRotation": True}),
-        "MessageKey": ("Retain", {"EnableKeyRotation": True}),
-        "ReceiptKey": ("Retain", {"EnableKeyRotation": True}),
-        "ReviewKey": ("Retain", {"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}),
-        "Key": ("Retain", {"EnableKeyRotation": True}),
+        "DataKey": ("RetainExceptOnCreate", {"EnableKeyRotation": True}),
+        "MessageKey": ("RetainExceptOnCreate", {"EnableKeyRotation": True}),
+        "ReceiptKey": ("RetainExceptOnCreate", {"EnableKeyRotation": True}),
+        "ReviewKey": ("RetainExceptOnCreate", {"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}),
+        "Key": ("RetainExceptOnCreate", {"EnableKeyRotation": True}),
     }
 
 
@@ -158,7 +158,7 @@ def test_the_secret_that_stacks_of_the_first_version_import_is_still_exported(sy
     assert "ExportsOutputRefReceiptSecret" in exported
     generated = {"ExcludePunctuation": True, "PasswordLength": 64}
     assert whole(synthesized, "AWS::SecretsManager::Secret", but=("Tags", "Description")) == {
-        "ReceiptSecret": ("Retain", {"GenerateSecretString": generated})
+        "ReceiptSecret": ("RetainExceptOnCreate", {"GenerateSecretString": generated})
     }
 
 

@@ -210,7 +210,7 @@ def test_every_http_route_may_call_its_function_and_is_signed_unless_a_review_li
 
 
 def test_what_strangers_ask_for_takes_nothing_of_what_deciding_by_identity_needs(synthesized: Synthesized) -> None:
-    """An API of its own, on it a throttle for each route, and executions that nothing else can use."""
+    """An API of its own, and on it a throttle for each route."""
     open_apis, closed_apis = set(), {}
     for stack, _, route in synthesized.resources("AWS::ApiGatewayV2::Route"):
         api = text(route["ApiId"])
@@ -235,9 +235,3 @@ def test_what_strangers_ask_for_takes_nothing_of_what_deciding_by_identity_needs
     decisions = stages[closed_apis["POST /releases/{release_id}/decision"][1]]
     assert decisions["RouteSettings"]["POST /releases/{release_id}/decision"]["ThrottlingRateLimit"] == 20
     assert all("querystring" not in s["AccessLogSettings"]["Format"].lower() for s in stages.values())
-    reserved = [
-        p["ReservedConcurrentExecutions"]
-        for _, _, p in synthesized.resources("AWS::Lambda::Function")
-        if "review decision by IAM" in p.get("Description", "")
-    ]
-    assert reserved == [2]

@@ -42,7 +42,7 @@ def test_tables_can_be_restored_and_are_not_deleted_by_mistake(synthesized: Synt
     assert made["DeletionProtectionEnabled"] is True
     assert made["SSESpecification"]["SSEEnabled"] is True
     assert made["BillingMode"] == "PAY_PER_REQUEST"
-    assert made["kept"] == "Retain"
+    assert made["kept"] == "RetainExceptOnCreate"
 
 
 def test_the_route_table_depends_on_no_key_of_ours(synthesized: Synthesized) -> None:
@@ -232,10 +232,8 @@ def test_a_deployment_that_is_not_kept_can_be_destroyed(tmp_path: Path, config: 
     trial = DeploymentConfig(
         name="trial",
         prompts_dir=config.prompts_dir,
-        retain=False,
+        trial=True,
         existing_trail=True,
-        roll_back_concurrency=0,
-        decide_concurrency=0,
         resolution_seconds=10,
         budget_usd_per_prompt=100,
     )
@@ -244,7 +242,8 @@ def test_a_deployment_that_is_not_kept_can_be_destroyed(tmp_path: Path, config: 
         f"{stack}/{logical}"
         for stack, template in made.templates.items()
         for logical, resource in template["Resources"].items()
-        if resource.get("DeletionPolicy") == "Retain" and resource["Type"] != "AWS::Lambda::LayerVersion"
+        if resource.get("DeletionPolicy", "Delete") != "Delete"
+        or resource.get("UpdateReplacePolicy", "Delete") != "Delete"
     ]
     assert kept == []
     assert all(not p.get("DeletionProtectionEnabled") for _, _, p in made.resources("AWS::DynamoDB::Table"))

@@ -20,7 +20,7 @@ def add_release(
     requests: sqs.IQueue,
     undelivered: DeadLetters,
     dead_alarms: DeadLetters,
-    roll_back_concurrency: int,
+    reserved_concurrency: int,
 ) -> None:
     g = functions.grants
     record = [PROMPT, *APPENDED]
@@ -95,7 +95,7 @@ def add_release(
         + g.notices_send()
         + g.executions("StopExecution"),
         memory_mib=512,
-        reserved_concurrency=roll_back_concurrency or None,
+        reserved_concurrency=reserved_concurrency or None,
         dead_letters=dead_alarms,
     )
 

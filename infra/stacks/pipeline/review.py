@@ -14,7 +14,7 @@ _SIGNED_LINK = (
 )
 
 
-def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters, decide_concurrency: int) -> None:
+def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters, reserved_concurrency: int) -> None:
     g = functions.grants
     settles = [REVIEW, PROMPT, *APPENDED]
 
@@ -59,7 +59,7 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters, decide
         told,
         looks(*settles),
         timeout=within,
-        reserved_concurrency=decide_concurrency or None,
+        reserved_concurrency=reserved_concurrency or None,
     )
     functions.add("operate", "Pauses, resumes or advances a canary", table, g.releases_write(put=[PROMPT, *APPENDED]))
 

@@ -133,7 +133,7 @@ class PipelineStack(Stack):
             requests=self.intake_queue,
             undelivered=undelivered,
             dead_alarms=dead_alarms,
-            roll_back_concurrency=config.roll_back_concurrency,
+            reserved_concurrency=config.reserved_concurrency,
         )
         enrol = add_enrolment(functions, name=enrol_function_name(config.name))
         enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p, after=[enrol]) for p in projects]
@@ -151,7 +151,7 @@ class PipelineStack(Stack):
             name=CONSOLE,
         )
         add_tests(functions)
-        add_review(functions, undelivered=undelivered, decide_concurrency=config.decide_concurrency)
+        add_review(functions, undelivered=undelivered, reserved_concurrency=config.reserved_concurrency)
         machine = ReleaseWorkflow(
             self,
             "Release",

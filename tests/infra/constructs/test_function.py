@@ -34,7 +34,7 @@ def test_a_function_has_its_own_role_and_log_and_all_that_was_asked_for() -> Non
             "Type": "AWS::Logs::LogGroup",
             "Properties": {"RetentionInDays": 30},
             "UpdateReplacePolicy": "Retain",
-            "DeletionPolicy": "Retain",
+            "DeletionPolicy": "RetainExceptOnCreate",
         },
         "ShiftRole": {
             "Type": "AWS::IAM::Role",

@@ -93,9 +93,12 @@ def test_routes_are_signed_and_throttled_and_an_open_one_says_why() -> None:
         },
         "ServiceAccessLog": {
             "Type": "AWS::Logs::LogGroup",
-            "Properties": {"RetentionInDays": 30},
+            "Properties": {
+                "LogGroupName": "/aws/vendedlogs/http-apis/lane-api-<end of the stack's id>",
+                "RetentionInDays": 30,
+            },
             "UpdateReplacePolicy": "Retain",
-            "DeletionPolicy": "Retain",
+            "DeletionPolicy": "RetainExceptOnCreate",
         },
         "ServiceStage": {
             "Type": "AWS::ApiGatewayV2::Stage",
@@ -131,7 +134,7 @@ def test_the_access_log_goes_with_a_deployment_that_is_not_kept() -> None:
     found = made(stack)
     assert found["ServiceAccessLog"] == {
         "Type": "AWS::Logs::LogGroup",
-        "Properties": {"RetentionInDays": 7},
+        "Properties": {"LogGroupName": "/aws/vendedlogs/http-apis/n-<end of the stack's id>", "RetentionInDays": 7},
         "UpdateReplacePolicy": "Delete",
         "DeletionPolicy": "Delete",
     }

@@ -82,7 +82,7 @@ def test_bedrock_may_write_the_group_and_large_bodies_and_nothing_else() -> None
             "Type": "AWS::Logs::LogGroup",
             "Properties": {"KmsKeyId": "<Key.Arn>", "RetentionInDays": 30},
             "UpdateReplacePolicy": "Retain",
-            "DeletionPolicy": "Retain",
+            "DeletionPolicy": "RetainExceptOnCreate",
         },
         "LogLargeBodies": {
             "Type": "AWS::S3::Bucket",
@@ -107,7 +107,7 @@ def test_bedrock_may_write_the_group_and_large_bodies_and_nothing_else() -> None
                 },
             },
             "UpdateReplacePolicy": "Retain",
-            "DeletionPolicy": "Retain",
+            "DeletionPolicy": "RetainExceptOnCreate",
         },
         "LogLargeBodiesPolicy": {
             "Type": "AWS::S3::BucketPolicy",

@@ -15,7 +15,7 @@ def test_alarms_of_this_account_with_the_right_names_publish_to_an_alarm_topic()
                 "KmsMasterKeyId": "arn:aws:kms:eu-west-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef",
             },
             "UpdateReplacePolicy": "Retain",
-            "DeletionPolicy": "Retain",
+            "DeletionPolicy": "RetainExceptOnCreate",
         },
         "FuseTopicPolicy": {
             "Type": "AWS::SNS::TopicPolicy",
@@ -61,7 +61,7 @@ def test_nobody_but_the_deployment_subscribes_to_a_reviewers_topic() -> None:
                 "KmsMasterKeyId": "arn:aws:kms:eu-west-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef",
             },
             "UpdateReplacePolicy": "Retain",
-            "DeletionPolicy": "Retain",
+            "DeletionPolicy": "RetainExceptOnCreate",
         },
         "AnnTopicPolicy": {
             "Type": "AWS::SNS::TopicPolicy",

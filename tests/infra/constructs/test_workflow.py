@@ -25,9 +25,12 @@ def test_the_machine_is_the_file_under_a_role_that_holds_what_its_tasks_need() -
     assert found == {
         "ReleaseLog": {
             "Type": "AWS::Logs::LogGroup",
-            "Properties": {"LogGroupName": "/aws/vendedlogs/states/lane-release", "RetentionInDays": 30},
+            "Properties": {
+                "LogGroupName": "/aws/vendedlogs/states/lane-release-<end of the stack's id>",
+                "RetentionInDays": 30,
+            },
             "UpdateReplacePolicy": "Retain",
-            "DeletionPolicy": "Retain",
+            "DeletionPolicy": "RetainExceptOnCreate",
         },
         "ReleaseRole": {
             "Type": "AWS::IAM::Role",
@@ -166,7 +169,10 @@ def test_findings_are_accepted_for_the_role_and_the_log_level() -> None:
 def test_the_machines_log_goes_with_a_deployment_that_is_not_kept() -> None:
     assert machine(kept=False)[0]["ReleaseLog"] == {
         "Type": "AWS::Logs::LogGroup",
-        "Properties": {"LogGroupName": "/aws/vendedlogs/states/lane-release", "RetentionInDays": 7},
+        "Properties": {
+            "LogGroupName": "/aws/vendedlogs/states/lane-release-<end of the stack's id>",
+            "RetentionInDays": 7,
+        },
         "UpdateReplacePolicy": "Delete",
         "DeletionPolicy": "Delete",
     }
