@@ -109,8 +109,8 @@ chromium:
 lock: $(PYTHON_READY)  ## pin and hash what requirements.in, requirements/*.in and pyproject.toml need; UPGRADE=1 renews the rest
 	@$(LOCK) $(ANYWHERE) pyproject.toml --extra cli requirements/dev.in -o requirements/dev.txt
 	@$(LOCK) $(ANYWHERE) -c requirements/dev.txt pyproject.toml --extra cli requirements.in -o requirements.txt
-	@$(LOCK) $(ANYWHERE) -c requirements/dev.txt requirements/runtime.in -o requirements/runtime.txt
 	@$(LOCK) $(ANYWHERE) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
+	@$(LOCK) $(LAMBDA) -c requirements/dev.txt requirements/sdk.in -o requirements/sdk.txt
 	@$(LOCK) $(LAMBDA) -c requirements/dev.txt requirements/layer.in -o requirements/layer.txt
 	@$(LOCK) $(LAMBDA) -c requirements/dev.txt requirements/engine.in -o requirements/engine.txt
 	@$(LOCK) $(LAMBDA) -c requirements/dev.txt requirements/receipts.in -o requirements/receipts.txt

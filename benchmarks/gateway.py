@@ -84,7 +84,9 @@ def environment(port: int) -> dict[str, str]:
         "ROUTE_TABLE": "routes",
         "RECEIPT_KEY_ID": "k",
         "AWS_LAMBDA_FUNCTION_NAME": "gateway",
-        "PYTHONPATH": os.pathsep.join((os.getcwd(), str(packaging.layer("receipts", target="host") / "python"))),
+        "PYTHONPATH": os.pathsep.join(
+            (os.getcwd(), *(str(packaging.layer(holds, target="host") / "python") for holds in ("sdk", "receipts")))
+        ),
     }
 
 

@@ -14,12 +14,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-Packages = Literal["layer", "engine", "receipts"]
+from infra.bytecode import PYTHON, Compiler, compiler
+
+Packages = Literal["sdk", "layer", "engine", "receipts"]
+Target = Literal["aws", "host"]
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
+SDK_SERVICES = (
+    *("bedrock", "bedrock-agent", "bedrock-runtime", "cloudformation", "cloudtrail", "cloudwatch", "dynamodb"),
+    *("events", "kms", "lambda", "s3", "sns", "sqs", "ssm", "stepfunctions", "sts"),
+)
+"""The services that functions call, as boto3 names them: of 400 service models the layer holds these."""
 
-_RECIPE = "3"  # raise it when the way of building changes
-_PYTHON = "3.13"
+_RECIPE = "4"  # raise it when the way of building changes
 # Lambda's python3.13 runs on Amazon Linux 2023 (glibc 2.34): wheels for any older glibc will do.
 _PLATFORMS = (
     "manylinux2014_aarch64",
@@ -36,21 +43,24 @@ class PackagingError(Exception):
     """An asset cannot be built; the message says which and what to do."""
 
 
-def layer(holds: Packages, *, target: Literal["aws", "host"], root: Path = ROOT, build: Path = BUILD) -> Path:
+def layer(holds: Packages, *, target: Target, root: Path = ROOT, build: Path = BUILD) -> Path:
     """Folder with `python/`: the packages of requirements/<holds>.txt for Lambda's or for this machine's Python.
 
     All is named there, with hashes. pip looks for nothing else: it would read markers as this machine's Python does.
+    Beside each source lies its byte code, where there is an interpreter of that version (`infra.bytecode`).
     """
     requirements = root / "requirements" / f"{holds}.txt"
-    interpreter = _PYTHON if target == "aws" else f"{sys.version_info.major}.{sys.version_info.minor}-{sys.platform}"
-    key = _digest([target, interpreter, *(_PLATFORMS if target == "aws" else ())], [(requirements, "requirements")])
+    compiles = compiler(target)
+    made_for = [target, compiles.name, *(_PLATFORMS if target == "aws" else (sys.platform,))]
+    trimmed = SDK_SERVICES if holds == "sdk" else ()
+    key = _digest([*made_for, *trimmed], [(requirements, "requirements")])
 
     def install(folder: Path) -> None:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
         command += ["--no-input", "--no-deps", "--require-hashes", "--requirement", str(requirements)]
         command += ["--target", str(folder / "python")]
         if target == "aws":
-            command += ["--implementation", "cp", "--python-version", _PYTHON, "--only-binary=:all:"]
+            command += ["--implementation", "cp", "--python-version", PYTHON, "--only-binary=:all:"]
             command += [part for platform in _PLATFORMS for part in ("--platform", platform)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -59,20 +69,37 @@ def layer(holds: Packages, *, target: Literal["aws", "host"], root: Path = ROOT,
                 f"package index and the pins, then try again:\n{done.stderr.strip()[-2000:]}"
             )
         _make_reproducible(folder)
+        if trimmed:
+            _keep_services(folder / "python", trimmed)
+        compiles(folder, at="/opt")
 
     return _built(build / f"{holds}-{target}-{key}", install)
 
 
-def function_code(verb: str, *, root: Path = ROOT, build: Path = BUILD) -> Path:
+def function_code(verb: str, *, target: Target, root: Path = ROOT, build: Path = BUILD) -> Path:
     """Folder with `promptlane/` and `functions/<verb>/`; the handler is `functions.<verb>.handler.handle`."""
-    source = root / "functions" / verb
-    if not (source / "handler.py").is_file():
+    if not (root / "functions" / verb / "handler.py").is_file():
         raise PackagingError(f"there is no function {verb}: expected functions/{verb}/handler.py")
-    files = [*_sources(root / "promptlane", "promptlane", without=_DESK_ONLY), *_sources(source, f"functions/{verb}")]
-    files.append((root / "functions" / "__init__.py", "functions/__init__.py"))
-    if verb in _RUN_CHECKS and (root / _CHECKS).is_dir():
-        files += _sources(root / _CHECKS, _CHECKS)
+    code = _code(compiler(target), root=root, build=build)
+    parts = ["promptlane", f"functions/{verb}", *([_CHECKS] if verb in _RUN_CHECKS else [])]
+    files = [pair for part in parts for pair in _files(code / part, part)]
+    for package in (code / "functions", code / "functions" / "__pycache__"):
+        files += [(path, path.relative_to(code).as_posix()) for path in package.glob("__init__.*")]
     return _copied(build / f"function-{verb}-{_digest([], files)}", files)
+
+
+def _code(compiles: Compiler, *, root: Path, build: Path) -> Path:
+    """All that any function holds of our own, compiled once for all of them."""
+    files = [*_sources(root / "promptlane", "promptlane", without=_DESK_ONLY)]
+    files += _sources(root / "functions", "functions")
+    if (root / _CHECKS).is_dir():
+        files += _sources(root / _CHECKS, _CHECKS)
+
+    def make(folder: Path) -> None:
+        _copy(files, folder)
+        compiles(folder, at="/var/task")
+
+    return _built(build / f"code-{_digest([compiles.name], files)}", make)
 
 
 def client_layer(*, root: Path = ROOT, build: Path = BUILD) -> Path:
@@ -97,18 +124,17 @@ def document(name: str, content: bytes, *, build: Path = BUILD) -> Path:
 
 
 def _sources(folder: Path, prefix: str, *, without: Iterable[str] = ()) -> list[tuple[Path, str]]:
-    skipped = {*without, "__pycache__"}
-    found = []
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if (
-            path.is_file()
-            and path.suffix != ".pyc"
-            and relative.parts[0] not in skipped
-            and "__pycache__" not in path.parts
-        ):
-            found.append((path, f"{prefix}/{relative.as_posix()}"))
-    return found
+    """Its files without byte code, which an editor or a test left there."""
+    return [
+        (path, name)
+        for path, name in _files(folder, prefix, without=without)
+        if path.suffix != ".pyc" and "__pycache__" not in path.parts
+    ]
+
+
+def _files(folder: Path, prefix: str, *, without: Iterable[str] = ()) -> list[tuple[Path, str]]:
+    found = ((path, path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file())
+    return [(path, f"{prefix}/{below.as_posix()}") for path, below in found if below.parts[0] not in without]
 
 
 def _digest(words: Iterable[str], files: Iterable[tuple[Path, str]]) -> str:
@@ -120,13 +146,14 @@ def _digest(words: Iterable[str], files: Iterable[tuple[Path, str]]) -> str:
 
 
 def _copied(target: Path, files: Iterable[tuple[Path, str]]) -> Path:
-    def copy(folder: Path) -> None:
-        for path, name in files:
-            destination = folder / name
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, destination)
+    return _built(target, lambda folder: _copy(files, folder))
 
-    return _built(target, copy)
+
+def _copy(files: Iterable[tuple[Path, str]], folder: Path) -> None:
+    for path, name in files:
+        destination = folder / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, destination)
 
 
 def _built(target: Path, make: Callable[[Path], None]) -> Path:
@@ -159,3 +186,14 @@ def _make_reproducible(folder: Path) -> None:
             "direct_url.json",
         ):
             path.unlink()
+
+
+def _keep_services(python: Path, services: Iterable[str]) -> None:
+    """Drop the models of all other services, and what boto3 and botocore carry for readers alone."""
+    for data in (python / "botocore" / "data", python / "boto3" / "data"):
+        for folder in data.iterdir():
+            if folder.is_dir() and folder.name not in services:
+                shutil.rmtree(folder)
+    shutil.rmtree(python / "boto3" / "examples")
+    for examples in python.glob("botocore/data/*/*/examples-1.json*"):
+        examples.unlink()

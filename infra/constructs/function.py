@@ -13,6 +13,7 @@ from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import Grant, attach
 from infra.constructs.outputs import camel_case
+from infra.constructs.packages import sdk
 from infra.packaging import function_code
 
 
@@ -64,8 +65,8 @@ class Function(Construct):
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
             handler=f"functions.{verb}.handler.handle",
-            code=lambda_.Code.from_asset(str(function_code(verb))),
-            layers=list(layers),
+            code=lambda_.Code.from_asset(str(function_code(verb, target=config.lambda_target))),
+            layers=[sdk(self, config=config), *layers],
             role=self.role,
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.TEXT,  # our logger writes JSON itself; EMF needs its lines untouched

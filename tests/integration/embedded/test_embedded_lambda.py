@@ -41,19 +41,19 @@ def test_a_function_that_cannot_start_says_why(client: Client, source: str, kind
     assert "Unable to import module 'handler'" in payload["errorMessage"]
 
 
-def test_functions_see_boto3_and_none_of_the_emulators_packages_or_variables(client: Client) -> None:
+def test_functions_see_none_of_the_emulators_packages_or_variables_and_no_boto3_but_their_own(client: Client) -> None:
     deploy(
         client,
-        "import importlib.util, os, boto3\n"
+        "import importlib.util, os\n"
         "def handle(event, context):\n"
-        "    found = [n for n in ('ministack', 'uvicorn', 'pytest', 'yaml') if importlib.util.find_spec(n)]\n"
-        "    return {'found': found, 'boto3': boto3.__version__, 'env': dict(os.environ),\n"
+        "    names = ('ministack', 'uvicorn', 'pytest', 'yaml', 'boto3', 'botocore')\n"
+        "    found = [n for n in names if importlib.util.find_spec(n)]\n"
+        "    return {'found': found, 'env': dict(os.environ),\n"
         "            'log_group': context.log_group_name}\n",
         Environment={"Variables": {"OWN": "1"}},
     )
     seen = invoke(client)[0]
     assert seen["found"] == []
-    assert seen["boto3"]
     env = seen["env"]
     assert (env["OWN"], env["_HANDLER"], env["TZ"]) == ("1", "handler.handle", ":UTC")
     assert env["AWS_EXECUTION_ENV"] == "AWS_Lambda_python3.13"

@@ -20,7 +20,7 @@ import pytest
 from botocore.exceptions import ClientError
 from ministack.core import router
 
-from local import deploy, lambda_runtime, seams, server, up
+from local import deploy, seams, server, up
 from local.running import EmbeddedAws, NotStarted, env, free_port, health
 
 Client = Callable[[str], Any]
@@ -91,7 +91,8 @@ def test_another_version_of_the_emulator_is_refused(monkeypatch: pytest.MonkeyPa
 def test_the_pins_agree() -> None:
     pins = (server.REPOSITORY / "requirements" / "dev.txt").read_text().splitlines()
     assert f"ministack=={seams.PINNED} \\" in pins
-    (boto3,) = [line for line in lambda_runtime.REQUIREMENTS.read_text().splitlines() if line.startswith("boto3==")]
+    sdk = (server.REPOSITORY / "requirements" / "sdk.txt").read_text().splitlines()
+    (boto3,) = [line for line in sdk if line.startswith("boto3==")]
     assert boto3 in pins
 
 
