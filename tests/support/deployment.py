@@ -31,7 +31,7 @@ SETTINGS = {
     "promptlane:arrival_seconds": "5",
     "promptlane:trail_late_seconds": "1",
     "promptlane:time_scale": "0.01",
-    "promptlane:trial": "true",
+    "promptlane:retain": "false",
     "promptlane:budget_usd_per_prompt": "100",
     "promptlane:on_call": "on-call@example.com",
     "promptlane:applications": json.dumps({"checkout": ["e2e-tested"]}),
@@ -200,14 +200,14 @@ class Deployment:
 
         An earlier approval waits for `remind`, which comes every five minutes.
         """
-        asked = self.wait(lambda: self._asked(release_id), f"no review of {release_id}")
+        asked = self.wait(lambda: self._asked(release_id), f"no review of {release_id}")[0]
         late = float(SETTINGS["promptlane:trail_late_seconds"])
         time.sleep(max(0.0, asked.detail["authors"]["until"] + late - time.time()))
         for invitation in self.wait(lambda: self.mail.invitations(release_id), f"no invitation for {release_id}"):
             self.mail.approve(invitation, "Looks right.")
 
-    def _asked(self, release_id: str) -> TimelineEntry | None:
-        return next((e for e in self.timeline(release_id) if e.event is Event.REVIEW_REQUESTED), None)
+    def _asked(self, release_id: str) -> list[TimelineEntry]:
+        return [e for e in self.timeline(release_id) if e.event is Event.REVIEW_REQUESTED]
 
     def promptlane(self, *arguments: str, status: int = 0, role: str = "") -> Any:
         """Run the command line with --json, as root or as somebody with the role of a duty; what it printed."""
