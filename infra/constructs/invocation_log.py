@@ -20,7 +20,8 @@ _BEDROCK = "bedrock.amazonaws.com"
 
 
 class InvocationLog(Construct):
-    """What was sent and answered, for as long as the deployment keeps logs. `group` and `bucket` hold it.
+    """What was sent and answered, for as long as the deployment keeps logs. `group` and `bucket` hold it, `setting`
+    makes Bedrock write it.
 
     `mask_personal_data` masks in the group alone: S3 masks nothing, so bodies in the bucket (those over 100 kB) are as
     they were sent. Who may read the bucket is all that protects them.
@@ -40,7 +41,7 @@ class InvocationLog(Construct):
         )
         self.bucket = self._large_bodies()
         self.role = self._writer()
-        self._setting()
+        self.setting = self._setting()
         for number, query in enumerate(SAVED, 1):
             logs.CfnQueryDefinition(
                 self,
@@ -91,7 +92,7 @@ class InvocationLog(Construct):
         attach(role, [allow("WriteInvocations", ["logs:CreateLogStream", "logs:PutLogEvents"], [stream])])
         return role
 
-    def _setting(self) -> None:
+    def _setting(self) -> CustomResource:
         name = f"{self._config.name}/invocation-logging/found"
         no_resources = "The setting is the account's own and knows no resource-level permissions."
         setter = Function(
@@ -139,6 +140,7 @@ class InvocationLog(Construct):
         )
         # Bedrock tries the role and the bucket when the setting is written, so their policies must be there.
         setting.node.add_dependency(self.role, self.bucket, self.group, self._key)
+        return setting
 
 
 def _from_bedrock() -> dict[str, dict[str, str]]:

@@ -1,16 +1,21 @@
 """Audit: what happened, kept where nobody can edit it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_cloudtrail as cloudtrail
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from constructs import Construct
+from constructs import Construct, IDependable
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
+from infra.constructs.emptied import EmptiedBuckets
 from infra.constructs.grants import Grant, allow
 from infra.constructs.invocation_log import InvocationLog
 from infra.constructs.outputs import Outputs
+from infra.constructs.render_events import RenderEvents
 from infra.constructs.statements import all_but, arn, keep_out, let_in, role
 
 _CLOUDTRAIL = "cloudtrail.amazonaws.com"
@@ -41,26 +46,18 @@ class AuditStack(Stack):
         self._trail_arn = arn("cloudtrail", f"trail/{config.name}")
         self._let_trail_write()
         self._let_nobody_else_write()
-        selectors = self._selectors()
-        if selectors:
-            trail = cloudtrail.CfnTrail(
-                self,
-                "Trail",
-                trail_name=config.name,  # the bucket's policy names the trail, and the trail needs that policy
-                s3_bucket_name=self.bucket.bucket_name,
-                kms_key_id=self.key.key_arn,
-                is_logging=True,
-                enable_log_file_validation=True,
-                include_global_service_events=True,
-                is_multi_region_trail=False,
-                advanced_event_selectors=selectors,
-            )
-            if self.bucket.policy is not None:
-                trail.node.add_dependency(self.bucket.policy)
-            trail.node.add_dependency(self.key)
+        emptied: list[IDependable] = []
         self.invocations: InvocationLog | None = None
         if config.invocation_logging == "on":
             self.invocations = InvocationLog(self, "Invocations", config=config, key=self.key)
+        if config.trial:
+            buckets = {"Trails": self.bucket}
+            if self.invocations:
+                buckets["LargeBodies"] = self.invocations.bucket
+            emptied.append(EmptiedBuckets(self, "Emptied", config=config, buckets=buckets))
+            if self.invocations:
+                self.invocations.setting.node.add_dependency(*emptied)
+        trail, renders = self._trail(after=emptied)
         Outputs(
             self,
             "Resources",
@@ -69,7 +66,8 @@ class AuditStack(Stack):
             resources={
                 "audit_bucket": self.bucket.bucket_name,
                 "audit_retention_days": str(config.audit_retention_days),
-                "trail": config.name if selectors else "",
+                "trail": trail,
+                "render_events": renders,
                 "invocation_log_group": self.invocations.group.log_group_name if self.invocations else "",
                 "invocation_bucket": self.invocations.bucket.bucket_name if self.invocations else "",
             },
@@ -90,30 +88,36 @@ class AuditStack(Stack):
             grants.append(allow("ListTimelines", ["s3:ListBucketVersions"], [self._bucket_arn], below))
         return grants
 
-    def _selectors(self) -> list[cloudtrail.CfnTrail.AdvancedEventSelectorProperty]:
-        """Management events unless another trail has them (a second copy is billed); rendered versions if asked for."""
-
-        def only(field: str, value: str) -> cloudtrail.CfnTrail.AdvancedFieldSelectorProperty:
-            return cloudtrail.CfnTrail.AdvancedFieldSelectorProperty(field=field, equal_to=[value])
-
-        selectors = []
-        if not self._config.existing_trail:
-            selectors.append(
-                cloudtrail.CfnTrail.AdvancedEventSelectorProperty(
-                    name="Management events", field_selectors=[only("eventCategory", "Management")]
-                )
-            )
-        if self._config.render_events:
-            selectors.append(
-                cloudtrail.CfnTrail.AdvancedEventSelectorProperty(
-                    name="Rendered prompt versions",
-                    field_selectors=[
-                        only("eventCategory", "Data"),
-                        only("resources.type", "AWS::Bedrock::PromptVersion"),
-                    ],
-                )
-            )
-        return selectors
+    def _trail(self, *, after: Sequence[IDependable]) -> tuple[str, str]:
+        """Its name, "" for none, and what is said of rendered versions: management events unless another trail has them
+        (a second copy is billed), rendered versions if they are asked for.
+        """
+        ours = not self._config.existing_trail
+        if not ours and not self._config.render_events:
+            return "", "not recorded"
+        made_of: dict[str, Any] = {
+            "trail_name": self._config.name,  # the bucket's policy names the trail, and the trail needs that policy
+            "s3_bucket_name": self.bucket.bucket_name,
+            "kms_key_id": self.key.key_arn,
+            "is_logging": True,
+            "enable_log_file_validation": True,
+            "include_global_service_events": True,
+            "is_multi_region_trail": False,
+        }
+        only_management = cloudtrail.CfnTrail.AdvancedEventSelectorProperty(
+            name="Management events",
+            field_selectors=[
+                cloudtrail.CfnTrail.AdvancedFieldSelectorProperty(field="eventCategory", equal_to=["Management"])
+            ],
+        )
+        trail = cloudtrail.CfnTrail(self, "Trail", **made_of, advanced_event_selectors=[only_management])
+        if self.bucket.policy is not None:
+            trail.node.add_dependency(self.bucket.policy)
+        trail.node.add_dependency(self.key, *after)
+        if not self._config.render_events:
+            return self._config.name, "not recorded"
+        events = RenderEvents(self, "Renders", config=self._config, trail=trail, made_of=made_of, management=ours)
+        return self._config.name, events.said
 
     def _locked_bucket(self) -> s3.Bucket:
         """Locked in compliance mode: not even the account's root can shorten it. A trial's lock can be lifted.

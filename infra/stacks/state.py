@@ -14,6 +14,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
+from infra.constructs.emptied import EmptiedBuckets
 from infra.constructs.outputs import Outputs
 from infra.constructs.statements import KEYLESS_READS, TABLE_READS, TABLE_WRITES, all_but, keep_out, let_in, role
 from infra.constructs.topic import AlarmTopic, ReviewerTopic
@@ -49,6 +50,8 @@ class StateStack(Stack):
             self, "Alarms", config=config, key=message_key, alarms=f"{config.name}/*", shown_as="Promptlane fuse"
         )
         reports = self._reports(data_key)
+        if config.trial:
+            EmptiedBuckets(self, "Emptied", config=config, buckets={"Reports": reports})
         self.state = State(
             # The AWS-managed key: what every request and every rollback reads depends on no key of ours.
             route_table=self._routes(),

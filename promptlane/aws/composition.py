@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from promptlane.lifecycle.briefs import Briefs
     from promptlane.lifecycle.identities import NamedPrompts
     from promptlane.lifecycle.model_logging import LoggingSwitch, Memory
+    from promptlane.lifecycle.render_events import Recording
     from promptlane.lifecycle.review_desk import ReviewDesk
     from promptlane.lifecycle.review_round import ReviewRound
     from promptlane.lifecycle.shift import Traffic
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from .metrics import CloudWatchCounts
     from .prompts import BedrockPrompts
     from .reports import S3Objects
+    from .trial_buckets import TrialBuckets
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -253,6 +255,18 @@ class Composition(ABC):
         return BedrockLogging(clients.client("bedrock")), ParameterMemory(
             clients.client("ssm"), self.setting("found_parameter")
         )
+
+    @cached_property
+    def trail_selectors(self) -> Recording:
+        from .trail_selectors import TrailSelectors
+
+        return TrailSelectors(clients.client("cloudtrail"))
+
+    @cached_property
+    def trial_buckets(self) -> TrialBuckets:
+        from .trial_buckets import TrialBuckets
+
+        return TrialBuckets(clients.client("s3"), self.setting("partition"))
 
     # --- steps that two functions take -------------------------------------------------------------------------------
 

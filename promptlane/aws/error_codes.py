@@ -62,7 +62,8 @@ _TABLE: Final[dict[type[PromptlaneError], str]] = {
         InvalidQueryParameter UnknownOperationException ModeNotSupportedException InvalidDigest
         RequestEntityTooLargeException MalformedHttpRequestException MethodNotAllowed
         DurableExecutionAlreadyStartedException TaskDoesNotExist TaskTimedOut MissingAction
-        InvalidTrailNameException CloudTrailARNInvalidException
+        InvalidTrailNameException CloudTrailARNInvalidException InvalidEventSelectorsException
+        InvalidHomeRegionException
     """,
     # Who asks may not, by IAM, by a resource's or a key's policy; or the signature is none.
     Unauthorized: """
@@ -73,6 +74,7 @@ _TABLE: Final[dict[type[PromptlaneError], str]] = {
         MissingAuthenticationTokenException IncompleteSignature IncompleteSignatureException
         SignatureDoesNotMatch InvalidSignatureException RequestExpired RequestTimeTooSkewed
         AuthorizationHeaderMalformed ExpiredToken ExpiredTokenException InvalidSecurity
+        InsufficientDependencyServiceAccessPermissionException NotOrganizationMasterAccountException
     """,
     # A rate or a quota: later it may go.
     Throttled: """

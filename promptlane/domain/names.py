@@ -17,6 +17,8 @@ CONSOLE: Final = "console"
 """The alias of `roll_back` that people invoke. What comes that way is a person's request, whatever it says it is."""
 ENROLLED_TAG: Final = "promptlane:enrolled"
 """On prompts and versions that a deployment admitted, with its name: IAM lets applications to no others."""
+TRIAL_TAG: Final = "promptlane-trial"
+"""On buckets that may be emptied. A deployment that is kept from now on takes it off before anything is deleted."""
 FULL: Final = 10_000
 """A weight of 100 %, in basis points; also the number of buckets of the split."""
 

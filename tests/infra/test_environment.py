@@ -8,10 +8,10 @@ import pytest
 
 from tests.support.alone import plain
 from tests.support.functions import asked_for
-from tests.support.synthesized import Synthesized
+from tests.support.synthesized import ONLY_OF_TRIALS, Synthesized
 
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
-VERBS = sorted(p.parent.name for p in FUNCTIONS.glob("*/handler.py"))
+VERBS = sorted({p.parent.name for p in FUNCTIONS.glob("*/handler.py")} - ONLY_OF_TRIALS)
 VALUES = {
     "ACCOUNT": "<AWS::AccountId>",
     "ARRIVAL_SECONDS": "0",
@@ -32,6 +32,7 @@ VALUES = {
     "REVIEW_KEY_ID": "<ReviewKey.Arn>",
     "ROUTE_TABLE": "<Routes>",
     "STATE_MACHINE_ARN": "arn:<aws>:states:<here>:stateMachine:promptlane-release",
+    "TRAIL": "promptlane",
     "TRAIL_LATE_SECONDS": "900",
     "VERSION_QUOTA": "10",
     "WIND_UP_FUNCTION": "<WindUpFunction>",

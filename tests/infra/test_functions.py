@@ -23,6 +23,7 @@ SIZES = {
     "plan_tests": (300, 1024, None),
     "promote": (30, 256, None),
     "reconcile": (300, 256, BY_EVENTS),
+    "record_renders": (60, 256, None),
     "relay": (30, 256, None),
     "remind": (120, 512, BY_EVENTS),
     "request_review": (60, 512, None),
@@ -33,7 +34,7 @@ SIZES = {
     "wind_up": (30, 256, BY_EVENTS),
 }
 SUITES = {"admit", "enrol", "grade", "plan_tests", "run_cases"}
-STANDARD_LIBRARY_ALONE = {"gateway", "invocation_logging"}
+STANDARD_LIBRARY_ALONE = {"gateway", "invocation_logging", "record_renders"}
 TAGS = [{"Key": "promptlane", "Value": "promptlane"}]
 
 

@@ -19,8 +19,9 @@ from promptlane.domain.enrolment.floor import Floor
 from promptlane.domain.policy import Policy
 from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.project import ProjectInvalid, load
+from tests.support.aws_calls import needed
 from tests.support.rendered import Rendered
-from tests.support.synthesized import Json, Synthesized, synthesize, text
+from tests.support.synthesized import Json, Synthesized, listed, synthesize, text
 
 
 def table(synthesized: Synthesized, name: str) -> Json:
@@ -192,6 +193,7 @@ def _names_roles_of(synthesized: Synthesized, patterns: list[Json], *verbs: str)
         assert f"promptlane-pipeline-{synthesized.role_of(verb)}".startswith(prefix)
 
 
+EMPTYING = {"CloseBuckets", "DeleteObjects"}
 WRITING = ["s3:PutObject", "s3:ReplicateObject"]
 
 
@@ -248,12 +250,45 @@ def test_a_deployment_that_is_not_kept_can_be_destroyed(tmp_path: Path, config: 
     assert kept == []
     assert all(not p.get("DeletionProtectionEnabled") for _, _, p in made.resources("AWS::DynamoDB::Table"))
     # Where a trail of management events exists, ours holds only what that one lacks.
-    ((_, _, trail),) = made.resources("AWS::CloudTrail::Trail")
-    assert [s["Name"] for s in trail["AdvancedEventSelectors"]] == ["Rendered prompt versions"]
+    ((_, _, renders),) = made.resources("Custom::RenderEvents")
+    assert renders["ManagementEvents"] == "false"
+    windows = {p.get("PendingWindowInDays") for _, _, p in made.resources("AWS::KMS::Key")}
+    assert windows == {7}
+    _every_bucket_is_emptied_after_whatever_writes_there(made)
+    _whoever_empties_may_do_what_it_does_to_these_buckets_alone(made)
     assert "ReservedConcurrentExecutions" not in made.one("AWS::Lambda::Function", "/RollBack/Function/")[2]
     assert {p["StateMachineName"] for _, _, p in made.resources("AWS::StepFunctions::StateMachine")} == {
         "trial-release"
     }
+
+
+def _every_bucket_is_emptied_after_whatever_writes_there(made: Synthesized) -> None:
+    emptied = {(stack, p["BucketName"]["Ref"]) for stack, _, p in made.resources("Custom::EmptiedBucket")}
+    buckets = {(stack, logical) for stack, logical, _ in made.resources("AWS::S3::Bucket")}
+    assert emptied == buckets
+    for stack, logical in buckets:
+        assert {"Key": "promptlane-trial", "Value": "true"} in made.templates[stack]["Resources"][logical][
+            "Properties"
+        ]["Tags"]
+    audit = made.templates["audit"]["Resources"]
+    by_type = {r["Type"]: r for r in audit.values() if r["Type"] != "Custom::EmptiedBucket"}
+    emptiers = {logical for logical, r in audit.items() if r["Type"] == "Custom::EmptiedBucket"}
+    for writer in ("AWS::CloudTrail::Trail", "Custom::ModelInvocationLogging"):
+        assert emptiers <= set(by_type[writer]["DependsOn"])
+    for logical in emptiers:  # CloudFormation takes the function's rights away only when it has emptied
+        assert any("PolicyDocument" in audit[d].get("Properties", {}) for d in audit[logical]["DependsOn"])
+
+
+def _whoever_empties_may_do_what_it_does_to_these_buckets_alone(made: Synthesized) -> None:
+    for stack, _, function in made.resources("AWS::Lambda::Function"):
+        if not function["Handler"].startswith("functions.empty_buckets."):
+            continue
+        statements = [s for s in made.grants(function["Role"]["Fn::GetAtt"][0]) if s.get("Sid") in EMPTYING]
+        assert {action for s in statements for action in listed(s["Action"])} == needed("empty_buckets"), stack
+        buckets = {logical for holder, logical, _ in made.resources("AWS::S3::Bucket") if holder == stack}
+        named = {name for name in buckets for s in statements if name in text(s["Resource"])}
+        assert named == buckets
+        assert all(resource != "*" for s in statements for resource in listed(s["Resource"]))
 
 
 def test_every_enrolled_prompt_points_at_the_policy_and_suite_that_were_deployed(

@@ -240,7 +240,10 @@ def test_the_cli_asks_for_resources_that_stacks_record(synthesized: Synthesized)
 
 
 def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synthesized: Synthesized) -> None:
-    functions = {f"{verb}_function" for verb in synthesized.verbs()} - {"invocation_logging_function"}
+    functions = {f"{verb}_function" for verb in synthesized.verbs()} - {
+        "invocation_logging_function",
+        "record_renders_function",
+    }
     stacks = recorded(synthesized)
     assert {stack: set(resources) for stack, resources in stacks.items()} == {
         "state": {
@@ -263,7 +266,14 @@ def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synt
         },
         "runtime": {"gateway_url", "gateway_function", "application_policy", "client_layer", "metric_resolution"},
         "observability": {"dashboards"},
-        "audit": {"audit_bucket", "audit_retention_days", "trail", "invocation_log_group", "invocation_bucket"},
+        "audit": {
+            "audit_bucket",
+            "audit_retention_days",
+            "trail",
+            "render_events",
+            "invocation_log_group",
+            "invocation_bucket",
+        },
         "access": {
             f"{duty}_{what}"
             for duty in ("author", "reviewer", "operator", "runtime", "auditor")

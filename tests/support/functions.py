@@ -248,6 +248,8 @@ class World:
     invoker: Invoker = field(default_factory=Invoker)
     stacks: StackService = field(default_factory=StackService)
     slept: list[float] = field(default_factory=list)
+    services: dict[str, Any] = field(default_factory=dict)
+    """Clients in the place of others, by service, for one test."""
 
     def __post_init__(self) -> None:
         self._hooks: list[tuple[Any, str, Callable[..., None]]] = []
@@ -341,6 +343,7 @@ class World:
             "cloudtrail": self.trail,
             "lambda": self.invoker,
             "cloudformation": self.stacks,
+            **self.services,
         }
         return stand_ins[service] if service in stand_ins else real(service)
 

@@ -13,6 +13,8 @@ from infra.config import DeploymentConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 Json = Any
+ONLY_OF_TRIALS = {"empty_buckets"}
+"""Functions that no other deployment has."""
 
 
 @dataclass(frozen=True)
