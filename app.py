@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aws_cdk import App
 
-from infra.application import add_stacks
+from infra.application import add_prompt, add_stacks
 from infra.config import ConfigError, read_config
 from infra.packaging import PackagingError
 from promptlane.domain.errors import InvalidInput
@@ -16,7 +16,11 @@ ROOT = Path(__file__).resolve().parent
 def main() -> None:
     app = App()
     try:
-        add_stacks(app, config=read_config(app.node.get_all_context(), root=ROOT))
+        config = read_config(app.node.get_all_context(), root=ROOT)
+        if config.only:
+            add_prompt(app, config=config)
+        else:
+            add_stacks(app, config=config)
     except (ConfigError, PackagingError, InvalidInput) as error:
         sys.exit(str(error))
     app.synth()

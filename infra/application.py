@@ -1,8 +1,8 @@
 """All stacks of one deployment."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from aws_cdk import App, Tags
 
@@ -11,16 +11,16 @@ from infra.stacks.access import AccessStack
 from infra.stacks.audit import AuditStack
 from infra.stacks.observability import ObservabilityStack
 from infra.stacks.pipeline.stack import PipelineStack
+from infra.stacks.prompt import PromptStack
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import StateStack
-from promptlane.domain.enrolment.deadline import too_short
-from promptlane.engine.suite import facts
-from promptlane.project import PromptProject, load
+from promptlane.cdk.checks import problems
+from promptlane.project import POLICY_FILE, PROMPT_FILE, PromptProject, load, load_draft, load_one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stacks:
-    """One deployment's stacks, by what they hold."""
+    """One deployment's stacks, by what they hold; `prompts` by the prompt's name."""
 
     state: StateStack
     pipeline: PipelineStack
@@ -28,74 +28,69 @@ class Stacks:
     observability: ObservabilityStack
     audit: AuditStack
     access: AccessStack
+    prompts: dict[str, PromptStack]
 
 
 def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
-    """Add a deployment's stacks to the app.
+    """Add a deployment's stacks to the app, those of the platform and one for each prompt.
 
-    Raises ProjectInvalid with file and line of everything wrong below `config.prompts_dir`, ConfigError for a reviewer
-    who cannot be told from others and for a policy or suite below the platform floor, or whose
-    reviews would expire before they can be approved.
+    Raises ProjectInvalid with file and line of everything wrong below `config.prompts_dir`, ConfigError for what is
+    wrong with prompts by themselves (`promptlane.cdk.checks`).
     """
     projects = load(config.prompts_dir)
-    _check_reviewers(projects, config)
-    _check_floor(projects, config)
-    _check_deadlines(projects, config)
+    _check(projects, config)
     name = config.name
     state = StateStack(app, f"{name}-state", config=config, projects=projects)
     audit = AuditStack(app, f"{name}-audit", config=config)
-    pipeline = PipelineStack(app, f"{name}-pipeline", config=config, state=state.state, audit=audit, projects=projects)
+    pipeline = PipelineStack(app, f"{name}-pipeline", config=config, state=state.state, audit=audit)
     runtime = RuntimeStack(app, f"{name}-runtime", config=config, state=state.state)
     stacks = Stacks(
         state=state,
         pipeline=pipeline,
         runtime=runtime,
-        observability=ObservabilityStack(
-            app, f"{name}-observability", config=config, state=state.state, projects=projects
-        ),
+        observability=ObservabilityStack(app, f"{name}-observability", config=config),
         audit=audit,
         access=AccessStack(
             app, f"{name}-access", config=config, state=state.state, pipeline=pipeline, runtime=runtime, audit=audit
         ),
+        prompts={p.name: PromptStack(app, platform=config.platform, project=p) for p in projects},
     )
+    for prompt in stacks.prompts.values():
+        # For the order of `cdk deploy --all` alone (ADR 32): nothing of it is in the template.
+        prompt.add_dependency(pipeline)
     Tags.of(app).add("promptlane", name)
     return stacks
 
 
-def _check_reviewers(projects: Sequence[PromptProject], config: DeploymentConfig) -> None:
-    """Whoever takes on a role chooses the session's name: two sessions of one shared role are no two people."""
-    shared = re.compile(rf":assumed-role/{re.escape(config.name)}-access-[^/]+/")
-    wrong = [
-        f"prompts/{project.name}/release.yaml: reviewer {reviewer.name!r} is named by {principal}, a session of a role "
-        "that others may take on under the same name"
-        for project in projects
-        for reviewer in project.policy.review.reviewers
-        for principal in reviewer.principals
-        if shared.search(principal)
-    ]
-    if wrong:
-        raise ConfigError(
-            "\n".join(wrong)
-            + "\nName the reviewer's own IAM user, or a role that they alone may take on, or a session "
-            "whose name the identity provider sets (docs/access.md); attach ReviewerPolicy to that"
-        )
+def add_prompt(app: App, *, config: DeploymentConfig) -> PromptStack:
+    """Add the stack of the prompt `config.only`, and nothing else; the other prompts' files are not looked at.
+
+    Raises ProjectInvalid and ConfigError as `add_stacks`, ConfigError where there is no such prompt.
+    """
+    project = load_one(_folder_of(config))
+    _check([project], config)
+    stack = PromptStack(app, platform=config.platform, project=project)
+    Tags.of(app).add("promptlane", config.name)
+    return stack
 
 
-def _check_deadlines(projects: Sequence[PromptProject], config: DeploymentConfig) -> None:
+def _folder_of(config: DeploymentConfig) -> Path:
+    """The prompt's folder has its name, most often; else it is looked for."""
+    folders = [path.parent for path in sorted(config.prompts_dir.glob(f"*/{POLICY_FILE}"))]
+    for folder in sorted(folders, key=lambda one: one.name != config.only):
+        if load_draft(folder).name == config.only:
+            return folder
+    raise ConfigError(
+        f"there is no prompt {config.only!r} below {config.prompts_dir}: write the `name` of one of its "
+        f"{len(folders)} files <prompt>/{PROMPT_FILE} beside a {POLICY_FILE}"
+    )
+
+
+def _check(projects: Sequence[PromptProject], config: DeploymentConfig) -> None:
     wrong = [
-        f"{project.directory}/release.yaml: {path} {message}"
+        one
         for project in projects
-        for path, message in too_short(project.policy.scaled(config.time_scale), config.trail_late_seconds)
+        for one in problems(project, project.policy.scaled(config.time_scale), config.platform)
     ]
     if wrong:
         raise ConfigError("\n".join(wrong))
-
-
-def _check_floor(projects: Sequence[PromptProject], config: DeploymentConfig) -> None:
-    wrong = [
-        f"{project.directory}: {path} {message}"
-        for project in projects
-        for path, message in config.floor.breaches(project.policy, facts(project.suite))
-    ]
-    if wrong:
-        raise ConfigError("below the platform floor (promptlane:floor of the deployment):\n  " + "\n  ".join(wrong))

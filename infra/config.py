@@ -13,6 +13,7 @@ from typing import Any, Literal
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_logs as logs
 
+from promptlane.cdk import Platform
 from promptlane.domain.enrolment.floor import Floor
 from promptlane.domain.errors import FloorInvalid
 
@@ -36,6 +37,7 @@ class DeploymentConfig:
 
     name: prefix of stacks, SSM parameters, alarms and the state machine.
     prompts_dir: folder with one `prompts/<name>/` per enrolled prompt.
+    only: the one prompt to synthesize, without the platform's stacks; "" is everything.
     existing_trail: the account already has a trail of management events, so none is made.
     render_events: record every rendering of a prompt version as a CloudTrail data event ($1 per million).
     lambda_target: `aws` packages for arm64 Linux and Python 3.13, `host` for this machine's interpreter.
@@ -70,6 +72,7 @@ class DeploymentConfig:
 
     name: str = "promptlane"
     prompts_dir: Path = Path("prompts")
+    only: str = ""
     existing_trail: bool = False
     render_events: bool = True
     lambda_target: LambdaTarget = "aws"
@@ -97,6 +100,18 @@ class DeploymentConfig:
     def state_machine_name(self) -> str:
         """Fixed by us, so that the functions' permissions need no reference to the machine that calls them."""
         return f"{self.name}-release"
+
+    @property
+    def platform(self) -> Platform:
+        """What a prompt's stack has to know of this deployment."""
+        return Platform(
+            deployment=self.name,
+            resolution_seconds=self.resolution_seconds,
+            time_scale=self.time_scale,
+            trail_late_seconds=self.trail_late_seconds,
+            budget_usd_per_prompt=self.budget_usd_per_prompt,
+            floor=self.floor,
+        )
 
     @property
     def parameter_prefix(self) -> str:
@@ -177,6 +192,12 @@ def _path(value: Any) -> Path:
     if not isinstance(value, str) or not value:
         raise ValueError("write a folder, absolute or relative to cdk.json")
     return Path(value)
+
+
+def _prompt(value: Any) -> str:
+    if not isinstance(value, str) or not PROMPT_NAME.fullmatch(value):
+        raise ValueError("write the name of a prompt, as its prompt.yaml has it")
+    return value
 
 
 def _flag(value: Any) -> bool:
@@ -310,6 +331,7 @@ _GONE = {
 _READERS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
     "prompts_dir": _path,
+    "only": _prompt,
     "existing_trail": _flag,
     "render_events": _flag,
     "lambda_target": _one_of("aws", "host"),

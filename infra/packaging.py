@@ -33,7 +33,7 @@ _PLATFORMS = (
     *(f"manylinux_2_{glibc}_aarch64" for glibc in (17, 24, 26, 27, 28, 31, 34)),
 )
 # Parts of the package that no Lambda imports.
-_DESK_ONLY = ("cli", "project.py", "project", "fakes", "py.typed")
+_DESK_ONLY = ("cli", "cdk", "project", "fakes", "py.typed")
 # The team's own Python assertions (docs/write-a-suite.md), for the functions that know or run them.
 _CHECKS, _RUN_CHECKS = "promptlane_checks", ("plan_tests", "run_cases")
 _CLIENT_PARTS = ("__init__.py", "py.typed", "client", "domain")
@@ -111,16 +111,6 @@ def client_layer(*, root: Path = ROOT, build: Path = BUILD) -> Path:
         name = f"python/promptlane/{part.name}"
         files += _sources(part, name) if part.is_dir() else [(part, name)]
     return _copied(build / f"client-{_digest([], files)}", files)
-
-
-def document(name: str, content: bytes, *, build: Path = BUILD) -> Path:
-    """A file with this content, for an S3 asset."""
-    folder = build / "documents" / hashlib.sha256(content).hexdigest()[:16]
-
-    def write(target: Path) -> None:
-        (target / name).write_bytes(content)
-
-    return _built(folder, write) / name
 
 
 def _sources(folder: Path, prefix: str, *, without: Iterable[str] = ()) -> list[tuple[Path, str]]:

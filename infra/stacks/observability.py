@@ -1,62 +1,23 @@
-"""Observability: for every enrolled prompt its fuse and its dashboard."""
-
-from collections.abc import Sequence
+"""Observability: what is about all prompts at once. What is about one is in that prompt's stack."""
 
 from aws_cdk import Stack
 from constructs import Construct
 
-from infra.config import ConfigError, DeploymentConfig
-from infra.constructs.dashboard import PromptDashboard
-from infra.constructs.fuse import Fuse
+from infra.config import DeploymentConfig
 from infra.constructs.outputs import Outputs
-from infra.state import State
-from promptlane.project import PromptProject
+from infra.constructs.overview import Overview
 
 
 class ObservabilityStack(Stack):
-    """Refuses a policy whose alarms would cost more than the deployment allows per prompt and month."""
+    """Knows no prompt by name, so that it stays as it is when prompts come and go."""
 
-    def __init__(
-        self, scope: Construct, id: str, *, config: DeploymentConfig, state: State, projects: Sequence[PromptProject]
-    ) -> None:
-        super().__init__(scope, id, description="Promptlane: alarms and dashboards of every enrolled prompt")
-        self.fuses: dict[str, Fuse] = {}
-        dashboards: dict[str, str] = {}
-        dear: list[str] = []
-        for project in projects:
-            policy = project.policy.scaled(config.time_scale)
-            fuse = Fuse(
-                self,
-                f"Fuse-{project.name}",
-                deployment=config.name,
-                prompt=project.name,
-                policy=policy,
-                topic=state.alarms,
-                resolution=config.resolution_seconds,
-            )
-            if fuse.monthly_usd > config.budget_usd_per_prompt:
-                dear.append(
-                    f"the fuse alarms of {project.name} cost ${fuse.monthly_usd:.2f} a month, more than "
-                    f"promptlane:budget_usd_per_prompt allows (${config.budget_usd_per_prompt:.2f}); raise it, or "
-                    "choose promptlane:resolution_seconds=60"
-                )
-            shown = PromptDashboard(
-                self,
-                f"Dashboard-{project.name}",
-                deployment=config.name,
-                prompt=project.name,
-                policy=policy,
-                fuse=fuse,
-                resolution=config.resolution_seconds,
-            )
-            self.fuses[project.name] = fuse
-            dashboards[project.name] = shown.dashboard.dashboard_name
-        if dear:
-            raise ConfigError("\n".join(dear))
+    def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig) -> None:
+        super().__init__(scope, id, description="Promptlane: a dashboard of all prompts")
+        overview = Overview(self, "Overview", deployment=config.name, resolution=config.resolution_seconds)
         Outputs(
             self,
             "Resources",
             config=config,
             stack="observability",
-            resources={"dashboards": self.to_json_string(dashboards)},
+            resources={"dashboard": overview.dashboard.dashboard_name},
         )

@@ -19,6 +19,7 @@ from infra.constructs.outputs import Outputs
 from infra.constructs.statements import KEYLESS_READS, TABLE_READS, TABLE_WRITES, all_but, keep_out, let_in, role
 from infra.constructs.topic import AlarmTopic, ReviewerTopic
 from infra.state import State
+from promptlane.cdk.platform import alarms_parameter
 from promptlane.domain.keys import ENROLMENT, ENROLMENTS, SECRET
 from promptlane.domain.names import ROUTES_BY_ID
 from promptlane.domain.review.review import reviewer_key
@@ -70,6 +71,14 @@ class StateStack(Stack):
             message_key=message_key,
             review_key=review_key,
             receipt_key=self._key("ReceiptKey", "Promptlane: wraps the keys that receipts are sealed with"),
+        )
+        # How stacks of prompts find it, of other apps too: no export, which could not change while they import it.
+        ssm.StringParameter(
+            self,
+            "AlarmsRecord",
+            parameter_name=alarms_parameter(config.name),
+            description="Topic that Promptlane's fuse alarms tell",
+            string_value=alarms.topic.topic_arn,
         )
         # Stacks of 0.1.0 import this ARN, and what is imported can be neither changed nor removed: goes after 0.2.
         self.export_value(self._receipt_secret().secret_arn)

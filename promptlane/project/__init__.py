@@ -2,9 +2,11 @@
 
 from promptlane.engine.document import Document, read_document
 
-from .load import ProjectInvalid, PromptProject, load, load_draft, load_one
+from .load import POLICY_FILE, PROMPT_FILE, ProjectInvalid, PromptProject, load, load_draft, load_one
 
 __all__ = [
+    "POLICY_FILE",
+    "PROMPT_FILE",
     "Document",
     "ProjectInvalid",
     "PromptProject",

@@ -9,8 +9,8 @@ from aws_cdk import aws_sns as sns
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from infra.constructs.fuse import Fuse
 from local.gaps import alarm_states, metric_math
+from promptlane.cdk.fuse import Fuse
 from promptlane.domain.canary import fuse
 from promptlane.domain.canary.plan import at_synth
 from promptlane.domain.names import Track, parse_alarm_arn

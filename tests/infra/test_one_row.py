@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from infra.constructs.dashboard import PromptDashboard
-from infra.constructs.fuse import Fuse
+from promptlane.cdk.dashboard import PromptDashboard
+from promptlane.cdk.fuse import Fuse
 from promptlane.domain.canary import fuse
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.metrics import GUARD_METRICS, GUARDRAIL, GuardMetric

@@ -16,7 +16,7 @@ from infra import bytecode, packaging
 from infra.bytecode import MAGIC, compiler
 from infra.config import DeploymentConfig
 from infra.constructs import packages
-from infra.packaging import PackagingError, client_layer, document, function_code
+from infra.packaging import PackagingError, client_layer, function_code
 from tests.support.synthesized import Synthesized, text
 
 
@@ -248,9 +248,3 @@ def test_a_function_has_the_packages_of_test_suites_if_it_loads_what_needs_them(
         loads = subprocess.run(command, cwd=packaging.ROOT, capture_output=True, text=True, check=True).stdout.strip()
         layers = text(synthesized.function(verb)[2]["Layers"])
         assert str("EnginePackages" in layers) == loads, verb
-
-
-def test_a_document_is_named_by_its_content(tmp_path: Path) -> None:
-    one, same, other = (document("policy.json", text, build=tmp_path) for text in (b"{}", b"{}", b"[]"))
-    assert one == same != other
-    assert other.read_bytes() == b"[]"

@@ -12,7 +12,8 @@ from aws_cdk.assertions import Annotations, Match
 
 from infra.application import add_stacks
 from infra.config import ConfigError, DeploymentConfig
-from infra.constructs.enrolment import Enrolment
+from promptlane.cdk import Enrolment, Platform
+from promptlane.cdk.platform import prompt_stack_name
 from promptlane.domain.enrolment.deadline import too_short
 from promptlane.domain.enrolment.enrolment import RESOURCE_TYPE
 from promptlane.domain.enrolment.floor import Floor
@@ -296,12 +297,13 @@ def test_every_enrolled_prompt_points_at_the_policy_and_suite_that_were_deployed
 ) -> None:
     projects = load(config.prompts_dir)
     assert projects
-    assets = json.loads((synthesized.directory / "promptlane-pipeline.assets.json").read_text())["files"]
     for project in projects:
-        _, _, value = synthesized.one(RESOURCE_TYPE, f"/Enrol-{project.name}/")
+        stack = prompt_stack_name("promptlane", project.name)
+        _, _, value = synthesized.one(RESOURCE_TYPE, f"{stack}/")
         assert value["Name"] == project.name
+        assets = json.loads((synthesized.directory / f"{stack}.assets.json").read_text())["files"]
         for part in ("Policy", "Suite"):
-            key = Rendered(synthesized).value("pipeline", value[part]["uri"]).rsplit("/", 1)[-1]
+            key = Rendered(synthesized).value(stack.removeprefix("promptlane-"), value[part]["uri"]).rsplit("/", 1)[-1]
             (asset,) = [a for a in assets.values() if any(d["objectKey"] == key for d in a["destinations"].values())]
             content = (synthesized.directory / asset["source"]["path"]).read_bytes()
             assert hashlib.sha256(content).hexdigest() == value[part]["sha256"]
@@ -376,7 +378,7 @@ def test_a_review_that_would_expire_before_it_can_be_approved_is_no_policy(
 def test_synth_warns_of_a_suite_that_is_too_small_for_its_margin(config: DeploymentConfig) -> None:
     project, stack = load(config.prompts_dir)[0], Stack(App(), "Small")
     small = replace(project, suite=replace(project.suite, cases=project.suite.cases[:8]))
-    Enrolment(stack, "Enrolment", config=config, project=small)
+    Enrolment(stack, "Enrolment", project=small, policy=small.policy, platform=Platform())
     warned = Match.string_like_regexp(f"{project.name}/suite.yaml: 8 cases can never prove a margin")
     Annotations.from_stack(stack).has_warning("/Small/Enrolment", warned)
 

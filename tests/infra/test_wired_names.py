@@ -79,7 +79,7 @@ def known(capsys: pytest.CaptureFixture[str]) -> set[Read]:
 def of_alarms(synthesized: Synthesized) -> Iterator[tuple[str, Read, str]]:
     """(the prompt in the name, what is read, the prompt that is read) of every metric of every fuse alarm."""
     for stack, _, alarm in synthesized.resources("AWS::CloudWatch::Alarm"):
-        for query in alarm.get("Metrics", []) if stack == "observability" else []:
+        for query in alarm.get("Metrics", []) if stack.startswith("prompt-") else []:
             if "MetricStat" in query:
                 read = query["MetricStat"]["Metric"]
                 values = {d["Name"]: d["Value"] for d in read["Dimensions"]}
@@ -89,7 +89,7 @@ def of_alarms(synthesized: Synthesized) -> Iterator[tuple[str, Read, str]]:
 
 def of_dashboards(synthesized: Synthesized) -> Iterator[tuple[str, Read, str]]:
     for _, _, dashboard in synthesized.resources("AWS::CloudWatch::Dashboard"):
-        prompt = dashboard["DashboardName"].removeprefix("promptlane-")
+        prompt = dashboard["DashboardName"].removeprefix("promptlane").removeprefix("-")
         for widget in json.loads(plain(dashboard["DashboardBody"]))["widgets"]:
             for namespace, *rest in widget["properties"].get("metrics", []):
                 if isinstance(namespace, str):
@@ -97,9 +97,10 @@ def of_dashboards(synthesized: Synthesized) -> Iterator[tuple[str, Read, str]]:
                     values = dict(zip(pairs[::2], pairs[1::2], strict=True))
                     read = (namespace, metric, tuple(values), values.get("Track", ""))
                     yield prompt, read, values["Prompt"]
-                elif found := re.match(r"SEARCH\('\{(\w+),([\w,]+)\} (.*)', '\w+'\)$", namespace["expression"]):
+                elif found := re.search(r"SEARCH\('\{(\w+),([\w,]+)\} (.*)', '\w+'\)", namespace["expression"]):
                     asked = dict(re.findall(r'(\w+)="([^"]*)"', found[3]))
-                    yield prompt, (found[1], asked["MetricName"], tuple(found[2].split(",")), ""), asked["Prompt"]
+                    read = (found[1], asked["MetricName"], tuple(found[2].split(",")), asked.get("Track", ""))
+                    yield prompt, read, asked.get("Prompt", "")
 
 
 def test_alarms_and_dashboards_read_metrics_that_are_sent_of_their_own_prompt(
@@ -265,7 +266,7 @@ def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synt
             *(functions - {"gateway_function"}),
         },
         "runtime": {"gateway_url", "gateway_function", "application_policy", "client_layer", "metric_resolution"},
-        "observability": {"dashboards"},
+        "observability": {"dashboard"},
         "audit": {
             "audit_bucket",
             "audit_retention_days",

@@ -1,7 +1,6 @@
 """The functions that admit a version, move traffic to it and back, and end its release."""
 
 from aws_cdk import Duration
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
 from infra.constructs.grants import allow
@@ -100,7 +99,7 @@ def add_release(
     )
 
 
-def add_enrolment(functions: PipelineFunctions, *, name: str) -> lambda_.Function:
+def add_enrolment(functions: PipelineFunctions, *, name: str) -> None:
     """The custom resource of the stacks that enrol prompts.
 
     CloudFormation hands a request over and waits for the answer. One that could not be delivered for minutes is not
@@ -118,9 +117,7 @@ def add_enrolment(functions: PipelineFunctions, *, name: str) -> lambda_.Functio
         memory_mib=512,
         name=name,
     )
-    enrol = functions.made["enrol"]
-    enrol.configure_async_invoke(max_event_age=Duration.minutes(5), retry_attempts=2)
-    return enrol
+    functions.made["enrol"].configure_async_invoke(max_event_age=Duration.minutes(5), retry_attempts=2)
 
 
 def add_records(

@@ -1,7 +1,6 @@
 """Pipeline: from a published version to a promoted prompt. Queue, functions, state machine, API, schedules."""
 
 import json
-from collections.abc import Sequence
 
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_lambda as lambda_
@@ -10,7 +9,6 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
-from infra.constructs.enrolment import Enrolment, enrol_function_name
 from infra.constructs.grants import Grants
 from infra.constructs.http_service import HttpService, Throttle
 from infra.constructs.outputs import Outputs
@@ -30,8 +28,8 @@ from infra.stacks.pipeline.release import INTAKE_TIMEOUT, add_enrolment, add_rec
 from infra.stacks.pipeline.review import add_review, add_routes
 from infra.stacks.pipeline.tests import add_tests
 from infra.state import State
+from promptlane.cdk.platform import enrol_function_name
 from promptlane.domain.names import CONSOLE
-from promptlane.project import PromptProject
 
 _RELAY_GAVE_UP = "places in the stream of timeline entries that relay gave up on"
 _UNRELAYED = (
@@ -50,22 +48,12 @@ _IN_WORKFLOW = (
     "roll_back",
     "wind_up",
 )
-_READ_ENROLMENTS = ("intake", "admit", "reconcile")
 
 
 class PipelineStack(Stack):
     """Every function has its own role; what each may do stands where the function is made."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        config: DeploymentConfig,
-        state: State,
-        audit: AuditStack,
-        projects: Sequence[PromptProject],
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, state: State, audit: AuditStack) -> None:
         super().__init__(scope, id, description="Promptlane: tests, reviews, releases and rolls back prompts")
         self._config, self._state = config, state
         every, tests = "Third-party packages of Promptlane's functions", "Third-party packages that test suites need"
@@ -135,11 +123,7 @@ class PipelineStack(Stack):
             dead_alarms=dead_alarms,
             reserved_concurrency=config.reserved_concurrency,
         )
-        enrol = add_enrolment(functions, name=enrol_function_name(config.name))
-        enrolments = [Enrolment(self, f"Enrol-{p.name}", config=config, project=p, after=[enrol]) for p in projects]
-        for verb in _READ_ENROLMENTS:
-            # A deployment that is the first to enrol in this way must not drop what is published meanwhile.
-            self.functions[verb].node.add_dependency(*enrolments)
+        add_enrolment(functions, name=enrol_function_name(config.name))
         add_records(functions, state=state, audit=audit, undelivered=undelivered, unrelayed=unrelayed)
         roll_back = self.functions["roll_back"]
         console = lambda_.CfnAlias(

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from infra.constructs.dashboard import PromptDashboard
-from infra.constructs.fuse import Fuse
+from promptlane.cdk.dashboard import PromptDashboard
+from promptlane.cdk.fuse import Fuse
 from promptlane.domain import metrics
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy
 from tests.support.alone import alone, made, topic

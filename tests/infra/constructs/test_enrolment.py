@@ -8,27 +8,28 @@ from typing import Any
 from aws_cdk import App, Stack
 from aws_cdk.assertions import Annotations, Match, Template
 
-from infra.constructs.enrolment import Enrolment
+from promptlane.cdk import Enrolment, Platform
 from promptlane.domain.enrolment.enrolment import RESOURCE_TYPE, Configuration
 from promptlane.domain.release.content import canonical_json
 from promptlane.project import load_one
-from tests.support.alone import KEPT, alone, plain
+from tests.support.alone import alone, plain
 
 PROJECT = load_one(Path(__file__).resolve().parents[3] / "prompts" / "support-assistant")
-DRILL = replace(KEPT, time_scale=0.5)
+POLICY = PROJECT.policy.scaled(0.5)
+LANE = Platform(deployment="lane")
 BUCKET = "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
 
 
 def enrolled() -> tuple[Stack, dict[str, Any]]:
     stack = alone()
-    Enrolment(stack, "Enrolment", config=DRILL, project=PROJECT)
+    Enrolment(stack, "Enrolment", project=PROJECT, policy=POLICY, platform=LANE)
     (resource,) = Template.from_stack(stack).find_resources(RESOURCE_TYPE).values()
     return stack, resource["Properties"]
 
 
 def test_policy_and_suite_are_objects_named_by_their_content_and_one_resource_says_that_they_count() -> None:
     _, said = enrolled()
-    policy = canonical_json(PROJECT.policy.scaled(0.5).to_dict()).encode()
+    policy = canonical_json(POLICY.to_dict()).encode()
     suite = canonical_json(PROJECT.suite.to_dict()).encode()
     assert plain(said) == {
         "ServiceToken": "arn:<aws>:lambda:<here>:function:lane-pipeline-enrol",
@@ -61,7 +62,8 @@ def test_every_weakness_of_a_suite_is_a_warning_of_its_own() -> None:
     weak = replace(PROJECT, suite=replace(PROJECT.suite, cases=PROJECT.suite.cases[:8]))
     must = replace(weak.policy.tests, must_pass=("no-such-tag",))
     stack = alone()
-    Enrolment(stack, "Enrolment", config=KEPT, project=replace(weak, policy=replace(weak.policy, tests=must)))
+    policy = replace(weak.policy, tests=must)
+    Enrolment(stack, "Enrolment", project=replace(weak, policy=policy), policy=policy, platform=LANE)
     said = Annotations.from_stack(stack).find_warning("*", Match.any_value())
     texts = [str(one.entry.data) for one in said]
     assert [text.split(": ")[0] for text in texts] == ["support-assistant/suite.yaml"] * 2

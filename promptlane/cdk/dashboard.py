@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.constructs.fuse import Fuse
+from promptlane.cdk.fuse import Fuse
 from promptlane.domain.names import (
     ADVANCE_EVIDENCE,
     ASSIGNED,
