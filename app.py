@@ -1,5 +1,6 @@
 """The CDK app: `npx cdk synth`. Needs no credentials and calls no AWS; packages come from the package index."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,9 @@ ROOT = Path(__file__).resolve().parent
 def main() -> None:
     app = App()
     try:
-        config = read_config(app.node.get_all_context(), root=ROOT)
+        # The CDK CLI says where it deploys; a synth without credentials may say it by the setting.
+        where = {"promptlane:region": region} if (region := os.environ.get("CDK_DEFAULT_REGION")) else {}
+        config = read_config({**app.node.get_all_context(), **where}, root=ROOT)
         if config.only:
             add_prompt(app, config=config)
         else:

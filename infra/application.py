@@ -37,7 +37,7 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     Raises ProjectInvalid with file and line of everything wrong below `config.prompts_dir`, ConfigError for what is
     wrong with prompts by themselves (`promptlane.cdk.checks`).
     """
-    projects = load(config.prompts_dir)
+    projects = [_called(project, config) for project in load(config.prompts_dir)]
     _check(projects, config)
     name = config.name
     state = StateStack(app, f"{name}-state", config=config, projects=projects)
@@ -67,7 +67,7 @@ def add_prompt(app: App, *, config: DeploymentConfig) -> PromptStack:
 
     Raises ProjectInvalid and ConfigError as `add_stacks`, ConfigError where there is no such prompt.
     """
-    project = load_one(_folder_of(config))
+    project = _called(load_one(_folder_of(config)), config)
     _check([project], config)
     stack = PromptStack(app, platform=config.platform, project=project)
     Tags.of(app).add("promptlane", config.name)
@@ -84,6 +84,10 @@ def _folder_of(config: DeploymentConfig) -> Path:
         f"there is no prompt {config.only!r} below {config.prompts_dir}: write the `name` of one of its "
         f"{len(folders)} files <prompt>/{PROMPT_FILE} beside a {POLICY_FILE}"
     )
+
+
+def _called(project: PromptProject, config: DeploymentConfig) -> PromptProject:
+    return project.called_in(config.region, config.inference_profiles)
 
 
 def _check(projects: Sequence[PromptProject], config: DeploymentConfig) -> None:

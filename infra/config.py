@@ -16,6 +16,7 @@ from aws_cdk import aws_logs as logs
 from promptlane.cdk import Platform
 from promptlane.domain.enrolment.floor import Floor
 from promptlane.domain.errors import FloorInvalid
+from promptlane.domain.model_regions import GROUPS
 
 PREFIX = "promptlane:"
 DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
@@ -36,6 +37,10 @@ class DeploymentConfig:
     """What differs between two deployments of Promptlane.
 
     name: prefix of stacks, SSM parameters, alarms and the state machine.
+    region: where the stacks go, which decides how models are called there; the CDK says it where it knows.
+    inference_profiles: the group of Regions (us, eu, apac, ca) in which requests may be answered, for models that the
+        Region does not offer itself; they are called by the group's inference profile. Without any, models are called
+        as they are named.
     prompts_dir: folder with one `prompts/<name>/` per enrolled prompt.
     only: the one prompt to synthesize, without the platform's stacks; "" is everything.
     existing_trail: the account already has a trail of management events, so none is made.
@@ -71,6 +76,8 @@ class DeploymentConfig:
     """
 
     name: str = "promptlane"
+    region: str = ""
+    inference_profiles: str = ""
     prompts_dir: Path = Path("prompts")
     only: str = ""
     existing_trail: bool = False
@@ -110,6 +117,8 @@ class DeploymentConfig:
             time_scale=self.time_scale,
             trail_late_seconds=self.trail_late_seconds,
             budget_usd_per_prompt=self.budget_usd_per_prompt,
+            region=self.region,
+            inference_profiles=self.inference_profiles,
             floor=self.floor,
         )
 
@@ -176,6 +185,12 @@ def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
             f"{PREFIX}keep_versions is {keep} and {PREFIX}version_quota {quota}: write a lower keep_versions, or "
             "the account's quota is met before any version is deleted"
         )
+    group, region = (values.get(k, "") for k in ("inference_profiles", "region"))
+    if group and region not in GROUPS[group]:
+        wrong.append(
+            f"{PREFIX}inference_profiles is {group!r}, whose profiles are called from {', '.join(GROUPS[group])}; this "
+            f"deployment's Region is {region or 'not known'}: write {PREFIX}region, or another group"
+        )
     if wrong:
         raise ConfigError("the deployment's settings cannot be used:\n  " + "\n  ".join(wrong))
     return DeploymentConfig(**{**values, "prompts_dir": prompts_dir})
@@ -185,6 +200,12 @@ def _name(value: Any) -> str:
     # CloudFormation shortens names of roles; with more, `<name>-pipeline-…` in resource policies may not match them.
     if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9-]{0,13}[a-z0-9]", value):
         raise ValueError("write 2 to 15 lower-case letters, digits and hyphens, beginning with a letter")
+    return value
+
+
+def _region(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z]{2}(-[a-z]+){1,3}-[0-9]", value):
+        raise ValueError("write a Region's code, as eu-central-1")
     return value
 
 
@@ -330,6 +351,8 @@ _GONE = {
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
+    "region": _region,
+    "inference_profiles": _one_of(*GROUPS),
     "prompts_dir": _path,
     "only": _prompt,
     "existing_trail": _flag,

@@ -96,6 +96,7 @@ class StateStack(Stack):
                 "notices_topic": notices.topic.topic_arn,
                 "alarms_topic": alarms.topic.topic_arn,
                 "receipt_key": self.state.receipt_key.key_arn,
+                **({"inference_profiles": config.inference_profiles} if config.inference_profiles else {}),
             },
         )
 

@@ -2,6 +2,8 @@
 
 Lacking in MiniStack: prompt ARNs are accepted but ignored, answers are a fixed mock, streams come in one piece, nothing
 throttles, and neither metrics (AWS/Bedrock), CloudTrail events nor invocation log records are written. Here: all of it.
+A model that the Region does not offer, or by inference profiles alone, is refused; where which is, is a fact about AWS
+that the house wrote down (`promptlane.domain.model_regions`).
 Guardrails that exist are evaluated by MiniStack's own rules; besides, the text `[[guardrail]]` in what the user sent or
 the model said makes any call end with stopReason `guardrail_intervened`, as a guardrail of the account would.
 
@@ -27,6 +29,7 @@ from ministack.services import bedrock_runtime as stock
 from local import model, seams
 from local.gaps import callers, cloudtrail, embeddings, invocation_log, metric_store, prompt_rendering, prompts
 from local.inference import ModelAnswer, ModelRequest
+from promptlane.domain.model_regions import GROUPS, missing, profiled
 
 MARKER = "[[guardrail]]"
 _ROUTE = re.compile(r"/model/(.+)/(converse|converse-stream|invoke|invoke-with-response-stream)")
@@ -178,11 +181,25 @@ def _resolve(call: Call) -> None:
     known = call.resolved_model.startswith("arn:") or stock._family(call.resolved_model) != "generic"
     if wrong or not known:
         raise prompts.invalid(f"The provided model identifier is invalid: {call.resolved_model}")
+    _offered(call)
     messages = call.rendered.get("messages") or []
     if not messages:
         raise prompts.invalid("A conversation must have at least one message.")
     if messages[0]["role"] != "user":
         raise prompts.invalid("A conversation must start with a user message.")
+
+
+def _offered(call: Call) -> None:
+    """Raise Refused, as AWS words it, where the Region has no such model or has it through a profile alone."""
+    region, model_id = seams.region(), call.resolved_model
+    if not missing(model_id, region):
+        return
+    if any(not missing(profiled(model_id, group, region), region) for group in GROUPS):
+        raise prompts.invalid(
+            f"Invocation of model ID {model_id} with on-demand throughput isn\u2019t supported. "
+            "Retry your request with the ID or ARN of an inference profile that contains this model."
+        )
+    raise prompts.invalid("The provided model identifier is invalid.")
 
 
 def _check_metadata(metadata: dict[str, Any]) -> None:
@@ -324,6 +341,7 @@ async def _invoke(call: Call, inner: Callable[[], Awaitable[seams.Response]]) ->
     call.resolved_model = call.model_id
     call.rendered = call.body
     try:
+        _offered(call)
         _admit(call)
         reply = embeddings.reply(call.body) if embeddings.is_embedding(call.model_id) else await inner()
     except prompts.Refused as refused:

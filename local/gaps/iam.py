@@ -25,13 +25,14 @@ from ministack.services import stepfunctions as sfn
 
 from local import seams
 from local.gaps import bedrock_runtime, callers, cloudtrail, prompts, stepfunctions
+from promptlane.domain.model_regions import GROUPS
 
 _INVOKE = {
     "bedrock:Converse": "bedrock:InvokeModel",
     "bedrock:ConverseStream": "bedrock:InvokeModelWithResponseStream",
     "bedrock:InvokeModelWithBidirectionalStream": "bedrock:InvokeModelWithResponseStream",
 }
-_PROFILE = re.compile(r"(?:us|eu|apac|global|us-gov|ca|jp|au)\.(.+)")
+_PROFILE = re.compile(r"(us|eu|apac|global|us-gov|ca|jp|au)\.(.+)")
 _PROMPT = re.compile(r"/prompts/(.+?)(?:/versions)?/?")
 _OPTIMIZED = {
     "lambda": "lambda:InvokeFunction",
@@ -118,7 +119,7 @@ def _resources() -> None:
 
 
 def model_arns(model_id: str) -> list[str]:
-    """The resources that invoking a model needs: the model, or the inference profile and the model behind it."""
+    """What invoking a model needs: the model, or the inference profile and the model in every Region of its group."""
     if model_id.startswith("arn:"):
         return [model_id]
     region = seams.region()
@@ -126,7 +127,8 @@ def model_arns(model_id: str) -> list[str]:
     if profile is None:
         return [f"arn:aws:bedrock:{region}::foundation-model/{model_id}"]
     own = f"arn:aws:bedrock:{region}:{seams.account()}:inference-profile/{model_id}"
-    return [own, f"arn:aws:bedrock:{region}::foundation-model/{profile[1]}"]
+    regions = GROUPS.get(profile[1], (region,))
+    return [own, *(f"arn:aws:bedrock:{one}::foundation-model/{profile[2]}" for one in regions)]
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """What is wrong with a policy or suite by itself, and so known before anything is deployed."""
 
 import re
+from collections.abc import Iterator
 
 from promptlane.cdk.platform import Platform
 from promptlane.domain.canary import fuse
 from promptlane.domain.enrolment.deadline import too_short
+from promptlane.domain.model_regions import missing
 from promptlane.domain.policy import Policy
+from promptlane.engine.assertions import asked_by
 from promptlane.engine.suite import facts
 from promptlane.project import PromptProject
 
@@ -21,6 +24,7 @@ def problems(project: PromptProject, policy: Policy, platform: Platform) -> list
         ),
         *(f"{file}: {path} {message}" for path, message in too_short(policy, platform.trail_late_seconds)),
         *_too_dear(file, policy, platform),
+        *_not_offered(project, platform.region),
     ]
 
 
@@ -45,3 +49,29 @@ def _too_dear(file: str, policy: Policy, platform: Platform) -> list[str]:
         f"{file}: the fuse alarms cost ${usd:.2f} a month, more than promptlane:budget_usd_per_prompt allows "
         f"(${platform.budget_usd_per_prompt:.2f}); raise it, or choose promptlane:resolution_seconds=60"
     ]
+
+
+def _not_offered(project: PromptProject, region: str) -> list[str]:
+    """Models that the Region does not offer, under the names by which they are called."""
+    remedy = (
+        "name another model, or set promptlane:inference_profiles to the group of Regions in which requests may be "
+        "answered (docs/deploy.md)"
+    )
+    return [f"{project.directory}/{where}: {says}; {remedy}" for where, says in _missing(project, region)]
+
+
+def _missing(project: PromptProject, region: str) -> Iterator[tuple[str, str]]:
+    """(file and field, why not) of the draft's model, of those that assertions ask, and of a policy without any."""
+    if says := missing(project.draft.model, region):
+        yield "prompt.yaml: model", says
+    tests, asked = project.policy.tests, set(asked_by(a for case in project.suite.cases for a in case.asserts))
+    for asks, field, model in (
+        ("judge", "judge_model", tests.judge_model),
+        ("embedder", "embedding_model", tests.embedding_model),
+    ):
+        if asks in asked and (says := missing(model, region)):
+            yield f"release.yaml: tests.{field}", says
+    allowed = project.policy.allowed_models
+    unknown = [says for model in allowed if (says := missing(model, region))]
+    if allowed and len(unknown) == len(allowed):
+        yield "release.yaml: models.allowed", "; ".join(unknown)

@@ -21,6 +21,8 @@ class Platform:
     deployment: its name. resolution_seconds: of the metrics that applications publish, and so the alarms' period.
     time_scale: factor on every duration of the policy; below 1 for drills. trail_late_seconds: how long after a
     version's publication nothing is approved. budget_usd_per_prompt: what the alarms of a prompt may cost a month.
+    region: where the stacks go; the stack's own, if it names one. inference_profiles: the group of Regions by whose
+    profiles models are called that the Region does not offer itself.
     floor: what no policy or suite may go below; `enrol` holds every stack to the deployment's, whatever is said here.
     """
 
@@ -29,6 +31,8 @@ class Platform:
     time_scale: float = 1.0
     trail_late_seconds: float = TRAIL_LATE
     budget_usd_per_prompt: float = 10.0
+    region: str = ""
+    inference_profiles: str = ""
     floor: Floor = field(default_factory=Floor)
 
     @property

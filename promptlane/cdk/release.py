@@ -1,7 +1,9 @@
 """A prompt's own part of a deployment: what counts for it, what rolls it back, what shows it."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from aws_cdk import Stack, Token
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
@@ -34,7 +36,11 @@ class PromptRelease(Construct):
     ) -> None:
         super().__init__(scope, id)
         platform = Platform(deployment=deployment) if isinstance(deployment, str) else deployment
-        self.project = directory if isinstance(directory, PromptProject) else load_one(directory)
+        region = Stack.of(self).region
+        if not platform.region and not Token.is_unresolved(region):
+            platform = replace(platform, region=region)
+        read = directory if isinstance(directory, PromptProject) else load_one(directory)
+        self.project = read.called_in(platform.region, platform.inference_profiles)
         name, policy = self.project.name, self.project.policy.scaled(platform.time_scale)
         if wrong := problems(self.project, policy, platform):
             raise InvalidInput("\n".join(wrong))

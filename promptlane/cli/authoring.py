@@ -24,7 +24,7 @@ Json = Any
 
 def publish(session: Session, directory: Path, *, message: str, as_json: bool) -> None:
     """Create or update the draft; publish a version only when its fingerprint differs from the newest one's."""
-    draft = load_draft(directory)
+    draft = load_draft(directory).called_in(*session.deployment.models)
     prompts = session.deployment.prompts
     found = session.deployment.prompt_to_publish(draft.name)
     newest = _newest(session.deployment, found) if found else None

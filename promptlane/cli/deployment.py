@@ -43,6 +43,13 @@ class Deployment(Composition):
     def optional(self, name: str) -> str:
         return str(self.resources.get(name) or "")
 
+    @property
+    def models(self) -> tuple[str, str]:
+        """(Region, group of inference profiles) by which `called_in` names models; empty where it is to leave them."""
+        # Any ARN of the deployment names its Region: no call, and no permission, is needed for that.
+        group = self.optional("inference_profiles")
+        return (self.resource("state_machine_arn").split(":")[3], group) if group else ("", "")
+
     @cached_property
     def operations(self) -> Operations:
         return Operations.signed(self.resource("operations_url"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from promptlane.domain.errors import InvalidInput
+from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.incoming import version_number
 from promptlane.domain.text import one_line, percent, visible
 from promptlane.engine.assertions import asked_by
@@ -68,7 +68,7 @@ def run_suite(
 
     Writes report.html, report.json and junit.xml to `output`. Returns 0 for pass, 1 for fail, 2 for inconclusive.
     """
-    project = load_one(directory)
+    project = _called(session, load_one(directory))
     policy = project.policy.tests
     candidate = Target.of_draft(f"{directory} (draft)", project.draft.variants())
     stable = _stable(session, project, against) if against else None
@@ -101,6 +101,14 @@ def run_suite(
     write_report(objects, ".", report)
     session.emit({**report, "folder": str(folder)}, as_json=as_json, show=lambda c: _summary(c, report, folder))
     return EXIT[report["verdict"]]
+
+
+def _called(session: Session, project: PromptProject) -> PromptProject:
+    """With models as the deployment calls them; as they are named where there is none yet."""
+    try:
+        return project.called_in(*session.deployment.models)
+    except PromptlaneError:
+        return project
 
 
 def _stable(session: Session, project: PromptProject, against: str) -> Target:

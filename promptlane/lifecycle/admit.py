@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, NotFound
+from promptlane.domain.model_regions import missing
 from promptlane.domain.names import prompt_id_of
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import (
@@ -71,6 +72,8 @@ class Admission:
         identity, fixed = self._identity(release, policy)
         route = self.routes.get(release.prompt)
         problems = [("version", p) for p in static_problems(version, allowed_models=policy.allowed_models)]
+        if unknown := missing(version.model, version.arn.split(":")[3]):
+            problems.append(("version", f"{unknown}: publish a version with a model that is there"))
         unfit, facts = self.check_suite(self.enrolments.suite(suite_sha256), version.declared_variables)
         problems += [("suite", p) for p in unfit]
         problems += self.floor.breaches(policy, facts)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from promptlane.domain.errors import DraftInvalid, InvalidInput, PolicyInvalid, SuiteInvalid
+from promptlane.domain.model_regions import profiled
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import VARIABLE, PromptDraft, template_texts
 from promptlane.engine.dataset import MAX_BYTES as MAX_FILE
@@ -45,6 +46,26 @@ class PromptProject:
     @property
     def name(self) -> str:
         return self.draft.name
+
+    def called_in(self, region: str, group: str) -> PromptProject:
+        """The same with its models as they are called in the Region (`PromptDraft.called_in`).
+
+        Where the policy allows a model that goes by another name there, it allows both.
+        """
+        policy, tests = self.policy, self.policy.tests
+        allowed = dict.fromkeys(
+            one for model in policy.allowed_models for one in (model, profiled(model, group, region))
+        )
+        tests = replace(
+            tests,
+            judge_model=profiled(tests.judge_model, group, region),
+            embedding_model=profiled(tests.embedding_model, group, region),
+        )
+        return replace(
+            self,
+            draft=self.draft.called_in(region, group),
+            policy=replace(policy, allowed_models=tuple(allowed), tests=tests),
+        )
 
 
 def load(directory: Path | str) -> list[PromptProject]:

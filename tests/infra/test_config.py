@@ -95,6 +95,22 @@ def test_as_many_versions_as_the_quota_allows_cannot_be_kept(root: Path, given: 
     assert read_config({"promptlane:keep_versions": 10, "promptlane:version_quota": 11}, root=root).keep_versions == 10
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"region": "Frankfurt"}, "write a Region's code"),
+        ({"inference_profiles": "europe"}, "write one of us, ca, eu, apac"),
+        ({"inference_profiles": "eu"}, "Region is not known: write promptlane:region"),
+        ({"inference_profiles": "eu", "region": "us-east-1"}, "called from eu-central-1, .* Region is us-east-1"),
+    ],
+)
+def test_profiles_are_of_the_group_of_the_region(root: Path, given: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        read_config({f"promptlane:{name}": value for name, value in given.items()}, root=root)
+    right = {"promptlane:region": "eu-central-1", "promptlane:inference_profiles": "eu"}
+    assert read_config(right, root=root).inference_profiles == "eu"
+
+
 def test_applications_are_named_with_their_prompts(root: Path) -> None:
     given = {"checkout": ["support-assistant", "greeter", "greeter"], "shop_2": ["greeter"]}
     for value in (given, json.dumps(given)):

@@ -77,6 +77,7 @@ class Desk:
         self.invoked: list[tuple[str, Json]] = []
         self.function_answer: Json = {}
         self.api_down = False
+        self.resources = {"operations_url": "https://operations", "roll_back_console": "roll_back:console"}
 
     def publish(self, template: str = "Greet {{name}}.", *, description: str = "") -> PromptVersion:
         draft = PromptDraft("greeter", "amazon.nova-lite-v1:0", ("name",), template=template)
@@ -105,8 +106,7 @@ class Desk:
         return release
 
     def connect(self) -> Deployment:
-        resources = {"operations_url": "https://operations", "roll_back_console": "roll_back:console"}
-        deployment = _Deployment("promptlane", resources)
+        deployment = _Deployment("promptlane", self.resources)
         deployment.typed_at = self
         for name in ("prompts", "routes", "releases", "queue", "enrolments", "identities", "reviews", "objects"):
             deployment.__dict__[name] = getattr(self, name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from promptlane.domain.errors import DraftInvalid
 from promptlane.domain.incoming import odd_places
+from promptlane.domain.model_regions import profiled
 from promptlane.domain.names import prompt_id_of
 
 from .content import fingerprint, rounded_fingerprint
@@ -246,6 +247,10 @@ class PromptDraft:
             tool_choice=data.get("tool_choice") or "auto",
             additional_fields=dict(data.get("additional_fields") or {}),
         )
+
+    def called_in(self, region: str, group: str) -> PromptDraft:
+        """The same with its model as it is called there: by the group's inference profile, where one is needed."""
+        return replace(self, model=profiled(self.model, group, region))
 
     def variants(self) -> list[dict[str, Json]]:
         """Bedrock's `variants` for CreatePrompt and UpdatePrompt."""

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.running import EmbeddedAws
+
 Client = Callable[[str], Any]
 MODEL = "amazon.nova-lite-v1:0"
 
@@ -42,6 +44,27 @@ def error_of(call: Callable[[], Any]) -> tuple[str, str]:
     with pytest.raises(ClientError) as raised:
         call()
     return raised.value.response["Error"]["Code"], raised.value.response["Error"]["Message"]
+
+
+def test_each_region_answers_with_the_models_that_it_offers(embedded_aws: EmbeddedAws, account: str) -> None:
+    hello = [{"role": "user", "content": [{"text": "hi"}]}]
+
+    def converse(region: str, model: str) -> str:
+        runtime = embedded_aws.client("bedrock-runtime", account, region=region)
+        try:
+            return str(runtime.converse(modelId=model, messages=hello)["stopReason"])
+        except ClientError as error:
+            return "{Code}: {Message}".format(**error.response["Error"])
+
+    unknown = "ValidationException: The provided model identifier is invalid."
+    assert converse("us-east-1", MODEL) == converse("eu-central-1", f"eu.{MODEL}") == "end_turn"
+    on_demand = converse("eu-central-1", MODEL)
+    assert "ValidationException: Invocation of model ID" in on_demand
+    assert "with on-demand throughput isn\u2019t supported. Retry your request with the ID" in on_demand
+    assert converse("af-south-1", MODEL) == converse("eu-central-1", f"us.{MODEL}") == unknown
+    eu = embedded_aws.client("bedrock-agent", account, region="eu-central-1")
+    made = eu.create_prompt(name="there", variants=[variant("hello")], defaultVariant="default")
+    assert converse("eu-central-1", made["arn"]) == on_demand
 
 
 def test_a_version_is_a_snapshot_of_the_draft(client: Client) -> None:

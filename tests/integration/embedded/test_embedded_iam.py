@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,15 @@ def test_an_inference_profile_needs_its_foundation_model_too(user: Any) -> None:
     runtime = user({"Action": "bedrock:InvokeModel", "Resource": profile})("bedrock-runtime")
     hello = [{"role": "user", "content": [{"text": "hi"}]}]
     assert denied(lambda: runtime.converse(modelId=f"us.{MODEL}", messages=hello))
+
+
+def test_an_inference_profile_needs_its_model_in_every_region_of_its_group(user: Any) -> None:
+    hello = [{"role": "user", "content": [{"text": "hi"}]}]
+    profile = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{MODEL}"
+    for regions, answered in (("us-east-1", False), ("*", True)):
+        model = f"arn:aws:bedrock:{regions}::foundation-model/{MODEL}"
+        runtime = user({"Action": "bedrock:InvokeModel", "Resource": [profile, model]})("bedrock-runtime")
+        assert denied(partial(runtime.converse, modelId=f"us.{MODEL}", messages=hello)) is not answered
 
 
 def test_a_guardrail_needs_a_permission_of_its_own(user: Any) -> None:

@@ -34,6 +34,14 @@ def test_a_new_prompt_is_created_and_published(desk: Desk, tmp_path: Path) -> No
     assert desk.prompts.version(said["prompt_id"], 1).description == "first version"
 
 
+def test_a_model_that_the_region_has_by_profile_alone_is_published_by_its_profile(desk: Desk, tmp_path: Path) -> None:
+    machine = "arn:aws:states:eu-central-1:111122223333:stateMachine:promptlane-release"
+    desk.resources |= {"state_machine_arn": machine, "inference_profiles": "eu"}
+    said = desk.json("publish", folder(tmp_path), "-m", "first version")
+    assert desk.prompts.version(said["prompt_id"], 1).model == "eu.amazon.nova-lite-v1:0"
+    assert desk.json("publish", folder(tmp_path))["result"] == "unchanged"
+
+
 def test_an_unchanged_prompt_publishes_nothing(desk: Desk, tmp_path: Path) -> None:
     desk.json("publish", folder(tmp_path), "-m", "first version")
 

@@ -34,7 +34,9 @@ tests: {repeats: 1}
 
 
 class Deployed:
-    """What `--against` needs of a deployment."""
+    """What `test` needs of a deployment."""
+
+    models = ("eu-central-1", "eu")
 
     def __init__(self) -> None:
         self.prompts, self.routes = FakePrompts(), InMemoryRoutes()
@@ -100,6 +102,17 @@ def test_exit_code_0_for_pass_with_the_report_in_three_forms(
     assert document["verdict"] == "pass"
     assert document["stable"] == "version 1"
     assert {"report.html", "report.json", "junit.xml"} <= {p.name for p in (tmp_path / "out").iterdir()}
+
+
+def test_the_model_is_called_as_the_deployment_calls_it(tmp_path: Path) -> None:
+    asked: set[str] = set()
+
+    def remembered(request: ModelRequest) -> str:
+        asked.add(request.model_id)
+        return said(request)
+
+    run(tmp_path, remembered, against=None)
+    assert asked == {"eu.amazon.nova-lite-v1:0"}
 
 
 def test_exit_code_1_for_fail_names_the_broken_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

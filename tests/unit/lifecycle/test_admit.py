@@ -9,6 +9,7 @@ import pytest
 
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, NotFound
+from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.admit import Admission
@@ -120,6 +121,14 @@ def test_a_refusal_tells_every_problem_at_once() -> None:
             "promptlane release support 2",
         ),
     ]
+
+
+def test_a_model_that_its_region_does_not_offer_is_refused_with_what_it_offers() -> None:
+    stage = started()
+    stage.prompts.alter(ID, 2, PromptDraft(PROMPT, "eu.amazon.nova-lite-v1:0", ("q",), template="{{q}}"))
+    ((where, problem),) = refused(stage)
+    assert where == "version"
+    assert "it offers amazon.nova-lite-v1:0 itself and us.amazon.nova-lite-v1:0: publish a version with" in problem
 
 
 def test_what_was_rolled_back_is_admitted_when_it_is_asked_for_explicitly() -> None:
