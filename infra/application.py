@@ -57,7 +57,7 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     )
     for prompt in stacks.prompts.values():
         # For the order of `cdk deploy --all` alone (ADR 32): nothing of it is in the template.
-        prompt.add_dependency(pipeline)
+        prompt.add_stack_dependency(pipeline)
     Tags.of(app).add("promptlane", name)
     return stacks
 

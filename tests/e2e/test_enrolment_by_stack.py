@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 from promptlane.aws.enrolment import DynamoEnrolments, DynamoRegister
+from promptlane.cdk.platform import prompt_stack_name
 from tests.support.deployment import Deployment
 
 Json = Any
 KIND = "Custom::PromptlaneEnrolment"
 OURS = "e2e-tested"
-"""A prompt that the Pipeline stack enrols."""
+"""A prompt that a stack of the platform's app enrols."""
 
 
 class Teams:
@@ -73,7 +74,7 @@ def test_no_other_stack_takes_a_name_and_its_deployer_reads_why(deployed: Deploy
     assert "no other stack may take it: remove it there and deploy that stack first" in why
     kept = teams.register.get(OURS)
     assert kept is not None
-    assert "stack/promptlane-pipeline/" in kept.owner
+    assert f"stack/{prompt_stack_name('promptlane', OURS)}/" in kept.owner
     teams.delete("team-two")
     assert teams.enrolments.enrolled(OURS)
 

@@ -31,7 +31,7 @@ SETTINGS = {
     "promptlane:arrival_seconds": "5",
     "promptlane:trail_late_seconds": "1",
     "promptlane:time_scale": "0.01",
-    "promptlane:retain": "false",
+    "promptlane:trial": "true",
     "promptlane:budget_usd_per_prompt": "100",
     "promptlane:on_call": "on-call@example.com",
     "promptlane:applications": json.dumps({"checkout": ["e2e-tested"]}),
