@@ -48,7 +48,15 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
         state=state,
         pipeline=pipeline,
         runtime=runtime,
-        observability=ObservabilityStack(app, f"{name}-observability", config=config),
+        observability=ObservabilityStack(
+            app,
+            f"{name}-observability",
+            config=config,
+            state=state.state,
+            audit=audit,
+            pipeline=pipeline,
+            runtime=runtime,
+        ),
         audit=audit,
         access=AccessStack(
             app, f"{name}-access", config=config, state=state.state, pipeline=pipeline, runtime=runtime, audit=audit

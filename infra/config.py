@@ -64,6 +64,8 @@ class DeploymentConfig:
         too large for it lie unmasked in its bucket.
     audit_retention_days: Object Lock of the audit bucket.
     on_call: e-mail addresses that get every notice (rollbacks with their evidence, ends of releases, dead letters).
+    bypass_exceptions: ARNs of principals that may call prompts without the client (people who try prompts in the
+        console, another system's tests), each with at most one `*`, at its end: no alarm tells of their calls.
     subscription_admins: patterns of the principal ARNs that may change reviewers' topics; without any, the execution
         roles of the CDK bootstrap.
     duty_principals: who may take on a duty's role, as patterns of principal ARNs by duty; where a duty has none,
@@ -96,6 +98,7 @@ class DeploymentConfig:
     mask_personal_data: bool = False
     audit_retention_days: int = 365
     on_call: tuple[str, ...] = ()
+    bypass_exceptions: tuple[str, ...] = ()
     subscription_admins: tuple[str, ...] = ()
     duty_principals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     applications: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -277,6 +280,18 @@ def _patterns(value: Any) -> tuple[str, ...]:
     return tuple(str(one) for one in given)
 
 
+def _callers(value: Any) -> tuple[str, ...]:
+    found = _patterns(value)
+    if wrong := [one for one in found if "*" in one[:-1] or one.endswith(":*")]:
+        raise ValueError(f"{wrong[0]}: write ARNs with one * at most, at the end of a name")
+    if sum(len(one) + 25 for one in found) > _LONGEST_EXCEPTIONS:
+        raise ValueError(
+            "a filter of log records has 1,024 characters: write fewer principals, or wider ones such as "
+            f"assumed-role/console-*; with 25 characters for each they may have {_LONGEST_EXCEPTIONS}"
+        )
+    return found
+
+
 def _by_duty(value: Any) -> dict[str, tuple[str, ...]]:
     wanted = 'write {"author": ["arn:aws:iam::123456789012:role/writers-*"], …} for any of ' + ", ".join(DUTIES)
     try:
@@ -335,6 +350,7 @@ def _emails(value: Any) -> tuple[str, ...]:
 
 _APPLICATION = re.compile(r"[a-z][a-z0-9_]{0,29}")
 PROMPT_NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
+_LONGEST_EXCEPTIONS = 700
 _LONGEST_FLOOR = 2_000
 """Characters: functions are told it in their environment, which has 4 kB."""
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
@@ -371,6 +387,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "mask_personal_data": _flag,
     "audit_retention_days": _whole(low=1, high=36500),
     "on_call": _emails,
+    "bypass_exceptions": _callers,
     "subscription_admins": _patterns,
     "duty_principals": _by_duty,
     "applications": _applications,

@@ -1,6 +1,7 @@
 """Bedrock's model invocation log: group, bucket for large bodies, role, setting, and the queries people run over it."""
 
 from aws_cdk import Aws, CustomResource, Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -11,9 +12,12 @@ from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
 from infra.constructs.function import Function
 from infra.constructs.grants import allow, attach
+from infra.constructs.health import counted
 from infra.constructs.statements import arn, let_in
 from promptlane.domain.investigation.queries import SAVED
+from promptlane.domain.names import NAMESPACE
 
+PAST_THE_SPLIT = "CallsPastTheSplit"
 _STREAM = "aws/bedrock/modelinvocations"
 _PREFIX = "bodies"
 _BEDROCK = "bedrock.amazonaws.com"
@@ -40,6 +44,7 @@ class InvocationLog(Construct):
             data_protection_policy=_masking() if config.mask_personal_data else None,
         )
         self.bucket = self._large_bodies()
+        self.past_the_split = self._past_the_split()
         self.role = self._writer()
         self.setting = self._setting()
         for number, query in enumerate(SAVED, 1):
@@ -59,6 +64,32 @@ class InvocationLog(Construct):
             let_in(_BEDROCK, "BedrockEncrypts", ["kms:GenerateDataKey"], conditions=_from_bedrock()),
         ):
             self._key.add_to_resource_policy(statement)
+
+    def _past_the_split(self) -> cloudwatch.Metric:
+        """Counts calls of prompts of this account that carry neither a client's metadata nor a test's.
+
+        Exact beginnings alone, and one `*` at the end: wildcards elsewhere are documented for some patterns only.
+        """
+        prompts = arn("bedrock", "prompt/*")
+        wanted = [
+            '($.schemaType = "ModelInvocationLog")',
+            f'($.modelId = "{prompts}")',
+            *(f"($.requestMetadata.{name} NOT EXISTS)" for name in ("prompt", "purpose")),
+            *(f'($.identity.arn != "{who}")' for who in self._config.bypass_exceptions),
+        ]
+        namespace = f"{NAMESPACE}/{self._config.name}"
+        logs.CfnMetricFilter(
+            self,
+            "PastTheSplit",
+            log_group_name=self.group.log_group_name,
+            filter_pattern=f"{{ {' && '.join(wanted)} }}",
+            metric_transformations=[
+                logs.CfnMetricFilter.MetricTransformationProperty(
+                    metric_namespace=namespace, metric_name=PAST_THE_SPLIT, metric_value="1"
+                )
+            ],
+        )
+        return counted(namespace, PAST_THE_SPLIT)
 
     def _large_bodies(self) -> s3.Bucket:
         bucket = s3.Bucket(

@@ -1,10 +1,7 @@
-"""Encrypted queues, and the alarm that tells people about messages nobody could handle."""
+"""Encrypted queues: of work, and of what nobody could handle."""
 
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -13,7 +10,7 @@ _KEPT = Duration.days(14)
 
 
 class DeadLetters(Construct):
-    """Where messages end that failed every retry. One message there raises an alarm on the notices topic.
+    """Where messages end that failed every retry. The alarm on it (`infra/stacks/health.py`) says what it `holds`.
 
     `remedy`: what people do about it; a stream hands over where its records stood, not the records themselves.
     """
@@ -24,7 +21,6 @@ class DeadLetters(Construct):
         id: str,
         *,
         key: kms.IKey,
-        notices: sns.ITopic,
         holds: str,
         remedy: str = READ_AND_RETURN,
     ) -> None:
@@ -37,16 +33,7 @@ class DeadLetters(Construct):
             enforce_ssl=True,
             retention_period=_KEPT,
         )
-        self.alarm = cloudwatch.Alarm(
-            self,
-            "Alarm",
-            alarm_description=f"Dead letters: {holds}. {remedy}",
-            metric=self.queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1)),
-            threshold=1,
-            evaluation_periods=1,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
-        self.alarm.add_alarm_action(actions.SnsAction(notices))
+        self.holds, self.remedy = holds, remedy
 
 
 class WorkQueue(Construct):

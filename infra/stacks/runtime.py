@@ -50,6 +50,7 @@ class RuntimeStack(Stack):
             timeout=Duration.seconds(30),
             memory_mib=512,
         )
+        self.gateway = gateway.function
         self.service = HttpService(
             self,
             "Api",

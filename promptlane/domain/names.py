@@ -102,6 +102,11 @@ def alarm_name(deployment: str, prompt: str, track: Track, metric: str) -> str:
     return f"{deployment}/{prompt}/{track}/{metric}"
 
 
+def health_alarm_name(deployment: str, name: str = "") -> str:
+    """The physical name of an alarm on the deployment itself; what they all begin with, without a name of its own."""
+    return f"{deployment}-health-{name}"
+
+
 def parse_alarm_arn(arn: str, *, deployment: str, account: str, region: str) -> tuple[str, Track, str]:
     """(prompt, track, metric) of one of our fuse alarms; InvalidInput when the ARN is not one of this deployment's."""
     match = _ALARM_ARN.match(arn)

@@ -137,7 +137,7 @@ def test_every_dead_letter_queue_is_watched(synthesized: Synthesized) -> None:
     watched = text([p.get("Dimensions", []) for _, _, p in synthesized.resources("AWS::CloudWatch::Alarm")])
     worked_off = {text(p["EventSourceArn"]) for _, _, p in synthesized.resources("AWS::Lambda::EventSourceMapping")}
     for _, queue, _ in synthesized.resources("AWS::SQS::Queue"):
-        assert f'"{queue}"' in watched or any(f'"{queue}"' in source for source in worked_off), queue
+        assert f"GetAtt{queue}QueueName" in watched or any(f'"{queue}"' in source for source in worked_off), queue
 
 
 def test_each_reviewer_has_a_topic_that_only_the_deployment_may_subscribe_to(synthesized: Synthesized) -> None:

@@ -72,7 +72,7 @@ def test_a_record_that_cannot_be_relayed_is_tried_for_an_hour_and_blocks_no_long
     _, _, mapping = synthesized.one("AWS::Lambda::EventSourceMapping", "/Timeline")
     assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, 3600)
     assert mapping["BisectBatchOnFunctionError"] is True
-    _, _, alarm = synthesized.one("AWS::CloudWatch::Alarm", "/Unrelayed/")
+    _, _, alarm = synthesized.one("AWS::CloudWatch::Alarm", "/DeadLettersUnrelayed/")
     assert "Look at relay's log" in alarm["AlarmDescription"]
     assert "move them back" not in alarm["AlarmDescription"], "the messages hold no entries"
 
@@ -117,8 +117,8 @@ def test_an_alarm_that_no_rollback_took_ends_where_somebody_is_told(synthesized:
     _, letters, _ = synthesized.one("AWS::SQS::Queue", "/DeadAlarms/")
     assert subscription["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": [letters, "Arn"]}
     assert synthesized.function("roll_back")[2]["DeadLetterConfig"]["TargetArn"] == {"Fn::GetAtt": [letters, "Arn"]}
-    _, _, alarm = synthesized.one("AWS::CloudWatch::Alarm", "/DeadAlarms/")
-    assert {"Name": "QueueName", "Value": {"Fn::GetAtt": [letters, "QueueName"]}} in alarm["Dimensions"]
+    _, _, alarm = synthesized.one("AWS::CloudWatch::Alarm", "/DeadLettersAlarms/")
+    assert letters in text(alarm["Dimensions"])
     assert (alarm["Threshold"], alarm["MetricName"]) == (1, "ApproximateNumberOfMessagesVisible")
     assert "Notices" in text(alarm["AlarmActions"])
 

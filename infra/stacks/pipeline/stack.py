@@ -64,6 +64,12 @@ class PipelineStack(Stack):
         accept_finding(unrelayed, "SQS3", "Is the dead-letter queue of the stream's consumer.")
         dead_requests = self._dead_letters("DeadRequests", "versions whose release could not be started")
         dead_alarms = self._dead_letters("DeadAlarms", "alarms that roll_back could not act on: look at once")
+        self.dead_letters = {
+            "undelivered": undelivered,
+            "unrelayed": unrelayed,
+            "requests": dead_requests,
+            "alarms": dead_alarms,
+        }
         self.intake_queue = WorkQueue(
             self, "Requests", key=state.message_key, dead_letters=dead_requests, worked_within=INTAKE_TIMEOUT
         ).queue
@@ -136,7 +142,7 @@ class PipelineStack(Stack):
         )
         add_tests(functions)
         add_review(functions, undelivered=undelivered, reserved_concurrency=config.reserved_concurrency)
-        machine = ReleaseWorkflow(
+        self.machine = ReleaseWorkflow(
             self,
             "Release",
             config=config,
@@ -147,7 +153,7 @@ class PipelineStack(Stack):
         on_published_version(self, self.functions["intake"], requests=self.intake_queue, undelivered=undelivered)
         state.alarms.add_subscription(subscriptions.LambdaSubscription(roll_back, dead_letter_queue=dead_alarms.queue))
         on_dead_execution(
-            self, self.functions["wind_up"], machine_arn=machine.state_machine_arn, undelivered=undelivered
+            self, self.functions["wind_up"], machine_arn=self.machine.state_machine_arn, undelivered=undelivered
         )
         on_started_release(self, self.functions["housekeep"], bus=state.event_bus, undelivered=undelivered)
         on_schedules(self, self.functions, config=config, undelivered=undelivered)
@@ -161,7 +167,7 @@ class PipelineStack(Stack):
             stack="pipeline",
             resources={
                 "intake_queue_url": self.intake_queue.queue_url,
-                "state_machine_arn": machine.state_machine_arn,
+                "state_machine_arn": self.machine.state_machine_arn,
                 "operations_url": self.operations.url,
                 "reviews_url": self.pages.url,
                 **{f"{verb}_function": function.function_name for verb, function in self.functions.items()},
@@ -170,6 +176,4 @@ class PipelineStack(Stack):
         )
 
     def _dead_letters(self, id: str, holds: str, remedy: str = READ_AND_RETURN) -> DeadLetters:
-        return DeadLetters(
-            self, id, key=self._state.message_key, notices=self._state.notices, holds=holds, remedy=remedy
-        )
+        return DeadLetters(self, id, key=self._state.message_key, holds=holds, remedy=remedy)

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 from aws_cdk import aws_kms as kms
 
 from infra.config import DeploymentConfig
 from infra.constructs.invocation_log import InvocationLog
+from local.gaps import metric_filters
 from promptlane.domain.investigation.queries import SAVED
 from tests.support.alone import KEPT, PASSING, accepted, alone, made
 from tests.support.synthesized import Json
@@ -25,6 +27,8 @@ def test_bedrock_may_write_the_group_and_large_bodies_and_nothing_else() -> None
     queries = {name: found.pop(name) for name in list(found) if name.startswith("LogQuery")}
     for name in ("LogInvocationLoggingLog", "LogInvocationLoggingRole"):
         del found[name]  # as of every function of ours
+    del found["LogPastTheSplit"]  # below
+    found.pop("Sdk", None)  # the layer of every function
     function = found.pop("LogInvocationLoggingFunction")["Properties"]
     assert {k: function[k] for k in ("Description", "Environment", "Handler", "Timeout")} == {
         "Description": "Promptlane: sets up model invocation logging where nobody else did",
@@ -246,6 +250,41 @@ def test_bedrock_may_write_the_group_and_large_bodies_and_nothing_else() -> None
     assert [query["Properties"] for query in queries.values()] == [
         {"Name": f"lane/{query.name}", "QueryString": query.text, "LogGroupNames": ["<LogGroup>"]} for query in SAVED
     ]
+
+
+RECORDS: list[tuple[Json, bool]] = [
+    ({}, True),
+    ({"requestMetadata": {"team": "billing"}}, True),
+    ({"requestMetadata": {"prompt": "support", "version": "3"}}, False),
+    ({"requestMetadata": {"purpose": "promptlane test"}}, False),
+    ({"modelId": "amazon.nova-lite-v1:0"}, False),
+    ({"modelId": "arn:aws:bedrock:eu-west-1:444455556666:prompt/OTHER"}, False),
+    ({"schemaType": "Another"}, False),
+    ({"identity": {"arn": "arn:aws:sts::111122223333:assumed-role/console/eve"}}, False),
+    ({"identity": {"arn": "arn:aws:iam::111122223333:user/tester"}}, False),
+    ({"identity": {"arn": "arn:aws:iam::111122223333:user/tester-2"}}, True),
+]
+
+
+@pytest.mark.parametrize(("change", "counted"), RECORDS)
+def test_calls_of_a_prompt_without_our_metadata_are_counted_but_for_those_that_are_excepted(
+    change: Json, counted: bool
+) -> None:
+    excepted = ("arn:aws:sts::111122223333:assumed-role/console/*", "arn:aws:iam::111122223333:user/tester")
+    found = log(replace(KEPT, bypass_exceptions=excepted))["LogPastTheSplit"]["Properties"]
+    assert found["LogGroupName"] == "<LogGroup>"
+    assert found["MetricTransformations"] == [
+        {"MetricNamespace": "Promptlane/lane", "MetricName": "CallsPastTheSplit", "MetricValue": "1"}
+    ]
+    pattern = found["FilterPattern"].replace("<aws>", "aws").replace("<here>", "eu-west-1:111122223333")
+    assert len(pattern) <= 1024
+    record = {
+        "schemaType": "ModelInvocationLog",
+        "modelId": "arn:aws:bedrock:eu-west-1:111122223333:prompt/PROMPT0001:3",
+        "identity": {"arn": "arn:aws:sts::111122223333:assumed-role/batch/night"},
+        **change,
+    }
+    assert metric_filters.compiled(pattern)(record) is counted
 
 
 def test_personal_data_is_masked_where_the_deployment_asks_for_it() -> None:

@@ -3,12 +3,12 @@
 from aws_cdk import Duration
 
 from infra.constructs.queue import DeadLetters, WorkQueue
-from tests.support.alone import alone, key, made, topic
+from tests.support.alone import alone, key, made
 
 
-def test_dead_letters_are_encrypted_kept_for_two_weeks_and_told_of_from_the_first_on() -> None:
+def test_dead_letters_are_encrypted_and_kept_for_two_weeks() -> None:
     stack = alone()
-    DeadLetters(stack, "Dead", key=key(stack), notices=topic(stack), holds="what was lost")
+    DeadLetters(stack, "Dead", key=key(stack), holds="what was lost")
     assert made(stack) == {
         "DeadQueue": {
             "Type": "AWS::SQS::Queue",
@@ -38,35 +38,23 @@ def test_dead_letters_are_encrypted_kept_for_two_weeks_and_told_of_from_the_firs
                 "Queues": ["<DeadQueue>"],
             },
         },
-        "DeadAlarm": {
-            "Type": "AWS::CloudWatch::Alarm",
-            "Properties": {
-                "AlarmActions": ["arn:aws:sns:eu-west-1:111122223333:notices"],
-                "AlarmDescription": "Dead letters: what was lost. Read the queue, fix the cause, then move them back.",
-                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-                "Dimensions": [{"Name": "QueueName", "Value": "<DeadQueue.QueueName>"}],
-                "EvaluationPeriods": 1,
-                "MetricName": "ApproximateNumberOfMessagesVisible",
-                "Namespace": "AWS/SQS",
-                "Period": 60,
-                "Statistic": "Maximum",
-                "Threshold": 1,
-                "TreatMissingData": "notBreaching",
-            },
-        },
     }
 
 
 def test_what_people_do_about_dead_letters_can_be_said() -> None:
     stack = alone()
-    DeadLetters(stack, "Dead", key=key(stack), notices=topic(stack), holds="what nobody took", remedy="Look first.")
-    assert made(stack)["DeadAlarm"]["Properties"]["AlarmDescription"] == "Dead letters: what nobody took. Look first."
+    known = key(stack)
+    usual = DeadLetters(stack, "Dead", key=known, holds="what was lost")
+    assert (usual.holds, usual.remedy) == ("what was lost", "Read the queue, fix the cause, then move them back.")
+    assert (
+        DeadLetters(stack, "Other", key=known, holds="what nobody took", remedy="Look first.").remedy == "Look first."
+    )
 
 
 def test_a_message_is_hidden_six_times_as_long_as_its_work_takes_and_ends_in_the_dead_letters() -> None:
     stack = alone()
     known = key(stack)
-    dead = DeadLetters(stack, "Dead", key=known, notices=topic(stack), holds="what nobody took")
+    dead = DeadLetters(stack, "Dead", key=known, holds="what nobody took")
     within = Duration.seconds(20)
     WorkQueue(stack, "Work", key=known, dead_letters=dead, worked_within=within)
     WorkQueue(stack, "Tried", key=known, dead_letters=dead, worked_within=within, attempts=3)
