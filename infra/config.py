@@ -24,6 +24,9 @@ DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
 MAX_PROMPTS, MAX_NAMES = 10, 260
 """Of one application, and their characters: a managed policy has 6,144, and each name stands in it five times."""
 
+MAX_PROMPT_KEYS = 4
+"""For the same reason: each has 75 characters."""
+
 LambdaTarget = Literal["aws", "host"]
 InvocationLogging = Literal["off", "on"]
 
@@ -73,6 +76,8 @@ class DeploymentConfig:
     applications: applications that may use some prompts and no others, with the names of these; each gets a managed
         policy of its own in the Runtime stack.
     floor: the platform floor, which binds every team's policy and suite (docs/write-a-policy.md); empty without one.
+    prompt_keys: ARNs of the customer-managed keys under which prompts are encrypted; whoever reads prompts or answers
+        with them may use these keys for that, and for nothing else.
     keep_versions: how many versions of a prompt `housekeep` leaves in Bedrock; all are archived in the report bucket.
     version_quota: how many versions of a prompt the account may have (Service Quotas); a notice comes before it is met.
     """
@@ -103,6 +108,7 @@ class DeploymentConfig:
     duty_principals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     applications: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floor: Floor = field(default_factory=Floor)
+    prompt_keys: tuple[str, ...] = ()
     keep_versions: int = 5
     version_quota: int = 10
 
@@ -340,6 +346,17 @@ def _floor(value: Any) -> Floor:
     return floor
 
 
+def _keys(value: Any) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    given = [str(one).strip() for one in listed] if isinstance(listed, (list, tuple)) else []
+    if not 0 < len(given) <= MAX_PROMPT_KEYS or not all(_KEY.fullmatch(one) for one in given):
+        raise ValueError(
+            f"write 1 to {MAX_PROMPT_KEYS} ARNs of keys, not of aliases, separated by commas: "
+            "arn:aws:kms:eu-west-1:123456789012:key/12345678-90ab-cdef-1234-567890abcdef"
+        )
+    return tuple(dict.fromkeys(given))
+
+
 def _emails(value: Any) -> tuple[str, ...]:
     listed = value.split(",") if isinstance(value, str) else value
     given = [str(one).strip().lower() for one in listed] if isinstance(listed, (list, tuple)) else []
@@ -353,6 +370,7 @@ PROMPT_NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
 _LONGEST_EXCEPTIONS = 700
 _LONGEST_FLOOR = 2_000
 """Characters: functions are told it in their environment, which has 4 kB."""
+_KEY = re.compile(r"arn:aws(-cn|-us-gov)?:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]{36}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 _ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::([0-9]{12}|\*):[\w+=,.@/*-]+")
 
@@ -392,6 +410,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "duty_principals": _by_duty,
     "applications": _applications,
     "floor": _floor,
+    "prompt_keys": _keys,
     "keep_versions": _whole(low=2, high=1000),
     "version_quota": _whole(low=3, high=1000),
 }

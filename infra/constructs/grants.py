@@ -29,6 +29,8 @@ _MODELS = (
 )
 """What a prompt may name in place of a foundation model, all in this account and Region."""
 _NO_RESOURCES = "The action knows no resource-level permissions."
+PROMPT_CONTEXT = "aws:bedrock-prompts:arn"
+"""The encryption context that Bedrock gives a prompt's key: the ARN of the prompt."""
 _GATEWAY_CALLS = ("POST/prompts/{}/converse", "GET/prompts/{}/route")
 
 
@@ -141,7 +143,13 @@ class Grants:
         statements = [allow("ReadPrompts", ["bedrock:GetPrompt"], prompts, because=_PROMPTS)]
         if listed:
             statements.append(allow("ListPrompts", ["bedrock:ListPrompts"], ["*"], because=_NO_RESOURCES))
-        return statements
+        return [*statements, *self.prompt_keys()]
+
+    def prompt_keys(self) -> list[Grant]:
+        """Use the customer-managed keys of prompts, for prompts alone: Bedrock asks KMS in the caller's name."""
+        keys = self._config.prompt_keys
+        context = {"StringLike": {f"kms:EncryptionContext:{PROMPT_CONTEXT}": arn("bedrock", "prompt/*")}}
+        return [allow("PromptKeys", ["kms:Decrypt", "kms:GenerateDataKey"], keys, context)] if keys else []
 
     def versions_delete(self) -> list[Grant]:
         """Numbered versions only: neither a prompt nor its draft has a number after its id."""
@@ -180,6 +188,7 @@ class Grants:
                 ],
                 because="A prompt's author chooses the model; `admit` holds versions to the models of the policy.",
             ),
+            *self.prompt_keys(),
         ]
 
     def application(self, prompts: Sequence[str] = ()) -> list[Grant]:

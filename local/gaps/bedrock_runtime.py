@@ -20,9 +20,11 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
+import jsonschema
 from ministack.core.responses import StreamingResponse
 from ministack.services import bedrock_runtime as stock
 
@@ -182,6 +184,7 @@ def _resolve(call: Call) -> None:
     if wrong or not known:
         raise prompts.invalid(f"The provided model identifier is invalid: {call.resolved_model}")
     _offered(call)
+    _check_tools((call.rendered.get("toolConfig") or {}).get("tools") or [])
     messages = call.rendered.get("messages") or []
     if not messages:
         raise prompts.invalid("A conversation must have at least one message.")
@@ -200,6 +203,26 @@ def _offered(call: Call) -> None:
             "Retry your request with the ID or ARN of an inference profile that contains this model."
         )
     raise prompts.invalid("The provided model identifier is invalid.")
+
+
+def _check_tools(tools: list[dict[str, Any]]) -> None:
+    """Models refuse a tool whose schema is none, in the words that users of theirs report."""
+    for i, tool in enumerate(tools):
+        schema = ((tool.get("toolSpec") or {}).get("inputSchema") or {}).get("json")
+        if schema is not None and not _is_schema(json.dumps(schema)):
+            raise prompts.invalid(
+                f"The model returned the following errors: tools.{i}.custom.input_schema: JSON schema is invalid. It "
+                "must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12)."
+            )
+
+
+@lru_cache(maxsize=500)
+def _is_schema(text: str) -> bool:
+    try:
+        jsonschema.Draft202012Validator.check_schema(json.loads(text))
+    except jsonschema.SchemaError:
+        return False
+    return True
 
 
 def _check_metadata(metadata: dict[str, Any]) -> None:

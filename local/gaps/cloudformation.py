@@ -164,14 +164,35 @@ def true(value: Any) -> bool:
 # Bedrock
 
 
-def _numbers(body: Any) -> Any:
-    """CloudFormation may hand over numbers as strings; the inference settings must be numbers."""
+def _prompt_body(props: dict[str, Any]) -> dict[str, Any]:
+    """As AWS's handler sends it: numbers of the settings are numbers, but in free-form JSON every number, true and
+    false has become text, as users saw in the schemas of tools."""
+    body: dict[str, Any] = small(props)
     for variant in body.get("variants") or []:
+        if isinstance(variant.get("metadata"), list):
+            variant["metadata"] = small(variant["metadata"])
+        if "additionalModelRequestFields" in variant:
+            variant["additionalModelRequestFields"] = _as_text(variant["additionalModelRequestFields"])
+        chat = (variant.get("templateConfiguration") or {}).get("chat") or {}
+        for tool in (chat.get("toolConfiguration") or {}).get("tools") or []:
+            if "toolSpec" in tool:
+                schema = tool["toolSpec"]["inputSchema"]
+                schema["json"] = _as_text(schema["json"])
         text = (variant.get("inferenceConfiguration") or {}).get("text") or {}
         for field, convert in (("temperature", float), ("topP", float), ("maxTokens", int)):
             if field in text:
                 text[field] = convert(text[field])
     return body
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_text(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_text(inner) for inner in value]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _call(operation: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -190,12 +211,12 @@ def _attributes(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def prompt_create(logical_id: str, props: dict[str, Any], stack: str) -> Made:
-    made = _call("CreatePrompt", _numbers(small(props)))
+    made = _call("CreatePrompt", _prompt_body(props))
     return made["arn"], _attributes(made)
 
 
 def prompt_update(arn: str, old: dict[str, Any], new: dict[str, Any], stack: str) -> Made:
-    return arn, _attributes(_call("UpdatePrompt", _numbers(small(new)) | {"promptIdentifier": arn}))
+    return arn, _attributes(_call("UpdatePrompt", _prompt_body(new) | {"promptIdentifier": arn}))
 
 
 def prompt_delete(arn: str, props: dict[str, Any]) -> None:

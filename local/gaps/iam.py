@@ -5,8 +5,9 @@ prompt ARNs, checks `states:SendTask*`, `ssm:GetParametersByPath` and the taggin
 `cloudwatch:namespace`, `dynamodb:LeadingKeys`, `kms:EncryptionContext:*`, the tags of prompts and the keys that
 UntagResource names empty, asks no table for its own policy, and lets a state machine do what its role may not. Here, as
 on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and*
-`bedrock:InvokeModel` on the model, and an inference profile needs its foundation model too. Denied Bedrock calls are
-CloudTrail events with errorCode AccessDenied.
+`bedrock:InvokeModel` on the model, and an inference profile needs its foundation model too. A prompt under a
+customer's key needs `kms:Decrypt` and `kms:GenerateDataKey` of whoever reads its content, writes it or converses.
+Denied Bedrock calls are CloudTrail events with errorCode AccessDenied.
 
 Still unchecked: what one service may do to another (rule to queue, topic to function, alarm to topic)."""
 
@@ -120,13 +121,11 @@ def _resources() -> None:
 
 def model_arns(model_id: str) -> list[str]:
     """What invoking a model needs: the model, or the inference profile and the model in every Region of its group."""
-    if model_id.startswith("arn:"):
-        return [model_id]
-    region = seams.region()
-    profile = _PROFILE.fullmatch(model_id)
+    region, is_arn = seams.region(), model_id.startswith("arn:")
+    profile = _PROFILE.fullmatch(model_id.partition(":inference-profile/")[2] if is_arn else model_id)
     if profile is None:
-        return [f"arn:aws:bedrock:{region}::foundation-model/{model_id}"]
-    own = f"arn:aws:bedrock:{region}:{seams.account()}:inference-profile/{model_id}"
+        return [model_id if is_arn else f"arn:aws:bedrock:{region}::foundation-model/{model_id}"]
+    own = model_id if is_arn else f"arn:aws:bedrock:{region}:{seams.account()}:inference-profile/{model_id}"
     regions = GROUPS.get(profile[1], (region,))
     return [own, *(f"arn:aws:bedrock:{one}::foundation-model/{profile[2]}" for one in regions)]
 
@@ -259,6 +258,10 @@ def _models() -> None:
     def authorize(call: bedrock_runtime.Call) -> None:
         if not host.AUTH:
             return
+        if call.prompt_arn:
+            record = prompts.find(call.prompt_arn)
+            arn = bedrock_agent._prompt_arn(record["Id"])
+            prompts.check_key(call.headers, record.get("CustomerEncryptionKeyArn"), arn)
         streamed = call.operation in ("ConverseStream", "InvokeModelWithResponseStream")
         action = "bedrock:InvokeModelWithResponseStream" if streamed else "bedrock:InvokeModel"
         key = router.extract_access_key_id(call.headers, {})
@@ -274,6 +277,23 @@ def _models() -> None:
                 raise prompts.Refused("AccessDeniedException", message, 403)
 
     bedrock_runtime.authorizers.append(authorize)
+    prompts.key_checks.append(_check_prompt_key)
+
+
+def _check_prompt_key(headers: dict[str, str], key: str, prompt_arn: str) -> None:
+    """What Bedrock asks KMS for in the caller's name, with the prompt as the encryption context."""
+    if not host.AUTH:
+        return
+    context = {
+        "kms:EncryptionContext:aws:bedrock-prompts:arn": prompt_arn,
+        "kms:ViaService": f"bedrock.{seams.region()}.amazonaws.com",
+    }
+    caller = router.extract_access_key_id(headers, {})
+    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+        denied = iam_evaluator.enforce(caller, action, "kms", seams.region(), resource_arn=key, service_context=context)
+        if denied:
+            # AWS documents no text of this refusal: the worse case names neither the key nor the action.
+            raise prompts.Refused("AccessDeniedException", "Access denied by KMS when accessing the prompt.", 403)
 
 
 def _state_machines() -> None:

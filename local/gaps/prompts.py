@@ -1,8 +1,11 @@
 """Bedrock Prompt Management: the control plane of prompts.
 
 Lacking in MiniStack: ARNs as identifiers, the list of a prompt's versions, deleting one version, version descriptions,
-unique names, validation, idempotency by client token; and it rewrites the keys of JSON inside variants (a tool's schema
-comes back changed). Here: the six operations over MiniStack's own stores, each recorded in CloudTrail, failures too."""
+validation, idempotency by client token; and it rewrites the keys of JSON inside variants (a tool's schema comes back
+changed). Here: the six operations over MiniStack's own stores, each recorded in CloudTrail, failures too.
+
+Where AWS documents nothing, the worse case: several prompts may have one name; empty lists that were sent are absent
+from what is read, and those that were not sent are there, empty."""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import copy
 import json
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,7 +38,15 @@ _OPERATIONS = {
 }
 _FIELDS = ("name", "description", "defaultVariant", "variants", "customerEncryptionKeyArn")
 
+_DECRYPTING = ("GetPrompt", "UpdatePrompt", "CreatePromptVersion")
+_MODEL = re.compile(
+    r"(arn:aws(-[^:]{1,12})?:(bedrock|sagemaker):[a-z0-9-]{1,20}:([0-9]{12})?:([a-z-]+/)?)?([a-zA-Z0-9.-]{1,63}){0,2}"
+    r"(([:][a-z0-9-]{1,63}){0,2})?(/[a-z0-9]{1,12})?"
+)
+
 _tokens = AccountRegionScopedDict()
+key_checks: list[Callable[[dict[str, str], str, str], None]] = []
+"""Called with headers, the ARN of a customer's key and that of the prompt under it; raise Refused."""
 
 
 class Refused(Exception):
@@ -74,22 +86,35 @@ async def handle(
         return seams.error_reply("ValidationException", "The request body is not valid JSON.")
     if route[1]:
         request["promptIdentifier"] = route[1]
-    for name in ("promptVersion", "promptIdentifier", "maxResults", "nextToken"):
+    for name in ("promptVersion", "promptIdentifier", "maxResults", "nextToken", "includedData"):
         if value := seams.one(query, name):
             request[name] = value
     try:
-        response = call(operation, request, callers.identity(headers), headers.get("user-agent", ""))
+        response = call(
+            operation,
+            request,
+            callers.identity(headers),
+            headers.get("user-agent", ""),
+            check=lambda: _check_key(operation, request, headers),
+        )
     except Refused as refused:
         return seams.error_reply(refused.code, refused.message, refused.status)
     return seams.json_reply(response, 201 if operation.startswith("Create") else 200)
 
 
-def call(operation: str, request: dict[str, Any], identity: dict[str, Any], user_agent: str = "") -> dict[str, Any]:
-    """Do one operation and record it in CloudTrail; raises Refused. CloudFormation calls this too."""
+def call(
+    operation: str,
+    request: dict[str, Any],
+    identity: dict[str, Any],
+    user_agent: str = "",
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Do one operation and record it in CloudTrail; raises Refused, as `check` may. CloudFormation calls this too."""
     reading = operation in ("GetPrompt", "ListPrompts")
     error: tuple[str, str] | None = None
     response: dict[str, Any] | None = None
     try:
+        check()
         response = _IMPLEMENTATIONS[operation](request)
     except Refused as refused:
         error = (refused.code, refused.message)
@@ -105,6 +130,22 @@ def call(operation: str, request: dict[str, Any], identity: dict[str, Any], user
             user_agent=user_agent,
         )
     return response
+
+
+def _check_key(operation: str, request: dict[str, Any], headers: dict[str, str]) -> None:
+    """A prompt under a customer's key is read and written by who may use the key; its metadata is not under it."""
+    if operation == "CreatePrompt":
+        check_key(headers, request.get("customerEncryptionKeyArn"), bedrock_agent._prompt_arn("*"))
+    elif operation in _DECRYPTING and request.get("includedData") != "METADATA_ONLY":
+        record = find(request["promptIdentifier"], request.get("promptVersion"))
+        for key in {record.get("CustomerEncryptionKeyArn"), request.get("customerEncryptionKeyArn")}:
+            check_key(headers, key, bedrock_agent._prompt_arn(record["Id"]))
+
+
+def check_key(headers: dict[str, str], key: str | None, prompt_arn: str) -> None:
+    """Raise Refused where the caller may not use a prompt's key; "" or None is none."""
+    for check in key_checks if key else ():
+        check(headers, key or "", prompt_arn)
 
 
 def find(identifier: str, version: str | None = None) -> dict[str, Any]:
@@ -125,37 +166,75 @@ def find(identifier: str, version: str | None = None) -> dict[str, Any]:
 
 
 def public(record: dict[str, Any]) -> dict[str, Any]:
-    """A record as the API returns it: first letters small, nothing below touched, absent fields absent."""
-    return {name[0].lower() + name[1:]: value for name, value in record.items() if value is not None}
+    """A record as the API returns it: first letters small, absent fields absent, empty lists the other way about."""
+    found = {name[0].lower() + name[1:]: value for name, value in record.items() if value is not None}
+    if found.get("variants"):
+        found["variants"] = [_returned(variant) for variant in found["variants"]]
+    return found
 
 
-def _validate(request: dict[str, Any], own_id: str | None = None) -> None:
+def _returned(variant: dict[str, Any]) -> dict[str, Any]:
+    """Nothing but empty lists is touched: they are dropped where they were sent, and added where they were not."""
+    found = copy.deepcopy(variant)
+    _turn(found, "metadata")
+    template = found.get("templateConfiguration") or {}
+    for kind, lists in (("text", ("inputVariables",)), ("chat", ("inputVariables", "system"))):
+        if kind in template:
+            _turn(template[kind], *lists)
+    settings = (found.get("inferenceConfiguration") or {}).get("text")
+    if settings is not None:
+        _turn(settings, "stopSequences")
+    return found
+
+
+def _turn(holder: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if holder.get(name) == []:
+            del holder[name]
+        elif name not in holder:
+            holder[name] = []
+
+
+def _validate(request: dict[str, Any]) -> None:
     name = request.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise invalid(
             f"1 validation error detected: Value '{name}' at 'name' failed to satisfy constraint: {NAME.pattern}"
         )
-    if len(request.get("description") or "") > 200:
-        raise invalid("Member 'description' must have length less than or equal to 200")
+    if not 1 <= len(request.get("description") or "-") <= 200:
+        raise invalid("Member 'description' must have length between 1 and 200")
     variants = request.get("variants") or []
     if len(variants) > 1:
         raise invalid("Member 'variants' must have length less than or equal to 1")
     for variant in variants:
         _validate_variant(variant)
-    if any(other["Name"] == name and other["Id"] != own_id for other in bedrock_agent._prompts.values()):
-        raise Refused("ConflictException", f"A prompt named {name} already exists.", 409)
 
 
 def _validate_variant(variant: dict[str, Any]) -> None:
     kind = variant.get("templateType")
+    if not NAME.fullmatch(str(variant.get("name"))):
+        raise invalid(
+            f"Value '{variant.get('name')}' at 'variants.1.name' failed to satisfy constraint: {NAME.pattern}"
+        )
+    if not _MODEL.fullmatch(str(variant.get("modelId") or "")):
+        raise invalid(f"Value '{variant['modelId']}' at 'variants.1.modelId' is no model identifier")
+    if len(variant.get("metadata") or []) > 50:
+        raise invalid("Member 'metadata' must have length less than or equal to 50")
     template = variant.get("templateConfiguration") or {}
     if kind not in ("TEXT", "CHAT"):
         raise invalid(f"Value '{kind}' at 'variants.1.templateType' must be one of [TEXT, CHAT]")
     part = template.get(kind.lower())
     if part is None:
         raise invalid(f"templateConfiguration must hold '{kind.lower()}' for templateType {kind}")
-    if len(part.get("inputVariables") or []) > 20:
+    if kind == "CHAT" and part.get("messages") is None:
+        raise invalid("Value null at 'variants.1.templateConfiguration.chat.messages' must not be null")
+    declared = part.get("inputVariables") or []
+    if len(declared) > 20:
         raise invalid("Member 'inputVariables' must have length less than or equal to 20")
+    if wrong := [v.get("name") for v in declared if not NAME.fullmatch(str(v.get("name")))]:
+        raise invalid(f"Value '{wrong[0]}' at 'inputVariables' failed to satisfy constraint: {NAME.pattern}")
+    if (part.get("toolConfiguration") or {}).get("tools") == []:
+        raise invalid("Member 'tools' must have length greater than or equal to 1")
 
 
 def _create(request: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +257,7 @@ def _create(request: dict[str, Any]) -> dict[str, Any]:
 def _update(request: dict[str, Any]) -> dict[str, Any]:
     """The whole body is replaced, as on AWS: a field that is left out is gone."""
     record = find(request["promptIdentifier"], "DRAFT")
-    _validate(request, record["Id"])
+    _validate(request)
     record |= {field[0].upper() + field[1:]: copy.deepcopy(request.get(field)) for field in _FIELDS}
     record |= {"UpdatedAt": bedrock_agent._now_iso(), "Variants": record["Variants"] or []}
     bedrock_agent._prompts[record["Id"]] = record
@@ -223,7 +302,10 @@ def versions(prompt_id: str) -> list[dict[str, Any]]:
 
 
 def _get(request: dict[str, Any]) -> dict[str, Any]:
-    return public(find(request["promptIdentifier"], request.get("promptVersion")))
+    found = public(find(request["promptIdentifier"], request.get("promptVersion")))
+    if request.get("includedData") == "METADATA_ONLY":
+        found = {name: value for name, value in found.items() if name not in ("variants", "defaultVariant")}
+    return found
 
 
 def _delete(request: dict[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from promptlane.domain.errors import InvalidInput, NotApplicable, NotFound
+from promptlane.domain.errors import AmbiguousName, InvalidInput, KeyDenied, NotApplicable, NotFound, Unauthorized
 from promptlane.domain.incoming import version_number
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 
@@ -27,6 +28,11 @@ _FULL: Final = (
     "{0} --prompt-version NUMBER), or ask AWS for a higher quota (Service Quotas, Amazon Bedrock) and set "
     "promptlane:version_quota to it"
 )
+_KEY: Final = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[0-9A-Za-z-]+")
+_ACTION: Final = re.compile(r"perform: bedrock:")
+"""How a refusal begins to name what was denied, where it is no key."""
+_METADATA: Final = "METADATA_ONLY"
+"""What GetPrompt is asked for where the content does not matter: that need not be decrypted."""
 _UPDATABLE: Final = ("name", "description", "variants", "defaultVariant", "customerEncryptionKeyArn")
 
 
@@ -37,7 +43,7 @@ class BedrockPrompts:
         self._agent = agent
 
     def version(self, prompt_id: str, version: int) -> PromptVersion:
-        with translated(f"reading version {version} of prompt {prompt_id}"):
+        with self._deciphered(f"reading version {version} of prompt {prompt_id}", prompt_id):
             try:
                 answer = self._agent.get_prompt(promptIdentifier=prompt_id, promptVersion=str(version))
             except self._agent.exceptions.ResourceNotFoundException:
@@ -59,66 +65,61 @@ class BedrockPrompts:
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
-        named: tuple[str, str] | None = None
+        named: list[tuple[str, str]] = []
         with translated("listing prompts"):
             for page in self._agent.get_paginator("list_prompts").paginate():
                 for summary in page["promptSummaries"]:
-                    if wanted in (summary["id"], summary["name"]):
-                        found = str(summary["id"]), str(summary["name"])
-                        if wanted == found[0] or not _ID.fullmatch(wanted):
-                            return found
-                        named = found  # it may call itself what is another's id
-        return named
+                    found = str(summary["id"]), str(summary["name"])
+                    if wanted == found[0]:
+                        return found
+                    if wanted == found[1]:
+                        named.append(found)  # others may have that name, or it is another's id
+        if len(named) > 1:
+            raise AmbiguousName(wanted, [prompt_id for prompt_id, _ in named])
+        return named[0] if named else None
 
     def name_of(self, prompt_id: str) -> str | None:
         with translated(f"reading the name of prompt {prompt_id}"):
-            try:
-                return str(self._agent.get_prompt(promptIdentifier=prompt_id)["name"])
-            except self._agent.exceptions.ResourceNotFoundException:
-                return None
+            answer = self._metadata(prompt_id)
+        return str(answer["name"]) if answer else None
 
     def created_at(self, prompt_id: str) -> float | None:
         with translated(f"reading when prompt {prompt_id} was created"):
-            try:
-                created = self._agent.get_prompt(promptIdentifier=prompt_id).get("createdAt")
-            except self._agent.exceptions.ResourceNotFoundException:
-                return None
+            created = (self._metadata(prompt_id) or {}).get("createdAt")
         return float(created.timestamp()) if isinstance(created, datetime) else None
 
     def draft_variants(self, prompt_id: str) -> list[Mapping[str, Json]]:
         """The variants that DRAFT holds now."""
-        with translated(f"reading the draft of prompt {prompt_id}"):
+        with self._deciphered(f"reading the draft of prompt {prompt_id}", prompt_id):
             return list(self._agent.get_prompt(promptIdentifier=prompt_id).get("variants", []))
 
     def write_draft(self, draft: PromptDraft, prompt_id: str | None = None) -> str:
         """Replace the draft of this prompt, else of the one with its name, else create one; returns the prompt id.
 
-        Its other fields are kept.
+        Its other fields are kept, and its variant's name.
         """
-        body: dict[str, Json] = {
-            "name": draft.name,
-            "variants": draft.variants(),
-            "defaultVariant": "default",
-        }
-        if draft.description:
-            body["description"] = draft.description
+        described = {"description": draft.description} if draft.description else {}
         found = self.find(draft.name) if prompt_id is None else None
         if found is not None and found[1] == draft.name:
             prompt_id = found[0]
-        with translated(f"writing the draft of {draft.name}"):
-            if prompt_id is None:
-                return str(self._agent.create_prompt(clientToken=str(uuid.uuid4()), **body)["id"])
-            current = self._agent.get_prompt(promptIdentifier=prompt_id)
-            if current.get("customerEncryptionKeyArn"):
-                body["customerEncryptionKeyArn"] = current["customerEncryptionKeyArn"]
-            self._agent.update_prompt(promptIdentifier=prompt_id, **body)
-            return prompt_id
+        if prompt_id is None:
+            new = {"name": draft.name, "variants": draft.variants(), "defaultVariant": "default", **described}
+            with translated(f"writing the draft of {draft.name}"):
+                return str(self._agent.create_prompt(clientToken=str(uuid.uuid4()), **new)["id"])
+        body = self.draft_body(prompt_id)
+        present: Sequence[Mapping[str, Json]] = body.get("variants") or ()
+        variants = draft.variants(like=present[0] if present else None)
+        self.write_body(
+            prompt_id,
+            body | {"name": draft.name, "variants": variants, "defaultVariant": variants[0]["name"], **described},
+        )
+        return prompt_id
 
     def publish(self, prompt_id: str, *, description: str) -> PromptVersion:
         """Snapshot the draft as the next version. `description` (at most 200 characters) says why."""
         if len(description) > 200:
             raise InvalidInput(f"the description has {len(description)} characters; Bedrock allows 200; shorten it")
-        with translated(f"publishing a version of {prompt_id}"):
+        with self._deciphered(f"publishing a version of {prompt_id}", prompt_id):
             arguments = {"description": description} if description else {}
             try:
                 answer = self._agent.create_prompt_version(
@@ -132,7 +133,7 @@ class BedrockPrompts:
 
     def draft_body(self, prompt_id: str) -> dict[str, Json]:
         """The draft's fields as UpdatePrompt takes them, for putting it back."""
-        with translated(f"reading the draft of prompt {prompt_id}"):
+        with self._deciphered(f"reading the draft of prompt {prompt_id}", prompt_id):
             answer = self._agent.get_prompt(promptIdentifier=prompt_id)
         return {key: answer[key] for key in _UPDATABLE if answer.get(key)}
 
@@ -145,7 +146,7 @@ class BedrockPrompts:
 
     def write_body(self, prompt_id: str, body: Mapping[str, Json]) -> None:
         """Replace the draft by `body`, which `draft_body` gave."""
-        with translated(f"writing the draft of prompt {prompt_id}"):
+        with self._deciphered(f"writing the draft of prompt {prompt_id}", prompt_id):
             self._agent.update_prompt(promptIdentifier=prompt_id, **body)
 
     def delete(self, prompt_id: str, version: int) -> None:
@@ -157,6 +158,37 @@ class BedrockPrompts:
                 self._agent.delete_prompt(promptIdentifier=prompt_id, promptVersion=str(version))
             except self._agent.exceptions.ResourceNotFoundException:
                 return
+
+    @contextmanager
+    def _deciphered(self, doing: str, prompt_id: str) -> Iterator[None]:
+        """Raise domain errors instead of botocore's; KeyDenied where it is the prompt's key that is denied."""
+        try:
+            with translated(doing):
+                yield
+        except Unauthorized as error:
+            if (key := self._key_denied(prompt_id, str(error))) is None:
+                raise
+            raise KeyDenied(doing, prompt_id, key) from error
+
+    def _key_denied(self, prompt_id: str, said: str) -> str | None:
+        """The key that a refusal is about, "" where only that it is a key is known; None where it is about no key."""
+        if found := _KEY.search(said):
+            return found[0]
+        if _ACTION.search(said):
+            return None
+        try:
+            key = str((self._metadata(prompt_id) or {}).get("customerEncryptionKeyArn") or "")
+        except ClientError:
+            key = ""
+        return key or ("" if "kms" in said.lower() else None)
+
+    def _metadata(self, prompt_id: str) -> Mapping[str, Json] | None:
+        """What is no content of a prompt's draft; None when the prompt is gone."""
+        try:
+            answer: Mapping[str, Json] = self._agent.get_prompt(promptIdentifier=prompt_id, includedData=_METADATA)
+        except self._agent.exceptions.ResourceNotFoundException:
+            return None
+        return answer
 
 
 def _is_full(error: ClientError) -> bool:

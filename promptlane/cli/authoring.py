@@ -28,13 +28,15 @@ def publish(session: Session, directory: Path, *, message: str, as_json: bool) -
     prompts = session.deployment.prompts
     found = session.deployment.prompt_to_publish(draft.name)
     newest = _newest(session.deployment, found) if found else None
-    changed = newest is None or prompts.version(found or "", newest).fingerprint != draft.fingerprint
+    present = prompts.draft_variants(found) if found else []
+    content = fingerprint(draft.variants(like=present[0] if present else None))
+    changed = newest is None or prompts.version(found or "", newest).fingerprint != content
     if changed and not message.strip():
         before = f"differs from version {newest}" if newest else "has no version yet"
         raise InvalidInput(
             f"{draft.name} {before}, so a version would be published; say why with --message, reviewers read it"
         )
-    if found and fingerprint(prompts.draft_variants(found)) == draft.fingerprint:
+    if found and fingerprint(present) == content:
         prompt_id, wrote = found, "unchanged"
     else:
         prompt_id, wrote = prompts.write_draft(draft, found), "updated" if found else "created"
@@ -42,11 +44,11 @@ def publish(session: Session, directory: Path, *, message: str, as_json: bool) -
         "prompt": draft.name,
         "prompt_id": prompt_id,
         "draft": wrote,
-        "fingerprint": draft.fingerprint,
+        "fingerprint": content,
     }
     if changed:
         version = prompts.publish(prompt_id, description=message.strip())
-        if version.fingerprint != draft.fingerprint:
+        if version.fingerprint != content:
             # Bedrock snapshots whatever the draft holds at that moment: somebody else wrote in between.
             raise Conflict(
                 f"version {version.version} of {draft.name} was published, but somebody changed the draft at the same "
@@ -63,7 +65,7 @@ def publish(session: Session, directory: Path, *, message: str, as_json: bool) -
         if not changed:
             console.print(f"{draft.name}: nothing changed since version {newest}; no version published.")
             return
-        published = f"{draft.name}: published version {{}} ({draft.fingerprint[:12]})."
+        published = f"{draft.name}: published version {{}} ({content[:12]})."
         console.print(bold(published, document["version"]))
         if document["enrolled"]:
             console.print("Its release starts within a few minutes: `promptlane status --watch " + draft.name + "`.")

@@ -102,7 +102,8 @@ class PromptReader(Protocol):
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         """(prompt id, name) of a prompt given by name, id or ARN; None when there is none.
 
-        What is the id of a prompt means that one, whatever another prompt calls itself.
+        What is the id of a prompt means that one, whatever another prompt calls itself. Raises AmbiguousName for a name
+        that several prompts have.
         """
 
     def name_of(self, prompt_id: str) -> str | None:

@@ -45,6 +45,10 @@ def _pattern_error(source: str, _: Mapping[str, Json]) -> str:
     return ""
 
 
+class _NoSchema(Exception):
+    """It is no valid JSON Schema; the message says why."""
+
+
 @lru_cache(maxsize=100)
 def _validator(source: str) -> Any:
     schema = json.loads(source)
@@ -53,7 +57,11 @@ def _validator(source: str) -> Any:
 
 
 def _misfit(source: str, request: Mapping[str, Json]) -> str:
-    error = jsonschema.exceptions.best_match(_validator(source).iter_errors(request["value"]))
+    try:
+        error = jsonschema.exceptions.best_match(_validator(source).iter_errors(request["value"]))
+    except TypeError as wrong:
+        # A number or a list where another belongs. The metaschema says what, as no traceback of a library would.
+        raise _NoSchema(_schema_error(source, {}) or str(wrong)[:_SHOWN]) from wrong
     return "" if error is None else f"{error.message[:_SHOWN]} (at {error.json_path[:_SHOWN]})"
 
 
@@ -88,6 +96,8 @@ def _answer(request: Mapping[str, Json]) -> dict[str, Json]:
         return {"invalid": f"is not valid: {error}"}
     except referencing.exceptions.Unresolvable as error:
         return {"invalid": f"refers to {str(error)[:_SHOWN]}, which it does not hold; nothing is fetched"}
+    except _NoSchema as error:
+        return {"invalid": f"is no valid JSON Schema: {error}"}
     except Exception as error:  # noqa: BLE001 - whatever a library makes of odd data, the next request is answered
         return {"invalid": f"cannot be evaluated: {type(error).__name__}: {str(error)[:_SHOWN]}"}
 

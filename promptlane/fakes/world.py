@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from promptlane.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
+from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound, Unavailable
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release.content import canonical_json
@@ -77,7 +77,10 @@ class FakePrompts:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
         if wanted in self._names:
             return wanted, self._names[wanted]
-        return next(((i, n) for i, n in self._names.items() if wanted == n), None)
+        named = [i for i, n in self._names.items() if wanted == n]
+        if len(named) > 1:
+            raise AmbiguousName(wanted, named)
+        return (named[0], wanted) if named else None
 
     def name_of(self, prompt_id: str) -> str | None:
         return self._names.get(prompt_id)
@@ -86,9 +89,7 @@ class FakePrompts:
         return self.created.get(prompt_id) if prompt_id in self._names else None
 
     def rename(self, prompt_id: str, name: str) -> None:
-        """What UpdatePrompt does: a name is free as soon as nobody has it."""
-        if any(taken == name for other, taken in self._names.items() if other != prompt_id):
-            raise Conflict(f"there is a prompt {name!r} already")
+        """What UpdatePrompt does: nothing documents that a name must be free."""
         self._names[prompt_id] = name
 
     def remove(self, prompt_id: str) -> None:

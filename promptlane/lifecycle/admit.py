@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
-from promptlane.domain.errors import AdmissionRefused, NotFound
+from promptlane.domain.errors import AdmissionRefused, AmbiguousName, KeyDenied, NotFound
 from promptlane.domain.model_regions import missing
 from promptlane.domain.names import prompt_id_of
 from promptlane.domain.policy import Policy
@@ -19,6 +19,7 @@ from promptlane.domain.ports import (
     ReleaseStore,
     RouteStore,
 )
+from promptlane.domain.release.content import is_exactly
 from promptlane.domain.release.meant import (
     AnotherPrompt,
     Identity,
@@ -32,7 +33,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 
-from .identities import fixed_id, standing
+from .identities import fixed_id, holder, standing
 
 SuiteCheck = Callable[[dict[str, object], frozenset[str]], tuple[list[str], SuiteFacts]]
 """(suite as plain data, the template's variables) -> what does not fit, and what the platform floor asks about."""
@@ -67,14 +68,14 @@ class Admission:
         policy = self.enrolments.policy(policy_sha256)
         try:
             version = self.prompts.version(release.prompt_id, release.version)
-        except NotFound as error:
+        except (NotFound, KeyDenied) as error:
             raise AdmissionRefused([("version", str(error))]) from error
         identity, fixed = self._identity(release, policy)
         route = self.routes.get(release.prompt)
         problems = [("version", p) for p in static_problems(version, allowed_models=policy.allowed_models)]
         if unknown := missing(version.model, version.arn.split(":")[3]):
             problems.append(("version", f"{unknown}: publish a version with a model that is there"))
-        unfit, facts = self.check_suite(self.enrolments.suite(suite_sha256), version.declared_variables)
+        unfit, facts = self.check_suite(self.enrolments.suite(suite_sha256), version.variables)
         problems += [("suite", p) for p in unfit]
         problems += self.floor.breaches(policy, facts)
         problems += [("version", p) for p in self._route_problems(release, version, route)]
@@ -115,7 +116,9 @@ class Admission:
             demand(name, prompt_id, fixed=policy.prompt_id or before)
             demand_own(name, prompt_id, self.releases.of_prompt(prompt_id), deployed=policy.prompt_id)
             standing(self.prompts, name, prompt_id).demand()
-        except AnotherPrompt as error:
+            if not (policy.prompt_id or before):
+                holder(self.prompts, name)  # nothing says yet which of several prompts of this name is meant
+        except (AnotherPrompt, AmbiguousName) as error:
             raise AdmissionRefused([("prompt_id", str(error))]) from error
         if identity is not None and identity.prompt_id == prompt_id:
             return identity, identity
@@ -161,8 +164,10 @@ def served_already(prompts: PromptReader, route: Route, version: PromptVersion) 
 
     One that cannot be read any more counts as another content: then tests and people decide.
     """
+    if is_exactly(route.stable.fingerprint, version.variants):
+        return True
     if route.stable.rounded or not route.stable.may_hold(version.ref):
-        return route.stable.fingerprint == version.fingerprint
+        return False
     try:
         stable = prompts.version(prompt_id_of(route.stable.arn) or route.prompt_id, route.stable.version)
     except NotFound:

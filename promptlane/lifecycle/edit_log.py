@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from promptlane.domain.errors import NotFound, PromptlaneError
+from promptlane.domain.errors import AmbiguousName, KeyDenied, NotFound, PromptlaneError
 from promptlane.domain.ports import Clock, DraftReader, ReleaseStore
 from promptlane.domain.release.content import fingerprint
 from promptlane.domain.review.edits import RECORDED, Edit
@@ -45,11 +45,19 @@ class EditLog:
         """
         if event.name not in RECORDED or event.error or not event.target:
             return False
-        found = self.prompts.find(event.target)
         asked = event.target.rpartition("prompt/")[2].partition(":")[0]
+        try:
+            found = self.prompts.find(event.target)
+        except AmbiguousName as error:
+            if "prompt/" not in event.target:  # a creation that tells no id: of those of the name, time says which
+                noted = [self._noted(event, i, (i, error.name), sent_by) for i in error.ids]
+                return any(noted)
+            found = None
         if found and "prompt/" in event.target and found[0] != asked:
             found = None  # gone; another prompt calls itself what was its id
-        prompt_id = found[0] if found else asked
+        return self._noted(event, found[0] if found else asked, found, sent_by)
+
+    def _noted(self, event: TrailEvent, prompt_id: str, found: tuple[str, str] | None, sent_by: str) -> bool:
         if not _ID.fullmatch(prompt_id) or not self._concerns_us(prompt_id, found):
             return False
         if found and event.name == CREATE and not self._created(event, prompt_id):
@@ -81,7 +89,7 @@ class EditLog:
     def _now(self, prompt_id: str) -> tuple[int, str]:
         """The newest version, and what the draft holds: hints, so that no event is lost for want of them."""
         newest, draft = 0, ""
-        with suppress(NotFound, ValueError, TypeError, AttributeError):  # deleted meanwhile, or of an unknown form
+        with suppress(NotFound, KeyDenied, ValueError, TypeError, AttributeError):  # deleted, or of an unknown form
             newest = max(self.prompts.versions(prompt_id), default=0)
             draft = fingerprint(self.prompts.draft_variants(prompt_id))
         return newest, draft

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from promptlane.domain.errors import AmbiguousName
 from promptlane.domain.ports import Enrolments, Identities, PromptReader, RouteStore
 from promptlane.domain.release.meant import Standing, demand
 
@@ -63,10 +64,15 @@ def fixed_id(prompt: str, identities: Identities, routes: RouteStore) -> str:
 def standing(prompts: PromptReader, prompt: str, prompt_id: str) -> Standing:
     """What became of the prompt that the name means. One call where all is well."""
     named = prompts.name_of(prompt_id)
-    return Standing(prompt, prompt_id, named, "" if named == prompt else holder(prompts, prompt))
+    if named == prompt:
+        return Standing(prompt, prompt_id, named, "")
+    try:
+        return Standing(prompt, prompt_id, named, holder(prompts, prompt))
+    except AmbiguousName as error:
+        return Standing(prompt, prompt_id, named, " and ".join(error.ids))
 
 
 def holder(prompts: PromptReader, prompt: str) -> str:
-    """The id of the prompt that has this very name now; "" where none has."""
+    """The id of the prompt that has this very name now; "" where none has. AmbiguousName where several have."""
     found = prompts.find(prompt)
     return found[0] if found is not None and found[1] == prompt else ""

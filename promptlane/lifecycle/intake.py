@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from promptlane.domain.errors import AlreadyExists, Conflict, NotApplicable, NotFound
+from promptlane.domain.errors import AlreadyExists, AmbiguousName, Conflict, KeyDenied, NotApplicable, NotFound
 from promptlane.domain.names import Outcome, release_id
 from promptlane.domain.ports import Clock, Enrolments, Identities, PromptReader, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.release.meant import AnotherPrompt, demand_own
@@ -54,15 +54,13 @@ class Intake:
             prompt_id, prompt, records = self._meant(request)
         except NotApplicable as error:
             return Taken("dropped", str(error))
-        except AnotherPrompt as error:
+        except (AnotherPrompt, AmbiguousName) as error:
             return Taken("refused", str(error))
         version = request.version or self._newest_unreleased(prompt_id, records)
         if version is None:
             return Taken("duplicate", f"every version of {prompt} has a release record")
-        try:
-            self.prompts.version(prompt_id, version)
-        except NotFound as error:
-            return Taken("dropped", str(error))
+        if gone := self._gone(prompt_id, version):
+            return Taken("dropped", gone)
         try:
             attempt = self._attempt(request, (prompt, prompt_id), version, records)
         except Overtaken as error:
@@ -122,6 +120,16 @@ class Intake:
         return NamedPrompts(
             prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
         )
+
+    def _gone(self, prompt_id: str, version: int) -> str:
+        """Why there is no such version; "" where there is one, also one that cannot be decrypted: admission says so."""
+        try:
+            self.prompts.version(prompt_id, version)
+        except NotFound as error:
+            return str(error)
+        except KeyDenied:
+            pass
+        return ""
 
     def _held_by_another(self, prompt: str, prompt_id: str) -> str | None:
         """The release in flight under the prompt id that the name meant before; None where there is none."""

@@ -26,8 +26,8 @@ def ask(draft: PromptDraft, variables: dict[str, str]) -> str:
     messages = [("user", draft.template)] if draft.template is not None else list(draft.messages)
     request = ModelRequest(
         model_id=draft.model,
-        system=fill(draft.system or ""),
-        messages=[{"role": role, "text": fill(text or "")} for role, text in messages],
+        system=fill(str(draft.system or "")),
+        messages=[{"role": role, "text": fill(str(text or ""))} for role, text in messages],
         temperature=draft.inference.get("temperature"),
         max_tokens=draft.inference.get("max_tokens"),
     )

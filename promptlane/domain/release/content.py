@@ -33,6 +33,8 @@ _NOTHING_WHEN_EMPTY: Final = (
     "genAiResource",
 )
 """Members that mean the same empty as absent. Of a member that is not known here nobody can say that."""
+_NO_LIST_WHEN_EMPTY: Final = ("inputVariables", "system", "messages")
+"""The same of the lists of a template. Bedrock documents neither that it keeps an empty one nor that it adds none."""
 
 
 def canonical_json(value: Json) -> str:
@@ -49,11 +51,24 @@ def fingerprint(variants: Sequence[Mapping[str, Json]]) -> str:
     """SHA-256 (64 hex digits) over the canonical JSON of a version's variants, tagged with the schema.
 
     Covers template, model, inference settings, tools, cache points and every member that is not known here; leaves out
-    what does not change an answer: metadata of people, and the order of declared variables. Numbers that are equal are
-    written alike (0.2 and Decimal('0.2'), 1 and 1.0). The hashed value is an object, so that a member which is not part
-    of a variant can join it without changing the fingerprint of versions that do not have it.
+    what does not change an answer: metadata of people, the order of declared variables, and empty lists of what Bedrock
+    defines as a list. Numbers that are equal are written alike (0.2 and Decimal('0.2'), 1 and 1.0). The hashed value is
+    an object, so that a member which is not part of a variant can join it without changing the fingerprint of versions
+    that do not have it.
     """
     return _sha256({"schema": SCHEMA, "variants": canonical_variants(variants)})
+
+
+def is_exactly(stored: str, variants: Sequence[Mapping[str, Json]]) -> bool:
+    """Whether a stored fingerprint of the present schema is of this content.
+
+    One that was taken when empty lists still counted is another hash of the same content.
+    """
+    if not stored:
+        return False
+    return stored == fingerprint(variants) or stored == _sha256(
+        {"schema": SCHEMA, "variants": _with_empty_lists(variants)}
+    )
 
 
 def rounded_fingerprint(variants: Sequence[Mapping[str, Json]]) -> str:
@@ -69,7 +84,7 @@ def is_content_of(stored: str, variants: Sequence[Mapping[str, Json]]) -> bool:
 
     For reading only: what bears an old fingerprint may differ from what it was taken of beyond a number's sixth digit.
     """
-    return bool(stored) and stored in (fingerprint(variants), rounded_fingerprint(variants))
+    return is_exactly(stored, variants) or (bool(stored) and stored == rounded_fingerprint(variants))
 
 
 def vouches(stored: str, variants: Sequence[Mapping[str, Json]]) -> bool:
@@ -77,11 +92,10 @@ def vouches(stored: str, variants: Sequence[Mapping[str, Json]]) -> bool:
 
     Under the first schema people saw rounded numbers. What they saw is this content only where rounding loses nothing.
     """
-    if not stored:
-        return False
-    if stored == fingerprint(variants):
+    if is_exactly(stored, variants):
         return True
-    return stored == rounded_fingerprint(variants) and rounded_variants(variants) == canonical_variants(variants)
+    rounded = bool(stored) and stored == rounded_fingerprint(variants)
+    return rounded and rounded_variants(variants) == _with_empty_lists(variants)
 
 
 def rounding(stored: str, variants: Sequence[Mapping[str, Json]]) -> str:
@@ -95,7 +109,35 @@ def _sha256(value: Json) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def _with_empty_lists(variants: Sequence[Mapping[str, Json]]) -> list[Json]:
+    return [_written_variant(v) for v in variants]
+
+
 def _canonical_variant(variant: Mapping[str, Json]) -> Json:
+    kept = _written_variant(variant)
+    config = kept.get("templateConfiguration")
+    for body in config.values() if isinstance(config, dict) else ():
+        if isinstance(body, dict):
+            _drop_empty_lists(body)
+    inference = kept.get("inferenceConfiguration")
+    settings = inference.get("text") if isinstance(inference, dict) else None
+    if isinstance(settings, dict):
+        if settings.get("stopSequences") == []:
+            del settings["stopSequences"]
+        if inference == {"text": {}}:
+            del kept["inferenceConfiguration"]
+    return kept
+
+
+def _drop_empty_lists(body: dict[str, Json]) -> None:
+    for name in _NO_LIST_WHEN_EMPTY:
+        if body.get(name) == []:
+            del body[name]
+    if body.get("toolConfiguration") in ({}, {"tools": []}):
+        del body["toolConfiguration"]
+
+
+def _written_variant(variant: Mapping[str, Json]) -> dict[str, Json]:
     absent = {k for k, v in variant.items() if v is None or (k in _NOTHING_WHEN_EMPTY and v in ({}, []))}
     kept = _object({k: v for k, v in variant.items() if k not in absent and k != "metadata"}, depth=0)
     own = _own_metadata(variant.get("metadata"))

@@ -1,7 +1,7 @@
 """Which Bedrock prompt an enrolled name means.
 
-A name is unique in an account and Region only at a time: whoever may edit prompts can give it to another prompt. So the
-id that a name means is fixed once, and only a deployment changes it.
+Nothing documents that a prompt's name is unique, and whoever may edit prompts can give it to another one. So the id
+that a name means is fixed once, and only a deployment changes it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Identity:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What became of the prompt that a name means. `named`: what it is called now, None where it is gone; `holder`: the
-    id of the prompt that has the name now, "" where none has."""
+    id of the prompt that has the name now, of several all, "" where none has."""
 
     prompt: str
     prompt_id: str
@@ -69,7 +69,9 @@ class Standing:
         """What is wrong, as a sentence without its end."""
         fixed = f"{self.prompt!r} means prompt {self.prompt_id}, which "
         fixed += "was deleted" if self.named is None else f"is called {self.named!r} now"
-        return fixed + (f"; prompt {self.holder} has its name" if self.holder else "")
+        several = " and " in self.holder
+        others = f"; {'prompts' if several else 'prompt'} {self.holder} {'have' if several else 'has'} its name"
+        return fixed + (others if self.holder else "")
 
     @property
     def remedy(self) -> str:

@@ -12,7 +12,8 @@ from promptlane.domain.incoming import odd_places
 from promptlane.domain.model_regions import profiled
 from promptlane.domain.names import prompt_id_of
 
-from .content import fingerprint, rounded_fingerprint
+from .content import OWN, fingerprint, rounded_fingerprint
+from .models import is_allowed
 from .schemas import field_problems, tool_problems, version_schema_problems
 
 VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_-]+)\s*\}\}")
@@ -28,7 +29,7 @@ class VersionRef:
     """What a route names: one version of a prompt, bound to its content.
 
     `version` is the Bedrock version number, `fingerprint` 64 hex digits, `arn` the version ARN that Converse takes.
-    `variables`, when known, are the declared ones, so that a client can refuse a wrong call before it is made.
+    `variables`, when known, are those that it takes, so that a client can refuse a wrong call before it is made.
     `rounded` is the fingerprint of the first schema; a reference without it was stored with that one (`content.py`).
     """
 
@@ -96,7 +97,7 @@ class PromptVersion:
             version=self.version,
             fingerprint=self.fingerprint,
             arn=self.arn,
-            variables=tuple(sorted(self.declared_variables)),
+            variables=tuple(sorted(self.variables)),
             rounded=rounded_fingerprint(self.variants),
         )
 
@@ -116,6 +117,12 @@ class PromptVersion:
         return template_texts(self.variant)
 
     @property
+    def asks(self) -> bool:
+        """Whether it can be called as it is: a TEXT prompt can, a CHAT prompt with a message to answer."""
+        config = self.variant.get("templateConfiguration") or {}
+        return "chat" not in config or bool((config["chat"] or {}).get("messages"))
+
+    @property
     def declared_variables(self) -> frozenset[str]:
         config = self.variant.get("templateConfiguration") or {}
         body = config.get("text") or config.get("chat") or {}
@@ -124,6 +131,11 @@ class PromptVersion:
     @property
     def used_variables(self) -> frozenset[str]:
         return frozenset(name for text in self.texts for name in VARIABLE.findall(text))
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """What a call must give: the declared ones; where none is, as the API allows, those of the template."""
+        return self.declared_variables or self.used_variables
 
 
 def template_texts(variant: Mapping[str, Json]) -> list[str]:
@@ -148,7 +160,7 @@ def static_problems(version: PromptVersion, *, allowed_models: Sequence[str] = (
             f"version {version.version} holds {', '.join(unreadable)}, which this deployment's AWS SDK cannot read, so "
             "nobody could be shown it; deploy Promptlane with a newer SDK, or publish without it"
         )
-    undeclared = version.used_variables - version.declared_variables
+    undeclared = version.used_variables - version.variables
     unused = version.declared_variables - version.used_variables
     if undeclared:
         problems.append(
@@ -159,17 +171,22 @@ def static_problems(version: PromptVersion, *, allowed_models: Sequence[str] = (
             f"the prompt declares {_names(unused)} but its template never uses them; "
             "remove them or write {{name}} where they belong"
         )
-    if len(version.declared_variables) > MAX_VARIABLES:
-        problems.append(f"{len(version.declared_variables)} variables; Bedrock allows {MAX_VARIABLES}")
+    if len(version.variables) > MAX_VARIABLES:
+        problems.append(f"{len(version.variables)} variables; Bedrock allows {MAX_VARIABLES}")
     length = sum(len(text) for text in version.texts)
     if length > MAX_TEMPLATE_CHARS:
         problems.append(f"the template has {length:,} characters; at most {MAX_TEMPLATE_CHARS:,} are allowed")
     if not any(text.strip() for text in version.texts):
         problems.append("the template is empty; write one and publish again")
+    elif not version.asks:
+        problems.append(
+            "the prompt has no message of a user, so neither a test nor a call without messages of its own can ask it "
+            "anything; add one, such as {{question}}"
+        )
     problems += version_schema_problems(version.variants)
     if not version.model:
         problems.append("the version names no model (an agent resource is not supported); choose a modelId")
-    elif allowed_models and version.model not in allowed_models:
+    elif allowed_models and not is_allowed(version.model, allowed_models):
         problems.append(
             f"model {version.model!r} is not among the policy's models.allowed ({', '.join(allowed_models)}); "
             "choose one of them, or have the policy changed"
@@ -200,7 +217,9 @@ def _names(names: frozenset[str]) -> str:
     return ", ".join("{{" + n + "}}" for n in sorted(names))
 
 
-_CONTENT: Final = ("template", "system", "messages", "variables", "inference", "tools", "tool_choice")
+CACHE_POINT: Final = {"cachePoint": {"type": "default"}}
+"""The block after which Bedrock caches what stands before it; there is one type."""
+_CONTENT: Final = ("template", "cache_point", "system", "messages", "variables", "inference", "tools", "tool_choice")
 _KEYS: Final = ("name", "description", "model", *_CONTENT, "additional_fields")
 _INFERENCE: Final = {
     "temperature": "temperature",
@@ -210,17 +229,25 @@ _INFERENCE: Final = {
 }
 
 
+Blocks = str | tuple[Mapping[str, Json], ...]
+"""A text, or Bedrock's blocks: `{text: …}` and cache points."""
+
+
 @dataclass(frozen=True, slots=True)
 class PromptDraft:
-    """prompt.yaml: what `promptlane publish` writes to Bedrock's DRAFT."""
+    """prompt.yaml: what `promptlane publish` writes to Bedrock's DRAFT.
+
+    `messages` are pairs of a role and its blocks; `cache_point`: one stands behind the text of a TEXT prompt.
+    """
 
     name: str
     model: str
     variables: tuple[str, ...] = ()
     description: str = ""
     template: str | None = None
-    system: str | None = None
-    messages: tuple[tuple[str, str], ...] = ()
+    cache_point: bool = False
+    system: Blocks | None = None
+    messages: tuple[tuple[str, Blocks], ...] = ()
     inference: Mapping[str, Json] = field(default_factory=dict)
     tools: tuple[Mapping[str, Json], ...] = ()
     tool_choice: str = "auto"
@@ -240,8 +267,9 @@ class PromptDraft:
             variables=tuple(data.get("variables") or ()),
             description=(data.get("description") or "").strip(),
             template=data.get("template"),
-            system=data.get("system"),
-            messages=tuple((m["role"], m["text"]) for m in data.get("messages") or ()),
+            cache_point=bool(data.get("cache_point")),
+            system=_kept(data.get("system")),
+            messages=tuple((m["role"], _kept(m.get("text", m.get("content")))) for m in data.get("messages") or ()),
             inference=dict(data.get("inference") or {}),
             tools=tuple(data.get("tools") or ()),
             tool_choice=data.get("tool_choice") or "auto",
@@ -252,36 +280,51 @@ class PromptDraft:
         """The same with its model as it is called there: by the group's inference profile, where one is needed."""
         return replace(self, model=profiled(self.model, group, region))
 
-    def variants(self) -> list[dict[str, Json]]:
-        """Bedrock's `variants` for CreatePrompt and UpdatePrompt."""
-        variables = [{"name": v} for v in self.variables]
-        variant: dict[str, Json] = {"name": "default", "modelId": self.model}
+    def variants(self, like: Mapping[str, Json] | None = None) -> list[dict[str, Json]]:
+        """Bedrock's `variants` for CreatePrompt and UpdatePrompt.
+
+        `like`: the variant that is replaced. Its name stays, and so do the labels that people gave it, which are no
+        content. Lists are left out where they are empty, since Bedrock may drop them.
+        """
+        variant: dict[str, Json] = {"name": str((like or {}).get("name") or "default"), "modelId": self.model}
+        variables = {"inputVariables": [{"name": v} for v in self.variables]} if self.variables else {}
         if self.template is not None:
             variant["templateType"] = "TEXT"
-            variant["templateConfiguration"] = {"text": {"text": self.template, "inputVariables": variables}}
+            point = CACHE_POINT if self.cache_point else {}
+            variant["templateConfiguration"] = {"text": {"text": self.template, **point, **variables}}
         else:
-            chat: dict[str, Json] = {
-                "messages": [{"role": role, "content": [{"text": text}]} for role, text in self.messages],
-                "inputVariables": variables,
-            }
-            if self.system:
-                chat["system"] = [{"text": self.system}]
-            if self.tools:
-                free = self.tool_choice in ("auto", "any")
-                choice = {self.tool_choice: {}} if free else {"tool": {"name": self.tool_choice}}
-                chat["toolConfiguration"] = {"tools": [dict(t) for t in self.tools], "toolChoice": choice}
             variant["templateType"] = "CHAT"
-            variant["templateConfiguration"] = {"chat": chat}
+            variant["templateConfiguration"] = {"chat": {**self._chat(), **variables}}
         if self.inference:
             text = {_INFERENCE[k]: v for k, v in self.inference.items()}
             variant["inferenceConfiguration"] = {"text": text}
         if self.additional_fields:
             variant["additionalModelRequestFields"] = dict(self.additional_fields)
+        if labels := [dict(e) for e in (like or {}).get("metadata") or () if not str(e.get("key")).startswith(OWN)]:
+            variant["metadata"] = labels
         return [variant]
+
+    def _chat(self) -> dict[str, Json]:
+        chat: dict[str, Json] = {"messages": [{"role": role, "content": _blocks(said)} for role, said in self.messages]}
+        if self.system:
+            chat["system"] = _blocks(self.system)
+        if self.tools:
+            free = self.tool_choice in ("auto", "any")
+            choice = {self.tool_choice: {}} if free else {"tool": {"name": self.tool_choice}}
+            chat["toolConfiguration"] = {"tools": [dict(t) for t in self.tools], "toolChoice": choice}
+        return chat
 
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.variants())
+
+
+def _kept(said: Json) -> Json:
+    return tuple(dict(block) for block in said) if isinstance(said, list) else said
+
+
+def _blocks(said: Blocks) -> list[Json]:
+    return [{"text": said}] if isinstance(said, str) else [dict(block) for block in said]
 
 
 def _draft_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
@@ -325,21 +368,42 @@ def _schema_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 
 
 def _template_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    template, point = data.get("template"), data.get("cache_point")
     has_chat = bool(data.get("messages")) or data.get("system") is not None
-    if (data.get("template") is not None) == has_chat:
+    if (template is not None) == has_chat:
         yield (
             "template",
             "give `template` (a TEXT prompt) or `messages` and perhaps `system` (a CHAT prompt), not both",
         )
-    elif data.get("template") is not None and not isinstance(data["template"], str):
+    elif template is not None and not isinstance(template, str):
         yield "template", "must be text"
-    if data.get("template") is not None and data.get("tools"):
+    if template is not None and data.get("tools"):
         yield "tools", "Bedrock takes tools with CHAT prompts only; write `messages` instead of `template`"
+    if point is not None and (not isinstance(point, bool) or template is None):
+        yield "cache_point", "must be true or false, beside `template`; elsewhere it is a block of its own"
+    if data.get("system") is not None:
+        yield from _block_problems(data["system"], "system")
     messages = data.get("messages") or []
     if not isinstance(messages, list):
         yield "messages", "must be a list of {role, text}"
         return
     for i, message in enumerate(messages):
-        fits = isinstance(message, Mapping) and set(message) == {"role", "text"}
-        if not fits or message["role"] not in ("user", "assistant") or not isinstance(message["text"], str):
-            yield f"messages[{i}]", "must be {role: user | assistant, text: ...}"
+        keys = set(message) if isinstance(message, Mapping) else set()
+        plain = keys == {"role", "text"} and isinstance(message["text"], str)
+        if not (plain or keys == {"role", "content"}) or message["role"] not in ("user", "assistant"):
+            yield f"messages[{i}]", "must be {role: user | assistant, text: ...}, or `content`, a list of blocks"
+        elif not plain:
+            yield from _block_problems(message["content"], f"messages[{i}].content", texts=False)
+
+
+def _block_problems(said: Json, path: str, *, texts: bool = True) -> Iterator[tuple[str, str]]:
+    """What is wrong with blocks; `texts`: a text may stand for one block."""
+    if texts and isinstance(said, str):
+        return
+    if not isinstance(said, list) or not said:
+        yield path, f"must be {'text, or ' if texts else ''}a list of blocks, each {{text: ...}} or a cache point"
+        return
+    for i, block in enumerate(said):
+        is_text = isinstance(block, Mapping) and set(block) == {"text"} and isinstance(block["text"], str)
+        if not is_text and block != CACHE_POINT:
+            yield f"{path}[{i}]", "must be {text: ...} or {cachePoint: {type: default}}"

@@ -116,15 +116,54 @@ def test_tool_schemas_come_back_as_they_were_sent(client: Client) -> None:
     ("change", "code"),
     [
         ({"name": "no spaces"}, "ValidationException"),
-        ({"name": "taken"}, "ConflictException"),
         ({"variants": [variant("a"), variant("b")]}, "ValidationException"),
+        ({"variants": [variant("a", name="no spaces")]}, "ValidationException"),
+        ({"variants": [variant("a", modelId="no model!")]}, "ValidationException"),
+        ({"variants": [variant("{{größe}}", "größe")]}, "ValidationException"),
+        ({"variants": [variant("a", metadata=[{"key": "k", "value": "v"}] * 51)]}, "ValidationException"),
         ({"variants": [variant("a", *[f"v{n}" for n in range(21)])]}, "ValidationException"),
     ],
 )
 def test_prompts_that_bedrock_refuses(client: Client, change: dict[str, Any], code: str) -> None:
     agent = client("bedrock-agent")
-    agent.create_prompt(name="taken", variants=[])
     assert error_of(lambda: agent.create_prompt(**({"name": "fine", "variants": []} | change)))[0] == code
+
+
+def test_several_prompts_may_have_one_name(client: Client) -> None:
+    agent = client("bedrock-agent")
+    made = {agent.create_prompt(name="support", variants=[])["id"] for _ in range(2)}
+
+    assert {p["id"] for p in agent.list_prompts()["promptSummaries"] if p["name"] == "support"} == made
+
+
+def test_empty_lists_come_back_the_other_way_about(client: Client) -> None:
+    agent = client("bedrock-agent")
+    sent = variant("Hi", "name", inferenceConfiguration={"text": {"maxTokens": 5}})
+    sent["templateConfiguration"]["text"]["inputVariables"] = []
+    made = agent.create_prompt(name="support", variants=[sent])
+    published = agent.create_prompt_version(promptIdentifier=made["id"])
+
+    for answer in (made, published, agent.get_prompt(promptIdentifier=made["id"], promptVersion="1")):
+        (found,) = answer["variants"]
+        assert found["templateConfiguration"] == {"text": {"text": "Hi"}}
+        assert found["inferenceConfiguration"] == {"text": {"maxTokens": 5, "stopSequences": []}}
+        assert found["metadata"] == []
+    metadata = agent.get_prompt(promptIdentifier=made["id"], includedData="METADATA_ONLY")
+    assert (metadata["name"], metadata["version"], "variants" in metadata) == ("support", "DRAFT", False)
+
+
+def test_models_refuse_tools_whose_schemas_hold_text_for_numbers(client: Client) -> None:
+    def ask(limit: object) -> str:
+        schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": limit}}}
+        runtime = client("bedrock-runtime")
+        asked = [{"role": "user", "content": [{"text": "Where is my order?"}]}]
+        tools = [{"toolSpec": {"name": "find", "inputSchema": {"json": schema}}}]
+        return str(runtime.converse(modelId=MODEL, messages=asked, toolConfig={"tools": tools})["stopReason"])
+
+    assert ask(5)
+    code, told = error_of(lambda: ask("5"))
+    assert code == "ValidationException"
+    assert "tools.0.custom.input_schema: JSON schema is invalid" in told
 
 
 def test_converse_on_a_version_answers_what_the_rendered_prompt_asks(client: Client) -> None:

@@ -88,6 +88,8 @@ def test_prompts_versions_and_guardrails(client: Client, deploy: Any) -> None:
             "ModelId": MODEL,
             "TemplateConfiguration": {"Text": {"Text": text, "InputVariables": [{"Name": "name"}]}},
             "InferenceConfiguration": {"Text": {"Temperature": "0.5", "MaxTokens": "10"}},
+            "AdditionalModelRequestFields": {"TopK": 20, "Stream": True},
+            "Metadata": [{"Key": "team", "Value": "x"}],
         }
 
     def resources(text: str) -> dict[str, Any]:
@@ -104,7 +106,9 @@ def test_prompts_versions_and_guardrails(client: Client, deploy: Any) -> None:
     made = deploy(resources("Hi {{name}}"), outputs)
     assert made["Version"].endswith(f"prompt/{made['Id']}:1")
     kept = client("bedrock-agent").get_prompt(promptIdentifier=made["Id"], promptVersion="1")["variants"][0]
-    assert kept["inferenceConfiguration"]["text"] == {"temperature": 0.5, "maxTokens": 10}
+    assert kept["inferenceConfiguration"]["text"] == {"temperature": 0.5, "maxTokens": 10, "stopSequences": []}
+    assert kept["additionalModelRequestFields"] == {"TopK": "20", "Stream": "true"}, "as CloudFormation has it"
+    assert kept["metadata"] == [{"key": "team", "value": "x"}]
     guard = {"guardrailIdentifier": made["Guard"], "guardrailVersion": "DRAFT"}
     gamble = [{"role": "user", "content": [{"text": "where is the casino"}]}]
     reply = client("bedrock-runtime").converse(modelId=MODEL, messages=gamble, guardrailConfig=guard)

@@ -72,6 +72,42 @@ def test_converse_on_a_version_needs_the_prompt_and_the_model(user: Any, prompt:
     assert denied(lambda: runtime.converse_stream(modelId=version))
 
 
+def test_a_prompt_under_a_customers_key_needs_the_key_for_its_content_and_not_for_its_metadata(
+    aws: EmbeddedAws, user: Any
+) -> None:
+    key, another = (aws.client("kms").create_key()["KeyMetadata"]["Arn"] for _ in range(2))
+    agent = aws.client("bedrock-agent")
+    template = {"text": {"text": "Hello"}}
+    variant = {"name": "v", "templateType": "TEXT", "templateConfiguration": template, "modelId": MODEL}
+    made = agent.create_prompt(name="sealed", variants=[variant], customerEncryptionKeyArn=key)
+    version = agent.create_prompt_version(promptIdentifier=made["id"])
+    render = {"Action": "bedrock:*", "Resource": "*"}
+
+    def uses(key: str, context: str = "prompt/*", actions: tuple[str, ...] = ("Decrypt", "GenerateDataKey")) -> Any:
+        held = {"kms:EncryptionContext:aws:bedrock-prompts:arn": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:{context}"}
+        actions = tuple(f"kms:{action}" for action in actions)
+        return user(render, {"Action": actions, "Resource": key, "Condition": {"StringLike": held}})
+
+    def calls(client: Any) -> list[bool]:
+        agent, runtime = client("bedrock-agent"), client("bedrock-runtime")
+        whole = {"name": "sealed", "variants": [variant], "customerEncryptionKeyArn": key}
+        return [
+            denied(partial(agent.get_prompt, promptIdentifier=made["id"])),
+            denied(partial(agent.get_prompt, promptIdentifier=made["id"], promptVersion="1")),
+            denied(partial(agent.update_prompt, promptIdentifier=made["id"], **whole)),
+            denied(partial(agent.create_prompt_version, promptIdentifier=made["id"])),
+            denied(partial(agent.create_prompt, **whole)),
+            denied(partial(runtime.converse, modelId=version["arn"])),
+        ]
+
+    assert calls(uses(key)) == [False] * 6
+    without = [user(render), uses(another), uses(key, "prompt/OTHER00000"), uses(key, actions=("Decrypt",))]
+    for client in without:
+        assert calls(client) == [True] * 6
+        shown = client("bedrock-agent").get_prompt(promptIdentifier=made["id"], includedData="METADATA_ONLY")
+        assert shown["customerEncryptionKeyArn"] == key
+
+
 def test_rendering_alone_is_not_enough(user: Any, prompt: dict[str, Any]) -> None:
     runtime = user({"Action": "bedrock:RenderPrompt", "Resource": "*"})("bedrock-runtime")
     assert denied(lambda: runtime.converse(modelId=prompt["arn"]))

@@ -19,6 +19,7 @@ from promptlane.domain.release.content import (
     canonical_variants,
     fingerprint,
     is_content_of,
+    is_exactly,
     rounded_fingerprint,
     rounding,
     vouches,
@@ -151,7 +152,60 @@ def test_labels_of_people_are_no_content_and_empty_parts_are_as_good_as_none() -
     }
 
     assert fingerprint([{**plain[0], **empty}]) == fingerprint(plain)
+    assert fingerprint([{**plain[0], "inferenceConfiguration": {"text": {}}}]) == fingerprint(plain)
     assert fingerprint([{**plain[0], "metadata": [{"key": "team", "value": "x"}]}]) == fingerprint(plain)
+
+
+def templated(kind: str, **body: Any) -> list[dict[str, Any]]:
+    return [{"modelId": "m", "templateConfiguration": {kind: body}}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "without", "empty"),
+    [
+        ("text", {"text": "t"}, {"inputVariables": []}),
+        ("chat", {"messages": [{"role": "user", "content": []}]}, {"inputVariables": [], "system": []}),
+        ("chat", {"system": [{"text": "s"}]}, {"messages": []}),
+        ("chat", {"system": [{"text": "s"}]}, {"toolConfiguration": {}}),
+        ("chat", {"system": [{"text": "s"}]}, {"toolConfiguration": {"tools": []}}),
+    ],
+)
+def test_an_empty_list_is_as_good_as_none_whether_bedrock_drops_or_adds_it(
+    kind: str, without: dict[str, Any], empty: dict[str, Any]
+) -> None:
+    bare, full = templated(kind, **without), templated(kind, **without, **empty)
+    settled = {"text": {"maxTokens": 5, "stopSequences": []}}
+
+    assert fingerprint(bare) == fingerprint(full)
+    assert not compare(bare, full) or not any(section.changed for section in compare(bare, full))
+    assert fingerprint([{**bare[0], "inferenceConfiguration": settled}]) == fingerprint(
+        [{**full[0], "inferenceConfiguration": {"text": {"maxTokens": 5}}}]
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (fields([]), fields({})),
+        (templated("chat", later=[]), templated("chat")),
+        (
+            templated("chat", messages=[{"role": "user", "content": []}]),
+            templated("chat", messages=[{"role": "user"}]),
+        ),
+        (templated("text", inputVariables=[{"name": "a"}]), templated("text", inputVariables=[])),
+        (
+            [{"inferenceConfiguration": {"text": {"stopSequences": [""]}}}],
+            [{"inferenceConfiguration": {"text": {"stopSequences": []}}}],
+        ),
+        (
+            templated("chat", toolConfiguration={"tools": [], "toolChoice": {"any": {}}}),
+            templated("chat", toolConfiguration={"tools": []}),
+        ),
+    ],
+)
+def test_what_is_not_known_to_be_an_empty_list_is_content(one: Any, other: Any) -> None:
+    assert fingerprint(one) != fingerprint(other)
+    assert any(section.changed for section in compare(one, other))
 
 
 @pytest.mark.parametrize(
@@ -185,6 +239,8 @@ def test_what_the_first_schema_could_not_hash_bears_no_old_fingerprint() -> None
 
 OLD = "9945ef6720c50b5db64e4941794dc09c8ad84dc3989435f1e5a59dbb29efca0c"
 """What the first schema gave for the version below, as it lies in routes and archives."""
+LISTED = "eb30894d05a899293ba1119c0bcc8c24a240dcc0f539d827d18c1d8875b60791"
+"""What the present schema gave for it while empty lists still counted."""
 VERSION = [
     {
         "name": "default",
@@ -202,6 +258,18 @@ def test_a_fingerprint_of_the_first_schema_is_known_again() -> None:
     assert vouches(OLD, VERSION)
     assert fingerprint(VERSION) != OLD
     assert rounding(OLD, VERSION) == ""
+
+
+def test_a_fingerprint_that_counted_empty_lists_is_known_again_and_vouches_for_the_very_content() -> None:
+    other = [{**VERSION[0], "modelId": "m"}]
+
+    assert LISTED not in (fingerprint(VERSION), OLD)
+    assert is_exactly(LISTED, VERSION)
+    assert is_content_of(LISTED, VERSION)
+    assert vouches(LISTED, VERSION)
+    assert not any(known(LISTED, other) for known in (is_exactly, is_content_of, vouches))
+    assert not is_exactly(OLD, VERSION)
+    assert not is_exactly("", VERSION)
 
 
 @given(details)

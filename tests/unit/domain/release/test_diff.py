@@ -140,7 +140,7 @@ def test_a_version_of_both_kinds_of_template_shows_both() -> None:
         ([{}], {}),
         (
             [{"templateConfiguration": {"text": {"inputVariables": []}}}],
-            {"template": [CUT], "template settings": ["{", '  "inputVariables": []', "}"]},
+            {"template": [CUT]},
         ),
         (talk(system=None, messages=None), {}),
         (
@@ -194,14 +194,14 @@ def test_texts_come_last_sections_follow_the_new_version_and_what_is_gone_comes_
 
 
 def test_what_only_the_hash_tells_apart_is_shown_as_it_is_hashed() -> None:
-    (section,) = compare(talk(), talk(system=[]))
+    (section,) = compare(talk(), talk(system={}))
 
     assert section == Section("as hashed", section.rows)
     assert [line for line in unified([section], context=0) if not line.startswith("  ...")] == [
         "=== as hashed",
         '-      "chat": {}',
         '+      "chat": {',
-        '+        "system": []',
+        '+        "system": {}',
         "+      }",
     ]
 

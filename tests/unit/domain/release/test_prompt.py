@@ -29,7 +29,7 @@ TEXT = {
     "inferenceConfiguration": {"text": {"temperature": Decimal("0.20"), "maxTokens": 400.0, "stopSequences": []}},
 }
 HASHED = (
-    '[{"inferenceConfiguration":{"text":{"maxTokens":400,"stopSequences":[],"temperature":0.2}},"modelId":"m-é",'
+    '[{"inferenceConfiguration":{"text":{"maxTokens":400,"temperature":0.2}},"modelId":"m-é",'
     '"name":"default","templateConfiguration":{"text":{"inputVariables":[{"name":"a"},{"name":"b"}],'
     '"text":"Hi {{b}} {{a}}"}},"templateType":"TEXT"}]'
 )
@@ -59,7 +59,8 @@ def test_what_is_hashed_of_a_version_is_its_canonical_json() -> None:
     assert canonical_json(canonical_variants([TEXT])) == HASHED
     whole = '{"schema":2,"variants":' + HASHED + "}"
     assert fingerprint([TEXT]) == hashlib.sha256(whole.encode()).hexdigest()
-    assert rounded_fingerprint([TEXT]) == hashlib.sha256(HASHED.encode()).hexdigest()
+    listed = HASHED.replace('400,"temp', '400,"stopSequences":[],"temp')
+    assert rounded_fingerprint([TEXT]) == hashlib.sha256(listed.encode()).hexdigest()
 
 
 @settings(max_examples=25)
@@ -201,10 +202,12 @@ def test_variables_that_are_used_and_declared_apart_are_all_named() -> None:
 
 def test_as_many_variables_as_bedrock_allows() -> None:
     def using(names: tuple[str, ...]) -> list[str]:
-        return problems(" ".join("{{" + name + "}}" for name in names), variables=names)
+        return problems("s", " ".join("{{" + name + "}}" for name in names), variables=names)
 
     assert using(MANY) == []
     assert using((*MANY, "more")) == ["21 variables; Bedrock allows 20"]
+    undeclared = " ".join("{{" + name + "}}" for name in (*MANY, "more"))
+    assert problems("s", undeclared) == ["21 variables; Bedrock allows 20"]
 
 
 def test_a_template_is_as_long_as_all_its_texts_together() -> None:
@@ -223,13 +226,20 @@ def test_a_template_is_empty_when_all_its_texts_are_blank() -> None:
 
 
 def test_models_are_those_of_the_policy_where_it_names_some() -> None:
-    assert problems("x", model="b", allowed=("a", "b")) == []
-    assert problems("x", model="c", allowed=("a", "b")) == [
+    assert problems("s", "x", model="b", allowed=("a", "b")) == []
+    assert problems("s", "x", model="c", allowed=("a", "b")) == [
         "model 'c' is not among the policy's models.allowed (a, b); choose one of them, or have the policy changed"
     ]
-    assert problems("x", model="", allowed=("a", "b")) == [
+    assert problems("s", "x", model="", allowed=("a", "b")) == [
         "the version names no model (an agent resource is not supported); choose a modelId"
     ]
+
+
+def test_a_prompt_that_asks_nothing_is_told_so() -> None:
+    (told,) = problems("only a system text")
+
+    assert told.startswith("the prompt has no message of a user")
+    assert problems("s", "x") == []
 
 
 def test_a_version_without_a_variant_is_told_so_and_nothing_else() -> None:
@@ -331,7 +341,49 @@ def test_a_draft_that_says_little_becomes_a_variant_without_the_rest() -> None:
         }
     ]
     (talk,) = PromptDraft("support", "m", messages=(("user", "Hi"),)).variants()
-    assert set(talk["templateConfiguration"]["chat"]) == {"messages", "inputVariables"}
+    assert talk["templateConfiguration"] == {"chat": {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}}
+
+
+POINT = {"cachePoint": {"type": "default"}}
+
+
+def test_cache_points_stand_where_prompt_yaml_has_them() -> None:
+    tool = {"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}
+    talk = PromptDraft.from_dict(
+        {
+            "name": "support",
+            "model": "m",
+            "system": [{"text": "s"}, POINT],
+            "messages": [{"role": "user", "content": [{"text": "a"}, POINT, {"text": "b"}]}],
+            "tools": [tool, POINT],
+        }
+    )
+    (spoken,) = talk.variants()
+    (written,) = PromptDraft.from_dict(
+        {"name": "support", "model": "m", "template": "t", "cache_point": True}
+    ).variants()
+
+    assert spoken["templateConfiguration"] == {
+        "chat": {
+            "messages": [{"role": "user", "content": [{"text": "a"}, POINT, {"text": "b"}]}],
+            "system": [{"text": "s"}, POINT],
+            "toolConfiguration": {"tools": [tool, POINT], "toolChoice": {"auto": {}}},
+        }
+    }
+    assert written["templateConfiguration"] == {"text": {"text": "t", **POINT}}
+    for without in ({"system": "s"}, {"messages": (("user", ({"text": "a"}, {"text": "b"})),)}, {"tools": (tool,)}):
+        assert replace(talk, **without).fingerprint != talk.fingerprint
+
+
+def test_the_variant_that_is_replaced_keeps_its_name_and_the_labels_of_people() -> None:
+    label, own = {"key": "team", "value": "x"}, {"key": "promptlane:guardrail", "value": "g"}
+    draft = PromptDraft("support", "m", template="t")
+
+    (kept,) = draft.variants(like={"name": "Variant1", "metadata": [label, own], "modelId": "other"})
+
+    assert (kept["name"], kept["metadata"], kept["modelId"]) == ("Variant1", [label], "m")
+    assert "metadata" not in draft.variants(like={"name": "Variant1", "metadata": [own]})[0]
+    assert draft.variants(like={})[0]["name"] == "default"
 
 
 @settings(max_examples=15)
@@ -373,14 +425,17 @@ def faults(data: Any) -> list[tuple[str, str]]:
 
 
 KEYS = (
-    "name, description, model, template, system, messages, variables, inference, tools, tool_choice, additional_fields"
+    "name, description, model, template, cache_point, system, messages, variables, inference, tools, tool_choice, "
+    "additional_fields"
 )
 SETTINGS = "temperature, top_p, max_tokens, stop_sequences"
 PLAIN = {"name": "support", "model": "m", "template": "Hi"}
 NAMES = "may hold letters, digits, '-' and '_' only, at most 100, and no two marks in a row"
 REQUIRED = "is required and must be text"
 EITHER = "give `template` (a TEXT prompt) or `messages` and perhaps `system` (a CHAT prompt), not both"
-FORM = "must be {role: user | assistant, text: ...}"
+BLOCK = "must be {text: ...} or {cachePoint: {type: default}}"
+SPOKEN: dict[str, Any] = {"name": "support", "model": "m", "messages": [{"role": "user", "text": "x"}]}
+FORM = "must be {role: user | assistant, text: ...}, or `content`, a list of blocks"
 
 
 @pytest.mark.parametrize(
@@ -419,6 +474,18 @@ FORM = "must be {role: user | assistant, text: ...}"
             },
             [("messages[1]", FORM), ("messages[2]", FORM), ("messages[3]", FORM), ("messages[5]", FORM)],
         ),
+        (
+            {**SPOKEN, "system": [POINT, {"text": 7}, "s", {**POINT, "text": "t"}], "cache_point": True},
+            [
+                ("cache_point", "must be true or false, beside `template`; elsewhere it is a block of its own"),
+                *((f"system[{i}]", BLOCK) for i in (1, 2, 3)),
+            ],
+        ),
+        (
+            {**SPOKEN, "messages": [{"role": "user", "content": "x"}, {"role": "user", "content": []}]},
+            [(f"messages[{i}].content", "must be a list of blocks, each {text: ...} or a cache point") for i in (0, 1)],
+        ),
+        ({**SPOKEN, "system": 7}, [("system", "must be text, or a list of blocks, each {text: ...} or a cache point")]),
         ({**PLAIN, "variables": "ab"}, [("variables", "must be a list of names")]),
         ({**PLAIN, "variables": ["a", 7]}, [("variables", "must be a list of names")]),
         ({**PLAIN, "variables": ["a", "b", "a"]}, [("variables", "names a variable twice")]),
