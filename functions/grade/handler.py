@@ -9,15 +9,18 @@ from promptlane.aws.composition import Function, wired
 from promptlane.lifecycle.test_round import grade
 
 if TYPE_CHECKING:
-    from promptlane.domain.ports import ReleaseStore
+    from promptlane.domain.ports import ReleaseStore, Turns
     from promptlane.engine.objects import ReportBucket
 
 
 @wired
-def wire(of: Function) -> tuple[ReleaseStore, ReportBucket]:
-    return of.releases, of.objects
+def wire(of: Function) -> tuple[ReleaseStore, ReportBucket, Turns]:
+    return of.releases, of.objects, of.turns
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    releases, objects = wire()
-    return grade(event["release_id"], int(event["round"]), releases=releases, objects=objects, clock=time.time)
+    releases, objects, turns = wire()
+    release_id = event["release_id"]
+    graded = grade(release_id, int(event["round"]), releases=releases, objects=objects, clock=time.time)
+    turns.give_back(release_id)
+    return graded

@@ -11,6 +11,7 @@ from promptlane.lifecycle.test_round import Planner
 
 @wired
 def wire(of: Function) -> Planner:
+    most = of.number("most_case_functions", int)
     return Planner(
         releases=of.releases,
         routes=of.routes,
@@ -18,6 +19,8 @@ def wire(of: Function) -> Planner:
         enrolments=of.enrolments,
         objects=of.objects,
         clock=time.time,
+        turns=of.turns if most else None,
+        most_functions=most,
     )
 
 

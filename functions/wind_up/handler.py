@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
@@ -12,12 +12,15 @@ from promptlane.domain.incoming import mended
 from promptlane.domain.names import Outcome
 from promptlane.lifecycle.windup import WindUp
 
+if TYPE_CHECKING:
+    from promptlane.domain.ports import Turns
+
 log = logger("wind_up")
 
 
 @wired
-def wire(of: Function) -> WindUp:
-    return WindUp(
+def wire(of: Function) -> tuple[WindUp, Turns]:
+    made = WindUp(
         routes=of.routes,
         releases=of.releases,
         queue=of.queue,
@@ -25,6 +28,7 @@ def wire(of: Function) -> WindUp:
         clock=time.time,
         log=log.warning,
     )
+    return made, of.turns
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -37,7 +41,9 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         release_id, outcome = event["release_id"], Outcome(event["outcome"])
         reason = str(event.get("reason") or "")
     try:
-        release = wire().end(release_id, claimed=outcome, reason=mended(reason[:2000]))
+        wind_up, turns = wire()
+        release = wind_up.end(release_id, claimed=outcome, reason=mended(reason[:2000]))
+        turns.give_back(release_id)
     except NotFound:
         log.warning("no such release", extra={"release_id": release_id})
         return {"outcome": None}

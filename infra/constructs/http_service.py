@@ -1,7 +1,6 @@
 """An HTTP API with access log, throttling and IAM authorization unless a route says otherwise."""
 
 import json
-from dataclasses import dataclass
 
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
@@ -11,6 +10,7 @@ from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
+from infra.constructs.bounds import Throttle
 from infra.constructs.vended_log import vended_log
 
 # No query string: the review links carry their signature there.
@@ -26,14 +26,6 @@ _ACCESS_LOG = {
     "error": "$context.error.message",
     "integrationError": "$context.integrationErrorMessage",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Throttle:
-    """Requests per second, and how many at once, before the API answers 429."""
-
-    rate: float
-    burst: int
 
 
 class HttpService(Construct):

@@ -9,16 +9,18 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.config import DeploymentConfig
+from infra.constructs.bounds import bounds
 from infra.constructs.function import Function
 from infra.constructs.grants import Grant, Grants, attach
-from infra.constructs.http_service import HttpService, Throttle
+from infra.constructs.http_service import HttpService
 from infra.constructs.outputs import Outputs
 from infra.constructs.packages import packages
 from infra.packaging import client_layer
 from infra.state import State
 
+_CONVERSE = "/prompts/{prompt}/converse"
 _ROUTES = (
-    (apigw.HttpMethod.POST, "/prompts/{prompt}/converse"),
+    (apigw.HttpMethod.POST, _CONVERSE),
     (apigw.HttpMethod.GET, "/prompts/{prompt}/route"),
     (apigw.HttpMethod.POST, "/feedback"),
     (apigw.HttpMethod.GET, "/openapi.json"),
@@ -32,6 +34,7 @@ class RuntimeStack(Stack):
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, state: State) -> None:
         super().__init__(scope, id, description="Promptlane: the gateway and what applications need")
         self._config = config
+        limits = bounds(config)
         grants = Grants(config=config, state=state)
         sealing = packages(self, "ReceiptPackages", "receipts", "What the gateway seals receipts with", config=config)
         gateway = Function(
@@ -57,10 +60,11 @@ class RuntimeStack(Stack):
             name=f"{config.name}-gateway",
             description="Promptlane: prompts for applications in any language",
             config=config,
-            throttle=Throttle(rate=1000, burst=2000),
+            throttle=limits.gateway,
         )
         for method, path in _ROUTES:
-            self.service.route(method, path, gateway.function)
+            throttle = limits.converse if path == _CONVERSE else None
+            self.service.route(method, path, gateway.function, throttle=throttle)
         layer = lambda_.LayerVersion(
             self,
             "Client",

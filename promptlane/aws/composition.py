@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Notices,
         ReleaseStore,
         RouteStore,
+        Turns,
         Workflow,
     )
     from promptlane.domain.release.release import Release
@@ -118,6 +119,12 @@ class Composition(ABC):
         from .blocks import DynamoBlocks
 
         return DynamoBlocks(self._table("release_table"))
+
+    @cached_property
+    def turns(self) -> Turns:
+        from .turns import DynamoTurns
+
+        return DynamoTurns(self._table("release_table"))
 
     @cached_property
     def reviews(self) -> ReviewStore:

@@ -34,5 +34,7 @@ ENROLMENT: Final = "enrolment#"
 """And the prompt's name: who enrolled it, which policy and suite count, requests that changed that."""
 ENROLMENTS: Final = "enrolments"
 """The list of the enrolled prompts."""
-WHOLE: Final = (OPEN_REVIEWS, ENROLMENTS)
+TURN: Final = "turn"
+"""Whose tests run, where an account has few concurrent executions: one round at a time."""
+WHOLE: Final = (OPEN_REVIEWS, ENROLMENTS, TURN)
 """Nothing follows in the key."""

@@ -236,6 +236,18 @@ class RedAlarm:
     since: float
 
 
+class Turns(Protocol):
+    """One release at a time runs its tests, where an account has few concurrent executions."""
+
+    def take(self, release_id: str, now: float, until: float) -> bool:
+        """False while another release has the turn, and its `until` is not over. Who has it may take it again."""
+        ...
+
+    def give_back(self, release_id: str) -> None:
+        """Nothing happens where another release has it."""
+        ...
+
+
 class FuseAlarms(Protocol):
     """The state of a prompt's fuse alarms."""
 

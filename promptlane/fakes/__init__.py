@@ -1,7 +1,7 @@
 """In-memory stores for `promptlane.domain.ports`; one suite tests that they keep the promises of the AWS adapters."""
 
 from .counts import FakeCounts, InMemoryBlocks
-from .stores import InMemoryIdentities, InMemoryReleases, InMemoryRoutes
+from .stores import InMemoryIdentities, InMemoryReleases, InMemoryRoutes, InMemoryTurns
 from .world import FakeAlarms, FakeEnrolments, FakeEnrolmentTags, FakeNotices, FakePrompts, FakeQueue, FakeWorkflow
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "InMemoryIdentities",
     "InMemoryReleases",
     "InMemoryRoutes",
+    "InMemoryTurns",
 ]

@@ -197,3 +197,20 @@ class InMemoryReleases:
     def at_enrolment(self, prompt_id: str, newest: int, now: float) -> int:
         with self._lock:
             return self._at_enrolment.setdefault(prompt_id, newest)
+
+
+class InMemoryTurns:
+    """`Turns`."""
+
+    def __init__(self) -> None:
+        self.holder, self.until = "", 0.0
+
+    def take(self, release_id: str, now: float, until: float) -> bool:
+        if self.holder not in ("", release_id) and self.until >= now:
+            return False
+        self.holder, self.until = release_id, until
+        return True
+
+    def give_back(self, release_id: str) -> None:
+        if self.holder == release_id:
+            self.holder = ""

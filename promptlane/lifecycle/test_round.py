@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
+from promptlane.domain.canary.waits import next_wait
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import prompt_id_of
 from promptlane.domain.policy import TestPolicy
-from promptlane.domain.ports import Clock, Enrolments, PromptReader, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, Enrolments, PromptReader, ReleaseStore, RouteStore, Turns
 from promptlane.domain.release.content import is_content_of, rounding, vouches
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
@@ -39,6 +40,12 @@ SPARE_SECONDS: Final = 45.0
 """Kept of a batch's time for grading what was answered and writing it down."""
 
 
+LONGEST_TURN: Final = 6 * 3600.0
+"""Seconds after which a turn is over that nobody gave back."""
+_LEAST_WAIT, _MOST_WAIT = 5.0, 600.0
+"""Seconds between two questions for the turn: rounds take minutes, and a release may wait out a week."""
+
+
 def folder(release_id: str, round: int) -> str:
     """Where a round of tests keeps everything."""
     return f"releases/{release_id}/tests/{round}"
@@ -46,7 +53,10 @@ def folder(release_id: str, round: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Planner:
-    """Begins rounds of tests."""
+    """Begins rounds of tests. `turns`: for accounts with few concurrent executions, where one round runs at a time;
+    `most_functions`: how many functions it may run in at once, however many calls its policy allows. None and 0 bound
+    nothing.
+    """
 
     releases: ReleaseStore
     routes: RouteStore
@@ -54,13 +64,29 @@ class Planner:
     enrolments: Enrolments
     objects: ReportBucket
     clock: Clock
+    turns: Turns | None = None
+    most_functions: int = 0
 
     def plan(self, release_id: str) -> dict[str, Json]:
         """Start a round: bind the stable version of now, lay out the items, state what the run can show and cost.
 
-        Raises TestPlanRefused.
+        While another release has the turn nothing starts, and `wait_seconds` says when to ask again. Raises
+        TestPlanRefused.
         """
         release = self.releases.get(release_id)
+        now = self.clock()
+        if self.turns is not None and not self.turns.take(release_id, now, now + LONGEST_TURN):
+            wait = min(_MOST_WAIT, next_wait(release.started_at, now, least=_LEAST_WAIT))
+            return {
+                "bucket": "",
+                "key": "",
+                "count": 0,
+                "round": release.round,
+                "first": False,
+                "max_concurrency": 1,
+                "batch_size": 1,
+                "wait_seconds": int(wait),
+            }
         if release.candidate is None:
             raise TestPlanRefused(f"release {release_id} was never admitted; ask for a new release")
         route = self.routes.get(release.prompt)
@@ -108,8 +134,9 @@ class Planner:
             "count": made.cases,
             "round": round,
             "first": stable is None,
-            "max_concurrency": made.parallel,
+            "max_concurrency": min(made.parallel, self.most_functions or made.parallel),
             "batch_size": made.batch_size,
+            "wait_seconds": 0,
         }
 
 

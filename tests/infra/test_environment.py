@@ -22,6 +22,7 @@ VALUES = {
     "FOUND_PARAMETER": "/promptlane/invocation-logging/found",
     "INTAKE_QUEUE_URL": "<RequestsQueue>",
     "KEEP_VERSIONS": "5",
+    "MOST_CASE_FUNCTIONS": "1",
     "NOTICES_TOPIC": "<NoticesTopic>",
     "REVIEWS_URL": "<OperationsApi.ApiEndpoint>",
     "PLATFORM_FLOOR": "{}",

@@ -226,12 +226,12 @@ def test_what_strangers_ask_for_takes_nothing_of_what_deciding_by_identity_needs
     ((_, public),) = open_apis
     rates = {key: s["ThrottlingRateLimit"] for key, s in stages[public]["RouteSettings"].items()}
     assert rates == {
-        "GET /review/{release_id}": 10,
-        "POST /review/{release_id}": 5,
-        "ANY /review/{release_id}": 2,
-        "ANY /review/{release_id}/part": 5,
-        "ANY /review/{release_id}/report": 2,
+        "GET /review/{release_id}": 2,
+        "POST /review/{release_id}": 1,
+        "ANY /review/{release_id}": 0.5,
+        "ANY /review/{release_id}/part": 1,
+        "ANY /review/{release_id}/report": 0.5,
     }
     decisions = stages[closed_apis["POST /releases/{release_id}/decision"][1]]
-    assert decisions["RouteSettings"]["POST /releases/{release_id}/decision"]["ThrottlingRateLimit"] == 20
+    assert decisions["RouteSettings"]["POST /releases/{release_id}/decision"]["ThrottlingRateLimit"] == 0.5
     assert all("querystring" not in s["AccessLogSettings"]["Format"].lower() for s in stages.values())

@@ -14,10 +14,13 @@ from promptlane.domain.canary.waits import HISTORY_EVENTS
 from promptlane.domain.names import Phase, Track
 from promptlane.domain.policy import Policy, Step, WatchPolicy
 from promptlane.domain.ports import RedAlarm
+from promptlane.fakes import InMemoryTurns
 from promptlane.fakes.counts import FakeCounts, InMemoryBlocks
+from promptlane.fakes.objects import MemoryObjects
 from promptlane.lifecycle import judge_step
 from promptlane.lifecycle.judge_step import Timing
 from promptlane.lifecycle.shift import Traffic
+from promptlane.lifecycle.test_round import Planner
 from tests.support.prompt import PROMPT, RELEASE
 from tests.support.stage import POLICY, Stage
 from tests.support.state_machine import MACHINE, STATES, Execution, events_of, following, loops
@@ -71,6 +74,7 @@ class Waiting:
             "Promote": lambda asked: promote.handle(asked, None),
             "Judge": self.look,
             "JudgeWatch": self.look,
+            "PlanTests": lambda asked: self.planner().plan(asked["release_id"]),
         }
         known = {"release_id": RELEASE, "prompt": PROMPT, "step": 0, "steps": len(self.policy.canary.steps)}
         execution = Execution(
@@ -81,6 +85,13 @@ class Waiting:
         )
         self.last = execution.run(start, until=self.stage.now + seconds)
         return execution
+
+    def planner(self) -> Planner:
+        """Another release has the turn to test, and keeps it."""
+        turns = InMemoryTurns()
+        turns.take("another", self.stage.now, self.stage.now + 1)
+        ports = self.stage.ports("routes", "releases", "prompts", "enrolments", "clock")
+        return Planner(**ports, objects=MemoryObjects(), turns=turns, most_functions=1)
 
     def look(self, asked: dict[str, Any]) -> dict[str, Any]:
         seen = judge_step.look(
@@ -128,7 +139,18 @@ def watch(release: Waiting) -> Execution:
     return release.run("Promote", step=1)
 
 
-STANDING = {"WaitToShift": wait_to_shift, "Bake": bake, "WaitToPromote": wait_to_promote, "Watch": watch}
+def wait_for_tests(release: Waiting) -> Execution:
+    """An account with few concurrent executions, where others test."""
+    return release.run("PlanTests")
+
+
+STANDING = {
+    "WaitForTests": wait_for_tests,
+    "WaitToShift": wait_to_shift,
+    "Bake": bake,
+    "WaitToPromote": wait_to_promote,
+    "Watch": watch,
+}
 """What keeps a release waiting in each of the machine's waits."""
 
 

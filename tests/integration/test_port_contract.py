@@ -17,12 +17,13 @@ from promptlane.aws.enrolment_tags import BedrockEnrolmentTags
 from promptlane.aws.notices import SnsNotices
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.reports import S3Objects
+from promptlane.aws.turns import DynamoTurns
 from promptlane.aws.workflow import StepFunctionsTokens, StepFunctionsWorkflow
 from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
-from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptReader, Workflow
+from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptReader, Turns, Workflow
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.review.ports import TaskTokens
 from promptlane.engine.objects import ReportBucket
@@ -33,6 +34,7 @@ from promptlane.fakes import (
     FakePrompts,
     FakeWorkflow,
     InMemoryBlocks,
+    InMemoryTurns,
 )
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.fakes.review import FakeTokens
@@ -89,6 +91,37 @@ def published(kind: str, client: Client) -> Published:
     real = BedrockPrompts(agent)
     first, second = (real.publish(real.write_draft(draft(text)), description="") for text in ("a", "b"))
     return Published(real, BedrockEnrolmentTags(agent, "promptlane"), first, second)
+
+
+@pytest.fixture
+def turns(kind: str, request: pytest.FixtureRequest) -> Turns:
+    if kind == "fake":
+        return InMemoryTurns()
+    dynamodb = request.getfixturevalue("dynamodb")
+    make_table(dynamodb.meta.client, "turns", "pk", "sk")
+    return DynamoTurns(dynamodb.Table("turns"))
+
+
+@both
+class TestTurns:
+    def test_one_release_at_a_time_has_the_turn(self, turns: Turns) -> None:
+        assert turns.take("one", 100.0, 200.5)
+        assert turns.take("one", 110.0, 210.0), "asked again, it has it still"
+        assert not turns.take("two", 209.0, 300.0)
+        turns.give_back("two")
+        assert not turns.take("two", 210.0, 300.0), "what another has, nobody else gives back"
+        turns.give_back("one")
+        assert turns.take("two", 120.0, 300.0)
+
+    def test_a_turn_that_nobody_gave_back_is_over(self, turns: Turns) -> None:
+        turns.take("one", 100.0, 200.0)
+        assert turns.take("two", 200.5, 300.0)
+        turns.give_back("one")
+        assert not turns.take("three", 201.0, 300.0)
+
+    def test_giving_back_what_nobody_has(self, turns: Turns) -> None:
+        turns.give_back("one")
+        assert turns.take("two", 1.0, 2.0)
 
 
 @both

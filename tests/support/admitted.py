@@ -80,8 +80,9 @@ class Admitted:
             )
         )
 
-    def plan(self) -> dict[str, Any]:
-        planner = Planner(
+    @property
+    def planner(self) -> Planner:
+        return Planner(
             releases=self.releases,
             routes=self.routes,
             prompts=self.prompts,
@@ -89,7 +90,9 @@ class Admitted:
             objects=self.objects,
             clock=lambda: self.now,
         )
-        return planner.plan(self.release_id)
+
+    def plan(self) -> dict[str, Any]:
+        return self.planner.plan(self.release_id)
 
     def runner(self, model: Model, **more: Any) -> BatchRunner:
         given = {"judge": _none, "embedder": _none, "clock": lambda: self.now, "retry": QUICK, **more}

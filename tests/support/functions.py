@@ -311,6 +311,7 @@ class World:
             "REVIEWS_URL": OPERATIONS,
             "FOUND_PARAMETER": f"/{DEPLOYMENT}/logging-found",
             "KEEP_VERSIONS": "2",
+            "MOST_CASE_FUNCTIONS": "0",
             "VERSION_QUOTA": "4",
             "RESOLUTION_SECONDS": "10",
             "ARRIVAL_SECONDS": "5",

@@ -19,6 +19,7 @@ from promptlane.aws.enrolment import DynamoRegister
 from promptlane.aws.identities import DynamoIdentities, DynamoWatched
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviews import DynamoReviews
+from promptlane.aws.turns import DynamoTurns
 from promptlane.domain import keys
 from promptlane.domain.canary.blocks import Chunk
 from promptlane.domain.enrolment.enrolment import Asked, Claim, Configuration, Enrolment, Mark, Part
@@ -139,6 +140,10 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
             "put": lambda store: store.put(_ENROLMENT, Mark(_ASKED, 1.0)),
             "drop": lambda store: store.drop(_ENROLMENT, Mark(_ASKED, 1.0)),
         },
+    ),
+    "turns": (
+        DynamoTurns,
+        {"take": lambda store: store.take(_ID, 1.0, 2.0), "give_back": lambda store: store.give_back(_ID)},
     ),
     "blocks": (DynamoBlocks, {"put_once": lambda store: store.put_once(_ID, _CHUNK)}),
 }

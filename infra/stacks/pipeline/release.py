@@ -8,7 +8,7 @@ from infra.constructs.queue import DeadLetters
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline.functions import ARCHIVE, CONFIG, TABLES, PipelineFunctions
 from infra.state import State
-from promptlane.domain.keys import APPENDED, BLOCKS, EDITS, ENROLMENT, ENROLMENTS, IDENTITY, PROMPT, WATCHED
+from promptlane.domain.keys import APPENDED, BLOCKS, EDITS, ENROLMENT, ENROLMENTS, IDENTITY, PROMPT, TURN, WATCHED
 
 INTAKE_TIMEOUT = Duration.seconds(60)
 
@@ -28,7 +28,7 @@ def add_release(
         "wind_up",
         "Ends a release: safe route, one terminal state, free lock",
         (*TABLES, "NOTICES_TOPIC", "INTAKE_QUEUE_URL"),
-        g.routes_write() + g.releases_write(query=True, put=record, delete=[PROMPT]),
+        g.routes_write() + g.releases_write(query=True, put=record, delete=[PROMPT, TURN]),
         g.notices_send() + ask,
         dead_letters=undelivered,
     )

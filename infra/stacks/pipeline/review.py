@@ -3,8 +3,9 @@
 from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as apigw
 
+from infra.constructs.bounds import Bounds
 from infra.constructs.grants import Grant
-from infra.constructs.http_service import HttpService, Throttle
+from infra.constructs.http_service import HttpService
 from infra.constructs.queue import DeadLetters
 from infra.stacks.pipeline.functions import CONFIG, RELEASES, PipelineFunctions
 from promptlane.domain.keys import APPENDED, OPEN_REVIEWS, PROMPT, REVIEW, SECRET
@@ -64,19 +65,18 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters, reserv
     functions.add("operate", "Pauses, resumes or advances a canary", table, g.releases_write(put=[PROMPT, *APPENDED]))
 
 
-def add_routes(functions: PipelineFunctions, *, pages: HttpService, operations: HttpService) -> None:
+def add_routes(functions: PipelineFunctions, *, bounds: Bounds, pages: HttpService, operations: HttpService) -> None:
     """Each route of the pages has a throttle of its own: who floods the reading of one keeps nobody from deciding."""
     made, get, post, anything = functions.made, apigw.HttpMethod.GET, apigw.HttpMethod.POST, apigw.HttpMethod.ANY
     review = "/review/{release_id}"
     for method, path, throttle in (
-        (get, review, Throttle(rate=10, burst=20)),
-        (post, review, Throttle(rate=5, burst=10)),
-        (anything, review, Throttle(rate=2, burst=5)),
-        (anything, f"{review}/part", Throttle(rate=5, burst=10)),
-        (anything, f"{review}/report", Throttle(rate=2, burst=5)),
+        (get, review, bounds.page),
+        (post, review, bounds.decision_by_link),
+        (anything, review, bounds.page_by_other_methods),
+        (anything, f"{review}/part", bounds.part),
+        (anything, f"{review}/report", bounds.report),
     ):
         pages.route(method, path, made["review"], open_because=_SIGNED_LINK, throttle=throttle)
-    decisions = Throttle(rate=20, burst=40)
-    operations.route(post, "/releases/{release_id}/decision", made["decide"], throttle=decisions)
+    operations.route(post, "/releases/{release_id}/decision", made["decide"], throttle=bounds.decision)
     operations.route(post, "/releases/{release_id}/{operation}", made["operate"])
     operations.route(post, "/prompts/{prompt}/rollback", made["roll_back"])

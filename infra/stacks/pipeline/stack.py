@@ -2,15 +2,16 @@
 
 import json
 
-from aws_cdk import Aws, Stack
+from aws_cdk import Annotations, Aws, Stack
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.config import DeploymentConfig
 from infra.constructs.accepted import accept_finding
+from infra.constructs.bounds import bounds, explained
 from infra.constructs.grants import Grants
-from infra.constructs.http_service import HttpService, Throttle
+from infra.constructs.http_service import HttpService
 from infra.constructs.outputs import Outputs
 from infra.constructs.packages import packages as layer_of
 from infra.constructs.queue import READ_AND_RETURN, DeadLetters, WorkQueue
@@ -56,6 +57,8 @@ class PipelineStack(Stack):
     def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, state: State, audit: AuditStack) -> None:
         super().__init__(scope, id, description="Promptlane: tests, reviews, releases and rolls back prompts")
         self._config, self._state = config, state
+        limits = bounds(config)
+        Annotations.of(self).add_info_v2("promptlane:concurrency", explained(config))
         every, tests = "Third-party packages of Promptlane's functions", "Third-party packages that test suites need"
         packages = layer_of(self, "Packages", "layer", every, config=config)
         engine = layer_of(self, "EnginePackages", "engine", tests, config=config)
@@ -81,7 +84,7 @@ class PipelineStack(Stack):
             name=f"{config.name}-reviews",
             description="Promptlane: review pages behind signed links, open to the internet",
             config=config,
-            throttle=Throttle(rate=20, burst=40),
+            throttle=limits.pages,
         )
         self.operations = HttpService(
             self,
@@ -89,7 +92,7 @@ class PipelineStack(Stack):
             name=f"{config.name}-operations",
             description="Promptlane: decisions and operator commands, by IAM identity alone",
             config=config,
-            throttle=Throttle(rate=50, burst=100),
+            throttle=limits.operations,
         )
         # The Access stack of an earlier version imports it; an export that is imported cannot be taken away.
         self.export_value(self.pages.api.api_id)
@@ -106,6 +109,7 @@ class PipelineStack(Stack):
                 "EVENT_BUS": state.event_bus.event_bus_name,
                 "AUDIT_BUCKET": audit.bucket.bucket_name,
                 "KEEP_VERSIONS": str(config.keep_versions),
+                "MOST_CASE_FUNCTIONS": str(limits.case_functions),
                 "VERSION_QUOTA": str(config.version_quota),
                 "REVIEW_KEY_ID": state.review_key.key_arn,
                 "INTAKE_QUEUE_URL": self.intake_queue.queue_url,
@@ -159,7 +163,7 @@ class PipelineStack(Stack):
         on_schedules(self, self.functions, config=config, undelivered=undelivered)
         stream = str(state.release_table.table_stream_arn)
         on_timeline(self, self.functions["relay"], stream_arn=stream, unrelayed=unrelayed)
-        add_routes(functions, pages=self.pages, operations=self.operations)
+        add_routes(functions, bounds=limits, pages=self.pages, operations=self.operations)
         Outputs(
             self,
             "Resources",

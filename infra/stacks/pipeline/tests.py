@@ -3,7 +3,7 @@
 from aws_cdk import Duration
 
 from infra.stacks.pipeline.functions import CONFIG, RELEASES, RESULTS, TABLES, PipelineFunctions
-from promptlane.domain.keys import APPENDED, PROMPT
+from promptlane.domain.keys import APPENDED, PROMPT, TURN
 
 
 def add_tests(functions: PipelineFunctions) -> None:
@@ -12,8 +12,8 @@ def add_tests(functions: PipelineFunctions) -> None:
     functions.add(
         "plan_tests",
         "Lays out the cases of a test round",
-        (*TABLES, "REPORT_BUCKET"),
-        g.routes_read() + g.releases_write(put=[PROMPT, *APPENDED]) + g.prompts_read(listed=False) + objects,
+        (*TABLES, "REPORT_BUCKET", "MOST_CASE_FUNCTIONS"),
+        g.routes_read() + g.releases_write(put=[PROMPT, TURN, *APPENDED]) + g.prompts_read(listed=False) + objects,
         knows_suites=True,
         timeout=Duration.minutes(5),
         memory_mib=1024,
@@ -31,7 +31,7 @@ def add_tests(functions: PipelineFunctions) -> None:
         "grade",
         "Compares candidate and stable and gives the verdict",
         ("RELEASE_TABLE", "REPORT_BUCKET"),
-        g.releases_write(put=[PROMPT, *APPENDED]) + objects,
+        g.releases_write(put=[PROMPT, *APPENDED], delete=[TURN]) + objects,
         knows_suites=True,
         timeout=Duration.minutes(15),
         memory_mib=1024,

@@ -4,7 +4,8 @@ import json
 
 from aws_cdk import aws_apigatewayv2 as apigw
 
-from infra.constructs.http_service import HttpService, Throttle
+from infra.constructs.bounds import Throttle
+from infra.constructs.http_service import HttpService
 from tests.support.alone import KEPT, PASSING, accepted, alone, function, made
 
 LOGGED = {

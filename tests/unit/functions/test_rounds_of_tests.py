@@ -103,6 +103,7 @@ def test_a_round_is_laid_out_and_bound_to_the_stable_version_of_now(world: World
         "round": 1,
         "first": False,
         "max_concurrency": 4,
+        "wait_seconds": 0,
         "batch_size": 3,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -24,6 +25,7 @@ from promptlane.engine.records import record_of
 from promptlane.engine.report import build
 from promptlane.engine.runner import CANDIDATE, STABLE, CaseRun, Kept, Retry, Run
 from promptlane.engine.targets import Target
+from promptlane.fakes import InMemoryTurns
 from promptlane.fakes.objects import MemoryObjects, ScriptedJudge, ScriptedModel
 from promptlane.lifecycle import test_round as stages
 from promptlane.lifecycle.test_round import folder, grade, write_report
@@ -65,6 +67,30 @@ def batch(made: Admitted, taken: list[dict[str, int]], model: ScriptedModel, **m
     return made.runner(model, **more).run(RELEASE, 1, taken, deadline=deadline)
 
 
+def test_while_another_release_has_the_turn_nothing_is_written_down() -> None:
+    made, turns = desk(), InMemoryTurns()
+    planner = replace(made.planner, turns=turns, most_functions=2)
+    turns.take("another", made.now, made.now + 10_000)
+    made.now += 900
+
+    waiting = planner.plan(RELEASE)
+
+    started = made.releases.get(RELEASE).started_at
+    assert waiting["wait_seconds"] == max(5, math.ceil((made.now - started) / 60))
+    assert made.releases.get(RELEASE).round == 0
+    assert f"{BASE}/plan.json" not in made.objects.data
+    turns.give_back("another")
+    assert planner.plan(RELEASE)["wait_seconds"] == 0
+    assert turns.holder == RELEASE
+
+
+@pytest.mark.parametrize(("most", "at_once"), [(0, 3), (1, 1), (2, 2), (9, 3)])
+def test_a_round_runs_in_as_many_functions_as_its_policy_and_the_account_allow(most: int, at_once: int) -> None:
+    made = desk(suite(5), max_concurrency=30, repeats=2, batch_size=4)
+    planned = replace(made.planner, most_functions=most).plan(RELEASE)
+    assert planned["max_concurrency"] == at_once
+
+
 def test_a_plan_is_written_down_and_the_workflow_gets_keys_and_counts() -> None:
     made = desk(suite(5), repeats=2, max_concurrency=30, batch_size=4, prices={"acme": [1, 2]}, must_pass=["billing"])
     admitted = made.releases.get(RELEASE)
@@ -77,6 +103,7 @@ def test_a_plan_is_written_down_and_the_workflow_gets_keys_and_counts() -> None:
         "round": 1,
         "first": False,
         "max_concurrency": 3,
+        "wait_seconds": 0,
         "batch_size": 4,
     }
     read = parse(suite(5))
