@@ -7,9 +7,19 @@ import math
 import numpy as np
 
 from benchmarks.judge import ours
-from benchmarks.judge.traffic import GROUPS, Array, Scenario, generate, steady
-from promptlane.domain.canary import dispersion, evidence
-from promptlane.domain.canary.blocks import Arm, Block, merge
+from benchmarks.judge.traffic import GROUPS, Array, Scenario, Unit, generate, steady
+from promptlane.domain.canary.blocks import Arm, Block
+from promptlane.domain.canary.judge import StepContext
+from promptlane.domain.canary.judge import judge as domain_judge
+from promptlane.domain.metrics import ERROR
+from promptlane.domain.names import Phase
+from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
+
+POLICY = Policy(
+    review=ReviewPolicy((Reviewer("lead", "lead@example.com"),)),
+    canary=CanaryPolicy(steps=(Step(1000),), ladder=(1.0,), guard_metrics=(GuardPolicy(ERROR, 0.01, 0.5),)),
+)
+CONTEXT = StepContext(Phase.CANARY, 0, since=0.0, phase_since=0.0)
 
 
 def largest_difference(seed: int) -> float:
@@ -17,6 +27,8 @@ def largest_difference(seed: int) -> float:
     cases = [
         Scenario("plain", 40, steady(0.02), steady(0.05), steady(0.1), minutes=150),
         Scenario("thin", 3, steady(0.05), steady(0.2), steady(0.3), minutes=150),
+        Scenario("bad on stable", 90, steady(0.02), steady(0.08), steady(0.1), minutes=130, units=(Unit(0, 5.0),)),
+        Scenario("bad on the canary", 90, steady(0.02), steady(0.02), steady(0.1), minutes=130, units=(Unit(1, 1.0),)),
         Scenario("sessions", 60, steady(0.05), steady(0.06), steady(0.2), minutes=130, session=6, spread=6, icc=0.4),
     ]
     return max(_difference(case, seed) for case in cases)
@@ -37,18 +49,20 @@ def _difference(case: Scenario, seed: int) -> float:
             continue
         for run in range(runs):
             blocks = [b for b in (_block(case, counts.n[run], counts.y[run], m) for m in range(t + 1)) if b.n]
-            inflation = dispersion.of_metric(blocks).factor
-            few = dispersion.UNKNOWN if inflation == dispersion.UNKNOWN else None
-            if few:
-                continue  # so few requests that no unit groups are known yet; the benchmark starts later
             pair = (int(past[0][run]), int(past[1][run]))
-            harm = evidence.harm(merge(blocks), evidence.Learner(pair), inflation=inflation)
-            advance = evidence.advance(
-                merge(blocks), evidence.Learner(pair), since=0, margins=(0.01, 0.5), inflation=inflation
+            found = domain_judge(
+                {ERROR.name: blocks}, blocks, POLICY, CONTEXT, 60.0 * (t + 1), history={ERROR.name: pair}
             )
-            split = evidence.split(blocks, inflation=dispersion.of_assignments(blocks).factor)
-            pairs = [(harm, judge.harm[run]), (advance, judge.advance[run]), (split, judge.split[run])]
-            worst = max(worst, *(abs(math.log(a) - math.log(b)) for a, b in pairs))
+            (metric,) = found.metrics
+            mine = [(metric.harm, judge.harm[run]), (metric.advance or 0.0, judge.advance[run])]
+            # The benchmark's evidence is 1 at most where the guard does not let it count; the product says so instead.
+            pairs = [(a, b) for a, b in mine if b > 1 or a <= 1]
+            worst = max(worst, *(abs(math.log(a) - math.log(b)) for a, b in [*pairs, (found.split, judge.split[run])]))
+            guarded = [b <= 1 < a for a, b in mine]
+            told = [any("rests on" in note for note in found.notes), metric.advance_rests_on is not None]
+            decided = [metric.harm >= 20, (metric.advance or 0.0) >= 20]
+            if any(d and g != s for d, g, s in zip(decided, guarded, told, strict=True)):
+                return math.inf
     return worst
 
 

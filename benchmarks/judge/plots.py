@@ -66,7 +66,31 @@ def _table(result: dict[str, Any]) -> str:
         lines.append(
             f"| {row['rate']:,} | {row['p0']:.1%} | {row['promoted']:.1%} | {minutes} | {row['rolled_back']:.1%} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_hostile(result)])
+
+
+def _hostile(result: dict[str, Any]) -> list[str]:
+    """One unit beside all others: what it moves, and how long finding ten points of harm and advancing take."""
+    lines = []
+    for key, title in (
+        ("hostile", "One unit beside all others, which does not know its track"),
+        ("knows_track", "One unit that knows its track and fails just so often that its group does not stand out"),
+    ):
+        lines += ["", f"{title} ({result['hostile_runs']} runs each; harm is ten points; minutes are medians):", ""]
+        lines += [
+            "| unit | good rolled back | worse by the margin advanced | harm missed | minutes to find it "
+            "| minutes to advance a good one |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+        for row in result[key]:
+            shares = " | ".join(f"{row[name]:.1%}" for name in ("false_rollback", "false_advance", "missed"))
+            minutes = (row["median_minutes"], row["median_minutes_to_advance"])
+            lines.append(f"| {row['scenario']} | {shares} | " + " | ".join(map(_minutes, minutes)) + " |")
+    return lines
+
+
+def _minutes(median: float | None) -> str:
+    return "–" if median is None else f"{median:.0f}"
 
 
 def _bars(methods: dict[str, Any]) -> str:

@@ -11,12 +11,13 @@ import argparse
 import json
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.judge import ours, peers, plots, scenarios
+from benchmarks.judge import hostile, ours, peers, plots, scenarios
 from benchmarks.judge.agreement import largest_difference
 from benchmarks.judge.traffic import Array, Counts, Scenario, generate, steady
 
@@ -25,6 +26,8 @@ KAYENTA_RUNS = 60
 STEPS, LADDER = (0.05, 0.25, 0.50), (3.0, 1.5, 1.0)
 OURS, JUDGE, FUSE = "promptlane", "promptlane_judge_alone", "promptlane_fuse_alone"
 Row = dict[str, dict[str, float | None]]
+HOSTILE_RUNS = 1000
+PROCESSES = 2
 
 
 def decide(scenario: Scenario, counts: Counts, seed: int, delta: float) -> dict[str, peers.Decisions]:
@@ -113,6 +116,22 @@ def good_releases(runs: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
+def beside_one_unit(runs: int, seed: int) -> dict[str, list[dict[str, Any]]]:
+    """What one unit moves, whether it knows its track or not."""
+    unknowing = [
+        case
+        for rate, p0 in ((100, 0.02), (10, 0.05))
+        for case in hostile.cases(scenarios.hostile(rate), rate, p0, runs, seed + 3000)
+    ]
+    knowing = hostile.cases(scenarios.knowing(), 100, 0.02, runs, seed + 4000)
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        rows = []
+        for row in pool.map(hostile.Case.row, [*unknowing, *knowing]):
+            print(f"{time.strftime('%H:%M:%S')} {row['scenario']}: {row['false_rollback']}", flush=True)
+            rows.append(row)
+    return {"hostile": rows[: len(unknowing)], "knows_track": rows[len(unknowing) :]}
+
+
 def summary(null: Row, harm: Row, worse: Row) -> dict[str, dict[str, float | int | None]]:
     methods: dict[str, dict[str, float | int | None]] = {}
     for name in [OURS, JUDGE, FUSE, *peers.RULES]:
@@ -138,6 +157,7 @@ def tell(name: str, row: dict[str, float | None]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--hostile-runs", type=int, default=HOSTILE_RUNS)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     difference = largest_difference(given.seed)
@@ -152,9 +172,11 @@ def main() -> None:
     methods = summary(null, harm, worse)
     result = {
         "runs": given.runs,
+        "hostile_runs": given.hostile_runs,
         "seed": given.seed,
         "agreement_with_domain": difference,
         "methods": methods,
+        **beside_one_unit(given.hostile_runs, given.seed),
         "scenarios": {"equal": null, "harmful_vs_sprt": harm, "worse_promoted": worse, "good_releases": good},
     }
     out = ROOT / ".local" / "bench" / "judge.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.judge.traffic import Scenario, steady
+from benchmarks.judge.traffic import Scenario, Unit, steady
 
 
 def margin(p0: float) -> float:
@@ -76,6 +76,31 @@ def harmful() -> list[Scenario]:
         for rate in (10, 100, 1000)
         for p0, p1 in pairs
     ]
+
+
+STABLE, CANARY = 0, 1
+
+
+def hostile(rate: float) -> dict[str, tuple[Unit, ...]]:
+    """One unit beside `rate` requests a minute, by what it does. It knows nothing of its track."""
+    always = {
+        f"always {'good' if good else 'bad'}, {name}, {part:.0%} of traffic": (
+            Unit(arm, part * rate, bad=0.0 if good else 1.0),
+        )
+        for good in (False, True)
+        for arm, name in ((STABLE, "stable"), (CANARY, "canary"))
+        for part in (0.01, 0.03, 0.10)
+    }
+    return {"no such unit": (), **always}
+
+
+def knowing() -> dict[str, tuple[Unit, ...]]:
+    """One unit that knows its track, and keeps just below what would give it away."""
+    return {
+        f"paced at {sigmas:g} deviations, {name}": (Unit(arm, paced=sigmas),)
+        for arm, name in ((STABLE, "stable"), (CANARY, "canary"))
+        for sigmas in (2.0, 3.0)
+    }
 
 
 @dataclass(frozen=True)

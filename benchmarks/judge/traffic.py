@@ -9,9 +9,29 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-GROUPS = 8
+from promptlane.domain.names import UNIT_GROUPS
+
+GROUPS = UNIT_GROUPS
 Array: TypeAlias = NDArray[np.float64]
 Rate = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit beside all others: its arm, requests a minute, and the chance that one goes wrong.
+
+    `paced`: it knows its track and what the judge looks at, and fails only so often that its group stays within so many
+    standard deviations of what groups have anyway; `per_minute` and `bad` mean nothing then.
+    """
+
+    arm: int
+    per_minute: float = 0.0
+    bad: float = 1.0
+    paced: float = 0.0
+
+
+HOME = 3
+"""The group of such units."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +56,7 @@ class Scenario:
     lost_all: float = 0.0
     lost_from: int = 60
     history_rate: float = 0.01
+    units: tuple[Unit, ...] = ()
 
     @property
     def null(self) -> bool:
@@ -65,7 +86,24 @@ def generate(scenario: Scenario, runs: int, seed: int) -> Counts:
         [[scenario.p0(t) for t in range(scenario.minutes)], [scenario.p1(t) for t in range(scenario.minutes)]]
     )
     y = rng.binomial(n.astype(np.int64), rates[None, :, :, None]).astype(float)
-    return _lose(scenario, Counts(n, y, n.copy()), rng)
+    return _lose(scenario, _with_units(scenario, Counts(n, y, n.copy()), rng), rng)
+
+
+def _with_units(scenario: Scenario, counts: Counts, rng: np.random.Generator) -> Counts:
+    for unit in scenario.units:
+        n = rng.poisson(unit.per_minute, (len(counts.n), scenario.minutes)).astype(float)
+        bad = rng.binomial(n.astype(np.int64), unit.bad).astype(float)
+        if unit.paced:
+            n = bad = _paced(counts.y[:, unit.arm].sum(-1) / GROUPS, unit.paced)
+        for cells, more in ((counts.n, n), (counts.y, bad), (counts.assigned, n)):
+            cells[:, unit.arm, :, HOME] += more
+    return counts
+
+
+def _paced(expected: Array, sigmas: float) -> Array:
+    """Requests a minute, all bad, by which a group stays within so many deviations of `expected` bad ones (and one)."""
+    room = np.floor(sigmas * np.sqrt(np.cumsum(expected, 1)) + 1)
+    return np.diff(np.maximum.accumulate(room, 1), axis=1, prepend=0.0)
 
 
 def _independent(scenario: Scenario, runs: int, rng: np.random.Generator) -> Array:

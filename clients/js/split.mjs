@@ -110,9 +110,9 @@ export function bucket(salt, unit) {
   return Math.floor((high * BUCKETS) / 2 ** 32); // exact: below 2^46
 }
 
-/** The unit's group, "0" to "7". */
+/** The unit's group, "0" to "15". */
 export function group(salt, unit) {
-  return String((number(keys(salt), unit) >> 29n) & 7n);
+  return String((number(keys(salt), unit) >> 28n) & 15n);
 }
 
 /** "stable", "canary" or "holdback" for a unit under a route item. */

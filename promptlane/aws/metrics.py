@@ -1,8 +1,9 @@
 """The judge's counts, read from CloudWatch.
 
 What one read costs: a query per version, metric, statistic and (unit group or total). Two versions, six guard metrics
-with Sum and SampleCount, and assignments with Sum, over eight groups and the total, are 234 queries: one GetMetricData
-call (500 queries at most) of 0.00234 USD at 0.01 USD per 1,000 metrics, and more pages only after a long pause.
+with Sum and SampleCount, and assignments with Sum, over sixteen groups and the total, are 442 queries: one
+GetMetricData call (500 queries at most) of 0.00442 USD at 0.01 USD per 1,000 metrics, and more pages only after a long
+pause.
 """
 
 from __future__ import annotations

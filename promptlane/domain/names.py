@@ -41,8 +41,8 @@ class Phase(StrEnum):
 
 ASSIGNED: Final = "Assigned"
 GROUP: Final = "Group"
-"""Dimension of the judge's metrics while a release is in canary or in watch: the unit's group, "0" to "7"."""
-UNIT_GROUPS: Final = 8
+"""Dimension of the judge's metrics while a release is in canary or in watch: the unit's group, "0" to "15"."""
+UNIT_GROUPS: Final = 16
 """Groups of units by hash, from which the correlation of requests of one unit is estimated."""
 SHIELDED: Final = "Shielded"
 OUTAGE: Final = "Outage"

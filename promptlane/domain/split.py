@@ -7,7 +7,7 @@
     mixed   = two rounds of XXH64 over y, k2                      not linear in x any more
     number  = mixed with its highest bit flipped                  64 bits
     bucket  = floor(highest 32 bits of number x 10000 / 2^32)     in [0, 10000)
-    group   = the next 3 bits                                     independent of the bucket
+    group   = the next 4 bits                                     independent of the bucket
 
 The salt is new for each release, so buckets are independent between prompts and between releases. A weight is a number
 of buckets from the bottom, a holdback a number of buckets from the top: growing either never takes a unit out again.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 BUCKETS: Final = 10_000
-GROUPS: Final = 8
+GROUPS: Final = 16
 MAX_UNIT_BYTES: Final = 1024
 
 _MODULUS: Final = (1 << 61) - 1
@@ -74,8 +74,8 @@ def bucket(salt: str, unit: str) -> int:
 
 
 def group(salt: str, unit: str) -> str:
-    """The unit's group, "0" to "7": eight random eighths of the units, used to estimate how correlated requests are."""
-    return str(number(salt, unit) >> 29 & GROUPS - 1)
+    """The unit's group, "0" to "15": by it the judge tells what one unit did, and how correlated requests are."""
+    return str(number(salt, unit) >> 28 & GROUPS - 1)
 
 
 def below(buckets: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
@@ -20,7 +20,18 @@ Json = Any
 Pair = tuple[int, int]
 """(requests, bad ones among them)."""
 
+Counts = tuple[int, int, int, int]
+"""(control's requests, bad ones, trial's requests, bad ones)."""
+Row = tuple[float, int, int, int, int]
+"""A block's start and its counts."""
+_GROUPS_BEFORE: Final = 8
+"""Of blocks that were stored by 0.1; they count, their groups do not."""
+Groups = frozenset[int]
+"""Unit groups that are left out."""
+NO_GROUPS: Final[Groups] = frozenset()
+
 MIN_BLOCK_REQUESTS: Final = 10
+LEAST_OF_AGE: Final = 1 / 600
 MAX_BLOCK_SECONDS: Final = 1800.0
 """A thin block is closed after this time whatever it holds: both arms must have seen the same half hour."""
 
@@ -85,6 +96,8 @@ def _flat(arm: Arm) -> list[int]:
 
 def _arm(flat: Sequence[Json]) -> Arm:
     values = [_whole(v) for v in flat]
+    if len(values) == 2 + 2 * _GROUPS_BEFORE:
+        values = values[:2]
     if len(values) not in (2, 2 + 2 * UNIT_GROUPS):
         raise ValueError(f"an arm has 2 or {2 + 2 * UNIT_GROUPS} numbers, not {len(values)}")
     return Arm(values[0], values[1], tuple(zip(values[2::2], values[3::2], strict=True)))
@@ -131,27 +144,58 @@ def trusted(blocks: Iterable[Block], *, since: float, now: float) -> tuple[list[
 
 
 def merge(blocks: Iterable[Block]) -> list[Block]:
-    """Join blocks until each holds MIN_BLOCK_REQUESTS and one request in each arm.
+    """Join blocks until each holds MIN_BLOCK_REQUESTS and one request in each arm, and is LEAST_OF_AGE as long as what
+    came before it: looks grow rarer as fast, and one at a month of blocks stays quick.
 
     Closing depends on request counts and time only, never on outcomes. Blocks of different shares are never joined: a
     sum over a weight change would compare different times. A rest that is not full yet is left out.
     """
     merged: list[Block] = []
     open_: Block | None = None
+    first: float | None = None
     for block in blocks:
+        first = block.start if first is None else first
         if open_ is not None and open_.share != block.share:
             merged.append(open_)
             open_ = None
         if open_ is not None:
             arms = open_.control + block.control, open_.trial + block.trial
             block = Block(open_.start, block.end - open_.start, block.share, *arms)
-        full = block.n >= MIN_BLOCK_REQUESTS and block.control.n > 0 and block.trial.n > 0
+        enough = block.n >= MIN_BLOCK_REQUESTS and block.control.n > 0 and block.trial.n > 0
+        full = enough and block.seconds >= LEAST_OF_AGE * (block.start - first)
         if full or block.seconds >= MAX_BLOCK_SECONDS:
             merged.append(block)
             open_ = None
         else:
             open_ = block
     return merged
+
+
+def rows(blocks: Sequence[Block], control: Groups = NO_GROUPS, trial: Groups = NO_GROUPS) -> list[Row]:
+    """The blocks' counts without these unit groups of either arm. Arms that do not know their groups keep all."""
+    n0, y0 = _kept([b.control for b in blocks], control)
+    n1, y1 = _kept([b.trial for b in blocks], trial)
+    return list(zip((b.start for b in blocks), n0, y0, n1, y1, strict=True))
+
+
+def _kept(arms: Sequence[Arm], out: Groups) -> tuple[list[int], list[int]]:
+    ns, bads = [a.n for a in arms], [a.bad for a in arms]
+    for g in out:
+        ns = [n - a.groups[g][0] if a.groups else n for n, a in zip(ns, arms, strict=True)]
+        bads = [bad - a.groups[g][1] if a.groups else bad for bad, a in zip(bads, arms, strict=True)]
+    return ns, bads
+
+
+def without(blocks: Iterable[Block], out: Groups) -> list[Block]:
+    """The blocks without these unit groups in both arms. Arms that do not know their groups keep all."""
+    return [replace(b, control=_without(b.control, out), trial=_without(b.trial, out)) for b in blocks]
+
+
+def _without(arm: Arm, out: Groups) -> Arm:
+    if not arm.groups or not out:
+        return arm
+    kept = tuple((0, 0) if g in out else pair for g, pair in enumerate(arm.groups))
+    return Arm(sum(n for n, _ in kept), sum(bad for _, bad in kept), kept)
 
 
 def total(blocks: Iterable[Block]) -> tuple[Arm, Arm]:

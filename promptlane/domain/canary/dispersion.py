@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import mul
 from typing import Final, NamedTuple
 
 from promptlane.domain.names import UNIT_GROUPS
 
-from .blocks import Arm, Block, Pair
+from .blocks import NO_GROUPS, Block, Groups, Pair
 
 SCALES: Final = (1, 4, 16, 64)
 """Window lengths in blocks; the whole time is always tried too."""
@@ -58,20 +59,57 @@ class _Sums(NamedTuple):
         return ratio if ratio > 1 + significant * math.sqrt(self.variance) / self.expected else 1.0
 
 
-def of_metric(blocks: Sequence[Block]) -> Inflation:
-    """Inflation of a guard metric: the largest of both arms, each alone and together, over all window lengths."""
-    known = [b for b in blocks if all(arm.groups or not arm.n for arm in (b.control, b.trial))]
-    if sum(b.n for b in known) * 2 < sum(b.n for b in blocks):
-        return Inflation(UNKNOWN, f"unit groups are missing; evidence is divided by {UNKNOWN:g} to be safe")
-    arms = [[b.control for b in known], [b.trial for b in known]]
-    factor = 1.0
-    for scale in (*SCALES, len(known)):
-        control, trial = (_windows((a.groups for a in arm), scale) for arm in arms)
-        factor = max(factor, *(sums.excess(SIGNIFICANT) for sums in (control, trial, control + trial)))
-    if any(_few_groups(arm) for arm in arms) and factor < UNKNOWN:
-        return Inflation(UNKNOWN, f"requests come from too few units to tell; evidence is divided by {UNKNOWN:g}")
-    note = f"requests of the same users go wrong together; evidence is divided by {factor:.1f}" if factor > 1 else ""
-    return Inflation(factor, note)
+class Scatter:
+    """How requests and bad ones of both arms scatter between unit groups, with any groups left out.
+
+    Looks at the blocks that know their groups; `known`: whether these hold at least half of all requests.
+    """
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        counted = [b for b in blocks if all(arm.groups or not arm.n for arm in (b.control, b.trial))]
+        self.known = sum(b.n for b in counted) * 2 >= sum(b.n for b in blocks)
+        arms = [[b.control.groups for b in counted], [b.trial.groups for b in counted]]
+        scales = (*SCALES, len(counted))
+        self._windows = [[_windows(arm, scale) for scale in scales] for arm in arms]
+        self._sums: dict[tuple[int, Groups], list[_Sums]] = {}
+        self.requests = [requests_by_group(arm) for arm in arms]
+        """By arm (control, trial) and group."""
+
+    def alone(self, arm: int, out: Groups) -> float:
+        """The largest inflation of one arm over all window lengths."""
+        return max(sums.excess(SIGNIFICANT) for sums in self._of(arm, out))
+
+    def inflation(self, control: Groups = NO_GROUPS, trial: Groups = NO_GROUPS) -> Inflation:
+        """The largest of both arms, each alone and together, over all window lengths."""
+        if not self.known:
+            return Inflation(UNKNOWN, f"unit groups are missing; evidence is divided by {UNKNOWN:g} to be safe")
+        pairs = zip(self._of(0, control), self._of(1, trial), strict=True)
+        together = max((c + t).excess(SIGNIFICANT) for c, t in pairs)
+        factor = max(self.alone(0, control), self.alone(1, trial), together)
+        few = self._few_groups(0, control) or self._few_groups(1, trial)
+        if few and factor < UNKNOWN:
+            return Inflation(UNKNOWN, f"requests come from too few units to tell; evidence is divided by {UNKNOWN:g}")
+        note = f"requests of the same users go wrong together; evidence is divided by {factor:.1f}"
+        return Inflation(factor, note if factor > 1 else "")
+
+    def _of(self, arm: int, out: Groups) -> list[_Sums]:
+        """Sums over each length's windows."""
+        found = self._sums.get((arm, out))
+        if found is None:
+            found = [_total(windows, out) for windows in self._windows[arm]]
+            self._sums[arm, out] = found
+        return found
+
+    def _few_groups(self, arm: int, out: Groups) -> bool:
+        """Whether an arm with enough requests has them in so few groups that nothing can be estimated."""
+        kept = [n for g, n in enumerate(self.requests[arm]) if g not in out]
+        n = sum(kept)
+        return n >= _ENOUGH and n * n < FEW_GROUPS * sum(k * k for k in kept)
+
+
+def requests_by_group(groups: Sequence[tuple[Pair, ...]]) -> list[int]:
+    """Requests of each unit group, summed over blocks of one arm."""
+    return [sum(of[g][0] for of in groups if of) for g in range(UNIT_GROUPS)]
 
 
 def of_assignments(blocks: Sequence[Block]) -> Inflation:
@@ -83,8 +121,8 @@ def of_assignments(blocks: Sequence[Block]) -> Inflation:
     if sum(b.n for b in known) * 2 < sum(b.n for b in blocks):
         return Inflation(UNKNOWN, f"unit groups are missing; evidence is divided by {UNKNOWN:g} to be safe")
     both = [_assigned(b) for b in known]
-    factor = max(_windows(both, scale).excess(0.0) for scale in (*SCALES, len(known)))
-    return Inflation(factor)
+    scales = (*SCALES, len(known))
+    return Inflation(max(_total(_windows(both, scale), NO_GROUPS).excess(0.0) for scale in scales))
 
 
 def _assigned(block: Block) -> tuple[Pair, ...]:
@@ -93,19 +131,22 @@ def _assigned(block: Block) -> tuple[Pair, ...]:
     return tuple((c[0] + t[0], t[0]) for c, t in zip(control, trial, strict=True))
 
 
-def _few_groups(arm: Iterable[Arm]) -> bool:
-    """Whether an arm with enough requests has them in so few groups that nothing can be estimated."""
-    totals = [0] * UNIT_GROUPS
-    for a in arm:
-        for g, (n, _) in enumerate(a.groups):
-            totals[g] += n
-    n = sum(totals)
-    return n >= _ENOUGH and n * n < FEW_GROUPS * sum(t * t for t in totals)
+class _Window(NamedTuple):
+    """Requests and bad ones by group, and sums of products over the groups, so that one without some is quick."""
+
+    ns: list[int]
+    ys: list[int]
+    n: int
+    y: int
+    nn: int
+    ny: int
+    yy: int
+    nnn: int
 
 
-def _windows(rows: Iterable[tuple[Pair, ...]], scale: int) -> _Sums:
-    """Sums over windows of `scale` rows; the last may be shorter."""
-    found = expected = variance = 0.0
+def _windows(rows: Iterable[tuple[Pair, ...]], scale: int) -> list[_Window]:
+    """Windows of `scale` rows; the last may be shorter. Those in which nothing is bad tell nothing and are left out."""
+    found = []
     ns, ys, filled = [0] * UNIT_GROUPS, [0] * UNIT_GROUPS, 0
     for groups in rows:
         for g, (gn, gy) in enumerate(groups):
@@ -113,20 +154,28 @@ def _windows(rows: Iterable[tuple[Pair, ...]], scale: int) -> _Sums:
             ys[g] += gy
         filled += 1
         if filled == scale:
-            w = _window(ns, ys)
-            found, expected, variance = found + w.found, expected + w.expected, variance + w.variance
+            found.append(_window(ns, ys))
             ns, ys, filled = [0] * UNIT_GROUPS, [0] * UNIT_GROUPS, 0
-    return _Sums(found, expected, variance) + _window(ns, ys)
+    return [window for window in (*found, _window(ns, ys)) if window.y]
 
 
-def _window(ns: Sequence[int], ys: Sequence[int]) -> _Sums:
-    n, y = sum(ns), sum(ys)
-    if n < 2 or y == 0:
-        return _Sums()
-    shares = [g / n for g in ns]
-    square = sum(f * f for f in shares)
-    cube = sum(f**3 for f in shares)
-    finite = (n - y) / (n - 1)
-    found = sum((yg - f * y) ** 2 for yg, f in zip(ys, shares, strict=True))
-    spread = max(square - 2 * cube + square * square, 0.0)
-    return _Sums(found, y * (1 - square) * finite, 2 * y * (y - 1) * spread * finite * finite)
+def _window(ns: list[int], ys: list[int]) -> _Window:
+    nn, ny, yy = (sum(map(mul, a, b)) for a, b in ((ns, ns), (ns, ys), (ys, ys)))
+    return _Window(ns, ys, sum(ns), sum(ys), nn, ny, yy, sum(n**3 for n in ns))
+
+
+def _total(windows: Iterable[_Window], out: Groups) -> _Sums:
+    found = expected = variance = 0.0
+    for ns, ys, n, y, nn, ny, yy, nnn in windows:
+        for g in out:
+            gn, gy = ns[g], ys[g]
+            n, y, nn, ny, yy, nnn = n - gn, y - gy, nn - gn * gn, ny - gn * gy, yy - gy * gy, nnn - gn**3
+        if n < 2 or y == 0:
+            continue
+        rate, square = y / n, nn / (n * n)
+        finite = (n - y) / (n - 1)
+        spread = max(square - 2 * nnn / n**3 + square * square, 0.0)
+        found += max(yy - 2 * rate * ny + rate * rate * nn, 0.0)
+        expected += y * (1 - square) * finite
+        variance += 2 * y * (y - 1) * spread * finite * finite
+    return _Sums(found, expected, variance)

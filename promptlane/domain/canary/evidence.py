@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .blocks import Block
+from .blocks import Block, Counts, Row
 
 HARM_BETS: Final = ((1.5, 0.25), (2.2, 0.25), (4.0, 0.20), (10.0, 0.20), (50.0, 0.10))
 """(odds multiple of the trial over the control, weight)."""
@@ -31,6 +31,7 @@ START_EVERY: Final = 3600.0
 MAX_STARTS: Final = 24 * 366
 _CAP: Final = 50.0
 _TINY: Final = 1e-9
+_CLOSE: Final = 1e-14
 
 
 class Learner:
@@ -53,68 +54,82 @@ class Learner:
     def rate(self) -> float:
         return min(max(self._bad / self._n, 1e-6), 0.95)
 
-    def learn(self, block: Block) -> None:
-        self._n += block.control.n
-        self._bad += block.control.bad
+    def learn(self, n: int, bad: int) -> None:
+        """Of the control."""
+        self._n += n
+        self._bad += bad
 
 
-def gain(block: Block, q0: float, q1: float, s0: float, s1: float) -> float:
+def gain(counts: Counts, q0: float, q1: float, s0: float, s1: float) -> float:
     """ln of the likelihood ratio of (q0, q1) to (s0, s1)."""
-    c, t = block.control, block.trial
+    n0, y0, n1, y1 = counts
     return (
-        c.bad * math.log(q0 / s0)
-        + (c.n - c.bad) * math.log((1 - q0) / (1 - s0))
-        + t.bad * math.log(q1 / s1)
-        + (t.n - t.bad) * math.log((1 - q1) / (1 - s1))
+        y0 * math.log(q0 / s0)
+        + (n0 - y0) * math.log((1 - q0) / (1 - s0))
+        + y1 * math.log(q1 / s1)
+        + (n1 - y1) * math.log((1 - q1) / (1 - s1))
     )
 
 
-def harm_gain(block: Block, q0: float, odds: float, tolerance: float = 0.0) -> float:
+def harm_gain(counts: Counts, q0: float, odds: float, tolerance: float = 0.0) -> float:
     """ln gain, against p1 <= p0 + tolerance, of betting on `odds` times the odds of the worst harmless rate."""
-    n0, n1 = block.control.n, block.trial.n
+    n0, _, n1, _ = counts
     base = q0 + tolerance
     if not n0 or not n1:
         return 0.0
     q1 = odds * base / (1 - base + odds * base)
     if tolerance <= 0:
         s = (n0 * q0 + n1 * q1) / (n0 + n1)
-        return gain(block, q0, q1, s, s)
+        return gain(counts, q0, q1, s, s)
     if q1 >= 1 - _TINY:
         return 0.0
     s0 = _nearest(n0, n1, q0, q1, 1.0, tolerance, q0, q1 - tolerance)
-    return gain(block, q0, q1, s0, s0 + tolerance)
+    return gain(counts, q0, q1, s0, s0 + tolerance)
 
 
-def advance_gain(block: Block, q0: float, depth: float, margin_abs: float, margin_rel: float) -> float:
+def advance_gain(counts: Counts, q0: float, depth: float, margin_abs: float, margin_rel: float) -> float:
     """ln gain of betting that the trial lies `depth` of the way into the margin, against p1 >= p0 + margin.
 
     The margin is the larger of the two; the null it describes lies inside both half-planes, so the block uses the line
     that is nearer at q0.
     """
-    n0, n1 = block.control.n, block.trial.n
+    n0, _, n1, _ = counts
     c, d = (1 + margin_rel, 0.0) if margin_rel * q0 > margin_abs else (1.0, margin_abs)
     line = c * q0 + d
     if not n0 or not n1 or line >= 1:
         return 0.0
     q1 = q0 + depth * (line - q0)
     s0 = _nearest(n0, n1, q0, q1, c, d, max((q1 - d) / c, _TINY), q0)
-    return gain(block, q0, q1, s0, c * s0 + d)
+    return gain(counts, q0, q1, s0, c * s0 + d)
 
 
 def _nearest(n0: int, n1: int, q0: float, q1: float, c: float, d: float, low: float, high: float) -> float:
-    """s0 of the point (s0, c s0 + d) that is nearest to (q0, q1) in weighted KL divergence, by bisection."""
-    for _ in range(50):
-        s0 = (low + high) / 2
+    """s0 of the point (s0, c s0 + d) that is nearest to (q0, q1) in weighted KL divergence.
+
+    Newton's method on the divergence's slope times s0 (1 - s0) s1 (1 - s1), which leaves a cubic; a step that leaves
+    the bracket is replaced by its middle.
+    """
+    s0 = (low + high) / 2
+    for _ in range(60):
         s1 = c * s0 + d
-        slope = n0 * (s0 - q0) / (s0 * (1 - s0)) + c * n1 * (s1 - q1) / (s1 * (1 - s1))
-        if slope > 0:
+        v0, v1 = s0 * (1 - s0), s1 * (1 - s1)
+        far0, far1 = n0 * (s0 - q0), c * n1 * (s1 - q1)
+        cubic = far0 * v1 + far1 * v0
+        if cubic > 0:
             high = s0
         else:
             low = s0
-    return (low + high) / 2
+        slope = n0 * v1 + far0 * c * (1 - 2 * s1) + c * c * n1 * v0 + far1 * (1 - 2 * s0)
+        next_ = s0 - cubic / slope if slope else low
+        if not low <= next_ <= high:
+            next_ = (low + high) / 2
+        if abs(next_ - s0) <= _CLOSE * s0:
+            return next_
+        s0 = next_
+    return s0
 
 
-def harm(blocks: Sequence[Block], learner: Learner, *, tolerance: float = 0.0, inflation: float = 1.0) -> float:
+def harm(rows: Sequence[Row], learner: Learner, *, tolerance: float = 0.0, inflation: float = 1.0) -> float:
     """Evidence that the trial is worse than the control by more than `tolerance`; 1 without data.
 
     A new bet opens each hour, so that a long healthy time does not hide harm that begins late; what is not yet opened
@@ -122,13 +137,15 @@ def harm(blocks: Sequence[Block], learner: Learner, *, tolerance: float = 0.0, i
     """
     sums = [0.0] * len(HARM_BETS)
     starts: list[list[float]] = []
-    for block in blocks:
-        while len(starts) < MAX_STARTS and len(starts) * START_EVERY <= block.start - blocks[0].start:
+    for start, *counts in rows:
+        while len(starts) < MAX_STARTS and len(starts) * START_EVERY <= start - rows[0][0]:
             starts.append(list(sums))
         q0 = learner.rate
-        for k, (odds, _) in enumerate(HARM_BETS):
-            sums[k] += harm_gain(block, q0, odds, tolerance)
-        learner.learn(block)
+        n0, y0, n1, y1 = counts
+        if n0 and n1:
+            for k, (odds, _) in enumerate(HARM_BETS):
+                sums[k] += harm_gain((n0, y0, n1, y1), q0, odds, tolerance)
+        learner.learn(n0, y0)
     if not starts:
         return 1.0
     later = len(starts) - 1
@@ -140,19 +157,19 @@ def harm(blocks: Sequence[Block], learner: Learner, *, tolerance: float = 0.0, i
 
 
 def advance(
-    blocks: Sequence[Block], learner: Learner, *, since: float, margins: tuple[float, float], inflation: float = 1.0
+    rows: Sequence[Row], learner: Learner, *, since: float, margins: tuple[float, float], inflation: float = 1.0
 ) -> float:
     """Evidence from blocks since `since` that the trial is within the margin; earlier blocks only teach the rate.
 
     `margins`: the absolute one, and the one relative to the control's rate.
     """
     sums = [0.0] * len(ADVANCE_BETS)
-    for block in blocks:
-        if block.start >= since:
+    for start, n0, y0, n1, y1 in rows:
+        if start >= since and n0 and n1:
             q0 = learner.rate
             for k, (depth, _) in enumerate(ADVANCE_BETS):
-                sums[k] += advance_gain(block, q0, depth, *margins)
-        learner.learn(block)
+                sums[k] += advance_gain((n0, y0, n1, y1), q0, depth, *margins)
+        learner.learn(n0, y0)
     return _mix(((w, s) for (_, w), s in zip(ADVANCE_BETS, sums, strict=True)), inflation)
 
 

@@ -1,8 +1,9 @@
 """The canary judge: advance, hold or roll back, with the evidence and a sentence that says why.
 
 It bets against "the trial is no worse" with one bankroll and against "the trial is worse by the margin" with another
-(see evidence.py). The first at 1/alpha rolls back; the second at 1/beta for every required metric advances. A function
-of stored counts and a time: the same input gives the same judgement for ever.
+(see evidence.py). The first at 1/alpha rolls back; the second at 1/beta for every required metric advances; neither
+where it rests on one group of units (see one_unit.py). A function of stored counts and a time: the same input gives the
+same judgement for ever.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from promptlane.domain.names import Phase
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy
 from promptlane.domain.text import percent, span
 
-from . import dispersion, evidence
-from .blocks import Arm, Block, Pair, merge, total, trusted
+from . import dispersion, evidence, one_unit
+from .blocks import Arm, Block, Groups, Pair, merge, rows, total, trusted, without
 
 Json = Any
 Action = Literal["advance", "hold", "roll_back", "done"]
@@ -46,7 +47,11 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True)
 class MetricEvidence:
-    """Evidence on one guard metric. `advance` is None where nothing can advance (watch, or not required)."""
+    """Evidence on one guard metric. `advance` is None where nothing can advance (watch, or not required).
+
+    `left_out`: the unit groups of control and trial that evidence leaves out; the arms count all requests.
+    `advance_rests_on`: the (arm, group) without which the proof would fall short.
+    """
 
     metric: GuardMetric
     control: Arm
@@ -56,6 +61,8 @@ class MetricEvidence:
     inflation: float
     share: float
     """Weight v of this metric in the combined evidence of harm."""
+    left_out: one_unit.LeftOut = (frozenset(), frozenset())
+    advance_rests_on: one_unit.Cell | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +76,7 @@ class MetricEvidence:
             "harm": self.harm,
             "advance": self.advance,
             "inflation": self.inflation,
+            "left_out": [sorted(groups) for groups in self.left_out],
         }
 
 
@@ -118,10 +126,11 @@ def judge(
     """Decide. `blocks` per metric and `assignments` are this phase's, in any order; `history` is the control's
     (requests, bad) before the phase. Never raises for bad counts: they are left out and noted."""
     notes: list[str] = []
-    found = []
+    weighed = []
     for guard in policy.canary.guard_metrics:
         before = (history or {}).get(guard.name)
-        found.append(_weigh(guard, blocks.get(guard.name, ()), policy.canary, context, now, before, notes))
+        weighed.append(_weigh(guard, blocks.get(guard.name, ()), policy.canary, context, now, before, notes))
+    found = [metric for metric, _ in weighed]
     assigned, odd = trusted(assignments, since=context.phase_since, now=now)
     notes += [f"{sentence} (assignments)" for sentence in odd]
     reported, _ = trusted(blocks.get(ERROR.name, ()), since=context.phase_since, now=now)
@@ -129,10 +138,14 @@ def judge(
     combined = sum(m.share * m.harm for m in found)
     guilty = max(found, key=lambda m: m.share * m.harm)
     needed = _needed(policy.canary.alpha), _needed(policy.canary.beta)
+    harmful = combined >= needed[0]
+    if harmful and (rests := one_unit.rests_on([(m.share, e) for m, e in weighed], one_unit.GUARD_HARM)):
+        harmful = False
+        notes.append(f"the evidence of harm rests on {_named(rests)} alone: it does not count until others show it")
     base = Judgement("hold", "", "", tuple(found), combined, *needed, split, notes=tuple(notes))
     if split >= SPLIT_BROKEN:
         return _on_broken_split(base, assigned, reported, policy, context, now)
-    if combined >= base.harm_needed:
+    if harmful:
         return replace(base, judgement="roll_back", cause="judge", guilty=guilty.name, reason=_harm(guilty, combined))
     if context.phase is Phase.WATCH:
         return _watching(base, context, now)
@@ -147,13 +160,17 @@ def _weigh(
     now: float,
     history: Pair | None,
     notes: list[str],
-) -> MetricEvidence:
+) -> tuple[MetricEvidence, one_unit.Evidence]:
+    """The metric's evidence, and that of harm by what is left out."""
     good, odd = trusted(blocks, since=context.phase_since, now=now)
     notes += [f"{guard.name}: {sentence}" for sentence in odd]
     if history is not None and Arm(*history).problem():
         notes.append(f"{guard.name}: the control's history {list(history)} is impossible; ignored")
         history = None
-    inflation = dispersion.of_metric(good)
+    scatter = dispersion.Scatter(good)
+    out = one_unit.left_out(scatter)
+    inflation = scatter.inflation(*out)
+    notes += [f"{guard.name}: {sentence}" for sentence in _left_out(scatter, out)]
     if inflation.note:
         notes.append(f"{guard.name}: {inflation.note}")
     if silent := _silent(guard, good, context, now):
@@ -164,29 +181,71 @@ def _weigh(
     def learner() -> evidence.Learner:
         return evidence.Learner(history, guard.prior_rate)
 
-    advance: float | None = None
+    def harm_without(groups: one_unit.LeftOut) -> float:
+        factor = scatter.inflation(*groups).factor
+        return evidence.harm(rows(merged, *groups), learner(), tolerance=guard.tolerance, inflation=factor)
+
+    harm = one_unit.Evidence(harm_without, out, one_unit.CONTROL, known=scatter.known)
+    advance, rests = None, None
     if guard.required and context.phase is Phase.CANARY:
-        factor = ladder_factor(policy, context.step)
+        looser = ladder_factor(policy, context.step)
+        margins = looser * guard.margin_abs, looser * guard.margin_rel
         step = merge([b for b in good if b.start >= context.since])
-        before = [b for b in good if b.start < context.since]
-        margins = factor * guard.margin_abs, factor * guard.margin_rel
-        counted = [*before, *step]
-        advance = evidence.advance(counted, learner(), since=context.since, margins=margins, inflation=inflation.factor)
+        counted = [*(b for b in good if b.start < context.since), *step]
+
+        def advance_without(groups: one_unit.LeftOut) -> float:
+            factor = scatter.inflation(*groups).factor
+            kept = rows(counted, *groups)
+            return evidence.advance(kept, learner(), since=context.since, margins=margins, inflation=factor)
+
+        harmless = one_unit.Evidence(advance_without, out, one_unit.TRIAL, known=scatter.known)
+        advance = harmless.mixed
+        if advance >= _needed(policy.beta):
+            rests = one_unit.rests_on([(1.0, harmless)], one_unit.GUARD_ADVANCE)
     return MetricEvidence(
         metric=guard.metric,
         control=control,
         trial=trial,
-        harm=evidence.harm(merged, learner(), tolerance=guard.tolerance, inflation=inflation.factor),
+        harm=harm.mixed,
         advance=advance,
         inflation=inflation.factor,
         share=1 / len(policy.guard_metrics),
-    )
+        left_out=out,
+        advance_rests_on=rests,
+    ), harm
+
+
+def _left_out(scatter: dispersion.Scatter, out: one_unit.LeftOut) -> list[str]:
+    """What counts for no evidence, a sentence for each arm."""
+    found = []
+    for arm, groups in enumerate(out):
+        if groups:
+            of_all = sum(scatter.requests[arm])
+            share = percent(sum(scatter.requests[arm][g] for g in groups) / of_all)
+            found.append(
+                f"{_units(arm, groups)} ({share} of its requests) count for no evidence: they are far busier than "
+                "others, or go wrong together"
+            )
+    return found
+
+
+def _units(arm: int, groups: Groups) -> str:
+    """Which units are meant; people see the groups as the dimension of the metrics."""
+    of = "the trial" if arm == one_unit.TRIAL else "the control"
+    return f"the units of {of} in group{'s' if len(groups) > 1 else ''} {' and '.join(map(str, sorted(groups)))}"
+
+
+def _named(cell: one_unit.Cell) -> str:
+    arm, group = cell
+    return _units(arm, frozenset([group]))
 
 
 def _split(counted: Sequence[Block]) -> float:
     """Evidence that requests do not fall on the arms as declared: of assignments, or of outcomes, which every assigned
-    request has: outcomes that get lost from one arm say nothing about its rate any more."""
-    return evidence.split(counted, inflation=dispersion.of_assignments(counted).factor)
+    request has: outcomes that get lost from one arm say nothing about its rate any more. One busy unit is in one arm
+    whole, which breaks nothing: its group counts in neither."""
+    kept = without(counted, one_unit.busy_groups(counted))
+    return evidence.split(kept, inflation=dispersion.of_assignments(kept).factor)
 
 
 def _needed(error: float) -> float:
@@ -212,7 +271,7 @@ def _in_canary(base: Judgement, policy: Policy, context: StepContext, now: float
     steps = policy.canary.steps
     step = steps[min(context.step, len(steps) - 1)]
     missing = [m for m in base.metrics if m.advance is not None and (not m.trial.n or not m.control.n)]
-    short = [m for m in base.metrics if m.advance is not None and m.advance < base.advance_needed]
+    short = [m for m in base.metrics if m.advance is not None and _falls_short(m, base)]
     baked = now - context.since >= step.min_bake
     if context.advance:
         return _by_operator(base, context)
@@ -225,6 +284,10 @@ def _in_canary(base: Judgement, policy: Policy, context: StepContext, now: float
     if now - context.since >= step.max_time:
         return _time_is_up(base, policy, undecided)
     return replace(base, cause="no_data" if missing else "", reason=undecided)
+
+
+def _falls_short(m: MetricEvidence, base: Judgement) -> bool:
+    return m.advance_rests_on is not None or (m.advance or 0.0) < base.advance_needed
 
 
 def _by_operator(base: Judgement, context: StepContext) -> Judgement:
@@ -252,6 +315,11 @@ def _undecided(
     if not short:
         return f"Proved within the margins; the step's least time has {span(min_bake - passed)} to go."
     worst = min(short, key=lambda m: m.advance or 0.0)
+    if (worst.advance or 0.0) >= base.advance_needed and worst.advance_rests_on:
+        return (
+            f"Proved within the margin, but for {worst.name} only with {_named(worst.advance_rests_on)}: "
+            f"others must show it too. {_rates(worst)}."
+        )
     needed = f"evidence {_number(worst.advance or 0.0)} of {_number(base.advance_needed)}"
     return (
         f"Neither harmful nor proved within the margin yet. {worst.name} is furthest from proof ({needed}): "

@@ -16,6 +16,7 @@ from promptlane.cli.judge import curve_lines, replayed
 from promptlane.domain import metrics
 from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.curve import points, sparkline
+from promptlane.domain.names import UNIT_GROUPS
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.judge_step import replay
@@ -27,8 +28,8 @@ POLICY = Policy(
     review=ReviewPolicy((Reviewer("support-lead", "support-lead@example.com"),)),
     canary=CanaryPolicy(steps=(Step(1000),), guard_metrics=(GuardPolicy(metrics.ERROR),), ladder=(1.0,)),
 )
-EVEN = tuple((40, 0) for _ in range(8))
-BLOCKS = tuple(Block(T0 + 60 * i, 60.0, 0.1, Arm(320, 0, EVEN), Arm(40, 0, ((5, 0),) * 8)) for i in range(30))
+EVEN = tuple((20, 0) for _ in range(UNIT_GROUPS))
+BLOCKS = tuple(Block(T0 + 60 * i, 60.0, 0.1, Arm(320, 0, EVEN), Arm(48, 0, ((3, 0),) * UNIT_GROUPS)) for i in range(30))
 CHUNKS = [Chunk("canary", m, T0, T0 + 1800, BLOCKS) for m in ("Error", "Assigned")]
 
 

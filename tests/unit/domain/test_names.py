@@ -25,7 +25,7 @@ def test_names_of_tables_tags_metrics_and_alarms_stay_what_they_are() -> None:
         "console",
         "promptlane:enrolled",
     )
-    assert (names.FULL, names.UNIT_GROUPS) == (10_000, 8)
+    assert (names.FULL, names.UNIT_GROUPS) == (10_000, 16)
     assert (names.ASSIGNED, names.GROUP, names.SHIELDED, names.OUTAGE) == ("Assigned", "Group", "Shielded", "Outage")
     assert (names.HARM_EVIDENCE, names.ADVANCE_EVIDENCE, names.SPLIT_EVIDENCE, names.WEIGHT) == (
         "HarmEvidence",

@@ -125,7 +125,7 @@ def test_javascript_agrees_on_the_vectors_and_on_random_units() -> None:
 
 
 def test_sizes_that_other_languages_know_stay_what_they_are() -> None:
-    assert (BUCKETS, GROUPS, split.MAX_UNIT_BYTES) == (10_000, 8, 1_024)
+    assert (BUCKETS, GROUPS, split.MAX_UNIT_BYTES) == (10_000, 16, 1_024)
 
 
 def lanes_of(target: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from promptlane.domain.canary.blocks import Arm, Block, Chunk, Pair
 from promptlane.domain.canary.counts import Windows
 from promptlane.domain.canary.judge import Judgement, StepContext, judge
 from promptlane.domain.errors import InvalidInput, NotFound, Unavailable
-from promptlane.domain.names import Outcome, Phase, Track
+from promptlane.domain.names import UNIT_GROUPS, Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Step
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release.route import Route
@@ -385,7 +385,7 @@ def test_a_chunk_holds_both_arms_in_order_of_time_with_the_share_that_was_declar
     w.look(T0 + 1200, step=1)
 
     def arm(n: int = 0, bad: int = 0, group: int = 0) -> Arm:
-        return Arm(n, bad, tuple((n, bad) if g == group else (0, 0) for g in range(8)))
+        return Arm(n, bad, tuple((n, bad) if g == group else (0, 0) for g in range(UNIT_GROUPS)))
 
     blocks = (
         Block(T0 + 60, 60.0, 0.1, arm(5, 0, 7), arm()),

@@ -14,7 +14,7 @@ from promptlane.domain import metrics
 from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.judge import Judgement, StepContext, judge
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.names import Phase
+from promptlane.domain.names import UNIT_GROUPS, Phase
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
 
 START = 1_700_000_000.0
@@ -34,7 +34,7 @@ def policy(*guards: GuardPolicy, **canary: Any) -> Policy:
 
 
 def arm(rng: random.Random, n: int, rate: float) -> Arm:
-    sizes = [n // 8 + (g < n % 8) for g in range(8)]
+    sizes = [n // UNIT_GROUPS + (g < n % UNIT_GROUPS) for g in range(UNIT_GROUPS)]
     groups = tuple((m, sum(rng.random() < rate for _ in range(m))) for m in sizes)
     return Arm(n, sum(b for _, b in groups), groups)
 
@@ -52,16 +52,27 @@ def decide(blocks: list[Block], made: Policy | None = None) -> Judgement:
 CALM = minutes(150, 90, 0.01, 10, 0.01)
 
 
+NONE = ((0, 0),) * (UNIT_GROUPS - 8)
+
+
 def test_heavy_units_do_not_look_like_a_broken_split() -> None:
     """All requests of a group come from one heavy unit, which sits in one arm for good."""
-    control = Arm(900, 0, ((300, 0), (100, 0), (100, 0), (100, 0), (100, 0), (100, 0), (100, 0), (0, 0)))
-    trial = Arm(200, 0, ((10, 0), (10, 0), (10, 0), (10, 0), (10, 0), (10, 0), (10, 0), (130, 0)))
+    control = Arm(900, 0, ((300, 0), *((100, 0),) * 6, (0, 0), *NONE))
+    trial = Arm(207, 0, (*((11, 0),) * 7, (130, 0), *NONE))
     found = decide([Block(START + 60 * i, 60, 0.1, control, trial) for i in range(60)])
     assert found.cause != "split"
 
 
 impossible = st.sampled_from(
-    [Arm(-1, 0), Arm(5, 6), Arm(5, -1), Arm(math.nan, 0), Arm(5, math.nan), Arm(math.inf, 1), Arm(5, 1, ((1, 2),) * 8)]  # type: ignore[arg-type]
+    [
+        Arm(-1, 0),
+        Arm(5, 6),
+        Arm(5, -1),
+        Arm(math.nan, 0),  # type: ignore[arg-type]
+        Arm(5, math.nan),  # type: ignore[arg-type]
+        Arm(math.inf, 1),  # type: ignore[arg-type]
+        Arm(5, 1, ((1, 2),) * UNIT_GROUPS),
+    ]
 )
 
 
@@ -127,11 +138,11 @@ def test_equal_sessions_are_rolled_back_rarely() -> None:
     wrong = 0
     for seed in range(60):
         rng = random.Random(seed)
-        cells = [[[[0, 0] for _ in range(8)] for _ in range(2)] for _ in range(60)]
+        cells = [[[[0, 0] for _ in range(UNIT_GROUPS)] for _ in range(2)] for _ in range(60)]
         for _ in range(400):
             side, group, begin, rate = (
                 int(rng.random() < 0.2),
-                rng.randrange(8),
+                rng.randrange(UNIT_GROUPS),
                 rng.random() * 55,
                 rng.betavariate(0.05, 0.95),
             )

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.canary import dispersion, evidence
-from promptlane.domain.canary.blocks import Arm, Block, merge
+from promptlane.domain.canary.blocks import Arm, Block, merge, rows
+from promptlane.domain.names import UNIT_GROUPS
 
 getcontext().prec = 40
 SHAPES = ((1, 1), (6, 2), (3, 9), (12, 4))
@@ -32,7 +33,7 @@ def expectation(n0: int, n1: int, p0: float, p1: float, gain) -> float:  # type:
         * math.comb(n1, y1)
         * p1**y1
         * (1 - p1) ** (n1 - y1)
-        * math.exp(gain(block(n0, y0, n1, y1)))
+        * math.exp(gain((n0, y0, n1, y1)))
         for y0 in range(n0 + 1)
         for y1 in range(n1 + 1)
     )
@@ -168,9 +169,9 @@ def test_agrees_with_a_slow_independent_implementation(
     counts: list[tuple[tuple[int, int], tuple[int, int]]], gap: float
 ) -> None:
     blocks = [block(*c, *t, start=gap * i) for i, (c, t) in enumerate(counts)]
-    fast = evidence.harm(blocks, evidence.Learner())
+    fast = evidence.harm(rows(blocks), evidence.Learner())
     assert fast == pytest.approx(float(slow_harm(blocks)), rel=1e-9)
-    ready = evidence.advance(blocks, evidence.Learner(), since=0, margins=(0.01, 0.5))
+    ready = evidence.advance(rows(blocks), evidence.Learner(), since=0, margins=(0.01, 0.5))
     assert ready == pytest.approx(float(slow_advance(blocks, 0.01, 0.5)), rel=1e-9)
 
 
@@ -182,8 +183,8 @@ histories = st.lists(st.tuples(arms, arms), max_size=30)
 @given(counts=histories)
 def test_nothing_is_learned_from_an_empty_arm(counts: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:
     lone = [block(*c, 0, 0, start=60.0 * i) for i, (c, _) in enumerate(counts)]
-    assert evidence.harm(lone, evidence.Learner()) == pytest.approx(1.0)
-    assert evidence.advance(lone, evidence.Learner(), since=0, margins=(0.01, 0.5)) == pytest.approx(1.0)
+    assert evidence.harm(rows(lone), evidence.Learner()) == pytest.approx(1.0)
+    assert evidence.advance(rows(lone), evidence.Learner(), since=0, margins=(0.01, 0.5)) == pytest.approx(1.0)
 
 
 @given(counts=histories, factor=st.floats(1.0, 50.0))
@@ -191,8 +192,8 @@ def test_deflated_evidence_decides_nothing_that_full_evidence_would_not(
     counts: list[tuple[tuple[int, int], tuple[int, int]]], factor: float
 ) -> None:
     blocks = [block(*c, *t, start=60.0 * i) for i, (c, t) in enumerate(counts)]
-    full = evidence.harm(blocks, evidence.Learner())
-    deflated = evidence.harm(blocks, evidence.Learner(), inflation=factor)
+    full = evidence.harm(rows(blocks), evidence.Learner())
+    deflated = evidence.harm(rows(blocks), evidence.Learner(), inflation=factor)
     assert deflated <= max(full, 1.0) * (1 + 1e-9)
 
 
@@ -215,31 +216,36 @@ def test_merging_loses_no_request_and_joins_no_two_shares(
 
 
 def grouped(n: tuple[int, ...], bad: tuple[int, ...]) -> Arm:
-    return Arm(sum(n), sum(bad), tuple(zip(n, bad, strict=True)))
+    """Of eight groups; the others have no requests."""
+    return Arm(sum(n), sum(bad), (*zip(n, bad, strict=True), *((0, 0),) * (UNIT_GROUPS - 8)))
+
+
+def kept_whole(blocks: list[Block]) -> dispersion.Inflation:
+    return dispersion.Scatter(blocks).inflation()
 
 
 def test_bad_requests_that_fall_on_one_group_deflate_and_spread_ones_do_not() -> None:
     even = grouped((20,) * 8, (1,) * 8)
     lumpy = grouped((20,) * 8, (8, 0, 0, 0, 0, 0, 0, 0))
     blocks = [Block(60.0 * i, 60.0, 0.5, even, even) for i in range(20)]
-    assert dispersion.of_metric(blocks).factor == 1.0
+    assert kept_whole(blocks).factor == 1.0
     clustered = [Block(60.0 * i, 60.0, 0.5, even, lumpy) for i in range(20)]
-    assert dispersion.of_metric(clustered).factor > 5
+    assert kept_whole(clustered).factor > 5
 
 
 def test_correlation_across_blocks_is_seen_too() -> None:
     """One group's units fail once a block: no block shows it, the sum does."""
     arm = grouped((20,) * 8, (1, 0, 0, 0, 0, 0, 0, 0))
     blocks = [Block(60.0 * i, 60.0, 0.5, arm, arm) for i in range(32)]
-    assert dispersion.of_metric(blocks).factor > 10
+    assert kept_whole(blocks).factor > 10
 
 
 def test_unknown_groups_and_too_few_units_are_taken_for_correlated() -> None:
     bare = [Block(60.0 * i, 60.0, 0.5, Arm(50, 1), Arm(50, 1)) for i in range(5)]
-    assert dispersion.of_metric(bare) == (dispersion.UNKNOWN, dispersion.of_metric(bare).note)
+    assert kept_whole(bare) == (dispersion.UNKNOWN, kept_whole(bare).note)
     single = grouped((40, 0, 0, 0, 0, 0, 0, 0), (1, 0, 0, 0, 0, 0, 0, 0))
     even = grouped((20,) * 8, (0,) * 8)
-    found = dispersion.of_metric([Block(60.0 * i, 60.0, 0.5, even, single) for i in range(5)])
+    found = kept_whole([Block(60.0 * i, 60.0, 0.5, even, single) for i in range(5)])
     assert found.factor == dispersion.UNKNOWN
     assert "too few units" in found.note
 
@@ -250,5 +256,5 @@ def test_inflation_is_at_least_one_and_finite(rows: list[tuple[int, ...]], rando
         Block(60.0 * i, 60.0, 0.5, grouped(n, tuple(random.randint(0, g) for g in n)), grouped(n, n))
         for i, n in enumerate(rows)
     ]
-    for found in (dispersion.of_metric(blocks), dispersion.of_assignments(blocks)):
+    for found in (kept_whole(blocks), dispersion.of_assignments(blocks)):
         assert 1 <= found.factor < math.inf

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from promptlane.domain.canary.blocks import Arm, Block, Chunk, merge, total, trusted
 from promptlane.domain.errors import InvalidInput
+from promptlane.domain.names import UNIT_GROUPS
 
-GROUPS = tuple((2 * g + 1, g) for g in range(8))
-OTHER = tuple((g, g // 2) for g in range(8))
+GROUPS = tuple((2 * g + 1, g) for g in range(UNIT_GROUPS))
+OTHER = tuple((g, g // 2) for g in range(UNIT_GROUPS))
 
 
 def block(start: float, n0: int, n1: int, *, seconds: float = 60.0, share: float = 0.1, bad: int = 0) -> Block:
@@ -28,7 +29,7 @@ def test_an_arm_of_which_nothing_is_known_is_empty() -> None:
 
 
 def test_arms_add_up_group_by_group() -> None:
-    added = tuple((3 * g + 1, g + g // 2) for g in range(8))
+    added = tuple((3 * g + 1, g + g // 2) for g in range(UNIT_GROUPS))
     assert Arm(64, 28, GROUPS) + Arm(28, 12, OTHER) == Arm(92, 40, added)
 
 
@@ -130,16 +131,23 @@ def test_a_block_is_full_with_ten_requests_and_one_in_each_arm() -> None:
 
 def test_thin_blocks_are_joined_until_they_are_full() -> None:
     thin = [
-        Block(0, 60, 0.1, Arm(4, 1, ((4, 1), *((0, 0),) * 7)), Arm(1, 1)),
-        Block(60, 60, 0.1, Arm(2, 0, ((1, 0), (1, 0), *((0, 0),) * 6)), Arm(2, 0)),
-        Block(150, 30, 0.1, Arm(3, 2, ((3, 2), *((0, 0),) * 7)), Arm(0, 0)),
+        Block(0, 60, 0.1, Arm(4, 1, ((4, 1), *((0, 0),) * (UNIT_GROUPS - 1))), Arm(1, 1)),
+        Block(60, 60, 0.1, Arm(2, 0, ((1, 0), (1, 0), *((0, 0),) * (UNIT_GROUPS - 2))), Arm(2, 0)),
+        Block(150, 30, 0.1, Arm(3, 2, ((3, 2), *((0, 0),) * (UNIT_GROUPS - 1))), Arm(0, 0)),
         block(180, 9, 3),
         block(240, 9, 0),
     ]
     assert merge(thin) == [
-        Block(0, 180, 0.1, Arm(9, 3, ((8, 3), (1, 0), *((0, 0),) * 6)), Arm(3, 1)),
+        Block(0, 180, 0.1, Arm(9, 3, ((8, 3), (1, 0), *((0, 0),) * (UNIT_GROUPS - 2))), Arm(3, 1)),
         block(180, 9, 3),
     ]
+
+
+@pytest.mark.parametrize(("at", "joined"), [(35_940.0, 1), (36_060.0, 2), (90_000.0, 3)])
+def test_a_block_is_as_long_as_a_sixth_of_a_percent_of_what_came_before(at: float, joined: int) -> None:
+    """From ten hours on more than a minute, so that a month has few thousand of them."""
+    merged = merge([block(0, 90, 10), *(block(at + 60 * i, 90, 10) for i in range(6))])
+    assert merged[1] == block(at, 90 * joined, 10 * joined, seconds=60 * joined)
 
 
 def test_blocks_of_different_shares_are_never_joined() -> None:
@@ -172,7 +180,9 @@ def test_the_total_is_both_arms_without_groups() -> None:
 # --- storage --------------------------------------------------------------------------------------------------------
 
 pairs = st.integers(0, 10**6).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
-arms = st.builds(lambda pair, groups: Arm(pair[0], pair[1], groups), pairs, st.just(()) | st.tuples(*[pairs] * 8))
+arms = st.builds(
+    lambda pair, groups: Arm(pair[0], pair[1], groups), pairs, st.just(()) | st.tuples(*[pairs] * UNIT_GROUPS)
+)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 stored = st.builds(Block, numbers, numbers, numbers, arms, arms)
 chunks = st.builds(
@@ -218,8 +228,8 @@ def test_a_chunk_is_stored_under_these_names() -> None:
     ("row", "why"),
     [
         ([0, 60, 0.1, [1, 0]], "not enough values"),
-        ([0, 60, 0.1, [1, 0, 0], [1, 0]], "an arm has 2 or 18 numbers, not 3"),
-        ([0, 60, 0.1, [1, 0], [1] * 16], "an arm has 2 or 18 numbers, not 16"),
+        ([0, 60, 0.1, [1, 0, 0], [1, 0]], "an arm has 2 or 34 numbers, not 3"),
+        ([0, 60, 0.1, [1, 0], [1] * 16], "an arm has 2 or 34 numbers, not 16"),
         ([0, 60, 0.1, [1, 0.5], [1, 0]], "0.5 is not a count"),
         ([0, 60, 0.1, [1, math.nan], [1, 0]], "nan is not a count"),
         ([0, 60, 0.1, [-math.inf, 0], [1, 0]], "-inf is not a count"),

@@ -13,17 +13,20 @@ from hypothesis import strategies as st
 
 from promptlane.domain.canary import dispersion
 from promptlane.domain.canary.blocks import Arm, Block
-from promptlane.domain.canary.dispersion import Inflation
+from promptlane.domain.canary.dispersion import Inflation, Scatter
+from promptlane.domain.names import UNIT_GROUPS
 from tests.support.near import near
 
 Groups = tuple[tuple[int, int], ...]
 EIGHT = (0,) * 8
+OTHERS = ((0, 0),) * (UNIT_GROUPS - 8)
 MISSING = "unit groups are missing; evidence is divided by 3 to be safe"
 FEW = "requests come from too few units to tell; evidence is divided by 3"
 
 
 def arm(n: tuple[int, ...], bad: tuple[int, ...] = EIGHT) -> Arm:
-    return Arm(sum(n), sum(bad), tuple(zip(n, bad, strict=True)))
+    """Of eight groups; the others have no requests."""
+    return Arm(sum(n), sum(bad), (*zip(n, bad, strict=True), *OTHERS))
 
 
 def blocks(*pairs: tuple[Arm, Arm]) -> list[Block]:
@@ -39,8 +42,8 @@ def one_bad(group: int, times: int = 1) -> tuple[int, ...]:
 
 def window(groups: list[Groups]) -> tuple[Fraction, Fraction, Fraction]:
     """(found, expected, variance) of one window."""
-    n_g = [sum(g[i][0] for g in groups if g) for i in range(8)]
-    y_g = [sum(g[i][1] for g in groups if g) for i in range(8)]
+    n_g = [sum(g[i][0] for g in groups if g) for i in range(UNIT_GROUPS)]
+    y_g = [sum(g[i][1] for g in groups if g) for i in range(UNIT_GROUPS)]
     n, y = sum(n_g), sum(y_g)
     if n < 2:
         return Fraction(0), Fraction(0), Fraction(0)
@@ -70,12 +73,17 @@ def of_metric(found: list[Block]) -> float:
 
 
 def of_assignments(found: list[Block]) -> float:
-    empty = ((0, 0),) * 8
+    empty = ((0, 0),) * UNIT_GROUPS
     both = [
         tuple((c[0] + t[0], t[0]) for c, t in zip(b.control.groups or empty, b.trial.groups or empty, strict=True))
         for b in found
     ]
     return inflation([both], 0.0)
+
+
+def kept_whole(found: list[Block]) -> Inflation:
+    """Of a guard metric with every group."""
+    return Scatter(found).inflation()
 
 
 def test_what_is_expected_is_the_mean_over_all_ways_to_draw_the_bad_ones() -> None:
@@ -85,7 +93,7 @@ def test_what_is_expected_is_the_mean_over_all_ways_to_draw_the_bad_ones() -> No
     for drawn in itertools.combinations(range(12), 5):
         counts = [sum(owners[i] == g for i in drawn) for g in range(3)]
         scatter.append(sum((c - 5 * Fraction(size, 12)) ** 2 for c, size in zip(counts, (5, 4, 3), strict=True)))
-    groups = tuple(zip((5, 4, 3, 0, 0, 0, 0, 0), (1, 2, 2, 0, 0, 0, 0, 0), strict=True))
+    groups = (*zip((5, 4, 3), (1, 2, 2), strict=True), *((0, 0),) * (UNIT_GROUPS - 3))
     assert sum(scatter) / len(scatter) == window([groups])[1]
 
 
@@ -95,7 +103,7 @@ def test_its_variance_is_that_of_draws_from_even_groups() -> None:
     scatter = [2 * Fraction(k - 3) ** 2 for k in range(7)]
     mean = Fraction(sum(w * s for w, s in zip(ways, scatter, strict=True)), 64)
     variance = sum(w * (s - mean) ** 2 for w, s in zip(ways, scatter, strict=True)) / 64
-    groups = ((10**12, 3), (10**12, 3), *((0, 0),) * 6)
+    groups = ((10**12, 3), (10**12, 3), *((0, 0),) * (UNIT_GROUPS - 2))
     assert float(window([groups])[2]) == pytest.approx(float(variance))
 
 
@@ -113,7 +121,7 @@ def test_the_inflation_is_the_largest_that_is_significant(pairs: list[tuple[Arm,
     found = blocks(*pairs)
     expected = of_metric(found)
     note = f"requests of the same users go wrong together; evidence is divided by {expected:.1f}"
-    factor, said = dispersion.of_metric(found)
+    factor, said = kept_whole(found)
     assert factor == pytest.approx(expected, rel=1e-9)
     assert said == (note if expected > 1 else "")
 
@@ -125,14 +133,14 @@ def test_sessions_of_every_length_are_seen(length: int) -> None:
     calm = arm((30,) * 8)
     failing = [arm((20, 21, 19, 22, 18, 23, 17, 24), one_bad(i // length % 8, bad)) for i in range(2 * length + 3)]
     found = blocks(*((calm, trial) for trial in failing))
-    assert dispersion.of_metric(found).factor == pytest.approx(of_metric(found), rel=1e-9)
+    assert kept_whole(found).factor == pytest.approx(of_metric(found), rel=1e-9)
     assert of_metric(found) > 3
 
 
 def test_a_session_as_long_as_all_is_seen_too() -> None:
     failing = [arm((20, 21, 19, 22, 18, 23, 17, 24), one_bad(3)) for _ in range(11)]
     found = blocks(*((trial, arm((30,) * 8)) for trial in failing))
-    assert dispersion.of_metric(found).factor == pytest.approx(of_metric(found), rel=1e-9)
+    assert kept_whole(found).factor == pytest.approx(of_metric(found), rel=1e-9)
     assert of_metric(found) > 9
 
 
@@ -140,8 +148,8 @@ def test_both_arms_together_show_what_neither_shows_alone() -> None:
     """8 bad ones scatter twice as much as they should in each arm: chance in one, not in two."""
     one, other = arm((1000,) * 8, (4, 2, 1, 1, 0, 0, 0, 0)), arm((800,) * 8, (1, 0, 0, 4, 2, 0, 1, 0))
     calm = arm((900,) * 8)
-    assert [dispersion.of_metric(blocks(pair)).factor for pair in ((one, calm), (calm, other))] == [1.0, 1.0]
-    assert dispersion.of_metric(blocks((one, other))).factor == pytest.approx(of_metric(blocks((one, other))), rel=1e-9)
+    assert [kept_whole(blocks(pair)).factor for pair in ((one, calm), (calm, other))] == [1.0, 1.0]
+    assert kept_whole(blocks((one, other))).factor == pytest.approx(of_metric(blocks((one, other))), rel=1e-9)
     assert of_metric(blocks((one, other))) == pytest.approx(2.0, rel=2e-3)
 
 
@@ -151,14 +159,14 @@ def test_a_window_of_two_requests_counts_and_one_of_one_does_not() -> None:
     calm = arm((30,) * 8)
     for last in (two, single):
         found = blocks((lump, calm), (last, calm))
-        assert dispersion.of_metric(found).factor == pytest.approx(of_metric(found), rel=1e-9)
+        assert kept_whole(found).factor == pytest.approx(of_metric(found), rel=1e-9)
 
 
 @pytest.mark.parametrize(("bad", "factor"), [((4, 2, 1, 1, 0, 0, 0, 0), 1.0), ((4, 2, 2, 0, 0, 0, 0, 0), 16 / 7)])
 def test_scatter_within_two_standard_errors_and_a_bit_is_chance(bad: tuple[int, ...], factor: float) -> None:
     """8 bad ones in 8 even groups: the squares over their number less one, at 7 expected; 2.1 is the bound."""
     found = blocks((arm((10_000,) * 8), arm((10_000,) * 8, bad)))
-    assert dispersion.of_metric(found).factor == pytest.approx(factor, rel=1e-3)
+    assert kept_whole(found).factor == pytest.approx(factor, rel=1e-3)
 
 
 def test_hardly_any_expected_scatter_tells_nothing() -> None:
@@ -167,11 +175,11 @@ def test_hardly_any_expected_scatter_tells_nothing() -> None:
     found = Block(0.0, 60.0, 0.5, arm((40,) * 8), lone)
     assert window([lone.groups])[1] < Fraction(3, 10)
     assert window([lone.groups])[0] > 3
-    assert dispersion.of_metric([found]) == (3.0, FEW)
+    assert kept_whole([found]) == (3.0, FEW)
     wider = arm((112, 2, 2, 2, 2, 0, 0, 0), (0, 2, 2, 0, 0, 0, 0, 0))
     assert Fraction(3, 10) < window([wider.groups])[1] < 1
     found = Block(0.0, 60.0, 0.5, arm((40,) * 8), wider)
-    assert dispersion.of_metric([found]).factor == pytest.approx(of_metric([found]), rel=1e-9)
+    assert kept_whole([found]).factor == pytest.approx(of_metric([found]), rel=1e-9)
     assert of_metric([found]) > 3
 
 
@@ -179,7 +187,7 @@ def test_hardly_any_expected_scatter_tells_nothing() -> None:
 def test_units_in_one_group_are_too_few_once_there_are_thirty_requests(count: int, factor: float) -> None:
     single = arm(one_bad(2, count))
     for pair in ((single, arm((30,) * 8)), (arm((30,) * 8), single)):
-        assert dispersion.of_metric(blocks(pair)) == Inflation(factor, FEW if factor > 1 else "")
+        assert kept_whole(blocks(pair)) == Inflation(factor, FEW if factor > 1 else "")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +202,7 @@ def test_units_in_one_group_are_too_few_once_there_are_thirty_requests(count: in
 def test_three_even_groups_are_just_enough(sizes: tuple[int, ...], factor: float) -> None:
     half = [arm(tuple(s // 2 for s in sizes)), arm(tuple(s - s // 2 for s in sizes))]
     found = blocks(*((arm((30,) * 8), a) for a in half))
-    assert dispersion.of_metric(found) == Inflation(factor, FEW if factor > 1 else "")
+    assert kept_whole(found) == Inflation(factor, FEW if factor > 1 else "")
 
 
 def test_few_units_lower_no_inflation_that_was_found() -> None:
@@ -202,14 +210,14 @@ def test_few_units_lower_no_inflation_that_was_found() -> None:
     trial = arm((60, 60, 0, 0, 0, 0, 0, 0), (20, 0, 0, 0, 0, 0, 0, 0))
     found = blocks((arm((30,) * 8), trial))
     assert of_metric(found) > 3
-    assert dispersion.of_metric(found).factor == pytest.approx(of_metric(found), rel=1e-9)
-    assert dispersion.of_metric(found).note.startswith("requests of the same users go wrong together")
+    assert kept_whole(found).factor == pytest.approx(of_metric(found), rel=1e-9)
+    assert kept_whole(found).note.startswith("requests of the same users go wrong together")
 
 
 # --- where groups are unknown ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("judged", [dispersion.of_metric, dispersion.of_assignments])
+@pytest.mark.parametrize("judged", [kept_whole, dispersion.of_assignments])
 def test_without_the_groups_of_most_requests_the_inflation_is_three(
     judged: Callable[[list[Block]], Inflation],
 ) -> None:
@@ -225,7 +233,7 @@ def test_without_the_groups_of_most_requests_the_inflation_is_three(
 def test_blocks_without_groups_are_left_out_of_the_estimate() -> None:
     lumpy = (arm((20,) * 8), arm((20,) * 8, one_bad(1, 7)))
     found = blocks(lumpy, lumpy, (Arm(30, 3), Arm(30, 30)), lumpy)
-    assert dispersion.of_metric(found).factor == pytest.approx(of_metric(blocks(lumpy, lumpy, lumpy)), rel=1e-9)
+    assert kept_whole(found).factor == pytest.approx(of_metric(blocks(lumpy, lumpy, lumpy)), rel=1e-9)
 
 
 # --- assignments ----------------------------------------------------------------------------------------------------

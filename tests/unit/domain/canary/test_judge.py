@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from promptlane.domain import metrics
-from promptlane.domain.canary import dispersion, evidence
+from promptlane.domain.canary import dispersion, evidence, one_unit
 from promptlane.domain.canary import judge as judge_module
-from promptlane.domain.canary.blocks import Arm, Block, Pair, merge, total
+from promptlane.domain.canary.blocks import NO_GROUPS, Arm, Block, Groups, Pair, merge, rows, total
 from promptlane.domain.canary.judge import Judgement, MetricEvidence, StepContext, judge, ladder_factor
-from promptlane.domain.names import Phase
+from promptlane.domain.names import UNIT_GROUPS, Phase
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
+from tests.support.near import near
 
 START = 1_700_000_000.0
 MINUTE, HOUR = 60.0, 3600.0
@@ -26,10 +27,11 @@ WATCH = StepContext(Phase.WATCH, 0, since=START, phase_since=START, watch_until=
 
 
 def side(n: int, bad: int, first: int = 0) -> Arm:
-    """Requests spread evenly over the groups, bad ones over the groups from `first` on."""
-    groups = [[n // 8 + (g < n % 8), 0] for g in range(8)]
+    """Requests spread evenly over the groups, those that are over and bad ones over the groups from `first` on."""
+    over = {(first + k) % UNIT_GROUPS for k in range(n % UNIT_GROUPS)}
+    groups = [[n // UNIT_GROUPS + (g in over), 0] for g in range(UNIT_GROUPS)]
     for k in range(bad):
-        groups[(first + k) % 8][1] += 1
+        groups[(first + k) % UNIT_GROUPS][1] += 1
     return Arm(n, bad, tuple((size, wrong) for size, wrong in groups))
 
 
@@ -41,7 +43,8 @@ def series(
     for i in range(count):
         (n0, y0), (n1, y1), turn = control, trial, i // every
         wrong = i % every == 0
-        arms = side(n0, y0 * wrong, turn * y0), side(n1, y1 * wrong, 3 + turn * y1)
+        control_from, trial_from = (i if n < UNIT_GROUPS else turn * y for n, y in (control, trial))
+        arms = side(n0, y0 * wrong, control_from), side(n1, y1 * wrong, 3 + trial_from)
         found.append(Block(begin + MINUTE * i, MINUTE, share, *arms))
     return found
 
@@ -98,22 +101,39 @@ HISTORY = {ERROR: (900, 11), REFUSAL: (300, 7)}
 def weighed(guard: GuardPolicy, factor: float | None, since: float, history: Pair | None) -> MetricEvidence:
     """By the bankrolls themselves; `factor` None where nothing can advance."""
     blocks = COUNTS[guard.name]
-    inflation = dispersion.of_metric(blocks).factor
+    scatter = dispersion.Scatter(blocks)
+    assert one_unit.left_out(scatter) == (NO_GROUPS, NO_GROUPS)
     control, trial = total(blocks)
-    advance = None
-    if factor is not None:
-        before, step = [b for b in blocks if b.start < since], [b for b in blocks if b.start >= since]
-        advance = evidence.advance(
-            [*before, *merge(step)],
-            evidence.Learner(history, guard.prior_rate),
+    before, step = [b for b in blocks if b.start < since], [b for b in blocks if b.start >= since]
+
+    def learner() -> evidence.Learner:
+        return evidence.Learner(history, guard.prior_rate)
+
+    def harm(*out: Groups) -> float:
+        inflation = scatter.inflation(*out).factor
+        return evidence.harm(rows(merge(blocks), *out), learner(), tolerance=guard.tolerance, inflation=inflation)
+
+    def advance(*out: Groups) -> float:
+        return evidence.advance(
+            rows([*before, *merge(step)], *out),
+            learner(),
             since=since,
-            margins=(guard.margin_abs * factor, guard.margin_rel * factor),
-            inflation=inflation,
+            margins=(guard.margin_abs * (factor or 0), guard.margin_rel * (factor or 0)),
+            inflation=scatter.inflation(*out).factor,
         )
-    harm = evidence.harm(
-        merge(blocks), evidence.Learner(history, guard.prior_rate), tolerance=guard.tolerance, inflation=inflation
+
+    each = [frozenset([group]) for group in range(UNIT_GROUPS)]
+    harmful = 0.8 * harm() + 0.2 * sum(harm(group) for group in each) / UNIT_GROUPS
+    harmless = 0.8 * advance() + 0.2 * sum(advance(NO_GROUPS, group) for group in each) / UNIT_GROUPS
+    return MetricEvidence(
+        guard.metric,
+        control,
+        trial,
+        near(harmful),
+        None if factor is None else near(harmless),
+        scatter.inflation().factor,
+        0.25,
     )
-    return MetricEvidence(guard.metric, control, trial, harm, advance, inflation, 0.25)
 
 
 @pytest.mark.parametrize(("step", "factor"), [(0, 3.0), (1, 1.5), (2, 1.0), (3, 1.0)])
@@ -129,7 +149,7 @@ def test_each_metric_is_weighed_by_its_own_counts_margins_and_rates(
     found = judge(shuffled, COUNTS[ERROR][::-1], made, context, START + HOUR, history=history)
     expected = tuple(weighed(g, factor if g.required else None, since, (history or {}).get(g.name)) for g in GUARDS)
     assert found.metrics == expected
-    assert found.harm == pytest.approx(sum(m.harm for m in expected) / 4)
+    assert found.harm == pytest.approx(sum(m.harm for m in found.metrics) / 4)
     assert (found.harm_needed, found.advance_needed) == (1 / 0.001, 1 / 0.02)
     assert any(m.inflation > 1 for m in expected)
     assert len(found.notes) == sum(m.inflation > 1 for m in expected)
@@ -146,18 +166,22 @@ def test_thin_blocks_are_merged_within_a_step_only(context: StepContext, step_bl
     found = decide(thin, context, now=START + 11 * MINUTE)
     step = merge(thin[-step_blocks:])
     before = thin[: 11 - step_blocks]
-    learner = evidence.Learner()
-    assert found.metrics[0].advance == evidence.advance(
-        [*before, *step],
-        learner,
-        since=context.since,
-        margins=(0.01, 0.5),
-        inflation=found.metrics[0].inflation,
-    )
+
+    def alone(*out: Groups) -> float:
+        return evidence.advance(
+            rows([*before, *step], *out),
+            evidence.Learner(),
+            since=context.since,
+            margins=(0.01, 0.5),
+            inflation=dispersion.Scatter(thin).inflation(*out).factor,
+        )
+
+    each = [alone(NO_GROUPS, frozenset([group])) for group in range(UNIT_GROUPS)]
+    assert found.metrics[0].advance == near(0.8 * alone() + 0.2 * sum(each) / UNIT_GROUPS)
 
 
 def test_evidence_of_the_split_is_that_of_assignments_and_of_errors_counted_for_half_each() -> None:
-    lumpy = [replace(b, trial=side(32, 0), control=Arm(288, 0, ((120, 0), *((24, 0),) * 7))) for b in GOOD[:9]]
+    lumpy = [replace(b, trial=Arm(32, 0, ((3, 0),) * 8 + ((1, 0),) * 8), control=side(288, 0)) for b in GOOD[:9]]
     counts = {ERROR: COUNTS[ERROR], REFUSAL: SKEWED}
     found = judge(counts, lumpy, policy(*GUARDS[:2]), CANARY, START + HOUR)
     inflation = dispersion.of_assignments(lumpy).factor
@@ -170,7 +194,7 @@ def test_evidence_of_the_split_is_that_of_assignments_and_of_errors_counted_for_
 
 
 def test_what_is_odd_about_the_data_is_noted_metric_by_metric() -> None:
-    lumpy = [replace(b, trial=Arm(32, 8, ((4, 4), (4, 4), *((4, 0),) * 6))) for b in GOOD]
+    lumpy = [replace(b, trial=Arm(32, 8, ((2, 2),) * 4 + ((2, 0),) * 12)) for b in GOOD]
     counts = {
         ERROR: [*GOOD, replace(GOOD[3], share=0.2), replace(GOOD[0], start=START - 60)],
         REFUSAL: lumpy,
@@ -180,7 +204,7 @@ def test_what_is_odd_about_the_data_is_noted_metric_by_metric() -> None:
     history = {ERROR: (3, 4), REFUSAL: (30, 1)}
     made = policy(*GUARDS[:3], alpha=1e-30)
     found = judge(counts, assigned, made, CANARY, START + HOUR, history=history)
-    factor = dispersion.of_metric(lumpy).factor
+    factor = dispersion.Scatter(lumpy).inflation().factor
     assert found.notes == (
         f"Error: the block at {START + 180:.0f} came twice with different counts; the first is kept",
         f"Error: the block at {START - 60:.0f} lies before this phase; ignored",
@@ -555,7 +579,9 @@ def test_a_judgement_is_kept_under_these_names() -> None:
         "Worse.",
         (
             MetricEvidence(metrics.SLOW, Arm(100, 1), Arm(11, 5), 42.5, None, 1.5, 0.5),
-            MetricEvidence(metrics.ERROR, Arm(90, 2), Arm(12, 3), 0.5, 1.25, 1.0, 0.5),
+            MetricEvidence(
+                metrics.ERROR, Arm(90, 2), Arm(12, 3), 0.5, 1.25, 1.0, 0.5, (frozenset([3]), frozenset([4, 1]))
+            ),
         ),
         30.5,
         25.0,
@@ -574,8 +600,22 @@ def test_a_judgement_is_kept_under_these_names() -> None:
         "split": 2.5,
         "guilty": "Slow",
         "metrics": {
-            "Slow": {"control": [100, 1], "trial": [11, 5], "harm": 42.5, "advance": None, "inflation": 1.5},
-            "Error": {"control": [90, 2], "trial": [12, 3], "harm": 0.5, "advance": 1.25, "inflation": 1.0},
+            "Slow": {
+                "control": [100, 1],
+                "trial": [11, 5],
+                "harm": 42.5,
+                "advance": None,
+                "inflation": 1.5,
+                "left_out": [[], []],
+            },
+            "Error": {
+                "control": [90, 2],
+                "trial": [12, 3],
+                "harm": 0.5,
+                "advance": 1.25,
+                "inflation": 1.0,
+                "left_out": [[3], [1, 4]],
+            },
         },
         "notes": ["One.", "Two."],
     }
