@@ -21,7 +21,7 @@ from promptlane.domain.model_regions import GROUPS
 PREFIX = "promptlane:"
 DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
 """The roles of the Access stack."""
-MAX_PROMPTS, MAX_NAMES = 10, 260
+MAX_PROMPTS, MAX_NAMES = 10, 220
 """Of one application, and their characters: a managed policy has 6,144, and each name stands in it five times."""
 
 MAX_PROMPT_KEYS = 4

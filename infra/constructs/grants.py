@@ -1,6 +1,6 @@
 """The vocabulary of permissions: what a function may do, in statements that name actions and resources exactly."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,16 +18,9 @@ from promptlane.domain.names import ENROLLED_TAG, NAMESPACE, RECEIPT_CONTEXT, RO
 _KEYS = "Objects of one kind share a prefix of the bucket; their names are release ids and hashes."
 _PARAMETERS = "One parameter per prompt or reviewer, below a prefix that is this deployment's own."
 _PROMPTS = "Prompts are enrolled by name and their ids are not known at deployment."
-_MODELS = (
-    "inference-profile",
-    "application-inference-profile",
-    "provisioned-model",
-    "imported-model",
-    "custom-model-deployment",
-    "prompt-router",
-    "default-prompt-router",
-)
-"""What a prompt may name in place of a foundation model, all in this account and Region."""
+_MODELS = ("*inference-profile", "provisioned-model", "imported-model", "custom-model-deployment", "*prompt-router")
+"""What a prompt may name in place of a foundation model, all in this account and Region. The two stars stand for
+`application-` and `default-`, or for nothing."""
 _NO_RESOURCES = "The action knows no resource-level permissions."
 PROMPT_CONTEXT = "aws:bedrock-prompts:arn"
 """The encryption context that Bedrock gives a prompt's key: the ARN of the prompt."""
@@ -46,7 +39,7 @@ class Grant:
 
     def statement(self) -> iam.PolicyStatement:
         return iam.PolicyStatement(
-            sid=self.sid,
+            sid=self.sid or None,
             actions=list(self.actions),
             resources=list(self.resources),
             conditions=dict(self.conditions) or None,
@@ -348,18 +341,25 @@ def attach(holder: iam.Role | iam.ManagedPolicy, grants: Iterable[Grant], *, mer
 
 
 def merged(grants: Sequence[Grant]) -> list[Grant]:
-    """One grant for all that allow on the same resources under the same conditions.
+    """One grant for all that allow on the same resources, and for all that allow the same actions, under the same
+    conditions; without names, for the CDK then joins what is left to join.
 
-    Managed policies may have 6,144 characters.
+    Managed policies may have 6,144 characters, and partitions and Regions with long names must fit too.
     """
+    by_resource = _joined(grants, lambda grant: (sorted(grant.resources), grant.conditions))
+    return _joined(by_resource, lambda grant: (sorted(grant.actions), grant.conditions))
+
+
+def _joined(grants: Iterable[Grant], alike: Callable[[Grant], object]) -> list[Grant]:
     groups: dict[str, list[Grant]] = {}
     for grant in grants:
-        groups.setdefault(repr((sorted(grant.resources), grant.conditions)), []).append(grant)
+        groups.setdefault(repr(alike(grant)), []).append(grant)
     return [
         replace(
-            first,
-            sid=f"{first.sid}AndMore" if others else first.sid,
-            actions=tuple(sorted({action for grant in (first, *others) for action in grant.actions})),
+            group[0],
+            sid="",
+            actions=tuple(sorted({action for grant in group for action in grant.actions})),
+            resources=tuple(dict.fromkeys(resource for grant in group for resource in grant.resources)),
         )
-        for first, *others in groups.values()
+        for group in groups.values()
     ]

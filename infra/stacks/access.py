@@ -26,9 +26,11 @@ from promptlane.domain.names import CONSOLE, ENROLLED_TAG
 
 CREATION = "bedrock:CreatePrompt"
 EDITS = (CREATION, "bedrock:UpdatePrompt", "bedrock:CreatePromptVersion")
+_EDITS_DENIED = (f"{CREATION}*", "bedrock:UpdatePrompt")
+"""The same in fewer characters, as all that denies: a policy has little room."""
 DELETIONS = ("bedrock:DeletePrompt",)
-TASK_ANSWERS = ("states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat")
-TAGGING = ("bedrock:TagResource", "bedrock:UntagResource", CREATION, "bedrock:CreatePromptVersion")
+TASK_ANSWERS = ("states:SendTask*",)
+TAGGING = ("bedrock:TagResource", "bedrock:UntagResource", f"{CREATION}*")
 FILE_WRITES = ("s3:PutObject", "s3:DeleteObject*", "ssm:PutParameter", "ssm:DeleteParameter*")
 TRAIL_CHANGES = (
     "cloudtrail:StopLogging",
@@ -172,7 +174,7 @@ class AccessStack(Stack):
                 name="reviewer",
                 says="reads, and decides reviews",
                 allowed=(*self._reading(), self._call("DecideReviews", decision)),
-                denied=EDITS,
+                denied=_EDITS_DENIED,
                 denied_routes=(*operations, rollback),
                 denied_functions=every_function,
             ),
@@ -190,7 +192,7 @@ class AccessStack(Stack):
                         [f"{self._pipeline.functions['roll_back'].function_arn}:{CONSOLE}"],
                     ),
                 ),
-                denied=EDITS,
+                denied=_EDITS_DENIED,
                 denied_routes=(decision,),
                 # All of roll_back but its alias: what comes by that is recorded as a person's.
                 denied_functions=(
@@ -204,7 +206,7 @@ class AccessStack(Stack):
                 name="runtime",
                 says="answers with released versions",
                 allowed=self._runtime_grants(),
-                denied=EDITS,
+                denied=_EDITS_DENIED,
                 denied_routes=everything,
                 denied_functions=every_function,
             ),
@@ -212,7 +214,7 @@ class AccessStack(Stack):
                 name="auditor",
                 says="reads everything and changes nothing",
                 allowed=(*self._reading(), *self._investigating(), *self._validating()),
-                denied=(*EDITS, "states:StartExecution", "states:StopExecution"),
+                denied=(*_EDITS_DENIED, "states:StartExecution", "states:StopExecution"),
                 denied_routes=everything,
                 denied_functions=every_function,
             ),

@@ -26,14 +26,27 @@ _ARNS = {
 }
 _REF_IS_ARN = {"AWS::SNS::Topic", "AWS::IAM::ManagedPolicy", "AWS::SecretsManager::Secret"}
 _NAMES = ("FunctionName", "TableName", "TopicName", "QueueName", "Name", "StateMachineName", "TrailName")
-_PSEUDO = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::URLSuffix": "amazonaws.com"}
 
 
 class Rendered:
     """Values of one app's templates, with references resolved across its stacks."""
 
-    def __init__(self, synthesized: Synthesized, deployment: str = "promptlane") -> None:
+    def __init__(
+        self,
+        synthesized: Synthesized,
+        deployment: str = "promptlane",
+        *,
+        partition: str = "aws",
+        region: str = REGION,
+    ) -> None:
         self._templates, self._deployment = synthesized.templates, deployment
+        self._partition, self._region = partition, region
+        self._pseudo = {
+            "AWS::Partition": partition,
+            "AWS::Region": region,
+            "AWS::AccountId": ACCOUNT,
+            "AWS::URLSuffix": "amazonaws.com",
+        }
 
     def value(self, stack: str, value: Json) -> Json:
         """`value`, as it stands in a stack's template, with every intrinsic function filled."""
@@ -42,7 +55,7 @@ class Rendered:
         if not isinstance(value, dict):
             return value
         if set(value) == {"Ref"}:
-            return _PSEUDO.get(value["Ref"]) or self._resource(stack, value["Ref"], arn=False)
+            return self._pseudo.get(value["Ref"]) or self._resource(stack, value["Ref"], arn=False)
         if set(value) == {"Fn::GetAtt"}:
             logical, attribute = value["Fn::GetAtt"]
             filled = self._resource(stack, logical, arn=attribute.endswith("Arn"))
@@ -79,7 +92,7 @@ class Rendered:
         if kind == "AWS::Lambda::Function":
             name = name[:64]
         if arn or kind in _REF_IS_ARN:
-            place = f"{REGION}:{ACCOUNT}"
+            place = f"{self._region}:{ACCOUNT}"
             form = _ARNS.get(kind, "unknown:{place}:{name}")
-            return "arn:aws:" + form.format(place=place, account=ACCOUNT, name=name)
+            return f"arn:{self._partition}:" + form.format(place=place, account=ACCOUNT, name=name)
         return name

@@ -68,13 +68,11 @@ INVOKE_MODELS = (
     ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
     [
         "arn:<aws>:bedrock:*::foundation-model/*",
-        "arn:<aws>:bedrock:<here>:inference-profile/*",
-        "arn:<aws>:bedrock:<here>:application-inference-profile/*",
+        "arn:<aws>:bedrock:<here>:*inference-profile/*",
         "arn:<aws>:bedrock:<here>:provisioned-model/*",
         "arn:<aws>:bedrock:<here>:imported-model/*",
         "arn:<aws>:bedrock:<here>:custom-model-deployment/*",
-        "arn:<aws>:bedrock:<here>:prompt-router/*",
-        "arn:<aws>:bedrock:<here>:default-prompt-router/*",
+        "arn:<aws>:bedrock:<here>:*prompt-router/*",
     ],
 )
 
@@ -427,9 +425,9 @@ def test_a_role_is_given_each_grant_once_and_a_policy_those_on_one_resource_as_o
     document = resources["RoleDefaultPolicy"]["Properties"]["PolicyDocument"]
     assert [s["Sid"] for s in document["Statement"]] == ["GetObject", "ListParts"]
     document = resources["Policy"]["Properties"]["PolicyDocument"]
-    assert [(s["Sid"], s["Action"]) for s in document["Statement"]] == [
-        ("GetObjectAndMore", ["s3:GetObject", "s3:PutObject"]),
-        ("ListParts", "s3:ListParts"),
+    assert [(s.get("Sid"), s["Action"]) for s in document["Statement"]] == [
+        (None, ["s3:GetObject", "s3:PutObject"]),
+        (None, "s3:ListParts"),
     ]
     finding = "AwsSolutions-IAM5[Resource::bucket/*]"
     assert accepted(stack) == {("Alone/Role", finding), ("Alone/Policy", finding)}
@@ -442,7 +440,18 @@ def test_grants_on_the_same_resources_under_the_same_conditions_become_one() -> 
     there = allow("There", ["s3:PutObject", "s3:Abort"], ["two", "one"])
     here = allow("Here", ["s3:GetObject", "s3:Abort"], ["one", "two"])
     assert merged([WRITE, only, there, READ, here]) == [
-        replace(WRITE, sid="PutObjectAndMore", actions=("s3:GetObject", "s3:PutObject")),
-        only,
-        replace(there, sid="ThereAndMore", actions=("s3:Abort", "s3:GetObject", "s3:PutObject")),
+        replace(WRITE, sid="", actions=("s3:GetObject", "s3:PutObject")),
+        replace(only, sid=""),
+        replace(there, sid="", actions=("s3:Abort", "s3:GetObject", "s3:PutObject")),
+    ]
+
+
+def test_grants_of_the_same_actions_under_the_same_conditions_become_one() -> None:
+    one, two = (allow(key.title(), ["kms:Decrypt", "kms:Encrypt"], [key]) for key in ("one", "two"))
+    only = allow("Only", ["kms:Encrypt", "kms:Decrypt"], ["two"], {"Bool": {"aws:SecureTransport": "true"}})
+    less = allow("Less", ["kms:Decrypt"], ["three"])
+    assert merged([one, two, only, less]) == [
+        replace(one, sid="", resources=("one", "two")),
+        replace(only, sid="", actions=("kms:Decrypt", "kms:Encrypt")),
+        replace(less, sid=""),
     ]
