@@ -24,7 +24,7 @@ DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
 MAX_PROMPTS, MAX_NAMES = 10, 220
 """Of one application, and their characters: a managed policy has 6,144, and each name stands in it five times."""
 
-MAX_PROMPT_KEYS = 4
+MAX_PROMPT_KEYS = 3
 """For the same reason: each has 75 characters."""
 
 LambdaTarget = Literal["aws", "host"]

@@ -8,6 +8,8 @@ import pytest
 from infra.config import ConfigError, DeploymentConfig, read_config
 from promptlane.domain.enrolment.floor import Floor
 
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/12345678-90ab-cdef-1234-567890abcdef"
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -52,6 +54,10 @@ def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
         ("duty_principals", {"author": ["writers"]}),
         ("duty_principals", "arn:aws:iam::123456789012:role/writers"),
         ("floor", "{"),
+        ("prompt_keys", []),
+        ("prompt_keys", "alias/prompts"),
+        ("prompt_keys", "arn:aws:kms:eu-west-1:123456789012:alias/prompts"),
+        ("prompt_keys", [f"{KEY[:-1]}{n}" for n in range(5)]),
         ("on_call", "nobody"),
         ("on_call", []),
         ("retian", "false"),
@@ -82,6 +88,12 @@ def test_administrators_of_subscriptions_may_be_a_list_or_separated_by_commas(ro
     arns = ("arn:aws:iam::123456789012:role/deploy-*", "arn:aws:iam::123456789012:user/root")
     assert read_config({"promptlane:subscription_admins": ",".join(arns)}, root=root).subscription_admins == arns
     assert read_config({"promptlane:subscription_admins": list(arns)}, root=root).subscription_admins == arns
+
+
+def test_keys_of_prompts_are_named_once_each(root: Path) -> None:
+    other = KEY.replace("eu-west-1", "us-east-1")
+    for given in (f"{KEY}, {other},{KEY}", [KEY, other, KEY]):
+        assert read_config({"promptlane:prompt_keys": given}, root=root).prompt_keys == (KEY, other)
 
 
 def test_people_on_call_are_named_once_each(root: Path) -> None:

@@ -356,7 +356,31 @@ def test_a_permission_with_a_pattern_says_why(word: str) -> None:
 def test_every_word_is_asked() -> None:
     asked = {name for call, _ in WORDS.values() for name in call.__code__.co_names}
     public = {name for name, value in vars(Grants).items() if callable(value) and not name.startswith("_")}
-    assert public - asked == {"message_key"}, "it is part of others"
+    assert public - asked == {"message_key", "prompt_keys"}, "they are part of others"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        lambda g: g.prompts_read(),
+        lambda g: g.prompts_read(listed=False),
+        lambda g: g.prompts_answer(),
+        lambda g: g.application(),
+    ],
+    ids=["read", "read one", "answer", "application"],
+)
+def test_keys_of_prompts_are_used_for_prompts_alone_by_whoever_reads_or_renders_them(
+    word: Callable[[Grants], list[Grant]],
+) -> None:
+    key = "arn:aws:kms:eu-west-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
+    context = {"StringLike": {"kms:EncryptionContext:aws:bedrock-prompts:arn": "arn:<aws>:bedrock:<here>:prompt/*"}}
+    stack = state()
+    config = replace(KEPT, prompt_keys=(key,))
+
+    (found,) = [g for g in written(word(Grants(config=config, state=stack.state))) if g[0] == "PromptKeys"]
+
+    assert found == ("PromptKeys", ["kms:Decrypt", "kms:GenerateDataKey"], key, context)
+    assert "PromptKeys" not in [g.sid for g in word(Grants(config=KEPT, state=stack.state))]
 
 
 def test_without_reviewers_nobody_is_mailed() -> None:
