@@ -18,8 +18,9 @@ from promptlane.domain.names import Phase
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy
 from promptlane.domain.text import percent, span
 
-from . import dispersion, evidence, one_unit
+from . import broken_split, dispersion, evidence, one_unit
 from .blocks import Arm, Block, Groups, Pair, merge, rows, total, trusted, without
+from .broken_split import Past, vanished
 
 Json = Any
 Action = Literal["advance", "hold", "roll_back", "done"]
@@ -130,7 +131,7 @@ def judge(
     for guard in policy.canary.guard_metrics:
         before = (history or {}).get(guard.name)
         weighed.append(_weigh(guard, blocks.get(guard.name, ()), policy.canary, context, now, before, notes))
-    found = [metric for metric, _ in weighed]
+    found = [metric for metric, _, _ in weighed]
     assigned, odd = trusted(assignments, since=context.phase_since, now=now)
     notes += [f"{sentence} (assignments)" for sentence in odd]
     reported, _ = trusted(blocks.get(ERROR.name, ()), since=context.phase_since, now=now)
@@ -139,12 +140,13 @@ def judge(
     guilty = max(found, key=lambda m: m.share * m.harm)
     needed = _needed(policy.canary.alpha), _needed(policy.canary.beta)
     harmful = combined >= needed[0]
-    if harmful and (rests := one_unit.rests_on([(m.share, e) for m, e in weighed], one_unit.GUARD_HARM)):
+    if harmful and (rests := one_unit.rests_on([(m.share, e) for m, e, _ in weighed], one_unit.GUARD_HARM)):
         harmful = False
         notes.append(f"the evidence of harm rests on {_named(rests)} alone: it does not count until others show it")
     base = Judgement("hold", "", "", tuple(found), combined, *needed, split, notes=tuple(notes))
-    if split >= SPLIT_BROKEN:
-        return _on_broken_split(base, assigned, reported, policy, context, now)
+    if split >= SPLIT_BROKEN or vanished(assigned):
+        counted = (assigned, "assignments") if _split(assigned) >= _split(reported) else (reported, "outcomes")
+        return _on_broken_split(base, *counted, [past for _, _, past in weighed], policy, context, now)
     if harmful:
         return replace(base, judgement="roll_back", cause="judge", guilty=guilty.name, reason=_harm(guilty, combined))
     if context.phase is Phase.WATCH:
@@ -160,8 +162,8 @@ def _weigh(
     now: float,
     history: Pair | None,
     notes: list[str],
-) -> tuple[MetricEvidence, one_unit.Evidence]:
-    """The metric's evidence, and that of harm by what is left out."""
+) -> tuple[MetricEvidence, one_unit.Evidence, Past]:
+    """The metric's evidence, that of harm by what is left out, and what it can be held against without a control."""
     good, odd = trusted(blocks, since=context.phase_since, now=now)
     notes += [f"{guard.name}: {sentence}" for sentence in odd]
     if history is not None and Arm(*history).problem():
@@ -202,7 +204,7 @@ def _weigh(
         advance = harmless.mixed
         if advance >= _needed(policy.beta):
             rests = one_unit.rests_on([(1.0, harmless)], one_unit.GUARD_ADVANCE)
-    return MetricEvidence(
+    found = MetricEvidence(
         metric=guard.metric,
         control=control,
         trial=trial,
@@ -212,7 +214,8 @@ def _weigh(
         share=1 / len(policy.guard_metrics),
         left_out=out,
         advance_rests_on=rests,
-    ), harm
+    )
+    return found, harm, Past(guard, good, scatter, history)
 
 
 def _left_out(scatter: dispersion.Scatter, out: one_unit.LeftOut) -> list[str]:
@@ -232,7 +235,7 @@ def _left_out(scatter: dispersion.Scatter, out: one_unit.LeftOut) -> list[str]:
 def _units(arm: int, groups: Groups) -> str:
     """Which units are meant; people see the groups as the dimension of the metrics."""
     of = "the trial" if arm == one_unit.TRIAL else "the control"
-    return f"the units of {of} in group{'s' if len(groups) > 1 else ''} {' and '.join(map(str, sorted(groups)))}"
+    return f"the units of {of} in {one_unit.named(groups)}"
 
 
 def _named(cell: one_unit.Cell) -> str:
@@ -329,21 +332,19 @@ def _undecided(
 
 def _on_broken_split(
     base: Judgement,
-    assigned: Sequence[Block],
-    reported: Sequence[Block],
+    counted: Sequence[Block],
+    what: str,
+    pasts: Sequence[Past],
     policy: Policy,
     context: StepContext,
     now: float,
 ) -> Judgement:
-    counted, what = (assigned, "assignments") if _split(assigned) >= _split(reported) else (reported, "outcomes")
-    control, trial = total(counted)
-    n = control.n + trial.n
-    declared = sum(b.share * b.n for b in counted) / n
-    reason = (
-        f"The split is broken: the trial has {percent(trial.n / n)} of {n:,} {what} instead of {percent(declared)}. "
-        "No comparison can be trusted until this is explained (lost telemetry, an old client)."
-    )
+    """Nothing is compared; a version that fails against what was before goes back all the same."""
+    reason = broken_split.sentence(counted, what, watch=context.phase is Phase.WATCH)
     broken = replace(base, cause="split", reason=reason)
+    if worse := broken_split.worse_than_before(pasts, base.harm_needed):
+        guilty, why = worse
+        return replace(broken, judgement="roll_back", cause="judge", guilty=guilty, reason=f"{why} {reason}")
     if context.phase is Phase.WATCH:
         return _watching(broken, context, now)
     if context.advance:

@@ -62,6 +62,11 @@ def busy_groups(blocks: Sequence[Block]) -> Groups:
     return frozenset().union(*(busiest(requests_by_group(arm)) for arm in arms))
 
 
+def named(groups: Groups) -> str:
+    """Groups for people, as the dimension of the metrics names them."""
+    return f"group{'s' if len(groups) > 1 else ''} {' and '.join(map(str, sorted(groups)))}"
+
+
 def left_out(scatter: Scatter) -> LeftOut:
     """What is left out of each arm; nothing where unit groups are not known."""
     if not scatter.known:

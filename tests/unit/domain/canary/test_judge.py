@@ -314,7 +314,7 @@ BROKEN = (
 )
 
 
-def test_a_broken_split_holds_before_harm_and_harmlessness() -> None:
+def test_without_a_history_a_broken_split_holds_before_harm_and_harmlessness() -> None:
     for blocks in (SKEWED, [replace(b, trial=side(96, 40)) for b in SKEWED]):
         found = decide(blocks)
         assert (found.judgement, found.cause, found.reason, found.guilty) == ("hold", "split", BROKEN, None)
