@@ -333,6 +333,24 @@ def investigate(
 
 
 @app.command()
+def doctor(
+    ctx: typer.Context,
+    only: Annotated[list[str] | None, typer.Option(help="Run this check alone; may be given several times.")] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Also what makes something for a moment and deletes it again.")
+    ] = False,
+    permissions: Annotated[
+        bool, typer.Option("--permissions", help="Print the IAM policy that the checks need, and look at nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is wrong with the deployment or its account, and what to do. Exit code 0: nothing, 1: something is wrong."""
+    from .doctor import doctor
+
+    raise typer.Exit(doctor(ctx.obj, only=only or (), write=write, permissions=permissions, as_json=as_json))
+
+
+@app.command()
 def restore(
     ctx: typer.Context,
     prompt: Prompt,

@@ -16,6 +16,7 @@ from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError, Un
 from .operations import Operations
 
 if TYPE_CHECKING:
+    from promptlane.aws.account import AwsAccount
     from promptlane.lifecycle.investigate.sources import Sources
 
 Json = Any
@@ -53,6 +54,14 @@ class Deployment(Composition):
     @cached_property
     def operations(self) -> Operations:
         return Operations.signed(self.resource("operations_url"))
+
+    @cached_property
+    def account(self) -> AwsAccount:
+        """What `doctor` reads of the account."""
+        from promptlane.aws.account import AwsAccount
+        from promptlane.aws.clients import client
+
+        return AwsAccount(client)
 
     @cached_property
     def sources(self) -> Sources:

@@ -263,6 +263,7 @@ def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synt
             "operations_url",
             "reviews_url",
             "roll_back_console",
+            "version",
             *(functions - {"gateway_function"}),
         },
         "runtime": {"gateway_url", "gateway_function", "application_policy", "client_layer", "metric_resolution"},

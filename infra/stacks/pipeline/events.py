@@ -22,7 +22,8 @@ _NEW_TIMELINE_ENTRIES = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"pk": {"
 def on_published_version(
     stack: Stack, intake: lambda_.Function, *, requests: sqs.IQueue, undelivered: DeadLetters
 ) -> None:
-    """What makes, edits, publishes or deletes a prompt → queue → intake. Bedrock signs its events with either name."""
+    """What makes, edits, publishes or deletes a prompt → queue → intake. Bedrock signs as
+    `bedrock.amazonaws.com`; the other name costs nothing."""
     rule = events.Rule(
         stack,
         "VersionCreated",

@@ -1,6 +1,7 @@
 """Pipeline: from a published version to a promoted prompt. Queue, functions, state machine, API, schedules."""
 
 import json
+from importlib.metadata import version
 
 from aws_cdk import Annotations, Aws, Stack
 from aws_cdk import aws_lambda as lambda_
@@ -176,6 +177,7 @@ class PipelineStack(Stack):
                 "reviews_url": self.pages.url,
                 **{f"{verb}_function": function.function_name for verb, function in self.functions.items()},
                 "roll_back_console": console.ref,
+                "version": version("promptlane"),
             },
         )
 
