@@ -23,12 +23,12 @@ from promptlane.lifecycle.doctor.account import (
     Trail,
     Trial,
 )
+from promptlane.lifecycle.doctor.deployed import PLATFORM
 
 from .errors import code_of, translated
 
 Json = Any
 DAY: Final = timedelta(days=1)
-_DEPLOYMENT_TAG: Final = "promptlane"
 _OURS: Final = '{ ($.requestMetadata.prompt = "*") || ($.requestMetadata.purpose = "*") }'
 _TOOL: Final[Mapping[str, Json]] = {
     "toolSpec": {
@@ -52,6 +52,7 @@ class AwsAccount:
                 yield from page.get(key) or []
 
     def stacks(self, deployment: str) -> Sequence[Stack]:
+        own = f"{deployment}-"
         return [
             Stack(
                 name=str(stack["StackName"]),
@@ -59,7 +60,8 @@ class AwsAccount:
                 drift=str((stack.get("DriftInformation") or {}).get("StackDriftStatus") or "NOT_CHECKED"),
             )
             for stack in self._pages("cloudformation", "describe_stacks", "Stacks", "reading the stacks")
-            if any(t["Key"] == _DEPLOYMENT_TAG and t["Value"] == deployment for t in stack.get("Tags") or [])
+            if (name := str(stack["StackName"])).startswith(own)
+            and (name.removeprefix(own) in PLATFORM or name.startswith(f"{own}prompt-"))
         ]
 
     def resources(self, stack: str, kind: str) -> Sequence[Resource]:
@@ -97,15 +99,22 @@ class AwsAccount:
                 found[key] = str(self._client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"])
         return found
 
-    def rules(self, names: Sequence[str]) -> Sequence[Rule]:
-        return [self._rule(name) for name in names]
+    def rules(self, names: Sequence[str], bus: str) -> Sequence[Rule]:
+        return [self._rule(name, bus) for name in names]
 
-    def _rule(self, physical: str) -> Rule:
-        bus, _, name = physical.rpartition("|")  # CloudFormation names a rule of another bus <bus>|<rule>
-        with translated(f"looking at rule {name}"):
-            arguments = {"EventBusName": bus} if bus else {}
-            state = self._client("events").describe_rule(Name=name, **arguments)["State"]
+    def _rule(self, physical: str, bus: str) -> Rule:
+        """CloudFormation names a rule of another bus `<bus>|<rule>`, by some accounts without it."""
+        named, _, name = physical.rpartition("|")
+        try:
+            state = self._state(name, named)
+        except NotFound:
+            state = self._state(name, bus)
         return Rule(name, state.startswith("ENABLED"), self._failed(name))
+
+    def _state(self, rule: str, bus: str) -> str:
+        with translated(f"looking at rule {rule}"):
+            arguments = {"EventBusName": bus} if bus else {}
+            return str(self._client("events").describe_rule(Name=rule, **arguments)["State"])
 
     def _failed(self, rule: str) -> float:
         now = datetime.now(UTC)
@@ -257,6 +266,11 @@ def _tried(agent: Any, name: str, versions: int, made: list[str]) -> Trial:
     }
     prompt = agent.create_prompt(name=name, **body)
     made.append(str(prompt["id"]))
+    twins = True
+    try:
+        made.append(str(agent.create_prompt(name=name, **body)["id"]))
+    except ClientError:
+        twins = False
     published, refusal, created_same = 0, "", True
     for _ in range(versions + 1):
         try:
@@ -282,6 +296,7 @@ def _tried(agent: Any, name: str, versions: int, made: list[str]) -> Trial:
         renamed=renamed,
         freed=freed,
         created_same=created_same,
+        twins=twins,
     )
 
 

@@ -49,6 +49,7 @@ TRIED = Trial(
     renamed=True,
     freed=True,
     created_same=True,
+    twins=True,
 )
 
 
@@ -113,7 +114,7 @@ class Healthy:
     def key_states(self, keys: Sequence[str]) -> Mapping[str, str]:
         return self.states
 
-    def rules(self, names: Sequence[str]) -> Sequence[Rule]:
+    def rules(self, names: Sequence[str], bus: str) -> Sequence[Rule]:
         return self.ruled
 
     def trails(self) -> Sequence[Trail]:

@@ -86,7 +86,8 @@ class Subscriber:
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What a prompt that was made for the check showed before it was deleted again. `refusal` of the version too many;
-    `renamed` and `freed`: a new name was seen at once, and the old one could be taken again."""
+    `renamed` and `freed`: a new name was seen at once, and the old one could be taken again.
+    `twins`: two prompts had one name."""
 
     published: int
     refusal: str
@@ -94,13 +95,14 @@ class Trial:
     renamed: bool
     freed: bool
     created_same: bool
+    twins: bool
 
 
 class Account(Protocol):
     """An AWS account in one Region. Every method raises the domain's errors: Unauthorized where it may not look."""
 
     def stacks(self, deployment: str) -> Sequence[Stack]:
-        """The stacks that carry the deployment's tag."""
+        """The platform's stacks, and those of its prompts."""
 
     def resources(self, stack: str, kind: str) -> Sequence[Resource]: ...
 
@@ -115,7 +117,8 @@ class Account(Protocol):
 
     def key_states(self, keys: Sequence[str]) -> Mapping[str, str]: ...
 
-    def rules(self, names: Sequence[str]) -> Sequence[Rule]: ...
+    def rules(self, names: Sequence[str], bus: str) -> Sequence[Rule]:
+        """Of the default bus, or of `bus`."""
 
     def trails(self) -> Sequence[Trail]: ...
 

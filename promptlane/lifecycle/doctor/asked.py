@@ -78,7 +78,7 @@ def enrolments(visit: Visit) -> Finding:
     gone, other, absent = [], [], []
     for name in names:
         fixed = visit.fixed(name)
-        if fixed is None:
+        if not fixed:
             if visit.prompts.find(name) is None:
                 absent.append(name)
         elif (called := visit.prompts.name_of(fixed)) is None:

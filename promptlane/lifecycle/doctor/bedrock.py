@@ -100,6 +100,8 @@ def trial(visit: Visit) -> Finding:
     if odd:
         return wrong(f"{'; '.join(odd)}.", "Tell us; promptlane:version_quota holds your number of versions.")
     created = "is the prompt's" if seen.created_same else "is the version's own"
+    twins = "may" if seen.twins else "may not"
     return ok(
-        f"{VERSIONS} versions, then {seen.refusal}; numbers and names as expected; createdAt of a version {created}."
+        f"{VERSIONS} versions, then {seen.refusal}; numbers and names as expected; createdAt of a version {created}; "
+        f"two prompts {twins} have one name."
     )

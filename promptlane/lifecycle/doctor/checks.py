@@ -143,7 +143,7 @@ CHECKS: Final = (
             "bedrock:CreatePromptVersion",
             "bedrock:DeletePrompt",
         ),
-        settles=("eleventh-version", "rename-at-once", "numbers", "created-at"),
+        settles=("eleventh-version", "rename-at-once", "numbers", "created-at", "two-of-a-name"),
         writes="it makes a prompt with ten versions, and deletes it again",
     ),
 )

@@ -42,7 +42,7 @@ def trail(visit: Visit) -> Finding:
 
 def rules(visit: Visit) -> Finding:
     made = [r.physical for r in of_stacks(visit, "AWS::Events::Rule", f"{visit.deployment}-pipeline")]
-    found = visit.account.rules(made)
+    found = visit.account.rules(made, visit.named("event_bus"))
     if not found:
         return wrong("The Pipeline stack has no rules.", "npx cdk deploy --all")
     off = [rule.name for rule in found if not rule.enabled]
