@@ -42,7 +42,8 @@ def render(record: dict[str, Any], body: dict[str, Any]) -> tuple[str, dict[str,
         declared = chat.get("inputVariables")
     else:
         text = template.get("text") or {}
-        rendered["messages"] = [{"role": "user", "content": [{"text": fill(text.get("text", ""))}]}]
+        point = [{"cachePoint": text["cachePoint"]}] if text.get("cachePoint") else []
+        rendered["messages"] = [{"role": "user", "content": [{"text": fill(text.get("text", ""))}, *point]}]
         declared = text.get("inputVariables")
     _check_variables(used | {variable["name"] for variable in declared or []}, set(given))
     rendered["messages"] += body.get("messages") or []

@@ -73,7 +73,9 @@ class Target:
         body: dict[str, Json] = {}
         if "text" in config:
             text = _render(str(config["text"].get("text", "")), inputs)
-            body["messages"] = [{"role": "user", "content": [{"text": text}]}]
+            point = config["text"].get("cachePoint")
+            blocks: list[Json] = [{"text": text}, *([{"cachePoint": point}] if point else [])]
+            body["messages"] = [{"role": "user", "content": blocks}]
         else:
             chat = config.get("chat") or {}
             body["messages"] = [

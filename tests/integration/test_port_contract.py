@@ -21,7 +21,7 @@ from promptlane.aws.turns import DynamoTurns
 from promptlane.aws.workflow import StepFunctionsTokens, StepFunctionsWorkflow
 from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.counts import BlockStore
-from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
 from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptReader, Turns, Workflow
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
@@ -133,6 +133,17 @@ class TestPrompts:
         named = (one.prompt_id, "support")
         for way in ("support", one.prompt_id, two.arn, two.arn.rpartition(":")[0]):
             assert prompts.find(way) == named
+
+    def test_a_name_of_several_is_told_with_their_ids(self, kind: str, published: Published, client: Client) -> None:
+        prompts, one = published.prompts, published.one
+        if isinstance(prompts, FakePrompts):
+            other = prompts.publish(draft("c"), prompt_id="PROMPT0009").prompt_id
+        else:
+            other = str(client("bedrock-agent").create_prompt(name="support", variants=draft("c").variants())["id"])
+        with pytest.raises(AmbiguousName) as several:
+            prompts.find("support")
+        assert several.value.ids == sorted([one.prompt_id, other])
+        assert prompts.find(other) == (other, "support")
 
     @pytest.mark.parametrize("number", [0, 3, 99999])
     def test_a_version_that_is_not_there(self, published: Published, number: int) -> None:

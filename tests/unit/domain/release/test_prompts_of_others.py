@@ -97,6 +97,7 @@ def test_tests_can_ask_it(other: Other) -> None:
     assert target.variables == frozenset(other.needs)
     assert other.needs == () or "A-17" in json.dumps(request.body["messages"])
     assert "{{question}}" not in json.dumps(request.body)
+    assert json.dumps(request.body).count('"cachePoint"') == json.dumps(other.variants).count('"cachePoint"')
     assert target.tools == ({"find_order": TOOL["toolSpec"]["inputSchema"]["json"]} if target.tools else {})
 
 
