@@ -19,6 +19,8 @@ MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
 
+_CLEAR_SHARE: Final = 100
+"""Basis points from which on no percentage is that number."""
 LONGEST: Final = 365 * DAY
 """Longer lasts no execution of Step Functions, and so no release."""
 
@@ -58,7 +60,7 @@ def share(value: Json) -> int:
     points: float | None = None
     if isinstance(value, str) and value.endswith("%"):
         try:
-            points = float(value[:-1]) * 100
+            points = round(float(value[:-1]) * 100, 6)  # 0.29 * 100 is not 29
         except ValueError:
             points = None
     elif isinstance(value, int) and not isinstance(value, bool):
@@ -68,6 +70,20 @@ def share(value: Json) -> int:
             f"{_shown(value)} is not a share of traffic; write for example 5% (or basis points, 0 to {FULL})"
         )
     return int(points)
+
+
+def meant_otherwise(convert: Convert[Json], value: Json) -> str:
+    """Why a bare number that a person wrote is likely to mean another unit than it would be read in; "" if it is not.
+
+    The canonical form has bare numbers of basis points and seconds; people who write 20 mean a fifth, or minutes.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        return ""
+    if convert is share and value < _CLEAR_SHARE:
+        return f"{value} would be {value} basis points, which is {value / 100:g}%; write {value}%, or {value / 100:g}%"
+    if convert is duration and value < MINUTE:
+        return f"{value} would be {value} seconds; write {value}m, {value}h or {value}d, or {value}s if you mean that"
+    return ""
 
 
 def fraction(value: Json) -> float:
@@ -220,10 +236,14 @@ def _readers(section: type) -> Mapping[str, tuple[str, Convert[Json]]]:
 
 
 class Reader:
-    """Reads plain data into the dataclasses and collects every problem instead of stopping at the first."""
+    """Reads plain data into the dataclasses and collects every problem instead of stopping at the first.
 
-    def __init__(self) -> None:
+    `written`: by a person, who gives units to numbers that are not plain without.
+    """
+
+    def __init__(self, *, written: bool = False) -> None:
         self.problems: list[tuple[str, str]] = []
+        self._written = written
 
     def section(self, section: Callable[..., T], path: str, data: Json, also: Sequence[str] = (), **given: Json) -> T:
         """The dataclass of a section. A field with a problem keeps its default; the problem is on record."""
@@ -252,6 +272,9 @@ class Reader:
         found: dict[str, Json] = {}
         for key, (name, convert) in readers.items():
             if key in data:
+                if self._written and (problem := meant_otherwise(convert, data[key])):
+                    self.problem(f"{path}.{key}", problem)
+                    continue
                 try:
                     found[name] = convert(data[key])
                 except ValueError as error:

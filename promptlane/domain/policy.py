@@ -195,8 +195,16 @@ class Policy:
 
     @classmethod
     def from_dict(cls, data: Json) -> Policy:
-        """Read release.yaml or the canonical form; PolicyInvalid lists every problem as (path, message)."""
-        reader = _Reader()
+        """Read the canonical form, or release.yaml; PolicyInvalid lists every problem as (path, message)."""
+        return cls._read(data, _Reader())
+
+    @classmethod
+    def written(cls, data: Json) -> Policy:
+        """The same of release.yaml: bare numbers that somebody is likely to mean otherwise are refused too."""
+        return cls._read(data, _Reader(written=True))
+
+    @classmethod
+    def _read(cls, data: Json, reader: _Reader) -> Policy:
         policy = reader.policy(data)
         if reader.problems or policy is None:
             raise PolicyInvalid(reader.problems)
@@ -255,6 +263,13 @@ class _Reader(fields.Reader):
         )
         if policy.request.slow_after >= policy.request.timeout:
             self.problem("request.slow_after", "must be less than request.timeout, or no request could count as slow")
+        widest = max((step.weight for step in policy.canary.steps if step.weight < FULL), default=0)
+        if widest + policy.watch.holdback > FULL:
+            self.problem(
+                "watch.holdback",
+                f"{policy.watch.holdback / 100:g}% held back after a last step of {widest / 100:g}% are more than all: "
+                "units would see the new version, then the old one again; lower one of them",
+            )
         if policy.review.remind_before >= policy.review.expires_after:
             self.problem("review.remind_before", "must be less than review.expires_after")
         return policy

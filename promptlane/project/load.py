@@ -93,7 +93,7 @@ def load_one(directory: Path | str) -> PromptProject:
     """The prompt in one folder, checked as a whole; ProjectInvalid lists every problem with its line."""
     folder = _folder(directory)
     draft, draft_document, problems = _read(folder / PROMPT_FILE, PromptDraft.from_dict, DraftInvalid)
-    policy, _, more = _read(folder / POLICY_FILE, Policy.from_dict, PolicyInvalid)
+    policy, _, more = _read(folder / POLICY_FILE, Policy.written, PolicyInvalid)
     problems += more
     suite, suite_document, more = _read(folder / SUITE_FILE, partial(parse, read=_inside(folder)), SuiteInvalid)
     problems += more

@@ -83,7 +83,7 @@ def add_release(
         g.routes_read() + g.releases_write(query=True, put=[BLOCKS, *APPENDED]),
         g.metrics_read() + g.alarms_read() + g.reports(read=[CONFIG]) + g.notices_send(),
         timeout=Duration.minutes(2),
-        memory_mib=512,
+        memory_mib=1024,  # more than half a processor: a look at a month of counts takes 12 s of a whole one
     )
     functions.add(
         "roll_back",

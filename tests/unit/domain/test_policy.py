@@ -353,7 +353,8 @@ def test_what_is_no_duration(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "points"), [("0%", 0), ("0.01%", 1), ("5%", 500), ("100%", 10_000), (0, 0), (1, 1), (10_000, 10_000)]
+    ("value", "points"),
+    [("0%", 0), ("0.01%", 1), ("0.29%", 29), ("5%", 500), ("100%", 10_000), (0, 0), (1, 1), (10_000, 10_000)],
 )
 def test_shares(value: Any, points: int) -> None:
     assert share(value) == points
@@ -409,7 +410,7 @@ LIMITS: list[tuple[str, list[Any], list[Any], str]] = [
     ("tests.fresh_for", [0, "1d"], ["1y"], DURATION),
     ("watch.for", [0, "1d"], ["1y"], DURATION),
     ("watch.duration", [0, "1d"], ["1y"], DURATION),
-    ("watch.holdback", [0, 10_000, "100%"], [-1, 10_001], SHARE),
+    ("watch.holdback", [0, 5_000, "50%"], [-1, 10_001], SHARE),
     *((f"fuse.{name}", [0.001, "99%"], [0, 1, "100%"], EXCESS) for name in ("error", "refusal", "shielded", "outage")),
     ("fuse.sigmas", [0.1, 100], [0, "8"], ABOVE),
     ("fuse.min_requests", [1, 1_000_000], [0, 1_000_001], whole(1, 1_000_000)),
@@ -456,6 +457,46 @@ LIMITS: list[tuple[str, list[Any], list[Any], str]] = [
         "m: must be two numbers, USD per million input and output tokens",
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    ("path", "bare", "instead"),
+    [
+        ("watch.holdback", 5, "5 would be 5 basis points, which is 0.05%; write 5%, or 0.05%"),
+        ("watch.holdback", 99, "99 would be 99 basis points, which is 0.99%; write 99%, or 0.99%"),
+        ("watch.for", 10, "10 would be 10 seconds; write 10m, 10h or 10d, or 10s if you mean that"),
+        ("review.expires_after", 2, "2 would be 2 seconds; write 2m, 2h or 2d, or 2s if you mean that"),
+        ("tests.fresh_for", 1.5, "1.5 would be 1.5 seconds; write 1.5m, 1.5h or 1.5d, or 1.5s if you mean that"),
+    ],
+)
+def test_who_writes_a_bare_number_is_asked_for_its_unit(path: str, bare: float, instead: str) -> None:
+    """The canonical form has bare numbers: what was deployed must read back."""
+    data = merged(path, bare)
+    with pytest.raises(PolicyInvalid) as caught:
+        Policy.written(data)
+    assert caught.value.problems[0] == (path, instead)
+    assert (path, instead) not in problems(data)
+
+
+def test_who_writes_a_step_of_20_is_asked_whether_it_is_a_fifth() -> None:
+    data = {**LEAST, "canary": {"steps": [{"weight": 20, "min_bake": 30}, {"weight": "50%"}]}}
+    with pytest.raises(PolicyInvalid) as caught:
+        Policy.written(data)
+    paths = [path for path, _ in caught.value.problems]
+    assert paths == ["canary.steps[0].weight", "canary.steps[0].min_bake"]
+
+
+def test_bare_numbers_that_mean_one_thing_are_fine() -> None:
+    data = {**LEAST, "canary": {"steps": [{"weight": 500, "min_bake": 60}]}, "watch": {"holdback": 0, "for": 0}}
+    assert Policy.written(data) == Policy.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("last", "holdback", "refused"), [("95%", "5%", False), ("95%", "5.01%", True), (9_999, 1, False)]
+)
+def test_a_last_step_and_a_holdback_of_more_than_all_make_units_flip(last: Any, holdback: Any, refused: bool) -> None:
+    found = problems({**LEAST, "canary": {"steps": [{"weight": last}]}, "watch": {"holdback": holdback}})
+    assert [path for path, _ in found] == (["watch.holdback"] if refused else [])
 
 
 @pytest.mark.parametrize(("path", "good", "bad", "message"), LIMITS)
@@ -725,7 +766,7 @@ def test_a_canary_that_could_never_end_well_is_refused(canary: Any, path: str, m
 @pytest.mark.parametrize(
     "canary",
     [
-        {"steps": [{"weight": 1, "min_bake": 60, "max_time": 60}, {"weight": 9999}]},
+        {"steps": [{"weight": 1, "min_bake": 60, "max_time": 60}, {"weight": 9500}]},
         {"guard_metrics": {"error": {"margin_abs": 0, "margin_rel": 0.1}}},
         {"guard_metrics": {"error": {"margin_abs": 0.1, "margin_rel": 0}}},
         {"guard_metrics": {"error": {"margin_abs": 0.02, "tolerance": 0.0199}}},
