@@ -1,7 +1,7 @@
 """All stacks of one deployment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aws_cdk import App, Tags
@@ -12,10 +12,23 @@ from infra.stacks.audit import AuditStack
 from infra.stacks.observability import ObservabilityStack
 from infra.stacks.pipeline.stack import PipelineStack
 from infra.stacks.prompt import PromptStack
+from infra.stacks.reviewers import ReviewersStack, add_reviewers
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import StateStack
-from promptlane.cdk.checks import problems
-from promptlane.project import POLICY_FILE, PROMPT_FILE, PromptProject, load, load_draft, load_one
+from promptlane.cdk.checks import problems, shared_sessions
+from promptlane.domain.review.declared import Declared
+from promptlane.project import (
+    POLICY_FILE,
+    PROMPT_FILE,
+    PromptProject,
+    by_name,
+    declare,
+    load,
+    load_draft,
+    load_one,
+    load_reviewers,
+    resolve,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +36,7 @@ class Stacks:
     """One deployment's stacks, by what they hold; `prompts` by the prompt's name."""
 
     state: StateStack
+    reviewers: list[ReviewersStack]
     pipeline: PipelineStack
     runtime: RuntimeStack
     observability: ObservabilityStack
@@ -34,18 +48,25 @@ class Stacks:
 def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     """Add a deployment's stacks to the app, those of the platform and one for each prompt.
 
-    Raises ProjectInvalid with file and line of everything wrong below `config.prompts_dir`, ConfigError for what is
-    wrong with prompts by themselves (`promptlane.cdk.checks`).
+    Raises ProjectInvalid with file and line of everything wrong below `config.prompts_dir` and in `config.reviewers`,
+    ConfigError for what is wrong with prompts by themselves (`promptlane.cdk.checks`) and with who reviews them.
     """
-    projects = [_called(project, config) for project in load(config.prompts_dir)]
-    _check(projects, config)
+    written = [_called(project, config) for project in load(config.prompts_dir)]
+    declared = declare(written, load_reviewers(config.reviewers))
+    _check_reviewers(declared, config)
+    _check([resolve(project, declared) for project in written], config)
+    projects = [replace(project, policy=by_name(project.policy)) for project in written]
     name = config.name
-    state = StateStack(app, f"{name}-state", config=config, projects=projects)
+    state = StateStack(app, f"{name}-state", config=config)
+    reviewers = add_reviewers(app, config=config, key=state.state.message_key, people=declared.people)
     audit = AuditStack(app, f"{name}-audit", config=config)
-    pipeline = PipelineStack(app, f"{name}-pipeline", config=config, state=state.state, audit=audit)
+    pipeline = PipelineStack(app, f"{name}-pipeline", config=config, state=state.state, audit=audit, declared=declared)
+    for stack in reviewers:
+        pipeline.add_dependency(stack)  # nobody is asked before there is a topic to ask by
     runtime = RuntimeStack(app, f"{name}-runtime", config=config, state=state.state)
     stacks = Stacks(
         state=state,
+        reviewers=reviewers,
         pipeline=pipeline,
         runtime=runtime,
         observability=ObservabilityStack(
@@ -73,13 +94,20 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
 def add_prompt(app: App, *, config: DeploymentConfig) -> PromptStack:
     """Add the stack of the prompt `config.only`, and nothing else; the other prompts' files are not looked at.
 
-    Raises ProjectInvalid and ConfigError as `add_stacks`, ConfigError where there is no such prompt.
+    Raises ProjectInvalid and ConfigError as `add_stacks`, ConfigError where there is no such prompt. Whom its policy
+    names as reviewers, `enrol` asks the deployment.
     """
     project = _called(load_one(_folder_of(config)), config)
     _check([project], config)
-    stack = PromptStack(app, platform=config.platform, project=project)
+    named = replace(project, policy=by_name(project.policy))
+    stack = PromptStack(app, platform=config.platform, project=named)
     Tags.of(app).add("promptlane", config.name)
     return stack
+
+
+def _check_reviewers(declared: Declared, config: DeploymentConfig) -> None:
+    if wrong := shared_sessions(str(config.reviewers), declared.people, config.platform):
+        raise ConfigError("\n".join(wrong))
 
 
 def _folder_of(config: DeploymentConfig) -> Path:

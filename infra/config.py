@@ -19,6 +19,7 @@ from promptlane.domain.errors import FloorInvalid
 from promptlane.domain.model_regions import GROUPS
 
 PREFIX = "promptlane:"
+REVIEWERS_FILE = "reviewers.yaml"
 DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
 """The roles of the Access stack."""
 MAX_PROMPTS, MAX_NAMES = 10, 220
@@ -46,6 +47,7 @@ class DeploymentConfig:
         as they are named.
     prompts_dir: folder with one `prompts/<name>/` per enrolled prompt.
     only: the one prompt to synthesize, without the platform's stacks; "" is everything.
+    reviewers_file: who may review, each declared once; `reviewers.yaml` beside `prompts_dir`, where there is one.
     existing_trail: the account already has a trail of management events, so none is made.
     render_events: record every rendering of a prompt version as a CloudTrail data event ($1 per million).
     lambda_target: `aws` packages for arm64 Linux and Python 3.13, `host` for this machine's interpreter.
@@ -87,6 +89,7 @@ class DeploymentConfig:
     inference_profiles: str = ""
     prompts_dir: Path = Path("prompts")
     only: str = ""
+    reviewers_file: Path | None = None
     existing_trail: bool = False
     render_events: bool = True
     lambda_target: LambdaTarget = "aws"
@@ -130,6 +133,11 @@ class DeploymentConfig:
             inference_profiles=self.inference_profiles,
             floor=self.floor,
         )
+
+    @property
+    def reviewers(self) -> Path:
+        """Where reviewers are declared; there need be no such file."""
+        return self.reviewers_file or self.prompts_dir.parent / REVIEWERS_FILE
 
     @property
     def parameter_prefix(self) -> str:
@@ -188,6 +196,10 @@ def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
         wrong.append(
             f"{PREFIX}prompts_dir: there is no folder {prompts_dir}; write the folder that holds <prompt>/release.yaml"
         )
+    if (reviewers := values.get("reviewers_file")) and not (root / reviewers).is_file():
+        wrong.append(
+            f"{PREFIX}reviewers_file: there is no file {root / reviewers}; write the one that declares reviewers"
+        )
     keep, quota = (values.get(k, getattr(DeploymentConfig, k)) for k in ("keep_versions", "version_quota"))
     if keep >= quota:
         wrong.append(
@@ -202,6 +214,8 @@ def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
         )
     if wrong:
         raise ConfigError("the deployment's settings cannot be used:\n  " + "\n  ".join(wrong))
+    if reviewers:
+        values["reviewers_file"] = root / reviewers
     return DeploymentConfig(**{**values, "prompts_dir": prompts_dir})
 
 
@@ -220,7 +234,7 @@ def _region(value: Any) -> str:
 
 def _path(value: Any) -> Path:
     if not isinstance(value, str) or not value:
-        raise ValueError("write a folder, absolute or relative to cdk.json")
+        raise ValueError("write a path, absolute or relative to cdk.json")
     return Path(value)
 
 
@@ -362,6 +376,8 @@ def _emails(value: Any) -> tuple[str, ...]:
     given = [str(one).strip().lower() for one in listed] if isinstance(listed, (list, tuple)) else []
     if not given or not all(_EMAIL.fullmatch(one) for one in given):
         raise ValueError("write e-mail addresses, separated by commas")
+    if len(",".join(given)) > _LONGEST_ON_CALL:
+        raise ValueError(f"they have more than {_LONGEST_ON_CALL:,} characters; name the address of a group instead")
     return tuple(dict.fromkeys(given))
 
 
@@ -371,6 +387,8 @@ _LONGEST_EXCEPTIONS = 700
 _LONGEST_FLOOR = 2_000
 """Characters: functions are told it in their environment, which has 4 kB."""
 _KEY = re.compile(r"arn:aws(-cn|-us-gov)?:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]{36}")
+_LONGEST_ON_CALL = 2_000
+"""Characters: commands are told them by a parameter of SSM, which has 4,096."""
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 _ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::([0-9]{12}|\*):[\w+=,.@/*-]+")
 
@@ -389,6 +407,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "inference_profiles": _one_of(*GROUPS),
     "prompts_dir": _path,
     "only": _prompt,
+    "reviewers_file": _path,
     "existing_trail": _flag,
     "render_events": _flag,
     "lambda_target": _one_of("aws", "host"),

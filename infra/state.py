@@ -21,7 +21,6 @@ class State:
     event_bus: events.EventBus
     notices: sns.Topic
     alarms: sns.Topic
-    reviewers: tuple[sns.Topic, ...]
     data_key: kms.Key
     message_key: kms.Key
     review_key: kms.Key

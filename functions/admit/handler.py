@@ -21,6 +21,7 @@ def wire(of: Function) -> Admission:
         tags=of.tags,
         routes=of.routes,
         releases=of.releases,
+        directory=of.directory,
         check_suite=_checked,
         floor=of.floor,
         clock=time.time,

@@ -20,6 +20,7 @@ _CLOSED: Final = {
     Door.USED: "you have decided already; the first decision stands",
     Door.CLOSED: "the review is over",
     Door.EXPIRED: "the review has expired",
+    Door.LEFT: "you are declared as a reviewer no longer; nothing was decided",
     Door.STALE: "the review was asked for again; decide about the newer round",
 }
 

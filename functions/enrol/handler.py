@@ -1,7 +1,9 @@
-"""CloudFormation custom resource `Custom::PromptlaneEnrolment`: which policy and suite count for a prompt.
+"""CloudFormation custom resources: `Custom::PromptlaneEnrolment` says which policy and suite count for a prompt,
+`Custom::PromptlaneReviewers` who the deployment's reviewers are.
 
-Properties: `Name` of the prompt, `Policy` and `Suite`, each {"uri": "s3://…", "sha256": "…"}. Create and Update enrol,
-or fail and say why; Delete gives the prompt up, and its history stays. A new name is a new physical resource.
+Properties of the first: `Name` of the prompt, `Policy` and `Suite`, each {"uri": "s3://…", "sha256": "…"}. Create and
+Update enrol, or fail and say why; Delete gives the prompt up, and its history stays. A new name is a new physical
+resource. Of the second: `Reviewers`, such an object; only the deployment's Pipeline stack may have it.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from typing import Any, Final
 
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.custom_resource import answer
+from promptlane.domain.enrolment.declaration import DECLARATION_TYPE, DECLARED_ID, DeclarationAsked
 from promptlane.domain.enrolment.enrolment import (
     RESOURCE_TYPE,
     Asked,
     Configuration,
+    Part,
     name_of,
     physical_id,
     prompt_name,
@@ -26,7 +30,9 @@ from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.trail import TRAIL_LATE
 from promptlane.engine.parse import parse
 from promptlane.engine.suite import facts
+from promptlane.lifecycle.declare import Declaring
 from promptlane.lifecycle.enrol import Enrolling
+from promptlane.lifecycle.stack_requests import Witness
 
 Json = Any
 log = logging.getLogger("enrol")
@@ -44,15 +50,26 @@ _REFUSED: Final = "enrolled-nothing"
 def wire(of: Function) -> Enrolling:
     return Enrolling(
         register=of.register,
-        stacks=of.stacks,
+        witness=Witness(of.stacks, time.sleep),
         config=of.deployed_config,
         floor=of.floor,
         identities=of.identities,
         routes=of.routes,
         late=of.number("trail_late_seconds", float, TRAIL_LATE),
         read_suite=lambda suite: facts(parse(suite)),
+        directory=of.directory,
         clock=time.time,
-        sleep=time.sleep,
+    )
+
+
+@wired
+def wire_declaring(of: Function) -> Declaring:
+    return Declaring(
+        declarations=of.directory,
+        witness=Witness(of.stacks, time.sleep),
+        config=of.deployed_config,
+        stack=f"{of.setting('deployment')}-pipeline",
+        clock=time.time,
     )
 
 
@@ -72,6 +89,8 @@ def handle(event: dict[str, Json], context: Any) -> dict[str, Json]:
 
 def act(event: Mapping[str, Json], function_arn: str) -> tuple[str, str]:
     """(what was done, the resource's physical id)."""
+    if event.get("ResourceType") == DECLARATION_TYPE:
+        return _declared(event, function_arn)
     kind = event.get("RequestType")
     if kind == "Delete":
         physical = str(event.get("PhysicalResourceId") or "")
@@ -88,24 +107,46 @@ def act(event: Mapping[str, Json], function_arn: str) -> tuple[str, str]:
     return wire().enrol(asked), physical_id(name)
 
 
+def _declared(event: Mapping[str, Json], function_arn: str) -> tuple[str, str]:
+    kind = event.get("RequestType")
+    if kind not in ("Create", "Update", "Delete"):
+        raise InvalidInput(f"RequestType is {kind!r:.80}: this is no request of CloudFormation")
+    old = _mapping(event.get("OldResourceProperties")).get("Reviewers")
+    asked = DeclarationAsked(
+        kind=kind,
+        stack=_stack(event, function_arn),
+        resource=_text(event, "LogicalResourceId", _LOGICAL_ID),
+        request=_text(event, "RequestId", _REQUEST_ID),
+        says=Part.from_dict(_mapping(event.get("ResourceProperties")).get("Reviewers"), "ResourceProperties.Reviewers"),
+        old=Part.from_dict(old, "OldResourceProperties.Reviewers").sha256 if old else "",
+    )
+    declaring = wire_declaring()
+    return declaring.give_up(asked) if kind == "Delete" else declaring.declare(asked), DECLARED_ID
+
+
 def _asked(event: Mapping[str, Json], function_arn: str, name: str, says: Configuration | None) -> Asked:
     """InvalidInput for what is no request of CloudFormation about a resource of this account and Region."""
-    stack = _STACK.fullmatch(_text(event, "StackId", _STACK))
-    here = function_arn.split(":")
-    if stack is None or len(here) < 5 or list(stack.groups()) != here[3:5]:
-        raise InvalidInput(f"StackId {event.get('StackId')!r:.200} is no stack of this account and Region")
+    stack = _stack(event, function_arn)
     if event.get("ResourceType") != RESOURCE_TYPE:
         raise InvalidInput(f"ResourceType is {event.get('ResourceType')!r:.80}; it must be {RESOURCE_TYPE}")
     old = _mapping(event.get("OldResourceProperties"))
     return Asked(
         kind=event["RequestType"],
-        stack=stack.group(),
+        stack=stack,
         resource=_text(event, "LogicalResourceId", _LOGICAL_ID),
         request=_text(event, "RequestId", _REQUEST_ID),
         name=name,
         says=says,
         old=_configuration(old, "OldResourceProperties") if says and old and old.get("Name") == name else None,
     )
+
+
+def _stack(event: Mapping[str, Json], function_arn: str) -> str:
+    stack = _STACK.fullmatch(_text(event, "StackId", _STACK))
+    here = function_arn.split(":")
+    if stack is None or len(here) < 5 or list(stack.groups()) != here[3:5]:
+        raise InvalidInput(f"StackId {event.get('StackId')!r:.200} is no stack of this account and Region")
+    return stack.group()
 
 
 def _configuration(properties: Mapping[str, Json], where: str) -> Configuration:

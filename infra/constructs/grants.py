@@ -241,11 +241,10 @@ class Grants:
         return [allow("SendNotices", ["sns:Publish"], [self._state.notices.topic_arn]), *self.message_key()]
 
     def reviewers_send(self) -> list[Grant]:
-        topics: list[str] = [topic.topic_arn for topic in self._state.reviewers]
-        if not topics:
-            return []
+        topics = [arn("sns", f"{self._config.name}-reviewers-*")]
+        mail = ["sns:Publish", "sns:ListSubscriptionsByTopic"]
         return [
-            allow("MailReviewers", ["sns:Publish", "sns:ListSubscriptionsByTopic"], topics),
+            allow("MailReviewers", mail, topics, because="One topic per reviewer, in stacks of their own."),
             allow("ReadSubscriptions", ["sns:GetSubscriptionAttributes"], ["*"], because=_NO_RESOURCES),
             *self.message_key(),
             allow("ReadReviewers", ["ssm:GetParameter"], [self._parameter("reviewers/*")], because=_PARAMETERS),

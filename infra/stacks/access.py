@@ -185,7 +185,9 @@ class AccessStack(Stack):
                     *self._reading(),
                     *self._investigating(),
                     *g.queue_send(self._pipeline.intake_queue.queue_arn),
-                    self._call("OperateReleases", *operations, rollback),
+                    *self._subscribing(),
+                    # Of a release all but the decision, which is denied below: a policy has little room.
+                    self._call("OperateReleases", "POST/releases/*", rollback),
                     allow(
                         "RollBackWithoutTheApi",
                         ["lambda:InvokeFunction"],
@@ -287,7 +289,7 @@ class AccessStack(Stack):
         the originals of objects that somebody altered."""
         ours = f"{self._config.name}-state-*"
         reports = self._state.report_bucket_arn
-        tables, topics = arn("dynamodb", f"table/{ours}"), arn("sns", ours)
+        tables, topics = arn("dynamodb", f"table/{ours}"), arn("sns", f"{self._config.name}-*")
         return (
             allow(
                 "ValidateTrail", ["cloudtrail:ListPublicKeys", "sns:GetSubscriptionAttributes"], ["*"], because=_SHARED
@@ -307,6 +309,18 @@ class AccessStack(Stack):
             allow("ReadTablePolicies", ["dynamodb:GetResourcePolicy"], [tables], because=_SHARED),
             allow("ReadTags", ["bedrock:ListTagsForResource"], [arn("bedrock", "prompt/*")], because=_SHARED),
             allow("ReadSubscriptions", ["sns:ListSubscriptionsByTopic"], [topics], because=_SHARED),
+        )
+
+    def _subscribing(self) -> tuple[Grant, ...]:
+        """What `reviewers list`, `subscribe` and `confirm` do. Which address, each topic's own policy says."""
+        topics = [arn("sns", f"{self._config.name}-reviewers-*")]
+        if self._config.on_call:
+            topics.append(self._state.notices.topic_arn)
+        asks = ["sns:ConfirmSubscription", "sns:ListSubscriptionsByTopic", "sns:Subscribe"]
+        by_email = {"StringEqualsIfExists": {"sns:Protocol": "email"}}  # Subscribe alone has a protocol
+        return (
+            allow("Subscriptions", asks, topics, by_email, because=_SHARED),
+            allow("ReadSubscriptions", ["sns:GetSubscriptionAttributes"], ["*"], because=_SHARED),
         )
 
     def _function_logs(self) -> Grant:

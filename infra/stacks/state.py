@@ -7,9 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secrets
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
-from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.config import DeploymentConfig
@@ -17,19 +15,17 @@ from infra.constructs.accepted import accept_finding
 from infra.constructs.emptied import EmptiedBuckets
 from infra.constructs.outputs import Outputs
 from infra.constructs.statements import KEYLESS_READS, TABLE_READS, TABLE_WRITES, all_but, keep_out, let_in, role
-from infra.constructs.topic import AlarmTopic, ReviewerTopic
+from infra.constructs.topic import AlarmTopic, only_declared_addresses, subscription_admins
 from infra.state import State
 from promptlane.cdk.platform import alarms_parameter
-from promptlane.domain.keys import ENROLMENT, ENROLMENTS, SECRET
+from promptlane.domain.keys import DECLARED, ENROLMENT, ENROLMENTS, SECRET
 from promptlane.domain.names import ROUTES_BY_ID
-from promptlane.domain.review.review import reviewer_key
-from promptlane.project import PromptProject
 
 
 class StateStack(Stack):
     """Retained, with point-in-time recovery and deletion protection, unless the deployment is a trial."""
 
-    def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, projects: list[PromptProject]) -> None:
+    def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig) -> None:
         super().__init__(scope, id, description="Promptlane: tables, reports, topics and keys")
         self._config = config
         data_key = self._key("DataKey", "Promptlane: releases, approvals and reports")
@@ -47,6 +43,8 @@ class StateStack(Stack):
         notices = AlarmTopic(self, "Notices", config=config, key=message_key, alarms="*", shown_as="Promptlane notices")
         for email in config.on_call:
             notices.topic.add_subscription(subscriptions.EmailSubscription(email))
+        if config.on_call:
+            only_declared_addresses(notices.topic, config.on_call, subscription_admins(config))
         alarms = AlarmTopic(
             self, "Alarms", config=config, key=message_key, alarms=f"{config.name}/*", shown_as="Promptlane fuse"
         )
@@ -66,7 +64,6 @@ class StateStack(Stack):
             ),
             notices=notices.topic,
             alarms=alarms.topic,
-            reviewers=self._reviewers(projects, message_key),
             data_key=data_key,
             message_key=message_key,
             review_key=review_key,
@@ -97,6 +94,7 @@ class StateStack(Stack):
                 "alarms_topic": alarms.topic.topic_arn,
                 "receipt_key": self.state.receipt_key.key_arn,
                 **({"inference_profiles": config.inference_profiles} if config.inference_profiles else {}),
+                **({"on_call": ",".join(config.on_call)} if config.on_call else {}),
             },
         )
 
@@ -180,8 +178,9 @@ class StateStack(Stack):
         return table
 
     def _enrolments_kept(self) -> iam.PolicyStatement:
-        """Whatever others' policies allow: which policy counts for a prompt is written by one function alone."""
-        enrolments = {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": [f"{ENROLMENT}*", ENROLMENTS]}}
+        """Whatever others' policies allow: which policy counts for a prompt, and who may approve, is written by one
+        function alone."""
+        enrolments = {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": [f"{ENROLMENT}*", ENROLMENTS, DECLARED]}}
         return keep_out({**all_but(self._roles_of("Enrol")), **enrolments}, "OnlyEnrolEnrols", TABLE_WRITES)
 
     def _secrets_kept(self) -> list[iam.PolicyStatement]:
@@ -262,20 +261,3 @@ class StateStack(Stack):
             "Nothing reads it any more.",
         )
         return secret
-
-    def _reviewers(self, projects: list[PromptProject], key: kms.Key) -> tuple[sns.Topic, ...]:
-        """A topic and a record for each distinct reviewer of all policies."""
-        emails = sorted({r.email.strip().lower() for p in projects for r in p.policy.review.reviewers})
-        admins = self._config.subscription_admins or [role("cdk-*-cfn-exec-role-*")]
-        topics = []
-        for email in emails:
-            name = reviewer_key(email)
-            own = ReviewerTopic(self, f"Reviewer{name}", config=self._config, key=key, email=email, admins=admins)
-            topics.append(own.topic)
-            ssm.StringParameter(
-                self,
-                f"ReviewerRecord{name}",
-                parameter_name=f"{self._config.parameter_prefix}/reviewers/{name}",
-                string_value=self.to_json_string({"email": email, "topic": own.topic.topic_arn}),
-            )
-        return tuple(topics)

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .metrics import CloudWatchCounts
     from .prompts import BedrockPrompts
     from .reports import S3Objects
+    from .reviewers import DynamoDirectory
     from .trial_buckets import TrialBuckets
 
 T = TypeVar("T")
@@ -131,6 +132,12 @@ class Composition(ABC):
         from .reviews import DynamoReviews
 
         return DynamoReviews(self._table("release_table"))
+
+    @cached_property
+    def directory(self) -> DynamoDirectory:
+        from .reviewers import DynamoDirectory
+
+        return DynamoDirectory(self._table("release_table"))
 
     @cached_property
     def edits(self) -> EditStore:
@@ -328,6 +335,7 @@ class Composition(ABC):
             tokens=StepFunctionsTokens(clients.client("stepfunctions")),
             clock=time.time,
             authors_again=self.authors.again,
+            directory=self.directory,
         )
 
     @cached_property

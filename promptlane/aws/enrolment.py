@@ -21,6 +21,7 @@ from promptlane.domain.enrolment.enrolment import Enrolment, Mark, Part
 from promptlane.domain.errors import Conflict, InvalidInput, NotFound
 from promptlane.domain.keys import ENROLMENT, ENROLMENTS
 from promptlane.domain.policy import Policy
+from promptlane.domain.release.content import canonical_json
 
 from .errors import cancellation_reasons, domain_error, translated
 from .plain import from_store, items_of, to_store
@@ -56,6 +57,15 @@ class DynamoEnrolments:
 
     def policy(self, sha256: str) -> Policy:
         return Policy.from_dict(json.loads(self._copy(sha256)))
+
+    def pin(self, policy: Policy) -> str:
+        body = canonical_json(policy.to_dict()).encode()
+        sha256 = hashlib.sha256(body).hexdigest()
+        with translated(f"keeping the configuration {sha256}"):
+            self._s3.put_object(
+                Bucket=self._bucket, Key=f"config/{sha256}.json", Body=body, ContentType="application/json"
+            )
+        return sha256
 
     def suite(self, sha256: str) -> dict[str, object]:
         return dict(json.loads(self._copy(sha256)))

@@ -1,13 +1,13 @@
 """What is wrong with a policy or suite by itself, and so known before anything is deployed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from promptlane.cdk.platform import Platform
 from promptlane.domain.canary import fuse
 from promptlane.domain.enrolment.deadline import too_short
 from promptlane.domain.model_regions import missing
-from promptlane.domain.policy import Policy
+from promptlane.domain.policy import Policy, Reviewer
 from promptlane.engine.assertions import asked_by
 from promptlane.engine.suite import facts
 from promptlane.project import PromptProject
@@ -17,7 +17,7 @@ def problems(project: PromptProject, policy: Policy, platform: Platform) -> list
     """Each with file, field and remedy. `policy`: the project's, with its durations as the deployment has them."""
     file = f"{project.directory}/release.yaml"
     return [
-        *_shared_sessions(file, policy, platform),
+        *shared_sessions(file, policy.review.reviewers, platform),
         *(
             f"{project.directory}: {path} {message} (promptlane:floor of the deployment)"
             for path, message in platform.floor.breaches(project.policy, facts(project.suite))
@@ -28,14 +28,14 @@ def problems(project: PromptProject, policy: Policy, platform: Platform) -> list
     ]
 
 
-def _shared_sessions(file: str, policy: Policy, platform: Platform) -> list[str]:
+def shared_sessions(file: str, reviewers: Iterable[Reviewer], platform: Platform) -> list[str]:
     """Whoever takes on a role chooses the session's name: two sessions of one shared role are no two people."""
     shared = re.compile(rf":assumed-role/{re.escape(platform.deployment)}-access-[^/]+/")
     return [
         f"{file}: reviewer {reviewer.name!r} is named by {principal}, a session of a role that others may take on "
         "under the same name. Name the reviewer's own IAM user, or a role that they alone may take on, or a session "
         "whose name the identity provider sets (docs/access.md); attach ReviewerPolicy to that"
-        for reviewer in policy.review.reviewers
+        for reviewer in reviewers
         for principal in reviewer.principals
         if shared.search(principal)
     ]

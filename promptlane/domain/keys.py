@@ -36,5 +36,7 @@ ENROLMENTS: Final = "enrolments"
 """The list of the enrolled prompts."""
 TURN: Final = "turn"
 """Whose tests run, where an account has few concurrent executions: one round at a time."""
-WHOLE: Final = (OPEN_REVIEWS, ENROLMENTS, TURN)
+DECLARED: Final = "declared"
+"""The reviewers whom the deployment declares, and the requests that changed them. Only `enrol` writes it."""
+WHOLE: Final = (OPEN_REVIEWS, ENROLMENTS, TURN, DECLARED)
 """Nothing follows in the key."""

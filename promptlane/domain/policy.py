@@ -30,12 +30,20 @@ AfterInconclusive = Literal["same_quorum", "one_more_approval"]
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """Someone who may approve. `principals`: the IAM ARNs (or prefixes ending in `*`) that this person acts as."""
+    """Someone who may approve. `principals`: the IAM ARNs (or prefixes ending in `*`) that this person acts as.
+
+    Without an address it names a reviewer whom the deployment declares; `review/declared.py` says who that is.
+    """
 
     name: fields.Text
-    email: fields.Email
+    email: fields.Email = ""
     groups: fields.Texts = ()
     principals: fields.Principals = ()
+
+    @property
+    def by_name(self) -> bool:
+        """Whether address and principals are those of a declared reviewer of this name."""
+        return not self.email
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,15 +295,15 @@ class _Reader(fields.Reader):
 
     def review(self, data: Json) -> ReviewPolicy | None:
         if not isinstance(data, Mapping):
-            example = "review: {reviewers: [{name: ..., email: ...}], quorum: 1}"
+            example = "review: {reviewers: [alice, bob], quorum: 1}"
             self.problem("review", f"is required: name at least one reviewer, for example {example}")
             return None
         raw = data.get("reviewers")
         reviewers: list[Reviewer] = []
         if not isinstance(raw, (list, tuple)) or not raw:
-            self.problem("review.reviewers", "must list at least one reviewer with name and email")
+            self.problem("review.reviewers", "must list at least one reviewer by name, or with name and email")
         else:
-            found = [self.item(Reviewer, f"review.reviewers[{i}]", item) for i, item in enumerate(raw)]
+            found = [self.reviewer(f"review.reviewers[{i}]", item) for i, item in enumerate(raw)]
             reviewers = [r for r in found if r is not None]
         rest = {k: v for k, v in data.items() if k != "reviewers"}
         policy = self.section(ReviewPolicy, "review", rest, reviewers=tuple(reviewers))
@@ -303,9 +311,17 @@ class _Reader(fields.Reader):
             self.reviewers(policy)
         return policy
 
+    def reviewer(self, path: str, data: Json) -> Reviewer | None:
+        """`alice`, `{name: alice, groups: [legal]}`, or one who is declared in place with an address."""
+        given = {"name": data} if isinstance(data, str) else data
+        found = self.item(Reviewer, path, given)
+        if found and found.by_name and found.principals:
+            self.problem(f"{path}.principals", "are declared with the reviewer: write them in reviewers.yaml")
+        return found
+
     def reviewers(self, policy: ReviewPolicy) -> None:
         for attribute in ("name", "email"):
-            values = [getattr(r, attribute) for r in policy.reviewers]
+            values = [value for r in policy.reviewers if (value := getattr(r, attribute))]
             for value in sorted({v for v in values if values.count(v) > 1}):
                 self.problem("review.reviewers", f"two reviewers share the {attribute} {value!r}; it must be unique")
             alike: dict[str, list[str]] = {}
@@ -318,6 +334,8 @@ class _Reader(fields.Reader):
             never = f"{policy.quorum} approvals can never be reached with {most} reviewers; name more or lower it"
             self.problem("review.quorum", never)
         members = {g for r in policy.reviewers for g in r.groups}
+        if any(r.by_name for r in policy.reviewers):
+            return  # a declared reviewer may be in more groups
         for group in policy.required_groups:
             if group not in members:
                 self.problem("review.required_groups", f"no reviewer is in the group {group!r}; add one or drop it")
@@ -383,6 +401,8 @@ class _Reader(fields.Reader):
 def _plain(value: Json) -> Json:
     if isinstance(value, GuardPolicy):
         return {"name": value.name} | {f.name: getattr(value, f.name) for f in dataclasses.fields(value)[1:]}
+    if isinstance(value, Reviewer) and value.by_name:
+        return {"name": value.name, "groups": list(value.groups)}
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -213,6 +213,9 @@ class Enrolments(Protocol):
     def policy(self, sha256: str) -> Policy:
         """A captured policy."""
 
+    def pin(self, policy: Policy) -> str:
+        """Keep a policy as releases read it; its SHA-256. The same policy is kept once."""
+
     def suite(self, sha256: str) -> dict[str, object]:
         """A captured suite, as plain data."""
 

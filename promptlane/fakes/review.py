@@ -12,6 +12,7 @@ from typing import Any
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotApplicable
 from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.review.code import Seal
+from promptlane.domain.review.declared import Declared
 from promptlane.domain.review.mail import Mail
 from promptlane.domain.review.review import Authors, ReviewDecision, ReviewRequest, numbered
 from promptlane.domain.trail import TrailAnswer, TrailEvent, Window
@@ -134,6 +135,16 @@ class InMemoryReviews:
     def unlist(self, release_id: str) -> None:
         with self._lock:
             self._open.discard(release_id)
+
+
+class FakeDirectory:
+    """`Directory` that a test fills; None until it does, as where nobody was ever declared."""
+
+    def __init__(self, found: Declared | None = None) -> None:
+        self.found = found
+
+    def declared(self) -> Declared | None:
+        return self.found
 
 
 class FakeSigner:

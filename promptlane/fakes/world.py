@@ -127,6 +127,9 @@ class FakeEnrolments:
     def policy(self, sha256: str) -> Policy:
         return Policy.from_dict(self._read(sha256))
 
+    def pin(self, policy: Policy) -> str:
+        return self._capture(policy.to_dict())
+
     def suite(self, sha256: str) -> dict[str, object]:
         return dict(self._read(sha256))
 

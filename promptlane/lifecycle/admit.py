@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
-from promptlane.domain.errors import AdmissionRefused, AmbiguousName, KeyDenied, NotFound
+from promptlane.domain.errors import AdmissionRefused, AmbiguousName, KeyDenied, NotFound, PolicyInvalid
 from promptlane.domain.model_regions import missing
 from promptlane.domain.names import prompt_id_of
 from promptlane.domain.policy import Policy
@@ -32,6 +32,8 @@ from promptlane.domain.release.prompt import PromptVersion, static_problems
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.review.declared import resolved
+from promptlane.domain.review.ports import Directory
 
 from .identities import fixed_id, holder, standing
 
@@ -49,6 +51,7 @@ class Admission:
     tags: EnrolmentTags
     routes: RouteStore
     releases: ReleaseStore
+    directory: Directory
     check_suite: SuiteCheck
     floor: Floor
     clock: Clock
@@ -57,15 +60,16 @@ class Admission:
         """Capture policy and suite, bind the fingerprints of candidate and stable, run the static checks.
 
         The platform floor binds here too: it may have been raised since the policy was enrolled. What the release
-        captured holds until it ends, whatever the floor becomes meanwhile.
+        captured holds until it ends, whatever the floor becomes meanwhile. Names in the policy
+        become the reviewers whom the deployment declares now.
         What is admitted is tagged before it is recorded as such: IAM lets applications to no version without the tag.
         Raises AdmissionRefused with every problem. Run twice, it returns what the first run bound.
         """
         release = self.releases.get(release_id)
         if release.state != "started":
             return release
-        policy_sha256, suite_sha256 = self.enrolments.capture(release.prompt)
-        policy = self.enrolments.policy(policy_sha256)
+        enrolled_sha256, suite_sha256 = self.enrolments.capture(release.prompt)
+        policy, policy_sha256 = self._captured(enrolled_sha256)
         try:
             version = self.prompts.version(release.prompt_id, release.version)
         except (NotFound, KeyDenied) as error:
@@ -103,9 +107,19 @@ class Admission:
             "stable_fingerprint": stable.fingerprint if stable else None,
             "policy": policy_sha256,
             "suite": suite_sha256,
+            "enrolled_policy": enrolled_sha256,
         }
         entry = TimelineEntry(f"{release_id}/admitted", release_id, self.clock(), Event.ADMITTED, detail=detail)
         return self.releases.update(admitted, *self._replaced(identity, release_id), entry)
+
+    def _captured(self, enrolled_sha256: str) -> tuple[Policy, str]:
+        """The enrolled policy with its reviewers as they are declared now, and its SHA-256. AdmissionRefused."""
+        enrolled = self.enrolments.policy(enrolled_sha256)
+        try:
+            policy = resolved(enrolled, self.directory.declared())
+        except PolicyInvalid as error:
+            raise AdmissionRefused(error.problems) from error
+        return policy, enrolled_sha256 if policy == enrolled else self.enrolments.pin(policy)
 
     def _identity(self, release: Release, policy: Policy) -> tuple[Identity, Identity | None]:
         """(the prompt that the name means from now on, what was fixed before). AdmissionRefused for another prompt."""

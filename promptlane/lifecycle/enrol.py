@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from promptlane.domain.enrolment.deadline import too_short
 from promptlane.domain.enrolment.enrolment import (
@@ -26,29 +26,25 @@ from promptlane.domain.enrolment.enrolment import (
     physical_id,
 )
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
-from promptlane.domain.enrolment.ports import ConfigStore, Register, Shown, Stacks
+from promptlane.domain.enrolment.ports import ConfigStore, Register, Shown
 from promptlane.domain.errors import (
     BelowFloor,
-    Conflict,
     InvalidInput,
     NotApplicable,
     PolicyInvalid,
-    Unauthorized,
-    Unavailable,
 )
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import Clock, Identities, RouteStore
 from promptlane.domain.release.meant import demand_reason
+from promptlane.domain.review.declared import resolved
+from promptlane.domain.review.ports import Directory
 
 from .identities import fixed_id
+from .stack_requests import Witness, settled
 
 Json = Any
-T = TypeVar("T")
 SuiteReader = Callable[[dict[str, object]], SuiteFacts]
 """A suite as plain data -> what the floor asks about. SuiteInvalid."""
-_ATTEMPTS: Final = 5
-_PAUSE: Final = 2.0
-"""Seconds. CloudFormation's answers lag a little behind what it does, and it throttles stacks of many resources."""
 _GONE: Final = ("DELETE_COMPLETE", "DELETE_SKIPPED")
 
 
@@ -57,15 +53,15 @@ class Enrolling:
     """What enrolling asks and writes. `late`: how late CloudTrail may tell of an edit, seconds."""
 
     register: Register
-    stacks: Stacks
+    witness: Witness
     config: ConfigStore
     floor: Floor
     identities: Identities
     routes: RouteStore
     late: float
     read_suite: SuiteReader
+    directory: Directory
     clock: Clock
-    sleep: Callable[[float], None]
 
     def enrol(self, asked: Asked) -> str:
         """Carry out a Create or an Update; what was done, in a sentence.
@@ -73,15 +69,15 @@ class Enrolling:
         Raises Unauthorized for what no stack is really asking, NotApplicable for a name of another stack and for a
         request that newer ones have overtaken, BelowFloor and InvalidInput for what is asked. Nothing is half-done.
         """
-        status = self._confirmed(asked)
-        return self._settled(lambda: self._enrol(asked, status))
+        status = self.witness.confirmed(asked, RESOURCE_TYPE)
+        return settled(lambda: self._enrol(asked, status))
 
     def give_up(self, asked: Asked) -> str:
         """Carry out a Delete; a name or a claim that is not this resource's stays as it is."""
         if self.register.get(asked.name) is None:
             return f"{asked.name} is not enrolled"
-        self._confirmed(asked)
-        return self._settled(lambda: self._give_up(asked))
+        self.witness.confirmed(asked, RESOURCE_TYPE)
+        return settled(lambda: self._give_up(asked))
 
     def _enrol(self, asked: Asked, status: str) -> str:
         current, says = self.register.get(asked.name), _said(asked)
@@ -138,7 +134,11 @@ class Enrolling:
         policy = Policy.from_dict(_json(policy_body, says.policy.uri))
         suite = self.read_suite(_json(suite_body, says.suite.uri))
         if not back:
-            if breaches := self.floor.breaches(policy, suite):
+            try:
+                known = resolved(policy, self.directory.declared())
+            except PolicyInvalid as error:
+                raise PolicyInvalid([(f"{name}: {path}", message) for path, message in error.problems]) from None
+            if breaches := self.floor.breaches(known, suite):
                 raise BelowFloor([(f"{name}: {path}", message) for path, message in breaches])
             if problems := too_short(policy, self.late):
                 raise PolicyInvalid([(f"{name}: {path}", message) for path, message in problems])
@@ -155,63 +155,17 @@ class Enrolling:
     def _given_up(self, current: Enrolment) -> None:
         """Raises NotApplicable while the owner still has it. A stack that is gone, and a resource that left its stack,
         have given it up; what cannot be told has not."""
-        status = self._asked_again(partial(self.stacks.status, current.owner))
+        status = self.witness.asked_again(partial(self.witness.stacks.status, current.owner))
         if status is None or status in _GONE:
             return
         for claim in current.claims:
-            shown = self._asked_again(partial(self.stacks.resource, current.owner, claim.resource))
+            shown = self.witness.asked_again(partial(self.witness.stacks.resource, current.owner, claim.resource))
             if shown and _holds(shown, current.name):
                 raise NotApplicable(
                     f"{current.name} is enrolled by the stack {current.owner} (resource {claim.resource}), and no "
                     "other stack may take it: remove it there and deploy that stack first, or give this prompt "
                     "another name"
                 )
-
-    def _confirmed(self, asked: Asked) -> str:
-        """The status of the stack, which is really at work on this resource. Unauthorized."""
-        said = ""
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                self.sleep(_PAUSE)
-            try:
-                status, said = self._shown(asked)
-            except Unavailable as error:
-                status, said = "", str(error)
-            if not said:
-                return status
-        raise Unauthorized(f"nothing was done, since CloudFormation does not confirm this request: {said}")
-
-    def _shown(self, asked: Asked) -> tuple[str, str]:
-        """(status, why the request is not to be believed)."""
-        status = self.stacks.status(asked.stack)
-        if status is None or not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
-            return "", f"the stack {asked.stack} is {status or 'not there'}; it is not being deployed"
-        if asked.kind == "Delete":
-            # CloudFormation may show the resource no longer, or already with another physical id.
-            return status, ""
-        shown = self.stacks.resource(asked.stack, asked.resource)
-        if shown is None:
-            return "", f"the stack {asked.stack} has no resource {asked.resource}"
-        if shown.kind != RESOURCE_TYPE or not shown.status.endswith("_IN_PROGRESS"):
-            return "", f"{asked.resource} of the stack {asked.stack} is a {shown.kind} in {shown.status}"
-        return status, ""
-
-    def _settled(self, act: Callable[[], str]) -> str:
-        """Again, from reading on, where somebody else wrote meanwhile."""
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return act()
-            except Conflict:
-                continue
-        return act()
-
-    def _asked_again(self, question: Callable[[], T]) -> T:
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return question()
-            except Unavailable:
-                self.sleep(_PAUSE)
-        return question()
 
 
 def _holds(shown: Shown, name: str) -> bool:

@@ -8,7 +8,7 @@ so two reviewers at one instant, a repeated POST or a crash between two writes n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
 from promptlane.domain.review import guesses
 from promptlane.domain.review.code import Holder, as_typed
 from promptlane.domain.review.link import Link, parse
-from promptlane.domain.review.ports import ReviewStore, Signer, TaskTokens
+from promptlane.domain.review.ports import Directory, ReviewStore, Signer, TaskTokens
 from promptlane.domain.review.reading import Part, Reading, reading
 from promptlane.domain.review.review import (
     MAX_REASON,
@@ -36,6 +36,7 @@ from promptlane.domain.review.review import (
     Choice,
     ReviewDecision,
     ReviewRequest,
+    acts_as,
     is_author,
     reviewer_key,
     reviewers_of,
@@ -102,7 +103,7 @@ class Vote:
 class ReviewDesk:
     """Takes views and decisions; by link with `signer` and `briefs` alone.
 
-    `authors_again` asks once more who wrote what a request is about.
+    `authors_again` asks once more who wrote what a request is about; `directory` says who is a reviewer now.
     """
 
     reviews: ReviewStore
@@ -112,6 +113,7 @@ class ReviewDesk:
     signer: Signer | None = None
     authors_again: Callable[[ReviewRequest], Authors] | None = field(default=None)
     briefs: Briefs | None = None
+    directory: Directory | None = None
 
     # --- the signed link -----------------------------------------------------------------------------------------
 
@@ -145,7 +147,17 @@ class ReviewDesk:
             return replace(visit, door=Door.CLOSED)
         if now >= min(float(link.expires), request.expires_at):
             return replace(visit, door=Door.EXPIRED)
+        if self.as_declared([reviewer])[0] is None:
+            return replace(visit, door=Door.LEFT)
         return visit
+
+    def as_declared(self, reviewers: Sequence[Reviewer]) -> list[Reviewer | None]:
+        """Each reviewer of a captured policy as the deployment declares them now; None for who left.
+
+        Where nobody was ever declared, everybody is what the policy says.
+        """
+        declared = self.directory.declared() if self.directory else None
+        return list(reviewers) if declared is None else [declared.now(reviewer) for reviewer in reviewers]
 
     def _over(self, request: ReviewRequest) -> bool:
         release = self.releases.find(request.release_id)
@@ -290,9 +302,18 @@ class ReviewDesk:
         if visit.door is not Door.OPEN:
             self.refused(visit, caller, posted=True)
             return Submission(visit)
+        if not self._still_acts_as(reviewer, arn):
+            self._refused_identity(request, arn, caller, "no longer the reviewer's")
+            raise Unauthorized(
+                f"{arn} is no longer declared for {reviewer.name}: decide by the link in your email, or as a principal "
+                "that the deployment declares for you now"
+            )
         if choice == Choice.APPROVE:
             _check_read(request, fingerprint)
         return self._decide(request, Vote(link, reviewer, Choice(choice), reason, arn, "iam", caller))
+
+    def _still_acts_as(self, reviewer: Reviewer, arn: str) -> bool:
+        return any(acts_as(p, arn) for now in self.as_declared([reviewer]) if now for p in now.principals)
 
     def _refused_identity(self, request: ReviewRequest, arn: str, caller: Origin, why: str) -> None:
         detail = {**caller.detail, "why": why, "posted": True}
@@ -309,7 +330,8 @@ class ReviewDesk:
                 self.settle(request.release_id)
                 self.refused(visit, vote.origin, posted=True)
                 return Submission(visit)
-            wrote_it = is_author(reviewer, request.authors) or vote.by in request.authors.principals
+            known = [reviewer, *(now for now in self.as_declared([reviewer]) if now)]
+            wrote_it = any(is_author(r, request.authors) for r in known) or vote.by in request.authors.principals
             if vote.choice is Choice.APPROVE and wrote_it:
                 self._refuse(link, vote.by, vote.origin, "own version", "own")
                 return Submission(visit, Fault.AUTHOR)

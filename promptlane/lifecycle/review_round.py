@@ -28,6 +28,15 @@ from .recording import Update, update
 from .review_desk import ReviewDesk, entry_of
 
 Json = Any
+_LOOK: Final = "`promptlane reviewers list` shows the subscriptions"
+_REMEDY: Final = {
+    "missing": f"{_LOOK}, `promptlane reviewers subscribe` has SNS ask again; then there are 48 hours to confirm",
+    "pending": f"{_LOOK}, `promptlane reviewers confirm` confirms one, "
+    "`promptlane reviewers subscribe` has SNS ask again",
+    "no_topic": f"{_LOOK}; deploy the reviewers' stacks",
+    "left": "if that was not meant, declare the person again and deploy; if the others are too few, ask for the "
+    "release again with `promptlane release`: it asks whoever is declared then",
+}
 _EARLY: Final = 60.0
 _GRACE: Final = 3600.0
 """How long an expired review stays listed, so that its release's end is surely written before it is forgotten."""
@@ -123,7 +132,8 @@ class ReviewRound:
     def post_reach(self, reviewers: Sequence[Reviewer]) -> dict[str, str]:
         """How email reaches each reviewer, by key."""
         states = self.post.reach([r.email for r in reviewers])
-        return {reviewer_key(email): state for email, state in states.items()}
+        left = {r.email for r, now in zip(reviewers, self.desk.as_declared(reviewers), strict=True) if now is None}
+        return {reviewer_key(email): "left" if email in left else state for email, state in states.items()}
 
     def _in_review(self, request: ReviewRequest) -> None:
         """The release record says that it is in review, with the entry that says who was asked."""
@@ -200,14 +210,13 @@ class ReviewRound:
             reach = request.reach.get(key, "missing")
             if reach not in REACHED:
                 what = f"{reviewer.name} <{reviewer.email}> {reach_in_words(reach)}"
-                lists = "`promptlane reviewers list` shows the subscriptions"
-                self._hindered(request, key, reach, what, f"{lists}, `promptlane reviewers confirm` confirms one")
+                self._hindered(request, key, reach, what, _REMEDY.get(reach, _LOOK))
         obstacle = out_of_reach(request, state)
         if obstacle:
             what = f"The quorum cannot be met by email now: {obstacle}"
             remedy = (
-                "confirm the missing subscriptions, or let these reviewers decide with `promptlane approve`; otherwise "
-                "the release ends when the review expires"
+                "confirm the missing subscriptions, or let those who are declared decide with `promptlane approve`; "
+                "otherwise the release ends when the review expires"
             )
             self._hindered(request, "quorum", "out of reach", what, remedy)
         elif state.standing is Standing.IMPOSSIBLE:

@@ -28,6 +28,12 @@ _DOORS: Final[Mapping[Door, tuple[int, str, str]]] = {
         "release. Nothing was decided.",
     ),
     Door.EXPIRED: (410, "This link has expired", "The time for this review is over. Nothing was decided by you."),
+    Door.LEFT: (
+        403,
+        "You are no reviewer here any more",
+        "This deployment no longer declares you, or not with this address. Reviews that begin from now on ask whoever "
+        "it declares now. Nothing was decided.",
+    ),
     Door.STALE: (
         410,
         "There is a newer review of this release",

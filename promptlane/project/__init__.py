@@ -3,6 +3,7 @@
 from promptlane.engine.document import Document, read_document
 
 from .load import POLICY_FILE, PROMPT_FILE, ProjectInvalid, PromptProject, load, load_draft, load_one
+from .reviewers import by_name, declare, load_reviewers, resolve
 
 __all__ = [
     "POLICY_FILE",
@@ -10,8 +11,12 @@ __all__ = [
     "Document",
     "ProjectInvalid",
     "PromptProject",
+    "by_name",
+    "declare",
     "load",
     "load_draft",
     "load_one",
+    "load_reviewers",
     "read_document",
+    "resolve",
 ]

@@ -21,6 +21,7 @@ from promptlane.engine.parse import parse
 from promptlane.engine.suite import facts
 from promptlane.lifecycle import enrol as enrolling
 from promptlane.lifecycle.enrol import Enrolling
+from promptlane.lifecycle.stack_requests import Witness
 from tests.support.attacks import anything, attack, patched, together
 from tests.support.enrolling import KIND, LAX, OTHER, STACK, Cloud, clouds
 from tests.support.functions import ASSETS, POLICY, REPORTS, SUITE, Context, real
@@ -97,7 +98,7 @@ def test_asset_replaced_before() -> bool:
 
 
 def _confirmed() -> Any:
-    return patched(Enrolling, "_confirmed", lambda self, asked: "UPDATE_IN_PROGRESS")
+    return patched(Witness, "confirmed", lambda self, asked, resource_type: "UPDATE_IN_PROGRESS")
 
 
 def _forged(cloud: Cloud, kind: str = "Update", **changed: Json) -> dict[str, Json]:

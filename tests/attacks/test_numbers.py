@@ -117,7 +117,7 @@ def quarantined(limit: Json, *, before: bool) -> Stage:
 
 def admitted(stage: Stage) -> bool:
     stage.release(5, candidate=None)
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "clock")
+    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "clock")
     try:
         Admission(**stage.ports(*names), check_suite=lambda suite, variables: ([], SuiteFacts(1)), floor=Floor()).admit(
             f"{ID}-5-1"

@@ -21,7 +21,7 @@ from promptlane.domain.review.visit import Origin
 from promptlane.fakes import FakeAlarms, FakeEnrolments, FakeEnrolmentTags, FakeNotices, FakeWorkflow
 from promptlane.fakes.edits import InMemoryEdits
 from promptlane.fakes.objects import ScriptedModel
-from promptlane.fakes.review import FakePost, FakeSigner, FakeTokens
+from promptlane.fakes.review import FakeDirectory, FakePost, FakeSigner, FakeTokens
 from promptlane.lifecycle.admit import Admission
 from promptlane.lifecycle.authors import ApprovalCheck
 from promptlane.lifecycle.briefs import Briefs
@@ -111,6 +111,7 @@ class Audited(Desk):
             tags=FakeEnrolmentTags(self.prompts),
             routes=self.routes,
             releases=self.releases,
+            directory=FakeDirectory(),
             check_suite=lambda suite, variables: ([], SuiteFacts(1)),
             floor=Floor(),
             clock=self.clock,

@@ -25,6 +25,7 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
+from promptlane.fakes.review import FakeDirectory
 from tests.support.prompt import ID, PROMPT
 
 POLICY = Policy(
@@ -73,6 +74,7 @@ class Stage:
         self.enrolments = FakeEnrolments({PROMPT: POLICY})
         self.routes, self.releases = Routes(), Releases()
         self.identities = self.watched = InMemoryIdentities()
+        self.directory = FakeDirectory()
         self.workflow, self.queue = FakeWorkflow(), FakeQueue()
         self.alarms, self.notices = FakeAlarms(), FakeNotices()
         self.now = 5000.0

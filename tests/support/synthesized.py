@@ -67,7 +67,7 @@ def context() -> dict[str, Json]:
 
 
 def synthesize(config: DeploymentConfig, directory: Path) -> Synthesized:
-    """The templates of a deployment with these settings, by stack."""
+    """The templates of a deployment with these settings, by stack; without those that hold nothing."""
     app = App(context={**context(), "aws:cdk:enable-path-metadata": True}, outdir=str(directory))
     add_stacks(app, config=config)
     app.synth()
@@ -75,7 +75,7 @@ def synthesize(config: DeploymentConfig, directory: Path) -> Synthesized:
         path.name.removesuffix(".template.json").removeprefix(f"{config.name}-"): json.loads(path.read_text())
         for path in sorted(directory.glob("*.template.json"))
     }
-    return Synthesized(directory, templates)
+    return Synthesized(directory, {stack: template for stack, template in templates.items() if "Resources" in template})
 
 
 def listed(value: Json) -> list[Json]:

@@ -8,7 +8,18 @@ from infra.constructs.queue import DeadLetters
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline.functions import ARCHIVE, CONFIG, TABLES, PipelineFunctions
 from infra.state import State
-from promptlane.domain.keys import APPENDED, BLOCKS, EDITS, ENROLMENT, ENROLMENTS, IDENTITY, PROMPT, TURN, WATCHED
+from promptlane.domain.keys import (
+    APPENDED,
+    BLOCKS,
+    DECLARED,
+    EDITS,
+    ENROLMENT,
+    ENROLMENTS,
+    IDENTITY,
+    PROMPT,
+    TURN,
+    WATCHED,
+)
 
 INTAKE_TIMEOUT = Duration.seconds(60)
 
@@ -61,7 +72,7 @@ def add_release(
         "Checks whether a version can be released, and under which policy",
         (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "PLATFORM_FLOOR"),
         g.routes_read() + g.releases_write(query=True, put=[*record, IDENTITY]) + g.prompts_read(),
-        g.enrolment_tags() + g.reports(read=[CONFIG]),
+        g.enrolment_tags() + g.reports(read=[CONFIG], write=[CONFIG]),
         knows_suites=True,
     )
     variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS")
@@ -108,9 +119,9 @@ def add_enrolment(functions: PipelineFunctions, *, name: str) -> None:
     g, keys = functions.grants, [ENROLMENT, ENROLMENTS]
     functions.add(
         "enrol",
-        "Says which policy and suite count for a prompt; called by CloudFormation alone",
-        (*TABLES, "REPORT_BUCKET", "ACCOUNT", "PLATFORM_FLOOR", "TRAIL_LATE_SECONDS"),
-        g.releases_write(put=keys, delete=keys) + g.routes_read(),
+        "Says which policy and suite count for a prompt, and who reviews; called by CloudFormation alone",
+        (*TABLES, "REPORT_BUCKET", "ACCOUNT", "DEPLOYMENT", "PLATFORM_FLOOR", "TRAIL_LATE_SECONDS"),
+        g.releases_write(put=[*keys, DECLARED], delete=keys) + g.routes_read(),
         g.deployed_files() + g.stacks_read() + g.reports(write=[CONFIG]),
         knows_suites=True,
         timeout=Duration.minutes(2),

@@ -16,6 +16,7 @@ from infra.constructs.http_service import HttpService
 from infra.constructs.outputs import Outputs
 from infra.constructs.packages import packages as layer_of
 from infra.constructs.queue import READ_AND_RETURN, DeadLetters, WorkQueue
+from infra.constructs.reviewers import DeclaredReviewers
 from infra.constructs.workflow import ReleaseWorkflow
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline.events import (
@@ -32,6 +33,7 @@ from infra.stacks.pipeline.tests import add_tests
 from infra.state import State
 from promptlane.cdk.platform import enrol_function_name
 from promptlane.domain.names import CONSOLE
+from promptlane.domain.review.declared import Declared
 
 _RELAY_GAVE_UP = "places in the stream of timeline entries that relay gave up on"
 _UNRELAYED = (
@@ -55,7 +57,16 @@ _IN_WORKFLOW = (
 class PipelineStack(Stack):
     """Every function has its own role; what each may do stands where the function is made."""
 
-    def __init__(self, scope: Construct, id: str, *, config: DeploymentConfig, state: State, audit: AuditStack) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        config: DeploymentConfig,
+        state: State,
+        audit: AuditStack,
+        declared: Declared,
+    ) -> None:
         super().__init__(scope, id, description="Promptlane: tests, reviews, releases and rolls back prompts")
         self._config, self._state = config, state
         limits = bounds(config)
@@ -134,7 +145,8 @@ class PipelineStack(Stack):
             dead_alarms=dead_alarms,
             reserved_concurrency=config.reserved_concurrency,
         )
-        add_enrolment(functions, name=enrol_function_name(config.name))
+        enrol = add_enrolment(functions, name=enrol_function_name(config.name))
+        DeclaredReviewers(self, "Reviewers", config=config, declared=declared, after=[enrol])
         add_records(functions, state=state, audit=audit, undelivered=undelivered, unrelayed=unrelayed)
         roll_back = self.functions["roll_back"]
         console = lambda_.CfnAlias(

@@ -128,7 +128,10 @@ class Floor:
         )
 
     def breaches(self, policy: Policy, suite: SuiteFacts) -> list[Breach]:
-        """Everything in which policy and suite ask less than the floor."""
+        """Everything in which policy and suite ask less than the floor.
+
+        Of reviewers who are named alone nothing is known: `enrol` and `admit` ask with those whom the names stand for.
+        """
         return [
             *_review(self.review, policy.review),
             *_tests(self.tests, policy.tests, suite),
@@ -147,13 +150,14 @@ _SECTIONS: Final[Mapping[str, Any]] = {
 
 def _review(floor: ReviewFloor, policy: ReviewPolicy) -> Iterator[Breach]:
     yield from _at_least("review.quorum", policy.quorum, floor.quorum, str)
-    for i, reviewer in enumerate(policy.reviewers):
+    known = [(i, reviewer) for i, reviewer in enumerate(policy.reviewers) if not reviewer.by_name]
+    for i, reviewer in known:
         yield from _address(floor, f"review.reviewers[{i}].email", reviewer.email)
     if floor.quorum > 1 or not floor.self_approval:
-        yield from _one_person_each(policy.reviewers)
+        yield from _one_person_each([reviewer for _, reviewer in known])
     if floor.self_approval:
         return
-    for i, reviewer in enumerate(policy.reviewers):
+    for i, reviewer in known:
         if not reviewer.principals:
             yield (
                 f"review.reviewers[{i}].principals",

@@ -9,6 +9,7 @@ from promptlane.domain.release.timeline import TimelineEntry
 from promptlane.domain.trail import Window
 
 from .code import Seal
+from .declared import Declared
 from .edits import Edit
 from .mail import Mail
 from .review import Authors, ReviewDecision, ReviewRequest
@@ -73,6 +74,13 @@ class ReviewStore(Protocol):
 
     def unlist(self, release_id: str) -> None:
         """Take a review off that list."""
+
+
+class Directory(Protocol):
+    """The reviewers whom the deployment declares. Reads are consistent."""
+
+    def declared(self) -> Declared | None:
+        """All of them; None where no deployment ever declared any."""
 
 
 class EditStore(Protocol):

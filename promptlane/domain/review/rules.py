@@ -242,6 +242,7 @@ _REACH: Final = {
     "pending": "has not confirmed the subscription",
     "missing": "is not subscribed",
     "unexpected": "an unexpected subscription receives their email too, so none is sent",
+    "left": "is no longer declared as a reviewer, or has another address now, and decides nothing here",
     "no_topic": "has no topic in this deployment",
     "unreadable": "SNS does not say who receives their email, so none is sent",
 }

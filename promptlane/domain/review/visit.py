@@ -21,6 +21,7 @@ class Door(StrEnum):
     USED = "used"  # this reviewer has decided
     CLOSED = "closed"  # the review, or the whole release, is over
     EXPIRED = "expired"
+    LEFT = "left"  # this person is declared as a reviewer no longer, or under another address
     STALE = "stale"  # of an earlier round: the stable version changed and the release was tested again
     FOREIGN = "foreign"  # signed, but for another release
     INVALID = "invalid"  # not signed by us

@@ -530,24 +530,35 @@ BO = {"name": "Bo", "email": "bo@example.com", "groups": ["brand"]}
         (
             {},
             "review",
-            "is required: name at least one reviewer, for example "
-            "review: {reviewers: [{name: ..., email: ...}], quorum: 1}",
+            "is required: name at least one reviewer, for example review: {reviewers: [alice, bob], quorum: 1}",
         ),
         (
             {"review": None},
             "review",
-            "is required: name at least one reviewer, for example "
-            "review: {reviewers: [{name: ..., email: ...}], quorum: 1}",
+            "is required: name at least one reviewer, for example review: {reviewers: [alice, bob], quorum: 1}",
         ),
-        ({"review": {}}, "review.reviewers", "must list at least one reviewer with name and email"),
-        ({"review": {"reviewers": []}}, "review.reviewers", "must list at least one reviewer with name and email"),
-        ({"review": {"reviewers": "Ana"}}, "review.reviewers", "must list at least one reviewer with name and email"),
+        ({"review": {}}, "review.reviewers", "must list at least one reviewer by name, or with name and email"),
         (
-            {"review": {"reviewers": [ANA, "Bo"]}},
+            {"review": {"reviewers": []}},
+            "review.reviewers",
+            "must list at least one reviewer by name, or with name and email",
+        ),
+        (
+            {"review": {"reviewers": "Ana"}},
+            "review.reviewers",
+            "must list at least one reviewer by name, or with name and email",
+        ),
+        (
+            {"review": {"reviewers": [ANA, 7]}},
             "review.reviewers[1]",
             "must be a mapping with name, email, groups, principals",
         ),
-        ({"review": {"reviewers": [ANA, {"name": "Bo"}]}}, "review.reviewers[1].email", "is required"),
+        (
+            {"review": {"reviewers": [ANA, {"name": "Bo", "principals": ["arn:aws:iam::111122223333:role/Bo"]}]}},
+            "review.reviewers[1].principals",
+            "are declared with the reviewer: write them in reviewers.yaml",
+        ),
+        ({"review": {"reviewers": [ANA, "  "]}}, "review.reviewers[1].name", "must be text"),
         ({"review": {"reviewers": [ANA, {"email": "bo@example.com"}]}}, "review.reviewers[1].name", "is required"),
         ({"review": {"reviewers": [ANA, {**BO, "name": " "}]}}, "review.reviewers[1].name", "must be text"),
         (
@@ -825,7 +836,7 @@ def test_what_is_no_policy_says_what_one_is(data: Any, path: str, message: str) 
 def test_all_problems_of_all_sections_are_told_at_once_in_order() -> None:
     data = {
         "colour": 1,
-        "review": {"reviewers": [ANA, {"name": "Bo"}], "quorum": 9},
+        "review": {"reviewers": [ANA, {"name": "Bo", "email": "bo"}], "quorum": 9},
         "models": {"allowed": 3},
         "tests": {"alpha": 1},
         "canary": {"steps": [], "guard_metrics": {}, "beta": 1},

@@ -46,6 +46,7 @@ def test_it_binds_what_is_released_under_which_policy_and_lets_applications_in(w
         "stable_fingerprint": stable.fingerprint,
         "policy": policy,
         "suite": suite,
+        "enrolled_policy": policy,
     }
     assert world.entries(RELEASE) == [(Event.ADMITTED, "promptlane", detail)]
     assert world.prompts.tags == {arn: {ENROLLED_TAG: DEPLOYMENT} for arn in (version_arn(2), version_arn(2)[:-2])}

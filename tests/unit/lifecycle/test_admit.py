@@ -28,7 +28,7 @@ def admitted(
         checked.append((suite, variables))
         return list(complaints), SuiteFacts(cases)
 
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "clock")
+    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "clock")
     try:
         return Admission(**stage.ports(*names), check_suite=check_suite, floor=floor).admit(name)
     finally:
@@ -79,6 +79,7 @@ def test_an_admission_binds_candidate_stable_policy_and_suite(first: bool) -> No
                 "description": "Manner 2",
                 "policy": policy,
                 "suite": suite,
+                "enrolled_policy": policy,
                 "stable": None if first else 1,
                 "stable_fingerprint": None if stable is None else stable.fingerprint,
             },

@@ -52,6 +52,7 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
+from promptlane.fakes.review import FakeDirectory
 from promptlane.lifecycle.admit import Admission
 from promptlane.lifecycle.intake import Intake, Taken
 from promptlane.lifecycle.reconcile import GRACE, Reconciliation
@@ -342,6 +343,7 @@ class Lifecycle(RuleBasedStateMachine):
                 tags=self.tags,
                 routes=self.routes,
                 releases=self.releases,
+                directory=FakeDirectory(),
                 check_suite=lambda suite, variables: ([], SuiteFacts(1)),
                 floor=Floor(),
                 clock=self.clock,

@@ -301,10 +301,19 @@ def test_who_is_not_reached_by_email_is_said_once_in_timeline_and_notices() -> N
     request = world.ask()
     world.ask(token="token-2")
 
-    remedy = "`promptlane reviewers list` shows the subscriptions, `promptlane reviewers confirm` confirms one"
+    look = "`promptlane reviewers list` shows the subscriptions"
+    asks = "`promptlane reviewers confirm` confirms one, `promptlane reviewers subscribe` has SNS ask again"
     words = {
-        LEAD: ("pending", "support-lead <support-lead@example.com> has not confirmed the subscription"),
-        LEGAL: ("no_topic", "legal-desk <legal-desk@example.com> has no topic in this deployment"),
+        LEAD: (
+            "pending",
+            "support-lead <support-lead@example.com> has not confirmed the subscription",
+            f"{look}, {asks}",
+        ),
+        LEGAL: (
+            "no_topic",
+            "legal-desk <legal-desk@example.com> has no topic in this deployment",
+            f"{look}; deploy the reviewers' stacks",
+        ),
     }
     assert told(world, Event.REVIEW_HINDERED) == [
         TimelineEntry(
@@ -315,9 +324,9 @@ def test_who_is_not_reached_by_email_is_said_once_in_timeline_and_notices() -> N
             "promptlane",
             {"what": what, "state": state, "remedy": remedy},
         )
-        for who, (state, what) in words.items()
+        for who, (state, what, remedy) in words.items()
     ]
-    mails = [warning_mail(request, what, remedy) for _, what in words.values()]
+    mails = [warning_mail(request, what, remedy) for _, what, remedy in words.values()]
     assert world.notices.sent == [(mail.subject, mail.body) for mail in mails]
     assert [email for email, _ in world.post.sent] == [QUALITY.email]
 

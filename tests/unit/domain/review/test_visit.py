@@ -21,7 +21,7 @@ def test_a_visit_holds_nothing_but_its_door_unless_it_is_told_more() -> None:
 @pytest.mark.parametrize(
     ("kind", "values"),
     [
-        (Door, "open used closed expired stale foreign invalid"),
+        (Door, "open used closed expired left stale foreign invalid"),
         (Fault, "code old_code reason choice author too_many unread"),
     ],
 )
