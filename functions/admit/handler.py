@@ -21,7 +21,7 @@ def wire(of: Function) -> Admission:
         tags=of.tags,
         routes=of.routes,
         releases=of.releases,
-        directory=of.directory,
+        directory=of.declarations,
         check_suite=_checked,
         floor=of.floor,
         clock=time.time,

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from promptlane.aws.composition import Function, wired
@@ -46,31 +47,37 @@ _REFUSED: Final = "enrolled-nothing"
 """The physical id of a resource that could not be created. CloudFormation deletes it at once, which does nothing."""
 
 
+@dataclass(frozen=True)
+class Stacks:
+    """What stacks ask for."""
+
+    enrolling: Enrolling
+    declaring: Declaring
+
+
 @wired
-def wire(of: Function) -> Enrolling:
-    return Enrolling(
+def wire(of: Function) -> Stacks:
+    witness = Witness(of.stacks, time.sleep)
+    enrolling = Enrolling(
         register=of.register,
-        witness=Witness(of.stacks, time.sleep),
+        witness=witness,
         config=of.deployed_config,
         floor=of.floor,
         identities=of.identities,
         routes=of.routes,
         late=of.number("trail_late_seconds", float, TRAIL_LATE),
         read_suite=lambda suite: facts(parse(suite)),
-        directory=of.directory,
+        directory=of.declarations,
         clock=time.time,
     )
-
-
-@wired
-def wire_declaring(of: Function) -> Declaring:
-    return Declaring(
-        declarations=of.directory,
-        witness=Witness(of.stacks, time.sleep),
+    declaring = Declaring(
+        declarations=of.declarations,
+        witness=witness,
         config=of.deployed_config,
         stack=f"{of.setting('deployment')}-pipeline",
         clock=time.time,
     )
+    return Stacks(enrolling, declaring)
 
 
 def handle(event: dict[str, Json], context: Any) -> dict[str, Json]:
@@ -98,13 +105,13 @@ def act(event: Mapping[str, Json], function_arn: str) -> tuple[str, str]:
             return "nothing was enrolled under this resource", physical
         # CloudFormation makes up an id for a resource whose creation was never answered.
         name = name_of(physical) or _mapping(event.get("ResourceProperties")).get("Name")
-        return wire().give_up(_asked(event, function_arn, prompt_name(name), None)), physical
+        return wire().enrolling.give_up(_asked(event, function_arn, prompt_name(name), None)), physical
     if kind not in ("Create", "Update"):
         raise InvalidInput(f"RequestType is {kind!r:.80}: this is no request of CloudFormation")
     properties = _mapping(event.get("ResourceProperties"))
     name = prompt_name(properties.get("Name"))
     asked = _asked(event, function_arn, name, _configuration(properties, "ResourceProperties"))
-    return wire().enrol(asked), physical_id(name)
+    return wire().enrolling.enrol(asked), physical_id(name)
 
 
 def _declared(event: Mapping[str, Json], function_arn: str) -> tuple[str, str]:
@@ -120,7 +127,7 @@ def _declared(event: Mapping[str, Json], function_arn: str) -> tuple[str, str]:
         says=Part.from_dict(_mapping(event.get("ResourceProperties")).get("Reviewers"), "ResourceProperties.Reviewers"),
         old=Part.from_dict(old, "OldResourceProperties.Reviewers").sha256 if old else "",
     )
-    declaring = wire_declaring()
+    declaring = wire().declaring
     return declaring.give_up(asked) if kind == "Delete" else declaring.declare(asked), DECLARED_ID
 
 

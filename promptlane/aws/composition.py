@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from .metrics import CloudWatchCounts
     from .prompts import BedrockPrompts
     from .reports import S3Objects
-    from .reviewers import DynamoDirectory
+    from .reviewers import DynamoDeclarations
     from .trial_buckets import TrialBuckets
 
 T = TypeVar("T")
@@ -134,10 +134,10 @@ class Composition(ABC):
         return DynamoReviews(self._table("release_table"))
 
     @cached_property
-    def directory(self) -> DynamoDirectory:
-        from .reviewers import DynamoDirectory
+    def declarations(self) -> DynamoDeclarations:
+        from .reviewers import DynamoDeclarations
 
-        return DynamoDirectory(self._table("release_table"))
+        return DynamoDeclarations(self._table("release_table"))
 
     @cached_property
     def edits(self) -> EditStore:
@@ -335,7 +335,7 @@ class Composition(ABC):
             tokens=StepFunctionsTokens(clients.client("stepfunctions")),
             clock=time.time,
             authors_again=self.authors.again,
-            directory=self.directory,
+            directory=self.declarations,
         )
 
     @cached_property

@@ -34,6 +34,19 @@ class Subscription:
     protected: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Somebody whom the deployment mails, the topic that does it, and how the subscription stands (`reach_in_words`).
+
+    `since`: when the deployment made the topic, epoch seconds; None where that is not recorded.
+    """
+
+    email: str
+    topic: str
+    state: str
+    since: float | None = None
+
+
 class ReviewerTopics:
     """`Post` on SNS. `sns` and `ssm` are boto3 clients."""
 
@@ -59,7 +72,7 @@ class ReviewerTopics:
                 answer = self._ssm.get_parameter(Name=self._prefix + reviewer_key(email))
         except NotFound:
             raise NotFound(
-                f"{email} has no topic in this deployment; name the address in a release.yaml and run `cdk deploy`"
+                f"{email} has no topic in this deployment; declare the address in reviewers.yaml and run `cdk deploy`"
             ) from None
         return str(json.loads(answer["Parameter"]["Value"])["topic"])
 
@@ -83,20 +96,30 @@ class ReviewerTopics:
                     )
         return found
 
-    def all(self) -> Iterator[tuple[str, str, str]]:
-        """(email, topic ARN, state) of every reviewer of the deployment."""
+    def all(self) -> Iterator[Addressee]:
+        """Every reviewer of the deployment."""
         with translated("listing the reviewers' topics"):
             pages = list(self._ssm.get_paginator("get_parameters_by_path").paginate(Path=self._prefix.rstrip("/")))
         for page in pages:
             for parameter in page["Parameters"]:
                 value = json.loads(parameter["Value"])
                 state = self._judge(value["email"], self.subscriptions(value["topic"]))
-                yield str(value["email"]), str(value["topic"]), state
+                since = parameter.get("LastModifiedDate")
+                yield Addressee(value["email"], value["topic"], state, since.timestamp() if since else None)
 
-    def confirm(self, email: str, link_or_token: str) -> str:
-        """Confirm a reviewer's subscription so that only somebody with credentials can unsubscribe it; its ARN.
+    def on_call(self, topic: str, emails: Sequence[str]) -> list[Addressee]:
+        """Those whom a topic mails beside others."""
+        there = self.subscriptions(topic)
 
-        `link_or_token` is what SNS mailed to the reviewer: the whole link, or its Token.
+        def own(email: str) -> list[Subscription]:
+            return [s for s in there if (s.protocol, s.endpoint.lower()) == ("email", email.lower())]
+
+        return [Addressee(email, topic, self._judge(email, own(email))) for email in emails]
+
+    def confirm(self, email: str, link_or_token: str, topic: str = "") -> str:
+        """Confirm a subscription so that only somebody with credentials can unsubscribe it; its ARN.
+
+        `link_or_token` is what SNS mailed: the whole link, or its Token. Without a `topic`, it is the reviewer's own.
         """
         token = link_or_token.strip()
         if "Token=" in token:
@@ -108,14 +131,14 @@ class ReviewerTopics:
             )
         with translated(f"confirming the subscription of {email}"):
             answer = self._sns.confirm_subscription(
-                TopicArn=self.topic(email), Token=token, AuthenticateOnUnsubscribe="true"
+                TopicArn=topic or self.topic(email), Token=token, AuthenticateOnUnsubscribe="true"
             )
         return str(answer["SubscriptionArn"])
 
-    def subscribe(self, email: str) -> None:
+    def subscribe(self, addressee: Addressee) -> None:
         """Ask SNS to send the confirmation email again, for a subscription that is gone or was never confirmed."""
-        with translated(f"subscribing {email}"):
-            self._sns.subscribe(TopicArn=self.topic(email), Protocol="email", Endpoint=email)
+        with translated(f"subscribing {addressee.email}"):
+            self._sns.subscribe(TopicArn=addressee.topic, Protocol="email", Endpoint=addressee.email)
 
     def _state(self, email: str) -> str:
         try:

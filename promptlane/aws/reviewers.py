@@ -25,8 +25,8 @@ Json = Any
 _ALL: Final = "reviewers"
 
 
-class DynamoDirectory:
-    """`Directory` and `Declarations` on the release table. `table` is a boto3 Table resource."""
+class DynamoDeclarations:
+    """`Declarations` and `Directory` on the release table. `table` is a boto3 Table resource."""
 
     def __init__(self, table: Any) -> None:
         self._table = table

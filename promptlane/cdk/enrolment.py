@@ -41,22 +41,25 @@ class Enrolment(Construct):
             service_timeout=ANSWERED_WITHIN,
             properties={
                 "Name": project.name,
-                "Policy": self._deployed("Policy", canonical_json(policy.to_dict()).encode()),
-                "Suite": self._deployed("Suite", canonical_json(project.suite.to_dict()).encode()),
+                "Policy": deployed(self, "Policy", canonical_json(policy.to_dict()).encode()),
+                "Suite": deployed(self, "Suite", canonical_json(project.suite.to_dict()).encode()),
             },
         )
 
-    def _deployed(self, name: str, content: bytes) -> dict[str, str]:
-        asset = assets.Asset(self, name, path=str(self._written(f"{name.lower()}.json", content)))
-        uri = Fn.join("", ["s3://", asset.s3_bucket_name, "/", asset.s3_object_key])
-        return {"uri": uri, "sha256": hashlib.sha256(content).hexdigest()}
 
-    def _written(self, name: str, content: bytes) -> Path:
-        """A file with this content beside the templates, since a CDK asset has to be one."""
-        stage = Stage.of(self)
-        if stage is None:
-            raise ValueError("a prompt belongs into a stack of a CDK app")
-        folder = Path(stage.asset_outdir) / "promptlane" / hashlib.sha256(content).hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-        return folder / name
+def deployed(scope: Construct, id: str, content: bytes) -> dict[str, str]:
+    """Deploys a JSON document as an asset: where it lies and its SHA-256, as `enrol` asks for them."""
+    asset = assets.Asset(scope, id, path=str(_written(scope, f"{id.lower()}.json", content)))
+    uri = Fn.join("", ["s3://", asset.s3_bucket_name, "/", asset.s3_object_key])
+    return {"uri": uri, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _written(scope: Construct, name: str, content: bytes) -> Path:
+    """A file with this content beside the templates, since a CDK asset has to be one."""
+    stage = Stage.of(scope)
+    if stage is None:
+        raise ValueError("a prompt belongs into a stack of a CDK app")
+    folder = Path(stage.asset_outdir) / "promptlane" / hashlib.sha256(content).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    return folder / name

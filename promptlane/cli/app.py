@@ -266,15 +266,24 @@ def rollback(
     rollback(ctx.obj, prompt, reason=reason, to=to, function=function, as_json=as_json)
 
 
-reviewers = typer.Typer(help="Reviewers and the subscriptions by which email reaches them.", no_args_is_help=True)
+reviewers = typer.Typer(help="Reviewers and the subscriptions by which email reaches them.")
 app.add_typer(reviewers, name="reviewers")
-Email = Annotated[str, typer.Argument(help="The reviewer's email address, as in release.yaml.", show_default=False)]
+Person = Annotated[
+    str, typer.Argument(help="Name or address of a reviewer, or an address on call.", show_default=False)
+]
+
+
+@reviewers.callback(invoke_without_command=True)
+def reviewers_all(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Whom the deployment mails, and whether email arrives."""
+    if ctx.invoked_subcommand is None:
+        reviewers_list(ctx, as_json=as_json)
 
 
 @reviewers.command("list")
 def reviewers_list(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Every reviewer, and whether email arrives: pending, missing and unexpected subscriptions stand out."""
-    from .review import reviewers_list
+    from .reviewers import reviewers_list
 
     reviewers_list(ctx.obj, as_json=as_json)
 
@@ -282,22 +291,30 @@ def reviewers_list(ctx: typer.Context, as_json: AsJson = False) -> None:
 @reviewers.command("confirm")
 def reviewers_confirm(
     ctx: typer.Context,
-    email: Email,
+    who: Person,
     link: Annotated[str, typer.Argument(help="The link in SNS's email, unopened, or its Token.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
     """Confirm a subscription so that only somebody with AWS credentials can unsubscribe it."""
-    from .review import reviewers_confirm
+    from .reviewers import reviewers_confirm
 
-    reviewers_confirm(ctx.obj, email, link, as_json=as_json)
+    reviewers_confirm(ctx.obj, who, link, as_json=as_json)
 
 
 @reviewers.command("subscribe")
-def reviewers_subscribe(ctx: typer.Context, email: Email, as_json: AsJson = False) -> None:
-    """Have SNS send a reviewer its confirmation email again."""
-    from .review import reviewers_subscribe
+def reviewers_subscribe(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names or addresses [everybody who has not confirmed].", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have SNS ask them again to confirm: it deletes what is not confirmed within 48 hours."""
+    from .reviewers import reviewers_subscribe
 
-    reviewers_subscribe(ctx.obj, email, as_json=as_json)
+    if code := reviewers_subscribe(ctx.obj, names or [], as_json=as_json):
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`reviewers list|confirm|subscribe`, `record`: who can be reached for reviews, and what a review left for auditors."""
+"""`record`, and what `status` says of a review: who is waited for, and what a review left for auditors."""
 
 from __future__ import annotations
 
@@ -22,51 +22,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Json = Any
-
-
-def reviewers_list(session: Session, *, as_json: bool) -> None:
-    """Every reviewer of the deployment with the state of the email subscription."""
-    rows = [
-        {"email": email, "topic": topic, "state": state, "says": reach_in_words(state)}
-        for email, topic, state in session.deployment.reviewer_topics.all()
-    ]
-
-    def show(console: Console) -> None:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table("reviewer", "subscription", "", box=None, header_style="bold")
-        for row in rows:
-            style = "green" if row["state"] == "confirmed" else "yellow" if row["state"] in REACHED else "red"
-            table.add_row(row["email"], Text(row["state"], style=style), row["says"])
-        console.print(table if rows else "This deployment has no reviewers; name them in a release.yaml and deploy.")
-
-    session.emit({"reviewers": rows}, as_json=as_json, show=show)
-
-
-def reviewers_confirm(session: Session, email: str, link: str, *, as_json: bool) -> None:
-    """Confirm a subscription with AuthenticateOnUnsubscribe, so that no mail scanner can unsubscribe anybody."""
-    arn = session.deployment.reviewer_topics.confirm(email, link)
-
-    def show(console: Console) -> None:
-        from .terminal import bold
-
-        console.print(bold("{} is confirmed. Only somebody with AWS credentials can unsubscribe it.", email))
-
-    session.emit({"email": email, "subscription": arn}, as_json=as_json, show=show)
-
-
-def reviewers_subscribe(session: Session, email: str, *, as_json: bool) -> None:
-    """Have SNS send its confirmation email again."""
-    session.deployment.reviewer_topics.subscribe(email)
-
-    def show(console: Console) -> None:
-        from .terminal import bold
-
-        console.print(bold("SNS sends {} a confirmation. Do not open its link: paste it into", email))
-        console.print(f"  promptlane reviewers confirm {email} '<link>'")
-
-    session.emit({"email": email, "state": "pending"}, as_json=as_json, show=show)
 
 
 def record(session: Session, subject: str, out: Path | None, *, as_json: bool) -> None:

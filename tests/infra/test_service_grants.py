@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.support.alone import plain
 from tests.support.synthesized import Json, Synthesized, allows, listed, principals, text
 
 
@@ -140,32 +141,46 @@ def test_every_dead_letter_queue_is_watched(synthesized: Synthesized) -> None:
         assert f"GetAtt{queue}QueueName" in watched or any(f'"{queue}"' in source for source in worked_off), queue
 
 
-def test_each_reviewer_has_a_topic_that_only_the_deployment_may_subscribe_to(synthesized: Synthesized) -> None:
+def test_each_reviewer_has_a_topic_that_nobody_subscribes_but_the_deployment_and_operators(
+    synthesized: Synthesized,
+) -> None:
     mails = [p for _, _, p in synthesized.resources("AWS::SNS::Subscription") if p["Protocol"] == "email"]
     assert mails
     assert len({p["Endpoint"] for p in mails}) == len(mails) == len({text(p["TopicArn"]) for p in mails})
     for mail in mails:
         topic = mail["TopicArn"]["Ref"]
         statements = policies_of(synthesized, "AWS::SNS::TopicPolicy", "Topics", topic)
-        (deny,) = [s for s in statements if s["Effect"] == "Deny" and "sns:Subscribe" in listed(s["Action"])]
-        assert {"sns:AddPermission", "sns:RemovePermission", "sns:SetTopicAttributes"} < set(listed(deny["Action"]))
-        assert "cfn-exec-role" in text(deny["Condition"]["ArnNotLike"])
+        denials = {s["Sid"]: s for s in statements if s["Effect"] == "Deny" and "Condition" in s}
+        whose = {sid: text(s["Condition"].get("ArnNotLike", "")) for sid, s in denials.items()}
+        assert set(listed(denials["OnlyTheDeploymentChangesIt"]["Action"])) == {
+            "sns:AddPermission",
+            "sns:RemovePermission",
+            "sns:SetTopicAttributes",
+        }
+        asking = [sid for sid, s in denials.items() if s["Action"] == "sns:Subscribe"]
+        assert asking == ["OnlyOperatorsSubscribe", "OnlyByEmail", "OnlyThisAddress"]
+        assert all("cfn-exec-role" in whose[sid] for sid in ("OnlyTheDeploymentChangesIt", *asking))
+        assert [sid for sid in whose if "OperatorRole" in whose[sid]] == ["OnlyOperatorsSubscribe"]
+        told = [denials[sid]["Condition"].get("StringNotEquals") for sid in asking]
+        assert told == [None, {"sns:Protocol": "email"}, {"sns:Endpoint": mail["Endpoint"]}]
         assert not [s for s in statements if s["Effect"] == "Allow"]  # the functions' own roles say who may publish
 
 
 def test_who_mails_reviewers_may_use_topics_and_their_key(synthesized: Synthesized) -> None:
-    topics = [logical for _, logical, _ in synthesized.resources("AWS::SNS::Topic") if logical.startswith("Reviewer")]
+    stacks = {s for s, logical, _ in synthesized.resources("AWS::SNS::Topic") if logical.startswith("Reviewer")}
+    assert stacks
+    assert all(re.fullmatch("reviewers-[0-7]", stack) for stack in stacks)
     for verb in ("request_review", "remind"):
         statements = synthesized.grants(synthesized.role_of(verb))
         (publishing,) = [s for s in statements if s.get("Sid") == "MailReviewers"]
-        assert all(topic in text(publishing["Resource"]) for topic in topics)
+        assert plain(publishing["Resource"]) == "arn:<aws>:sns:<here>:promptlane-reviewers-*"
         assert any(allows(s, "kms:GenerateDataKey") and "MessageKey" in text(s["Resource"]) for s in statements)
 
 
 def test_nobody_else_publishes_to_reviewers(synthesized: Synthesized) -> None:
     for verb in set(synthesized.verbs()) - {"request_review", "remind"}:
         for statement in synthesized.grants(synthesized.role_of(verb)):
-            assert not (allows(statement, "sns:Publish") and "Reviewer" in text(statement["Resource"])), verb
+            assert not (allows(statement, "sns:Publish") and "reviewers" in text(statement["Resource"])), verb
 
 
 def test_the_trail_may_write_its_bucket_and_use_its_key(synthesized: Synthesized) -> None:

@@ -329,16 +329,18 @@ def test_sessions_of_one_shared_role_are_no_two_reviewers(tmp_path: Path, config
     """Whoever may take on the role chooses the session's name: one person could approve as two."""
     copy = tmp_path / "prompts" / "support-assistant"
     shutil.copytree(config.prompts_dir / "support-assistant", copy)
+    shutil.copy(config.reviewers, tmp_path)
     session = "arn:aws:sts::123456789012:assumed-role/promptlane-access-ReviewerRoleA1B2-C3/bob"
-    policy = (copy / "release.yaml").read_text()
-    named = policy.replace("{name: legal-desk,", f'{{name: legal-desk, principals: ["{session}"],')
-    assert named != policy
-    (copy / "release.yaml").write_text(named)
+    reviewers = tmp_path / "reviewers.yaml"
+    people = reviewers.read_text()
+    named = people.replace("legal-desk: {", f'legal-desk: {{principals: ["{session}"], ')
+    assert named != people
+    reviewers.write_text(named)
     with pytest.raises(ConfigError, match=r"reviewer 'legal-desk' is named by .*ReviewerRoleA1B2-C3/bob"):
         add_stacks(App(outdir=str(tmp_path / "out")), config=DeploymentConfig(prompts_dir=tmp_path / "prompts"))
 
     elsewhere = session.replace("promptlane-access-", "AWSReservedSSO_")
-    (copy / "release.yaml").write_text(named.replace(session, elsewhere))
+    reviewers.write_text(named.replace(session, elsewhere))
     add_stacks(App(outdir=str(tmp_path / "fine")), config=DeploymentConfig(prompts_dir=tmp_path / "prompts"))
 
 
@@ -360,6 +362,7 @@ def test_a_review_that_would_expire_before_it_can_be_approved_is_no_policy(
 ) -> None:
     copy = tmp_path / "prompts" / "support-assistant"
     shutil.copytree(config.prompts_dir / "support-assistant", copy)
+    shutil.copy(config.reviewers, tmp_path)
     policy = (copy / "release.yaml").read_text()
     short = policy.replace("expires_after: 2d", f"expires_after: {expires}").replace("before: 6h", "before: 1m")
     assert "1m" in short

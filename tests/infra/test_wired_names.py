@@ -27,7 +27,7 @@ from promptlane.domain.release import trigger
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
 from promptlane.domain.review.review import reviewer_key
-from promptlane.project import load
+from promptlane.project import load, load_reviewers
 from tests.support.alone import plain
 from tests.support.synthesized import ROOT, Json, Synthesized
 
@@ -212,7 +212,7 @@ def test_a_reviewers_topic_is_found_by_the_address_in_the_policy(synthesized: Sy
             return {"Parameter": {"Value": parameters[asked["Name"]]}}
 
     topics = ReviewerTopics(sns=None, ssm=Ssm(), deployment="promptlane")
-    emails = {r.email for project in load(ROOT / "prompts") for r in project.policy.review.reviewers}
+    emails = {person.email for person in load_reviewers(ROOT / "reviewers.yaml").people}
     assert {email: topics.topic(email) for email in emails} == {
         email: f"<Reviewer{reviewer_key(email)}Topic>" for email in emails
     }

@@ -61,7 +61,7 @@ STEPS = """\
 ONE_STEP = "    - {weight: 20%, min_bake: 5m, max_time: 20d}\n"
 POLICY = """
 review:
-  reviewers: [{{name: prompt-review, email: {role}@example.com}}]
+  reviewers: [{{name: {role}-review, email: {role}@example.com}}]
   unattributed: allow
   expires_after: {expires}
   remind_before: 1s
@@ -92,6 +92,7 @@ def draft(role: str, text: str = "") -> PromptDraft:
 def prompt_folders(parent: Path) -> Path:
     """The project's own prompts, and `e2e-<role>/` for every role."""
     shutil.copytree(PROMPTS, parent)
+    shutil.copy(PROMPTS.parent / "reviewers.yaml", parent.parent)
     for role in ROLES:
         folder = parent / f"e2e-{role}"
         folder.mkdir(parents=True)

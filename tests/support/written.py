@@ -18,15 +18,18 @@ from promptlane.aws.edits import DynamoEdits
 from promptlane.aws.enrolment import DynamoRegister
 from promptlane.aws.identities import DynamoIdentities, DynamoWatched
 from promptlane.aws.releases import DynamoReleases
+from promptlane.aws.reviewers import DynamoDeclarations
 from promptlane.aws.reviews import DynamoReviews
 from promptlane.aws.turns import DynamoTurns
 from promptlane.domain import keys
 from promptlane.domain.canary.blocks import Chunk
+from promptlane.domain.enrolment.declaration import Declaration
 from promptlane.domain.enrolment.enrolment import Asked, Claim, Configuration, Enrolment, Mark, Part
 from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.code import Seal
+from promptlane.domain.review.declared import Declared
 from promptlane.domain.review.edits import Edit
 from promptlane.domain.review.review import Authors
 from promptlane.domain.trail import TrailEvent, Window
@@ -88,6 +91,7 @@ _IDENTITY = Identity("support", _ID[:10], 1.0, _ID)
 _PART = Part("s3://assets/x.json", "0" * 64)
 _SAYS = Configuration(_PART, _PART)
 _ENROLMENT = Enrolment("support", "the-stack", (Claim("Enrol", _SAYS),))
+_DECLARATION = Declaration("the-stack", _PART, Declared())
 _ASKED = Asked("Update", "the-stack", "Enrol", "the-request", "support", _SAYS)
 
 CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], object]]]] = {
@@ -133,6 +137,10 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
             "tell": lambda store: store.tell("support", "the-event", 1.0),
             "found": lambda store: store.found("support", "moved", 1.0),
         },
+    ),
+    "declarations": (
+        DynamoDeclarations,
+        {"put": lambda store: store.put(_DECLARATION, expected=0, request="the-request", at=1.0)},
     ),
     "register": (
         DynamoRegister,

@@ -146,7 +146,7 @@ class PipelineStack(Stack):
             reserved_concurrency=config.reserved_concurrency,
         )
         enrol = add_enrolment(functions, name=enrol_function_name(config.name))
-        DeclaredReviewers(self, "Reviewers", config=config, declared=declared, after=[enrol])
+        DeclaredReviewers(self, "Reviewers", config=config, declared=declared, after=enrol)
         add_records(functions, state=state, audit=audit, undelivered=undelivered, unrelayed=unrelayed)
         roll_back = self.functions["roll_back"]
         console = lambda_.CfnAlias(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import pytest
 from aws_cdk import App
@@ -12,34 +11,24 @@ from constructs import Construct
 
 from infra.constructs.grants import Grant, Grants, allow, attach, distinct, merged
 from infra.stacks.state import StateStack
-from promptlane.domain.policy import Reviewer
-from promptlane.domain.review.review import reviewer_key
-from promptlane.project import load_one
 from tests.support.alone import KEPT, accepted, alone, made, plain
 from tests.support.synthesized import Json, context
 
-EMAILS = ("ann@example.com", "bob@example.com")
-PROJECT = load_one(Path(__file__).resolve().parents[3] / "prompts" / "support-assistant")
-
 
 @cache
-def state(*emails: str) -> StateStack:
-    reviewers = tuple(Reviewer(email.split("@")[0], email) for email in emails)
-    policy = replace(PROJECT.policy, review=replace(PROJECT.policy.review, reviewers=reviewers))
-    projects = [replace(PROJECT, policy=policy)]
-    return StateStack(App(context=context()), "lane-state", config=KEPT, projects=projects)
+def state() -> StateStack:
+    return StateStack(App(context=context()), "lane-state", config=KEPT)
 
 
-def grants(*emails: str) -> Grants:
-    stack = state(*emails)
-    return Grants(config=KEPT, state=stack.state)
+def grants() -> Grants:
+    return Grants(config=KEPT, state=state().state)
 
 
 def written(words: Sequence[Grant]) -> list[tuple[Json, ...]]:
     """(sid, actions, resources, conditions if any) of each, as a policy would have it."""
     found = []
     for grant in words:
-        statement = plain(state(*EMAILS).resolve(grant.statement().to_statement_json()))
+        statement = plain(state().resolve(grant.statement().to_statement_json()))
         assert statement["Effect"] == "Allow"
         parts = (statement["Sid"], statement["Action"], statement["Resource"], statement.get("Condition"))
         found.append(parts if parts[3] else parts[:3])
@@ -282,7 +271,7 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
             (
                 "MailReviewers",
                 ["sns:Publish", "sns:ListSubscriptionsByTopic"],
-                [f"<Reviewer{reviewer_key(email)}Topic>" for email in EMAILS],
+                "arn:<aws>:sns:<here>:lane-reviewers-*",
             ),
             ("ReadSubscriptions", "sns:GetSubscriptionAttributes", "*"),
             MESSAGE_KEY,
@@ -343,13 +332,13 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
 @pytest.mark.parametrize("word", WORDS)
 def test_a_permission_names_its_actions_and_its_resources_exactly(word: str) -> None:
     call, expected = WORDS[word]
-    assert written(call(grants(*EMAILS))) == expected
+    assert written(call(grants())) == expected
 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_permission_with_a_pattern_says_why(word: str) -> None:
-    made = WORDS[word][0](grants(*EMAILS))
-    with_pattern = [grant.sid for grant in made if "*" in str(plain(state(*EMAILS).resolve(list(grant.resources))))]
+    made = WORDS[word][0](grants())
+    with_pattern = [grant.sid for grant in made if "*" in str(plain(state().resolve(list(grant.resources))))]
     assert [grant.sid for grant in made if grant.because] == with_pattern
 
 
@@ -381,10 +370,6 @@ def test_keys_of_prompts_are_used_for_prompts_alone_by_whoever_reads_or_renders_
 
     assert found == ("PromptKeys", ["kms:Decrypt", "kms:GenerateDataKey"], key, context)
     assert "PromptKeys" not in [g.sid for g in word(Grants(config=KEPT, state=stack.state))]
-
-
-def test_without_reviewers_nobody_is_mailed() -> None:
-    assert grants().reviewers_send() == []
 
 
 def test_a_grant_has_no_conditions_and_no_reason_unless_they_are_given() -> None:
@@ -457,6 +442,16 @@ def test_a_role_is_given_each_grant_once_and_a_policy_those_on_one_resource_as_o
     assert accepted(stack) == {("Alone/Role", finding), ("Alone/Policy", finding)}
     with pytest.raises(ValueError, match="GetObject"):
         attach(role, [READ, replace(READ, resources=("other",))])
+
+
+def test_grants_of_the_same_actions_under_the_same_conditions_become_one() -> None:
+    elsewhere, both = replace(READ, sid="Also", resources=("other/*", "bucket/*")), replace(WRITE, resources=("x",))
+    only = allow("Only", READ.actions, ["y"], {"Bool": {"aws:SecureTransport": "true"}}, because="Why.")
+    assert merged([READ, both, elsewhere, only]) == [
+        replace(READ, sid="GetObjectAndMore", resources=("bucket/*", "other/*")),
+        both,
+        only,
+    ]
 
 
 def test_grants_on_the_same_resources_under_the_same_conditions_become_one() -> None:

@@ -1,7 +1,10 @@
 """Topics: who may publish, and who may subscribe."""
 
-from infra.constructs.topic import AlarmTopic, ReviewerTopic
+from dataclasses import replace
+
+from infra.constructs.topic import AlarmTopic, ReviewerTopic, only_declared_addresses
 from tests.support.alone import KEPT, PASSING, alone, key, made
+from tests.support.synthesized import Json
 
 
 def test_alarms_of_this_account_with_the_right_names_publish_to_an_alarm_topic() -> None:
@@ -50,9 +53,27 @@ def test_alarms_of_this_account_with_the_right_names_publish_to_an_alarm_topic()
     }
 
 
-def test_nobody_but_the_deployment_subscribes_to_a_reviewers_topic() -> None:
-    stack, admins = alone(), ["arn:aws:iam::*:role/deploy-*", "arn:aws:iam::*:user/root"]
-    ReviewerTopic(stack, "Ann", config=KEPT, key=key(stack), email="ann@example.com", admins=admins)
+ADMINS = ["arn:aws:iam::*:role/deploy-*", "arn:aws:iam::*:user/root"]
+OPERATORS = "arn:<aws>:iam::<AWS::AccountId>:role/lane-access-OperatorRole*"
+
+
+def denial(topic: str, sid: str, actions: Json, *but: str, **conditions: Json) -> Json:
+    others = {"ArnNotLike": {"aws:PrincipalArn": [*ADMINS, *but]}}
+    return {
+        "Action": actions,
+        "Condition": {**others, **conditions},
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Resource": f"<{topic}>",
+        "Sid": sid,
+    }
+
+
+def test_nobody_but_the_deployment_and_operators_subscribe_a_reviewer_and_nobody_anybody_else() -> None:
+    stack, config = alone(), replace(KEPT, subscription_admins=tuple(ADMINS))
+    ReviewerTopic(stack, "Ann", config=config, key=key(stack), email="ann@example.com")
+    changes = ["sns:AddPermission", "sns:RemovePermission", "sns:SetTopicAttributes"]
+    ask = "sns:Subscribe"
     assert made(stack) == {
         "AnnTopic": {
             "Type": "AWS::SNS::Topic",
@@ -60,8 +81,8 @@ def test_nobody_but_the_deployment_subscribes_to_a_reviewers_topic() -> None:
                 "DisplayName": "Promptlane review",
                 "KmsMasterKeyId": "arn:aws:kms:eu-west-1:111122223333:key/01234567-89ab-cdef-0123-456789abcdef",
             },
-            "UpdateReplacePolicy": "Retain",
-            "DeletionPolicy": "RetainExceptOnCreate",
+            "UpdateReplacePolicy": "Delete",
+            "DeletionPolicy": "Delete",
         },
         "AnnTopicPolicy": {
             "Type": "AWS::SNS::TopicPolicy",
@@ -76,23 +97,10 @@ def test_nobody_but_the_deployment_subscribes_to_a_reviewers_topic() -> None:
                             "Resource": "<AnnTopic>",
                             "Sid": "AllowPublishThroughSSLOnly",
                         },
-                        {
-                            "Action": [
-                                "sns:AddPermission",
-                                "sns:RemovePermission",
-                                "sns:SetTopicAttributes",
-                                "sns:Subscribe",
-                            ],
-                            "Condition": {
-                                "ArnNotLike": {
-                                    "aws:PrincipalArn": ["arn:aws:iam::*:role/deploy-*", "arn:aws:iam::*:user/root"]
-                                }
-                            },
-                            "Effect": "Deny",
-                            "Principal": {"AWS": "*"},
-                            "Resource": "<AnnTopic>",
-                            "Sid": "OnlyTheDeploymentChangesIt",
-                        },
+                        denial("AnnTopic", "OnlyTheDeploymentChangesIt", changes),
+                        denial("AnnTopic", "OnlyOperatorsSubscribe", ask, OPERATORS),
+                        denial("AnnTopic", "OnlyByEmail", ask, StringNotEquals={"sns:Protocol": "email"}),
+                        denial("AnnTopic", "OnlyThisAddress", ask, StringNotEquals={"sns:Endpoint": "ann@example.com"}),
                     ],
                     "Version": "2012-10-17",
                 },
@@ -106,9 +114,19 @@ def test_nobody_but_the_deployment_subscribes_to_a_reviewers_topic() -> None:
     }
 
 
-def test_topics_go_with_a_deployment_that_is_not_kept() -> None:
+def test_by_email_a_topic_reaches_nobody_who_is_not_declared() -> None:
+    stack = alone()
+    topic = AlarmTopic(stack, "Notices", config=KEPT, key=key(stack), alarms="*", shown_as="Notices").topic
+    only_declared_addresses(topic, ["a@example.com", "b@example.com"], ADMINS)
+    document = made(stack)["NoticesTopicPolicy"]["Properties"]["PolicyDocument"]
+    mails, others = {"sns:Protocol": ["email", "email-json"]}, {"sns:Endpoint": ["a@example.com", "b@example.com"]}
+    assert document["Statement"][2:] == [
+        denial("NoticesTopic", "OnlyDeclaredAddresses", "sns:Subscribe", StringEquals=mails, StringNotEquals=others)
+    ]
+
+
+def test_the_topic_of_alarms_goes_with_a_deployment_that_is_not_kept() -> None:
     stack, known = alone(), key(alone())
     AlarmTopic(stack, "Fuse", config=PASSING, key=known, alarms="*", shown_as="Promptlane fuse")
-    ReviewerTopic(stack, "Ann", config=PASSING, key=known, email="ann@example.com", admins=["*"])
     removal = {n: r["DeletionPolicy"] for n, r in made(stack).items() if r["Type"] == "AWS::SNS::Topic"}
-    assert removal == {"FuseTopic": "Delete", "AnnTopic": "Delete"}
+    assert removal == {"FuseTopic": "Delete"}

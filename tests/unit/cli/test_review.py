@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,30 +14,10 @@ from promptlane.cli.app import app
 from promptlane.cli.deployment import Deployment
 from promptlane.cli.review import review_notes
 from promptlane.cli.session import Session
-from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import ReviewPolicy
 from promptlane.domain.release.content import canonical_json
 from tests.support.audited import SECOND, Audited
 from tests.support.review import LEAD, LEGAL, QUALITY, RELEASE, UnderReview
-
-
-class Topics:
-    """The deployment's reviewers, as SNS would tell."""
-
-    def __init__(self) -> None:
-        self.states = {LEAD.email: "confirmed", QUALITY.email: "pending"}
-
-    def all(self) -> Iterator[tuple[str, str, str]]:
-        yield from ((email, f"arn:{email}", state) for email, state in self.states.items())
-
-    def confirm(self, email: str, link: str) -> str:
-        if "Token" not in link:
-            raise InvalidInput("that is not a confirmation link")
-        self.states[email] = "confirmed"
-        return f"arn:{email}:1"
-
-    def subscribe(self, email: str) -> None:
-        self.states[email] = "pending"
 
 
 @pytest.fixture
@@ -48,31 +27,12 @@ def world() -> UnderReview:
     return made
 
 
-def run(world: UnderReview, *words: str, topics: Topics | None = None) -> tuple[int, str]:
+def run(world: UnderReview, *words: str) -> tuple[int, str]:
     deployment = Deployment("promptlane", {})
-    deployment.__dict__.update(
-        releases=world.releases, reviews=world.reviews, objects=world.objects, reviewer_topics=topics or Topics()
-    )
+    deployment.__dict__.update(releases=world.releases, reviews=world.reviews, objects=world.objects)
     session = Session(connect=lambda: deployment, clock=world.clock)
     result = CliRunner().invoke(app, list(words), obj=session, catch_exceptions=False)
     return result.exit_code, result.output
-
-
-def test_every_reviewer_is_listed_with_what_keeps_email_away(world: UnderReview) -> None:
-    code, text = run(world, "reviewers", "list")
-    assert code == 0
-    assert "has not confirmed the subscription" in text
-    _, document = run(world, "reviewers", "list", "--json")
-    assert [r["state"] for r in json.loads(document)["reviewers"]] == ["confirmed", "pending"]
-
-
-def test_a_reviewer_is_confirmed_and_a_wrong_link_refused(world: UnderReview) -> None:
-    topics = Topics()
-    assert run(world, "reviewers", "confirm", QUALITY.email, "nonsense", topics=topics)[0] == 1
-    assert topics.states[QUALITY.email] == "pending"
-    assert run(world, "reviewers", "confirm", QUALITY.email, "https://sns/?Token=abc", topics=topics)[0] == 0
-    assert topics.states[QUALITY.email] == "confirmed"
-    assert "Do not open its link" in run(world, "reviewers", "subscribe", QUALITY.email, topics=topics)[1]
 
 
 def test_the_record_holds_everything_and_proves_itself_without_a_deployment(tmp_path: Path) -> None:
