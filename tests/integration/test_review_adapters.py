@@ -130,7 +130,7 @@ def test_a_subscription_goes_from_pending_to_confirmed_and_protected(
     assert topics.reach([LEAD_MAIL]) == {LEAD_MAIL: "pending"}
     topics.confirm(LEAD_MAIL, confirmation(embedded_aws, eventually, account))
     assert topics.reach([LEAD_MAIL]) == {LEAD_MAIL: "confirmed"}
-    assert [(email, state) for email, _, state in topics.all()] == [(LEAD_MAIL, "confirmed")]
+    assert [(found.email, found.state) for found in topics.all()] == [(LEAD_MAIL, "confirmed")]
     topics.send(LEAD_MAIL, Mail("Subject", "Körper\n" * 1_000))
     eventually(lambda: any("Körper" in m.get_content() for m in embedded_aws.mails()))
 

@@ -12,7 +12,7 @@ from local.inference import ModelRequest
 from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.release.prompt import VARIABLE, PromptDraft
 from promptlane.engine.suite import Assertion, Case
-from promptlane.project import load, load_draft, load_one
+from promptlane.project import load, load_draft, load_one, load_reviewers, resolve
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = ROOT / "prompts" / "support-assistant"
@@ -78,9 +78,11 @@ def test_the_support_suite_covers_its_slices() -> None:
 
 
 def test_reviewers_are_role_mailboxes_of_a_reserved_domain() -> None:
-    for project in load(ROOT / "prompts"):
-        for reviewer in project.policy.review.reviewers:
-            assert reviewer.email == f"{reviewer.name}@example.com"
+    declared = load_reviewers(ROOT / "reviewers.yaml")
+    assert declared.people
+    assert all(person.email == f"{person.name}@example.com" for person in declared.people)
+    named = {r.name for project in load(ROOT / "prompts") for r in resolve(project, declared).policy.review.reviewers}
+    assert named == {person.name for person in declared.people}
 
 
 def test_version_1_fails_only_where_version_2_is_better() -> None:

@@ -145,8 +145,8 @@ class PipelineStack(Stack):
             dead_alarms=dead_alarms,
             reserved_concurrency=config.reserved_concurrency,
         )
-        enrol = add_enrolment(functions, name=enrol_function_name(config.name))
-        DeclaredReviewers(self, "Reviewers", config=config, declared=declared, after=enrol)
+        add_enrolment(functions, name=enrol_function_name(config.name))
+        DeclaredReviewers(self, "Reviewers", config=config, declared=declared, after=self.functions["enrol"])
         add_records(functions, state=state, audit=audit, undelivered=undelivered, unrelayed=unrelayed)
         roll_back = self.functions["roll_back"]
         console = lambda_.CfnAlias(
