@@ -60,8 +60,8 @@ class Admission:
         """Capture policy and suite, bind the fingerprints of candidate and stable, run the static checks.
 
         The platform floor binds here too: it may have been raised since the policy was enrolled. What the release
-        captured holds until it ends, whatever the floor becomes meanwhile. Names in the policy
-        become the reviewers whom the deployment declares now.
+        captured holds until it ends, whatever the floor becomes meanwhile. Names in the policy become the
+        reviewers whom the deployment declares now.
         What is admitted is tagged before it is recorded as such: IAM lets applications to no version without the tag.
         Raises AdmissionRefused with every problem. Run twice, it returns what the first run bound.
         """

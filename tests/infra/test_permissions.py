@@ -108,7 +108,7 @@ def test_what_counts_for_a_prompt_is_written_by_one_function_whatever_others_pol
     (deny,) = [s for s in table["ResourcePolicy"]["PolicyDocument"]["Statement"] if s["Sid"] == "OnlyEnrolEnrols"]
     assert (deny["Effect"], deny["Principal"]) == ("Deny", {"AWS": "*"})
     assert {"dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:PartiQLUpdate"} <= set(deny["Action"])
-    keys = {"dynamodb:LeadingKeys": ["enrolment#*", "enrolments"]}
+    keys = {"dynamodb:LeadingKeys": ["enrolment#*", "enrolments", "declared"]}
     assert deny["Condition"].pop("ForAnyValue:StringLike") == keys
     assert ":role/promptlane-pipeline-EnrolRole*" in text(deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
     assert synthesized.role_of("enrol").startswith("EnrolRole")
