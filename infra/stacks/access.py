@@ -186,8 +186,8 @@ class AccessStack(Stack):
                     *self._investigating(),
                     *g.queue_send(self._pipeline.intake_queue.queue_arn),
                     *self._subscribing(),
-                    # Of a release all but the decision, which is denied below: a policy has little room.
-                    self._call("OperateReleases", "POST/releases/*", rollback),
+                    # All but the decision, which is denied below: a policy has little room.
+                    self._call("OperateReleases", *everything),
                     allow(
                         "RollBackWithoutTheApi",
                         ["lambda:InvokeFunction"],
@@ -315,7 +315,7 @@ class AccessStack(Stack):
         """What `reviewers list`, `subscribe` and `confirm` do. Which address, each topic's own policy says."""
         topics = [arn("sns", f"{self._config.name}-reviewers-*")]
         if self._config.on_call:
-            topics.append(self._state.notices.topic_arn)
+            topics.append(arn("sns", f"{self._config.name}-state-Notices*"))
         asks = ["sns:ConfirmSubscription", "sns:ListSubscriptionsByTopic", "sns:Subscribe"]
         by_email = {"StringEqualsIfExists": {"sns:Protocol": "email"}}  # Subscribe alone has a protocol
         return (

@@ -158,8 +158,8 @@ def test_every_policy_is_within_the_size_that_iam_takes(config: DeploymentConfig
     policies together may have 10,240 characters."""
     widest = tuple("p" * (MAX_NAMES // MAX_PROMPTS - 1) + chr(97 + i) for i in range(MAX_PROMPTS))
     assert sum(map(len, widest)) == MAX_NAMES
-    told = {"applications": {"widest": widest}, "on_call": ("on-call@example.com",)}
-    found = synthesize(replace(config, name="fifteen-letters", **told), tmp_path)
+    told = replace(config, applications={"widest": widest}, on_call=("on-call@example.com",))
+    found = synthesize(replace(told, name="fifteen-letters"), tmp_path)
     for partition, region in (("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-northwest-1")):
         rendered = Rendered(found, "fifteen-letters", partition=partition, region=region)
         inline: Counter[str] = Counter()

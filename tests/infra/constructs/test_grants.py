@@ -444,16 +444,6 @@ def test_a_role_is_given_each_grant_once_and_a_policy_those_on_one_resource_as_o
         attach(role, [READ, replace(READ, resources=("other",))])
 
 
-def test_grants_of_the_same_actions_under_the_same_conditions_become_one() -> None:
-    elsewhere, both = replace(READ, sid="Also", resources=("other/*", "bucket/*")), replace(WRITE, resources=("x",))
-    only = allow("Only", READ.actions, ["y"], {"Bool": {"aws:SecureTransport": "true"}}, because="Why.")
-    assert merged([READ, both, elsewhere, only]) == [
-        replace(READ, sid="GetObjectAndMore", resources=("bucket/*", "other/*")),
-        both,
-        only,
-    ]
-
-
 def test_grants_on_the_same_resources_under_the_same_conditions_become_one() -> None:
     only = allow("Only", ["s3:GetObject"], ["bucket/*"], {"Bool": {"aws:SecureTransport": "true"}}, because="Why.")
     there = allow("There", ["s3:PutObject", "s3:Abort"], ["two", "one"])
