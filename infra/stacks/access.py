@@ -239,7 +239,7 @@ class AccessStack(Stack):
             allow(
                 "ReadDeployment",
                 ["ssm:GetParameter", "ssm:GetParametersByPath"],
-                [arn("ssm", f"parameter/{self._config.name}{below}") for below in ("", "/*")],
+                [arn("ssm", f"parameter/{self._config.name}/*")],
                 because=_SHARED,
             ),
             *g.executions("DescribeExecution"),
