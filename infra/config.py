@@ -221,8 +221,11 @@ def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
 
 def _name(value: Any) -> str:
     # CloudFormation shortens names of roles; with more, `<name>-pipeline-…` in resource policies may not match them.
-    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9-]{0,13}[a-z0-9]", value):
-        raise ValueError("write 2 to 15 lower-case letters, digits and hyphens, beginning with a letter")
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9-]{1,13}[a-z0-9]", value):
+        raise ValueError("write 3 to 15 lower-case letters, digits and single hyphens, beginning with a letter")
+    refused = next((says for begins, says in _NOT_NAMES if re.search(begins, value)), "")
+    if refused:
+        raise ValueError(f"{refused}; write another, such as prompts-{value[:5].strip('-')}")
     return value
 
 
@@ -381,6 +384,12 @@ def _emails(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(given))
 
 
+_NOT_NAMES = (
+    ("^(aws|ssm)", "Systems Manager takes no parameter below a path that begins with aws or ssm"),
+    ("--", "CloudTrail takes no trail with two hyphens beside each other"),
+    ("^(sthree-|amzn-s3-demo)", "S3 keeps buckets whose names begin so for itself"),
+)
+"""What AWS refuses of names that stacks, parameters, the trail and buckets begin with, as their documentation says."""
 _APPLICATION = re.compile(r"[a-z][a-z0-9_]{0,29}")
 PROMPT_NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
 _LONGEST_EXCEPTIONS = 700

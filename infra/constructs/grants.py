@@ -149,17 +149,17 @@ class Grants:
         versions = [arn("bedrock", "prompt/*:*")]
         return [allow("DeleteVersions", ["bedrock:DeletePrompt"], versions, because=_PROMPTS)]
 
-    def enrolment_tags(self, *, read: bool = False) -> list[Grant]:
-        """Put the tag that lets applications to a version, and no other tag; `read` to see whether it is there."""
+    def enrolment_tags(self) -> list[Grant]:
+        """Put the tag that lets applications to a version, and no other tag; see whose is there."""
         prompts = [arn("bedrock", "prompt/*")]
         condition = {
             "StringEquals": {f"aws:RequestTag/{ENROLLED_TAG}": self._config.name},
             "ForAllValues:StringEquals": {"aws:TagKeys": [ENROLLED_TAG]},
         }
-        statements = [allow("TagEnrolled", ["bedrock:TagResource"], prompts, condition, because=_PROMPTS)]
-        if read:
-            statements.append(allow("ReadTags", ["bedrock:ListTagsForResource"], prompts, because=_PROMPTS))
-        return statements
+        return [
+            allow("TagEnrolled", ["bedrock:TagResource"], prompts, condition, because=_PROMPTS),
+            allow("ReadTags", ["bedrock:ListTagsForResource"], prompts, because=_PROMPTS),
+        ]
 
     def prompts_answer(self, *, enrolled: bool = False) -> list[Grant]:
         """Converse on numbered versions. A cross-Region profile needs the model in every Region that it routes to.

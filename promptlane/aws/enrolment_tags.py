@@ -24,12 +24,15 @@ class BedrockEnrolmentTags:
                 self._agent.tag_resource(resourceArn=arn, tags={ENROLLED_TAG: self._deployment})
 
     def tagged(self, version_arn: str) -> bool:
-        for arn in _with_prompt(version_arn):
-            with translated(f"reading the tags of {arn}"):
-                tags = self._agent.list_tags_for_resource(resourceArn=arn).get("tags") or {}
-            if tags.get(ENROLLED_TAG) != self._deployment:
-                return False
-        return True
+        return all(self._deployment_of(arn) == self._deployment for arn in _with_prompt(version_arn))
+
+    def elsewhere(self, version_arn: str) -> str:
+        found = self._deployment_of(_with_prompt(version_arn)[1])
+        return "" if found == self._deployment else found
+
+    def _deployment_of(self, arn: str) -> str:
+        with translated(f"reading the tags of {arn}"):
+            return str((self._agent.list_tags_for_resource(resourceArn=arn).get("tags") or {}).get(ENROLLED_TAG, ""))
 
 
 def _with_prompt(version_arn: str) -> tuple[str, str]:

@@ -41,8 +41,9 @@ class PromptDashboard(Construct):
     ) -> None:
         super().__init__(scope, id)
         self._prompt, self._period = prompt, Duration.seconds(resolution)
+        # No deployment's name holds an underscore, so none's dashboards are another's.
         self.dashboard = cloudwatch.Dashboard(
-            self, "Dashboard", dashboard_name=f"{deployment}-{prompt}", default_interval=Duration.hours(6)
+            self, "Dashboard", dashboard_name=f"{deployment}_{prompt}", default_interval=Duration.hours(6)
         )
         self.dashboard.add_widgets(
             cloudwatch.TextWidget(

@@ -229,6 +229,9 @@ class EnrolmentTags(Protocol):
     def tagged(self, version_arn: str) -> bool:
         """Whether version and prompt both carry this deployment's tag. NotFound when one is gone."""
 
+    def elsewhere(self, version_arn: str) -> str:
+        """The other deployment whose tag the version's prompt carries; "" without one. NotFound when it is gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class RedAlarm:

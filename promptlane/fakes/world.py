@@ -145,6 +145,8 @@ class FakeEnrolmentTags:
     def __init__(self, prompts: FakePrompts | None = None) -> None:
         self._prompts = prompts
         self.versions: set[str] = set()
+        self.other = ""
+        """The other deployment that all prompts are tagged with, where a test says so."""
 
     def tag(self, version_arn: str) -> None:
         self._check(version_arn)
@@ -153,6 +155,10 @@ class FakeEnrolmentTags:
     def tagged(self, version_arn: str) -> bool:
         self._check(version_arn)
         return version_arn in self.versions
+
+    def elsewhere(self, version_arn: str) -> str:
+        self._check(version_arn)
+        return self.other
 
     def _check(self, version_arn: str) -> None:
         if self._prompts is not None:

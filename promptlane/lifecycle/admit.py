@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, AmbiguousName, KeyDenied, NotFound, PolicyInvalid
 from promptlane.domain.model_regions import missing
-from promptlane.domain.names import prompt_id_of
+from promptlane.domain.names import ENROLLED_TAG, prompt_id_of
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import (
     Clock,
@@ -39,6 +39,13 @@ from .identities import fixed_id, holder, standing
 
 SuiteCheck = Callable[[dict[str, object], frozenset[str]], tuple[list[str], SuiteFacts]]
 """(suite as plain data, the template's variables) -> what does not fit, and what the platform floor asks about."""
+
+
+_ENROLLED_ELSEWHERE = (
+    f"the prompt carries the tag {ENROLLED_TAG}={{other}}: that deployment releases it, and its metrics and what "
+    "applications may render are one for both. Remove its stack there and the tag from the prompt, or enrol another "
+    "prompt here (docs/deploy.md)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,8 @@ class Admission:
         problems = [("version", p) for p in static_problems(version, allowed_models=policy.allowed_models)]
         if unknown := missing(version.model, version.arn.split(":")[3]):
             problems.append(("version", f"{unknown}: publish a version with a model that is there"))
+        if other := self.tags.elsewhere(version.arn):
+            problems.append(("version", _ENROLLED_ELSEWHERE.format(other=other)))
         unfit, facts = self.check_suite(self.enrolments.suite(suite_sha256), version.variables)
         problems += [("suite", p) for p in unfit]
         problems += self.floor.breaches(policy, facts)

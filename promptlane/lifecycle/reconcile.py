@@ -122,10 +122,13 @@ class Reconciliation:
             done.requested.append(f"{prompt} {newest.version}")
 
     def _let_applications_in(self, prompt: str, done: Reconciled) -> None:
-        """Put back the tag that somebody took from a version which gets traffic: without it IAM denies its calls."""
+        """Put back the tag that somebody took from a version which gets traffic: without it IAM denies its calls.
+
+        A prompt that carries another deployment's tag is left to that: the two would take it from each other for ever.
+        """
         route = self.routes.get(prompt)
         for ref in route.named if route else ():
-            if not self.tags.tagged(ref.arn):
+            if not self.tags.tagged(ref.arn) and not self.tags.elsewhere(ref.arn):
                 self.tags.tag(ref.arn)
                 done.tagged.append(f"{prompt} {ref.version}")
 

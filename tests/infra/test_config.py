@@ -33,6 +33,9 @@ def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
     [
         ("name", "Prompt Lane"),
         ("name", "p" * 16),
+        ("name", "pl"),
+        ("name", "lane-"),
+        ("name", "9lane"),
         ("existing_trail", "yes"),
         ("lambda_target", "x86"),
         ("resolution_seconds", 30),
@@ -69,6 +72,24 @@ def test_a_wrong_value_is_named_with_what_to_write(root: Path, setting: str, val
     message = str(caught.value)
     assert f"promptlane:{setting}" in message
     assert "write" in message or "the settings are" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("aws-prompts", "Systems Manager"),
+        ("awsome", "Systems Manager"),
+        ("ssm-lane", "Systems Manager"),
+        ("my--lane", "CloudTrail"),
+        ("xn--lane", "CloudTrail"),
+        ("sthree-lane", "S3"),
+        ("amzn-s3-demo", "S3"),
+    ],
+)
+def test_a_name_that_aws_refuses_later_is_refused_now_with_who_would(root: Path, name: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=f"promptlane:name is '{name}': {says} .*; write another, such as prompts-"):
+        read_config({"promptlane:name": name}, root=root)
+    assert read_config({"promptlane:name": "an-aws-s3-lane"}, root=root).name == "an-aws-s3-lane"
 
 
 def test_who_may_take_on_a_duty_can_be_said_on_the_command_line_too(root: Path) -> None:

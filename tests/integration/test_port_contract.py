@@ -180,7 +180,8 @@ class TestPrompts:
         tags.tag(arn)
         assert tags.tagged(arn)
         assert not tags.tagged(published.two.arn)
-        for ask in (tags.tag, tags.tagged):
+        assert tags.elsewhere(arn) == ""
+        for ask in (tags.tag, tags.tagged, tags.elsewhere):
             with pytest.raises(NotFound):
                 ask(arn.replace(published.one.prompt_id, "ABSENT0000"))
 

@@ -62,7 +62,7 @@ def add_release(
         ),
         g.routes_read() + g.releases_write(query=True, put=[*record, EDITS, WATCHED]) + g.prompts_read(),
         g.trail_read() + g.notices_send() + g.executions("DescribeExecution") + ask,
-        g.invoke(wind_up.function_arn) + g.enrolment_tags(read=True),
+        g.invoke(wind_up.function_arn) + g.enrolment_tags(),
         timeout=Duration.minutes(5),
         dead_letters=undelivered,
         more={"WIND_UP_FUNCTION": wind_up.function_name},

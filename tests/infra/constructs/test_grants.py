@@ -184,10 +184,6 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
     ),
     "enrol": (
         lambda g: g.enrolment_tags(),
-        [TAG_ENROLLED],
-    ),
-    "enrol and see it": (
-        lambda g: g.enrolment_tags(read=True),
         [
             TAG_ENROLLED,
             ("ReadTags", "bedrock:ListTagsForResource", "arn:<aws>:bedrock:<here>:prompt/*"),

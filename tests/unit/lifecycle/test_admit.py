@@ -124,6 +124,15 @@ def test_a_refusal_tells_every_problem_at_once() -> None:
     ]
 
 
+def test_a_prompt_that_another_deployment_releases_is_refused_by_its_name() -> None:
+    stage = started()
+    stage.tags.other = "second-lane"
+    ((where, problem),) = refused(stage)
+    assert where == "version"
+    assert "the prompt carries the tag promptlane:enrolled=second-lane: that deployment releases it" in problem
+    assert "Remove its stack there and the tag" in problem
+
+
 def test_a_model_that_its_region_does_not_offer_is_refused_with_what_it_offers() -> None:
     stage = started()
     stage.prompts.alter(ID, 2, PromptDraft(PROMPT, "eu.amazon.nova-lite-v1:0", ("q",), template="{{q}}"))

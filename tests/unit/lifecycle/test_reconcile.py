@@ -226,6 +226,15 @@ def test_the_tag_is_put_back_on_every_version_that_is_served_or_gone_back_to(sta
     assert reconciled(stage).tagged == ["support 1"]
 
 
+def test_a_prompt_with_another_deployments_tag_is_left_to_that(stage: Stage) -> None:
+    stage.serve(1)
+    stage.tags.versions.clear()
+    stage.tags.other = "second-lane"
+
+    assert reconciled(stage).tagged == []
+    assert stage.tags.versions == set()
+
+
 def test_a_version_that_cannot_be_tagged_keeps_no_other_work_from_being_done(stage: Stage) -> None:
     class Gone(FakeEnrolmentTags):
         def tagged(self, version_arn: str) -> bool:
