@@ -18,7 +18,6 @@ from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from .errors import code_of, translated
 
 Json = Any
-_ID: Final = re.compile(r"[0-9A-Za-z]{10}")
 _QUOTA: Final = "max-number-versions-per-prompt"
 """What Bedrock calls the quota, in the message of a ValidationException."""
 _FULL: Final = (
@@ -65,7 +64,7 @@ class BedrockPrompts:
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
-        named: list[tuple[str, str]] = []
+        named: set[str] = set()
         with translated("listing prompts"):
             for page in self._agent.get_paginator("list_prompts").paginate():
                 for summary in page["promptSummaries"]:
@@ -73,10 +72,10 @@ class BedrockPrompts:
                     if wanted == found[0]:
                         return found
                     if wanted == found[1]:
-                        named.append(found)  # others may have that name, or it is another's id
+                        named.add(found[0])  # others may have that name, or it is another's id
         if len(named) > 1:
-            raise AmbiguousName(wanted, [prompt_id for prompt_id, _ in named])
-        return named[0] if named else None
+            raise AmbiguousName(wanted, named)
+        return (named.pop(), wanted) if named else None
 
     def name_of(self, prompt_id: str) -> str | None:
         with translated(f"reading the name of prompt {prompt_id}"):

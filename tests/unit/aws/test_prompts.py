@@ -98,6 +98,13 @@ def test_a_version_that_is_gone_is_no_matter_of_keys(agent: Any) -> None:
             BedrockPrompts(agent).version(ID, 3)
 
 
+def test_a_prompt_that_is_listed_on_two_pages_is_one(agent: Any) -> None:
+    with Stubber(agent) as stub:
+        stub.add_response("list_prompts", {"promptSummaries": [prompt()], "nextToken": "1"})
+        stub.add_response("list_prompts", {"promptSummaries": [prompt()]})
+        assert BedrockPrompts(agent).find("support") == (ID, "support")
+
+
 @pytest.mark.parametrize("pages", [[[ID, OTHER]], [[ID], [OTHER]]])
 def test_a_name_of_several_is_told_with_all_ids_whatever_page_they_are_on(agent: Any, pages: list[list[str]]) -> None:
     with Stubber(agent) as stub:
