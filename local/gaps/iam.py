@@ -2,9 +2,9 @@
 
 Lacking in MiniStack: it checks `bedrock:Converse` and `dynamodb:ExecuteStatement`, which AWS does not have, mangles
 prompt ARNs, checks `states:SendTask*`, `ssm:GetParametersByPath` and the tagging of prompts on `*`, leaves
-`cloudwatch:namespace`, `dynamodb:LeadingKeys`, `kms:EncryptionContext:*`, the tags of prompts and the keys that
-UntagResource names empty, asks no table for its own policy, and lets a state machine do what its role may not. Here, as
-on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and*
+`cloudwatch:namespace`, `dynamodb:LeadingKeys`, `kms:EncryptionContext:*`, `sns:Protocol`, `sns:Endpoint`, the tags of
+prompts and the keys that UntagResource names empty, asks no table for its own policy and a topic twice, and lets a state
+machine do what its role may not. Here, as on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and*
 `bedrock:InvokeModel` on the model, and an inference profile needs its foundation model too. A prompt under a
 customer's key needs `kms:Decrypt` and `kms:GenerateDataKey` of whoever reads its content, writes it or converses.
 Denied Bedrock calls are CloudTrail events with errorCode AccessDenied.
@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 import ministack.app as host
 from ministack.core import iam_actions, iam_evaluator, router
-from ministack.services import bedrock_agent, dynamodb, iam, tagging
+from ministack.services import bedrock_agent, dynamodb, iam, sns, tagging
 from ministack.services import stepfunctions as sfn
 
 from local import seams
@@ -72,6 +72,7 @@ def install() -> None:
     _context_keys()
     _item_actions()
     _table_policies()
+    _topic_policies()
     _models()
     _state_machines()
     _denials()
@@ -150,6 +151,8 @@ def _context_keys() -> None:
         if action == "bedrock:UntagResource":
             keys = params.get("tagKeys") or []
             found["aws:TagKeys"] = keys if isinstance(keys, list) else [keys]
+        if action == "sns:Subscribe":
+            found |= {f"sns:{name}": seams.one(params, name) or "" for name in ("Protocol", "Endpoint")}
         for name, value in (request.get("EncryptionContext") or {}).items() if service == "kms" else ():
             found[f"kms:EncryptionContext:{name}"] = value
         if service == "dynamodb" and (keys := leading_keys(request)):
@@ -250,6 +253,15 @@ def _table_policies() -> None:
             return original(service, resource_arn)
         kept = dynamodb._resource_policies.get(resource_arn.partition("/index/")[0])
         return None if kept is None else (kept["Policy"], resource_arn.split(":")[4])
+
+
+def _topic_policies() -> None:
+    """A topic's own policy is asked once, with the keys of the request: MiniStack's SNS asks it again without them."""
+    seams.require(sns, "_enforce_topic_policy", "_topic_owner")
+
+    @seams.replace(sns, "_enforce_topic_policy")
+    def enforce(original: Any, topic: dict[str, Any], action: str) -> Any:
+        return None if sns._topic_owner(topic) == seams.account() else original(topic, action)
 
 
 def _models() -> None:

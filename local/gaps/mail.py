@@ -3,8 +3,10 @@
 Lacking in MiniStack: email is only logged, and every email subscription is confirmed at once. Here: each mail that SNS
 would send is an RFC 5322 file `<epoch ms>-<kind>-<recipient>-<id>.eml` in the mail directory, kind being `confirmation`
 or `notification`. A new subscription is pending until its link is opened or ConfirmSubscription is called with the
-token; PROMPTLANE_CONFIRM=auto confirms by itself after the mail is written. A subscription confirmed with
-AuthenticateOnUnsubscribe can only be ended by a signed call, not by the link that the mails carry."""
+token; PROMPTLANE_CONFIRM=auto confirms by itself after the mail is written. One that nobody confirms is deleted, with its
+token, after 48 hours (PROMPTLANE_CONFIRM_WITHIN_S, in seconds); whether asking again starts them anew AWS does not say,
+so here it does not. A subscription confirmed with AuthenticateOnUnsubscribe can only be ended by a signed call, not by
+the link that the mails carry."""
 
 from __future__ import annotations
 
@@ -27,6 +29,8 @@ from ministack.services.cloudformation import provisioners
 from local import seams
 
 MAX_SUBJECT = 100
+CONFIRMED_WITHIN = 48 * 3600.0
+"""Seconds."""
 SENDER = "AWS Notifications <no-reply@sns.amazonaws.com>"
 _WIRE_CODES = {"InvalidParameterException": "InvalidParameter", "NotFoundException": "NotFound"}
 _counter = 0
@@ -45,6 +49,7 @@ def install() -> None:
     _deliveries()
     _subscriptions()
     _confirmations()
+    _deletions()
     _track_signatures()
     _templates()
 
@@ -135,6 +140,8 @@ def _confirmations() -> None:
 
     @seams.replace(sns, "_list_subscriptions")
     def everything(original: seams.Replies, params: dict[str, Any]) -> seams.Response:
+        for arn in list(sns._topics):
+            sns._topic_by_arn_any_scope(arn)
         return _pending_shown(original(params))
 
 
@@ -149,6 +156,27 @@ def _templates() -> None:
         return made
 
     provisioners._RESOURCE_HANDLERS["AWS::SNS::Subscription"]["create"] = from_template
+
+
+def _deletions() -> None:
+    """Nobody sees a subscription after its time: it goes before its topic is looked at."""
+
+    @seams.replace(sns, "_topic_by_arn_any_scope")
+    def found(original: Any, arn: str) -> Any:
+        topic = original(arn)
+        if topic is not None and any(_expired(s) for s in topic["subscriptions"]):
+            gone = [s for s in topic["subscriptions"] if _expired(s)]
+            topic["subscriptions"] = [s for s in topic["subscriptions"] if s not in gone]
+            for subscription in gone:
+                sns._sub_arn_to_topic.pop(subscription["arn"], None)
+            sns._refresh_subscription_counts(topic)
+        return topic
+
+
+def _expired(subscription: dict[str, Any]) -> bool:
+    within = float(os.environ.get("PROMPTLANE_CONFIRM_WITHIN_S") or CONFIRMED_WITHIN)
+    asked = subscription.get("asked_at")
+    return not subscription.get("confirmed") and asked is not None and time.time() >= asked + within
 
 
 def _track_signatures() -> None:
@@ -180,7 +208,7 @@ def _pending_shown(reply: seams.Response) -> seams.Response:
 def ask(subscription: dict[str, Any]) -> None:
     """Mail the confirmation link of a subscription; until it is used the subscription gets nothing."""
     token = hashlib.sha256(os.urandom(32)).hexdigest() * 2
-    subscription |= {"confirmed": False, "token": token}
+    subscription |= {"confirmed": False, "token": token, "asked_at": subscription.get("asked_at", time.time())}
     subscription["attributes"] |= {"PendingConfirmation": "true", "ConfirmationWasAuthenticated": "false"}
     topic = subscription["topic_arn"]
     address = quote(subscription["endpoint"])

@@ -455,3 +455,48 @@ def test_a_boundary_from_a_template_limits_what_the_roles_policy_allows(aws: Emb
     agent = aws.client("bedrock-agent", **keys)
     assert not denied(lambda: agent.list_prompts())
     assert denied(lambda: agent.create_prompt(name="new", variants=[]))
+
+
+def test_a_topics_policy_tells_who_subscribes_which_address_by_what(aws: EmbeddedAws, user: Any) -> None:
+    sns, reviewer = aws.client("sns"), "rita@example.com"
+    topic = sns.create_topic(Name="review-of-rita")["TopicArn"]
+    asks = {"Action": "sns:Subscribe", "Resource": "*"}
+    operator, stranger = user(asks), user(asks)
+    by_email = user({**asks, "Condition": {"StringEqualsIfExists": {"sns:Protocol": "email"}}})
+    me = operator("sts").get_caller_identity()["Arn"]
+    denials = [
+        {"ArnNotLike": {"aws:PrincipalArn": [me, by_email("sts").get_caller_identity()["Arn"]]}},
+        {"StringNotEquals": {"sns:Protocol": "email"}},
+        {"StringNotEquals": {"sns:Endpoint": reviewer}},
+    ]
+    statements = [
+        {
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "sns:Subscribe",
+            "Resource": topic,
+            "Condition": condition,
+        }
+        for condition in denials
+    ]
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document)
+
+    def may(who: Any, protocol: str, endpoint: str, on: str = topic) -> bool:
+        try:
+            who("sns").subscribe(TopicArn=on, Protocol=protocol, Endpoint=endpoint)
+        except who("sns").exceptions.AuthorizationErrorException:
+            return False
+        return True
+
+    queue = f"arn:aws:sqs:us-east-1:{ACCOUNT}:eavesdropper"
+    assert may(operator, "email", reviewer)
+    assert not may(operator, "email", "mallory@example.com")
+    assert not may(operator, "email-json", reviewer)
+    assert not may(operator, "sqs", queue)
+    assert not may(stranger, "email", reviewer)
+    assert [s["Endpoint"] for s in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]] == [reviewer]
+    # The same key in a policy of the caller's own.
+    elsewhere = sns.create_topic(Name="notices-of-all")["TopicArn"]
+    assert may(by_email, "email", reviewer, elsewhere)
+    assert not may(by_email, "sqs", queue, elsewhere)

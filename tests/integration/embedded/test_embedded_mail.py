@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,3 +105,35 @@ def test_a_wrong_token_confirms_nothing(client: Client) -> None:
     with pytest.raises(sns.exceptions.InvalidParameterException):
         sns.confirm_subscription(TopicArn=topic, Token="0" * 128)
     assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["SubscriptionsPending"] == "1"
+
+
+def test_what_nobody_confirms_in_time_is_gone_and_can_be_asked_for_again(tmp_path: Path) -> None:
+    within = 2.0
+    with EmbeddedAws(home=tmp_path, variables={"PROMPTLANE_CONFIRM_WITHIN_S": str(within)}) as aws:
+        sns = aws.client("sns")
+        topic = sns.create_topic(Name="review")["TopicArn"]
+
+        def there() -> list[str]:
+            found = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+            assert len(found) == len(sns.list_subscriptions()["Subscriptions"])
+            return [one["Endpoint"] for one in found]
+
+        for reviewer in ("quick@example.com", "slow@example.com"):
+            sns.subscribe(TopicArn=topic, Protocol="email", Endpoint=reviewer)
+        begun = time.monotonic()
+        tokens = {who: token_in(aws.mails(to=f"{who}@example.com")[0].get_content()) for who in ("quick", "slow")}
+        sns.confirm_subscription(TopicArn=topic, Token=tokens["quick"])
+        time.sleep(within / 2)
+        sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="slow@example.com")  # whether that helps, AWS says not
+        assert there() == ["quick@example.com", "slow@example.com"]
+        time.sleep(max(0.0, begun + within + 0.1 - time.monotonic()))
+        assert there() == ["quick@example.com"]
+        late = token_in(aws.mails(to="slow@example.com")[-1].get_content())
+        with pytest.raises(sns.exceptions.ClientError):
+            sns.confirm_subscription(TopicArn=topic, Token=late)
+
+        sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="slow@example.com")
+        again = token_in(aws.mails(to="slow@example.com")[-1].get_content())
+        sns.confirm_subscription(TopicArn=topic, Token=again, AuthenticateOnUnsubscribe="true")
+        time.sleep(0.1)
+        assert there() == ["quick@example.com", "slow@example.com"]
