@@ -71,6 +71,8 @@ class DeploymentConfig:
     on_call: e-mail addresses that get every notice (rollbacks with their evidence, ends of releases, dead letters).
     bypass_exceptions: ARNs of principals that may call prompts without the client (people who try prompts in the
         console, another system's tests), each with at most one `*`, at its end: no alarm tells of their calls.
+    bypass_models: ids or ARNs of models, each with at most one `*`, at its end, of which every call without the
+        client's metadata is told, too: for accounts whose log names the model and not the prompt.
     subscription_admins: patterns of the principal ARNs that may change reviewers' topics; without any, the execution
         roles of the CDK bootstrap.
     duty_principals: who may take on a duty's role, as patterns of principal ARNs by duty; where a duty has none,
@@ -107,6 +109,7 @@ class DeploymentConfig:
     audit_retention_days: int = 365
     on_call: tuple[str, ...] = ()
     bypass_exceptions: tuple[str, ...] = ()
+    bypass_models: tuple[str, ...] = ()
     subscription_admins: tuple[str, ...] = ()
     duty_principals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     applications: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -307,10 +310,23 @@ def _callers(value: Any) -> tuple[str, ...]:
     found = _patterns(value)
     if wrong := [one for one in found if "*" in one[:-1] or one.endswith(":*")]:
         raise ValueError(f"{wrong[0]}: write ARNs with one * at most, at the end of a name")
-    if sum(len(one) + 25 for one in found) > _LONGEST_EXCEPTIONS:
+    return _fitting(found)
+
+
+def _models(value: Any) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    found = tuple(str(one).strip() for one in listed) if isinstance(listed, (list, tuple)) else ()
+    if not found or not all(_MODEL_PATTERN.fullmatch(one) for one in found):
+        raise ValueError("write ids or ARNs of models such as amazon.nova-*, with one * at most, at the end")
+    return _fitting(found)
+
+
+def _fitting(found: tuple[str, ...]) -> tuple[str, ...]:
+    """What fits into the filter of calls past the split, beside as much of the other setting."""
+    if sum(len(one) + 25 for one in found) > _LONGEST_LISTED:
         raise ValueError(
-            "a filter of log records has 1,024 characters: write fewer principals, or wider ones such as "
-            f"assumed-role/console-*; with 25 characters for each they may have {_LONGEST_EXCEPTIONS}"
+            "a filter of log records has 1,024 characters: write fewer, or wider ones with a * at the end; with 25 "
+            f"characters for each they may have {_LONGEST_LISTED}"
         )
     return found
 
@@ -392,13 +408,14 @@ _NOT_NAMES = (
 """What AWS refuses of names that stacks, parameters, the trail and buckets begin with, as their documentation says."""
 _APPLICATION = re.compile(r"[a-z][a-z0-9_]{0,29}")
 PROMPT_NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
-_LONGEST_EXCEPTIONS = 700
+_LONGEST_LISTED = 350
 _LONGEST_FLOOR = 2_000
 """Characters: functions are told it in their environment, which has 4 kB."""
 _KEY = re.compile(r"arn:aws(-cn|-us-gov)?:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]{36}")
 _LONGEST_ON_CALL = 2_000
 """Characters: commands are told them by a parameter of SSM, which has 4,096."""
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
+_MODEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/_-]*\*?")
 _ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::([0-9]{12}|\*):[\w+=,.@/*-]+")
 
 _GONE = {
@@ -434,6 +451,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "audit_retention_days": _whole(low=1, high=36500),
     "on_call": _emails,
     "bypass_exceptions": _callers,
+    "bypass_models": _models,
     "subscription_admins": _patterns,
     "duty_principals": _by_duty,
     "applications": _applications,

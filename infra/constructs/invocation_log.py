@@ -68,12 +68,13 @@ class InvocationLog(Construct):
     def _past_the_split(self) -> cloudwatch.Metric:
         """Counts calls of prompts of this account that carry neither a client's metadata nor a test's.
 
-        Exact beginnings alone, and one `*` at the end: wildcards elsewhere are documented for some patterns only.
+        Where records name the model in place of the prompt, only `bypass_models` tell. Exact beginnings alone, and one
+        `*` at the end: wildcards elsewhere are documented for some patterns only.
         """
-        prompts = arn("bedrock", "prompt/*")
+        called = [f'($.modelId = "{one}")' for one in (arn("bedrock", "prompt/*"), *self._config.bypass_models)]
         wanted = [
             '($.schemaType = "ModelInvocationLog")',
-            f'($.modelId = "{prompts}")',
+            f"({' || '.join(called)})",
             *(f"($.requestMetadata.{name} NOT EXISTS)" for name in ("prompt", "purpose")),
             *(f'($.identity.arn != "{who}")' for who in self._config.bypass_exceptions),
         ]

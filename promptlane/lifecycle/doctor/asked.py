@@ -89,5 +89,5 @@ def enrolments(visit: Visit) -> Finding:
         said = [*(f"{one} was deleted" for one in gone), *other]
         return wrong(f"{'; '.join(said)}.", "docs/runbook.md; `prompt_id` in release.yaml says what a name means.")
     if absent:
-        return wrong(f"Not in Bedrock yet: {', '.join(absent)}.", f"promptlane publish prompts/{absent[0]}")
+        return unknown(f"Not in Bedrock yet: {', '.join(absent)}.", f"promptlane publish prompts/{absent[0]}")
     return ok(f"{len(names)} enrolled prompt(s) are in Bedrock.")

@@ -79,7 +79,7 @@ def records(visit: Visit) -> Finding:
         return wrong(
             f"Records name the model ({found[0].get('modelId')}), not the prompt that was called: the alarm "
             "calls-past-the-split cannot fire here.",
-            "Tell us; until then `promptlane investigate` finds such calls by their missing metadata.",
+            "Name the models in promptlane:bypass_models: then every call of them without our metadata is told.",
         )
     body = ((by_prompt[0].get("input") or {}).get("inputBodyJson")) or {}
     holds = "promptVariables" if "promptVariables" in body else "rendered messages" if "messages" in body else "no text"

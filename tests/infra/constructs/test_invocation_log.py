@@ -287,6 +287,22 @@ def test_calls_of_a_prompt_without_our_metadata_are_counted_but_for_those_that_a
     assert metric_filters.compiled(pattern)(record) is counted
 
 
+@pytest.mark.parametrize(
+    ("model", "counted"),
+    [
+        ("amazon.nova-lite-v1:0", True),
+        ("anthropic.claude-haiku-v1:0", False),
+        ("arn:aws:bedrock:eu-west-1:111122223333:prompt/PROMPT0001:3", True),
+    ],
+)
+def test_calls_of_models_are_counted_where_the_deployment_names_them(model: str, counted: bool) -> None:
+    found = log(replace(KEPT, bypass_models=("amazon.nova-*",)))["LogPastTheSplit"]["Properties"]["FilterPattern"]
+    pattern = found.replace("<aws>", "aws").replace("<here>", "eu-west-1:111122223333")
+    record = {"schemaType": "ModelInvocationLog", "modelId": model, "identity": {"arn": "any"}}
+    assert metric_filters.compiled(pattern)(record) is counted
+    assert not metric_filters.compiled(pattern)({**record, "requestMetadata": {"prompt": "support"}})
+
+
 def test_personal_data_is_masked_where_the_deployment_asks_for_it() -> None:
     masked = log(replace(KEPT, mask_personal_data=True))["LogGroup"]["Properties"]["DataProtectionPolicy"]
     kinds = (

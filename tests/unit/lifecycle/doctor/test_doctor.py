@@ -114,7 +114,7 @@ WRONG: list[tuple[str, Callable[[], Healthy], str, str]] = [
         "Texts are not",
         "text data",
     ),
-    ("log-records", lambda: Healthy(kept=[record(MODEL)]), f"name the model .{MODEL}", "missing metadata"),
+    ("log-records", lambda: Healthy(kept=[record(MODEL)]), f"name the model .{MODEL}", "bypass_models"),
     ("trial-prompt", lambda: Healthy(tried=replace(TRIED, published=11, refusal="")), "one more was taken", "quota"),
     ("trial-prompt", lambda: Healthy(tried=replace(TRIED, refusal="Other: no")), "Other: no", "quota"),
     ("trial-prompt", lambda: Healthy(tried=replace(TRIED, numbers_kept=False)), "numbers", "Tell us"),
