@@ -54,7 +54,7 @@ def _visit(session: Session) -> Visit:
         prompts=deployment.prompts,
         routes=deployment.routes,
         releases=deployment.releases,
-        reviewers=lambda: ((a.email, a.topic, a.state) for a in deployment.reviewer_topics.all()),
+        reviewers=lambda: [(one.email, one.state) for one in deployment.reviewer_topics.all()],
         now=session.clock(),
         version=version("promptlane"),
     )

@@ -161,7 +161,7 @@ def visit(account: Healthy | None = None, **change: Any) -> Visit:
         "prompts": world.prompts,
         "routes": world.routes,
         "releases": begun(sent_by="AIDAEXAMPLE"),
-        "reviewers": lambda: [("lead@example.com", "topic", "confirmed")],
+        "reviewers": lambda: [("lead@example.com", "confirmed")],
         "now": 1_800_000_000.0,
         "version": "1.2.3",
     }

@@ -149,7 +149,7 @@ class Account(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Visit:
     """What the checks work with. `resources`: names of the deployment's, as its stacks recorded them. `reviewers` gives
-    (email, topic, state of the subscription) of each. `version` is that of this program."""
+    (email, state of the subscription) of each. `version` is that of this program."""
 
     deployment: str
     resources: Mapping[str, Json]
@@ -159,7 +159,7 @@ class Visit:
     prompts: PromptReader
     routes: RouteStore
     releases: ReleaseStore
-    reviewers: Callable[[], Iterable[tuple[str, str, str]]]
+    reviewers: Callable[[], Iterable[tuple[str, str]]]
     now: float
     version: str
 

@@ -65,7 +65,7 @@ def reviewers(visit: Visit) -> Finding:
     found = list(visit.reviewers())
     if not found:
         return unknown("The deployment has no reviewers.", "Name them, deploy.")
-    lost = [f"{email}: {reach_in_words(state)}" for email, _, state in found if state not in REACHED]
+    lost = [f"{email}: {reach_in_words(state)}" for email, state in found if state not in REACHED]
     if lost:
         return wrong(f"{'; '.join(lost)}.", "promptlane reviewers subscribe, then … confirm.")
     return ok(f"{len(found)} reviewer(s) are reached.")

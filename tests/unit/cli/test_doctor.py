@@ -6,6 +6,7 @@ import json
 
 from typer.testing import CliRunner
 
+from promptlane.aws.mail import Addressee
 from promptlane.cli.app import app
 from promptlane.cli.deployment import Deployment
 from promptlane.cli.session import Session
@@ -19,7 +20,9 @@ def run(*words: str, account: Healthy | None = None) -> tuple[int, str]:
         fixed = staticmethod(seen.fixed)
 
     class Topics:
-        all = staticmethod(seen.reviewers)
+        @staticmethod
+        def all() -> list[Addressee]:
+            return [Addressee(email, "topic", state) for email, state in seen.reviewers()]
 
     deployment = Deployment("lane", {**RESOURCES})
     deployment.__dict__.update(

@@ -133,9 +133,7 @@ def test_what_is_wrong_is_said_with_its_remedy(id: str, account: Callable[[], He
 
 def test_what_the_deployment_itself_shows_can_be_wrong_too() -> None:
     assert look("version", version="1.2.4").said == "1.2.3 is deployed, and this command is 1.2.4."
-    lost = look(
-        "reviewers", reviewers=lambda: [("lead@example.com", "t", "pending"), ("b@example.com", "t", "confirmed")]
-    )
+    lost = look("reviewers", reviewers=lambda: [("lead@example.com", "pending"), ("b@example.com", "confirmed")])
     assert (lost.status, "lead@example.com" in lost.said, "b@example.com" in lost.said) == (Status.WRONG, True, False)
     other = look("enrolments", fixed={"support": "ANOTHER001"}.get)
     assert (other.status, other.said) == (Status.WRONG, "support (ANOTHER001) was deleted.")
