@@ -22,6 +22,7 @@ def wire(of: Function) -> Admission:
         routes=of.routes,
         releases=of.releases,
         directory=of.declarations,
+        quarantine=of.quarantine,
         check_suite=_checked,
         floor=of.floor,
         clock=time.time,

@@ -17,6 +17,8 @@ from promptlane.domain.release.timeline import Event
 from promptlane.lifecycle.housekeep import Housekeeping
 
 log = logger("housekeep")
+_NEEDED_MS = 60_000
+"""For the prompt that has its turn, and to say what was done."""
 
 
 @wired
@@ -28,6 +30,7 @@ def wire(of: Function) -> Housekeeping:
         routes=of.routes,
         releases=of.releases,
         archive=of.objects,
+        cursors=of.cursors,
         copies=of.audit_copies,
         notices=of.notices,
         clock=time.time,
@@ -42,6 +45,6 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     only = str((asked or {}).get("prompt") or "")
     if event.get("detail-type") == Event.STARTED and not only:
         raise InvalidInput("a release started of which the event does not name the prompt")
-    done = asdict(wire().run(only))
+    done = asdict(wire().run(only, keep_going=lambda: context.get_remaining_time_in_millis() > _NEEDED_MS))
     log.info("tidied", extra=done)
     return done

@@ -41,6 +41,7 @@ def wire(of: Function) -> tuple[Reconciliation, EditSweep]:
         workflow=of.workflow,
         queue=of.queue,
         notices=of.notices,
+        cursors=of.cursors,
         wind_up=wind_up,
         clock=time.time,
         log=log.warning,
@@ -51,6 +52,7 @@ def wire(of: Function) -> tuple[Reconciliation, EditSweep]:
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     reconciliation, sweep = wire()
     done = asdict(reconciliation.run())
-    done["swept"] = sweep.run()
-    log.info("reconciled", extra=done)
+    looked_at = done.pop("looked_at")
+    done["swept"] = sweep.run(looked_at)
+    log.info("reconciled", extra={**done, "looked_at": len(looked_at)})
     return done

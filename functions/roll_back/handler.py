@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ from promptlane.domain.release.identity import vouched
 from promptlane.domain.release.route import Route, alarm_applies
 from promptlane.domain.release.timeline import SYSTEM
 from promptlane.domain.text import one_line
-from promptlane.lifecycle.rollback import Aftermath, RolledBack, Wish, promoted_before, read_alarm, restore_safe_route
+from promptlane.lifecycle.rollback import Aftermath, PromotedBefore, RolledBack, Wish, read_alarm, restore_safe_route
 
 log = logger("roll_back")
 _OF_THE_JUDGE = ("judge", "undecided")
@@ -49,6 +50,11 @@ def wire_aftermath(of: Function) -> Aftermath:
         clock=time.time,
         log=log.error,
     )
+
+
+@wired
+def wire_going_back(of: Function) -> Callable[..., PromotedBefore]:
+    return partial(PromotedBefore, releases=of.releases, quarantine=of.quarantine)
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -123,7 +129,7 @@ def _by_operator(event: dict[str, Any], context: Any, *, by: str) -> RolledBack:
         reason=reason,
         by=by,
         release_id=event.get("release_id"),
-        to=promoted_before(wire_aftermath().releases, to) if to else None,
+        to=wire_going_back()(version=to) if to else None,
     )
     return _rolled_back(wish, context)
 

@@ -23,6 +23,7 @@ def wire(of: Function) -> tuple[WindUp, Turns]:
     made = WindUp(
         routes=of.routes,
         releases=of.releases,
+        quarantine=of.quarantine,
         queue=of.queue,
         notices=of.notices,
         clock=time.time,

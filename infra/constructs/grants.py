@@ -69,12 +69,20 @@ class Grants:
     def routes_write(self) -> list[Grant]:
         return [allow("WriteRoutes", ["dynamodb:GetItem", "dynamodb:PutItem"], [self._state.route_table.table_arn])]
 
-    def releases_read(self, *, query: bool = False) -> list[Grant]:
-        actions = ["dynamodb:GetItem", *(["dynamodb:Query"] if query else [])]
+    def releases_read(self, *, query: bool = False, many: bool = False) -> list[Grant]:
+        """`many`: for who reads an item of each of many prompts in one call."""
+        more = [*(["dynamodb:Query"] if query else []), *(["dynamodb:BatchGetItem"] if many else [])]
+        actions = ["dynamodb:GetItem", *more]
         return [allow("ReadReleases", actions, [self._state.release_table.table_arn]), *self._data_key()]
 
     def releases_write(
-        self, *, query: bool = False, put: Sequence[str], update: Sequence[str] = (), delete: Sequence[str] = ()
+        self,
+        *,
+        query: bool = False,
+        many: bool = False,
+        put: Sequence[str],
+        update: Sequence[str] = (),
+        delete: Sequence[str] = (),
     ) -> list[Grant]:
         """Read everything; put, update and delete only items whose partition key begins so (`promptlane.domain.keys`).
 
@@ -92,7 +100,7 @@ class Grants:
             )
             if keys
         )
-        return [*self.releases_read(query=query), *writes]
+        return [*self.releases_read(query=query, many=many), *writes]
 
     def stream_read(self) -> list[Grant]:
         """What Lambda asks of a role before it reads a table's stream under it."""

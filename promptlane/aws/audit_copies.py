@@ -44,12 +44,19 @@ class AuditCopies:
 
     def kept(self, prompt_id: str) -> dict[str, set[int]]:
         """The numbers of the entries that have a copy, by release of this prompt, also where a marker hides them."""
+        return self._kept(f"timeline/{prompt_id}-")
+
+    def _kept(self, prefix: str) -> dict[str, set[int]]:
         found: dict[str, set[int]] = defaultdict(set)
-        with translated(f"listing the audit copies of prompt {prompt_id}"):
-            for version in self._versions(f"timeline/{prompt_id}-"):
+        with translated(f"listing the audit copies below {prefix}"):
+            for version in self._versions(prefix):
                 if match := _KEY.fullmatch(str(version["Key"])):
                     found[match["release_id"]].add(int(match["seq"]))
         return dict(found)
+
+    def numbers(self, release_id: str) -> set[int]:
+        """The numbers of this release's entries that have a copy, also where a marker hides them."""
+        return self._kept(f"timeline/{release_id}/").get(release_id, set())
 
     def timeline(self, release_id: str) -> list[LockedCopy]:
         """All copies of a release's entries in order, each in the version that was written first."""

@@ -25,14 +25,17 @@ if TYPE_CHECKING:
     from promptlane.domain.enrolment.floor import Floor
     from promptlane.domain.enrolment.ports import ConfigStore, Register, Stacks
     from promptlane.domain.ports import (
+        Cursors,
         Enrolments,
         EnrolmentTags,
         FuseAlarms,
         IntakeQueue,
         Notices,
+        OlderQuarantine,
         ReleaseStore,
         RouteStore,
         Turns,
+        Unrelayed,
         Workflow,
     )
     from promptlane.domain.release.release import Release
@@ -114,6 +117,19 @@ class Composition(ABC):
         return NamedPrompts(
             prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
         )
+
+    @cached_property
+    def quarantine(self) -> OlderQuarantine:
+        """What was rolled back longer ago than the route holds."""
+        from .quarantine import DynamoQuarantine
+
+        return DynamoQuarantine(self._table("release_table"))
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        from .cursors import DynamoCursors
+
+        return DynamoCursors(self._table("release_table"))
 
     @cached_property
     def blocks(self) -> BlockStore:
@@ -231,6 +247,12 @@ class Composition(ABC):
         return SqsIntakeQueue(clients.client("sqs"), self.setting("intake_queue_url"))
 
     @cached_property
+    def unrelayed(self) -> Unrelayed:
+        from .queue import UnrelayedQueue
+
+        return UnrelayedQueue(clients.client("sqs"), self.setting("unrelayed_queue_url"))
+
+    @cached_property
     def notices(self) -> Notices:
         from .notices import SnsNotices
 
@@ -295,6 +317,7 @@ class Composition(ABC):
             prompts=self.prompts,
             enrolments=self.enrolments,
             identities=self.identities,
+            quarantine=self.quarantine,
             alarms=self.alarms,
             clock=time.time,
             reopened=ApprovalCheck(self.reviews, self.edits, self.releases, time.time),
@@ -305,7 +328,7 @@ class Composition(ABC):
         """CloudTrail's history for what runs on a schedule: it keeps the pace that AWS allows."""
         from .trail import CloudTrailHistory
 
-        return CloudTrailHistory(clients.client("cloudtrail"))
+        return CloudTrailHistory(clients.client("cloudtrail"), remembers=True)
 
     @cached_property
     def authors(self) -> AuthorSearch:

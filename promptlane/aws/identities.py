@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from promptlane.domain.errors import Conflict
@@ -9,7 +10,7 @@ from promptlane.domain.keys import IDENTITY, WATCHED
 from promptlane.domain.release.meant import Identity
 
 from .errors import translated
-from .plain import from_store, put_once, to_store
+from .plain import from_store, items_at, put_once, to_store
 
 _FIXED = "fixed"
 
@@ -23,6 +24,11 @@ class DynamoIdentities:
     def get(self, prompt: str) -> Identity | None:
         item = _item(self._table, f"{IDENTITY}{prompt}", _FIXED)
         return Identity.from_item(item) if item else None
+
+    def of(self, prompts: Sequence[str]) -> dict[str, Identity]:
+        keys = [{"pk": f"{IDENTITY}{prompt}", "sk": _FIXED} for prompt in prompts]
+        found = map(Identity.from_item, items_at(self._table, keys))
+        return {identity.prompt: identity for identity in found}
 
     def fix(self, identity: Identity, *, expected: Identity | None) -> None:
         item = {"pk": f"{IDENTITY}{identity.prompt}", "sk": _FIXED, **identity.to_item()}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import random
+import time
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from promptlane.domain.errors import Conflict, InvalidInput
+from promptlane.domain.errors import Conflict, InvalidInput, Throttled
 
 from .errors import translated
 
 Json = Any
+_KEYS_AT_ONCE: Final = 100
+_TRIES: Final = 8
 
 
 def to_store(value: Json) -> Json:
@@ -58,6 +62,25 @@ def items_of(table: Any, pk: str, prefix: str = "") -> list[dict[str, Json]]:
             if "LastEvaluatedKey" not in page:
                 return [from_store(item) for item in items]
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def items_at(table: Any, keys: Sequence[Mapping[str, Json]]) -> list[dict[str, Json]]:
+    """The items under these keys, of those that exist, in no order; read consistently, in calls of 100 keys."""
+    found: list[dict[str, Json]] = []
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        wanted: Any = {table.name: {"Keys": [dict(key) for key in keys[start : start + _KEYS_AT_ONCE]]}}
+        wanted[table.name]["ConsistentRead"] = True
+        for attempt in range(_TRIES):
+            with translated(f"reading {len(keys)} items"):
+                answer = table.meta.client.batch_get_item(RequestItems=wanted)
+            found += [from_store(item) for item in answer["Responses"].get(table.name, [])]
+            wanted = answer.get("UnprocessedKeys")
+            if not wanted:
+                break
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))
+        else:
+            raise Throttled(f"the table answers {len(keys)} reads only in part; try again")
+    return found
 
 
 def put_once(table: Any, item: Mapping[str, Json]) -> bool:

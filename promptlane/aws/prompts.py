@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from promptlane.domain.errors import AmbiguousName, InvalidInput, KeyDenied, NotApplicable, NotFound, Unauthorized
 from promptlane.domain.incoming import version_number
+from promptlane.domain.ports import PromptSummary
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 
 from .errors import code_of, translated
@@ -32,6 +34,8 @@ _ACTION: Final = re.compile(r"perform: bedrock:")
 """How a refusal begins to name what was denied, where it is no key."""
 _METADATA: Final = "METADATA_ONLY"
 """What GetPrompt is asked for where the content does not matter: that need not be decrypted."""
+_PAGE: Final = 1_000
+"""Prompts of a page: the most that ListPrompts takes."""
 _UPDATABLE: Final = ("name", "description", "variants", "defaultVariant", "customerEncryptionKeyArn")
 
 
@@ -61,6 +65,15 @@ class BedrockPrompts:
                     if number := version_number(str(summary["version"])):
                         found.append(number)
         return sorted(found)
+
+    def listed(self) -> list[PromptSummary]:
+        with translated("listing prompts"):
+            pages = self._agent.get_paginator("list_prompts").paginate(PaginationConfig={"PageSize": _PAGE})
+            return [
+                PromptSummary(str(summary["id"]), str(summary["name"]), _epoch(summary.get("updatedAt")))
+                for page in pages
+                for summary in page["promptSummaries"]
+            ]
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
@@ -210,6 +223,11 @@ def _snapshot(answer: Mapping[str, Json]) -> PromptVersion:
         description=str(answer.get("description") or ""),
         default_variant=str(answer.get("defaultVariant") or ""),
     )
+
+
+def _epoch(moment: object) -> float:
+    """Epoch seconds; what is no time counts as just now, so that somebody looks."""
+    return moment.timestamp() if isinstance(moment, datetime) else math.inf
 
 
 def _versioned(arn: str, version: str) -> str:

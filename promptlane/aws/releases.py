@@ -25,9 +25,11 @@ from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 
 from .error_codes import CANCELLED_AGAIN
 from .errors import cancellation_reasons, domain_error, translated
-from .plain import from_store, items_of, put_once, to_store
+from .plain import from_store, items_at, items_of, put_once, to_store
 
 _ATTEMPTS: Final = 10
+_WAITED: Final = "waited"
+"""When a version of the prompt began to wait last: a key that can be read of many prompts at once."""
 TransactItem = dict[str, Any]
 
 
@@ -93,6 +95,22 @@ class DynamoReleases:
     def of_prompt(self, prompt_id: str) -> list[Release]:
         return [Release.from_item(item) for item in items_of(self._table, f"{PROMPT}{prompt_id}", "release#")]
 
+    def newest(self, prompt_id: str) -> Release | None:
+        with translated(f"reading the newest release of {prompt_id}"):
+            page = self._table.query(
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :release)",
+                ExpressionAttributeValues={":pk": f"{PROMPT}{prompt_id}", ":release": "release#"},
+                ConsistentRead=True,
+                ScanIndexForward=False,
+                Limit=1,
+            )
+        return next((Release.from_item(from_store(item)) for item in page["Items"]), None)
+
+    def busy(self, prompt_ids: Sequence[str], *, since: float) -> set[str]:
+        keys = [{"pk": f"{PROMPT}{prompt_id}", "sk": sk} for prompt_id in prompt_ids for sk in ("lock", _WAITED)]
+        there = items_at(self._table, keys)
+        return {str(i["pk"]).removeprefix(PROMPT) for i in there if i["sk"] == "lock" or float(i["since"]) >= since}
+
     def holder(self, prompt_id: str) -> str | None:
         item = self._get(f"{PROMPT}{prompt_id}", "lock")
         return None if item is None else str(item["release_id"])
@@ -115,7 +133,11 @@ class DynamoReleases:
             "requested_by": waiting.requested_by,
             "explicit": waiting.explicit,
         }
-        return put_once(self._table, item)
+        new = put_once(self._table, item)
+        # After it: who sees the sign finds what waits.
+        with translated(f"noting that a version of {waiting.prompt} waits"):
+            self._table.put_item(Item=to_store({"pk": item["pk"], "sk": _WAITED, "since": waiting.since}))
+        return new
 
     def waiting(self, prompt_id: str) -> list[Waiting]:
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote
@@ -36,15 +37,29 @@ UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
 """What reading a record of an unknown form may raise."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the history has under one name of events."""
+
+    events: tuple[TrailEvent, ...]
+    unreadable: int
+    truncated: bool
+    failure: PromptlaneError | None
+
+
 class CloudTrailHistory:
     """`Trail` on LookupEvents. `cloudtrail` is the boto3 client.
 
     It keeps the pace of the limit, and waits where it is throttled; with `sleep` None, where people wait, it does not.
+    `remembers`: events of the period that was asked for last are read once, for however many prompts.
     """
 
-    def __init__(self, cloudtrail: Any, sleep: Callable[[float], None] | None = time.sleep) -> None:
-        self._cloudtrail, self._sleep = cloudtrail, sleep
+    def __init__(
+        self, cloudtrail: Any, sleep: Callable[[float], None] | None = time.sleep, *, remembers: bool = False
+    ) -> None:
+        self._cloudtrail, self._sleep, self._remembers = cloudtrail, sleep, remembers
         self._calls = 0
+        self._remembered: dict[tuple[str, Window, int], _Told] = {}
 
     def events(
         self,
@@ -61,18 +76,13 @@ class CloudTrailHistory:
         failed: dict[str, PromptlaneError] = {}
         unreadable = 0
         for event_name in names:
-            read = 0
-            try:
-                for page in self._pages(event_name, window):
-                    read += len(page)
-                    events, odd = read_events(_documents(page))
-                    unreadable += odd
-                    found += [e for e in events if is_about(e, prompt_id, name, models)]
-                    if read >= most:
-                        truncated.append(event_name)
-                        break
-            except PromptlaneError as error:
-                failed[event_name] = error
+            told = self._told(event_name, window, most)
+            if told.failure is not None:
+                failed[event_name] = told.failure
+            unreadable += told.unreadable
+            found += [e for e in told.events if is_about(e, prompt_id, name, models)]
+            if told.truncated:
+                truncated.append(event_name)
         if failed and len(failed) == len(names):
             raise next(iter(failed.values()))
         return TrailAnswer(
@@ -82,6 +92,30 @@ class CloudTrailHistory:
             "; ".join(dict.fromkeys(map(str, failed.values()))),
             unreadable,
         )
+
+    def _told(self, event_name: str, window: Window, most: int) -> _Told:
+        """What the history has under this name, whichever prompt it is about."""
+        asked = (event_name, window, most)
+        if asked in self._remembered:
+            return self._remembered[asked]
+        found: list[TrailEvent] = []
+        read, unreadable, failure = 0, 0, None
+        try:
+            for page in self._pages(event_name, window):
+                read += len(page)
+                events, odd = read_events(_documents(page))
+                unreadable += odd
+                found += events
+                if read >= most:
+                    break
+        except PromptlaneError as error:
+            failure = error
+        told = _Told(tuple(found), unreadable, read >= most, failure)
+        if self._remembers and failure is None:
+            if any(known != window for _, known, _ in self._remembered):
+                self._remembered.clear()
+            self._remembered[asked] = told
+        return told
 
     def logging(self) -> list[str]:
         with translated("reading which trails are logging"):

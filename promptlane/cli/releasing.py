@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from promptlane.domain.errors import NotApplicable, NotFound
 from promptlane.domain.names import release_id
 from promptlane.domain.release.prompt import PromptVersion
-from promptlane.domain.release.route import Route
+from promptlane.domain.release.route import Quarantine, Route
 from promptlane.lifecycle.admit import served_already
 
 from .session import Session
@@ -34,7 +34,8 @@ def release(session: Session, prompt: str, version: int, *, again: bool, wait: f
     _check_in_flight(records, name, version)
     route = deployment.routes.get(name)
     if route is not None:
-        _check_route(route, wanted, again=again, same=served_already(deployment.prompts, route, wanted))
+        same = served_already(deployment.prompts, route, wanted)
+        _check_route(route, wanted, older=deployment.quarantine.alike(name, wanted.ref), again=again, same=same)
     attempt = max((r.attempt for r in records if r.version == version), default=0) + 1
     expected = release_id(prompt_id, version, attempt)
     holder = deployment.releases.holder(prompt_id)
@@ -69,7 +70,7 @@ def _check_in_flight(records: list[Release], name: str, version: int) -> None:
         )
 
 
-def _check_route(route: Route, wanted: PromptVersion, *, again: bool, same: bool) -> None:
+def _check_route(route: Route, wanted: PromptVersion, *, older: Quarantine, again: bool, same: bool) -> None:
     if route.stable.version == wanted.version:
         raise NotApplicable(
             f"version {wanted.version} of {route.prompt} is stable already; there is nothing to release. "
@@ -80,7 +81,7 @@ def _check_route(route: Route, wanted: PromptVersion, *, again: bool, same: bool
             f"version {wanted.version} of {route.prompt} has the same content as stable version "
             f"{route.stable.version}; there is nothing to release"
         )
-    bad = route.barred(wanted.ref)
+    bad = route.barred(wanted.ref, older)
     if bad is not None and not again:
         raise NotApplicable(
             f"version {wanted.version} of {route.prompt} has a content that was rolled back in release "

@@ -54,7 +54,13 @@ def verified(
         problems += [f"release {name}: {problem}" for problem in checked.problems]
         not_covered += [f"release {name}: {what}" for what in checked.proof.uncovered]
     if prompt is not None:
-        found = route_proof(prompt[1], names, routes=deployment.routes, releases=deployment.releases)
+        found = route_proof(
+            prompt[1],
+            names,
+            routes=deployment.routes,
+            releases=deployment.releases,
+            quarantine=deployment.quarantine,
+        )
         counts.update(compared=found.compared)
         problems += map(str, found.problems)
         not_covered += found.uncovered

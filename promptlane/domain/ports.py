@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from .names import Track
 from .policy import Policy
 from .release.meant import Identity
-from .release.prompt import PromptVersion
+from .release.prompt import PromptVersion, VersionRef
 from .release.release import Release, Waiting
-from .release.route import Route
+from .release.route import Quarantine, Route
 from .release.timeline import ChainHead, LockedCopy, TimelineEntry
 
 Json = Any
@@ -86,8 +86,46 @@ class ReleaseStore(Protocol):
     def stop_waiting(self, prompt_id: str, version: int) -> None:
         """Forget a waiting version."""
 
+    def newest(self, prompt_id: str) -> Release | None:
+        """The release of the newest version, of its last attempt; None for a prompt that had none."""
+
+    def busy(self, prompt_ids: Sequence[str], *, since: float) -> set[str]:
+        """Those with a release in flight, or with a version that began to wait since then. A call for 50 prompts."""
+
     def at_enrolment(self, prompt_id: str, newest: int, now: float) -> int:
         """The newest version when this prompt was first seen as enrolled; `newest` is recorded the first time."""
+
+
+class OlderQuarantine(Protocol):
+    """The contents of a prompt that were rolled back longer ago than its route holds, by the prompt's name.
+
+    A content that is on the route as well does no harm: whoever asks looks at the route first, then here, since a
+    content is put here before it leaves the route.
+    """
+
+    def keep(self, prompt: str, entries: Quarantine) -> None:
+        """Put them; one that is there already from the same or a later rollback stays as it is. Raises Unavailable."""
+
+    def alike(self, prompt: str, ref: VersionRef) -> Quarantine:
+        """Those that are alike this content at six digits and were not lifted, read consistently."""
+
+    def all(self, prompt: str) -> Quarantine:
+        """Every one that was not lifted, read consistently."""
+
+    def lift(self, prompt: str, ref: VersionRef, *, by: str) -> None:
+        """This very content got traffic again in the release `by`. One that was rolled back again since stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSummary:
+    """What a list says of a prompt. `updated_at`: when its draft was written last, epoch seconds.
+
+    Whether publishing a version counts as an update is not documented: it is a sign of change, and no proof of none.
+    """
+
+    prompt_id: str
+    name: str
+    updated_at: float
 
 
 class PromptReader(Protocol):
@@ -113,14 +151,34 @@ class PromptReader(Protocol):
         """When the prompt was created, epoch seconds; None when it is gone, or Bedrock does not say."""
 
 
+class PromptLister(PromptReader, Protocol):
+    """Bedrock Prompt Management, for who looks at many prompts."""
+
+    def listed(self) -> list[PromptSummary]:
+        """Every prompt of the account: as many calls as there are pages, so once in a run."""
+
+
 class Identities(Protocol):
     """The prompt ids that enrolled names mean."""
 
     def get(self, prompt: str) -> Identity | None:
         """What was fixed for a name, read consistently; None where nothing is yet."""
 
+    def of(self, prompts: Sequence[str]) -> dict[str, Identity]:
+        """Those of these names that are fixed, read consistently. A call for 100 names."""
+
     def fix(self, identity: Identity, *, expected: Identity | None) -> None:
         """Fix it where the stored one is still `expected` (None: none is stored); else Conflict."""
+
+
+class Cursors(Protocol):
+    """Where runs that take turns stopped."""
+
+    def get(self, run: str) -> str:
+        """The name after which to go on; "" to begin at the first."""
+
+    def put(self, run: str, after: str) -> None:
+        """Note it."""
 
 
 class Watched(Protocol):
@@ -162,7 +220,7 @@ class PromptWriter(PromptReader, Protocol):
         """Snapshot the draft as the next version."""
 
 
-class PromptDeleter(PromptReader, Protocol):
+class PromptDeleter(PromptLister, Protocol):
     """Bedrock Prompt Management, for the only one that may delete."""
 
     def delete(self, prompt_id: str, version: int) -> None:
@@ -190,6 +248,9 @@ class LockedCopies(Protocol):
 
     def kept(self, prompt_id: str) -> Mapping[str, Collection[int]]:
         """The numbers of the copied entries, by release."""
+
+    def numbers(self, release_id: str) -> Collection[int]:
+        """The numbers of the copied entries of one release."""
 
     def timeline(self, release_id: str) -> list[LockedCopy]:
         """The copied entries of a release, in order."""
@@ -279,6 +340,13 @@ class IntakeQueue(Protocol):
 
     def request(self, prompt: str, version: int, *, requested_by: str, explicit: bool) -> None:
         """Ask for a release. `explicit` allows another attempt; without it only a first attempt is started."""
+
+
+class Unrelayed(Protocol):
+    """Where entries are set aside that nobody could be told of."""
+
+    def put(self, key: str, why: str) -> None:
+        """Name the item, and say why; an alarm tells people."""
 
 
 class Notices(Protocol):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
-from promptlane.domain.keys import IDENTITY, PROMPT
+from promptlane.domain.keys import IDENTITY, PROMPT, QUARANTINE
 from promptlane.domain.names import parse_release_id
 from promptlane.domain.release.meant import Identity
+from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release, Waiting
-from promptlane.domain.release.route import Route
+from promptlane.domain.release.route import Quarantine, Route, at_six_digits, lifted_by
 from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 
 from .limits import check_entries, check_item, check_key
@@ -45,6 +47,40 @@ class InMemoryRoutes:
             self.history.append(route)
 
 
+class InMemoryQuarantine:
+    """`OlderQuarantine` in memory."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def keep(self, prompt: str, entries: Quarantine) -> None:
+        for fingerprint, entry in entries.items():
+            check_item(entry, partition_key=f"{QUARANTINE}{prompt}", sort_key=fingerprint)
+            new = {"at": 0, **entry}
+            there = self._kept.get((prompt, fingerprint))
+            if there is None or there["at"] < new["at"]:
+                self._kept[prompt, fingerprint] = new
+
+    def alike(self, prompt: str, ref: VersionRef) -> Quarantine:
+        return {
+            fingerprint: entry
+            for fingerprint, entry in self.all(prompt).items()
+            if at_six_digits(fingerprint, entry) in lifted_by(ref)
+        }
+
+    def all(self, prompt: str) -> Quarantine:
+        return {
+            fingerprint: dict(entry)
+            for (name, fingerprint), entry in sorted(self._kept.items())
+            if name == prompt and "lifted_by" not in entry
+        }
+
+    def lift(self, prompt: str, ref: VersionRef, *, by: str) -> None:
+        for fingerprint in lifted_by(ref):
+            if fingerprint in self.alike(prompt, ref):
+                self._kept[prompt, fingerprint]["lifted_by"] = by
+
+
 def _key(route: Route | None) -> tuple[int, str] | None:
     return None if route is None else (route.revision, route.release_id)
 
@@ -59,6 +95,9 @@ class InMemoryIdentities:
 
     def get(self, prompt: str) -> Identity | None:
         return self._fixed.get(prompt)
+
+    def of(self, prompts: Sequence[str]) -> dict[str, Identity]:
+        return {prompt: self._fixed[prompt] for prompt in prompts if prompt in self._fixed}
 
     def fix(self, identity: Identity, *, expected: Identity | None) -> None:
         check_item(identity.to_item(), partition_key=f"{IDENTITY}{identity.prompt}")
@@ -79,6 +118,19 @@ class InMemoryIdentities:
         self._states[prompt] = state
 
 
+class InMemoryCursors:
+    """`Cursors` in memory."""
+
+    def __init__(self) -> None:
+        self._after: dict[str, str] = {}
+
+    def get(self, run: str) -> str:
+        return self._after.get(run, "")
+
+    def put(self, run: str, after: str) -> None:
+        self._after[run] = after
+
+
 class InMemoryReleases:
     """`ReleaseStore` in memory."""
 
@@ -87,6 +139,7 @@ class InMemoryReleases:
         self._releases: dict[str, Release] = {}
         self._locks: dict[str, str] = {}
         self._waiting: dict[tuple[str, int], Waiting] = {}
+        self._waited: dict[str, float] = {}
         self._timelines: dict[str, list[TimelineEntry]] = {}
         self._at_enrolment: dict[str, int] = {}
 
@@ -169,6 +222,14 @@ class InMemoryReleases:
             mine = [r for r in self._releases.values() if r.prompt_id == prompt_id]
         return sorted(mine, key=lambda r: (r.version, r.attempt))
 
+    def newest(self, prompt_id: str) -> Release | None:
+        return next(reversed(self.of_prompt(prompt_id)), None)
+
+    def busy(self, prompt_ids: Sequence[str], *, since: float) -> set[str]:
+        with self._lock:
+            late = {prompt_id for prompt_id, waited in self._waited.items() if waited >= since}
+            return {*self._locks, *late} & set(prompt_ids)
+
     def holder(self, prompt_id: str) -> str | None:
         with self._lock:
             return self._locks.get(prompt_id)
@@ -181,6 +242,7 @@ class InMemoryReleases:
     def wait(self, waiting: Waiting) -> bool:
         with self._lock:
             key = (waiting.prompt_id, waiting.version)
+            self._waited[waiting.prompt_id] = waiting.since
             if key in self._waiting:
                 return False
             self._waiting[key] = waiting

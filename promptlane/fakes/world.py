@@ -9,7 +9,7 @@ from typing import Any
 
 from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound, Unavailable
 from promptlane.domain.policy import Policy
-from promptlane.domain.ports import RedAlarm
+from promptlane.domain.ports import PromptSummary, RedAlarm
 from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.text import subject_line
@@ -26,6 +26,8 @@ class FakePrompts:
         self._versions: dict[str, list[PromptVersion]] = {}
         self._names: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
+        self.updated: dict[str, float] = {}
+        """When drafts were written, where a test says so."""
         self.created: dict[str, float] = {}
         """When prompts were created, where a test says so."""
 
@@ -72,6 +74,9 @@ class FakePrompts:
 
     def draft_variants(self, prompt_id: str) -> Sequence[Mapping[str, Json]]:
         return self.version(prompt_id, max(self.versions(prompt_id), default=0)).variants
+
+    def listed(self) -> list[PromptSummary]:
+        return [PromptSummary(i, name, self.updated.get(i, 0.0)) for i, name in sorted(self._names.items())]
 
     def find(self, name_or_id: str) -> tuple[str, str] | None:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]

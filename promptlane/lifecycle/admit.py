@@ -15,6 +15,7 @@ from promptlane.domain.ports import (
     Enrolments,
     EnrolmentTags,
     Identities,
+    OlderQuarantine,
     PromptReader,
     ReleaseStore,
     RouteStore,
@@ -59,6 +60,7 @@ class Admission:
     routes: RouteStore
     releases: ReleaseStore
     directory: Directory
+    quarantine: OlderQuarantine
     check_suite: SuiteCheck
     floor: Floor
     clock: Clock
@@ -173,10 +175,10 @@ class Admission:
             return [
                 f"its content is what stable version {route.stable.version} serves already; there is nothing to release"
             ]
-        quarantine = route.barred(version.ref)
-        if quarantine and not release.explicit:
+        barred = route.barred(version.ref, self.quarantine.alike(release.prompt, version.ref))
+        if barred and not release.explicit:
             return [
-                f"its content was rolled back in release {quarantine.get('release_id')}; "
+                f"its content was rolled back in release {barred.get('release_id')}; "
                 f"if it shall be tried again, say so: promptlane release {release.prompt} {release.version}"
             ]
         return []

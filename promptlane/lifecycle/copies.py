@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 from promptlane.domain.errors import InvalidInput
@@ -14,16 +13,21 @@ LOOKED_BACK: Final = 30 * 86_400.0
 """Seconds. The bucket drops copies no earlier than this after their retention: no copy that expired is put again."""
 
 
-def copy_missing(
-    copies: LockedCopies, releases: ReleaseStore, release: Release, kept: Collection[int], *, now: float
-) -> list[int]:
+def settled(release: Release, now: float) -> bool:
+    """Whether a release ended so long ago that nothing of it is copied any more."""
+    return release.ended and now - release.ended_at > LOOKED_BACK
+
+
+def copy_missing(copies: LockedCopies, releases: ReleaseStore, release: Release, *, now: float) -> list[int]:
     """Copy the entries of a release that have no copy though they should; returns their numbers.
 
     InvalidInput for a timeline that does not hold: what was altered is told, not locked as if it were true.
     """
     head = releases.head(release.release_id)
-    over = release.ended and now - release.ended_at > LOOKED_BACK
-    if head is None or over or len(kept) >= head.seq:
+    if head is None or settled(release, now):
+        return []
+    kept = copies.numbers(release.release_id)
+    if len(kept) >= head.seq:
         return []
     entries = releases.timeline(release.release_id)
     if problems := chain_problems(entries):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -19,10 +19,8 @@ from .identities import NamedPrompts, holder
 
 _ID: Final = re.compile(r"[0-9A-Za-z]{1,100}")
 _AGAIN: Final = 6 * 3600.0
-"""Seconds after which the history of a prompt is copied on: LookupEvents gives all of an account two calls a second."""
+"""Seconds after which the history of a prompt is copied on: LookupEvents gives an account two calls a second."""
 _OVERLAP: Final = 3600.0
-_AT_ONCE: Final = 5
-"""Prompts whose history is copied in one run."""
 _MOST: Final = 5_000
 """Events of one name that are read for it, of all prompts of the account."""
 
@@ -84,7 +82,7 @@ class EditLog:
         return is_creation_of(event, prompt_id, self.prompts.created_at(prompt_id))
 
     def _was_enrolled(self, prompt_id: str) -> bool:
-        return self.edits.watched(prompt_id) is not None or bool(self.releases.of_prompt(prompt_id))
+        return self.edits.watched(prompt_id) is not None or self.releases.newest(prompt_id) is not None
 
     def _now(self, prompt_id: str) -> tuple[int, str]:
         """The newest version, and what the draft holds: hints, so that no event is lost for want of them."""
@@ -106,10 +104,14 @@ class EditSweep:
     log: Callable[[str], None]
     late: float = TRAIL_LATE
 
-    def run(self) -> list[str]:
-        """Copy for the prompts where it is due, some at a time; their names. One that fails stays due."""
+    def run(self, names: Sequence[str] | None = None) -> list[str]:
+        """Copy for the prompts where it is due, of these names or of all enrolled ones; one that fails stays due.
+
+        What joins an earlier copy is read over one period for all of them: CloudTrail is asked for events by their
+        name, whichever prompt they are about, so that is as many calls as for one.
+        """
         due: list[tuple[float, str, str]] = []
-        for name in self.named.enrolments.names():
+        for name in names if names is not None else self.named.enrolments.names():
             try:
                 for prompt_id in self._meant(name):
                     watched = self.edits.watched(prompt_id)
@@ -118,9 +120,12 @@ class EditSweep:
             except PromptlaneError as error:
                 self.log(f"finding the prompt that {name} means: {error}")
         done = []
-        for _, name, prompt_id in sorted(due)[:_AT_ONCE]:
+        now = self.clock()
+        joining = [until for until, _, _ in due if until - _OVERLAP >= now - TRAIL_KEPT]
+        since = min(joining, default=now) - _OVERLAP
+        for _, name, prompt_id in sorted(due):
             try:
-                if self._swept(prompt_id, name):
+                if self._swept(prompt_id, name, now, since):
                     done.append(name)
             except PromptlaneError as error:
                 self.log(f"copying who edited {name}: {error}")
@@ -132,12 +137,11 @@ class EditSweep:
         there = [i for i in self.named.every(name) if prompts.name_of(i) is not None]
         return there or list(filter(None, [holder(prompts, name)]))
 
-    def _swept(self, prompt_id: str, name: str) -> bool:
-        now = self.clock()
+    def _swept(self, prompt_id: str, name: str, now: float, joined: float) -> bool:
         oldest = max(0.0, now - TRAIL_KEPT)
         watched = self.edits.watched(prompt_id)
         joins = watched is not None and watched.until - _OVERLAP >= oldest
-        since = watched.until - _OVERLAP if watched and joins else oldest
+        since = joined if joins else oldest
         told = self.trail.events(prompt_id, name, names=RECORDED, window=Window(since, now), most=_MOST)
         created = self.named.prompts.created_at(prompt_id)
         for event in told.events:

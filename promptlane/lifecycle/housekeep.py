@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
 
 from promptlane.domain.errors import NotFound, PromptlaneError
 from promptlane.domain.ports import (
     Clock,
+    Cursors,
     Enrolments,
     Identities,
     LockedCopies,
@@ -28,12 +31,20 @@ from promptlane.domain.release.housekeeping import (
     archived,
     from_archive,
     protected,
+    related,
     to_delete,
 )
-from promptlane.domain.release.meant import Standing
+from promptlane.domain.release.meant import Identity
+from promptlane.domain.release.route import Route
 
-from .copies import copy_missing
-from .identities import NamedPrompts, holder
+from .copies import copy_missing, settled
+from .identities import NamedPrompts, holder, standing
+from .listed_prompts import ListedPrompts
+from .signs import in_turn
+
+_RUN: Final = "housekeep"
+_NOTED: Final = 25
+"""Prompts after which a run notes where it is, so that one that dies goes on there."""
 
 
 @dataclass(slots=True)
@@ -45,6 +56,8 @@ class Tidied:
     nearly_full: list[str] = field(default_factory=list)
     copied: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    left: int = 0
+    """Prompts that have their turn the next time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +70,7 @@ class Housekeeping:
     routes: RouteStore
     releases: ReleaseStore
     archive: Objects
+    cursors: Cursors
     copies: LockedCopies | None
     notices: Notices
     clock: Clock
@@ -64,28 +78,38 @@ class Housekeeping:
     quota: int
     log: Callable[[str], None]
 
-    def run(self, only: str = "") -> Tidied:
+    def run(self, only: str = "", *, keep_going: Callable[[], bool] = lambda: True) -> Tidied:
         """Look after every enrolled prompt; what fails keeps nothing else waiting, and people are told of it.
 
-        `only`: make room for this prompt alone, if it is enrolled; copies of timelines are left to the daily run.
+        `only`: make room for this prompt alone, if it is enrolled; copies of timelines are left to the daily run. That
+        one begins where the last one stopped, and stops where `keep_going` says so.
         """
         done = Tidied()
-        named = NamedPrompts(
-            prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
-        )
-        for prompt in (name for name in self.enrolments.names() if only in ("", name)):
+        names = list(self.enrolments.names())
+        run = _Run(self, names)
+        names = [name for name in names if name == only] if only else in_turn(names, self.cursors.get(_RUN))
+        for i, prompt in enumerate(names):
             with self._telling(prompt, done):
-                fixed = named.fixed(prompt)
-                prompt_id = fixed or holder(self.prompts, prompt)
-                if not prompt_id:
-                    continue
-                with self._telling(prompt, done):
-                    self._tidy(prompt, prompt_id, done, named.standing(prompt, prompt_id))
-                if self.copies is not None and not only:
-                    self._copy(self.copies, prompt_id, done)
+                self._look_after(prompt, run, done, copies=None if only else self.copies)
+            done.left = len(names) - i - 1
+            if not only and (i % _NOTED == _NOTED - 1 or not keep_going()):
+                self.cursors.put(_RUN, prompt)
+            if not keep_going():
+                break
+        if done.left:
+            self.log(f"housekeeping stopped in time; {done.left} prompts are looked after first the next time")
         if done.failed:
             self._tell_failures(done.failed)
         return done
+
+    def _look_after(self, prompt: str, run: _Run, done: Tidied, *, copies: LockedCopies | None) -> None:
+        prompt_id = run.named.fixed(prompt) or holder(run.prompts, prompt)
+        if not prompt_id:
+            return
+        with self._telling(prompt, done):
+            self._tidy(prompt, prompt_id, run, done)
+        if copies is not None:
+            self._copy(copies, prompt_id, done)
 
     def _tell_failures(self, failed: Sequence[str]) -> None:
         lines = "\n".join(f"  {failure}" for failure in failed)
@@ -105,15 +129,18 @@ class Housekeeping:
             done.failed.append(f"{what}: {error}")
             self.log(f"housekeeping of {what}: {error}")
 
-    def _tidy(self, prompt: str, prompt_id: str, done: Tidied, standing: Standing) -> None:
+    def _tidy(self, prompt: str, prompt_id: str, run: _Run, done: Tidied) -> None:
         """Archive, and delete where the name still means this prompt."""
         numbers = self.prompts.versions(prompt_id)
-        fingerprints = self._archive(prompt, prompt_id, numbers, done)
-        standing.demand()
-        kept = self._protected(prompt_id, numbers)
-        for number in to_delete(numbers, kept, keep=self.keep):
+        self._archive(prompt, prompt_id, numbers, done)
+        run.named.standing(prompt, prompt_id).demand()
+        kept = self._protected(prompt_id, numbers, run)
+        deletable = to_delete(numbers, kept, keep=self.keep)
+        if deletable:
+            standing(self.prompts, prompt, prompt_id).demand()  # the list may be minutes old
+        for number in deletable:
             with self._telling(f"{prompt} {number}", done):
-                if self._delete(prompt, prompt_id, number, fingerprints):
+                if self._delete(prompt, prompt_id, number, run):
                     numbers.remove(number)
                     done.deleted.append(f"{prompt} {number}")
         use = VersionQuota(prompt, len(numbers), self.quota, kept)
@@ -122,24 +149,24 @@ class Housekeeping:
             with self._telling(prompt, done):
                 self.notices.publish(f"[Promptlane] {prompt}: {use.versions} of {use.quota} versions", use.warning)
 
-    def _archive(self, prompt: str, prompt_id: str, numbers: list[int], done: Tidied) -> dict[int, str]:
-        """Archive what is not in the archive yet; the fingerprints of the versions that could be read."""
+    def _archive(self, prompt: str, prompt_id: str, numbers: list[int], done: Tidied) -> None:
+        """Archive what is not in the archive yet."""
         there = set(self.archive.keys(f"archive/{prompt_id}/"))
-        fingerprints: dict[int, str] = {}
         for number in numbers:
+            if archive_key(prompt_id, number) in there:
+                continue
             with self._telling(f"{prompt} {number}", done):
-                version = self.prompts.version(prompt_id, number)
-                fingerprints[number] = version.fingerprint
-                if archive_key(prompt_id, number) not in there:
-                    self.archive.put(archive_key(prompt_id, number), archived(version))
-                    done.archived.append(f"{prompt} {number}")
-        return fingerprints
+                self.archive.put(archive_key(prompt_id, number), archived(self.prompts.version(prompt_id, number)))
+                done.archived.append(f"{prompt} {number}")
 
-    def _protected(self, prompt_id: str, numbers: list[int]) -> dict[int, str]:
-        """By all routes, whatever they are called; one that cannot be read protects everything, since this raises."""
-        routes = self.routes.all()
+    def _protected(self, prompt_id: str, numbers: list[int], run: _Run, *, now: bool = False) -> dict[int, str]:
+        """By all routes, whatever they are called; one that cannot be read protects everything, since this raises.
+
+        `now`: by the routes as they are at this moment, not as this run read them first.
+        """
+        routes = self.routes.all() if now else run.routes
         # A release of another prompt id may compare with a version of this one: under a name that changed its prompt.
-        known = {prompt_id, *(route.prompt_id for route in routes), *map(self._fixed, self.enrolments.names())} - {""}
+        known = {prompt_id, *related(prompt_id, routes, run.identities.values())}
         return protected(
             prompt_id,
             numbers,
@@ -148,11 +175,7 @@ class Housekeeping:
             waiting=self.releases.waiting(prompt_id),
         )
 
-    def _fixed(self, prompt: str) -> str:
-        identity = self.identities.get(prompt)
-        return identity.prompt_id if identity else ""
-
-    def _delete(self, prompt: str, prompt_id: str, number: int, fingerprints: Mapping[int, str]) -> bool:
+    def _delete(self, prompt: str, prompt_id: str, number: int, run: _Run) -> bool:
         """Delete one version whose archived copy was read back, unless it came into use since the list was made."""
         key = archive_key(prompt_id, number)
         try:
@@ -160,19 +183,40 @@ class Housekeeping:
         except NotFound:
             self.log(f"{key} is not in the archive yet; version {number} of {prompt} stays")
             return False
-        if copy.fingerprint != fingerprints.get(number):
+        if copy.fingerprint != self.prompts.version(prompt_id, number).fingerprint:
             self.log(f"{key} is not what version {number} of {prompt} holds; it stays")
             return False
-        if number in self._protected(prompt_id, [number]):
+        if number in self._protected(prompt_id, [number], run, now=True):
             return False
         self.prompts.delete(prompt_id, number)
         return True
 
     def _copy(self, copies: LockedCopies, prompt_id: str, done: Tidied) -> None:
         """`relay` copies each entry within seconds; what it gave up on is copied here."""
-        kept = copies.kept(prompt_id)
+        now = self.clock()
         for release in self.releases.of_prompt(prompt_id):
+            if settled(release, now):
+                continue
             name = release.release_id
             with self._telling(f"release {name}", done):
-                numbers = copy_missing(copies, self.releases, release, kept.get(name, ()), now=self.clock())
+                numbers = copy_missing(copies, self.releases, release, now=now)
                 done.copied += [f"{name} {number}" for number in numbers]
+
+
+class _Run:
+    """What one run reads once, however many prompts it looks after."""
+
+    def __init__(self, of: Housekeeping, names: Sequence[str]) -> None:
+        self._of, self._names = of, names
+        self.prompts = ListedPrompts(of.prompts)
+        self.named = NamedPrompts(
+            prompts=self.prompts, enrolments=of.enrolments, identities=of.identities, routes=of.routes
+        )
+
+    @cached_property
+    def routes(self) -> list[Route]:
+        return self._of.routes.all()
+
+    @cached_property
+    def identities(self) -> Mapping[str, Identity]:
+        return self._of.identities.of(self._names)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from promptlane.domain.errors import AlreadyExists, AmbiguousName, Conflict, KeyDenied, NotApplicable, NotFound
 from promptlane.domain.names import Outcome, release_id
@@ -14,6 +16,9 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.release.trigger import ReleaseRequest
 
 from .identities import NamedPrompts, fixed_id
+
+AT_ONCE: Final = 100
+"""Versions that waited and are superseded in one pass: each takes three calls."""
 
 
 class Overtaken(NotApplicable):
@@ -66,7 +71,8 @@ class Intake:
         except Overtaken as error:
             # It gets a record, or nobody could tell it from a version that is still to be released.
             late = Waiting(prompt, prompt_id, version, self.clock(), request.requested_by)
-            _superseded(self.releases, late, by=error.by, now=self.clock(), reason=str(error))
+            attempt = _attempts(records)[version] + 1
+            _superseded(self.releases, late, by=error.by, now=self.clock(), reason=str(error), attempt=attempt)
             return Taken("duplicate", str(error))
         except NotApplicable as error:
             return Taken("duplicate", str(error))
@@ -167,26 +173,45 @@ class Intake:
         return max((r.attempt for r in mine), default=0) + 1
 
 
-def supersede(releases: ReleaseStore, prompt_id: str, *, by: int, now: float) -> list[str]:
-    """End the waiting versions that are older than `by`: each gets a record that says so. Returns their release ids."""
+def supersede(releases: ReleaseStore, prompt_id: str, *, by: int, now: float, asked_for: bool = True) -> list[str]:
+    """End the waiting versions that are older than `by`: each gets a record that says so. Returns their release ids.
+
+    `AT_ONCE` of them, the oldest first: after a burst of publications `reconcile` goes on, with `asked_for` False: what
+    was asked for since then is left.
+    """
+    waiting = [w for w in releases.waiting(prompt_id) if w.version < by and (asked_for or not w.explicit)]
+    older = waiting[:AT_ONCE]
+    if not older:
+        return []
     ended: list[str] = []
-    for waiting in releases.waiting(prompt_id):
-        if waiting.version >= by:
-            continue
+    attempts = _attempts(releases.of_prompt(prompt_id))
+    for one in older:
         try:
             reason = f"version {by} was published while this one waited"
-            name = _superseded(releases, waiting, by=by, now=now, reason=reason)
+            name = _superseded(releases, one, by=by, now=now, reason=reason, attempt=attempts[one.version] + 1)
         finally:
-            releases.stop_waiting(prompt_id, waiting.version)
+            releases.stop_waiting(prompt_id, one.version)
         if name:
             ended.append(name)
     return ended
 
 
-def _superseded(releases: ReleaseStore, waiting: Waiting, *, by: int, now: float, reason: str) -> str:
+def worth_starting(waiting: Waiting, newest: Release | None) -> bool:
+    """Whether it is not overtaken: one that is older than a release and not asked for is left to be superseded."""
+    return waiting.explicit or newest is None or waiting.version > newest.version
+
+
+def _attempts(records: Iterable[Release]) -> Counter[int]:
+    """The last attempt of every version that has a record."""
+    found: Counter[int] = Counter()
+    for record in records:
+        found[record.version] = max(found[record.version], record.attempt)
+    return found
+
+
+def _superseded(releases: ReleaseStore, waiting: Waiting, *, by: int, now: float, reason: str, attempt: int) -> str:
     """Record that a version was superseded; the release id, "" where there is a record already."""
-    attempts = [r.attempt for r in releases.of_prompt(waiting.prompt_id) if r.version == waiting.version]
-    name = release_id(waiting.prompt_id, waiting.version, max(attempts, default=0) + 1)
+    name = release_id(waiting.prompt_id, waiting.version, attempt)
     record = Release(
         release_id=name,
         prompt=waiting.prompt,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from promptlane.domain.errors import NotFound, Unavailable
-from promptlane.domain.ports import Clock, Objects, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, Objects, OlderQuarantine, ReleaseStore, RouteStore
 from promptlane.domain.release.findings import Findings
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.routed import route_findings
@@ -79,14 +79,21 @@ class Reader:
             return None
 
 
-def route_proof(prompt: str, names: Sequence[str], *, routes: RouteStore, releases: ReleaseStore) -> Findings:
+def route_proof(
+    prompt: str,
+    names: Sequence[str],
+    *,
+    routes: RouteStore,
+    releases: ReleaseStore,
+    quarantine: OlderQuarantine,
+) -> Findings:
     """A prompt's route beside the timelines of its releases."""
     for _ in range(READINGS):
         route, found = routes.get(prompt), Findings()
         if route is None:
             return found
         now = {name: releases.timeline(name) for name in names}
-        route_findings(route, now, found)
+        route_findings(route, now, found, older=quarantine.all(prompt))
         if routes.get(prompt) == route:
             return found
     raise Unavailable(f"the route of {prompt} keeps moving on; ask again")

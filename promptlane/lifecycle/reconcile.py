@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.ports import (
     Clock,
+    Cursors,
     Enrolments,
     EnrolmentTags,
     Identities,
     IntakeQueue,
     Notices,
-    PromptReader,
+    PromptLister,
     ReleaseStore,
     RouteStore,
     Watched,
@@ -22,9 +24,13 @@ from promptlane.domain.ports import (
 from promptlane.domain.release.release import Release, Waiting
 
 from .identities import NamedPrompts, fixed_id, holder
+from .intake import supersede, worth_starting
+from .listed_prompts import ListedPrompts
 from .prompt_watch import PromptWatch
 from .routing import move_pending
+from .signs import AT_ONCE, RECENT, changed, in_turn
 
+_RUN: Final = "reconcile"
 GRACE = 60.0
 """Seconds that a release may exist without an execution: intake starts it right after the record."""
 
@@ -38,13 +44,14 @@ class Reconciled:
     wound_up: list[str] = field(default_factory=list)
     tagged: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    looked_at: list[str] = field(default_factory=list, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reconciliation:
     """What is looked after. `wind_up(release id, reason)` asks the only function that may end a release."""
 
-    prompts: PromptReader
+    prompts: PromptLister
     enrolments: Enrolments
     identities: Identities
     watched: Watched
@@ -54,21 +61,27 @@ class Reconciliation:
     workflow: Workflow
     queue: IntakeQueue
     notices: Notices
+    cursors: Cursors
     wind_up: Callable[[str, str], None]
     clock: Clock
     log: Callable[[str], None]
 
     def run(self) -> Reconciled:
-        """Look after every enrolled prompt; one that fails does not keep the others waiting."""
+        """Look after enrolled prompts; one that fails does not keep the others waiting.
+
+        After each that shows signs of change, and after some of the others by turns: what a sign missed is found later.
+        """
         done = Reconciled()
+        prompts = ListedPrompts(self.prompts)
         named = NamedPrompts(
-            prompts=self.prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
+            prompts=prompts, enrolments=self.enrolments, identities=self.identities, routes=self.routes
         )
         watch = PromptWatch(named=named, watched=self.watched, notices=self.notices, clock=self.clock)
-        for prompt in self.enrolments.names():
+        done.looked_at = self._due(prompts)
+        for prompt in done.looked_at:
             try:
                 standing = watch.look(prompt)
-                prompt_id = standing.prompt_id if standing else holder(self.prompts, prompt)
+                prompt_id = standing.prompt_id if standing else holder(prompts, prompt)
                 if not prompt_id:
                     continue
                 for known in {prompt_id, fixed_id(prompt, self.identities, self.routes) or prompt_id}:
@@ -82,6 +95,27 @@ class Reconciliation:
                 done.failed.append(prompt)
                 self.log(f"reconciling {prompt}: {error}")
         return done
+
+    def _due(self, prompts: ListedPrompts) -> list[str]:
+        """Whom this run looks at. Where the signs cannot be read, everybody."""
+        names = list(self.enrolments.names())
+        if len(names) <= AT_ONCE:
+            return names
+        now = self.clock()
+        try:
+            routes = {route.prompt: route for route in self.routes.all()}
+            by_name = {summary.name: summary.prompt_id for summary in prompts.listed()}
+            ids = {routes[name].prompt_id if name in routes else by_name.get(name, "") for name in names} - {""}
+            busy = self.releases.busy(sorted(ids), since=now - RECENT)
+            seen = changed(names, routes=routes, listed=prompts.by_id, busy=busy, now=now)
+            others = in_turn([name for name in names if name not in seen], self.cursors.get(_RUN))[:AT_ONCE]
+            if others:
+                # Before they are looked at: one at which a run breaks off is not where the next one begins.
+                self.cursors.put(_RUN, others[-1])
+        except PromptlaneError as error:
+            self.log(f"looking for what changed: {error}")
+            return names
+        return [*sorted(seen), *others]
 
     def _revive(self, prompt: str, prompt_id: str, done: Reconciled) -> None:
         route = self.routes.get(prompt)
@@ -109,8 +143,10 @@ class Reconciliation:
         now = self.clock()
         versions = self.prompts.versions(prompt_id)
         older = self.releases.at_enrolment(prompt_id, max(versions, default=0), now)
-        newest_known = max((r.version for r in self.releases.of_prompt(prompt_id)), default=0)
-        waiting = {w.version: w for w in self.releases.waiting(prompt_id)}
+        known = self.releases.newest(prompt_id)
+        newest_known = known.version if known else 0
+        supersede(self.releases, prompt_id, by=newest_known, now=now, asked_for=False)
+        waiting = {w.version: w for w in self.releases.waiting(prompt_id) if worth_starting(w, known)}
         for version in versions:
             if version > max(older, newest_known) and version not in waiting:
                 missed = Waiting(prompt, prompt_id, version, now, "promptlane reconcile")

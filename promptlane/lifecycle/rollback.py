@@ -9,13 +9,13 @@ from typing import Any, Final, Literal
 from promptlane.domain.canary import fuse
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.names import Outcome, Track, parse_alarm_arn
-from promptlane.domain.ports import Clock, Notices, ReleaseStore, RouteStore, Workflow
+from promptlane.domain.ports import Clock, Notices, OlderQuarantine, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.release.prompt import VersionRef
-from promptlane.domain.release.route import NothingToGoBackTo, Rollback, Route, roll_back
+from promptlane.domain.release.route import NothingToGoBackTo, Quarantined, Rollback, Route, roll_back, taken_back
 from promptlane.domain.release.timeline import Event, TimelineEntry, from_iso, iso
 from promptlane.domain.text import percent
 
-from .routing import move_pending
+from .routing import move_pending, without_moved
 
 PATH_CALLS: Final = 2
 """Network calls from the request to the safe route: one read, one conditional write."""
@@ -35,15 +35,53 @@ class RolledBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromotedBefore:
+    """The version with this number as it was approved and promoted: further back than the route remembers.
+
+    It asks the release table, so it moves there what waits on the route: however often somebody goes back, the route
+    does not grow by it.
+    """
+
+    version: int
+    releases: ReleaseStore
+    quarantine: OlderQuarantine
+
+    def target(self, route: Route) -> VersionRef:
+        """NotApplicable where it was never promoted, Quarantined where its content was rolled back long ago."""
+        promoted = self._promoted(route)
+        if bad := taken_back(self.quarantine.alike(route.prompt, promoted), promoted):
+            raise Quarantined(
+                f"version {self.version} of {route.prompt} was rolled back in release {bad.get('release_id')}; if it "
+                f"shall be tried again: promptlane release {route.prompt} {self.version} --again"
+            )
+        return promoted
+
+    def base(self, route: Route) -> Route:
+        """The route as the base of the write."""
+        return without_moved(self.releases, route)
+
+    def _promoted(self, route: Route) -> VersionRef:
+        for release in reversed(self.releases.of_prompt(route.prompt_id)):
+            promoted = release.candidate if release.outcome is Outcome.PROMOTED else None
+            approved = release.approval.get("candidate")
+            if promoted is not None and promoted.version == self.version and promoted.fingerprint == approved:
+                return promoted
+        raise NotApplicable(
+            f"version {self.version} of {route.prompt} was never promoted; `promptlane history {route.prompt}` lists "
+            f"those that were, and `promptlane release {route.prompt} {self.version}` asks for its release"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wish(Rollback):
     """A rollback that is asked for. `applies` raises NotApplicable where the route is past what it is about.
 
-    `to` names another version than the route remembers (`promoted_before`), which may ask more than the route table.
+    `to` names another version than the route remembers, which may ask more than the route table.
     """
 
     prompt: str
     applies: Callable[[Route], None] | None = None
-    to: Callable[[Route], VersionRef] | None = None
+    to: PromotedBefore | None = None
 
 
 def restore_safe_route(
@@ -74,10 +112,11 @@ def _try(routes: RouteStore, wish: Wish, now: float) -> RolledBack:
     try:
         if wish.applies is not None:
             wish.applies(route)
-        target = wish.to(route) if wish.to is not None else None
+        target = wish.to.target(route) if wish.to is not None else None
         if target is not None and target == route.stable:
             return RolledBack("already", f"version {target.version} is stable", prompt, route.release_id, route)
-        safe = roll_back(route, wish, now=now, to=target)
+        base = wish.to.base(route) if wish.to is not None else route
+        safe = roll_back(base, wish, now=now, to=target)
     except NothingToGoBackTo as error:
         return RolledBack("nothing_to_go_back_to", str(error), prompt, route.release_id, route)
     except NotApplicable as error:
@@ -85,26 +124,6 @@ def _try(routes: RouteStore, wish: Wish, now: float) -> RolledBack:
         return RolledBack("already" if already else "not_applicable", str(error), prompt, route.release_id, route)
     routes.put(safe, expected=route)
     return RolledBack("rolled_back", wish.reason, prompt, route.release_id, safe)
-
-
-def promoted_before(releases: ReleaseStore, version: int) -> Callable[[Route], VersionRef]:
-    """The version of a route's prompt with this number, as it was approved and promoted; NotApplicable if it never was.
-
-    So an operator can go back further than the route remembers, and never to what nobody approved.
-    """
-
-    def target(route: Route) -> VersionRef:
-        for release in reversed(releases.of_prompt(route.prompt_id)):
-            promoted = release.candidate if release.outcome is Outcome.PROMOTED else None
-            approved = release.approval.get("candidate")
-            if promoted is not None and promoted.version == version and promoted.fingerprint == approved:
-                return promoted
-        raise NotApplicable(
-            f"version {version} of {route.prompt} was never promoted; `promptlane history {route.prompt}` lists those "
-            f"that were, and `promptlane release {route.prompt} {version}` asks for its release"
-        )
-
-    return target
 
 
 @dataclass(frozen=True, kw_only=True)

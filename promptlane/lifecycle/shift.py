@@ -9,7 +9,16 @@ from typing import Literal
 from promptlane.domain.errors import Conflict, InvalidInput
 from promptlane.domain.names import Track
 from promptlane.domain.policy import Policy
-from promptlane.domain.ports import Clock, Enrolments, FuseAlarms, Identities, PromptReader, ReleaseStore, RouteStore
+from promptlane.domain.ports import (
+    Clock,
+    Enrolments,
+    FuseAlarms,
+    Identities,
+    OlderQuarantine,
+    PromptReader,
+    ReleaseStore,
+    RouteStore,
+)
 from promptlane.domain.release.content import rounding, vouches
 from promptlane.domain.release.meant import demand
 from promptlane.domain.release.prompt import VersionRef
@@ -19,7 +28,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 
 from .identities import fixed_id, standing
 from .recording import Update, update
-from .routing import change, move_pending, without_moved
+from .routing import change, move_pending, shorten, without_moved
 
 
 class FingerprintMismatch(InvalidInput):
@@ -49,6 +58,7 @@ class Traffic:
     prompts: PromptReader
     enrolments: Enrolments
     identities: Identities
+    quarantine: OlderQuarantine
     alarms: FuseAlarms
     clock: Clock
     reopened: Callable[[Release], str]
@@ -68,19 +78,27 @@ class Traffic:
                 f"release {release_id} is the first of {release.prompt}: it is promoted without a canary"
             )
         weight = self.enrolments.policy(release.policy_sha256).canary.steps[step].weight
-        starting = step == 0 and not _in_canary(self.routes.get(release.prompt), release_id)
+        found = self.routes.get(release.prompt)
+        starting = step == 0 and not _in_canary(found, release_id)
         if starting and (red := self._red(release.prompt)):
             approved_at = float(release.approval.get("at") or release.started_at)
             return self._waiting(release, f"waits to start: {red} is in ALARM already", approved_at)
         if starting and (reason := self.reopened(release)):
             return Moved("authors_changed", reason)
 
+        if starting and found is not None and found.outgrown:
+            shorten(self.routes, self.quarantine, release.prompt)  # there is room to take back what starts now
+
         def shifted(base: Route) -> Route:
-            return shift(base, approved, weight=weight, now=self.clock(), explicit=release.explicit)
+            # After the route was read: a content is put beside it before it leaves it.
+            older = self.quarantine.alike(release.prompt, approved.candidate) if starting else {}
+            return shift(base, approved, weight=weight, now=self.clock(), explicit=release.explicit, older=older)
 
         route = self._written(release, shifted)
         if isinstance(route, Moved):
             return route
+        if release.explicit:
+            self.quarantine.lift(release.prompt, approved.candidate, by=release_id)
         if self._recorded(release, route, state="canary", step=step).ended:
             # Wound up between our reading of the record and our write of the route: nobody guards this canary.
             change(self.routes, release.prompt, lambda r: settle(r, release_id=release_id, now=self.clock()))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from promptlane.domain.errors import NotFound
+from promptlane.domain.errors import NotFound, PromptlaneError
 from promptlane.domain.names import Outcome
-from promptlane.domain.ports import Clock, IntakeQueue, Notices, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, IntakeQueue, Notices, OlderQuarantine, ReleaseStore, RouteStore
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, settle
 from promptlane.domain.release.timeline import Event, TimelineEntry
 
+from .intake import worth_starting
 from .recording import Update, update
-from .routing import change, move_pending, without_moved
+from .routing import change, move_pending, shorten, without_moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class WindUp:
 
     routes: RouteStore
     releases: ReleaseStore
+    quarantine: OlderQuarantine
     queue: IntakeQueue
     notices: Notices
     clock: Clock
@@ -55,7 +57,16 @@ class WindUp:
             self._tell(release)
         self.releases.unlock(release.prompt_id, release_id)
         self._start_next(release)
+        if route is not None and route.outgrown:
+            self._shorten(release.prompt)
         return release
+
+    def _shorten(self, prompt: str) -> None:
+        """What the route holds too much of; `shift` does it too, before a canary."""
+        try:
+            shorten(self.routes, self.quarantine, prompt)
+        except PromptlaneError as error:
+            self.log(f"moving older quarantined contents of {prompt}: {error}")
 
     def _settled(self, release: Release) -> Route | None:
         def safe(route: Route) -> Route:
@@ -71,7 +82,8 @@ class WindUp:
         return route
 
     def _start_next(self, release: Release) -> None:
-        waiting = self.releases.waiting(release.prompt_id)
+        known = self.releases.newest(release.prompt_id)
+        waiting = [w for w in self.releases.waiting(release.prompt_id) if worth_starting(w, known)]
         if waiting and self.releases.holder(release.prompt_id) is None:
             newest = waiting[-1]
             self.queue.request(

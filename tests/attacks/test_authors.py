@@ -26,6 +26,7 @@ from promptlane.fakes import (
     FakeEnrolments,
     FakePrompts,
     InMemoryIdentities,
+    InMemoryQuarantine,
     InMemoryReleases,
     InMemoryRoutes,
 )
@@ -281,6 +282,7 @@ def test_event_after_approval(twice: bool) -> bool:
         prompts=world.prompts,
         enrolments=world.enrolments,
         identities=InMemoryIdentities(),
+        quarantine=InMemoryQuarantine(),
         alarms=FakeAlarms(),
         clock=world.clock,
         reopened=ApprovalCheck(world.reviews, world.edits, world.releases, world.clock),

@@ -87,7 +87,9 @@ def test_an_approval_from_before() -> bool:
     stage = Stage()
     approved_before(stage, shown=1_000_000, served=1_000_004)
     traffic = Traffic(
-        **stage.ports("routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened")
+        **stage.ports(
+            "routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened"
+        )
     )
     try:
         return traffic.shift(RELEASE, 0).result == "done"
@@ -117,7 +119,7 @@ def quarantined(limit: Json, *, before: bool) -> Stage:
 
 def admitted(stage: Stage) -> bool:
     stage.release(5, candidate=None)
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "clock")
+    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
     try:
         Admission(**stage.ports(*names), check_suite=lambda suite, variables: ([], SuiteFacts(1)), floor=Floor()).admit(
             f"{ID}-5-1"
@@ -127,7 +129,7 @@ def admitted(stage: Stage) -> bool:
     return True
 
 
-def exactly(route: Route, ref: VersionRef) -> Json:
+def exactly(route: Route, ref: VersionRef, older: Json) -> Json:
     return route.quarantined.get(ref.fingerprint)
 
 

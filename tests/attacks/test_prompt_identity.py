@@ -93,7 +93,18 @@ class Account(Stage):
 
     def housekeep(self) -> bool:
         """Whether the version that the victim's applications call is gone afterwards."""
-        names = ("prompts", "enrolments", "identities", "routes", "releases", "archive", "notices", "clock", "log")
+        names = (
+            "prompts",
+            "enrolments",
+            "identities",
+            "routes",
+            "releases",
+            "archive",
+            "cursors",
+            "notices",
+            "clock",
+            "log",
+        )
         Housekeeping(**self.ports(*names), copies=None, keep=2, quota=100).run()
         return 1 not in self.prompts.versions(ID)
 
@@ -234,7 +245,7 @@ def test_release_under_a_fresh_name() -> bool:
 
 def admitted(account: Account, name: str, prompt: str) -> bool:
     account.releases.record_ended(Release(name, prompt, 1.0, "mallory"))
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "clock")
+    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
     try:
         Admission(
             **account.ports(*names), check_suite=lambda suite, variables: ([], SuiteFacts(1)), floor=Floor()
@@ -285,7 +296,9 @@ def test_traffic_after_a_renaming(then: str, step: str) -> bool:
     if then == "swapped":
         stage.prompts.publish(PromptDraft(PROMPT, "m", template="mine"), prompt_id="PROMPT0003")
     traffic = Traffic(
-        **stage.ports("routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened")
+        **stage.ports(
+            "routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened"
+        )
     )
     try:
         moved = traffic.shift(RELEASE, 0) if step == "shift" else traffic.promote(RELEASE)
@@ -398,7 +411,7 @@ def test_a_renaming_is_told(tells: str) -> bool:
 def test_a_lost_event() -> bool:
     account = recreated()
     names = ("prompts", "enrolments", "identities", "watched", "notices", "tags", "routes", "releases", "workflow")
-    Reconciliation(**account.ports(*names, "queue", "clock", "log"), wind_up=lambda name, why: None).run()
+    Reconciliation(**account.ports(*names, "queue", "cursors", "clock", "log"), wind_up=lambda name, why: None).run()
     return not account.notices.sent
 
 

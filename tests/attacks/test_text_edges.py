@@ -82,6 +82,7 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(review, "wire", lambda: SimpleNamespace(desk=Stores()))
     monkeypatch.setattr(roll_back, "wire", lambda: (Stores(), "promptlane"))
     monkeypatch.setattr(roll_back, "wire_aftermath", Stores)
+    monkeypatch.setattr(roll_back, "wire_going_back", lambda: lambda **named: Stores())
     monkeypatch.setattr(operate, "operate", Stores().operate)
 
 
@@ -613,7 +614,8 @@ def test_held_up(way: str, monkeypatch: pytest.MonkeyPatch) -> bool:
     releases.record_ended(Release(RELEASE, "support", 1.0, "x"))
     s3 = mock.Mock()
     s3.put_object.side_effect = lambda **request: copied.append(request["Body"].decode())
-    monkeypatch.setattr(relay, "wire", lambda: relay.Relay(releases, EventBus(bus, "bus"), AuditCopies(s3, "audit")))
+    goes_to = relay.Relay(releases, EventBus(bus, "bus"), AuditCopies(s3, "audit"), mock.Mock())
+    monkeypatch.setattr(relay, "wire", lambda: goes_to)
     relay._prompt_and_version.cache_clear()
     bodies = (HOLDING_UP[way][0], canonical_json(entry(seq=2)))
     images = [{"pk": {"S": f"timeline#{RELEASE}"}, "body": {"S": body}} for body in bodies]

@@ -35,6 +35,7 @@ VALUES = {
     "STATE_MACHINE_ARN": "arn:<aws>:states:<here>:stateMachine:promptlane-release",
     "TRAIL": "promptlane",
     "TRAIL_LATE_SECONDS": "900",
+    "UNRELAYED_QUEUE_URL": "<UnrelayedQueue>",
     "VERSION_QUOTA": "10",
     "WIND_UP_FUNCTION": "<WindUpFunction>",
 }

@@ -21,7 +21,7 @@ QUEUE = {
     "sqs:GetQueueAttributes",
 }
 STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"}
-BY_LAMBDA = {"intake": QUEUE, "relay": STREAM | {"sqs:SendMessage"}}
+BY_LAMBDA = {"intake": QUEUE, "relay": STREAM}
 DEAD_LETTERS = {"roll_back", "wind_up", "reconcile", "remind", "housekeep"}
 # Encrypted tables, buckets and topics use keys under the caller's role.
 KEYS = {"kms:Decrypt", "kms:GenerateDataKey"}
@@ -41,8 +41,7 @@ NEVER_CALLED = {
     "roll_back": {"states:DescribeExecution", "states:StartExecution"},
     "remind": {"bedrock:CreatePromptVersion"},  # `publish` is that of notices
     "request_review": {"bedrock:CreatePromptVersion"},
-    # `put` is the archive's, `publish` that of notices
-    "housekeep": {"dynamodb:PutItem", "bedrock:CreatePromptVersion"},
+    "housekeep": {"bedrock:CreatePromptVersion"},  # `publish` is that of notices
     "relay": {"dynamodb:PutItem"},  # `append` and `update` are those of a list and of a dict
     "gateway": {"cloudwatch:PutMetricData"},  # in Lambda metrics go out through the log
 }

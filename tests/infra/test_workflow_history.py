@@ -46,7 +46,7 @@ class Waiting:
         record = self.stage.approved(2)
         self.stage.releases.update(replace(record, approval={**record.approval, "at": self.stage.now}))
         ports = self.stage.ports(
-            "routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened"
+            "routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened"
         )
         wired = (Traffic(**ports), self.resolution)
         judging = self.stage.ports("routes", "releases", "enrolments", "alarms", "notices")
@@ -105,7 +105,7 @@ class Waiting:
 
     def shift(self, step: int) -> None:
         ports = self.stage.ports(
-            "routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened"
+            "routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened"
         )
         Traffic(**ports).shift(RELEASE, step)
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
+from promptlane.aws.quarantine import DynamoQuarantine
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from promptlane.domain.names import Outcome
-from promptlane.domain.ports import ReleaseStore, RouteStore
+from promptlane.domain.ports import OlderQuarantine, ReleaseStore, RouteStore
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Approved, Rollback, first_route, roll_back, shift
 from promptlane.domain.release.timeline import ChainHead, Event, TimelineEntry, chain_problems
-from promptlane.fakes import InMemoryReleases, InMemoryRoutes
+from promptlane.fakes import InMemoryQuarantine, InMemoryReleases, InMemoryRoutes
 from tests.support.prompt import ID, ref
 from tests.support.second_emulator import MOTO
 from tests.support.tables import make_table
@@ -300,3 +301,67 @@ class TestOddCalls:
         assert releases.timeline(f"{ID}-2-1") == []
         releases.unlock(ID, "")
         assert releases.holder(ID) == f"{ID}-1-1"
+
+
+class TestOlderQuarantine:
+    """What was rolled back longer ago than the route holds."""
+
+    BAD, ALIKE = ref(2), replace(ref(3), fingerprint="b" * 64, rounded="c" * 64)
+
+    @pytest.fixture(params=["memory", "dynamodb", MOTO])
+    def quarantine(self, request: pytest.FixtureRequest) -> OlderQuarantine:
+        if request.param == "memory":
+            return InMemoryQuarantine()
+        name = "moto" if request.param == MOTO else "dynamodb"
+        given = request.getfixturevalue(name)
+        dynamodb = given.resource("dynamodb") if request.param == MOTO else given
+        return DynamoQuarantine(make_table(dynamodb, "releases", "pk", "sk"))
+
+    @staticmethod
+    def entry(at: float = 9.5, release_id: str = f"{ID}-2-1", **more: Any) -> dict[str, Any]:
+        return {"version": 2, "release_id": release_id, "at": at, **more}
+
+    def test_a_content_is_found_by_what_is_alike_at_six_digits(self, quarantine: OlderQuarantine) -> None:
+        entries = {
+            self.BAD.fingerprint: self.entry(),
+            "b" * 64: self.entry(rounded="c" * 64),
+            "c" * 64: self.entry(10.0),
+        }
+        quarantine.keep("support", entries)
+
+        assert quarantine.all("support") == entries
+        assert set(quarantine.alike("support", self.ALIKE)) == {"b" * 64, "c" * 64}
+        assert quarantine.alike("sales", self.ALIKE) == quarantine.all("sales") == {}
+
+    def test_a_later_rollback_replaces_an_earlier_one_never_the_other_way(self, quarantine: OlderQuarantine) -> None:
+        name = self.BAD.fingerprint
+        for at, release_id in ((9.0, "first"), (11.0, "second"), (10.0, "late"), (11.0, "copy")):
+            quarantine.keep("support", {name: self.entry(at, release_id)})
+
+        assert quarantine.all("support")[name]["release_id"] == "second"
+
+    def test_what_is_lifted_stays_lifted_until_it_is_rolled_back_again(self, quarantine: OlderQuarantine) -> None:
+        name, entry = self.BAD.fingerprint, self.entry()
+        quarantine.keep("support", {name: entry, "c" * 64: entry})
+
+        quarantine.lift("support", self.BAD, by=f"{ID}-3-1")
+        quarantine.keep("support", {name: entry})
+        quarantine.lift("support", self.BAD, by=f"{ID}-3-1")
+
+        assert set(quarantine.all("support")) == {"c" * 64}
+        quarantine.keep("support", {name: self.entry(99.0)})
+        assert set(quarantine.all("support")) == {name, "c" * 64}
+
+    def test_only_the_very_content_is_lifted(self, quarantine: OlderQuarantine) -> None:
+        quarantine.keep("support", {"b" * 64: self.entry(rounded="c" * 64), "d" * 64: self.entry(rounded="c" * 64)})
+
+        quarantine.lift("support", self.ALIKE, by=f"{ID}-3-1")
+
+        assert set(quarantine.all("support")) == {"d" * 64}
+
+    def test_an_entry_that_lost_its_time_is_the_oldest(self, quarantine: OlderQuarantine) -> None:
+        name = self.BAD.fingerprint
+        quarantine.keep("support", {name: {"version": 2, "release_id": "old"}})
+        quarantine.keep("support", {name: self.entry(1.0, "new")})
+
+        assert quarantine.all("support")[name]["release_id"] == "new"

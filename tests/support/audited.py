@@ -18,7 +18,14 @@ from promptlane.domain.review.brief import VerdictShown
 from promptlane.domain.review.proof import policy_key
 from promptlane.domain.review.review import Authors
 from promptlane.domain.review.visit import Origin
-from promptlane.fakes import FakeAlarms, FakeEnrolments, FakeEnrolmentTags, FakeNotices, FakeWorkflow
+from promptlane.fakes import (
+    FakeAlarms,
+    FakeEnrolments,
+    FakeEnrolmentTags,
+    FakeNotices,
+    FakeWorkflow,
+    InMemoryQuarantine,
+)
 from promptlane.fakes.edits import InMemoryEdits
 from promptlane.fakes.objects import ScriptedModel
 from promptlane.fakes.review import FakeDirectory, FakePost, FakeSigner, FakeTokens
@@ -57,6 +64,7 @@ class Audited(Desk):
 
     def __init__(self) -> None:
         super().__init__()
+        self.quarantine = InMemoryQuarantine()
         self.enrolments = FakeEnrolments({PROMPT: POLICY}, SUITE)
         self.briefs, self.copies = Briefs(self.objects), Copies()
         self.published: list[PromptVersion] = [self.publish("Greet {{name}}.")]
@@ -112,6 +120,7 @@ class Audited(Desk):
             routes=self.routes,
             releases=self.releases,
             directory=FakeDirectory(),
+            quarantine=self.quarantine,
             check_suite=lambda suite, variables: ([], SuiteFacts(1)),
             floor=Floor(),
             clock=self.clock,
@@ -169,6 +178,7 @@ class Audited(Desk):
             prompts=self.prompts,
             enrolments=self.enrolments,
             identities=self.identities,
+            quarantine=self.quarantine,
             alarms=FakeAlarms(),
             clock=self.clock,
             reopened=ApprovalCheck(self.reviews, InMemoryEdits(), self.releases, self.clock),
@@ -178,6 +188,7 @@ class Audited(Desk):
         WindUp(
             routes=self.routes,
             releases=self.releases,
+            quarantine=self.quarantine,
             queue=self.queue,
             notices=FakeNotices(),
             clock=self.clock,

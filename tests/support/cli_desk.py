@@ -23,6 +23,7 @@ from promptlane.fakes import (
     FakePrompts,
     FakeQueue,
     InMemoryIdentities,
+    InMemoryQuarantine,
     InMemoryReleases,
     InMemoryRoutes,
 )
@@ -70,6 +71,7 @@ class Desk:
         self.reviews = InMemoryReviews(self.releases)
         self.objects = MemoryObjects()
         self.identities = InMemoryIdentities()
+        self.quarantine = InMemoryQuarantine()
         self.queue = FakeQueue()
         self.enrolments = FakeEnrolments({"greeter": POLICY})
         self.posted: list[tuple[str, Json]] = []
@@ -108,7 +110,18 @@ class Desk:
     def connect(self) -> Deployment:
         deployment = _Deployment("promptlane", self.resources)
         deployment.typed_at = self
-        for name in ("prompts", "routes", "releases", "queue", "enrolments", "identities", "reviews", "objects"):
+        stores = (
+            "prompts",
+            "routes",
+            "releases",
+            "quarantine",
+            "queue",
+            "enrolments",
+            "identities",
+            "reviews",
+            "objects",
+        )
+        for name in stores:
             deployment.__dict__[name] = getattr(self, name)
         deployment.__dict__["caller"] = OPERATOR
         deployment.__dict__["operations"] = Operations("https://operations", self._send)

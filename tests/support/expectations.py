@@ -15,7 +15,7 @@ from promptlane.domain.policy import Policy
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Quarantined, Route
 from promptlane.domain.release.timeline import Event
-from promptlane.fakes import FakeAlarms, FakePrompts, InMemoryReleases, InMemoryRoutes
+from promptlane.fakes import FakeAlarms, FakePrompts, InMemoryQuarantine, InMemoryReleases, InMemoryRoutes
 from promptlane.lifecycle.shift import FingerprintMismatch
 
 Expected = str | type[PromptlaneError]
@@ -32,10 +32,16 @@ class Stored:
     releases: InMemoryReleases
     prompts: FakePrompts
     alarms: FakeAlarms
+    quarantine: InMemoryQuarantine
 
     @property
     def route(self) -> Route | None:
         return self.routes.get(self.prompt)
+
+    @property
+    def barred(self) -> set[str]:
+        """The fingerprints that get no traffic unasked: on the route, and beside it."""
+        return {*(self.route.quarantined if self.route else ()), *self.quarantine.all(self.prompt)}
 
     def served(self, version: int) -> str | None:
         """The fingerprint that Bedrock has for a version now; None when it is gone."""
@@ -62,7 +68,7 @@ class Stored:
             return release.state
         fingerprint, route = self.served(release.version), self.route
         same = route is not None and route.stable.fingerprint == fingerprint
-        barred = route is not None and fingerprint in route.quarantined and not release.explicit
+        barred = route is not None and fingerprint in self.barred and not release.explicit
         return AdmissionRefused if fingerprint is None or same or barred else "admitted"
 
     def of_shift(self, release: Release, step: int) -> Expected:
@@ -91,7 +97,7 @@ class Stored:
             return "gone"
         if route.stable.fingerprint != release.approval["stable"]:
             return "stable_changed"
-        return Quarantined if fingerprint in route.quarantined and not release.explicit else "done"
+        return Quarantined if fingerprint in self.barred and not release.explicit else "done"
 
     def of_promotion(self, release: Release) -> Expected:
         if release.ended:

@@ -53,6 +53,7 @@ NOW = 1_760_000_000.0
 ROUTES, RELEASES, FEEDBACK = "lane-routes", "lane-releases", "lane-feedback"
 REPORTS, COPIES, ASSETS = "lane-reports", "lane-copies", "lane-assets"
 BUS, QUEUE, WIND_UP = "lane-bus", "lane-intake", "lane-wind-up"
+UNRELAYED = "lane-unrelayed"
 NOTICES = f"arn:aws:sns:{REGION}:{ACCOUNT}:lane-notices"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:lane-release"
 OPERATIONS = "https://operations.example/live"
@@ -116,8 +117,9 @@ class PromptService:
     def paginate(self, **request: str) -> Iterator[dict[str, Json]]:
         """A page for each version, newest first; of all prompts, their drafts."""
         wanted = request.get("promptIdentifier")
+        newest = dict(sorted(self.answers))
         for (prompt_id, version), answer in sorted(self.answers.items(), reverse=True):
-            if wanted in (None, prompt_id):
+            if prompt_id == wanted or (wanted is None and newest[prompt_id] == version):
                 shown = {"version": "DRAFT"} if wanted is None else {"version": str(version)}
                 yield {"promptSummaries": [{k: answer[k] for k in ("id", "name", "createdAt")} | shown]}
 
@@ -288,8 +290,8 @@ class World:
             )
         return MACHINE
 
-    def _queue(self) -> str:
-        return str(real("sqs").create_queue(QueueName=QUEUE)["QueueUrl"])
+    def _queue(self, name: str = QUEUE) -> str:
+        return str(real("sqs").create_queue(QueueName=name)["QueueUrl"])
 
     # --- the function under test -------------------------------------------------------------------------------------
 
@@ -305,6 +307,7 @@ class World:
             "NOTICES_TOPIC": self._topic,
             "STATE_MACHINE_ARN": self._machine,
             "INTAKE_QUEUE_URL": self._queue,
+            "UNRELAYED_QUEUE_URL": lambda: self._queue(UNRELAYED),
             "WIND_UP_FUNCTION": WIND_UP,
             "DEPLOYMENT": DEPLOYMENT,
             "REVIEW_KEY_ID": _key,

@@ -39,5 +39,8 @@ class Copies:
     def kept(self, prompt_id: str) -> dict[str, set[int]]:
         return {r: {e.seq for e in copied} for r, copied in self.entries.items() if r.startswith(f"{prompt_id}-")}
 
+    def numbers(self, release_id: str) -> set[int]:
+        return {e.seq for e in self.entries.get(release_id, [])}
+
     def timeline(self, release_id: str) -> list[LockedCopy]:
         return locked(sorted(self.entries.get(release_id, []), key=lambda e: e.seq))

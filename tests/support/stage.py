@@ -21,7 +21,9 @@ from promptlane.fakes import (
     FakePrompts,
     FakeQueue,
     FakeWorkflow,
+    InMemoryCursors,
     InMemoryIdentities,
+    InMemoryQuarantine,
     InMemoryReleases,
     InMemoryRoutes,
 )
@@ -75,6 +77,8 @@ class Stage:
         self.routes, self.releases = Routes(), Releases()
         self.identities = self.watched = InMemoryIdentities()
         self.directory = FakeDirectory()
+        self.quarantine = InMemoryQuarantine()
+        self.cursors = InMemoryCursors()
         self.workflow, self.queue = FakeWorkflow(), FakeQueue()
         self.alarms, self.notices = FakeAlarms(), FakeNotices()
         self.now = 5000.0

@@ -14,9 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from promptlane.aws.blocks import DynamoBlocks
+from promptlane.aws.cursors import DynamoCursors
 from promptlane.aws.edits import DynamoEdits
 from promptlane.aws.enrolment import DynamoRegister
 from promptlane.aws.identities import DynamoIdentities, DynamoWatched
+from promptlane.aws.quarantine import DynamoQuarantine
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.reviewers import DynamoDeclarations
 from promptlane.aws.reviews import DynamoReviews
@@ -26,6 +28,7 @@ from promptlane.domain.canary.blocks import Chunk
 from promptlane.domain.enrolment.declaration import Declaration
 from promptlane.domain.enrolment.enrolment import Asked, Claim, Configuration, Enrolment, Mark, Part
 from promptlane.domain.release.meant import Identity
+from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.code import Seal
@@ -56,8 +59,9 @@ class NotingTable:
     def get_item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's names
         return {"Item": dict(self.stored)} if self.stored and Key["pk"].startswith(keys.REVIEW) else {}
 
-    def query(self, **_: Any) -> dict[str, Any]:
-        return {"Items": []}
+    def query(self, *, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        quarantined = ExpressionAttributeValues[":pk"].startswith(keys.QUARANTINE)
+        return {"Items": [{"sk": f"{_FINGERPRINT}#{_FINGERPRINT}", "at": 1}] if quarantined else []}
 
     def put_item(self, *, Item: dict[str, Any], **_: Any) -> None:  # noqa: N803
         self._note("dynamodb:PutItem", Item)
@@ -88,6 +92,8 @@ _EDIT = Edit(TrailEvent("UpdatePrompt", 1.0, "arn"), 2.0)
 _STORED = {k: v for k, v in REQUEST.to_item().items() if v is not None} | {"code": "x", "task_token": "x"}
 """As an earlier version stored it."""
 _IDENTITY = Identity("support", _ID[:10], 1.0, _ID)
+_FINGERPRINT = "f" * 64
+_REF = VersionRef(2, _FINGERPRINT, "arn")
 _PART = Part("s3://assets/x.json", "0" * 64)
 _SAYS = Configuration(_PART, _PART)
 _ENROLMENT = Enrolment("support", "the-stack", (Claim("Enrol", _SAYS),))
@@ -141,6 +147,14 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
     "declarations": (
         DynamoDeclarations,
         {"put": lambda store: store.put(_DECLARATION, expected=0, request="the-request", at=1.0)},
+    ),
+    "cursors": (DynamoCursors, {"put": lambda store: store.put("reconcile", "support")}),
+    "quarantine": (
+        DynamoQuarantine,
+        {
+            "keep": lambda store: store.keep("support", {_FINGERPRINT: {"at": 1.0}}),
+            "lift": lambda store: store.lift("support", _REF, by=_ID),
+        },
     ),
     "register": (
         DynamoRegister,

@@ -11,12 +11,14 @@ from infra.state import State
 from promptlane.domain.keys import (
     APPENDED,
     BLOCKS,
+    CURSORS,
     DECLARED,
     EDITS,
     ENROLMENT,
     ENROLMENTS,
     IDENTITY,
     PROMPT,
+    QUARANTINE,
     TURN,
     WATCHED,
 )
@@ -39,7 +41,7 @@ def add_release(
         "wind_up",
         "Ends a release: safe route, one terminal state, free lock",
         (*TABLES, "NOTICES_TOPIC", "INTAKE_QUEUE_URL"),
-        g.routes_write() + g.releases_write(query=True, put=record, delete=[PROMPT, TURN]),
+        g.routes_write() + g.releases_write(query=True, put=[*record, QUARANTINE], delete=[PROMPT, TURN]),
         g.notices_send() + ask,
         dead_letters=undelivered,
     )
@@ -60,7 +62,8 @@ def add_release(
             *("REPORT_BUCKET", "STATE_MACHINE_ARN", "INTAKE_QUEUE_URL", "NOTICES_TOPIC", "DEPLOYMENT"),
             "TRAIL_LATE_SECONDS",
         ),
-        g.routes_read() + g.releases_write(query=True, put=[*record, EDITS, WATCHED]) + g.prompts_read(),
+        g.routes_read(listed=True) + g.prompts_read(),
+        g.releases_write(query=True, many=True, put=[*record, EDITS, WATCHED, CURSORS], delete=[PROMPT]),
         g.trail_read() + g.notices_send() + g.executions("DescribeExecution") + ask,
         g.invoke(wind_up.function_arn) + g.enrolment_tags(),
         timeout=Duration.minutes(5),
@@ -77,7 +80,7 @@ def add_release(
     )
     variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS")
     looks = g.routes_write() + g.prompts_read() + g.alarms_read() + g.reports(read=[CONFIG])
-    moves = g.releases_write(put=record, query=True)
+    moves = g.releases_write(put=[*record, QUARANTINE], query=True)
     functions.add("shift", "Gives the candidate its next share", variables, looks, moves)
     # A newer version may be admitted while this one is watched, so promotion frees the lock.
     functions.add(
@@ -143,12 +146,14 @@ def add_records(
         g.releases_read() + g.stream_read() + g.queue_send(unrelayed.queue.queue_arn),
         audit.copy_timelines(),
         [allow("PutEvents", ["events:PutEvents"], [state.event_bus.event_bus_arn])],
+        more={"UNRELAYED_QUEUE_URL": unrelayed.queue.queue_url},
     )
     functions.add(
         "housekeep",
         "Archives every version, deletes the oldest that nobody needs",
         (*TABLES, "REPORT_BUCKET", "AUDIT_BUCKET", "NOTICES_TOPIC", "KEEP_VERSIONS", "VERSION_QUOTA"),
-        g.routes_read(listed=True) + g.releases_read(query=True) + g.prompts_read() + g.versions_delete(),
+        g.routes_read(listed=True) + g.releases_write(query=True, many=True, put=[CURSORS]),
+        g.prompts_read() + g.versions_delete(),
         g.notices_send(),
         audit.copy_timelines(listed=True) + g.reports(read=[ARCHIVE], write=[ARCHIVE], may_be_missing=True),
         timeout=Duration.minutes(10),

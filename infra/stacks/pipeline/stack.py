@@ -35,10 +35,11 @@ from promptlane.cdk.platform import enrol_function_name
 from promptlane.domain.names import CONSOLE
 from promptlane.domain.review.declared import Declared
 
-_RELAY_GAVE_UP = "places in the stream of timeline entries that relay gave up on"
+_RELAY_GAVE_UP = "timeline entries that relay set aside, and places in their stream that it gave up on"
 _UNRELAYED = (
-    "Look at relay's log. The entries are in the release table; housekeep puts their copies into the audit bucket once "
-    "a day; what listens on the event bus has missed them. Then delete the messages: they hold no entries."
+    "Each message names the item and why, or the place in the stream; relay's log says more. The entries are in the "
+    "release table; housekeep puts their copies into the audit bucket once a day; what listens on the event bus has "
+    "missed them. Then delete the messages: they hold no entries."
 )
 _IN_WORKFLOW = (
     "admit",

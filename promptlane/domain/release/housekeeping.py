@@ -11,6 +11,7 @@ from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import prompt_id_of
 
 from .content import canonical_json, is_content_of
+from .meant import Identity
 from .prompt import PromptVersion, VersionRef
 from .release import Release, Waiting
 from .route import Route
@@ -103,6 +104,13 @@ def protected(
             if ref is not None and _may_be_of(prompt_id, ref):
                 reasons[ref.version] = name
     return reasons
+
+
+def related(prompt_id: str, routes: Iterable[Route], identities: Iterable[Identity]) -> set[str]:
+    """The ids of prompts that names have meant which also meant this one, or whose routes name a version of it."""
+    groups: list[set[str]] = [{identity.prompt_id, identity.before} for identity in identities]
+    groups += [{route.prompt_id, *(prompt_id_of(ref.arn) for ref in route.named)} for route in routes]
+    return {each for group in groups if prompt_id in group for each in group} - {""}
 
 
 def _may_be_of(prompt_id: str, ref: VersionRef) -> bool:

@@ -14,12 +14,23 @@ from typing import Any, Final, Literal
 from promptlane.domain.errors import InvalidInput, NotApplicable
 from promptlane.domain.names import FULL, Phase, Track, prompt_id_of
 
+from .content import canonical_json
 from .prompt import VersionRef
 from .timeline import SYSTEM, Event, TimelineEntry
 
 Json = Any
+Quarantine = Mapping[str, Mapping[str, Json]]
+"""By fingerprint: {version, release_id, at, rounded} of the rollback."""
 RollbackCause = Literal["alarm", "judge", "operator", "undecided"]
 SCHEMA: Final = 1
+QUARANTINE_HELD: Final = 100
+"""Quarantined contents that the route itself holds; older ones move to items of their own (ADR 38)."""
+QUARANTINE_FULL: Final = 1_000
+"""More than come together while older ones are moved; an earlier version of Promptlane moved none."""
+MOVED_AT_ONCE: Final = 200
+_REASON_BYTES: Final = 4_000
+_BY_BYTES: Final = 1_000
+_EVIDENCE_BYTES: Final = 6_000
 
 
 class StableChanged(NotApplicable):
@@ -65,7 +76,8 @@ class Route:
 
     `shifts` lists (time, weight) of the present release; `pending` holds timeline entries that the release table may
     not have yet; `quarantined` maps a fingerprint to {version, release_id, at, rounded}, where `rounded` is that of the
-    first schema; an entry without it was stored with that one.
+    first schema; an entry without it was stored with that one. What was rolled back longer ago lies beside the route:
+    who asks whether a content is barred passes that as `older`.
     """
 
     prompt: str
@@ -146,26 +158,60 @@ class Route:
         """Whether this release is the one that the route belongs to, in canary or in watch."""
         return self.release_id == release_id and self.phase is not Phase.STEADY
 
-    def barred(self, ref: VersionRef) -> Mapping[str, Json] | None:
+    def barred(self, ref: VersionRef, older: Quarantine) -> Mapping[str, Json] | None:
         """The quarantine that keeps a version from being released unasked: of its content, or of one alike.
 
         Alike at six digits is enough to bar: a change that small is no reason to try again what did harm.
         """
-        return self._quarantine(
-            lambda kept: kept.fingerprint == ref.fingerprint or kept.at_six_digits == ref.at_six_digits
+        return _first(
+            {**older, **self.quarantined},
+            lambda kept: kept.fingerprint == ref.fingerprint or kept.at_six_digits == ref.at_six_digits,
         )
 
     def taken_back(self, ref: VersionRef) -> Mapping[str, Json] | None:
-        """The quarantine of this very content, as exactly as both are known."""
-        return self._quarantine(ref.may_hold)
+        """The quarantine of this very content that the route itself holds, as exactly as both are known."""
+        return taken_back(self.quarantined, ref)
 
-    def _quarantine(self, fits: Callable[[VersionRef], bool]) -> Mapping[str, Json] | None:
-        kept = ((VersionRef(0, key, "", rounded=str(e.get("rounded", ""))), e) for key, e in self.quarantined.items())
-        return next((entry for ref, entry in kept if fits(ref)), None)
+    def rolled_back(self, release_id: str, older: Quarantine | None = None) -> bool:
+        """Whether a rollback of this release is on record. The route itself holds those of its present release."""
+        return any(q.get("release_id") == release_id for q in {**(older or {}), **self.quarantined}.values())
 
-    def rolled_back(self, release_id: str) -> bool:
-        """Whether a rollback of this release is on record."""
-        return any(q.get("release_id") == release_id for q in self.quarantined.values())
+    @property
+    def outgrown(self) -> Quarantine:
+        """The oldest quarantined contents beyond those that the route may hold, `MOVED_AT_ONCE` at most.
+
+        Those of its present release stay: a rollback that is asked for again must find them with the route alone.
+        """
+        beyond = len(self.quarantined) - QUARANTINE_HELD
+        oldest = sorted(
+            (key for key, entry in self.quarantined.items() if entry.get("release_id") != self.release_id),
+            key=lambda key: (_at(self.quarantined[key]), key),
+        )
+        return {key: self.quarantined[key] for key in oldest[: max(0, min(beyond, MOVED_AT_ONCE))]}
+
+    def without(self, moved: Quarantine) -> Route:
+        """The next route, without these quarantined contents: they have items of their own already."""
+        left = {key: entry for key, entry in self.quarantined.items() if key not in moved}
+        return replace(self, quarantined=left, revision=self.revision + 1)
+
+
+def taken_back(quarantine: Quarantine, ref: VersionRef) -> Mapping[str, Json] | None:
+    """The entry about this very content, as exactly as both are known."""
+    return _first(quarantine, ref.may_hold)
+
+
+def at_six_digits(fingerprint: str, entry: Mapping[str, Json]) -> str:
+    """The fingerprint of the first schema of a quarantined content."""
+    return str(entry.get("rounded") or fingerprint)
+
+
+def _first(quarantine: Quarantine, fits: Callable[[VersionRef], bool]) -> Mapping[str, Json] | None:
+    kept = ((VersionRef(0, key, "", rounded=str(entry.get("rounded", ""))), entry) for key, entry in quarantine.items())
+    return next((entry for ref, entry in kept if fits(ref)), None)
+
+
+def _at(entry: Mapping[str, Json]) -> float:
+    return float(entry.get("at") or 0.0)
 
 
 def salt_of(release_id: str) -> str:
@@ -188,16 +234,25 @@ def first_route(*, prompt: str, prompt_id: str, candidate: VersionRef, release_i
     return replace(route, pending=(_entry(route, Event.PROMOTED, now, by, detail),))
 
 
-def shift(route: Route, approved: Approved, *, weight: int, now: float, explicit: bool = False) -> Route:
+def shift(
+    route: Route,
+    approved: Approved,
+    *,
+    weight: int,
+    now: float,
+    explicit: bool = False,
+    older: Quarantine | None = None,
+) -> Route:
     """Give the candidate `weight` basis points of traffic; the same route when it has at least that already.
 
-    Raises StableChanged, Quarantined, Gone, or NotApplicable when another release is in canary.
+    `older`: the contents alike that are quarantined beside the route. Raises StableChanged, Quarantined, Gone, or
+    NotApplicable when another release is in canary.
     """
     release_id, candidate = approved.release_id, approved.candidate
     if not 0 < weight < FULL:
         raise InvalidInput(f"a canary weight of {weight} basis points; it must lie between 0 and {FULL}, both excluded")
     mine = route.release_id == release_id
-    if route.rolled_back(release_id) or (mine and route.phase is not Phase.CANARY):
+    if route.rolled_back(release_id, older) or (mine and route.phase is not Phase.CANARY):
         raise Gone(f"release {release_id} is no longer in canary; it was rolled back or promoted")
     if mine:
         if route.canary != candidate:
@@ -205,7 +260,7 @@ def shift(route: Route, approved: Approved, *, weight: int, now: float, explicit
         if route.weight >= weight:
             return route
     else:
-        _may_start(route, approved, explicit=explicit)
+        _may_start(route, approved, explicit=explicit, older=older or {})
     start = replace(
         route,
         canary=candidate,
@@ -217,15 +272,18 @@ def shift(route: Route, approved: Approved, *, weight: int, now: float, explicit
         phase_since=route.phase_since if mine else now,
         watch_until=0.0,
         shifts=(*(route.shifts if mine else ()), (now, weight)),
-        quarantined={
-            k: v for k, v in route.quarantined.items() if k not in (candidate.fingerprint, candidate.at_six_digits)
-        },
+        quarantined={k: v for k, v in route.quarantined.items() if k not in lifted_by(candidate)},
     )
     detail = {"version": candidate.version, "weight": weight, "stable": route.stable.version}
     return _next(route, start, Event.CANARY_SHIFTED, now, SYSTEM, detail)
 
 
-def _may_start(route: Route, approved: Approved, *, explicit: bool) -> None:
+def lifted_by(candidate: VersionRef) -> tuple[str, str]:
+    """The quarantined fingerprints that an approved canary of this content lifts."""
+    return candidate.fingerprint, candidate.at_six_digits
+
+
+def _may_start(route: Route, approved: Approved, *, explicit: bool, older: Quarantine) -> None:
     candidate = approved.candidate
     if route.phase is Phase.CANARY:
         raise NotApplicable(
@@ -234,7 +292,7 @@ def _may_start(route: Route, approved: Approved, *, explicit: bool) -> None:
     if route.stable.fingerprint == candidate.fingerprint:
         raise Gone(f"version {candidate.version} of {route.prompt} is stable already")
     _compared_with_stable(route, approved)
-    if not explicit and (bad := route.barred(candidate)):
+    if not explicit and (bad := route.barred(candidate, older)):
         raise Quarantined(
             f"version {candidate.version} of {route.prompt} has a content that was rolled back in release "
             f"{bad.get('release_id')}; ask for it explicitly with `promptlane release`"
@@ -315,7 +373,7 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
         phase_since=now,
         watch_until=0.0,
         quarantined={
-            **route.quarantined,
+            **_with_room(route.quarantined),
             bad.fingerprint: {
                 "version": bad.version,
                 "release_id": route.release_id,
@@ -324,9 +382,34 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
             },
         },
     )
-    detail = {"version": bad.version, "restored": safe.version, "cause": wish.cause, "reason": wish.reason}
-    evidence = {"evidence": wish.evidence} if wish.evidence else {}
-    return _next(route, back, Event.ROLLED_BACK, now, wish.by, {**detail, "phase": route.phase, **evidence})
+    reason, by = _cut(wish.reason, _REASON_BYTES), _cut(wish.by, _BY_BYTES)
+    detail = {"version": bad.version, "restored": safe.version, "cause": wish.cause, "reason": reason}
+    evidence = {"evidence": _bounded(wish.evidence)} if wish.evidence else {}
+    return _next(route, back, Event.ROLLED_BACK, now, by, {**detail, "phase": route.phase, **evidence})
+
+
+def _with_room(quarantined: Quarantine) -> Quarantine:
+    """The same contents. Where an earlier version of Promptlane let the item grow until nothing more fits, the older
+    ones are left without their time, so that it takes one more."""
+    if len(quarantined) <= QUARANTINE_FULL:
+        return quarantined
+    newest = set(sorted(quarantined, key=lambda key: _at(quarantined[key]))[-QUARANTINE_HELD:])
+    return {
+        key: entry if key in newest else {name: value for name, value in entry.items() if name != "at"}
+        for key, entry in quarantined.items()
+    }
+
+
+def _bounded(evidence: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Evidence as it is, or the beginning of its text: the write of a rollback fits whatever is said with it."""
+    text = canonical_json(evidence)
+    cut = _cut(text, _EVIDENCE_BYTES)
+    return evidence if cut == text else {"cut": cut}
+
+
+def _cut(text: str, most: int) -> str:
+    """At most so many bytes of a text, in UTF-8."""
+    return text.encode("utf-8", "backslashreplace")[:most].decode("utf-8", "ignore")
 
 
 def _named_by_operator(route: Route, to: VersionRef, cause: RollbackCause) -> VersionRef:

@@ -10,7 +10,7 @@ from promptlane.domain.names import Phase
 
 from .findings import TABLE, Findings, copy_of
 from .replay import route_revision
-from .route import Route, salt_of
+from .route import Quarantine, Route, salt_of
 from .timeline import Event, TimelineEntry
 
 Json = Any
@@ -30,8 +30,15 @@ class _Told:
     """Those of them whose content got no traffic since."""
 
 
-def route_findings(route: Route, timelines: Mapping[str, Sequence[TimelineEntry]], found: Findings) -> None:
+def route_findings(
+    route: Route,
+    timelines: Mapping[str, Sequence[TimelineEntry]],
+    found: Findings,
+    *,
+    older: Quarantine | None = None,
+) -> None:
     """Note where the route is not what its entries made it. `timelines`: by release id, read while it stood still.
+    `older`: what is quarantined beside the route, read likewise.
 
     Nothing is compared for a route whose first entry is not among them: its prompt was made anew under another id.
     """
@@ -67,11 +74,11 @@ def route_findings(route: Route, timelines: Mapping[str, Sequence[TimelineEntry]
     if route.phase is Phase.WATCH:
         says = f"its watch ends at {route.watch_until}, the timelines say {state.watch_until}"
         found.agree(route.watch_until == state.watch_until, "route", says, copy_of(last) if last.seq else TABLE)
-    _barred(route, state, found)
+    _barred({**(older or {}), **route.quarantined}, state, found)
 
 
-def _barred(route: Route, state: _Told, found: Findings) -> None:
-    barred = {int(q.get("version") or 0): str(q.get("release_id")) for q in route.quarantined.values()}
+def _barred(quarantined: Quarantine, state: _Told, found: Findings) -> None:
+    barred = {int(q.get("version") or 0): str(q.get("release_id")) for q in quarantined.values()}
     for version, release_id in barred.items():
         says = f"it bars version {version} as rolled back in {release_id}, and no timeline says so"
         found.agree(state.taken_back.get(version) == release_id, "route", says, TABLE)

@@ -41,6 +41,7 @@ def test_versions_are_archived_the_oldest_go_and_people_are_warned(world: World)
         "nearly_full": [PROMPT],
         "copied": [f"{ID}-5-1 1"],
         "failed": [],
+        "left": 0,
     }
 
     assert sorted(world.prompts.answers) == [(ID, v) for v in (3, 4, 5)]
@@ -53,7 +54,7 @@ def test_versions_are_archived_the_oldest_go_and_people_are_warned(world: World)
     assert subject == f"[Promptlane] {PROMPT}: 3 of 4 versions"
     assert "version 4: stable" in body
 
-    again = {"archived": [], "deleted": [], "nearly_full": [PROMPT], "copied": [], "failed": []}
+    again = {"archived": [], "deleted": [], "nearly_full": [PROMPT], "copied": [], "failed": [], "left": 0}
     assert housekeep(world, VERSION_QUOTA="5") == {**again, "nearly_full": []}
 
 
@@ -66,6 +67,7 @@ def test_without_an_audit_bucket_nothing_is_copied(world: World) -> None:
         "nearly_full": [PROMPT],
         "copied": [],
         "failed": [],
+        "left": 0,
     }
 
 
@@ -100,7 +102,7 @@ def test_a_prompt_that_is_gone_or_not_enrolled_is_left_alone(world: World) -> No
     world.enrol(prompt="gone")
     world.publish(1)
 
-    assert housekeep(world) == {"archived": [], "deleted": [], "nearly_full": [], "copied": [], "failed": []}
+    assert housekeep(world) == {"archived": [], "deleted": [], "nearly_full": [], "copied": [], "failed": [], "left": 0}
     assert world.told() == []
 
 

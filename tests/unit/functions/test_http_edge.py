@@ -96,6 +96,7 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "wire", Untouchable)
     monkeypatch.setattr(roll_back, "wire", lambda: (Untouchable(), "promptlane"))
     monkeypatch.setattr(roll_back, "wire_aftermath", Untouchable)
+    monkeypatch.setattr(roll_back, "wire_going_back", Untouchable)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import InMemoryReleases
-from tests.support.functions import BUS, COPIES, NOW, RELEASES, Context, World, real
+from tests.support.functions import BUS, COPIES, NOW, RELEASES, UNRELAYED, Context, World, real
 from tests.support.prompt import ID, PROMPT, RELEASE
 
 NAME = "PROMPT0001-1-1"
@@ -57,11 +58,25 @@ class Bucket:
             yield {"Versions": [version]}
 
 
+class Aside:
+    """Where records are set aside; `down` for a queue that does not answer."""
+
+    def __init__(self) -> None:
+        self.put_there: list[tuple[str, str]] = []
+        self.down = False
+
+    def put(self, key: str, why: str) -> None:
+        if self.down:
+            raise Unavailable("SQS does not answer")
+        self.put_there.append((key, why))
+
+
 class Bus:
     """EventBridge, which takes every event."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
+        self.aside = Aside()
 
     @property
     def numbers(self) -> list[int]:
@@ -80,9 +95,16 @@ def entries() -> list[TimelineEntry]:
     return store.timeline(NAME)
 
 
-def record(entry: TimelineEntry) -> dict[str, Any]:
-    image = {"pk": {"S": f"timeline#{NAME}"}, "body": {"S": canonical_json(entry.to_dict())}}
-    return {"eventName": "INSERT", "dynamodb": {"NewImage": image, "SequenceNumber": str(entry.seq)}}
+def record(entry: TimelineEntry, *, old: bool = False, number: int = 0) -> dict[str, Any]:
+    """As the stream shows it; `old`: written longer ago than one record is tried alone."""
+    image = {
+        "pk": {"S": f"timeline#{entry.release_id}"},
+        "sk": {"S": f"{entry.seq:06d}"},
+        "body": {"S": canonical_json(entry.to_dict())},
+    }
+    written = time.time() - (handler.PATIENCE + 60 if old else 5)
+    place = {"SequenceNumber": str(number or entry.seq), "ApproximateCreationDateTime": written}
+    return {"eventName": "INSERT", "dynamodb": {"NewImage": image, **place}}
 
 
 @pytest.fixture
@@ -94,7 +116,7 @@ def bucket() -> Bucket:
 def bus(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bus:
     releases, bus = InMemoryReleases(), Bus()
     releases.record_ended(Release(NAME, "support", 1.0, "x"))
-    relay = handler.Relay(releases, EventBus(bus, "bus"), AuditCopies(bucket, "audit"))
+    relay = handler.Relay(releases, EventBus(bus, "bus"), AuditCopies(bucket, "audit"), bus.aside)
     monkeypatch.setattr(handler, "wire", lambda: relay)
     handler._prompt_and_version.cache_clear()
     return bus
@@ -127,6 +149,95 @@ def test_what_the_bucket_does_not_take_is_read_again_from_there(
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert (len(bucket.versions), bus.numbers) == (1, [1])
+
+
+@pytest.fixture
+def refusing(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The ends of keys that the bucket does not take."""
+    refused: set[str] = set()
+    puts = bucket.put_object
+
+    def put(**request: Any) -> None:
+        if any(request["Key"].endswith(end) for end in refused):
+            raise ClientError({"Error": {"Code": "InternalError", "Message": "again"}}, "PutObject")
+        puts(**request)
+
+    monkeypatch.setattr(bucket, "put_object", put)
+    return refused
+
+
+def test_a_record_that_alone_cannot_be_put_is_set_aside_and_what_stands_behind_it_is_told_once_and_in_order(
+    entries: list[TimelineEntry], bucket: Bucket, bus: Bus, refusing: set[str]
+) -> None:
+    refusing.add("000001.json")
+
+    answer = handler.handle({"Records": [record(e, old=True) for e in entries]}, None)
+
+    assert answer == {"batchItemFailures": []}
+    assert bus.numbers == [2, 3]
+    [(key, why)] = bus.aside.put_there
+    assert (key, "InternalError" in why) == (f"timeline#{NAME} 000001", True)
+
+
+def test_all_entries_of_one_release_that_cannot_be_put_hold_up_no_other_release(
+    entries: list[TimelineEntry], bus: Bus, refusing: set[str]
+) -> None:
+    other = "PROMPT0001-2-1"
+    store = InMemoryReleases()
+    store.append(TimelineEntry("x", other, 1000.0, Event.CANARY_JUDGED))
+    handler.wire().releases.record_ended(Release(other, "support", 1.0, "x"))
+    refusing |= {f"{NAME}/00000{n}.json" for n in (1, 2)}
+    records = [*(record(e, old=True) for e in entries), record(store.timeline(other)[0], old=True, number=4)]
+
+    answer = handler.handle({"Records": records}, None)
+
+    assert answer == {"batchItemFailures": []}
+    assert sorted(bus.numbers) == [1, 3]
+    assert [key for key, _ in bus.aside.put_there] == [f"timeline#{NAME} 00000{n}" for n in (1, 2)]
+
+
+def test_in_an_outage_nothing_is_set_aside_however_long_it_lasts(
+    entries: list[TimelineEntry], bus: Bus, refusing: set[str]
+) -> None:
+    refusing.add(".json")
+
+    answer = handler.handle({"Records": [record(e, old=True) for e in entries]}, None)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert (bus.numbers, bus.aside.put_there) == ([], [])
+
+
+def test_one_record_is_tried_for_a_while_before_it_is_set_aside(
+    entries: list[TimelineEntry], bus: Bus, refusing: set[str]
+) -> None:
+    refusing.add("000001.json")
+
+    answer = handler.handle({"Records": [record(e) for e in entries]}, None)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert (bus.numbers, bus.aside.put_there) == ([], [])
+
+
+def test_what_cannot_be_set_aside_is_read_again(entries: list[TimelineEntry], bus: Bus, refusing: set[str]) -> None:
+    refusing.add("000001.json")
+    bus.aside.down = True
+
+    answer = handler.handle({"Records": [record(e, old=True) for e in entries]}, None)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+
+
+@pytest.mark.parametrize("body", ["no JSON", "[]", "{}", '{"seq": 1}', "[" * 100_000])
+def test_an_item_that_is_no_entry_is_set_aside_at_once(entries: list[TimelineEntry], bus: Bus, body: str) -> None:
+    poison = record(entries[0])
+    poison["dynamodb"]["NewImage"]["body"] = {"S": body}
+    poison["dynamodb"]["NewImage"]["pk"] = {"S": "timeline#" + "x" * 3_000}
+
+    answer = handler.handle({"Records": [poison, *(record(e) for e in entries[1:])]}, None)
+
+    assert (answer, bus.numbers) == ({"batchItemFailures": []}, [2, 3])
+    [(key, why)] = bus.aside.put_there
+    assert (len(key), why.startswith("no entry of a timeline")) == (207, True)
 
 
 def test_other_items_and_other_changes_are_none_of_its_business(
@@ -258,6 +369,11 @@ def test_an_entry_of_a_release_that_has_no_record_is_copied_and_holds_nothing_up
 
     assert relay(world, [record]) == {"batchItemFailures": []}
     assert heard == []
+    url = real("sqs").get_queue_url(QueueName=UNRELAYED)["QueueUrl"]
+    [message] = real("sqs").receive_message(QueueUrl=url)["Messages"]
+    said = json.loads(message["Body"])
+    assert (said["source"], said["key"]) == ("promptlane.relay", f"timeline#{RELEASE} 000001")
+    assert "an entry of no release" in said["why"]
 
 
 @pytest.mark.parametrize(("letters", "cut"), [(199_400, False), (200_000, True)])

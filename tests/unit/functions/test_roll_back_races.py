@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import Conflict
 from promptlane.domain.names import Outcome, Phase, release_id
 from promptlane.domain.release.release import Release
-from promptlane.lifecycle.rollback import PATH_CALLS, Aftermath
+from promptlane.lifecycle.rollback import PATH_CALLS, Aftermath, PromotedBefore
 from tests.support.functions import ACCOUNT, REGION, Context
 from tests.support.prompt import ID, PROMPT, RELEASE
 from tests.support.stage import Stage
@@ -48,6 +49,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     after = Aftermath(**stage.ports("releases", "workflow", "notices", "clock", "log"))
     monkeypatch.setattr(handler, "wire", lambda: (stage.routes, "promptlane"))
     monkeypatch.setattr(handler, "wire_aftermath", lambda: after)
+    going_back = partial(PromotedBefore, **stage.ports("releases", "quarantine"))
+    monkeypatch.setattr(handler, "wire_going_back", lambda: going_back)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     return stage
 

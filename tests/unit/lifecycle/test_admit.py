@@ -28,7 +28,7 @@ def admitted(
         checked.append((suite, variables))
         return list(complaints), SuiteFacts(cases)
 
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "clock")
+    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
     try:
         return Admission(**stage.ports(*names), check_suite=check_suite, floor=floor).admit(name)
     finally:

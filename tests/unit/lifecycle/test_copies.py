@@ -34,7 +34,7 @@ class Told:
 
     def copied(self) -> list[int]:
         kept = self.copies.kept(ID).get(NAME, set())
-        numbers = copy_missing(self.copies, self.releases, self.release, kept, now=AT)
+        numbers = copy_missing(self.copies, self.releases, self.release, now=AT)
         after = self.copies.kept(ID).get(NAME, set())
         assert after == {*kept, *numbers}
         return numbers

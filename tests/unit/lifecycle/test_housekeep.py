@@ -24,6 +24,7 @@ from promptlane.fakes import (
     FakeEnrolments,
     FakeNotices,
     FakePrompts,
+    InMemoryCursors,
     InMemoryIdentities,
     InMemoryReleases,
     InMemoryRoutes,
@@ -109,6 +110,7 @@ class House:
     def __init__(self, versions: int, *, keep: int = 4, quota: int = 10) -> None:
         self.shelf, self.archive, self.notices = Shelf(), Archive(), FakeNotices()
         self.routes, self.releases, self.copies = InMemoryRoutes(), InMemoryReleases(), Copies()
+        self.cursors = InMemoryCursors()
         self.now, self.logged = 1000.0, list[str]()
         for number in range(1, versions + 1):
             draft = PromptDraft(NAME, "m", ("name",), template=f"{number} {{{{name}}}}")
@@ -120,6 +122,7 @@ class House:
             routes=self.routes,
             releases=self.releases,
             archive=self.archive,
+            cursors=self.cursors,
             copies=self.copies,
             notices=self.notices,
             clock=lambda: self.now,
@@ -543,7 +546,7 @@ def test_a_version_that_cannot_be_read_is_neither_archived_nor_deleted_and_hinde
 
     done = house.run()
 
-    assert done.failed == [f"{NAME} 1: throttled", f"{NAME} 2: throttled"]
+    assert done.failed == [f"{NAME} 2: throttled", f"{NAME} 1: throttled"]
     assert done.archived == [f"{NAME} {n}" for n in (3, 4, 5, 6)]
     assert (house.left, done.deleted) == ([1, 2, 5, 6], [f"{NAME} 3", f"{NAME} 4"])
 
@@ -601,14 +604,14 @@ def test_a_prompt_that_is_gone_or_fails_keeps_the_others_from_nothing() -> None:
     house.housekeeping = replace(
         house.housekeeping, enrolments=FakeEnrolments(dict.fromkeys(("absent", "broken", NAME), POLICY))
     )
-    find = house.shelf.find
+    get = house.routes.get
 
-    def failing(name_or_id: str) -> tuple[str, str] | None:
-        if name_or_id == "broken":
+    def failing(prompt: str) -> Route | None:
+        if prompt == "broken":
             raise Unavailable("throttled")
-        return find(name_or_id)
+        return get(prompt)
 
-    house.shelf.find = failing  # type: ignore[method-assign]
+    house.routes.get = failing  # type: ignore[method-assign]
 
     done = house.run()
 

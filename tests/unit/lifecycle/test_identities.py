@@ -26,7 +26,7 @@ HERE = {"account": "111122223333", "region": "us-east-1"}
 
 
 def admit(stage: Stage, name: str) -> Release:
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "clock")
+    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
     suite: tuple[list[str], SuiteFacts] = ([], SuiteFacts(1))
     return Admission(**stage.ports(*names), check_suite=lambda *_: suite, floor=Floor()).admit(name)
 
@@ -79,7 +79,7 @@ def test_a_route_from_before_fixes_a_name_too() -> None:
 def test_a_refused_release_fixes_nothing() -> None:
     stage = Stage(served=False)
     stage.release(2, candidate=None)
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "clock")
+    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
     admission = Admission(
         **stage.ports(*names), check_suite=lambda *_: (["does not fit"], SuiteFacts(1)), floor=Floor()
     )

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,10 +32,11 @@ from promptlane.domain.errors import AdmissionRefused, Conflict, PromptlaneError
 from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.ports import RedAlarm
+from promptlane.domain.release import route as route_module
 from promptlane.domain.release.compared import record_findings
 from promptlane.domain.release.findings import Findings
 from promptlane.domain.release.prompt import PromptDraft
-from promptlane.domain.release.release import STATES, Release
+from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.replay import story_findings
 from promptlane.domain.release.route import Route, alarm_applies
 from promptlane.domain.release.routed import route_findings
@@ -48,7 +50,9 @@ from promptlane.fakes import (
     FakePrompts,
     FakeQueue,
     FakeWorkflow,
+    InMemoryCursors,
     InMemoryIdentities,
+    InMemoryQuarantine,
     InMemoryReleases,
     InMemoryRoutes,
 )
@@ -56,7 +60,7 @@ from promptlane.fakes.review import FakeDirectory
 from promptlane.lifecycle.admit import Admission
 from promptlane.lifecycle.intake import Intake, Taken
 from promptlane.lifecycle.reconcile import GRACE, Reconciliation
-from promptlane.lifecycle.rollback import Aftermath, RolledBack, Wish, promoted_before, restore_safe_route
+from promptlane.lifecycle.rollback import Aftermath, PromotedBefore, RolledBack, Wish, restore_safe_route
 from promptlane.lifecycle.routing import change
 from promptlane.lifecycle.shift import Moved, Traffic
 from promptlane.lifecycle.windup import WindUp
@@ -82,6 +86,8 @@ WRITES = {
     "publish",
     "stop",
     "tag",
+    "keep",
+    "lift",
 }
 ENDS = (
     "canaried",
@@ -106,7 +112,27 @@ ENDS = (
     "wound up when its execution died",
     "nothing to go back to",
     "refused at admission",
+    "moved beside the route",
+    "barred beside the route",
 )
+
+
+def apart_from_room(route: Route | None) -> Route | None:
+    """What a shorter route has in common with the longer one: which of both holds what is quarantined is no matter."""
+    return None if route is None else replace(route, revision=0, quarantined={})
+
+
+class SeenRoutes(InMemoryRoutes):
+    """Notes what was kept beside the route at each of its writes."""
+
+    def __init__(self, quarantine: InMemoryQuarantine) -> None:
+        super().__init__()
+        self._quarantine = quarantine
+        self.beside: list[set[str]] = []
+
+    def put(self, route: Route, *, expected: Route | None) -> None:
+        super().put(route, expected=expected)
+        self.beside.append(set(self._quarantine.all(PROMPT)))
 
 
 class Crash(BaseException):
@@ -159,15 +185,22 @@ class Lifecycle(RuleBasedStateMachine):
     def begin(self) -> None:
         self.now = 1000.0
         self.fuse = Fuse()
-        self.real_routes, self.real_releases = InMemoryRoutes(), InMemoryReleases()
+        self.cursors, self.real_quarantine = InMemoryCursors(), InMemoryQuarantine()
+        self.real_routes, self.real_releases = SeenRoutes(self.real_quarantine), InMemoryReleases()
         self.prompts, self.real_workflow, self.real_queue = FakePrompts(), FakeWorkflow(), FakeQueue()
         self.alarms, self.real_notices = FakeAlarms(), FakeNotices()
         self.identities = self.fuse.around(InMemoryIdentities())
+        self.quarantine = self.fuse.around(self.real_quarantine)
+        self.held = patch.object(route_module, "QUARANTINE_HELD", 1)
+        self.held.start()
+        self.barred: dict[str, str] = {}
         self.enrolments, self.real_tags = FakeEnrolments({PROMPT: POLICY}), FakeEnrolmentTags(self.prompts)
         self.tags, self.workflow = self.fuse.around(self.real_tags), self.fuse.around(self.real_workflow)
         self.queue, self.notices = self.fuse.around(self.real_queue), self.fuse.around(self.real_notices)
         self.routes, self.releases = self.fuse.around(self.real_routes), self.fuse.around(self.real_releases)
-        self.stored = Stored(PROMPT, ID, POLICY, self.real_routes, self.real_releases, self.prompts, self.alarms)
+        self.stored = Stored(
+            PROMPT, ID, POLICY, self.real_routes, self.real_releases, self.prompts, self.alarms, self.real_quarantine
+        )
         self.checked = 0
         self.approved: dict[str, tuple[str, str | None]] = {}
         self.outcomes: dict[str, Outcome] = {}
@@ -197,6 +230,12 @@ class Lifecycle(RuleBasedStateMachine):
         if came_to is CUT and self.cuts % 4 == 0:
             self.an_auditor_finds_nothing()
         return came_to
+
+    @property
+    def waiting_in_turn(self) -> list[Waiting]:
+        """What waits, without what a newer release overtook and nobody asked for."""
+        newest = max((r.version for r in self.real_releases.of_prompt(ID)), default=0)
+        return [w for w in self.real_releases.waiting(ID) if w.explicit or w.version > newest]
 
     def pick(self, index: int) -> Release | None:
         known = self.real_releases.of_prompt(ID)
@@ -307,6 +346,7 @@ class Lifecycle(RuleBasedStateMachine):
                 releases=self.releases,
                 workflow=self.workflow,
                 queue=self.queue,
+                cursors=self.cursors,
                 wind_up=self.given_up,
                 clock=self.clock,
                 log=lambda text: None,
@@ -318,7 +358,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.seen["wound up when its execution died"] += len(done.wound_up)
         assert done.failed == []
         holder = self.real_releases.holder(ID)
-        waiting = self.real_releases.waiting(ID)
+        waiting = self.waiting_in_turn
         if holder is not None:
             young = self.now - self.real_releases.get(holder).started_at <= GRACE + 0.5
             assert self.real_workflow.status(holder) == "RUNNING" or young, "nobody looks after the lock's holder"
@@ -344,6 +384,7 @@ class Lifecycle(RuleBasedStateMachine):
                 routes=self.routes,
                 releases=self.releases,
                 directory=FakeDirectory(),
+                quarantine=self.quarantine,
                 check_suite=lambda suite, variables: ([], SuiteFacts(1)),
                 floor=Floor(),
                 clock=self.clock,
@@ -429,7 +470,7 @@ class Lifecycle(RuleBasedStateMachine):
         result = moved.result if isinstance(moved, Moved) else moved
         assert result == expected, f"{release.release_id} in {release.state}: {moved}, not {expected}"
         if result != "done":
-            assert self.stored.route == before, f"{expected}, and the route moved all the same"
+            assert apart_from_room(self.stored.route) == apart_from_room(before), f"{expected}, and traffic moved"
         if result == "wait":
             self.seen["held by a red alarm"] += 1
             told = [e.detail.get("reason") for e in self.real_releases.timeline(release.release_id)]
@@ -614,7 +655,8 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(version=st.integers(1, 12), crash=crashes)
     def operator_rolls_back_to(self, version: int, crash: int | None) -> None:
-        self.roll_back(crash, self.of_going_back(version), cause="operator", to=promoted_before(self.releases, version))
+        to = PromotedBefore(version=version, releases=self.releases, quarantine=self.quarantine)
+        self.roll_back(crash, self.of_going_back(version), cause="operator", to=to)
 
     def of_going_back(self, version: int) -> Expected:
         """Of an operator who names the version."""
@@ -632,7 +674,7 @@ class Lifecycle(RuleBasedStateMachine):
         if once and once[0] == route.stable:
             return "already"
         other = once and route.phase is not Phase.CANARY and once[0].fingerprint != route.stable.fingerprint
-        fine = other and once[0].fingerprint not in route.quarantined
+        fine = other and once[0].fingerprint not in self.stored.barred
         return "rolled_back" if fine else "not_applicable"
 
     @property
@@ -643,6 +685,7 @@ class Lifecycle(RuleBasedStateMachine):
             prompts=self.prompts,
             enrolments=self.enrolments,
             identities=self.identities,
+            quarantine=self.quarantine,
             alarms=self.alarms,
             clock=self.clock,
             reopened=lambda release: "",
@@ -654,6 +697,7 @@ class Lifecycle(RuleBasedStateMachine):
         ending = WindUp(
             routes=self.routes,
             releases=self.releases,
+            quarantine=self.quarantine,
             queue=self.queue,
             notices=self.notices,
             clock=self.clock,
@@ -679,7 +723,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert route.stable == before.stable
             self.seen["taken back at its end"] += before.canary is not None and route.canary is None
         assert self.real_releases.holder(ID) != name, "an ended release still holds the lock"
-        waiting = self.real_releases.waiting(ID)
+        waiting = self.waiting_in_turn
         if waiting and self.real_releases.holder(ID) is None:
             assert (PROMPT, waiting[-1].version) in [r[:2] for r in self.real_queue.requests], "nobody starts the next"
         told = self.real_notices.sent[sent:]
@@ -703,10 +747,10 @@ class Lifecycle(RuleBasedStateMachine):
     def routes_are_safe(self) -> None:
         history = self.real_routes.history
         for i in range(self.checked, len(history)):
-            self.check(history[i - 1] if i else None, history[i])
+            self.check(history[i - 1] if i else None, history[i], self.real_routes.beside[i])
         self.checked = len(history)
 
-    def check(self, before: Route | None, after: Route) -> None:
+    def check(self, before: Route | None, after: Route, beside: set[str]) -> None:
         assert all(self.real_tags.tagged(ref.arn) for ref in after.named), "a version that IAM denies to applications"
         newly = {ref for ref in after.named if before is None or ref not in before.named}
         last = after.pending[-1] if after.pending else None
@@ -734,13 +778,20 @@ class Lifecycle(RuleBasedStateMachine):
         assert (after.weight > 0) == (after.canary is not None) == (after.phase is Phase.CANARY)
         assert after.holdback == 0 or (after.phase is Phase.WATCH and after.previous is not None)
         served = {r.fingerprint for r in (after.stable, after.canary) if r is not None}
-        for fingerprint in served & set(before.quarantined):
+        for fingerprint in served & set(self.barred):
             self.seen["came back explicitly"] += 1
+            self.seen["barred beside the route"] += fingerprint not in before.quarantined
             assert self.real_releases.get(after.release_id).explicit, "4: quarantined content came back by itself"
-            back = before.quarantined[fingerprint]["release_id"]
-            assert after.release_id != back, "4: the release that was rolled back came back"
+            assert after.release_id != self.barred.pop(fingerprint), "4: the release that was rolled back came back"
         for fingerprint in set(before.quarantined) - set(after.quarantined):
-            assert getattr(after.canary, "fingerprint", None) == fingerprint, "4: a quarantine was lifted"
+            moved_beside = fingerprint in beside
+            self.seen["moved beside the route"] += moved_beside
+            lifted = getattr(after.canary, "fingerprint", None) == fingerprint
+            assert lifted or moved_beside, "4: a quarantine was lifted"
+        for fingerprint, entry in after.quarantined.items():
+            if entry != before.quarantined.get(fingerprint):
+                self.barred[fingerprint] = str(entry["release_id"])
+        assert set(self.barred) <= {*after.quarantined, *beside}, "4: one is forgotten"
         if after.stable != before.stable and after.phase is not Phase.WATCH:
             fine = after.stable == before.previous or after.stable.fingerprint in further
             assert fine, "2: stable changed other than by promotion or rollback"
@@ -760,7 +811,7 @@ class Lifecycle(RuleBasedStateMachine):
         if before.phase is Phase.CANARY:
             return set()
         once = {r.release_id for r in self.real_releases.of_prompt(ID) if r.outcome is Outcome.PROMOTED}
-        return {self.approved[name][0] for name in once} - set(before.quarantined)
+        return {self.approved[name][0] for name in once} - set(self.barred)
 
     @precondition(lambda self: hasattr(self, "real_releases"))
     @invariant()
@@ -791,12 +842,18 @@ class Lifecycle(RuleBasedStateMachine):
                 story_findings(record.release_id, timelines[record.release_id], found)
                 record_findings(record, timelines[record.release_id], found)
         if (route := self.stored.route) is not None and not self.forged:
-            route_findings(route, timelines, found)
+            route_findings(route, timelines, found, older=self.real_quarantine.all(PROMPT))
         assert [str(problem) for problem in found.problems] == []
 
     def teardown(self) -> None:
         if not hasattr(self, "real_releases"):
             return
+        try:
+            self.wind_up_all()
+        finally:
+            self.held.stop()
+
+    def wind_up_all(self) -> None:
         for record in self.real_releases.of_prompt(ID):
             self.end(record, Outcome.FAILED)
         route = self.stored.route

@@ -39,6 +39,7 @@ def reconciled(stage: Stage, ended: list[tuple[str, str]] | None = None) -> Reco
         "releases",
         "workflow",
         "queue",
+        "cursors",
         "clock",
         "log",
     )

@@ -62,9 +62,9 @@ def test_no_change_writes_nothing_and_an_unknown_release_is_named() -> None:
 def test_a_release_whose_record_never_rests_is_safe_and_is_ended_by_the_next_attempt() -> None:
     stage = Stage()
     stage.approved(2)
-    ports = ("routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened")
+    ports = ("routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened")
     Traffic(**stage.ports(*ports)).shift(RELEASE, 0)
-    ending = WindUp(**stage.ports("routes", "releases", "queue", "notices", "clock", "log"))
+    ending = WindUp(**stage.ports("routes", "releases", "quarantine", "queue", "notices", "clock", "log"))
     stage.releases.faster = others(TRIES)
 
     with pytest.raises(Unavailable, match=BUSY):
@@ -79,7 +79,7 @@ def test_a_release_whose_record_never_rests_is_safe_and_is_ended_by_the_next_att
 def test_a_step_whose_record_never_rests_is_taken_by_the_next_attempt() -> None:
     stage = Stage()
     stage.approved(2)
-    ports = ("routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened")
+    ports = ("routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened")
     traffic = Traffic(**stage.ports(*ports))
     stage.releases.faster = others(TRIES)
 

@@ -10,17 +10,16 @@ import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.names import Outcome, Phase, Track
-from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import RollbackCause, Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.rollback import (
     PATH_CALLS,
     Aftermath,
+    PromotedBefore,
     RolledBack,
     TrippedAlarm,
     Wish,
-    promoted_before,
     read_alarm,
     restore_safe_route,
 )
@@ -198,12 +197,13 @@ def test_with_nothing_to_go_back_to_it_says_so() -> None:
 
 def test_an_operator_names_the_version_to_go_back_to() -> None:
     stage = steady()
+    released(stage, 3, 1)
 
-    done = back(stage, to=lambda route: stage.ref(3))
+    done = back(stage, to=going_back(stage))
 
     assert (done.result, stage.route.stable) == ("rolled_back", stage.ref(3))
     assert set(stage.route.quarantined) == {*EARLIER, stage.ref(2).fingerprint}
-    assert back(stage, to=lambda route: stage.ref(3)) == RolledBack(
+    assert back(stage, to=going_back(stage)) == RolledBack(
         "already", "version 3 is stable", PROMPT, RELEASE, stage.route
     )
 
@@ -211,18 +211,38 @@ def test_an_operator_names_the_version_to_go_back_to() -> None:
 def test_a_version_that_may_not_be_named_is_not_said_to_be_back_already() -> None:
     stage = steady(previous=None, quarantined={"c" * 64: {"version": 2, "release_id": RELEASE}})
 
-    def never(route: Route) -> VersionRef:
-        raise NotApplicable(f"never promoted on {route.prompt}")
+    done = unmoved(stage, to=going_back(stage))
 
-    assert unmoved(stage, to=never) == RolledBack(
-        "not_applicable", "never promoted on support", PROMPT, RELEASE, stage.route
-    )
+    assert done == RolledBack("not_applicable", done.reason, PROMPT, RELEASE, stage.route)
+    assert "version 3 of support was never promoted" in done.reason
 
 
 def test_an_operator_who_names_a_version_while_a_canary_is_out_is_refused() -> None:
     stage = in_canary()
+    released(stage, 3, 1)
 
-    assert unmoved(stage, to=lambda route: stage.ref(3)).result == "not_applicable"
+    assert unmoved(stage, to=going_back(stage)).result == "not_applicable"
+
+
+def test_what_was_rolled_back_long_ago_is_not_gone_back_to_either() -> None:
+    stage = steady()
+    bad = released(stage, 3, 1)
+    stage.quarantine.keep(PROMPT, {bad.fingerprint: {"version": 3, "release_id": f"{ID}-3-1", "at": 5.0}})
+
+    done = unmoved(stage, to=going_back(stage))
+
+    assert done.result == "not_applicable"
+    assert f"was rolled back in release {ID}-3-1; if it shall be tried again" in done.reason
+
+
+def test_going_back_further_leaves_nothing_on_the_route_that_waits_to_be_moved() -> None:
+    stage = steady(pending=(TimelineEntry(f"{RELEASE}/route/7", RELEASE, 1.0, Event.PROMOTED),))
+    released(stage, 3, 1)
+
+    back(stage, to=going_back(stage))
+
+    assert [entry.event for entry in stage.route.pending] == [Event.ROLLED_BACK]
+    assert [entry.event for entry in stage.told(RELEASE)] == [Event.PROMOTED]
 
 
 def test_a_lost_race_is_decided_anew_on_the_route_that_is_there_then() -> None:
@@ -267,6 +287,10 @@ def released(stage: Stage, version: int, attempt: int, *, outcome: Outcome = Out
     return record.candidate
 
 
+def going_back(stage: Stage, version: int = 3) -> PromotedBefore:
+    return PromotedBefore(version=version, releases=stage.releases, quarantine=stage.quarantine)
+
+
 def test_the_newest_promotion_of_a_version_is_what_one_goes_back_to() -> None:
     stage = steady()
     released(stage, 3, 1, candidate=replace(stage.ref(3), arn="older"))
@@ -274,7 +298,7 @@ def test_the_newest_promotion_of_a_version_is_what_one_goes_back_to() -> None:
     released(stage, 3, 3, outcome=Outcome.REJECTED, candidate=replace(stage.ref(3), arn="rejected"))
     released(stage, 4, 1)
 
-    assert promoted_before(stage.releases, 3)(stage.route) == newest
+    assert going_back(stage).target(stage.route) == newest
 
 
 @pytest.mark.parametrize(
@@ -292,7 +316,7 @@ def test_nobody_goes_back_to_what_was_not_promoted_as_it_was_approved(fields: di
     released(stage, 4, 1)
 
     with pytest.raises(NotApplicable, match=r"version 3 of support was never promoted.*promptlane release support 3"):
-        promoted_before(stage.releases, 3)(stage.route)
+        going_back(stage).target(stage.route)
 
 
 # Afterwards

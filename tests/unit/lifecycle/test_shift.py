@@ -19,7 +19,7 @@ from promptlane.lifecycle.shift import FingerprintMismatch, Moved, Traffic
 from tests.support.prompt import ID, PROMPT, RELEASE
 from tests.support.stage import EARLIER, POLICY, Stage
 
-PORTS = ("routes", "releases", "prompts", "enrolments", "identities", "alarms", "clock", "reopened")
+PORTS = ("routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened")
 
 
 def traffic(stage: Stage) -> Traffic:

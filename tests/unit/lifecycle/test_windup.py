@@ -21,7 +21,7 @@ OF_THE_ROUTE = (Outcome.PROMOTED, Outcome.ROLLED_BACK)
 
 
 def wound_up(stage: Stage, claimed: Outcome = Outcome.FAILED, reason: str = "broken") -> Release:
-    ports = stage.ports("routes", "releases", "queue", "notices", "clock", "log")
+    ports = stage.ports("routes", "releases", "quarantine", "queue", "notices", "clock", "log")
     return WindUp(**ports).end(RELEASE, claimed=claimed, reason=reason)
 
 

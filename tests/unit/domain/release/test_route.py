@@ -556,10 +556,10 @@ def test_content_that_was_rolled_back_is_barred_under_any_schema_and_at_six_digi
     candidate = content(again, 8)
     approved = Approved("PROMPT0001-8-1", candidate, route.stable.fingerprint)
 
-    assert route.barred(candidate) == route.quarantined[bad.fingerprint]
+    assert route.barred(candidate, {}) == route.quarantined[bad.fingerprint]
     with pytest.raises(Quarantined, match=f"rolled back in release {CANARY.release_id}"):
         shift(route, approved, weight=100, now=600.0)
-    assert route.barred(content(1_000_100)) is None
+    assert route.barred(content(1_000_100), {}) is None
     on = shift(route, approved, weight=100, now=600.0, explicit=True)
     # An explicit release lifts what it was asked for: a content that is only alike keeps its own quarantine.
     lifted = candidate.fingerprint == content(1_000_000).fingerprint or not bad.rounded
