@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound
 from promptlane.domain.names import FULL, Phase, parse_release_id
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
@@ -68,12 +68,16 @@ def standing(session: Session, name: str) -> dict[str, Json]:
     deployment = session.deployment
     route = deployment.routes.get(name)
     fixed = route.prompt_id if route else deployment.named.fixed(name)
-    found = (fixed, name) if fixed else deployment.prompts.find(name)
+    missing = f"not in Bedrock yet: `promptlane publish prompts/{name}` creates it"
+    try:
+        found = (fixed, name) if fixed else deployment.prompts.find(name)
+    except AmbiguousName as error:
+        found, missing = None, str(error)
     document: dict[str, Json] = {"prompt": name, "prompt_id": found[0] if found else None}
     document["route"] = _route(route) if route else None
     document["release"], document["waiting"], document["notes"] = None, [], []
     if found is None:
-        document["notes"].append(f"not in Bedrock yet: `promptlane publish prompts/{name}` creates it")
+        document["notes"].append(missing)
         return document
     releases = deployment.releases
     holder = releases.holder(found[0])

@@ -12,6 +12,7 @@ from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.release import Waiting
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.text import span
+from promptlane.fakes import FakePrompts
 from tests.support.cli_desk import OPERATOR, Desk
 from tests.support.prompt import ID
 
@@ -26,6 +27,17 @@ def test_status_of_a_prompt_that_is_not_in_bedrock_says_what_to_do(desk: Desk) -
 
     assert (prompt["route"], prompt["release"]) == (None, None)
     assert "promptlane publish" in prompt["notes"][0]
+
+
+def test_status_of_all_prompts_says_which_name_several_have(desk: Desk) -> None:
+    desk.publish()
+    FakePrompts.publish(desk.prompts, desk.prompts.drafts[ID], prompt_id="PROMPT0009")
+    desk.prompts.drafts.clear()
+
+    [prompt] = desk.json("status")["prompts"]
+
+    assert (prompt["prompt_id"], prompt["release"]) == (None, None)
+    assert f"2 prompts of Bedrock are called 'greeter': {ID} and PROMPT0009" in prompt["notes"][0]
 
 
 def test_status_is_of_the_prompt_that_the_name_was_fixed_to(desk: Desk) -> None:
