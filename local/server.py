@@ -43,6 +43,8 @@ GAPS = (
     "scheduler",
     "cloudformation",
     "stack_resources",
+    "removal",
+    "concurrency",
     "http_api",
     "service_metrics",
     "iam",

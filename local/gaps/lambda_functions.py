@@ -23,7 +23,8 @@ from ministack.services import eventbridge, lambda_svc, sns
 from local import seams
 
 RETRY_SECONDS = (1.0, 2.0)
-THROTTLED_SECONDS = 0.5
+MOST_THROTTLED_SECONDS = 300.0
+"""A throttled event is tried again after a second, and after twice as long each time, up to this."""
 ERROR_KEY = "__promptlane_function_error__"
 HOST_ONLY = (
     *("GATEWAY_PORT", "BIND_HOST", "STATE_DIR", "S3_DATA_DIR", "LOG_LEVEL", "IOT_MTLS_ENABLED", "SFTP_ENABLED", "AUTH"),
@@ -177,10 +178,11 @@ def invoke_later(arn: str, event: Any) -> None:
 
 def _invoke_later(function: dict[str, Any], event: Any) -> None:
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(seams.logged, _attempts, function, event), daemon=True).start()
+    threading.Thread(target=context.run, args=(seams.logged, attempts, function, event), daemon=True).start()
 
 
-def _attempts(function: dict[str, Any], event: Any) -> None:
+def attempts(function: dict[str, Any], event: Any) -> None:
+    """Invoke until it succeeded, its retries are used up or the event is too old. Blocks meanwhile."""
     config = function.get("config") or function
     account, region = lambda_svc._account_region_from_function_config(config)
     with seams.scope(account, region):
@@ -190,13 +192,13 @@ def _attempts(function: dict[str, Any], event: Any) -> None:
         retries = settings.get("MaximumRetryAttempts")
         left = 2 if retries is None else int(retries)
         deadline = time.time() + int(settings.get("MaximumEventAgeInSeconds") or 21_600)
-        attempt = 0
+        attempt = throttled = 0
         while True:
             result = lambda_svc._execute_function(function, event)
             if not result.get("error"):
                 return
             if result.get("throttle"):
-                pause = THROTTLED_SECONDS
+                pause, throttled = min(MOST_THROTTLED_SECONDS, 2.0**throttled), throttled + 1
             elif left:
                 pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 left, attempt = left - 1, attempt + 1
