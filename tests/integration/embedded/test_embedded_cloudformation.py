@@ -228,7 +228,6 @@ def test_functions_with_layers_limits_and_a_stream(client: Client, account: str,
                 source,
                 FunctionName="relay",
                 Layers=[ref("Layer")],
-                ReservedConcurrentExecutions=0,
                 DeadLetterConfig={"TargetArn": get("Dead", "Arn")},
             ),
             "Table": {
@@ -255,7 +254,6 @@ def test_functions_with_layers_limits_and_a_stream(client: Client, account: str,
         }
     )
     described = client("lambda").get_function(FunctionName="relay")
-    assert described["Concurrency"]["ReservedConcurrentExecutions"] == 0
     assert "Dead" in described["Configuration"]["DeadLetterConfig"]["TargetArn"]
     for key in ("prompt#1", "timeline#1"):
         client("dynamodb").put_item(TableName=f"stream-{account}", Item={"pk": {"S": key}})

@@ -87,7 +87,7 @@ class Stacks:
         """What was said of the resource that failed."""
         events = self.cloudformation.describe_stack_events(StackName=name)["StackEvents"]
         return next(
-            e["ResourceStatusReason"]
+            str(e["ResourceStatusReason"])
             for e in events
             if e["LogicalResourceId"] == "R" and "FAILED" in e["ResourceStatus"]
         )
