@@ -3,9 +3,10 @@
 Lacking in MiniStack: it checks `bedrock:Converse` and `dynamodb:ExecuteStatement`, which AWS does not have, mangles
 prompt ARNs, checks `states:SendTask*`, `ssm:GetParametersByPath` and the tagging of prompts on `*`, leaves
 `cloudwatch:namespace`, `dynamodb:LeadingKeys`, `kms:EncryptionContext:*`, `sns:Protocol`, `sns:Endpoint`, the tags of
-prompts and the keys that UntagResource names empty, asks no table for its own policy and a topic twice, and lets a state
-machine do what its role may not. Here, as on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt (with its version, if the ARN has one) *and*
-`bedrock:InvokeModel` on the model, and an inference profile needs its foundation model too. A prompt under a
+prompts and the keys that UntagResource names empty, asks no table for its own policy and a topic twice, and lets a
+state machine do what its role may not. Here, as on AWS, Converse on a prompt needs `bedrock:RenderPrompt` on the prompt
+(with its version, if the ARN has one) *and* `bedrock:InvokeModel` on the model, and an inference profile needs its
+foundation model too. A prompt under a
 customer's key needs `kms:Decrypt` and `kms:GenerateDataKey` of whoever reads its content, writes it or converses.
 Denied Bedrock calls are CloudTrail events with errorCode AccessDenied.
 

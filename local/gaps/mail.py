@@ -3,10 +3,10 @@
 Lacking in MiniStack: email is only logged, and every email subscription is confirmed at once. Here: each mail that SNS
 would send is an RFC 5322 file `<epoch ms>-<kind>-<recipient>-<id>.eml` in the mail directory, kind being `confirmation`
 or `notification`. A new subscription is pending until its link is opened or ConfirmSubscription is called with the
-token; PROMPTLANE_CONFIRM=auto confirms by itself after the mail is written. One that nobody confirms is deleted, with its
-token, after 48 hours (PROMPTLANE_CONFIRM_WITHIN_S, in seconds); whether asking again starts them anew AWS does not say,
-so here it does not. A subscription confirmed with AuthenticateOnUnsubscribe can only be ended by a signed call, not by
-the link that the mails carry."""
+token; PROMPTLANE_CONFIRM=auto confirms by itself after the mail is written. One that nobody confirms is deleted, with
+its token, after 48 hours (PROMPTLANE_CONFIRM_WITHIN_S, in seconds); whether asking again starts them anew AWS does not
+say, so here it does not. A subscription confirmed with AuthenticateOnUnsubscribe can only be ended by a signed call,
+not by the link that the mails carry."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from promptlane.domain.trail import TrailEvent
 from promptlane.fakes import FakeEnrolments, FakeNotices, FakePrompts, InMemoryReleases
 from promptlane.fakes.edits import InMemoryEdits
 from promptlane.fakes.objects import MemoryObjects
-from promptlane.fakes.review import FakePost, FakeSigner, FakeTokens, FakeTrail, InMemoryReviews
+from promptlane.fakes.review import FakeDirectory, FakePost, FakeSigner, FakeTokens, FakeTrail, InMemoryReviews
 from promptlane.lifecycle.authors import AuthorSearch
 from promptlane.lifecycle.briefs import Briefs
 from promptlane.lifecycle.review_desk import ReviewDesk
@@ -104,8 +104,16 @@ class UnderReview:
         self.releases.start(release, TimelineEntry(f"{RELEASE}/started", RELEASE, self.now - 500, Event.STARTED))
         self.edits = InMemoryEdits()
         search = AuthorSearch(self.trail, self.edits, self.prompts, self.releases, self.clock)
+        self.directory = FakeDirectory()
         self.desk = ReviewDesk(
-            self.reviews, self.releases, self.tokens, self.clock, self.signer, search.again, briefs=self.briefs
+            self.reviews,
+            self.releases,
+            self.tokens,
+            self.clock,
+            self.signer,
+            search.again,
+            briefs=self.briefs,
+            directory=self.directory,
         )
         self.round = ReviewRound(
             reviews=self.reviews,

@@ -9,9 +9,11 @@ import pytest
 
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, NotFound
+from promptlane.domain.policy import Reviewer
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.domain.review.declared import Declared
 from promptlane.lifecycle.admit import Admission
 from tests.support.prompt import ID, PROMPT, RELEASE
 from tests.support.stage import EARLIER, POLICY, Stage
@@ -172,3 +174,31 @@ def test_a_version_that_is_gone_is_refused_by_its_number() -> None:
 def test_a_release_that_nobody_recorded_is_not_found() -> None:
     with pytest.raises(NotFound, match=RELEASE):
         admitted(Stage())
+
+
+def test_names_become_the_reviewers_of_the_deployment_and_unknown_ones_end_the_release() -> None:
+    stage = started()
+    stage.enrolments.deployed[PROMPT] = named = replace(
+        POLICY, review=replace(POLICY.review, reviewers=(Reviewer("ann"),))
+    )
+    with pytest.raises(AdmissionRefused) as refused:
+        admitted(stage)
+    ((path, message),) = refused.value.problems
+    assert (path, "this deployment declares none" in message) == ("review.reviewers[0]", True)
+    stage.directory.found = declared = Declared((Reviewer("ann", "ann@example.com", ("legal",)),))
+
+    release = admitted(stage)
+
+    assert stage.enrolments.policy(release.policy_sha256) == declared.resolve(named)
+    enrolled, _ = stage.enrolments.capture(PROMPT)
+    (entry,) = [e for e in stage.told(RELEASE) if e.event is Event.ADMITTED]
+    assert (entry.detail["policy"], entry.detail["enrolled_policy"]) == (release.policy_sha256, enrolled)
+    assert release.policy_sha256 != enrolled
+
+
+def test_the_floor_is_held_against_those_whom_the_names_stand_for() -> None:
+    stage = started()
+    stage.enrolments.deployed[PROMPT] = replace(POLICY, review=replace(POLICY.review, reviewers=(Reviewer("ann"),)))
+    stage.directory.found = Declared((Reviewer("ann", "ann@example.com"),))
+    with pytest.raises(AdmissionRefused, match="none of the platform floor's reviewers"):
+        admitted(stage, floor=Floor.from_dict({"review": {"reviewers": ["*@example.org"]}}))
