@@ -13,7 +13,7 @@ from local.access.calls import ROLES, ROWS
 from local.access.proof import Caller, Finding, Forbidden, prepare, prove, table
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.timeline import Event, chain_problems
-from tests.support.deployment import Deployment
+from tests.support.deployment import Deployment, draft
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,32 @@ def test_a_release_goes_all_the_way_with_each_function_under_its_own_role(enforc
     assert "OperatorRole" in back.by
 
     _an_auditor_finds_nothing(enforced, second)
+
+
+def test_a_prompt_under_a_key_of_the_customer_is_released_where_the_deployment_names_the_key(
+    enforced: Deployment,
+) -> None:
+    """Every function, an operator and an application use the key that is named; another one fails at admission."""
+    agent, other = enforced.client("bedrock-agent"), enforced.key()
+    for role, key in (("watched", enforced.prompt_key), ("waiting", other)):
+        variants = draft(role).variants()
+        agent.create_prompt(name=f"e2e-{role}", variants=variants, customerEncryptionKeyArn=key)
+
+    assert enforced.release(enforced.first_version("watched")).outcome is Outcome.PROMOTED
+    route = enforced.route("watched")
+    assert route is not None
+    application = Caller(enforced.aws, enforced.resources["runtime_role"])
+    said = application.client("bedrock-runtime").converse(
+        modelId=route.stable.arn, promptVariables={"question": {"text": "Where is my order?"}}
+    )
+    assert said["output"]["message"]["content"]
+    compared = enforced.promptlane("diff", "e2e-watched", "1", "draft", role="operator")
+    assert compared["changed"] == []
+
+    refused = enforced.ended(enforced.publish(draft("waiting")))
+    assert (refused.outcome, enforced.route("waiting")) == (Outcome.FAILED, None)
+    assert f"is encrypted with the key {other}, which this caller may not use" in refused.reason
+    assert "promptlane:prompt_keys" in refused.reason
 
 
 def _an_auditor_finds_nothing(enforced: Deployment, release: str) -> None:

@@ -142,6 +142,8 @@ class Deployment:
     def __init__(self, home: Path, *, prompts: Path, auth: bool = False) -> None:
         self.home, self.prompts = home, prompts
         self.aws = EmbeddedAws(home=home, auth=auth, variables={"PROMPTLANE_ASSISTANT_LATENCY_MS": "20"})
+        self.keyed = auth
+        self.prompt_key = ""
         self.resources: dict[str, Any] = {}
         self.outputs: dict[str, dict[str, str]] = {}
         self._clients: dict[str, Any] = {}
@@ -149,6 +151,7 @@ class Deployment:
     def __enter__(self) -> Deployment:
         self.aws.start()
         try:
+            self.prompt_key = self.key() if self.keyed else ""
             self.deploy()
             self.resources = self._read_resources()
             self.mail = Mailbox(self.home / "mail")
@@ -170,9 +173,14 @@ class Deployment:
     def deploy(self, **settings: str) -> None:
         """`cdk deploy --all` with the test's settings, and others on top."""
         context = {**SETTINGS, "promptlane:prompts_dir": str(self.prompts)}
+        context |= {"promptlane:prompt_keys": self.prompt_key} if self.prompt_key else {}
         context |= {f"promptlane:{name}": value for name, value in settings.items()}
         again = bool(self.outputs)
         self.outputs = deploy.deploy(self.aws.env(), context, outputs=self.home / "outputs.json", bootstrap=not again)
+
+    def key(self) -> str:
+        """The ARN of a new key of the account's own. Where IAM is enforced, the deployment names one for prompts."""
+        return str(self.client("kms").create_key()["KeyMetadata"]["Arn"])
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
