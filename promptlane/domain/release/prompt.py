@@ -18,6 +18,7 @@ from .schemas import field_problems, tool_problems, version_schema_problems
 
 VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_-]+)\s*\}\}")
 _NAME: Final = re.compile(r"^([0-9a-zA-Z][_-]?){1,100}\Z")
+_NAMED: Final = "may hold letters, digits, '-' and '_' only, at most 100, and no two marks in a row"
 MAX_VARIABLES: Final = 20
 MAX_TEMPLATE_CHARS: Final = 200_000
 
@@ -335,15 +336,11 @@ def _draft_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         if not isinstance(data.get(key), str) or not data[key].strip():
             yield key, "is required and must be text"
     if isinstance(data.get("name"), str) and not _NAME.match(data["name"]):
-        yield "name", "may hold letters, digits, '-' and '_' only, at most 100, and no two marks in a row"
+        yield "name", _NAMED
     if len(data.get("description") or "") > 200:
         yield "description", "Bedrock allows at most 200 characters"
     yield from _template_problems(data)
-    variables = data.get("variables") or []
-    if not isinstance(variables, list) or not all(isinstance(v, str) for v in variables):
-        yield "variables", "must be a list of names"
-    elif len(set(variables)) != len(variables):
-        yield "variables", "names a variable twice"
+    yield from (("variables", problem) for problem in _variable_problems(data.get("variables") or []))
     yield from _schema_problems(data)
     settings = data.get("inference") or {}
     if not isinstance(settings, Mapping):
@@ -352,6 +349,15 @@ def _draft_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         for key in settings:
             if key not in _INFERENCE:
                 yield f"inference.{key}", f"unknown key; known are {', '.join(_INFERENCE)}"
+
+
+def _variable_problems(variables: Json) -> Iterator[str]:
+    if not isinstance(variables, list) or not all(isinstance(v, str) for v in variables):
+        yield "must be a list of names"
+    elif len(set(variables)) != len(variables):
+        yield "names a variable twice"
+    else:
+        yield from (f"{v!r}: a name {_NAMED}" for v in variables if not _NAME.match(v))
 
 
 def _schema_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:

@@ -489,6 +489,10 @@ FORM = "must be {role: user | assistant, text: ...}, or `content`, a list of blo
         ({**PLAIN, "variables": "ab"}, [("variables", "must be a list of names")]),
         ({**PLAIN, "variables": ["a", 7]}, [("variables", "must be a list of names")]),
         ({**PLAIN, "variables": ["a", "b", "a"]}, [("variables", "names a variable twice")]),
+        (
+            {**PLAIN, "variables": ["größe", "a-b_c", "a__b", ""]},
+            [("variables", f"{name!r}: a name {NAMES}") for name in ("größe", "a__b", "")],
+        ),
         ({**PLAIN, "inference": ["heat"]}, [("inference", f"must be a mapping of {SETTINGS}")]),
         (
             {**PLAIN, "inference": {"heat": 1, "top_p": 1, "cold": 2}},
