@@ -461,4 +461,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "version_quota": _whole(low=3, high=1000),
 }
 
+SETTINGS: Mapping[str, Callable[[Any], Any]] = _READERS
+"""Every setting by its name, with what reads it: ValueError says what to write."""
 assert _READERS.keys() == {field.name for field in fields(DeploymentConfig)}
