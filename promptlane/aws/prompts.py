@@ -91,13 +91,20 @@ class BedrockPrompts:
         return (named.pop(), wanted) if named else None
 
     def name_of(self, prompt_id: str) -> str | None:
-        with translated(f"reading the name of prompt {prompt_id}"):
-            answer = self._metadata(prompt_id)
+        try:
+            with self._deciphered(f"reading the name of prompt {prompt_id}", prompt_id):
+                answer = self._metadata(prompt_id)
+        except KeyDenied:  # nothing documents that metadata needs no key; lists hold no content at all
+            found = self.find(prompt_id)
+            return found[1] if found and found[0] == prompt_id else None
         return str(answer["name"]) if answer else None
 
     def created_at(self, prompt_id: str) -> float | None:
-        with translated(f"reading when prompt {prompt_id} was created"):
-            created = (self._metadata(prompt_id) or {}).get("createdAt")
+        try:
+            with self._deciphered(f"reading when prompt {prompt_id} was created", prompt_id):
+                created = (self._metadata(prompt_id) or {}).get("createdAt")
+        except KeyDenied:
+            return None
         return float(created.timestamp()) if isinstance(created, datetime) else None
 
     def draft_variants(self, prompt_id: str) -> list[Mapping[str, Json]]:

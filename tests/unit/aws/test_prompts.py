@@ -91,6 +91,16 @@ def test_name_and_time_of_a_prompt_are_asked_without_its_content(agent: Any) -> 
         assert (prompts.name_of(ID), prompts.created_at(ID)) == (None, None)
 
 
+def test_where_even_metadata_needs_the_key_the_name_is_looked_up_in_the_list(agent: Any) -> None:
+    with Stubber(agent) as stub:
+        stub.add_client_error("get_prompt", DENIED, f"not authorized to perform: kms:Decrypt on {KEY}")
+        stub.add_response("list_prompts", {"promptSummaries": [prompt(OTHER), prompt()]})
+        stub.add_client_error("get_prompt", DENIED, f"not authorized to perform: kms:Decrypt on {KEY}")
+        prompts = BedrockPrompts(agent)
+
+        assert (prompts.name_of(ID), prompts.created_at(ID)) == ("support", None)
+
+
 def test_a_version_that_is_gone_is_no_matter_of_keys(agent: Any) -> None:
     with Stubber(agent) as stub:
         stub.add_client_error("get_prompt", "ResourceNotFoundException")
