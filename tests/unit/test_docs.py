@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from promptlane.domain.policy import Policy
+from promptlane.domain.policy import Policy, Reviewer
+from promptlane.domain.review.declared import Declared
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -20,19 +21,25 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_the_policy_page_shows_exactly_the_defaults() -> None:
-    (example,) = blocks("docs/write-a-policy.md", "yaml")
+    example, _ = blocks("docs/write-a-policy.md", "yaml")
     data = yaml.safe_load(example)
     least = {"review": {"reviewers": data["review"]["reviewers"]}}
     assert Policy.from_dict(data) == Policy.from_dict(least)
 
 
 def test_the_policy_page_names_every_setting() -> None:
-    (example,) = blocks("docs/write-a-policy.md", "yaml")
+    example, _ = blocks("docs/write-a-policy.md", "yaml")
     data = yaml.safe_load(example)
     policy = Policy.from_dict(data)
     for section in ("review", "tests", "canary", "watch", "fuse", "request"):
         named = {"duration" if key == "for" else key for key in data[section]}
         assert named == {f.name for f in dataclasses.fields(getattr(policy, section))}, section
+
+
+def test_the_policy_page_shows_reviewers_with_every_field() -> None:
+    _, example = blocks("docs/write-a-policy.md", "yaml")
+    found = Declared.from_dict(yaml.safe_load(example))
+    assert all(getattr(found.people[0], field.name) for field in dataclasses.fields(Reviewer))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -110,7 +110,8 @@ def test_what_was_written_over_since_or_declares_nobody_exactly_is_refused(cloud
         part = cloud.world.deploy("wrong.json", content)
         wrong = {"Reviewers": {"uri": part.uri, "sha256": part.sha256}}
         failed(cloud.ask("Create", ResourceProperties=wrong, **told), said)
-    for wrong in ({}, {"Reviewers": "ann"}, {"Reviewers": {"uri": "http://x", "sha256": "y"}}):
+    nothing: tuple[Json, ...] = ({}, {"Reviewers": "ann"}, {"Reviewers": {"uri": "http://x", "sha256": "y"}})
+    for wrong in nothing:
         failed(cloud.ask("Create", ResourceProperties=wrong, **told), "ResourceProperties.Reviewers.uri")
     failed(cloud.ask("Replace", ResourceProperties=asked, **told), "no request of CloudFormation")
     assert counted() == ONE
