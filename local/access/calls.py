@@ -87,6 +87,7 @@ _NOBODYS = "/releases/NOBODY0000-1-1"
 _ROUTE = {"prompt": "nobody"}
 _RELEASE = {"pk": "prompt#nobody", "sk": "lock"}
 _ENROLMENT = {"pk": "enrolment#nobody", "sk": "current"}
+_DECLARED = {"pk": "declared", "sk": "reviewers"}
 _SECRET = {"pk": "secret#nobody", "sk": "token#001"}
 _ENTRY = {"pk": "timeline#nobody", "sk": "000001"}
 
@@ -108,6 +109,12 @@ def _assets(target: Target) -> str:
 
 def _operation(caller: Any, target: Target, path: str) -> object:
     return caller.post(f"{target.resources['operations_url']}{path}", {"reason": "proof", "decision": "approve"})
+
+
+def _subscribe(caller: Any, target: Target, *, protocol: str = "email", endpoint: str = "") -> object:
+    found = target.resources
+    endpoint = endpoint or str(found["reviewer_email"])
+    return caller.client("sns").subscribe(TopicArn=found["reviewer_topic"], Protocol=protocol, Endpoint=endpoint)
 
 
 def _metric(caller: Any, namespace: str) -> object:
@@ -235,6 +242,17 @@ ROWS = (
         lambda c, t: c.client("ssm").get_parameters_by_path(Path="/promptlane/resources")),
     Row("ssm:PutParameter", "send a reviewer's mails elsewhere", NOBODY,
         lambda c, t: c.client("ssm").put_parameter(Name="/promptlane/reviewers/nobody", Value="{}", Type="String")),
+    Row("sns:Subscribe", "ask a reviewer again to subscribe", {OPERATOR}, lambda c, t: _subscribe(c, t)),
+    Row("sns:Subscribe", "subscribe somebody else to a reviewer's topic", NOBODY,
+        lambda c, t: _subscribe(c, t, endpoint="nobody@example.com")),
+    Row("sns:Subscribe", "let a queue listen to a reviewer's topic", NOBODY,
+        lambda c, t: _subscribe(c, t, protocol="sqs", endpoint="arn:aws:sqs:us-east-1:000000000000:nobody")),
+    Row("sns:SetTopicAttributes", "change a reviewer's topic", NOBODY,
+        lambda c, t: c.client("sns").set_topic_attributes(TopicArn=t.resources["reviewer_topic"],
+                                                          AttributeName="DisplayName", AttributeValue="proof")),
+    Row("sns:ListSubscriptionsByTopic", "see who is subscribed", {OPERATOR, AUDITOR},
+        lambda c, t: c.client("sns").list_subscriptions_by_topic(TopicArn=t.resources["reviewer_topic"])),
+    Row("dynamodb:PutItem", "declare a reviewer", NOBODY, lambda c, t: _put(c, t, "release_table", _DECLARED)),
     Row("lambda:InvokeFunction", "enrol a prompt past CloudFormation", NOBODY,
         lambda c, t: c.client("lambda").invoke(FunctionName=t.resources["enrol_function"], Payload=b"{}")),
     Row("dynamodb:PutItem", "write what is enrolled", NOBODY, lambda c, t: _put(c, t, "release_table", _ENROLMENT)),

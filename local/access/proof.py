@@ -126,8 +126,12 @@ def prepare(aws: EmbeddedAws, resources: dict[str, Json], name: str = "access-su
         agent.tag_resource(resourceArn=arn, tags={"promptlane:enrolled": "promptlane"})
     mailer = aws.client("lambda").get_function_configuration(FunctionName=resources["request_review_function"])
     groups = aws.client("logs").describe_log_groups(logGroupNamePrefix="promptlane-pipeline-Relay")["logGroups"]
+    records = aws.client("ssm").get_parameters_by_path(Path="/promptlane/reviewers")["Parameters"]
+    reviewer = json.loads(records[0]["Value"])
     found = {
         "draft": draft,
+        "reviewer_topic": reviewer["topic"],
+        "reviewer_email": reviewer["email"],
         "task_token": "no-such-token",
         "review_key": mailer["Environment"]["Variables"]["REVIEW_KEY_ID"],
         "relay_log_group": groups[0]["logGroupName"],

@@ -34,6 +34,8 @@ _ATTACKS = {
         "replace a deployed policy",
         "replace the policy that a release reads",
         "send a reviewer's mails elsewhere",
+        "subscribe somebody else to a reviewer's topic",
+        "declare a reviewer",
     ),
     "reviewer": (
         "edit the draft",
@@ -48,6 +50,9 @@ _ATTACKS = {
         "roll back in an alarm's name",
         "write a report",
         "enrol a prompt past CloudFormation",
+        "subscribe somebody else to a reviewer's topic",
+        "let a queue listen to a reviewer's topic",
+        "change a reviewer's topic",
     ),
     "runtime": (
         "read a release",
@@ -79,6 +84,7 @@ def _unbound(attacked: Deployment, role: str) -> Iterator[None]:
         _open_table(attacked, undo)
         _open_key(attacked, undo)
         _open_bucket(attacked, undo)
+        _open_topics(attacked, undo)
         yield
 
 
@@ -109,6 +115,17 @@ def _open_key(attacked: Deployment, undo: ExitStack) -> None:
     statements = [s for s in json.loads(kept)["Statement"] if s["Effect"] == "Allow"]
     kms.put_key_policy(**key, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
     undo.callback(kms.put_key_policy, **key, Policy=kept)
+
+
+def _open_topics(attacked: Deployment, undo: ExitStack) -> None:
+    sns, policy = attacked.client("sns"), {"AttributeName": "Policy"}
+    for page in attacked.client("ssm").get_paginator("get_parameters_by_path").paginate(Path="/promptlane/reviewers"):
+        for parameter in page["Parameters"]:
+            topic = {"TopicArn": json.loads(parameter["Value"])["topic"]}
+            kept = sns.get_topic_attributes(**topic)["Attributes"]["Policy"]
+            nothing = json.dumps({"Version": "2012-10-17", "Statement": []})
+            sns.set_topic_attributes(**topic, **policy, AttributeValue=nothing)
+            undo.callback(sns.set_topic_attributes, **topic, **policy, AttributeValue=kept)
 
 
 def _review_key(attacked: Deployment) -> str:
