@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from functools import cache
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from botocore.config import Config
 from .error_codes import AGAIN
 
 _TRIES: Final = 4
+_MAKING = threading.RLock()
+"""boto3's own session makes one client at a time; made, they are used by several threads."""
 _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": _TRIES})
 _PATIENT = Config(connect_timeout=2, read_timeout=65, retries={"mode": "standard", "total_max_attempts": 2})
 
@@ -19,15 +22,17 @@ _PATIENT = Config(connect_timeout=2, read_timeout=65, retries={"mode": "standard
 @cache
 def client(service: str) -> Any:
     """The client of a service in the Region and with the credentials of the environment."""
-    return persistent(boto3.client(service, config=_PATIENT if service == "bedrock-runtime" else _CONFIG))
+    with _MAKING:
+        return persistent(boto3.client(service, config=_PATIENT if service == "bedrock-runtime" else _CONFIG))
 
 
 @cache
 def resource(service: str) -> Any:
     """The resource of a service; used for DynamoDB, whose resource reads and writes plain values."""
-    made = boto3.resource(service, config=_CONFIG)
-    persistent(made.meta.client)
-    return made
+    with _MAKING:
+        made = boto3.resource(service, config=_CONFIG)
+        persistent(made.meta.client)
+        return made
 
 
 def persistent(made: Any) -> Any:

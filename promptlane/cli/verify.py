@@ -16,6 +16,7 @@ from promptlane.domain.review.proof import Evidence, Proof, prove
 from promptlane.lifecycle.proof import Reader, route_proof
 
 from .deployment import Deployment
+from .parallel import in_parallel
 
 Json = Any
 
@@ -47,12 +48,11 @@ def verified(
         problems += _lost(deployment, copies, prompt[0], known=set(names))
     counts: Counter[str] = Counter()
     late: list[str] = []
-    for name in names:
-        checked = check(deployment, name, now=now)
-        counts.update(checked.counts)
-        late += [f"release {name}: {entry}" for entry in checked.late]
-        problems += [f"release {name}: {problem}" for problem in checked.problems]
-        not_covered += [f"release {name}: {what}" for what in checked.proof.uncovered]
+    for name, one in zip(names, in_parallel(lambda name: _found(check(deployment, name, now=now)), names), strict=True):
+        counts.update(one.counts)
+        late += [f"release {name}: {entry}" for entry in one.late]
+        problems += [f"release {name}: {problem}" for problem in one.problems]
+        not_covered += [f"release {name}: {what}" for what in one.uncovered]
     if prompt is not None:
         found = route_proof(
             prompt[1],
@@ -60,6 +60,7 @@ def verified(
             routes=deployment.routes,
             releases=deployment.releases,
             quarantine=deployment.quarantine,
+            each=in_parallel,
         )
         counts.update(compared=found.compared)
         problems += map(str, found.problems)
@@ -87,6 +88,20 @@ class Checked:
     problems: tuple[str, ...]
     late: tuple[str, ...]
     counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is said of a release: nothing of what was read for it stays in memory."""
+
+    problems: tuple[str, ...]
+    late: tuple[str, ...]
+    uncovered: tuple[str, ...]
+    counts: Mapping[str, int]
+
+
+def _found(checked: Checked) -> _Found:
+    return _Found(checked.problems, checked.late, tuple(checked.proof.uncovered), checked.counts)
 
 
 def check(deployment: Deployment, release_id: str, *, now: float) -> Checked:

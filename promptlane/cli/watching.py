@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound
 from promptlane.domain.names import FULL, Phase, parse_release_id
+from promptlane.domain.ports import PromptReader
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import iso
+from promptlane.lifecycle.listed_prompts import ListedPrompts
 
 from .deployment import Deployment
 from .judge import curve_lines, expected
+from .parallel import in_parallel
 from .review import review_notes
 from .session import Session
 from .verify import not_deleted, verified
@@ -56,21 +60,22 @@ def status(session: Session, prompt: str, *, watch: bool, every: float, as_json:
 def _looks(session: Session, names: list[str], every: float) -> Iterator[dict[str, Json]]:
     """Where the prompts stand, again and again until no release of them is in flight."""
     while True:
-        prompts = [standing(session, name) for name in names]
+        listed = ListedPrompts(session.deployment.prompts)
+        prompts = in_parallel(partial(standing, session, prompts=listed), names)
         yield {"deployment": session.deployment.name, "prompts": prompts}
         if not any(p["release"] and not p["release"]["ended"] for p in prompts):
             return
         session.sleep(every)
 
 
-def standing(session: Session, name: str) -> dict[str, Json]:
-    """Where one prompt stands, as plain JSON values."""
+def standing(session: Session, name: str, prompts: PromptReader) -> dict[str, Json]:
+    """Where one prompt stands, as plain JSON values. `prompts`: where a name is looked up that nothing has fixed."""
     deployment = session.deployment
     route = deployment.routes.get(name)
     fixed = route.prompt_id if route else deployment.named.fixed(name)
     missing = f"not in Bedrock yet: `promptlane publish prompts/{name}` creates it"
     try:
-        found = (fixed, name) if fixed else deployment.prompts.find(name)
+        found = (fixed, name) if fixed else prompts.find(name)
     except AmbiguousName as error:
         found, missing = None, str(error)
     document: dict[str, Json] = {"prompt": name, "prompt_id": found[0] if found else None}
@@ -81,8 +86,8 @@ def standing(session: Session, name: str) -> dict[str, Json]:
         return document
     releases = deployment.releases
     holder = releases.holder(found[0])
-    records = releases.of_prompt(found[0])
-    current = next((r for r in records if r.release_id == holder), None) or (records[-1] if records else None)
+    current = releases.find(holder) if holder else None
+    current = current or releases.newest(found[0])
     if current is not None:
         entries = releases.timeline(current.release_id)
         document["release"] = {

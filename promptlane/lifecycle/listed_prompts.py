@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from functools import cached_property
 
 from promptlane.domain.ports import PromptLister, PromptSummary
 from promptlane.domain.release.prompt import PromptVersion
@@ -17,11 +17,16 @@ class ListedPrompts:
 
     def __init__(self, prompts: PromptLister) -> None:
         self._prompts = prompts
+        self._lock = threading.Lock()
+        self._by_id: Mapping[str, PromptSummary] | None = None
 
-    @cached_property
+    @property
     def by_id(self) -> Mapping[str, PromptSummary]:
         """Every prompt of the account."""
-        return {summary.prompt_id: summary for summary in self._prompts.listed()}
+        with self._lock:
+            if self._by_id is None:
+                self._by_id = {summary.prompt_id: summary for summary in self._prompts.listed()}
+            return self._by_id
 
     def listed(self) -> list[PromptSummary]:
         return list(self.by_id.values())

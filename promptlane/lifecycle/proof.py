@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from promptlane.domain.review.ports import ReviewStore
 from promptlane.domain.review.proof import Evidence, named_digests, rounds_of, small_objects
 
 Json = Any
+Each = Callable[[Callable[[str], list[TimelineEntry]], Sequence[str]], Iterable[list[TimelineEntry]]]
 READINGS: Final = 6
 """How often a release that moves on meanwhile is read again."""
 
@@ -86,13 +87,14 @@ def route_proof(
     routes: RouteStore,
     releases: ReleaseStore,
     quarantine: OlderQuarantine,
+    each: Each = map,
 ) -> Findings:
-    """A prompt's route beside the timelines of its releases."""
+    """A prompt's route beside the timelines of its releases. `each` reads those, in order: one by one, or at once."""
     for _ in range(READINGS):
         route, found = routes.get(prompt), Findings()
         if route is None:
             return found
-        now = {name: releases.timeline(name) for name in names}
+        now = dict(zip(names, each(releases.timeline, names), strict=True))
         route_findings(route, now, found, older=quarantine.all(prompt))
         if routes.get(prompt) == route:
             return found

@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 
+from promptlane.aws.cursors import DynamoCursors
+from promptlane.aws.identities import DynamoIdentities
 from promptlane.aws.quarantine import DynamoQuarantine
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from promptlane.domain.names import Outcome
 from promptlane.domain.ports import OlderQuarantine, ReleaseStore, RouteStore
+from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Approved, Rollback, first_route, roll_back, shift
 from promptlane.domain.release.timeline import ChainHead, Event, TimelineEntry, chain_problems
-from promptlane.fakes import InMemoryQuarantine, InMemoryReleases, InMemoryRoutes
+from promptlane.fakes import InMemoryCursors, InMemoryIdentities, InMemoryQuarantine, InMemoryReleases, InMemoryRoutes
 from tests.support.prompt import ID, ref
 from tests.support.second_emulator import MOTO
 from tests.support.tables import make_table
@@ -365,3 +368,58 @@ class TestOlderQuarantine:
         quarantine.keep("support", {name: self.entry(1.0, "new")})
 
         assert quarantine.all("support")[name]["release_id"] == "new"
+
+
+class TestManyAtOnce:
+    """What is read of many prompts in a few calls."""
+
+    def test_the_newest_release_is_that_of_the_last_version_and_attempt(self, releases: ReleaseStore) -> None:
+        assert releases.newest(ID) is None
+        for version, attempt in ((9, 1), (10, 2), (10, 1), (2, 1)):
+            releases.record_ended(replace(release(version, attempt), state="ended"))
+
+        newest = releases.newest(ID)
+
+        assert newest == releases.of_prompt(ID)[-1]
+        assert newest is not None
+        assert newest.release_id == f"{ID}-10-2"
+
+    def test_a_prompt_is_busy_with_a_release_in_flight_or_a_version_that_waits_since_lately(
+        self, releases: ReleaseStore
+    ) -> None:
+        ids = [f"PROMPT{n:04d}" for n in range(2, 130)]
+        releases.start(release(), entry(f"{ID}-1-1", "started"))
+        for prompt_id, since in (("PROMPT0003", 50.0), ("PROMPT0120", 100.0), ("PROMPT0129", 101.0)):
+            assert releases.wait(Waiting("x", prompt_id, 2, since, "somebody"))
+
+        assert releases.busy([ID, *ids], since=100.0) == {ID, "PROMPT0120", "PROMPT0129"}
+        assert releases.busy(ids, since=100.0) == {"PROMPT0120", "PROMPT0129"}
+        assert releases.busy([], since=0.0) == set()
+
+    def test_a_version_that_waits_already_makes_its_prompt_busy_again(self, releases: ReleaseStore) -> None:
+        """Who recorded it may have been cut off before the sign of it was there."""
+        assert releases.wait(Waiting("x", ID, 2, 1.0, "somebody"))
+        assert not releases.wait(Waiting("x", ID, 2, 100.0, "somebody"))
+
+        assert releases.busy([ID], since=100.0) == {ID}
+        assert [w.since for w in releases.waiting(ID)] == [1.0]
+
+    def test_the_identities_of_many_names(self, request: pytest.FixtureRequest) -> None:
+        fixed = {
+            f"prompt-{n}": Identity(f"prompt-{n}", f"PROMPT{n:04d}", 1.5, f"PROMPT{n:04d}-1-1") for n in range(130)
+        }
+        table = make_table(request.getfixturevalue("moto").resource("dynamodb"), "releases", "pk", "sk")
+        for store in (InMemoryIdentities(), DynamoIdentities(table)):
+            for identity in fixed.values():
+                store.fix(identity, expected=None)
+
+            assert store.of([*fixed, "absent"]) == fixed
+            assert store.of([]) == {}
+
+    def test_where_a_run_stopped(self, request: pytest.FixtureRequest) -> None:
+        table = make_table(request.getfixturevalue("moto").resource("dynamodb"), "releases", "pk", "sk")
+        for store in (InMemoryCursors(), DynamoCursors(table)):
+            assert store.get("reconcile") == ""
+            store.put("reconcile", "support")
+            store.put("reconcile", "sales")
+            assert (store.get("reconcile"), store.get("housekeep")) == ("sales", "")
