@@ -127,6 +127,14 @@ up: setup  ## the embedded AWS with everything deployed, in the background (PORT
 down:  ## stop what `make up` started
 	@test -x $(PY) || { echo "nothing is set up, so nothing is running"; exit 0; } && $(PY) -m local down
 
+.PHONY: teardown
+teardown: setup  ## deploy, fail, remove and deploy again on an embedded AWS (some minutes)
+	@PROMPTLANE_TEARDOWN=1 $(VENV)/bin/pytest -q tests/e2e/test_teardown.py
+
+.PHONY: destroy
+destroy: setup  ## remove a deployment from the account of your credentials: end its releases, then delete its stacks (NAME=promptlane)
+	@$(PY) -m infra.teardown $(if $(NAME),$(NAME),promptlane) && npx cdk destroy --all
+
 .PHONY: demo
 demo: setup $(if $(filter smollm2,$(MODEL)),smollm2)  ## two releases with live traffic; MODEL=smollm2 uses a real small model
 	@$(PY) -m local.demo $(if $(MODEL),--model $(MODEL)) $(if $(PORT),--port $(PORT))

@@ -77,6 +77,20 @@ def deploy(
     return found
 
 
+def destroy(
+    env: dict[str, str],
+    context: dict[str, Any] | None = None,
+    *,
+    assembly: Path,
+    say: Callable[[str], None] | None = None,
+) -> None:
+    """`cdk destroy --all` of what `deploy` would deploy, synthesized to `assembly`. Raises CannotDeploy."""
+    check_node()
+    given = [part for name, value in (context or {}).items() for part in ("-c", f"{name}={_text(value)}")]
+    _run(["synth", "--quiet", "--output", str(assembly), *given], env, say)
+    _run(["destroy", "--all", "--force", "--app", str(assembly)], env, say)
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
