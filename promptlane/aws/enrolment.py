@@ -24,7 +24,7 @@ from promptlane.domain.policy import Policy
 from promptlane.domain.release.content import canonical_json
 
 from .errors import cancellation_reasons, domain_error, translated
-from .plain import from_store, items_of, to_store
+from .plain import from_store, items_at, items_of, to_store
 
 Json = Any
 _CURRENT: Final = "current"
@@ -45,6 +45,11 @@ class DynamoEnrolments:
     def deployed_id(self, prompt: str) -> str:
         enrolment = _read(self._table, prompt) if prompt else None
         return (enrolment.counts.prompt_id or "") if enrolment else ""
+
+    def deployed_ids(self, prompts: Sequence[str]) -> dict[str, str]:
+        keys = [{"pk": f"{ENROLMENT}{prompt}", "sk": _CURRENT} for prompt in prompts]
+        found = map(Enrolment.from_item, items_at(self._table, keys))
+        return {enrolment.name: enrolment.counts.prompt_id for enrolment in found if enrolment.counts.prompt_id}
 
     def capture(self, prompt: str) -> tuple[str, str]:
         enrolment = _read(self._table, prompt)

@@ -268,6 +268,9 @@ class Enrolments(Protocol):
     def deployed_id(self, prompt: str) -> str:
         """The prompt id that the deployment names for it; "" where it names none, or the name is not enrolled."""
 
+    def deployed_ids(self, prompts: Sequence[str]) -> dict[str, str]:
+        """`deployed_id` of those of these names for which a deployment names one. A call for 100 names."""
+
     def capture(self, prompt: str) -> tuple[str, str]:
         """Copy the deployed policy and suite to where no later deployment changes them; their SHA-256s."""
 

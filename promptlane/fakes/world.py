@@ -119,6 +119,9 @@ class FakeEnrolments:
     def deployed_id(self, prompt: str) -> str:
         return self.deployed[prompt].prompt_id if prompt in self.deployed else ""
 
+    def deployed_ids(self, prompts: Sequence[str]) -> dict[str, str]:
+        return {prompt: found for prompt in prompts if (found := self.deployed_id(prompt))}
+
     def capture(self, prompt: str) -> tuple[str, str]:
         if prompt not in self.deployed:
             raise NotFound(f"prompt {prompt!r} is not enrolled")

@@ -71,11 +71,8 @@ class EditLog:
 
     def _is_meant(self, prompt_id: str, exists: bool) -> bool:
         """Whether some enrolled name means it, or means none yet, so that any prompt may come to be the one."""
-        for name in self.named.enrolments.names():
-            meant = self.named.every(name)
-            if prompt_id in meant or (exists and not meant):
-                return True
-        return False
+        meanings = self.named.meanings(self.named.enrolments.names()).values()
+        return any(prompt_id in meant or (exists and not meant) for meant in meanings)
 
     def _created(self, event: TrailEvent, prompt_id: str) -> bool:
         """Whether a creation is this prompt's: one that is known by its name alone may be another's."""

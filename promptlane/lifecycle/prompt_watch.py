@@ -29,10 +29,10 @@ class PromptWatch:
     def on_change(self, change: PromptChange) -> list[str]:
         """Tell of a change, once; the enrolled names that it broke."""
         broken: list[str] = []
-        for prompt in self.named.enrolments.names():
-            fixed = self.named.fixed(prompt)
-            if not fixed:
+        for prompt, meant in self.named.meanings(self.named.enrolments.names()).items():
+            if not meant:
                 continue
+            fixed = meant[0]
             if change.version:
                 if change.prompt_id == fixed and self._version_gone(prompt, change):
                     broken.append(prompt)

@@ -49,7 +49,8 @@ def add_release(
         "intake",
         "Takes a prompt's lock and starts the release of a version",
         (*TABLES, "REPORT_BUCKET", "STATE_MACHINE_ARN", "NOTICES_TOPIC"),
-        g.routes_read() + g.releases_write(query=True, put=[*record, EDITS, WATCHED], delete=[PROMPT]),
+        g.routes_read(listed=True),
+        g.releases_write(query=True, many=True, put=[*record, EDITS, WATCHED], delete=[PROMPT]),
         g.prompts_read() + g.machine_start() + g.notices_send(),
         timeout=INTAKE_TIMEOUT,
     )

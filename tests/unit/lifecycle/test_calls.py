@@ -15,14 +15,19 @@ from promptlane.domain.names import Outcome, Phase, release_id
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.route import Route
-from promptlane.domain.trail import TrailAnswer, Window
+from promptlane.domain.release.trigger import PromptChange, ReleaseRequest
+from promptlane.domain.trail import TrailAnswer, TrailEvent, Window
 from promptlane.fakes.edits import InMemoryEdits
 from promptlane.fakes.objects import MemoryObjects
-from promptlane.lifecycle.edit_log import EditSweep
+from promptlane.lifecycle.edit_log import EditLog, EditSweep
 from promptlane.lifecycle.housekeep import Housekeeping
 from promptlane.lifecycle.identities import NamedPrompts
+from promptlane.lifecycle.intake import AT_ONCE as SUPERSEDED_AT_ONCE
+from promptlane.lifecycle.intake import Intake
+from promptlane.lifecycle.prompt_watch import PromptWatch
 from promptlane.lifecycle.reconcile import Reconciled, Reconciliation
 from promptlane.lifecycle.signs import AT_ONCE, RECENT
+from promptlane.lifecycle.windup import WindUp
 from tests.support.locked_copies import Copies
 from tests.support.stage import POLICY, Stage
 
@@ -320,3 +325,75 @@ def test_the_history_of_many_prompts_is_read_over_one_period() -> None:
     assert len(sweep.run(many.names)) == 40
     assert len(set(trail.asked)) == 1
     assert many.logged == []
+
+
+# A burst of publications
+
+
+def burst(many: Many, count: int) -> str:
+    """So many versions of the first prompt waited while one was in flight, and one newer than all starts."""
+    name = many.names[0]
+    prompt_id = many.id_of(name)
+    for number in range(2, count + 3):
+        many.prompts.publish(PromptDraft(name, "m", ("q",), template=f"{{{{q}}}} {number}"), prompt_id=prompt_id)
+    for number in range(2, count + 2):
+        many.releases.wait(Waiting(name, prompt_id, number, NOW - 60, "x"))
+    return name
+
+
+def intake(many: Many) -> Intake:
+    ports = many.counted("prompts", "enrolments", "identities", "routes", "releases", "workflow")
+    return Intake(**ports, **many.ports("clock"))
+
+
+@pytest.mark.parametrize("count", [3, 500])
+def test_a_burst_of_publications_is_superseded_in_passes_of_bounded_calls(count: int) -> None:
+    many = Many(3)
+    name = burst(many, count)
+
+    taken = intake(many).take(ReleaseRequest(name, count + 2, "author"))
+
+    assert taken.result == "started"
+    assert many.counts.total() <= 20 + 2 * min(count, SUPERSEDED_AT_ONCE)
+    assert many.counts["releases.of_prompt"] <= 2, "the history is not read for every version"
+
+
+def test_the_rest_of_a_burst_ends_pass_by_pass_and_none_of_it_is_started() -> None:
+    many = Many(3)
+    name = burst(many, 250)
+    prompt_id = many.id_of(name)
+    newest = release_id(prompt_id, 252, 1)
+    assert intake(many).take(ReleaseRequest(name, 252, "author")).release_id == newest
+    asked = Waiting(name, prompt_id, 1, NOW, "kim", explicit=True)
+    many.releases.wait(asked)
+
+    ending = WindUp(**many.ports("routes", "releases", "quarantine", "queue", "notices", "clock", "log"))
+    ending.end(newest, claimed=Outcome.FAILED, reason="broken")
+    assert many.queue.requests == [(name, 1, "kim", True)], "what was asked for, and not what was overtaken"
+    passes = 0
+    while [w for w in many.releases.waiting(prompt_id) if not w.explicit]:
+        many.reconcile()
+        passes += 1
+
+    assert passes == 2
+    assert many.releases.waiting(prompt_id) == [asked]
+    superseded = [r for r in many.releases.of_prompt(prompt_id) if r.outcome is Outcome.SUPERSEDED]
+    assert [r.version for r in superseded] == list(range(2, 252))
+    assert {(requested[:2]) for requested in many.queue.requests} == {(name, 1)}
+
+
+# What happens to prompts of the account
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_an_event_about_a_prompt_that_is_none_of_ours_takes_a_few_calls(count: int) -> None:
+    many = Many(count)
+    many.prompts.publish(PromptDraft("other", "m", ("q",), template="{{q}}"), prompt_id="OTHERS0001")
+    named = NamedPrompts(**many.counted("prompts", "enrolments", "identities", "routes"))
+    watch = PromptWatch(named=named, **many.counted("watched", "notices"), clock=many.clock)
+    log = EditLog(named=named, **many.counted("prompts", "releases", "edits"), clock=many.clock)
+
+    assert watch.on_change(PromptChange("the-event", "UpdatePrompt", "OTHERS0001", "other", 0, "somebody")) == []
+    assert log.note(TrailEvent("UpdatePrompt", NOW, "somebody", target="OTHERS0001")) is False
+
+    assert many.counts.total() <= 12
