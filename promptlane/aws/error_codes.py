@@ -45,7 +45,8 @@ _TABLE: Final[dict[type[PromptlaneError], str]] = {
         ValidationException ValidationError InvalidParameterValue InvalidParameterValueException
         InvalidParameter InvalidParameterException ParameterValueInvalid InvalidParameterCombination
         MissingParameter InvalidRequest InvalidRequestException InvalidRequestContentException
-        InvalidArgument InvalidName InvalidArn InvalidExecutionInput InvalidOutput InvalidToken InvalidRange
+        InvalidArgument InvalidName InvalidArn InvalidArnException InvalidAttributeName
+        InvalidExecutionInput InvalidOutput InvalidToken InvalidRange
         InvalidNextToken InvalidNextTokenException InvalidMaxResultsException InvalidTimeRangeException
         InvalidLookupAttributesException InvalidEventCategoryException UnsupportedOperationException
         InvalidFilterKey InvalidFilterOption InvalidFilterValue MalformedQueryException

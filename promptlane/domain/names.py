@@ -104,7 +104,7 @@ def alarm_name(deployment: str, prompt: str, track: Track, metric: str) -> str:
 
 def health_alarm_name(deployment: str, name: str = "") -> str:
     """The physical name of an alarm on the deployment itself; what they all begin with, without a name of its own."""
-    return f"{deployment}-health-{name}"
+    return f"{deployment}_health-{name}"  # no deployment's name holds an underscore
 
 
 def parse_alarm_arn(arn: str, *, deployment: str, account: str, region: str) -> tuple[str, Track, str]:

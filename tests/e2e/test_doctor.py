@@ -42,7 +42,7 @@ def test_each_fault_is_said_with_its_remedy(deployed: Deployment) -> None:
     for id, said, remedy in (
         ("rules", "Disabled: ", "enable-rule"),
         ("dead-letters", ": 1", "docs/runbook.md"),
-        ("alarms", "-health-executions-failed (for a test)", "docs/runbook.md"),
+        ("alarms", "_health-executions-failed (for a test)", "docs/runbook.md"),
         ("notices", "roll_back has not subscribed", "deploy"),
         ("keys", " is Disabled", "Enable it"),
     ):
@@ -70,7 +70,7 @@ def _dead_letter(deployed: Deployment) -> Iterator[None]:
 
 @contextmanager
 def _alarm_red(deployed: Deployment) -> Iterator[None]:
-    cloudwatch, name = deployed.client("cloudwatch"), "promptlane-health-executions-failed"
+    cloudwatch, name = deployed.client("cloudwatch"), "promptlane_health-executions-failed"
     # Evaluation may put it right within seconds: it is held there for as long as the period's end allows.
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="for a test")
     yield
@@ -98,7 +98,7 @@ def _key_disabled(deployed: Deployment) -> Iterator[None]:
 
 
 def state(deployed: Deployment, name: str) -> str:
-    (alarm,) = deployed.client("cloudwatch").describe_alarms(AlarmNames=[f"promptlane-health-{name}"])["MetricAlarms"]
+    (alarm,) = deployed.client("cloudwatch").describe_alarms(AlarmNames=[f"promptlane_health-{name}"])["MetricAlarms"]
     return str(alarm["StateValue"])
 
 
@@ -109,7 +109,7 @@ def mailed(deployed: Deployment) -> list[str]:
 def test_what_fails_every_try_is_mailed_with_what_to_do(deployed: Deployment) -> None:
     with _dead_letter(deployed):
         deployed.wait(lambda: state(deployed, "dead-letters-requests") == "ALARM", "no alarm")
-        told = '"AlarmName": "promptlane-health-dead-letters-requests"'
+        told = '"AlarmName": "promptlane_health-dead-letters-requests"'
         mail = deployed.wait(lambda: [m for m in mailed(deployed) if told in m], "no mail")[0]
     assert "versions whose release could not be started" in mail
     assert "docs/runbook.md" in mail

@@ -89,7 +89,7 @@ def of_alarms(synthesized: Synthesized) -> Iterator[tuple[str, Read, str]]:
 
 def of_dashboards(synthesized: Synthesized) -> Iterator[tuple[str, Read, str]]:
     for _, _, dashboard in synthesized.resources("AWS::CloudWatch::Dashboard"):
-        prompt = dashboard["DashboardName"].removeprefix("promptlane").removeprefix("-")
+        prompt = dashboard["DashboardName"].removeprefix("promptlane").removeprefix("_").removeprefix("-")
         for widget in json.loads(plain(dashboard["DashboardBody"]))["widgets"]:
             for namespace, *rest in widget["properties"].get("metrics", []):
                 if isinstance(namespace, str):

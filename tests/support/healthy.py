@@ -83,7 +83,7 @@ class Healthy:
     ruled: Sequence[Rule] = (Rule("lane-reconcile", True, 0.0), Rule("lane-remind", True, 0.0))
     trailed: Sequence[Trail] = (Trail("lane", True, "", True, True),)
     queued: Sequence[Queue] = (Queue("requests", 3, False), Queue("dead", 0, True))
-    ringing: Sequence[Alarm] = (Alarm("lane-health-executions-failed", "OK", 0.0, True),)
+    ringing: Sequence[Alarm] = (Alarm("lane_health-executions-failed", "OK", 0.0, True),)
     fuses: Sequence[Alarm] = (Alarm("lane/support/stable/Outage", "OK", 0.0, False),)
     mapped: Sequence[SourceMapping] = (SourceMapping("any", "Enabled", "OK - 3 records"),)
     told: Sequence[Subscriber] = (Subscriber("email", "on-call@example.com", True),)

@@ -80,8 +80,8 @@ WRONG: list[tuple[str, Callable[[], Healthy], str, str]] = [
     ("alarms", lambda: Healthy(ringing=()), "no alarms", "observability"),
     (
         "alarms",
-        lambda: ringing(Alarm("lane-health-x", "ALARM", 0, True, "why")),
-        r"lane-health-x \(why\)",
+        lambda: ringing(Alarm("lane_health-x", "ALARM", 0, True, "why")),
+        r"lane_health-x \(why\)",
         "each",
     ),
     (
@@ -92,13 +92,13 @@ WRONG: list[tuple[str, Callable[[], Healthy], str, str]] = [
     ),
     (
         "alarms",
-        lambda: ringing(Alarm("lane-health-x", "OK", 0, False)),
+        lambda: ringing(Alarm("lane_health-x", "OK", 0, False)),
         "Tell nobody",
         "enable-alarm-actions",
     ),
     (
         "alarms",
-        lambda: Healthy(ringing=[Alarm("lane-health-remind-not-running", "INSUFFICIENT_DATA", 0, True)]),
+        lambda: Healthy(ringing=[Alarm("lane_health-remind-not-running", "INSUFFICIENT_DATA", 0, True)]),
         "no data for two days",
         "rules",
     ),
