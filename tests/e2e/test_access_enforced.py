@@ -50,23 +50,26 @@ def test_a_prompt_under_a_key_of_the_customer_is_released_where_the_deployment_n
 ) -> None:
     """Every function, an operator and an application use the key that is named; another one fails at admission."""
     agent, other = enforced.client("bedrock-agent"), enforced.key()
-    for role, key in (("watched", enforced.prompt_key), ("waiting", other)):
+    ids = {}
+    for role, key in (("redeployed", enforced.prompt_key), ("racing", other)):
         variants = draft(role).variants()
-        agent.create_prompt(name=f"e2e-{role}", variants=variants, customerEncryptionKeyArn=key)
+        made = agent.create_prompt(name=f"e2e-{role}", variants=variants, customerEncryptionKeyArn=key)
+        ids[role] = made["id"]
 
-    assert enforced.release(enforced.first_version("watched")).outcome is Outcome.PROMOTED
-    route = enforced.route("watched")
+    assert enforced.release(enforced.first_version("redeployed")).outcome is Outcome.PROMOTED
+    route = enforced.route("redeployed")
     assert route is not None
     application = Caller(enforced.aws, enforced.resources["runtime_role"])
     said = application.client("bedrock-runtime").converse(
         modelId=route.stable.arn, promptVariables={"question": {"text": "Where is my order?"}}
     )
     assert said["output"]["message"]["content"]
-    compared = enforced.promptlane("diff", "e2e-watched", "1", "draft", role="operator")
+    compared = enforced.promptlane("diff", "e2e-redeployed", "1", "draft", role="operator")
     assert compared["changed"] == []
 
-    refused = enforced.ended(enforced.publish(draft("waiting")))
-    assert (refused.outcome, enforced.route("waiting")) == (Outcome.FAILED, None)
+    refused = enforced.ended(enforced.publish(draft("racing")))
+    agent.delete_prompt(promptIdentifier=ids["racing"])
+    assert (refused.outcome, enforced.route("racing")) == (Outcome.FAILED, None)
     assert f"is encrypted with the key {other}, which this caller may not use" in refused.reason
     assert "promptlane:prompt_keys" in refused.reason
 
