@@ -15,6 +15,7 @@ from promptlane.fakes import FakePrompts
 from promptlane.lifecycle.admit import Admission
 from promptlane.lifecycle.identities import NamedPrompts, holder, standing
 from promptlane.lifecycle.intake import Intake, Taken
+from promptlane.lifecycle.listed_prompts import ListedPrompts
 from tests.support.prompt import ID, PROMPT, RELEASE
 from tests.support.stage import POLICY, Stage
 
@@ -78,7 +79,8 @@ def test_a_first_release_under_a_name_of_several_waits_until_a_deployment_says_w
 def test_whoever_asks_by_a_name_of_several_is_told_all_ids_and_a_fixed_name_asks_nobody() -> None:
     stage = twice_named(served=False)
     names = NamedPrompts(**stage.ports("prompts", "enrolments", "identities", "routes"))
-    for ask in (stage.prompts.find, names.find, lambda name: holder(stage.prompts, name)):
+    listed = ListedPrompts(stage.prompts)
+    for ask in (stage.prompts.find, listed.find, names.find, lambda name: holder(stage.prompts, name)):
         with pytest.raises(AmbiguousName, match=f"{ID} and {OTHER}"):
             ask(PROMPT)
     assert stage.prompts.find(OTHER) == (OTHER, PROMPT)
