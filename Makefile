@@ -68,7 +68,7 @@ house: $(PYTHON_READY)  ## circles, long files and what else is out of order in 
 
 .PHONY: test
 test: setup chromium lint  ## lint and all tests, but for the attacks on deployed stacks
-	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup -m "not deployed_attack"
+	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup -m "not deployed_attack and not deployments"
 
 .PHONY: test-unit
 test-unit: $(PYTHON_READY)  ## the fast tests only
