@@ -156,9 +156,12 @@ def test_every_field_is_read() -> None:
 
 def test_what_is_not_given_is_what_the_guide_says() -> None:
     """The whole example of the guide, the least policy, and the dataclasses' own defaults are one policy."""
-    [shown] = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    shown, reviewers = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    named = {"review": {"reviewers": ["prompt-review"]}}
     least = Policy.from_dict(LEAST)
-    assert Policy.from_dict(yaml.safe_load(shown)) == least
+    assert Policy.from_dict(yaml.safe_load(shown)) == Policy.from_dict(named)
+    assert replace(Policy.from_dict(named), review=least.review) == least
+    assert "alice" in yaml.safe_load(reviewers)
     assert least == Policy(ReviewPolicy((Reviewer("prompt-review", "prompt-review@example.com"),)))
     assert least == Policy(
         review=ReviewPolicy(
