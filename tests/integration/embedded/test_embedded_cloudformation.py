@@ -119,6 +119,29 @@ def test_prompts_versions_and_guardrails(client: Client, deploy: Any) -> None:
     assert draft["templateConfiguration"]["text"]["text"] == "Bye {{name}}"
 
 
+def test_numbers_in_the_schema_of_a_tool_become_text_and_models_refuse_it(client: Client, deploy: Any) -> None:
+    schema = {"type": "object", "properties": {"OrderId": {"type": "string", "maxLength": 12}}, "required": []}
+    tool = {"Name": "find", "InputSchema": {"Json": {**schema, "additionalProperties": False}}}
+    said = [{"Role": "user", "Content": [{"Text": "Where is my order?"}]}]
+    chat = {"Messages": said, "ToolConfiguration": {"Tools": [{"ToolSpec": tool}]}}
+    variant = {"Name": "v", "TemplateType": "CHAT", "ModelId": MODEL, "TemplateConfiguration": {"Chat": chat}}
+    prompt = {"Name": "tools", "DefaultVariant": "v", "Variants": [variant]}
+    resources = {
+        "Prompt": {"Type": "AWS::Bedrock::Prompt", "Properties": prompt},
+        "One": {"Type": "AWS::Bedrock::PromptVersion", "Properties": {"PromptArn": get("Prompt", "Arn")}},
+    }
+
+    made = deploy(resources, {"Version": get("One", "Arn"), "Id": get("Prompt", "Id")})
+
+    kept = client("bedrock-agent").get_prompt(promptIdentifier=made["Id"], promptVersion="1")["variants"][0]
+    (found,) = kept["templateConfiguration"]["chat"]["toolConfiguration"]["tools"]
+    length = {"type": "string", "maxLength": "12"}
+    text = {**schema, "properties": {"OrderId": length}, "additionalProperties": "false"}
+    assert found["toolSpec"]["inputSchema"]["json"] == text
+    with pytest.raises(ClientError, match="JSON schema is invalid"):
+        client("bedrock-runtime").converse(modelId=made["Version"])
+
+
 def test_alarms_trails_and_saved_queries(client: Client, account: str, deploy: Any) -> None:
     def metric(name: str, stat: str) -> dict[str, Any]:
         one = {"Namespace": "Promptlane", "MetricName": "Error", "Dimensions": [{"Name": "Prompt", "Value": "support"}]}
