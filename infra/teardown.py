@@ -39,7 +39,8 @@ class Teardown:
     def run(self) -> None:
         """Raises CannotDestroy before it changed anything, or when a release did not end."""
         resources = self._resources()
-        if held := [*self._foreign_stacks(resources), *self._attached(resources)]:
+        # A policy may be both attached to somebody and their boundary.
+        if held := list(dict.fromkeys([*self._foreign_stacks(resources), *self._attached(resources)])):
             raise CannotDestroy("\n".join([f"{self.name} cannot be deleted yet:", *(f"  - {one}" for one in held)]))
         if "state_machine_arn" in resources:
             self._take_no_more(resources)
@@ -58,18 +59,17 @@ class Teardown:
         """Their prompts are enrolled by a function that goes with this deployment: they cannot be deleted after it."""
         if "release_table" not in resources:
             return
-        foreign = {stack for stack, tags in self._stacks() if tags.get("promptlane") != self.name}
+        # `cdk destroy --all` deletes those of our own app, whose names begin with the deployment's.
+        foreign = {stack for stack in self._stacks() if not _name_of(stack).startswith(f"{self.name}-")}
         for prompt in self._items(resources, ENROLMENTS):
             for enrolment in self._items(resources, f"{ENROLMENT}{prompt['sk']['S']}"):
                 owner = enrolment.get("owner", {}).get("S", "")
                 if enrolment["sk"]["S"] == "current" and owner in foreign:
-                    stack = owner.split("/")[1]
-                    yield f"destroy the stack {stack} first, in its own app: it enrols {prompt['sk']['S']}"
+                    yield f"destroy the stack {_name_of(owner)} first, in its own app: it enrols {prompt['sk']['S']}"
 
-    def _stacks(self) -> Iterator[tuple[str, dict[str, str]]]:
+    def _stacks(self) -> Iterator[str]:
         for page in self.client("cloudformation").get_paginator("describe_stacks").paginate():
-            for stack in page["Stacks"]:
-                yield stack["StackId"], {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+            yield from (str(stack["StackId"]) for stack in page["Stacks"])
 
     def _items(self, resources: dict[str, str], pk: str) -> Iterator[dict[str, Json]]:
         pages = (
@@ -158,6 +158,11 @@ class Teardown:
     def _kept(self, table: str) -> bool:
         found = self.client("dynamodb").describe_table(TableName=table)["Table"]
         return bool(found.get("DeletionProtectionEnabled"))
+
+
+def _name_of(stack: str) -> str:
+    """arn:…:stack/<name>/<id>"""
+    return stack.split("/")[1]
 
 
 def main(arguments: list[str]) -> int:

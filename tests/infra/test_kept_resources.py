@@ -168,3 +168,25 @@ def test_the_secret_that_stacks_of_the_first_version_import_is_still_exported(sy
 def test_every_log_is_kept_for_as_long_as_the_deployment_says(synthesized: Synthesized) -> None:
     days = {p["RetentionInDays"] for _, _, p in synthesized.resources("AWS::Logs::LogGroup")}
     assert days == {90}
+
+
+NAMES = ("Name", "LogGroupName", "TableName", "BucketName", "TopicName", "QueueName", "FunctionName", "RoleName")
+RETAINING = {"Retain", "RetainExceptOnCreate"}
+
+
+def test_what_is_kept_has_no_name_that_the_next_deployment_needs(synthesized: Synthesized) -> None:
+    """Neither a failed create, which keeps nothing, nor a deployment that was removed is in the next one's way."""
+    kept = {
+        (stack, logical): resource
+        for stack, template in synthesized.templates.items()
+        for logical, resource in template["Resources"].items()
+        if resource.get("DeletionPolicy") in RETAINING or resource.get("UpdateReplacePolicy") in RETAINING
+    }
+    assert len(kept) > 20
+    for place, resource in kept.items():
+        if resource["Type"] == "AWS::Lambda::LayerVersion":
+            continue  # each version has a number of its own
+        assert resource.get("DeletionPolicy") == "RetainExceptOnCreate", place
+        for name in {*NAMES, f"{resource['Type'].rpartition(':')[2]}Name"}:
+            given = resource.get("Properties", {}).get(name)
+            assert given is None or "AWS::StackId" in json.dumps(given), f"{place} is kept under the name {given}"
