@@ -12,6 +12,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from promptlane.domain.errors import NotFound
+from promptlane.domain.model_regions import parted
 from promptlane.lifecycle.doctor.account import (
     Alarm,
     Queue,
@@ -199,7 +200,7 @@ class AwsAccount:
     def model_problem(self, model: str) -> str:
         bedrock, name = self._client("bedrock"), model.rpartition("/")[2]
         try:
-            if ":inference-profile/" in model or name.count(".") > 1:
+            if "inference-profile/" in model or parted(name)[0]:
                 with translated(f"looking at inference profile {name}"):
                     profile = bedrock.get_inference_profile(inferenceProfileIdentifier=model)
                 if profile.get("status") != "ACTIVE":
