@@ -107,13 +107,13 @@ def test_a_page_of_a_rounded_number() -> bool:
     return shown.shows(rounded_fingerprint(tool(1_000_000)), None)
 
 
-def quarantined(limit: Json, *, before: bool) -> Stage:
-    """Version 2 was rolled back; its content comes again as version 5, with this number."""
+def quarantined(limit: Json, *, before: bool, **more: Json) -> Stage:
+    """Version 2 was rolled back; its content comes again as version 5, with this number, and whatever else is said."""
     stage = Stage()
     bad = PromptVersion(ID, PROMPT, 2, f"{stage.ref(2).arn}", draft(1_000_000).variants()).ref
     key, kept = (bad.rounded, {}) if before else (bad.fingerprint, {"rounded": bad.rounded})
     stage.serve(1, quarantined={key: {"version": 2, "release_id": f"{ID}-2-1", "at": 1.0, **kept}})
-    stage.prompts.publish(draft(limit), prompt_id=ID)
+    stage.prompts.publish(replace(draft(limit), **more), prompt_id=ID)
     return stage
 
 
@@ -150,6 +150,15 @@ def test_quarantined_before(limit: Json) -> bool:
 )
 def test_a_harmless_seventh_digit() -> bool:
     return admitted(quarantined(1_000_001, before=False))
+
+
+@attack(
+    "quarantined content comes again with an empty list",
+    kind="quarantine",
+    without=patched(content, "_canonical_variant", content._written_variant),
+)
+def test_an_empty_list() -> bool:
+    return admitted(quarantined(1_000_000, before=False, inference={"stop_sequences": []}))
 
 
 @attack(
