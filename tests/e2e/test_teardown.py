@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,10 +87,13 @@ class Account:
         }
         return {kind: sorted(n for n in names if "promptlane" in n) for kind, names in found.items()}
 
-    def under_review(self, release_table: str) -> str:
+    def confirm(self) -> None:
+        mailbox.confirm(self.client("sns"), Mailbox(self.home / "mail").confirmations())
+
+    def under_review(self, text: str) -> str:
         """A release that waits for people, as it may for days."""
         prompts = BedrockPrompts(self.client("bedrock-agent"))
-        version = prompts.publish(prompts.write_draft(draft("canary")), description="for a test")
+        version = prompts.publish(prompts.write_draft(draft("canary", text)), description="for a test")
         release = f"{version.prompt_id}-{version.version}-1"
         mail = Mailbox(self.home / "mail")
         deadline = time.monotonic() + 120
@@ -95,6 +101,40 @@ class Account:
             assert time.monotonic() < deadline, f"{release} did not get under review"
             time.sleep(0.5)
         return release
+
+    def alarm_to_roll_back(self, outputs: dict[str, dict[str, str]]) -> float:
+        """Seconds from an alarm until `roll_back` ran, while strangers ask for review pages as fast as they can.
+
+        The embedded AWS throttles no API, so that all ten executions of the account are taken all the time.
+        """
+        page = f"{outputs['promptlane-pipeline']['ReviewsUrl']}/review/{'x' * 10}-1-1?code=1"
+        config = self.client("lambda").get_function_configuration(
+            FunctionName=outputs["promptlane-pipeline"]["RollBackFunction"]
+        )
+        group, over = config["LoggingConfig"]["LogGroup"], threading.Event()
+
+        def flood() -> None:
+            while not over.is_set():
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(page, timeout=30).read()
+
+        strangers = [threading.Thread(target=flood, daemon=True) for _ in range(20)]
+        for stranger in strangers:
+            stranger.start()
+        time.sleep(8)
+        began = time.time()
+        alarm = {"AlarmName": "promptlane/e2e-canary/canary/Error", "NewStateValue": "ALARM", "NewStateReason": "test"}
+        self.client("sns").publish(TopicArn=outputs["promptlane-state"]["AlarmsTopic"], Message=json.dumps(alarm))
+        logs = self.client("logs")
+        try:
+            while not logs.filter_log_events(logGroupName=group, startTime=int(began * 1000))["events"]:
+                assert time.time() < began + 60, "a flood of review pages kept roll_back from running"
+                time.sleep(0.2)
+            return time.time() - began
+        finally:
+            over.set()
+            for stranger in strangers:
+                stranger.join(timeout=40)
 
     def releases(self, table: str) -> DynamoReleases:
         return DynamoReleases(self.aws.session().resource("dynamodb", endpoint_url=self.aws.url).Table(table))
@@ -120,8 +160,8 @@ def test_whatever_became_of_a_deployment_it_can_be_repeated(account: Account) ->
     first = account.deploy(trial=False)
 
     # A release under way, and a policy that somebody attached elsewhere.
-    mailbox.confirm(account.client("sns"), Mailbox(account.home / "mail").confirmations())
-    release = account.under_review(first["promptlane-state"]["ReleaseTable"])
+    account.confirm()
+    release = account.under_review("once")
     iam, policy = account.client("iam"), first["promptlane-runtime"]["ApplicationPolicy"]
     iam.create_role(RoleName="shop", AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.attach_role_policy(RoleName="shop", PolicyArn=policy)
@@ -141,8 +181,10 @@ def test_whatever_became_of_a_deployment_it_can_be_repeated(account: Account) ->
     assert kept["stacks"] == kept["machines"] == kept["buses"] == []
     assert all(kept[kind] for kind in ("tables", "buckets", "log groups"))
     second = account.deploy(trial=True)
+    assert account.alarm_to_roll_back(second) < 30
     assert second["promptlane-state"]["ReleaseTable"] != first["promptlane-state"]["ReleaseTable"]
-    assert account.under_review(second["promptlane-state"]["ReleaseTable"])
+    account.confirm()
+    assert account.under_review("again")
 
     # A trial leaves nothing behind.
     said.clear()
