@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
-from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptReader, Turns, Workflow
+from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, Turns, Workflow
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.review.ports import TaskTokens
 from promptlane.engine.objects import ReportBucket
@@ -38,6 +38,7 @@ from promptlane.fakes import (
 )
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.fakes.review import FakeTokens
+from promptlane.lifecycle.listed_prompts import ListedPrompts
 from tests.support.enrolled import enrol
 from tests.support.prompt import ID, POLICY, RELEASE
 from tests.support.second_emulator import MOTO, clients_of
@@ -75,7 +76,7 @@ def draft(text: str) -> PromptDraft:
 class Published:
     """A prompt with two versions."""
 
-    prompts: PromptReader
+    prompts: PromptLister
     tags: EnrolmentTags
     one: PromptVersion
     two: PromptVersion
@@ -144,6 +145,33 @@ class TestPrompts:
             prompts.find("support")
         assert several.value.ids == sorted([one.prompt_id, other])
         assert prompts.find(other) == (other, "support")
+
+    def test_every_prompt_is_listed_and_found_from_the_list_as_without_it(
+        self, kind: str, published: Published, client: Client
+    ) -> None:
+        prompts, one = published.prompts, published.one
+        if isinstance(prompts, FakePrompts):
+            prompts.updated[one.prompt_id] = time.time()
+            others = [
+                prompts.publish(replace(draft("c"), name=f"other-{n}"), prompt_id=f"OTHERS{n:04d}").prompt_id
+                for n in range(12)
+            ]
+        else:
+            agent = client("bedrock-agent")
+            others = [
+                str(agent.create_prompt(name=f"other-{n}", variants=draft("c").variants())["id"]) for n in range(12)
+            ]
+
+        listed = {summary.prompt_id: summary for summary in prompts.listed()}
+
+        assert listed.keys() == {one.prompt_id, *others}
+        assert listed[one.prompt_id].name == "support"
+        assert abs(listed[one.prompt_id].updated_at - time.time()) < 60
+        once = ListedPrompts(prompts)
+        for wanted in ("support", one.arn, one.prompt_id, others[3], "other-3", "absent", ""):
+            assert once.find(wanted) == prompts.find(wanted)
+        assert once.name_of(others[0]) == prompts.name_of(others[0]) == "other-0"
+        assert once.name_of("ABSENT0000") is None
 
     @pytest.mark.parametrize("number", [0, 3, 99999])
     def test_a_version_that_is_not_there(self, published: Published, number: int) -> None:
