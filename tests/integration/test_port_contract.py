@@ -23,7 +23,7 @@ from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
-from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, Turns, Workflow
+from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptLister, Turns, Workflow
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.review.ports import TaskTokens
 from promptlane.engine.objects import ReportBucket
