@@ -93,8 +93,8 @@ def policy_of(*guards: GuardPolicy) -> Policy:
 
 def harmful(count: int = 60) -> list[Block]:
     arms = (
-        Arm(80, 1, ((10, 1), *[(10, 0)] * 7)),
-        Arm(24, 6, ((3, 1), (3, 1), (3, 1), (3, 1), (3, 1), (3, 1), (3, 0), (3, 0))),
+        Arm(80, 1, ((5, 1), *[(5, 0)] * 15)),
+        Arm(24, 6, (*[(2, 1)] * 6, *[(2, 0)] * 2, *[(1, 0)] * 8)),
     )
     return [Block(T0 + 60 * i, 60.0, 0.2, *arms) for i in range(count)]
 
