@@ -103,6 +103,27 @@ def _applications_get_both_tracks(enforced: Deployment) -> None:
     assert application.post(unknown, {"unit": "unit-1", "variables": {}}) == 404
 
 
+def test_an_operator_restores_a_subscription_and_confirms_it(enforced: Deployment) -> None:
+    """As after 48 hours in which nobody confirmed: the role of the duty, the topics' own policies, the command line."""
+    sns, who = enforced.client("sns"), "expiring@example.com"
+    rows = {row["email"]: row for row in enforced.promptlane("reviewers", role="operator")["reviewers"]}
+    assert rows[who]["name"] == "expiring-review"
+    assert {row["state"] for row in rows.values()} == {"confirmed"}
+    (subscription,) = sns.list_subscriptions_by_topic(TopicArn=rows[who]["topic"])["Subscriptions"]
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    first = enforced.mail.confirmations()[who]
+
+    (asked,) = enforced.promptlane("reviewers", "subscribe", role="operator")["reviewers"]
+
+    assert (asked["email"], asked["state"], asked["action"]) == (who, "missing", "asked")
+    enforced.wait(lambda: enforced.mail.confirmations()[who] != first, f"no second confirmation for {who}")
+    link = enforced.mail.confirmations()[who]
+    enforced.promptlane("reviewers", "confirm", "expiring-review", link, role="operator")
+    states = enforced.promptlane("reviewers", role="operator")
+    assert {row["state"] for part in states.values() for row in part} == {"confirmed"}
+    enforced.promptlane("reviewers", "subscribe", who, role="author", status=1)
+
+
 def test_a_version_without_a_release_answers_no_application(enforced: Deployment) -> None:
     application = Caller(enforced.aws, enforced.resources["runtime_role"])
     agent = enforced.client("bedrock-agent")
