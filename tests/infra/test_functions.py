@@ -44,8 +44,8 @@ def test_a_function_has_the_time_the_memory_and_the_packages_that_it_needs(synth
     letters = function.get("DeadLetterConfig", {}).get("TargetArn")
     assert (function["Timeout"], function["MemorySize"], letters) == SIZES[verb]
     assert "ReservedConcurrentExecutions" not in function  # a fresh account has none to reserve
-    packages = {"<Packages>", *(["<EnginePackages>"] if verb in SUITES else [])}
-    own = {"gateway": {"<ReceiptPackages>"}}.get(verb, set())
+    packages = {"<Sdk>", "<Packages>", *(["<EnginePackages>"] if verb in SUITES else [])}
+    own = {"<Sdk>", *(["<ReceiptPackages>"] if verb == "gateway" else [])}
     assert set(function.get("Layers", [])) == (own if verb in STANDARD_LIBRARY_ALONE else packages)
 
 

@@ -62,7 +62,7 @@ BY_VERSION = "SEARCH('{Promptlane,Prompt,Version} Prompt=\"support\" MetricName=
 
 def test_a_dashboard_shows_weight_evidence_traffic_rates_with_their_bounds_and_alarms() -> None:
     found = dashboard()
-    assert found["DashboardName"] == "lane-support"
+    assert found["DashboardName"] == "lane_support"
     body = json.loads(found["DashboardBody"])
     heading, *widgets = body.pop("widgets")
     assert body == {"start": "-PT6H"}

@@ -29,7 +29,9 @@ def test_a_function_has_its_own_role_and_log_and_all_that_was_asked_for() -> Non
         reserved_concurrency=7,
         dead_letters=queue(stack),
     )
-    assert made(stack) == {
+    found = made(stack)
+    assert found.pop("Sdk")["Type"] == "AWS::Lambda::LayerVersion"
+    assert found == {
         "ShiftLog": {
             "Type": "AWS::Logs::LogGroup",
             "Properties": {"RetentionInDays": 30},
@@ -101,7 +103,7 @@ def test_a_function_has_its_own_role_and_log_and_all_that_was_asked_for() -> Non
                 "Description": "Promptlane: shifts",
                 "Environment": {"Variables": {"ROUTE_TABLE": "r"}},
                 "Handler": "functions.shift.handler.handle",
-                "Layers": ["arn:aws:lambda:eu-west-1:111122223333:layer:packages:1"],
+                "Layers": ["arn:aws:lambda:eu-west-1:111122223333:layer:packages:1", "<Sdk>"],
                 "LoggingConfig": {"LogFormat": "Text", "LogGroup": "<ShiftLog>"},
                 "MemorySize": 512,
                 "ReservedConcurrentExecutions": 7,
@@ -133,6 +135,7 @@ def test_without_more_a_function_is_small_quick_and_alone() -> None:
                 "Code": {"S3Bucket": "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}", "S3Key": "HASH.zip"},
                 "Description": "Promptlane: o",
                 "Handler": "functions.operate.handler.handle",
+                "Layers": ["<Sdk>"],
                 "LoggingConfig": {"LogFormat": "Text", "LogGroup": "<OperateLog>"},
                 "MemorySize": 256,
                 "Role": "<OperateRole.Arn>",
