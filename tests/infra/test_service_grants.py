@@ -52,6 +52,12 @@ def test_every_topic_that_an_alarm_names_takes_alarms_of_this_account_only(synth
     }
     assert named
     topics = [logical for _, logical, _ in synthesized.resources("AWS::SNS::Topic")]
+    # Stacks of prompts read the fuse's topic from a parameter.
+    by_parameter = {p["Name"]: text(p["Value"]) for _, _, p in synthesized.resources("AWS::SSM::Parameter")}
+    named = {
+        next((v for n, v in by_parameter.items() if f"ParameterValue{n.replace('/', '')}" in action), action)
+        for action in named
+    }
     for action in named:
         (topic,) = [logical for logical in topics if logical in action]
         statements = policies_of(synthesized, "AWS::SNS::TopicPolicy", "Topics", topic)

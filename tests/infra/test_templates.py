@@ -73,7 +73,7 @@ def test_a_record_that_cannot_be_relayed_is_tried_for_an_hour_and_blocks_no_long
     assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, 3600)
     assert mapping["BisectBatchOnFunctionError"] is True
     _, _, alarm = synthesized.one("AWS::CloudWatch::Alarm", "/DeadLettersUnrelayed/")
-    assert "Look at relay's log" in alarm["AlarmDescription"]
+    assert "relay's log says more" in alarm["AlarmDescription"]
     assert "move them back" not in alarm["AlarmDescription"], "the messages hold no entries"
 
 
