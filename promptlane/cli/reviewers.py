@@ -50,6 +50,8 @@ class _Person:
         if not self.name:
             says += "; declared no longer"
         there = self.addressee
+        if self.state == "pending" and there and there.since:
+            says += f"; the deployment asked at {iso(there.since)}"
         told = {"name": self.name, "email": self.email, "topic": there.topic if there else None, "state": self.state}
         return {**told, "says": says, "since": iso(there.since) if there and there.since else None}
 
@@ -153,7 +155,7 @@ def _named(people: Sequence[_Person], names: Sequence[str]) -> list[_Person]:
     for name in names:
         meant = [p for p in people if name.strip() == p.name or name.strip().lower() == p.email.lower()]
         if not meant:
-            known = ", ".join(sorted({p.name or p.email for p in people})) or "nobody"
+            known = ", ".join(sorted({p.email if p.name in ("", ON_CALL) else p.name for p in people})) or "nobody"
             raise InvalidInput(f"{name!r} is neither a reviewer nor on call here; there are {known}")
         found |= {(p.name, p.email): p for p in meant}
     return list(found.values())
