@@ -14,6 +14,7 @@ from __future__ import annotations
 import collections
 import gzip
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ FLUSH_SECONDS = 2.0
 MOST_WAITING = 20_000
 """Events that may wait for one trail's bucket."""
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+PROMPT_EVENTS = "AWS::Bedrock::PromptVersion"
 SENSITIVE = ("variants", "metadata", "inputVariables", "promptVariables")
 
 _management = AccountRegionScopedDict()
@@ -56,9 +58,26 @@ def install() -> None:
     cloudtrail._DISPATCH["LookupEvents"] = look_up
     for action in ("CreateTrail", "UpdateTrail"):
         cloudtrail._DISPATCH[action] = _with_log_group(cloudtrail._DISPATCH[action])
+    _refuse_unknown_data_events()
     seams.on_reset(_management.clear)
     seams.ticker(FLUSH_SECONDS, flush, "cloudtrail-files")
     seams.on_reset(_waiting.clear)
+
+
+def _refuse_unknown_data_events() -> None:
+    """As in a Region whose CloudTrail knows no data events of prompts, where PROMPTLANE_LACKS says `prompt-events`:
+    whoever selects them, the API or CloudFormation, gets none of what was selected."""
+
+    @seams.replace(cloudtrail, "_put_event_selectors")
+    def put(original: Any, body: dict[str, Any]) -> Any:
+        lacking = "prompt-events" in os.environ.get("PROMPTLANE_LACKS", "")
+        if lacking and PROMPT_EVENTS in json.dumps(body.get("AdvancedEventSelectors") or []):
+            return _error(
+                "InvalidEventSelectorsException", f"Value {PROMPT_EVENTS} for resources.type is invalid.", 400
+            )
+        return original(body)
+
+    cloudtrail._DISPATCH["PutEventSelectors"] = cloudtrail._put_event_selectors
 
 
 def _with_log_group(operation: Any) -> Any:

@@ -21,6 +21,7 @@ from local.demo.mailbox import Mailbox
 from local.running import EmbeddedAws
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
+from promptlane.lifecycle.render_events import LEFT_OUT
 from tests.support.deployment import POLICY, SETTINGS, STEPS, SUITE, draft
 
 pytestmark = pytest.mark.skipif(not os.environ.get("PROMPTLANE_TEARDOWN"), reason="make teardown")
@@ -35,7 +36,7 @@ class Account:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.aws = EmbeddedAws(home=home, auth=True, variables={"PROMPTLANE_ASSISTANT_LATENCY_MS": "20"})
+        self.aws = EmbeddedAws(home=home, auth=True, variables={"PROMPTLANE_LACKS": "prompt-events"})
         folder = home / "prompts" / "e2e-canary"
         folder.mkdir(parents=True)
         content = draft("canary")
@@ -86,6 +87,12 @@ class Account:
             "machines": [m["name"] for m in self.client("stepfunctions").list_state_machines()["stateMachines"]],
         }
         return {kind: sorted(n for n in names if "promptlane" in n) for kind, names in found.items()}
+
+    def selected(self) -> dict[str, list[Json]]:
+        """What each trail records."""
+        trails = self.client("cloudtrail")
+        names = [trail["Name"] for trail in trails.describe_trails()["trailList"]]
+        return {name: trails.get_event_selectors(TrailName=name)["AdvancedEventSelectors"] for name in names}
 
     def confirm(self) -> None:
         mailbox.confirm(self.client("sns"), Mailbox(self.home / "mail").confirmations())
@@ -158,6 +165,10 @@ def test_whatever_became_of_a_deployment_it_can_be_repeated(account: Account) ->
         account.deploy(trial=False, bootstrap=True)
     ssm.delete_parameter(Name="/promptlane/resources/pipeline")
     first = account.deploy(trial=False)
+    # One thing that the Region lacks is left out, and said.
+    assert first["promptlane-audit"]["RenderEvents"] == LEFT_OUT
+    ((_, selectors),) = account.selected().items()
+    assert [s["Name"] for s in selectors] == ["Management events"]
 
     # A release under way, and a policy that somebody attached elsewhere.
     account.confirm()
