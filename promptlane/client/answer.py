@@ -72,6 +72,7 @@ class StreamedAnswer:
         self._events = self._run()
         self._first_ms: float | None = None
         self._parts: list[str] = []
+        self._acts = False  # asks for the use of a tool
         self._receipt: str | None = None
         self._over = False  # ended or broken: counted, and the breaker knows
         self.stop_reason: str | None = None
@@ -154,7 +155,7 @@ class StreamedAnswer:
             raise StreamInterrupted(said, code=error_type(error), text=self.text, reason=str(error)) from error
         response = self._caller.fall_back(self._request, error, self._call)
         self._stream = response["stream"]
-        self.stop_reason, self.usage, self._receipt, self._over = None, {}, None, False
+        self.stop_reason, self.usage, self._receipt, self._over, self._acts = None, {}, None, False, False
 
     def _note(self, event: Mapping[str, Any]) -> None:
         for name in event:
@@ -165,6 +166,8 @@ class StreamedAnswer:
             if self._first_ms is None:
                 self._first_ms = self._request.elapsed_ms()
             self._parts.append(text)
+        if "toolUse" in (event.get("contentBlockStart") or {}).get("start", {}):
+            self._acts = True
         if "messageStop" in event:
             self.stop_reason = str(event["messageStop"].get("stopReason", ""))
         if "metadata" in event:
@@ -175,6 +178,7 @@ class StreamedAnswer:
         outcome = of_answer(
             text=self.text,
             stop_reason=self.stop_reason,
+            acts=self._acts,
             usage=self.usage,
             latency_ms=self._request.elapsed_ms(),
             slow_after_ms=self._request.slow_after_ms,

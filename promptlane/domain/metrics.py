@@ -16,7 +16,8 @@ _FILTERED: Final = frozenset({"content_filtered", "refusal"})
 
 
 class Call(NamedTuple):
-    """What is known of one model call. `raised`: it was not answered; `declines`: its text reads as a refusal."""
+    """What is known of one model call. `raised`: it was not answered; `declines`: its text reads as a refusal; `acts`:
+    the answer asks for the use of a tool."""
 
     latency_ms: float
     slow_after_ms: float
@@ -24,6 +25,13 @@ class Call(NamedTuple):
     stop_reason: str | None = None
     declines: bool = False
     raised: bool = False
+    acts: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether it was answered with nothing: no text but blanks, no use of a tool, whatever was reasoned."""
+        told = self.stop_reason in (*_FILTERED, GUARDRAIL_STOP)
+        return not (self.failed or told or self.acts or self.text.strip())
 
     @property
     def failed(self) -> bool:
@@ -72,6 +80,9 @@ REFUSAL: Final = GuardMetric(
     watched=True,
     required=True,
 )
+EMPTY: Final = GuardMetric(
+    "Empty", "empty answers", "came back empty", lambda c: c.empty, r'"content": ?\[ ?\]', watched=True, required=True
+)
 GUARDRAIL: Final = GuardMetric(
     "Guardrail",
     "guardrail interventions",
@@ -91,7 +102,7 @@ TRUNCATION: Final = GuardMetric(
 SLOW: Final = GuardMetric("Slow", "slow answers", "were slow", lambda c: c.latency_ms > c.slow_after_ms, watched=True)
 NEGATIVE_FEEDBACK: Final = GuardMetric("NegativeFeedback", "negative feedback", "got negative feedback")
 
-GUARD_METRICS: Final = {m.name: m for m in (ERROR, REFUSAL, GUARDRAIL, TRUNCATION, SLOW, NEGATIVE_FEEDBACK)}
+GUARD_METRICS: Final = {m.name: m for m in (ERROR, REFUSAL, EMPTY, GUARDRAIL, TRUNCATION, SLOW, NEGATIVE_FEEDBACK)}
 """By name, in the order in which they are shown. Read when it is needed, so that a row more is all that one takes."""
 
 

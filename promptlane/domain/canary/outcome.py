@@ -38,6 +38,12 @@ def text_of(response: Mapping[str, Json]) -> str:
     return "".join(str(block["text"]) for block in blocks if "text" in block)
 
 
+def acts(response: Mapping[str, Json]) -> bool:
+    """Whether a Converse answer asks for the use of a tool."""
+    blocks: Sequence[Mapping[str, Json]] = ((response.get("output") or {}).get("message") or {}).get("content") or ()
+    return any("toolUse" in block for block in blocks)
+
+
 def error_type(error: BaseException) -> str:
     """The AWS error code of a ClientError-like exception, else the class name."""
     response = getattr(error, "response", None)
@@ -49,13 +55,14 @@ def of_answer(
     *,
     text: str,
     stop_reason: str | None,
+    acts: bool = False,
     latency_ms: float,
     slow_after_ms: float,
     usage: Mapping[str, Json] | None = None,
     time_to_first_token_ms: float | None = None,
 ) -> CallOutcome:
-    """The outcome of a call that was answered. A tool call without text refuses nothing."""
-    call = Call(latency_ms, slow_after_ms, text, stop_reason, declines=is_refusal(text))
+    """The outcome of a call that was answered. A tool call (`acts`) without text refuses nothing and is not empty."""
+    call = Call(latency_ms, slow_after_ms, text, stop_reason, declines=is_refusal(text), acts=acts)
     usage = usage or {}
     return CallOutcome(
         bad=bad_of(call),
@@ -73,6 +80,7 @@ def of_response(response: Mapping[str, Json], *, latency_ms: float, slow_after_m
     return of_answer(
         text=text_of(response),
         stop_reason=response.get("stopReason"),
+        acts=acts(response),
         usage=response.get("usage"),
         latency_ms=latency_ms,
         slow_after_ms=slow_after_ms,

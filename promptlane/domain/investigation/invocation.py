@@ -69,7 +69,7 @@ def read_record(record: Mapping[str, Json]) -> Invocation:
         answer=answer,
         stop_reason=stop,
         error=error,
-        bad=_bad(answer, stop, error),
+        bad=_bad(answer, stop, error, other=_holds_other(body)),
         has_text="inputBodyJson" in sent_part and (bool(error) or body is not None),
         input_tokens=_count(sent_part.get("inputTokenCount")),
         output_tokens=_count(answered_part.get("outputTokenCount")),
@@ -98,12 +98,21 @@ def answer_of(body: Json) -> tuple[str, str]:
     return _text(message.get("content")), str(_mapping(body).get("stopReason") or "")
 
 
-def _bad(answer: str, stop: str, error: str) -> frozenset[str]:
+def _holds_other(body: Json) -> bool:
+    """Whether an answer holds something else than text, or nobody can tell: without a whole list of its content."""
+    if isinstance(body, list):
+        starts = [_mapping(_mapping(_mapping(event).get("contentBlockStart")).get("start")) for event in body]
+        return any(starts) or not any("messageStop" in _mapping(event) for event in body)
+    content = _mapping(_mapping(_mapping(body).get("output")).get("message")).get("content")
+    return not isinstance(content, list) or any("toolUse" in _mapping(block) for block in content)
+
+
+def _bad(answer: str, stop: str, error: str, *, other: bool) -> frozenset[str]:
     """As the canary counts it, so that what is shown is what was counted."""
     if error:
         return frozenset({ERROR.name})
     unknown = math.nan  # how long the user waited
-    outcome = of_answer(text=answer, stop_reason=stop, latency_ms=unknown, slow_after_ms=unknown)
+    outcome = of_answer(text=answer, stop_reason=stop, acts=other, latency_ms=unknown, slow_after_ms=unknown)
     return frozenset(filter(logged, outcome.bad))
 
 

@@ -78,12 +78,13 @@ def test_groups_that_do_not_add_up_are_unknown() -> None:
     assert (control.n, control.groups) == (200, ())
 
 
-def test_one_look_at_all_metrics_is_one_call_of_bounded_price() -> None:
+@pytest.mark.parametrize(("more", "calls"), [((), [442]), (("NegativeFeedback",), [500, 10])])
+def test_one_look_is_one_call_of_bounded_price_or_two_with_feedback(more: tuple[str, ...], calls: list[int]) -> None:
     client = CloudWatch({})
-    read(client, (*metrics.GUARD_METRICS, ASSIGNED))
-    [call] = client.calls
-    assert len(call["MetricDataQueries"]) == 442 <= QUERIES_PER_CALL
-    assert len(call["MetricDataQueries"]) * USD_PER_QUERY == pytest.approx(0.00442)
+    read(client, (*(m.name for m in metrics.GUARD_METRICS.values() if m.watched), *more, ASSIGNED))
+    assert [len(call["MetricDataQueries"]) for call in client.calls] == calls
+    assert max(calls) <= QUERIES_PER_CALL
+    assert calls[0] * USD_PER_QUERY < 0.0051
 
 
 def test_a_failed_series_is_an_outage_and_not_a_zero() -> None:

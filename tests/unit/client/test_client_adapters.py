@@ -253,7 +253,7 @@ def test_a_span_without_a_stop_reason_says_none(spans: InMemorySpanExporter) -> 
     routes = StaticRoutes()
     routes.put("greeter", stable=1)
     client = fake_client(routes, FakeBedrock({"output": {}}))
-    assert spanned(client, spans, "stable") == {"promptlane.answered_by": 1}
+    assert spanned(client, spans, "stable") == {"promptlane.answered_by": 1, "promptlane.empty": True}
 
 
 def test_without_opentelemetry_there_are_no_spans(client: PromptClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from promptlane.client.testing import FakeBedrock, client_over, fake_client, res
 from promptlane.domain.errors import InvalidInput
 from tests.support.client import AwsError, InCanary
 
-GUARDS = ("Error", "Refusal", "Guardrail", "Truncation", "Slow")
+GUARDS = ("Error", "Refusal", "Empty", "Guardrail", "Truncation", "Slow")
 
 
 def test_a_request_carries_what_aws_allows_and_the_four_names() -> None:

@@ -37,7 +37,7 @@ OUTCOME = CallOutcome(
     stop_reason="end_turn",
     error_type="x",
 )
-GUARDS = {"Error": 1, "Refusal": 0, "Guardrail": 0, "Truncation": 1, "Slow": 0}
+GUARDS = {"Error": 1, "Refusal": 0, "Empty": 0, "Guardrail": 0, "Truncation": 1, "Slow": 0}
 FIGURES = {"Latency": 1234.5, "TimeToFirstToken": 67.8, "InputTokens": 90, "OutputTokens": 12}
 
 

@@ -23,7 +23,7 @@ from promptlane.domain.errors import InvalidInput, NotFound, Unauthorized, Unava
 from promptlane.domain.split import group
 from tests.support.client import AwsError, Clock, InCanary
 
-GUARDS = ("Error", "Refusal", "Guardrail", "Truncation", "Slow")
+GUARDS = ("Error", "Refusal", "Empty", "Guardrail", "Truncation", "Slow")
 MODEL_ERROR = AwsError("ModelErrorException")
 PASSING = (
     "ThrottlingException",

@@ -197,6 +197,7 @@ def test_what_is_not_given_is_what_the_guide_says() -> None:
                 for metric, margin, required in (
                     (metrics.ERROR, 0.01, True),
                     (metrics.REFUSAL, 0.02, True),
+                    (metrics.EMPTY, 0.02, True),
                     (metrics.GUARDRAIL, 0.02, False),
                     (metrics.TRUNCATION, 0.02, False),
                     (metrics.SLOW, 0.02, False),
@@ -683,7 +684,7 @@ def test_what_is_no_principal(arn: str) -> None:
 
 # --- the canary -----------------------------------------------------------------------------------------------------
 
-METRICS = "error, refusal, guardrail, truncation, slow, negative_feedback"
+METRICS = "error, refusal, empty, guardrail, truncation, slow, negative_feedback"
 SETTINGS = "margin_abs, margin_rel, required, tolerance, lag, prior_rate"
 GROW = "weights must grow from step to step: "
 STEP_LIST = "must list at least one step, for example - {weight: 5%, min_bake: 10m}"

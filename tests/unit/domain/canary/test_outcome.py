@@ -30,7 +30,8 @@ REFUSAL = "I'm sorry, but I can't help with that."
     ],
 )
 def test_what_an_answer_counts_as(stop_reason: str | None, text: str, bad: set[str], kind: str | None) -> None:
-    found = of_answer(text=text, stop_reason=stop_reason, latency_ms=5.0, slow_after_ms=10.0)
+    acts = stop_reason == "tool_use"
+    found = of_answer(text=text, stop_reason=stop_reason, acts=acts, latency_ms=5.0, slow_after_ms=10.0)
     assert found == CallOutcome(
         bad=frozenset(bad),
         latency_ms=5.0,
@@ -74,7 +75,39 @@ def test_a_whole_response_is_read() -> None:
     }
     found = of_response(response, latency_ms=11.0, slow_after_ms=10.0)
     assert found == CallOutcome(frozenset({"Refusal", "Truncation", "Slow"}), 11.0, None, 31, 7, "max_tokens", None)
-    assert of_response({}, latency_ms=1.0, slow_after_ms=10.0) == CallOutcome(frozenset(), 1.0)
+    assert of_response({}, latency_ms=1.0, slow_after_ms=10.0) == CallOutcome(frozenset({"Empty"}), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "empty"),
+    [
+        ([], True),
+        (None, True),
+        ([{"text": ""}], True),
+        ([{"text": " \n\t"}, {"text": "\u00a0"}], True),
+        ([{"reasoningContent": {"reasoningText": {"text": "Let me think."}}}], True),
+        ([{"text": "."}], False),
+        ([{"toolUse": {"name": "lookup", "input": {}}}], False),
+    ],
+)
+def test_an_answer_without_text_or_the_use_of_a_tool_is_empty(content: Any, empty: bool) -> None:
+    for stop_reason in ("end_turn", "tool_use", "stop_sequence", None):
+        response = {"output": {"message": {"content": content}}, "stopReason": stop_reason}
+        assert of_response(response, latency_ms=1.0, slow_after_ms=10.0).bad == ({"Empty"} if empty else set())
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "bad"),
+    [
+        ("guardrail_intervened", {"Guardrail"}),
+        ("content_filtered", {"Refusal"}),
+        ("malformed_tool_use", {"Error"}),
+        ("max_tokens", {"Truncation", "Empty"}),
+    ],
+)
+def test_what_another_metric_explains_is_not_called_empty_too(stop_reason: str, bad: set[str]) -> None:
+    """But where reasoning used up all tokens, the user has nothing."""
+    assert of_response({"stopReason": stop_reason}, latency_ms=1.0, slow_after_ms=10.0).bad == bad
 
 
 @pytest.mark.parametrize(

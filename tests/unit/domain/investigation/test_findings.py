@@ -51,6 +51,7 @@ def test_every_guard_metric_has_its_word() -> None:
     assert {name: noun_of(name) for name in GUARD_METRICS} == {
         "Error": "errors",
         "Refusal": "refusals",
+        "Empty": "empty answers",
         "Guardrail": "guardrail interventions",
         "Truncation": "truncated answers",
         "Slow": "slow answers",

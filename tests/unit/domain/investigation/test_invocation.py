@@ -23,6 +23,13 @@ REFUSALS = Path(__file__).resolve().parents[3] / "data" / "refusals.tsv"
 PLAIN = st.text(st.characters(exclude_characters="{}\n:Q", codec="utf-8"), max_size=30)
 
 
+CALLS_A_TOOL = {"contentBlockStart": {"start": {"toolUse": {"name": "look"}}}}
+
+
+def whole(content: Any) -> dict[str, Any]:
+    return {"output": {"message": {"content": content}}, "stopReason": "end_turn"}
+
+
 def test_a_refusal_is_seen_in_the_answer() -> None:
     found = read_record(record(3, T0, "Where is it?", SORRY))
 
@@ -37,6 +44,13 @@ def test_a_refusal_is_seen_in_the_answer() -> None:
         ({"output": {"outputBodyJson": {"stopReason": "max_tokens"}}}, {"Truncation"}),
         ({"output": {"outputBodyJson": {"stopReason": "guardrail_intervened"}}}, {"Guardrail"}),
         ({"requestMetadata": None, "output": {}}, set()),
+        ({"output": {"outputBodyJson": whole([])}}, {"Empty"}),
+        ({"output": {"outputBodyJson": whole([{"text": " \n"}, {"reasoningContent": {"text": "Hm."}}])}}, {"Empty"}),
+        ({"output": {"outputBodyJson": whole([{"toolUse": {"name": "look"}}])}}, set()),
+        ({"output": {"outputBodyJson": whole(None)}}, set()),
+        ({"output": {"outputBodyJson": [{"messageStop": {"stopReason": "end_turn"}}]}}, {"Empty"}),
+        ({"output": {"outputBodyJson": [CALLS_A_TOOL, {"messageStop": {"stopReason": "tool_use"}}]}}, set()),
+        ({"output": {"outputBodyJson": [{"messageStart": {}}]}}, set()),
     ],
 )
 def test_other_bad_events_and_lacking_parts(changes: dict[str, Any], bad: set[str]) -> None:
@@ -279,7 +293,7 @@ def test_what_a_record_does_not_say_is_empty() -> None:
 
 
 def test_which_guard_metrics_a_record_shows() -> None:
-    assert list(filter(logged, GUARD_METRICS)) == ["Error", "Refusal", "Guardrail", "Truncation"]
+    assert list(filter(logged, GUARD_METRICS)) == ["Error", "Refusal", "Empty", "Guardrail", "Truncation"]
 
 
 def user(*content: Any) -> dict[str, Any]:
