@@ -101,7 +101,7 @@ def scenarios(deployed: Deployment) -> Iterator[dict[str, Scenario]]:
 def yesterday(deployed: Deployment, role: str) -> None:
     """An hour of the past in which version 1 had one request a minute."""
     hour = (time.time() // 3600 - 3) * 3600
-    for metric in ("Error", "Refusal", "Guardrail", "Truncation", "Slow"):
+    for metric in ("Error", "Refusal", "Empty", "Guardrail", "Truncation", "Slow"):
         deployed.client("cloudwatch").put_metric_data(
             Namespace="Promptlane",
             MetricData=[
