@@ -111,7 +111,7 @@ class ReviewRound:
             verdict=tests.verdict,
             requested_at=now,
             expires_at=self._expiry(policy),
-            reach=self.post_reach(policy.review.reviewers),
+            reach=self.post_reach(policy.review.reviewers, {}),
         )
 
     def _expiry(self, policy: Policy) -> float:
@@ -129,9 +129,10 @@ class ReviewRound:
             )
         return found
 
-    def post_reach(self, reviewers: Sequence[Reviewer]) -> dict[str, str]:
-        """How email reaches each reviewer, by key."""
-        states = self.post.reach([r.email for r in reviewers])
+    def post_reach(self, reviewers: Sequence[Reviewer], known: dict[str, str]) -> dict[str, str]:
+        """How email reaches each reviewer, by key. `known`: by address, what was asked in this run already."""
+        known |= self.post.reach([r.email for r in reviewers if r.email not in known])
+        states = {r.email: known[r.email] for r in reviewers if r.email in known}
         left = {r.email for r, now in zip(reviewers, self.desk.as_declared(reviewers), strict=True) if now is None}
         return {reviewer_key(email): "left" if email in left else state for email, state in states.items()}
 
@@ -248,16 +249,17 @@ class ReviewRound:
         Returns release ids by what was done; one release's failure never keeps the others waiting.
         """
         done: dict[str, list[str]] = {"settled": [], "reminded": [], "closed": [], "failed": []}
+        known: dict[str, str] = {}  # many reviews have the same reviewers
         for release_id in self.reviews.open_reviews():
             try:
-                did = self._look_after(release_id)
+                did = self._look_after(release_id, known)
             except PromptlaneError:
                 did = "failed"
             if did:
                 done[did].append(release_id)
         return done
 
-    def _look_after(self, release_id: str) -> str:
+    def _look_after(self, release_id: str, known: dict[str, str]) -> str:
         """What was done for one review: settled, reminded, closed, or nothing."""
         request = self.reviews.get(release_id)
         self.reviews.conceal(release_id)
@@ -274,7 +276,7 @@ class ReviewRound:
             return "settled"
         if state.standing is Standing.EXPIRED:
             return ""
-        reach = self.post_reach(request.policy.reviewers)
+        reach = self.post_reach(request.policy.reviewers, known)
         if reach != dict(request.reach):
             self.reviews.note(request, reach=reach)
             request = replace(request, reach=reach)

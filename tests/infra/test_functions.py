@@ -26,7 +26,7 @@ SIZES = {
     "record_renders": (60, 256, None),
     "relay": (30, 256, None),
     "remind": (120, 512, BY_EVENTS),
-    "request_review": (60, 512, None),
+    "request_review": (120, 512, None),
     "review": (28, 1769, None),
     "roll_back": (30, 512, BY_ALARMS),
     "run_cases": (900, 1024, None),

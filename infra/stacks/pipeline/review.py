@@ -32,7 +32,7 @@ def add_review(functions: PipelineFunctions, *, undelivered: DeadLetters, reserv
         "Mails each reviewer a signed link",
         variables,
         looks(OPEN_REVIEWS, SECRET, *settles) + mails + g.reports(read=seen, write=[RELEASES], may_be_missing=True),
-        timeout=Duration.seconds(60),
+        timeout=Duration.seconds(120),
         memory_mib=512,
     )
     functions.add(

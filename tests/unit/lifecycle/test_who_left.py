@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -112,6 +113,29 @@ def test_a_principal_that_is_declared_since_shows_an_author() -> None:
     world = asked(events=events)
     world.directory.found = Declared((replace(LEAD, principals=(*LEAD.principals, AUTHOR)), QUALITY, LEGAL))
     assert by_link(world).fault is Fault.AUTHOR
+
+
+def test_a_hundred_reviewers_of_one_prompt_are_asked_and_approve() -> None:
+    crowd = tuple(Reviewer(f"reviewer-{n}", f"reviewer-{n}@example.com", principals=(f"{ARN}{n}",)) for n in range(100))
+    world = UnderReview(ReviewPolicy(crowd, quorum=20))
+    world.directory.found = Declared(crowd)
+    world.ask()
+    assert [email for email, _ in world.post.sent] == [person.email for person in crowd]
+    assert len(json.dumps(world.request.to_item())) < 100_000  # an item has room for 400 KB
+    for person in crowd[-20:]:
+        assert by_link(world, person).fresh
+    assert (world.request.outcome or {})["decision"] == "approved"
+
+
+def test_one_run_asks_once_about_a_reviewer_of_many_reviews() -> None:
+    world = asked()
+    seen: list[str] = []
+    reach = world.post.reach
+    world.post.reach = lambda emails: (seen.extend(emails), reach(emails))[1]  # type: ignore[func-returns-value, method-assign]
+    open_reviews = world.reviews.open_reviews
+    world.reviews.open_reviews = lambda: open_reviews() * 3  # type: ignore[method-assign]
+    world.round.look_after()
+    assert seen == [LEAD.email, QUALITY.email, LEGAL.email]
 
 
 def test_whoever_left_is_not_mailed_and_operators_are_told_what_that_means() -> None:
