@@ -22,6 +22,7 @@ from tests.support.prompt import ID, PROMPT, RELEASE
 from tests.support.stage import POLICY, Stage
 
 NEW_ID = "PROMPT0009"
+OTHER = "OTHERS0001"
 HERE = {"account": "111122223333", "region": "us-east-1"}
 
 
@@ -274,3 +275,26 @@ ARN_OF = f"arn:aws:bedrock:us-east-1:111122223333:prompt/{ID}"
 )
 def test_what_an_event_tells_of_a_prompt(message: Any, found: PromptChange | None) -> None:
     assert change(json.loads(json.dumps(message)), **HERE) == found
+
+
+@pytest.mark.parametrize("deployed", ["", OTHER])
+@pytest.mark.parametrize(
+    "fixed", [None, Identity(PROMPT, ID, 1.0, RELEASE), Identity(PROMPT, ID, 1.0, RELEASE, OTHER, "moved")]
+)
+@pytest.mark.parametrize("served", [True, False])
+def test_what_many_names_mean_is_what_each_of_them_means(deployed: str, fixed: Identity | None, served: bool) -> None:
+    stage = Stage(served=served)
+    stage.enrolments.deployed = {
+        PROMPT: replace(POLICY, prompt_id=deployed),
+        "new": POLICY,
+        "named": replace(POLICY, prompt_id="NAMED00001"),
+    }
+    if fixed is not None:
+        stage.identities.fix(fixed, expected=None)
+    named = NamedPrompts(**stage.ports("prompts", "enrolments", "identities", "routes"))
+
+    meanings = named.meanings([PROMPT, "new", "named", "absent"])
+
+    assert meanings == {name: named.every(name) for name in (PROMPT, "new", "named", "absent")}
+    for name, ids in meanings.items():
+        assert named.fixed(name) == (ids[0] if ids else "")
