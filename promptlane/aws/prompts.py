@@ -79,7 +79,7 @@ class BedrockPrompts:
         wanted = name_or_id.rsplit("prompt/", 1)[-1].split(":")[0]
         named: set[str] = set()
         with translated("listing prompts"):
-            for page in self._agent.get_paginator("list_prompts").paginate():
+            for page in self._agent.get_paginator("list_prompts").paginate(PaginationConfig={"PageSize": _PAGE}):
                 for summary in page["promptSummaries"]:
                     found = str(summary["id"]), str(summary["name"])
                     if wanted == found[0]:

@@ -358,7 +358,7 @@ class Agent:
     def get_paginator(self, _: str) -> Agent:
         return self
 
-    def paginate(self) -> list[dict[str, Json]]:
+    def paginate(self, **_: Json) -> list[dict[str, Json]]:
         mine = {"id": "MALLORY001", "name": ID}
         return [{"promptSummaries": [mine]}, {"promptSummaries": [{"id": ID, "name": PROMPT}]}]
 
