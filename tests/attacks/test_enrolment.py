@@ -304,7 +304,7 @@ LOW: dict[str, Mapping[str, Json]] = {
     "inconclusive tests to the reviewers": {"tests": {**GOOD["tests"], "inconclusive": "review"}},
     "bakes of nothing": _steps(("10%", "0s"), ("50%", "0s")),
     "bakes that are a blink too short": _steps(("10%", "5m"), ("50%", "299s")),
-    "nearly everything at once": _steps(("99.99%", "10m")),
+    "nearly everything at once": {**_steps(("95%", "10m")), "watch": {"for": "1h", "holdback": "5%"}},
     "no watch": {"watch": {"for": "0s"}},
 }
 
