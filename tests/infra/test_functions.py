@@ -18,7 +18,7 @@ SIZES = {
     "housekeep": (600, 512, BY_EVENTS),
     "intake": (60, 256, None),
     "invocation_logging": (90, 256, None),
-    "judge": (120, 512, None),
+    "judge": (120, 1024, None),
     "operate": (30, 256, None),
     "plan_tests": (300, 1024, None),
     "promote": (30, 256, None),
@@ -111,8 +111,8 @@ def test_rules_call_what_they_are_for_and_keep_what_nothing_took(synthesized: Sy
 def test_apis_are_throttled(synthesized: Synthesized) -> None:
     stages = {stack: p["DefaultRouteSettings"] for stack, _, p in synthesized.resources("AWS::ApiGatewayV2::Stage")}
     assert stages == {
-        "pipeline": {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100},
-        "runtime": {"ThrottlingRateLimit": 1000, "ThrottlingBurstLimit": 2000},
+        "pipeline": {"ThrottlingRateLimit": 0.25, "ThrottlingBurstLimit": 3},
+        "runtime": {"ThrottlingRateLimit": 0.5, "ThrottlingBurstLimit": 5},
     }
 
 
