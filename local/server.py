@@ -45,6 +45,8 @@ GAPS = (
     "stack_resources",
     "removal",
     "concurrency",
+    "exports",
+    "stack_limits",
     "http_api",
     "service_metrics",
     "iam",
