@@ -1,8 +1,14 @@
-"""What a person looks at while a release is out: one dashboard per prompt."""
+"""What a person looks at while a release is out: one dashboard per prompt.
+
+The body is written as CloudWatch reads it. The CDK's widgets would be a hundred objects, each a call to another
+process: with 300 prompts, most of the time of every synth.
+"""
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from aws_cdk import Duration
+from aws_cdk import Aws, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
@@ -18,7 +24,10 @@ from promptlane.domain.names import (
 )
 from promptlane.domain.policy import Policy
 
+Json = dict[str, Any]
 _TRACKS = ((Track.STABLE, "#1f77b4"), (Track.CANARY, "#d62728"), (Track.HOLDBACK, "#7f7f7f"))
+_GRID, _COLUMN, _ROW = 24, 8, 6
+"""Width of a dashboard and of a graph, height of a graph, in CloudWatch's units."""
 
 
 class PromptDashboard(Construct):
@@ -40,109 +49,101 @@ class PromptDashboard(Construct):
         resolution: int,
     ) -> None:
         super().__init__(scope, id)
-        self._prompt, self._period = prompt, Duration.seconds(resolution)
-        # No deployment's name holds an underscore, so none's dashboards are another's.
-        self.dashboard = cloudwatch.Dashboard(
-            self, "Dashboard", dashboard_name=f"{deployment}_{prompt}", default_interval=Duration.hours(6)
+        drawn = _Graphs(prompt, resolution)
+        heading = (
+            f"# {prompt}\n`promptlane status {prompt}` says the same in words. A step of the weight is a canary step; "
+            "evidence at its line decides."
         )
-        self.dashboard.add_widgets(
-            cloudwatch.TextWidget(
-                markdown=f"# {prompt}\n`promptlane status {prompt}` says the same in words. A step of the weight is a "
-                "canary step; evidence at its line decides.",
-                width=24,
-            )
-        )
-        self.dashboard.add_widgets(self._weight(), self._evidence(policy), self._versions())
-        self.dashboard.add_widgets(*(self._rate(g.name) for g in policy.canary.guard_metrics))
-        self.dashboard.add_widgets(
-            cloudwatch.AlarmStatusWidget(title="Fuse", alarms=list(fuse.alarms.values()), width=24)
-        )
-
-    def _weight(self) -> cloudwatch.GraphWidget:
-        axis = cloudwatch.YAxisProps(min=0, max=100, label="%", show_units=False)
-        return cloudwatch.GraphWidget(
-            title="Share of the version on trial", left=[self._judged(WEIGHT, "weight")], left_y_axis=axis, width=8
+        rates = [drawn.rate(guard.name) for guard in policy.canary.guard_metrics]
+        rows = [
+            [{"type": "text", "width": _GRID, "height": 2, "properties": {"markdown": heading}}],
+            [drawn.weight(), drawn.evidence(policy), drawn.versions()],
+            *(rates[at : at + _GRID // _COLUMN] for at in range(0, len(rates), _GRID // _COLUMN)),
+            [_alarms(fuse)],
+        ]
+        self.dashboard = cloudwatch.CfnDashboard(
+            self,
+            "Dashboard",
+            # No deployment's name holds an underscore, so none's dashboards are another's.
+            dashboard_name=f"{deployment}_{prompt}",
+            dashboard_body=Stack.of(self).to_json_string({"start": "-PT6H", "widgets": list(_placed(rows))}),
         )
 
-    def _evidence(self, policy: Policy) -> cloudwatch.GraphWidget:
+
+def _placed(rows: Sequence[Sequence[Json]]) -> Iterator[Json]:
+    """Each row from the left, below the one before."""
+    y = 0
+    for row in rows:
+        x = 0
+        for widget in row:
+            yield {**widget, "x": x, "y": y}
+            x += widget["width"]
+        y += max(widget["height"] for widget in row)
+
+
+def _alarms(fuse: Fuse) -> Json:
+    arns = [alarm.attr_arn for alarm in fuse.alarms.values()]
+    return {"type": "alarm", "width": _GRID, "height": 3, "properties": {"title": "Fuse", "alarms": arns}}
+
+
+class _Graphs:
+    """The graphs of one prompt; a line is CloudWatch's array of namespace, metric, dimensions and how it is shown."""
+
+    def __init__(self, prompt: str, period: int) -> None:
+        self._prompt, self._period = prompt, period
+
+    def weight(self) -> Json:
+        axis = {"label": "%", "max": 100, "min": 0}
+        return _graph("Share of the version on trial", [self._judged(WEIGHT, label="weight")], axis)
+
+    def evidence(self, policy: Policy) -> Json:
         """Evidence on a logarithmic scale, as powers of ten: 1.3 is 20."""
-        canary = policy.canary
-
-        def power(name: str, label: str) -> cloudwatch.MathExpression:
+        named = ((HARM_EVIDENCE, "harm"), (ADVANCE_EVIDENCE, "harmless (weakest metric)"))
+        lines: list[list[Any]] = []
+        for metric, label in (*named, (SPLIT_EVIDENCE, "broken split")):
+            id = metric[0].lower() + metric[1:]
             # LOG10 of what is at least 1e-9, so that evidence of nothing draws a line instead of a gap.
-            return cloudwatch.MathExpression(
-                expression=f"LOG10({name} + 0.000000001)",
-                using_metrics={name: self._judged(name[0].upper() + name[1:], label)},
-                label=label,
-                period=self._period,
-            )
-
-        lines = [
-            power(_id(HARM_EVIDENCE), "harm"),
-            power(_id(ADVANCE_EVIDENCE), "harmless (weakest metric)"),
-            power(_id(SPLIT_EVIDENCE), "broken split"),
-        ]
+            lines.append(self._computed(f"LOG10({id} + 0.000000001)", label=label))
+            lines.append(self._judged(metric, label=label, id=id, visible=False))
         marks = [
-            cloudwatch.HorizontalAnnotation(value=_log10(1 / canary.alpha), label="roll back", color="#d62728"),
-            cloudwatch.HorizontalAnnotation(value=_log10(1 / canary.beta), label="advance", color="#2ca02c"),
+            {"value": _log10(1 / policy.canary.alpha), "color": "#d62728", "label": "roll back", "yAxis": "left"},
+            {"value": _log10(1 / policy.canary.beta), "color": "#2ca02c", "label": "advance", "yAxis": "left"},
         ]
-        axis = cloudwatch.YAxisProps(label="log10", show_units=False)
-        return cloudwatch.GraphWidget(title="Evidence", left=lines, left_annotations=marks, left_y_axis=axis, width=8)
+        return _graph("Evidence", lines, {"label": "log10"}, annotations={"horizontal": marks})
 
-    def _versions(self) -> cloudwatch.GraphWidget:
+    def versions(self) -> Json:
         wanted = f'Prompt="{self._prompt}" MetricName="{ASSIGNED}"'
-        search = cloudwatch.SearchExpression(
-            expression=f"SEARCH('{{{NAMESPACE},Prompt,Version}} {wanted}', 'Sum')",
-            label="version",
-            period=self._period,
-        )
-        return cloudwatch.GraphWidget(title="Requests by version", left=[search], width=8)
+        search = f"SEARCH('{{{NAMESPACE},Prompt,Version}} {wanted}', 'Sum')"
+        return _graph("Requests by version", [self._computed(search, label="version")])
 
-    def _rate(self, metric: str) -> cloudwatch.GraphWidget:
+    def rate(self, metric: str) -> Json:
         """Each track's rate, and dashed bounds of two standard errors."""
-        lines: list[cloudwatch.IMetric] = []
+        lines: list[list[Any]] = []
         for track, color in _TRACKS:
-            key = track.value
-            counts: dict[str, cloudwatch.IMetric] = {f"n_{key}": self._tracked(metric, track, "SampleCount")}
-            rate = self._tracked(metric, track, "Average")
-            lines.append(rate.with_(color=color, label=key))
+            rate, count = f"r_{track}", f"n_{track}"
+            lines.append(self._tracked(metric, track, color=color, label=str(track), id=rate))
+            lines.append(self._tracked(metric, track, id=count, visible=False, stat="SampleCount"))
             for sign, name in (("+", "upper"), ("-", "lower")):
-                spread = f"2 * (r_{key} * (1 - r_{key}) / n_{key}) ^ 0.5"
-                bound = f"r_{key} {sign} {spread}"
-                lines.append(
-                    cloudwatch.MathExpression(
-                        expression=f"IF({bound} > 0, {bound}, 0)",
-                        using_metrics={**counts, f"r_{key}": rate},
-                        label=f"{key} {name}",
-                        color=f"{color}55",
-                        period=self._period,
-                    )
-                )
-        axis = cloudwatch.YAxisProps(min=0, show_units=False)
-        return cloudwatch.GraphWidget(title=f"{metric}: rate by track", left=lines, left_y_axis=axis, width=8)
+                bound = f"{rate} {sign} 2 * ({rate} * (1 - {rate}) / {count}) ^ 0.5"
+                shown = {"label": f"{track} {name}", "color": f"{color}55"}
+                lines.append(self._computed(f"IF({bound} > 0, {bound}, 0)", **shown))
+        return _graph(f"{metric}: rate by track", lines, {"min": 0})
 
-    def _tracked(self, metric: str, track: Track, statistic: str) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace=NAMESPACE,
-            metric_name=metric,
-            dimensions_map={"Prompt": self._prompt, "Track": track.value},
-            statistic=statistic,
-            period=self._period,
-        )
+    def _tracked(self, metric: str, track: Track, **shown: Any) -> list[Any]:
+        dimensions = ("Prompt", self._prompt, "Track", str(track))
+        return [NAMESPACE, metric, *dimensions, {**shown, "period": self._period}]
 
-    def _judged(self, metric: str, label: str) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace=NAMESPACE,
-            metric_name=metric,
-            dimensions_map={"Prompt": self._prompt},
-            statistic="Maximum",
-            label=label,
-            period=self._period,
-        )
+    def _judged(self, metric: str, **shown: Any) -> list[Any]:
+        return [NAMESPACE, metric, "Prompt", self._prompt, {**shown, "period": self._period, "stat": "Maximum"}]
+
+    def _computed(self, expression: str, **shown: Any) -> list[Any]:
+        return [{**shown, "expression": expression, "period": self._period}]
 
 
-def _id(metric: str) -> str:
-    return metric[0].lower() + metric[1:]
+def _graph(title: str, lines: list[list[Any]], left: Json | None = None, **more: Any) -> Json:
+    axis = {} if left is None else {"left": {**left, "showUnits": False}}
+    shown = {"view": "timeSeries", "title": title, "region": Aws.REGION, "metrics": lines, "yAxis": axis, **more}
+    return {"type": "metric", "width": _COLUMN, "height": _ROW, "properties": shown}
 
 
 def _log10(value: float) -> float:

@@ -1,8 +1,7 @@
 """The fuse of a prompt: alarms that put the safe version back without any code of ours in between."""
 
-from aws_cdk import Annotations, Duration
+from aws_cdk import Annotations
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -10,6 +9,8 @@ from promptlane.domain.canary import fuse
 from promptlane.domain.canary.plan import at_synth
 from promptlane.domain.names import NAMESPACE, Track, alarm_name
 from promptlane.domain.policy import Policy
+
+Query = cloudwatch.CfnAlarm.MetricDataQueryProperty
 
 
 class Fuse(Construct):
@@ -40,39 +41,42 @@ class Fuse(Construct):
         else:
             notes.add_warning_v2(f"promptlane:plan-{prompt}", f"{prompt}: {sentence}")
         self.monthly_usd = fuse.monthly_usd(policy, resolution)
-        self.alarms: dict[str, cloudwatch.Alarm] = {}
+        self.alarms: dict[str, cloudwatch.CfnAlarm] = {}
         for alarm in fuse.alarms(policy):
             track, metric = alarm.row.track, alarm.row.metric
-            made = cloudwatch.Alarm(
+            self.alarms[alarm.name] = cloudwatch.CfnAlarm(
                 self,
                 f"{track.capitalize()}{metric}",
                 alarm_name=alarm_name(deployment, prompt, track, metric),
                 alarm_description=_description(alarm, prompt, resolution),
-                metric=cloudwatch.MathExpression(
-                    expression=alarm.expression,
-                    using_metrics={name: _count(prompt, *read) for name, read in alarm.reads.items()},
-                    label=f"{track} {metric}",
-                    period=Duration.seconds(resolution),  # of the metrics too
-                ),
+                alarm_actions=[topic.topic_arn] if alarm.row.acts else None,
+                metrics=_metrics(alarm, prompt, resolution),
                 threshold=alarm.threshold,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+                comparison_operator="GreaterThanOrEqualToThreshold",
                 evaluation_periods=alarm.looks_at,
                 datapoints_to_alarm=policy.fuse.periods,
                 # No data is no proof of harm here, as it is no proof of health in the judge.
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+                treat_missing_data="notBreaching",
             )
-            if alarm.row.acts:
-                made.add_alarm_action(actions.SnsAction(topic))
-            self.alarms[alarm.name] = made
 
 
-def _count(prompt: str, track: Track, metric: str, statistic: str) -> cloudwatch.Metric:
-    return cloudwatch.Metric(
-        namespace=NAMESPACE,
-        metric_name=metric,
-        dimensions_map={"Prompt": prompt, "Track": str(track)},
-        statistic=statistic,
+def _metrics(alarm: fuse.FuseAlarm, prompt: str, period: int) -> list[Query]:
+    """The expression, and what it reads. Written as CloudFormation has it: a call for each of the CDK's metrics would
+    be most of the time that the synth of a prompt takes."""
+    compared = Query(
+        id="expr_1", expression=alarm.expression, label=f"{alarm.row.track} {alarm.row.metric}", return_data=True
     )
+    return [compared, *(_count(name, prompt, period, *read) for name, read in alarm.reads.items())]
+
+
+def _count(id: str, prompt: str, period: int, track: Track, metric: str, statistic: str) -> Query:
+    dimensions = [
+        cloudwatch.CfnAlarm.DimensionProperty(name="Prompt", value=prompt),
+        cloudwatch.CfnAlarm.DimensionProperty(name="Track", value=str(track)),
+    ]
+    read = cloudwatch.CfnAlarm.MetricProperty(namespace=NAMESPACE, metric_name=metric, dimensions=dimensions)
+    stat = cloudwatch.CfnAlarm.MetricStatProperty(metric=read, period=period, stat=statistic)
+    return Query(id=id, metric_stat=stat, return_data=False)
 
 
 def _description(alarm: fuse.FuseAlarm, prompt: str, resolution: int) -> str:

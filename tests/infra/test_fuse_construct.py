@@ -88,7 +88,7 @@ def test_an_alarm_reads_what_clients_send_of_its_prompt_and_tracks_and_of_nothin
     assert fused.monthly_usd == fuse.monthly_usd(policy, 10)
 
 
-def stack_id(construct: cdk.Resource) -> str:
+def stack_id(construct: cdk.CfnElement) -> str:
     """The logical id of a resource, without its hash."""
     return construct.node.path.removeprefix("Alone/").replace("/", "")
 

@@ -49,8 +49,8 @@ def rates(metric: str) -> list[list[Any]]:
 
         lines += [
             [*tracked, {"color": color, "label": track, "id": f"r_{track}", "period": 10}],  # the average
-            bound(f"{track} upper", upper),
             [*tracked, {"id": f"n_{track}", "visible": False, "period": 10, "stat": "SampleCount"}],
+            bound(f"{track} upper", upper),
             bound(f"{track} lower", lower),
         ]
     return lines
