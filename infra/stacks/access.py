@@ -80,11 +80,11 @@ class AccessStack(Stack):
         self._pipeline, self._runtime = pipeline, runtime
         self._audit_bucket = str(audit.export_value(audit.bucket.bucket_arn))
         self._audit_key = str(audit.export_value(audit.key.key_arn))
-        # Without a log of ours, investigations read whichever one the account has.
-        self._bodies = self._queried_group = ""
-        if log := audit.invocations:
-            self._bodies = str(audit.export_value(log.bucket.bucket_arn))
-            self._queried_group = str(audit.export_value(log.group.log_group_name))
+        # Without a log of ours, investigations read whichever one the account has. By the beginnings of names that
+        # CloudFormation makes: an export could not go while this stack imports it, and the log may be switched off.
+        logged = audit.invocations is not None
+        self._bodies = f"arn:{Aws.PARTITION}:s3:::{config.name}-audit-invocations*" if logged else ""
+        self._queried_group = f"{config.name}-audit-Invocations" if logged else ""
         self._grants = Grants(config=config, state=state)
         self.policies: dict[str, iam.ManagedPolicy] = {}
         self.roles: dict[str, iam.Role] = {}
