@@ -119,6 +119,12 @@ lock: $(PYTHON_READY)  ## pin and hash what requirements.in, requirements/*.in a
 synth: setup  ## the CloudFormation templates, in cdk.out/
 	@npx --no-install cdk synth --quiet --app "$(PY) app.py"
 
+# Without the platform's stacks: the app then holds this prompt's alone, and reads no other prompt.
+.PHONY: deploy
+deploy: setup  ## deploy one prompt's stack, and nothing else, to the AWS of your environment (PROMPT=support-assistant)
+	@test -n "$(PROMPT)" || { echo "Say which prompt: make deploy PROMPT=support-assistant. Everything: npx cdk deploy --all" >&2; exit 1; }
+	@npx --no-install cdk deploy --all --app "$(PY) app.py" -c "promptlane:only=$(PROMPT)" $(CDK_ARGS)
+
 .PHONY: up
 up: setup  ## the embedded AWS with everything deployed, in the background (PORT=4566)
 	@$(PY) -m local up $(if $(PORT),--port $(PORT))
