@@ -68,12 +68,12 @@ V1, V2 = (VersionRef(n, f"{n}" * 64, f"arn:aws:bedrock:us-east-1:111122223333:pr
 
 # --- a guard metric -------------------------------------------------------------------------------------------------
 
-EMPTY = GuardMetric(
-    "EmptyAnswer",
-    "empty answers",
-    "were left without an answer",
-    lambda call: not call.raised and not call.text.strip(),
-    r'"text"\s*:\s*"\s*"',
+SHOUTED = GuardMetric(
+    "ShoutedAnswer",
+    "shouted answers",
+    "were shouted at",
+    lambda call: call.text.isupper(),
+    r'"text"\s*:\s*"[A-Z !]+"',
     watched=True,
     margin=0.03,
     required=True,
@@ -81,9 +81,9 @@ EMPTY = GuardMetric(
 
 
 @pytest.fixture
-def empty(monkeypatch: pytest.MonkeyPatch) -> GuardMetric:
-    monkeypatch.setitem(GUARD_METRICS, EMPTY.name, EMPTY)
-    return EMPTY
+def shouted(monkeypatch: pytest.MonkeyPatch) -> GuardMetric:
+    monkeypatch.setitem(GUARD_METRICS, SHOUTED.name, SHOUTED)
+    return SHOUTED
 
 
 def policy_of(*guards: GuardPolicy) -> Policy:
@@ -99,41 +99,41 @@ def harmful(count: int = 60) -> list[Block]:
     return [Block(T0 + 60 * i, 60.0, 0.2, *arms) for i in range(count)]
 
 
-def test_a_metric_of_one_row_is_read_watched_and_written_by_policies(empty: GuardMetric) -> None:
+def test_a_metric_of_one_row_is_read_watched_and_written_by_policies(shouted: GuardMetric) -> None:
     data = {"review": {"reviewers": [{"name": "Ana", "email": "ana@example.com"}]}}
-    assert GuardPolicy(empty, margin_abs=0.03, required=True) in Policy.from_dict(data).canary.guard_metrics
-    named = Policy.from_dict({**data, "canary": {"guard_metrics": {"empty_answer": {"margin_abs": "4%"}}}})
-    assert named.canary.guard_metrics == (GuardPolicy(empty, margin_abs=0.04),)
-    assert named.to_dict()["canary"]["guard_metrics"][0]["name"] == "EmptyAnswer"
+    assert GuardPolicy(shouted, margin_abs=0.03, required=True) in Policy.from_dict(data).canary.guard_metrics
+    named = Policy.from_dict({**data, "canary": {"guard_metrics": {"shouted_answer": {"margin_abs": "4%"}}}})
+    assert named.canary.guard_metrics == (GuardPolicy(shouted, margin_abs=0.04),)
+    assert named.to_dict()["canary"]["guard_metrics"][0]["name"] == "ShoutedAnswer"
     assert Policy.from_dict(json.loads(json.dumps(named.to_dict()))) == named
 
 
-def test_a_metric_of_one_row_is_sent_with_every_call(empty: GuardMetric) -> None:
+def test_a_metric_of_one_row_is_sent_with_every_call(shouted: GuardMetric) -> None:
     routed = Routed(prompt=NAME, version=2, version_arn="arn", track="canary", release_id=RELEASE, phase="canary")
-    for text, value in (("", 1), ("Hello", 0)):
+    for text, value in (("HELLO!", 1), ("Hello", 0)):
         outcome = of_answer(text=text, stop_reason="end_turn", latency_ms=1, slow_after_ms=2)
         for document in client_metrics.finished(routed, "", outcome, started_at=T0, now=T0):
-            assert document.values["EmptyAnswer"] == value
-            assert "EmptyAnswer" in document.directives[0].metrics
+            assert document.values["ShoutedAnswer"] == value
+            assert "ShoutedAnswer" in document.directives[0].metrics
 
 
-def test_a_metric_of_one_row_is_planned_with_judged_and_told(empty: GuardMetric) -> None:
-    made = policy_of(GuardPolicy(empty, margin_abs=0.001))
-    assert estimate(made, 100.0).steps[0].slowest == "EmptyAnswer"
+def test_a_metric_of_one_row_is_planned_with_judged_and_told(shouted: GuardMetric) -> None:
+    made = policy_of(GuardPolicy(shouted, margin_abs=0.001))
+    assert estimate(made, 100.0).steps[0].slowest == "ShoutedAnswer"
     context = StepContext(Phase.CANARY, 0, since=T0, phase_since=T0)
-    found = judge({"EmptyAnswer": harmful()}, [], made, context, T0 + 3600)
-    assert (found.judgement, found.guilty) == ("roll_back", "EmptyAnswer")
-    assert found.reason.startswith("EmptyAnswer: 360 of 1,440 canary requests (25%) were left without an answer, ")
-    assert "EmptyAnswer" in found.to_dict()["metrics"]
+    found = judge({"ShoutedAnswer": harmful()}, [], made, context, T0 + 3600)
+    assert (found.judgement, found.guilty) == ("roll_back", "ShoutedAnswer")
+    assert found.reason.startswith("ShoutedAnswer: 360 of 1,440 canary requests (25%) were shouted at, ")
+    assert "ShoutedAnswer" in found.to_dict()["metrics"]
 
 
-def test_a_look_reads_a_metric_of_one_row_and_rolls_back(empty: GuardMetric) -> None:
+def test_a_look_reads_a_metric_of_one_row_and_rolls_back(shouted: GuardMetric) -> None:
     counts = FakeCounts()
     for number in range(2400):
         at, version, group = T0 + number, 2 if number % 5 == 0 else 1, number // 5 % 8
         counts.record(NAME, version, "Assigned", at, group=group)
-        counts.record(NAME, version, "EmptyAnswer", at, bad=int(number % 15 == 0), group=group)
-    enrolments = FakeEnrolments({NAME: policy_of(GuardPolicy(empty))})
+        counts.record(NAME, version, "ShoutedAnswer", at, bad=int(number % 15 == 0), group=group)
+    enrolments = FakeEnrolments({NAME: policy_of(GuardPolicy(shouted))})
     releases, routes = InMemoryReleases(), InMemoryRoutes()
     sha256, _ = enrolments.capture(NAME)
     record = Release(RELEASE, NAME, T0, "ops", state="canary", candidate=V2, stable=V1, policy_sha256=sha256)
@@ -142,7 +142,7 @@ def test_a_look_reads_a_metric_of_one_row_and_rolls_back(empty: GuardMetric) -> 
     routes.put(replace(canary, shifts=((T0, 2000),)), expected=None)
     ports = Ports(routes, releases, enrolments, counts, InMemoryBlocks(), FakeAlarms(), FakeNotices(), Timing.at(60))
     seen = look(ports, release_id=RELEASE, phase=Phase.CANARY, step=0, now=T0 + 3000)
-    assert (seen.judgement, seen.evidence["guilty"]) == ("roll_back", "EmptyAnswer")
+    assert (seen.judgement, seen.evidence["guilty"]) == ("roll_back", "ShoutedAnswer")
 
 
 def record(text: str) -> dict[str, Any]:
@@ -157,10 +157,10 @@ def record(text: str) -> dict[str, Any]:
     }
 
 
-def test_a_metric_of_one_row_is_read_from_the_invocation_log(empty: GuardMetric) -> None:
-    assert read_record(record(" ")).bad == {"EmptyAnswer"}
+def test_a_metric_of_one_row_is_read_from_the_invocation_log(shouted: GuardMetric) -> None:
+    assert read_record(record("HELLO!")).bad == {"ShoutedAnswer"}
     assert read_record(record("Hello")).bad == frozenset()
-    assert empty.signs in records_of(NAME, 2, 10, suspicious=True)
+    assert shouted.signs in records_of(NAME, 2, 10, suspicious=True)
 
 
 class Quiet:
@@ -196,9 +196,9 @@ class Quiet:
         return Sampled((read_record(record("" if version == 2 else "Hello")),))
 
 
-def test_a_metric_of_one_row_is_investigated_and_shown(empty: GuardMetric) -> None:
+def test_a_metric_of_one_row_is_investigated_and_shown(shouted: GuardMetric) -> None:
     times = [(T0 + 60 * i, version) for i in range(30) for version in ((1, 2) if i > 14 else (1,))]
-    cells = [Cell(at, 60.0, version, empty.name, 100, 0 if version == 1 else 30) for at, version in times]
+    cells = [Cell(at, 60.0, version, shouted.name, 100, 0 if version == 1 else 30) for at, version in times]
     prompts, routes = FakePrompts(), InMemoryRoutes()
     routes.put(Route(NAME, ID, V2, previous=V1), expected=None)
     quiet: Any = Quiet(cells)
@@ -213,13 +213,13 @@ def test_a_metric_of_one_row_is_investigated_and_shown(empty: GuardMetric) -> No
         clock=lambda: T0 + 3600,
     )
     found = investigate(sources, NAME, T0, T0 + 3600)
-    assert empty.name in quiet.asked
+    assert shouted.name in quiet.asked
     assert found.leading is not None
-    assert "empty answers" in found.leading.title
+    assert "shouted answers" in found.leading.title
     page = investigation_page(found)
-    assert "Empty answers</h3>" in page
-    assert "Version 2 (empty answers)" in page
-    assert "version 2 has 30% empty answers" in found.remedy.command
+    assert "Shouted answers</h3>" in page
+    assert "Version 2 (shouted answers)" in page
+    assert "version 2 has 30% shouted answers" in found.remedy.command
 
 
 OWN = GuardMetric("CheckoutLost", "lost checkouts", "lost the checkout", lag=1800.0)
