@@ -193,7 +193,7 @@ class Quiet:
         return []
 
     def sample(self, prompt: str, version: int, *asked: Any, **more: Any) -> Sampled:
-        return Sampled((read_record(record("" if version == 2 else "Hello")),))
+        return Sampled((read_record(record("HELLO!" if version == 2 else "Hello")),))
 
 
 def test_a_metric_of_one_row_is_investigated_and_shown(shouted: GuardMetric) -> None:
