@@ -3,15 +3,15 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from aws_cdk import App
 from aws_cdk.assertions import Annotations, Match
 
 from infra.application import add_stacks
 from infra.config import DeploymentConfig
-from infra.constructs.bounds import FRESH_QUOTA, bounds
+from infra.constructs.bounds import FRESH_QUOTA, bounds, explained
 from infra.constructs.workflow import DEFINITION
 from tests.support.synthesized import Json, Synthesized, context, text
 
@@ -139,21 +139,19 @@ def test_a_round_waits_for_its_turn_and_gives_it_back() -> None:
     assert states["WaitForTests"]["Next"] == "PlanTests"
 
 
-@pytest.mark.parametrize(("reserved", "says"), [(0, "L-B99A9384"), (7, "must be 114 or more")])
-def test_synth_explains_what_is_reserved_and_what_that_needs(
-    config: DeploymentConfig, tmp_path: Path, reserved: int, says: str
-) -> None:
+def test_synth_explains_what_is_reserved_and_what_that_needs(config: DeploymentConfig, tmp_path: Path) -> None:
     app = App(context=context(), outdir=str(tmp_path))
-    settings = {f: getattr(config, f) for f in ("prompts_dir",)}
-    stacks = add_stacks(app, config=DeploymentConfig(**settings, reserved_concurrency=reserved))
-    said = Annotations.from_stack(stacks.pipeline).find_info("*", Match.string_like_regexp(says))
+    reserving = replace(config, reserved_concurrency=7)
+    stacks = add_stacks(app, config=reserving)
+    said = Annotations.from_stack(stacks.pipeline).find_info("*", Match.string_like_regexp("must be 114 or more"))
     assert len(said) == 1
-    made = Synthesized(tmp_path, {})
     app.synth()
-    template = json.loads((tmp_path / "promptlane-pipeline.template.json").read_text())
-    made.templates["pipeline"] = template
+    made = Synthesized(tmp_path)
+    made.templates["pipeline"] = json.loads((tmp_path / "promptlane-pipeline.template.json").read_text())
     kept = {v: p.get("ReservedConcurrentExecutions") for v, p in verbs(made).values()}
-    assert {v: n for v, n in kept.items() if n} == ({"roll_back": reserved, "decide": reserved} if reserved else {})
+    assert {v: n for v, n in kept.items() if n} == {"roll_back": 7, "decide": 7}
+    fresh = explained(config)
+    assert all(word in fresh for word in ("has 10", "L-B99A9384", "110 or more", "reserved_concurrency=5"))
 
 
 def test_with_a_reservation_nothing_is_bounded_for_the_sake_of_ten() -> None:
