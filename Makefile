@@ -137,6 +137,11 @@ down:  ## stop what `make up` started
 teardown: setup  ## deploy, fail, remove and deploy again on an embedded AWS (some minutes)
 	@PROMPTLANE_TEARDOWN=1 $(VENV)/bin/pytest -q tests/e2e/test_teardown.py
 
+.PHONY: deployments
+deployments: setup  ## everyday edits, sizes and limits of a deployment; writes .local/deployments.json (some minutes)
+	@$(PY) -m tests.deployments
+	@$(VENV)/bin/pytest -q -m deployments tests/e2e
+
 .PHONY: destroy
 destroy: setup  ## remove a deployment from the account of your credentials: end its releases, then delete its stacks (NAME=promptlane)
 	@$(PY) -m infra.teardown $(if $(NAME),$(NAME),promptlane) && npx cdk destroy --all
