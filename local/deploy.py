@@ -71,7 +71,7 @@ def deploy(
     if bootstrap:
         _run(["bootstrap", target, "--app", assembly], env, say)
     everything = ["deploy", "--all", "--app", assembly, "--require-approval", "never", "--outputs-file", str(outputs)]
-    _run([*everything, "--concurrency", "4"], env, say)
+    _run([*everything, "--concurrency", "16"], env, say)
     found: dict[str, dict[str, str]] = json.loads(outputs.read_text()) if outputs.exists() else {}
     outputs.write_text(json.dumps(found, indent=2) + "\n")
     return found

@@ -20,6 +20,9 @@ CONTENT = PromptDraft(
 )
 
 
+pytestmark = pytest.mark.deployments
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A prompt whose reviewer the platform declared."""
