@@ -3,8 +3,6 @@
 Every wrong value is reported at once, each with its name, what was found and what to write instead.
 """
 
-import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,21 +11,13 @@ from typing import Any, Literal
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_logs as logs
 
+from infra import values
 from promptlane.cdk import Platform
 from promptlane.domain.enrolment.floor import Floor
-from promptlane.domain.errors import FloorInvalid
 from promptlane.domain.model_regions import GROUPS
 
 PREFIX = "promptlane:"
 REVIEWERS_FILE = "reviewers.yaml"
-DUTIES = ("author", "reviewer", "operator", "runtime", "auditor")
-"""The roles of the Access stack."""
-MAX_PROMPTS, MAX_NAMES = 10, 220
-"""Of one application, and their characters: a managed policy has 6,144, and each name stands in it five times."""
-
-MAX_PROMPT_KEYS = 3
-"""For the same reason: each has 75 characters."""
-
 LambdaTarget = Literal["aws", "host"]
 InvocationLogging = Literal["off", "on"]
 
@@ -186,30 +176,30 @@ def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
         f"{PREFIX}{key}: {_GONE.get(key) or 'no such setting; the settings are ' + ', '.join(sorted(_READERS))}"
         for key in sorted(given.keys() - _READERS.keys())
     ]
-    values: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, read in _READERS.items():
         if key not in given:
             continue
         try:
-            values[key] = read(given[key])
+            found[key] = read(given[key])
         except ValueError as error:
             wrong.append(f"{PREFIX}{key} is {given[key]!r}: {error}")
-    prompts_dir = root / values.get("prompts_dir", DeploymentConfig.prompts_dir)
+    prompts_dir = root / found.get("prompts_dir", DeploymentConfig.prompts_dir)
     if not prompts_dir.is_dir():
         wrong.append(
             f"{PREFIX}prompts_dir: there is no folder {prompts_dir}; write the folder that holds <prompt>/release.yaml"
         )
-    if (reviewers := values.get("reviewers_file")) and not (root / reviewers).is_file():
+    if (reviewers := found.get("reviewers_file")) and not (root / reviewers).is_file():
         wrong.append(
             f"{PREFIX}reviewers_file: there is no file {root / reviewers}; write the one that declares reviewers"
         )
-    keep, quota = (values.get(k, getattr(DeploymentConfig, k)) for k in ("keep_versions", "version_quota"))
+    keep, quota = (found.get(k, getattr(DeploymentConfig, k)) for k in ("keep_versions", "version_quota"))
     if keep >= quota:
         wrong.append(
             f"{PREFIX}keep_versions is {keep} and {PREFIX}version_quota {quota}: write a lower keep_versions, or "
             "the account's quota is met before any version is deleted"
         )
-    group, region = (values.get(k, "") for k in ("inference_profiles", "region"))
+    group, region = (found.get(k, "") for k in ("inference_profiles", "region"))
     if group and region not in GROUPS[group]:
         wrong.append(
             f"{PREFIX}inference_profiles is {group!r}, whose profiles are called from {', '.join(GROUPS[group])}; this "
@@ -218,205 +208,9 @@ def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:
     if wrong:
         raise ConfigError("the deployment's settings cannot be used:\n  " + "\n  ".join(wrong))
     if reviewers:
-        values["reviewers_file"] = root / reviewers
-    return DeploymentConfig(**{**values, "prompts_dir": prompts_dir})
+        found["reviewers_file"] = root / reviewers
+    return DeploymentConfig(**{**found, "prompts_dir": prompts_dir})
 
-
-def _name(value: Any) -> str:
-    # CloudFormation shortens names of roles; with more, `<name>-pipeline-…` in resource policies may not match them.
-    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9-]{1,13}[a-z0-9]", value):
-        raise ValueError("write 3 to 15 lower-case letters, digits and single hyphens, beginning with a letter")
-    refused = next((says for begins, says in _NOT_NAMES if re.search(begins, value)), "")
-    if refused:
-        raise ValueError(f"{refused}; write another, such as prompts-{value[:5].strip('-')}")
-    return value
-
-
-def _region(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[a-z]{2}(-[a-z]+){1,3}-[0-9]", value):
-        raise ValueError("write a Region's code, as eu-central-1")
-    return value
-
-
-def _path(value: Any) -> Path:
-    if not isinstance(value, str) or not value:
-        raise ValueError("write a path, absolute or relative to cdk.json")
-    return Path(value)
-
-
-def _prompt(value: Any) -> str:
-    if not isinstance(value, str) or not PROMPT_NAME.fullmatch(value):
-        raise ValueError("write the name of a prompt, as its prompt.yaml has it")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if value in ("true", "false"):
-        return bool(value == "true")
-    raise ValueError("write true or false")
-
-
-def _one_of(*allowed: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError(f"write one of {', '.join(allowed)}")
-        return str(value)
-
-    return read
-
-
-def _whole(*, low: int, high: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        number = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
-        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
-            raise ValueError(f"write a whole number from {low} to {high}")
-        return number
-
-    return read
-
-
-def _whole_of(*allowed: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if str(value) not in {str(number) for number in allowed}:
-            raise ValueError(f"write one of {', '.join(str(number) for number in allowed)}")
-        return int(value)
-
-    return read
-
-
-def _number(*, above: float, up_to: float) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")
-        if isinstance(value, bool) or not above < number <= up_to:
-            raise ValueError(f"write a number above {above:g} and at most {up_to:g}")
-        return number
-
-    return read
-
-
-def _patterns(value: Any) -> tuple[str, ...]:
-    given = value.split(",") if isinstance(value, str) else value
-    if not isinstance(given, (list, tuple)) or not given or not all(_ARN_PATTERN.fullmatch(str(one)) for one in given):
-        raise ValueError("write ARN patterns such as arn:aws:iam::123456789012:role/deployer-*, separated by commas")
-    return tuple(str(one) for one in given)
-
-
-def _callers(value: Any) -> tuple[str, ...]:
-    found = _patterns(value)
-    if wrong := [one for one in found if "*" in one[:-1] or one.endswith(":*")]:
-        raise ValueError(f"{wrong[0]}: write ARNs with one * at most, at the end of a name")
-    return _fitting(found)
-
-
-def _models(value: Any) -> tuple[str, ...]:
-    listed = value.split(",") if isinstance(value, str) else value
-    found = tuple(str(one).strip() for one in listed) if isinstance(listed, (list, tuple)) else ()
-    if not found or not all(_MODEL_PATTERN.fullmatch(one) for one in found):
-        raise ValueError("write ids or ARNs of models such as amazon.nova-*, with one * at most, at the end")
-    return _fitting(found)
-
-
-def _fitting(found: tuple[str, ...]) -> tuple[str, ...]:
-    """What fits into the filter of calls past the split, beside as much of the other setting."""
-    if sum(len(one) + 25 for one in found) > _LONGEST_LISTED:
-        raise ValueError(
-            "a filter of log records has 1,024 characters: write fewer, or wider ones with a * at the end; with 25 "
-            f"characters for each they may have {_LONGEST_LISTED}"
-        )
-    return found
-
-
-def _by_duty(value: Any) -> dict[str, tuple[str, ...]]:
-    wanted = 'write {"author": ["arn:aws:iam::123456789012:role/writers-*"], …} for any of ' + ", ".join(DUTIES)
-    try:
-        given = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError(wanted) from None
-    if not isinstance(given, Mapping) or not given or given.keys() - set(DUTIES):
-        raise ValueError(wanted)
-    return {str(duty): _patterns(patterns) for duty, patterns in given.items()}
-
-
-def _applications(value: Any) -> dict[str, tuple[str, ...]]:
-    wanted = (
-        'write {"checkout": ["support-assistant"], …}: up to 40 names of lower-case letters, digits and underscores, '
-        f"each with 1 to {MAX_PROMPTS} names of prompts"
-    )
-    try:
-        given = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError(wanted) from None
-    if not isinstance(given, Mapping) or not 0 < len(given) <= 40:
-        raise ValueError(wanted)
-    found = {}
-    for name, prompts in given.items():
-        if not _APPLICATION.fullmatch(str(name)) or not isinstance(prompts, (list, tuple)):
-            raise ValueError(wanted)
-        if not 0 < len(prompts) <= MAX_PROMPTS or not all(PROMPT_NAME.fullmatch(str(one)) for one in prompts):
-            raise ValueError(wanted)
-        if sum(len(str(one)) for one in prompts) > MAX_NAMES:
-            raise ValueError(f"{name}'s prompts have more than {MAX_NAMES} characters: name fewer in one application")
-        found[str(name)] = tuple(dict.fromkeys(str(one) for one in prompts))
-    return found
-
-
-def _floor(value: Any) -> Floor:
-    try:
-        given = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError('write {"review": {"quorum": 2}, …}, as docs/write-a-policy.md lists it') from None
-    try:
-        floor = Floor.from_dict(given)
-    except FloorInvalid as error:
-        raise ValueError(str(error).replace("\n", "; ")) from None
-    if len(json.dumps(floor.to_dict())) > _LONGEST_FLOOR:
-        raise ValueError(f"it has more than {_LONGEST_FLOOR:,} characters; write fewer, wider patterns of reviewers")
-    return floor
-
-
-def _keys(value: Any) -> tuple[str, ...]:
-    listed = value.split(",") if isinstance(value, str) else value
-    given = [str(one).strip() for one in listed] if isinstance(listed, (list, tuple)) else []
-    if not 0 < len(given) <= MAX_PROMPT_KEYS or not all(_KEY.fullmatch(one) for one in given):
-        raise ValueError(
-            f"write 1 to {MAX_PROMPT_KEYS} ARNs of keys, not of aliases, separated by commas: "
-            "arn:aws:kms:eu-west-1:123456789012:key/12345678-90ab-cdef-1234-567890abcdef"
-        )
-    return tuple(dict.fromkeys(given))
-
-
-def _emails(value: Any) -> tuple[str, ...]:
-    listed = value.split(",") if isinstance(value, str) else value
-    given = [str(one).strip().lower() for one in listed] if isinstance(listed, (list, tuple)) else []
-    if not given or not all(_EMAIL.fullmatch(one) for one in given):
-        raise ValueError("write e-mail addresses, separated by commas")
-    if len(",".join(given)) > _LONGEST_ON_CALL:
-        raise ValueError(f"they have more than {_LONGEST_ON_CALL:,} characters; name the address of a group instead")
-    return tuple(dict.fromkeys(given))
-
-
-_NOT_NAMES = (
-    ("^(aws|ssm)", "Systems Manager takes no parameter below a path that begins with aws or ssm"),
-    ("--", "CloudTrail takes no trail with two hyphens beside each other"),
-    ("^(sthree-|amzn-s3-demo)", "S3 keeps buckets whose names begin so for itself"),
-)
-"""What AWS refuses of names that stacks, parameters, the trail and buckets begin with, as their documentation says."""
-_APPLICATION = re.compile(r"[a-z][a-z0-9_]{0,29}")
-PROMPT_NAME = re.compile(r"([0-9a-zA-Z][_-]?){1,100}")
-_LONGEST_LISTED = 350
-_LONGEST_FLOOR = 2_000
-"""Characters: functions are told it in their environment, which has 4 kB."""
-_KEY = re.compile(r"arn:aws(-cn|-us-gov)?:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]{36}")
-_LONGEST_ON_CALL = 2_000
-"""Characters: commands are told them by a parameter of SSM, which has 4,096."""
-_EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
-_MODEL_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/_-]*\*?")
-_ARN_PATTERN = re.compile(r"arn:[a-z*-]+:(iam|sts)::([0-9]{12}|\*):[\w+=,.@/*-]+")
 
 _GONE = {
     "retain": f"write {PREFIX}trial=true in place of retain=false",
@@ -428,37 +222,37 @@ _GONE = {
 """Settings of earlier versions, and what is written in their place."""
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "name": _name,
-    "region": _region,
-    "inference_profiles": _one_of(*GROUPS),
-    "prompts_dir": _path,
-    "only": _prompt,
-    "reviewers_file": _path,
-    "existing_trail": _flag,
-    "render_events": _flag,
-    "lambda_target": _one_of("aws", "host"),
-    "resolution_seconds": _whole_of(60, 10),
-    "arrival_seconds": _whole(low=0, high=3600),
-    "trail_late_seconds": _whole(low=1, high=3600),
-    "time_scale": _number(above=0, up_to=1),
-    "log_retention_days": _whole_of(*_RETENTION),
-    "reserved_concurrency": _whole(low=0, high=100),
-    "reconcile_minutes": _whole(low=1, high=60),
-    "trial": _flag,
-    "budget_usd_per_prompt": _number(above=0, up_to=1000),
-    "invocation_logging": _one_of("off", "on"),
-    "mask_personal_data": _flag,
-    "audit_retention_days": _whole(low=1, high=36500),
-    "on_call": _emails,
-    "bypass_exceptions": _callers,
-    "bypass_models": _models,
-    "subscription_admins": _patterns,
-    "duty_principals": _by_duty,
-    "applications": _applications,
-    "floor": _floor,
-    "prompt_keys": _keys,
-    "keep_versions": _whole(low=2, high=1000),
-    "version_quota": _whole(low=3, high=1000),
+    "name": values.name,
+    "region": values.region,
+    "inference_profiles": values.one_of(*GROUPS),
+    "prompts_dir": values.path,
+    "only": values.prompt,
+    "reviewers_file": values.path,
+    "existing_trail": values.flag,
+    "render_events": values.flag,
+    "lambda_target": values.one_of("aws", "host"),
+    "resolution_seconds": values.whole_of(60, 10),
+    "arrival_seconds": values.whole(low=0, high=3600),
+    "trail_late_seconds": values.whole(low=1, high=3600),
+    "time_scale": values.number(above=0, up_to=1),
+    "log_retention_days": values.whole_of(*_RETENTION),
+    "reserved_concurrency": values.whole(low=0, high=100),
+    "reconcile_minutes": values.whole(low=1, high=60),
+    "trial": values.flag,
+    "budget_usd_per_prompt": values.number(above=0, up_to=1000),
+    "invocation_logging": values.one_of("off", "on"),
+    "mask_personal_data": values.flag,
+    "audit_retention_days": values.whole(low=1, high=36500),
+    "on_call": values.emails,
+    "bypass_exceptions": values.callers,
+    "bypass_models": values.models,
+    "subscription_admins": values.patterns,
+    "duty_principals": values.by_duty,
+    "applications": values.applications,
+    "floor": values.floor,
+    "prompt_keys": values.keys,
+    "keep_versions": values.whole(low=2, high=1000),
+    "version_quota": values.whole(low=3, high=1000),
 }
 
 SETTINGS: Mapping[str, Callable[[Any], Any]] = _READERS

@@ -5,7 +5,7 @@ stacks add to one role or rule together is counted where it is kept. Each gives 
 
 Sources: "IAM and AWS STS quotas"; "Lambda quotas"; "Amazon EventBridge quotas"; "CloudWatch
 Logs quotas"; "CloudWatch metrics quotas"; PutParameter, PutKeyPolicy and PutResourcePolicy (DynamoDB) in the API
-references; the messages are from these and from public reports.
+references. The messages of IAM, SSM and Lambda are known ones; the others are in our words, and nothing reads them.
 """
 
 from __future__ import annotations

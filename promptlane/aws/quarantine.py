@@ -14,7 +14,7 @@ from typing import Any
 from promptlane.domain.errors import Conflict
 from promptlane.domain.keys import QUARANTINE
 from promptlane.domain.release.prompt import VersionRef
-from promptlane.domain.release.route import Quarantine, at_six_digits, lifted_by
+from promptlane.domain.release.quarantine import Quarantine, at_six_digits, lifted_by
 
 from .errors import translated
 from .plain import items_of, to_store

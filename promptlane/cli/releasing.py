@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from promptlane.domain.errors import NotApplicable, NotFound
 from promptlane.domain.names import release_id
 from promptlane.domain.release.prompt import PromptVersion
-from promptlane.domain.release.route import Quarantine, Route
+from promptlane.domain.release.quarantine import Quarantine
+from promptlane.domain.release.route import Route
 from promptlane.lifecycle.admit import served_already
 
 from .session import Session

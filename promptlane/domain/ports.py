@@ -10,8 +10,9 @@ from .names import Track
 from .policy import Policy
 from .release.meant import Identity
 from .release.prompt import PromptVersion, VersionRef
+from .release.quarantine import Quarantine
 from .release.release import Release, Waiting
-from .release.route import Quarantine, Route
+from .release.route import Route
 from .release.timeline import ChainHead, LockedCopy, TimelineEntry
 
 Json = Any

@@ -12,8 +12,9 @@ from promptlane.domain.keys import IDENTITY, PROMPT, QUARANTINE
 from promptlane.domain.names import parse_release_id
 from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.prompt import VersionRef
+from promptlane.domain.release.quarantine import Quarantine, at_six_digits, lifted_by
 from promptlane.domain.release.release import Release, Waiting
-from promptlane.domain.release.route import Quarantine, Route, at_six_digits, lifted_by
+from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 
 from .limits import check_entries, check_item, check_key

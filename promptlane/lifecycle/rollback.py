@@ -11,7 +11,8 @@ from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unav
 from promptlane.domain.names import Outcome, Track, parse_alarm_arn
 from promptlane.domain.ports import Clock, Notices, OlderQuarantine, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.release.prompt import VersionRef
-from promptlane.domain.release.route import NothingToGoBackTo, Quarantined, Rollback, Route, roll_back, taken_back
+from promptlane.domain.release.quarantine import taken_back
+from promptlane.domain.release.route import NothingToGoBackTo, Quarantined, Rollback, Route, roll_back
 from promptlane.domain.release.timeline import Event, TimelineEntry, from_iso, iso
 from promptlane.domain.text import percent
 

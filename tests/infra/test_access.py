@@ -13,7 +13,8 @@ from aws_cdk import App
 from aws_cdk.assertions import Template
 
 from infra.application import add_stacks
-from infra.config import DUTIES, MAX_NAMES, MAX_PROMPT_KEYS, MAX_PROMPTS, DeploymentConfig
+from infra.config import DeploymentConfig
+from infra.values import DUTIES, MAX_NAMES, MAX_PROMPT_KEYS, MAX_PROMPTS
 from promptlane.domain.names import ENROLLED_TAG
 from tests.support.rendered import ACCOUNT, REGION, Rendered
 from tests.support.synthesized import Json, Synthesized, context, listed, synthesize, text

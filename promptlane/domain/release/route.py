@@ -7,7 +7,7 @@ the revision and the release id that were read, so of two writers one wins and t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -16,18 +16,12 @@ from promptlane.domain.names import FULL, Phase, Track, prompt_id_of
 
 from .content import canonical_json
 from .prompt import VersionRef
+from .quarantine import Quarantine, entry_that, lifted_by, outgrown, taken_back, with_room
 from .timeline import SYSTEM, Event, TimelineEntry
 
 Json = Any
-Quarantine = Mapping[str, Mapping[str, Json]]
-"""By fingerprint: {version, release_id, at, rounded} of the rollback."""
 RollbackCause = Literal["alarm", "judge", "operator", "undecided"]
 SCHEMA: Final = 1
-QUARANTINE_HELD: Final = 100
-"""Quarantined contents that the route itself holds; older ones move to items of their own (ADR 38)."""
-QUARANTINE_FULL: Final = 1_000
-"""More than come together while older ones are moved; an earlier version of Promptlane moved none."""
-MOVED_AT_ONCE: Final = 200
 _REASON_BYTES: Final = 4_000
 _BY_BYTES: Final = 1_000
 _EVIDENCE_BYTES: Final = 6_000
@@ -163,7 +157,7 @@ class Route:
 
         Alike at six digits is enough to bar: a change that small is no reason to try again what did harm.
         """
-        return _first(
+        return entry_that(
             {**older, **self.quarantined},
             lambda kept: kept.fingerprint == ref.fingerprint or kept.at_six_digits == ref.at_six_digits,
         )
@@ -182,36 +176,12 @@ class Route:
 
         Those of its present release stay: a rollback that is asked for again must find them with the route alone.
         """
-        beyond = len(self.quarantined) - QUARANTINE_HELD
-        oldest = sorted(
-            (key for key, entry in self.quarantined.items() if entry.get("release_id") != self.release_id),
-            key=lambda key: (_at(self.quarantined[key]), key),
-        )
-        return {key: self.quarantined[key] for key in oldest[: max(0, min(beyond, MOVED_AT_ONCE))]}
+        return outgrown(self.quarantined, self.release_id)
 
     def without(self, moved: Quarantine) -> Route:
         """The next route, without these quarantined contents: they have items of their own already."""
         left = {key: entry for key, entry in self.quarantined.items() if key not in moved}
         return replace(self, quarantined=left, revision=self.revision + 1)
-
-
-def taken_back(quarantine: Quarantine, ref: VersionRef) -> Mapping[str, Json] | None:
-    """The entry about this very content, as exactly as both are known."""
-    return _first(quarantine, ref.may_hold)
-
-
-def at_six_digits(fingerprint: str, entry: Mapping[str, Json]) -> str:
-    """The fingerprint of the first schema of a quarantined content."""
-    return str(entry.get("rounded") or fingerprint)
-
-
-def _first(quarantine: Quarantine, fits: Callable[[VersionRef], bool]) -> Mapping[str, Json] | None:
-    kept = ((VersionRef(0, key, "", rounded=str(entry.get("rounded", ""))), entry) for key, entry in quarantine.items())
-    return next((entry for ref, entry in kept if fits(ref)), None)
-
-
-def _at(entry: Mapping[str, Json]) -> float:
-    return float(entry.get("at") or 0.0)
 
 
 def salt_of(release_id: str) -> str:
@@ -276,11 +246,6 @@ def shift(
     )
     detail = {"version": candidate.version, "weight": weight, "stable": route.stable.version}
     return _next(route, start, Event.CANARY_SHIFTED, now, SYSTEM, detail)
-
-
-def lifted_by(candidate: VersionRef) -> tuple[str, str]:
-    """The quarantined fingerprints that an approved canary of this content lifts."""
-    return candidate.fingerprint, candidate.at_six_digits
 
 
 def _may_start(route: Route, approved: Approved, *, explicit: bool, older: Quarantine) -> None:
@@ -373,7 +338,7 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
         phase_since=now,
         watch_until=0.0,
         quarantined={
-            **_with_room(route.quarantined),
+            **with_room(route.quarantined),
             bad.fingerprint: {
                 "version": bad.version,
                 "release_id": route.release_id,
@@ -386,18 +351,6 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
     detail = {"version": bad.version, "restored": safe.version, "cause": wish.cause, "reason": reason}
     evidence = {"evidence": _bounded(wish.evidence)} if wish.evidence else {}
     return _next(route, back, Event.ROLLED_BACK, now, by, {**detail, "phase": route.phase, **evidence})
-
-
-def _with_room(quarantined: Quarantine) -> Quarantine:
-    """The same contents. Where an earlier version of Promptlane let the item grow until nothing more fits, the older
-    ones are left without their time, so that it takes one more."""
-    if len(quarantined) <= QUARANTINE_FULL:
-        return quarantined
-    newest = set(sorted(quarantined, key=lambda key: _at(quarantined[key]))[-QUARANTINE_HELD:])
-    return {
-        key: entry if key in newest else {name: value for name, value in entry.items() if name != "at"}
-        for key, entry in quarantined.items()
-    }
 
 
 def _bounded(evidence: Mapping[str, Json]) -> Mapping[str, Json]:

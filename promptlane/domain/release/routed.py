@@ -9,8 +9,9 @@ from typing import Any
 from promptlane.domain.names import Phase
 
 from .findings import TABLE, Findings, copy_of
+from .quarantine import Quarantine
 from .replay import route_revision
-from .route import Quarantine, Route, salt_of
+from .route import Route, salt_of
 from .timeline import Event, TimelineEntry
 
 Json = Any

@@ -32,7 +32,7 @@ from promptlane.domain.errors import AdmissionRefused, Conflict, PromptlaneError
 from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.ports import RedAlarm
-from promptlane.domain.release import route as route_module
+from promptlane.domain.release import quarantine as quarantine_module
 from promptlane.domain.release.compared import record_findings
 from promptlane.domain.release.findings import Findings
 from promptlane.domain.release.prompt import PromptDraft
@@ -191,7 +191,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.alarms, self.real_notices = FakeAlarms(), FakeNotices()
         self.identities = self.fuse.around(InMemoryIdentities())
         self.quarantine = self.fuse.around(self.real_quarantine)
-        self.held = patch.object(route_module, "QUARANTINE_HELD", 1)
+        self.held = patch.object(quarantine_module, "QUARANTINE_HELD", 1)
         self.held.start()
         self.barred: dict[str, str] = {}
         self.enrolments, self.real_tags = FakeEnrolments({PROMPT: POLICY}), FakeEnrolmentTags(self.prompts)

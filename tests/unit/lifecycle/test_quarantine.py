@@ -15,7 +15,8 @@ from promptlane.domain.errors import AdmissionRefused, Conflict
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.ports import OlderQuarantine
 from promptlane.domain.release.prompt import VersionRef
-from promptlane.domain.release.route import QUARANTINE_FULL, QUARANTINE_HELD, Quarantined, Rollback, Route, roll_back
+from promptlane.domain.release.quarantine import QUARANTINE_FULL, QUARANTINE_HELD
+from promptlane.domain.release.route import Quarantined, Rollback, Route, roll_back
 from promptlane.fakes import InMemoryQuarantine
 from promptlane.fakes.limits import ITEM_BYTES, check_item
 from promptlane.lifecycle.admit import Admission
