@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from promptlane.domain.canary import fuse
 from promptlane.domain.canary.blocks import Block, Chunk, Pair
+from promptlane.domain.canary.broken_split import HISTORY
 from promptlane.domain.canary.counts import MINUTE, SHORT_LIVED, BlockStore, CountReader
 from promptlane.domain.canary.judge import Action, Judgement, StepContext, judge
 from promptlane.domain.canary.waits import next_wait
@@ -32,7 +33,6 @@ COARSE: Final = 5
 """Made up to whole minutes: CloudWatch has no period of 50 s."""
 _EXPIRES: Final = SHORT_LIVED - 600.0
 """Age from which counts by less than a minute are not asked for any more: they might be gone by the answer."""
-HISTORY: Final = 24 * 3600.0
 _CHUNK_WINDOWS: Final = 300
 _CHUNKS_PER_LOOK: Final = 6
 

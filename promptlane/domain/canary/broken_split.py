@@ -17,7 +17,7 @@ from promptlane.domain.policy import GuardPolicy
 from promptlane.domain.text import percent
 
 from . import one_unit
-from .blocks import NO_GROUPS, Arm, Block, Groups, Pair, total, without
+from .blocks import NO_GROUPS, Block, Groups, Pair, total, without
 from .dispersion import Scatter
 from .evidence import HARM_BETS
 from .one_unit import TRIAL
@@ -51,8 +51,8 @@ class Past:
         edge = before + max(self.guard.margin_abs, self.guard.margin_rel * before)
         if edge >= 1:
             return 1.0
-        trial = _kept([b.trial for b in self.blocks], out)
-        inflation = max(self.scatter.alone(TRIAL, out), self.scatter.inflation(trial=out).factor)
+        _, trial = total(without(self.blocks, out))
+        inflation = self.scatter.inflation(trial=out).factor
         grown = 0.0
         for odds, weight in HARM_BETS:
             bet = odds * edge / (1 - edge + odds * edge)
@@ -127,8 +127,3 @@ def worse_than_before(pasts: Sequence[Past], needed: float) -> tuple[str, str] |
             f"before the release{beside}: roll back."
         )
     return None
-
-
-def _kept(arms: Sequence[Arm], out: Groups) -> Arm:
-    n = sum(a.n - sum(a.groups[g][0] for g in out if a.groups) for a in arms)
-    return Arm(n, sum(a.bad - sum(a.groups[g][1] for g in out if a.groups) for a in arms))

@@ -10,6 +10,7 @@ import pytest
 
 from promptlane.domain import metrics
 from promptlane.domain.canary.blocks import Arm, Block, Chunk, Pair
+from promptlane.domain.canary.broken_split import HISTORY
 from promptlane.domain.canary.counts import Windows
 from promptlane.domain.canary.judge import Judgement, StepContext, judge
 from promptlane.domain.errors import InvalidInput, NotFound, Unavailable
@@ -20,7 +21,7 @@ from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeCounts
 from promptlane.fakes.counts import InMemoryBlocks
-from promptlane.lifecycle.judge_step import COARSE, FINE_FOR, HISTORY, Look, Ports, Timing, next_look, replay
+from promptlane.lifecycle.judge_step import COARSE, FINE_FOR, Look, Ports, Timing, next_look, replay
 from tests.support.judged import PROMPT, RELEASE, T0, Judged, in_canary, in_watch, judged, policy
 
 DAY = 86_400.0
