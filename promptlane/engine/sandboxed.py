@@ -25,6 +25,10 @@ from jsonschema.validators import validator_for
 
 Json = Any
 _SHOWN: Final = 300
+_TOO_DEEP: Final = "goes deeper than can be followed: the schema refers to itself, or the value is nested so far"
+# What `referencing`'s map in Rust makes of a RecursionError that meets it while it compares keys: no Exception, and of
+# a class that nothing exports. What it printed to stderr nobody reads.
+_PANIC: Final = "PanicException"
 
 
 @lru_cache(maxsize=100)
@@ -91,14 +95,16 @@ def _answer(request: Mapping[str, Json]) -> dict[str, Json]:
     except MemoryError:
         return {"ended": f"took more memory than {sys.argv[1]} MiB"}
     except RecursionError:
-        return {"ended": "goes deeper than can be followed: the schema refers to itself, or the value is nested so far"}
+        return {"ended": _TOO_DEEP}
     except regex.error as error:
         return {"invalid": f"is not valid: {error}"}
     except referencing.exceptions.Unresolvable as error:
         return {"invalid": f"refers to {str(error)[:_SHOWN]}, which it does not hold; nothing is fetched"}
     except _NoSchema as error:
         return {"invalid": f"is no valid JSON Schema: {error}"}
-    except Exception as error:  # noqa: BLE001 - whatever a library makes of odd data, the next request is answered
+    except BaseException as error:  # noqa: BLE001 - whatever a library makes of odd data, the next request is answered
+        if type(error).__name__ == _PANIC:
+            return {"ended": _TOO_DEEP}
         return {"invalid": f"cannot be evaluated: {type(error).__name__}: {str(error)[:_SHOWN]}"}
 
 

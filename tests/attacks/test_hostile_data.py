@@ -392,8 +392,10 @@ def test_batch_ended(way: str) -> bool:
     bench = Bench(candidate=Target("new", "f", variant), stable=None, model=model, concurrency=1)
     try:
         [run] = run_cases([case], bench)
-    except RecursionError:
-        return True
+    except BaseException as error:
+        if isinstance(error, RecursionError) or type(error).__name__ == "PanicException":
+            return True  # which of the two depends on where the stack ends: in Python, or in a map of keys in Rust
+        raise
     assert run.candidate[0].passed is None
     return False
 
@@ -429,8 +431,10 @@ def test_deep_tool_input(levels: int) -> bool:
     try:
         [run] = run_cases([case], bench)
         json.dumps(record_of(run))
-    except RecursionError:
-        return True
+    except BaseException as error:
+        if isinstance(error, RecursionError) or type(error).__name__ == "PanicException":
+            return True  # which of the two depends on where the stack ends: in Python, or in a map of keys in Rust
+        raise
     assert run.candidate[0].passed is None
     return False
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from promptlane.domain import limits
-from promptlane.engine import sandbox
+from promptlane.engine import sandbox, sandboxed
 from promptlane.engine.kinds import Ungradable
 from promptlane.engine.sandbox import Invalid, OutOfLimits, misfit, pattern_error, schema_error, search
 
@@ -62,6 +62,18 @@ def test_a_schema_that_goes_deeper_than_can_be_followed_is_out_of_limits() -> No
         deep = {"a": deep}
     with pytest.raises(OutOfLimits, match="goes deeper than can be followed"):
         misfit({"properties": {"a": {"$ref": "#"}}}, deep)
+
+
+def test_a_panic_of_a_library_in_rust_is_the_recursion_that_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        """What pyo3 raises; it exports the class nowhere."""
+
+    def panics(source: str, _: Mapping[str, Any]) -> None:
+        raise PanicException("__eq__ failed!: PyErr { type: RecursionError }")
+
+    monkeypatch.setitem(sandboxed._WORK, "misfit", panics)
+    answer = sandboxed._answer({"work": "misfit", "source": "{}", "value": {}})
+    assert "deeper than can be followed" in answer["ended"]
 
 
 def test_the_next_evaluation_gets_a_new_child_and_two_strikes_are_enough() -> None:
