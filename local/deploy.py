@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,26 +55,41 @@ def deploy(
     outputs: Path = HOME / "outputs.json",
     say: Callable[[str], None] | None = None,
     bootstrap: bool = True,
+    assembly: Path | None = None,
+    stacks: Sequence[str] = ("--all",),
 ) -> dict[str, dict[str, str]]:
     """Bootstrap, deploy all stacks, and return `{stack: {output: value}}` (also written to `outputs`).
 
     `env` holds the credentials and endpoint (`local.running.env(port)`); `context` is CDK context. `say` gets each
-    line of progress. Raises CannotDeploy with the end of the CLI's output."""
+    line of progress. `assembly` is what `synth` made before, `stacks` the names of those to deploy of it. Raises
+    CannotDeploy with the end of the CLI's output."""
     check_node()
     outputs.parent.mkdir(parents=True, exist_ok=True)
     outputs.unlink(missing_ok=True)
-    given = [part for name, value in (context or {}).items() for part in ("-c", f"{name}={_text(value)}")]
     account = env.get("AWS_ACCESS_KEY_ID", "")
     target = f"aws://{account if re.fullmatch(r'[0-9]{12}', account) else '0' * 12}/{env['AWS_REGION']}"
-    assembly = str(outputs.parent / "cdk.out")
-    _run(["synth", "--quiet", "--output", assembly, *given], env, say)
+    app = str(assembly or synth(env, context, assembly=outputs.parent / "cdk.out", say=say))
     if bootstrap:
-        _run(["bootstrap", target, "--app", assembly], env, say)
-    everything = ["deploy", "--all", "--app", assembly, "--require-approval", "never", "--outputs-file", str(outputs)]
-    _run([*everything, "--concurrency", "16"], env, say)
+        _run(["bootstrap", target, "--app", app], env, say)
+    chosen = ["deploy", *stacks, "--app", app, "--require-approval", "never", "--outputs-file", str(outputs)]
+    _run([*chosen, "--concurrency", "16"], env, say)
     found: dict[str, dict[str, str]] = json.loads(outputs.read_text()) if outputs.exists() else {}
     outputs.write_text(json.dumps(found, indent=2) + "\n")
     return found
+
+
+def synth(
+    env: dict[str, str],
+    context: dict[str, Any] | None = None,
+    *,
+    assembly: Path,
+    say: Callable[[str], None] | None = None,
+) -> Path:
+    """`cdk synth` into the folder `assembly`, which is returned. Raises CannotDeploy."""
+    check_node()
+    given = [part for name, value in (context or {}).items() for part in ("-c", f"{name}={_text(value)}")]
+    _run(["synth", "--quiet", "--output", str(assembly), *given], env, say)
+    return assembly
 
 
 def destroy(
@@ -85,9 +100,7 @@ def destroy(
     say: Callable[[str], None] | None = None,
 ) -> None:
     """`cdk destroy --all` of what `deploy` would deploy, synthesized to `assembly`. Raises CannotDeploy."""
-    check_node()
-    given = [part for name, value in (context or {}).items() for part in ("-c", f"{name}={_text(value)}")]
-    _run(["synth", "--quiet", "--output", str(assembly), *given], env, say)
+    synth(env, context, assembly=assembly, say=say)
     _run(["destroy", "--all", "--force", "--app", str(assembly)], env, say)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
 
 from local.running import EmbeddedAws
-from tests.support.deployment import Deployment, prompt_folders
+from tests.support.deployment import ENFORCED, JUDGED, Deployment
 
 # How long an example takes is the machine's affair; what is fast enough, the benchmarks say. The same examples in each
 # run, so that a red run is about the change; `make explore` looks for new ones.
@@ -35,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: "test_machine.py" not in item.nodeid)
     for item in items:
-        for shared in ("attacked", "deployed", "enforced"):
+        for shared in ("attacked", "deployed", "enforced", "busy"):
             if shared in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
                 item.add_marker(pytest.mark.xdist_group(shared))
         if "attacked" in getattr(item, "fixturenames", ()):
@@ -50,10 +51,23 @@ def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedA
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent / "shared" if "PYTEST_XDIST_WORKER" in os.environ else own / "shared"
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Deployment]:
     """Every stack, deployed once by the real CDK CLI to an embedded AWS, all subscriptions confirmed."""
-    home = tmp_path_factory.mktemp("deployed")
-    with Deployment(home, prompts=prompt_folders(home / "prompts")) as deployment:
+    with Deployment(tmp_path_factory.mktemp("deployed"), shared=shared) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def busy(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Deployment]:
+    """The same with few prompts, whose applications call all the time."""
+    with Deployment(tmp_path_factory.mktemp("busy"), shared=shared, roles=JUDGED) as deployment:
         yield deployment
 
 
@@ -61,7 +75,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The same on an embedded AWS that enforces IAM."""
     home = tmp_path_factory.mktemp("enforced")
-    with Deployment(home, prompts=prompt_folders(home / "prompts"), auth=True) as deployment:
+    with Deployment(home, shared=home, auth=True, roles=ENFORCED) as deployment:
         yield deployment
 
 
@@ -69,5 +83,5 @@ def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Another such one, for attacks alone: what succeeds without its guard leaves traces that nobody cleans up."""
     home = tmp_path_factory.mktemp("attacked")
-    with Deployment(home, prompts=prompt_folders(home / "prompts"), auth=True) as deployment:
+    with Deployment(home, shared=home, auth=True) as deployment:
         yield deployment

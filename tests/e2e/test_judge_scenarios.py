@@ -20,8 +20,6 @@ from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.deployment import Deployment
 
-pytestmark = pytest.mark.xdist_group("deployed, with traffic")
-
 REFUSAL = "I'm sorry, but I can't help with that request."
 ANSWER = "Your order left our warehouse this morning and arrives on Friday."
 
@@ -75,9 +73,9 @@ class Scenario:
 
 
 @pytest.fixture(scope="module")
-def scenarios(deployed: Deployment) -> Iterator[dict[str, Scenario]]:
+def scenarios(busy: Deployment) -> Iterator[dict[str, Scenario]]:
     """All three at the same time, so that they wait for the judge together."""
-    yesterday(deployed, "thin")
+    yesterday(busy, "thin")
     wanted: dict[str, tuple[float, dict[int, float]]] = {
         "regressed": (400, {1: 0.02, 2: 0.05}),
         "equal": (400, {1: 0.02, 2: 0.02}),
@@ -85,13 +83,13 @@ def scenarios(deployed: Deployment) -> Iterator[dict[str, Scenario]]:
     }
     made: dict[str, Scenario] = {}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in deployed.aws.env().items():
+        for name, value in busy.aws.env().items():
             patch.setenv(name, value)
         try:
             for role in wanted:
-                deployed.first_version(role)
+                busy.first_version(role)
             for role, (rate, refused) in wanted.items():
-                made[role] = Scenario(deployed, role, rate=rate, refused=refused)
+                made[role] = Scenario(busy, role, rate=rate, refused=refused)
             yield made
         finally:
             for scenario in made.values():

@@ -24,8 +24,6 @@ from promptlane.domain.release.timeline import Event
 from promptlane.project import load_draft
 from tests.support.deployment import PROMPTS, Deployment
 
-pytestmark = pytest.mark.xdist_group("deployed, with traffic")
-
 NAME = "e2e-investigated"
 ROOT = "arn:aws:iam::000000000000:root"
 
@@ -35,14 +33,14 @@ def version(folder: Path) -> PromptDraft:
 
 
 @pytest.fixture(scope="module")
-def afternoon(deployed: Deployment) -> Iterator[str]:
+def afternoon(busy: Deployment) -> Iterator[str]:
     """Version 2 promoted under live traffic; its release id."""
-    first = deployed.publish(version(PROMPTS / "support-assistant"), "The first one")
-    deployed.approve(first)
-    assert deployed.ended(first).outcome is Outcome.PROMOTED
-    state = deployed.outputs["promptlane-state"]
+    first = busy.publish(version(PROMPTS / "support-assistant"), "The first one")
+    busy.approve(first)
+    assert busy.ended(first).outcome is Outcome.PROMOTED
+    state = busy.outputs["promptlane-state"]
     environment = {
-        **deployed.shell(),
+        **busy.shell(),
         "PROMPTLANE_ROUTE_TABLE": state["RouteTable"],
         "PROMPTLANE_FEEDBACK_TABLE": state["FeedbackTable"],
         "PROMPTLANE_RECEIPT_KMS_KEY": state["ReceiptKey"],
@@ -51,30 +49,30 @@ def afternoon(deployed: Deployment) -> Iterator[str]:
     crowd = Crowd(environment, prompt=NAME, users=400, rate=16, processes=1)
     crowd.start()
     try:
-        deployed.wait(lambda: crowd.totals()["by_version"].get("1", 0) >= 150, "no traffic on version 1")
-        second = deployed.publish(version(PROMPTS.parent / "local" / "demo" / "v3"), "Stop made-up discounts")
-        deployed.approve(second)
-        deployed.wait(
-            lambda: [e for e in deployed.timeline(second) if e.event is Event.PROMOTED],
+        busy.wait(lambda: crowd.totals()["by_version"].get("1", 0) >= 150, "no traffic on version 1")
+        second = busy.publish(version(PROMPTS.parent / "local" / "demo" / "v3"), "Stop made-up discounts")
+        busy.approve(second)
+        busy.wait(
+            lambda: [e for e in busy.timeline(second) if e.event is Event.PROMOTED],
             "version 2 was not promoted",
             seconds=240,
         )
-        deployed.wait(lambda: crowd.totals()["by_version"].get("2", 0) >= 400, "no traffic on version 2", seconds=120)
+        busy.wait(lambda: crowd.totals()["by_version"].get("2", 0) >= 400, "no traffic on version 2", seconds=120)
         yield second
     finally:
         crowd.stop()
 
 
 def test_investigate_names_the_change_its_people_its_harm_and_its_end(
-    deployed: Deployment, afternoon: str, tmp_path: Path
+    busy: Deployment, afternoon: str, tmp_path: Path
 ) -> None:
     report = tmp_path / "two-pm.html"
 
     def found() -> Any:
-        answer = deployed.promptlane("investigate", NAME, "--since", "20m", "--html", str(report))
+        answer = busy.promptlane("investigate", NAME, "--since", "20m", "--html", str(report))
         return answer if answer["causes"] and answer["causes"][0]["shown"] else None
 
-    answer = deployed.wait(found, "investigate shows no cause", seconds=60)
+    answer = busy.wait(found, "investigate shows no cause", seconds=60)
 
     lead = answer["causes"][0]
     assert (lead["kind"], lead["version"], lead["contrast"]["metric"]) == ("version", 2, "Refusal")
@@ -108,8 +106,8 @@ def test_investigate_names_the_change_its_people_its_harm_and_its_end(
     assert "<script" not in page
 
 
-def test_the_command_it_names_ends_it(deployed: Deployment, afternoon: str) -> None:
-    answer = deployed.promptlane("investigate", NAME, "--since", "20m")
+def test_the_command_it_names_ends_it(busy: Deployment, afternoon: str) -> None:
+    answer = busy.promptlane("investigate", NAME, "--since", "20m")
     command = shlex.split(answer["remedy"]["command"])
     assert command[:3] == ["promptlane", "rollback", NAME]
 
@@ -118,40 +116,40 @@ def test_the_command_it_names_ends_it(deployed: Deployment, afternoon: str) -> N
         capture_output=True,
         text=True,
         check=False,
-        env=deployed.shell(),
+        env=busy.shell(),
         timeout=60,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["result"] == "rolled_back"
-    route = deployed.route("investigated")
+    route = busy.route("investigated")
     assert route is not None
     assert (route.stable.version, route.phase) == (1, Phase.STEADY)
-    ended = deployed.ended(afternoon)
+    ended = busy.ended(afternoon)
     assert ended.outcome is Outcome.ROLLED_BACK
-    again = deployed.promptlane("investigate", NAME, "--since", "20m")
+    again = busy.promptlane("investigate", NAME, "--since", "20m")
     assert again["remedy"]["command"] is None
     assert "no traffic any more" in again["remedy"]["says"]
 
 
-def test_the_timelines_agree_with_their_locked_copies(deployed: Deployment, afternoon: str) -> None:
+def test_the_timelines_agree_with_their_locked_copies(busy: Deployment, afternoon: str) -> None:
     def copied() -> Any:
-        answer = deployed.promptlane("history", afternoon, "--verify")
+        answer = busy.promptlane("history", afternoon, "--verify")
         return answer if answer["locked_copy"]["not_copied_yet"] == 0 else None
 
-    answer = deployed.wait(copied, "the timeline was not copied to the audit bucket")
+    answer = busy.wait(copied, "the timeline was not copied to the audit bucket")
 
     assert answer["verified"] is True
     assert answer["locked_copy"]["agree"] == len(answer["timeline"])
 
 
-def test_what_housekeeping_archived_can_be_restored(deployed: Deployment, afternoon: str) -> None:
-    answer = deployed.client("lambda").invoke(FunctionName=deployed.resources["housekeep_function"], Payload=b"{}")
+def test_what_housekeeping_archived_can_be_restored(busy: Deployment, afternoon: str) -> None:
+    answer = busy.client("lambda").invoke(FunctionName=busy.resources["housekeep_function"], Payload=b"{}")
     done = json.loads(answer["Payload"].read())
     assert not [failure for failure in done["failed"] if failure.startswith(NAME)], done
     assert f"{NAME} 1" not in done["archived"], "it was archived when its release started"
     assert not [gone for gone in done["deleted"] if gone.startswith(f"{NAME} ")]
 
-    restored = deployed.promptlane("restore", NAME, "1")
+    restored = busy.promptlane("restore", NAME, "1")
 
     assert (restored["version"], restored["published"]) == (1, False)

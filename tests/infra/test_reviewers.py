@@ -16,7 +16,7 @@ from promptlane.domain.review.declared import Declared
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import ProjectInvalid
 from tests.support.alone import KEPT
-from tests.support.synthesized import ROOT, Json, Synthesized, context
+from tests.support.synthesized import ROOT, Json, Synthesized, assets, context
 
 EXPORTS = "Fn::ImportValue"
 
@@ -91,7 +91,9 @@ def test_more_people_than_a_stack_has_room_for_are_refused_with_number_and_remed
 def deployed(synthesized: Synthesized) -> dict[str, Json]:
     """The JSON documents that are deployed with the prompts, by what they are."""
     found = {}
-    for path in synthesized.directory.glob("asset.*.json"):
+    for path in assets(synthesized.directory):
+        if path.suffix != ".json" or path.name.endswith(".template.json"):
+            continue
         document = json.loads(path.read_text())
         if "review" in document:
             found[",".join(r["name"] for r in document["review"]["reviewers"])] = document

@@ -27,8 +27,9 @@ _SHORTER = (
 PLACE = "eu-west-1:111122223333"
 
 
-def alone() -> Stack:
-    return Stack(App(context=context()), "Alone")
+def alone(*, staged: bool = False) -> Stack:
+    """`staged`: what it uploads lies beside its template."""
+    return Stack(App(context=context(staged=staged)), "Alone")
 
 
 def made(stack: Stack) -> dict[str, Json]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -53,6 +55,8 @@ ROLES = (
 """One prompt for each role that a test needs, so that tests do not wait for each other's locks."""
 JUDGED = ("regressed", "equal", "thin")
 """Roles whose releases the judge decides, in one step."""
+ENFORCED = ("reviewed", "redeployed", "racing", "canary", "watched", "expiring")
+"""Roles that tests with IAM enforced need."""
 
 STEPS = """\
     - {weight: 10%, min_bake: 5m, max_time: 20d}
@@ -126,6 +130,12 @@ request: {timeout: 6, slow_after: 3}
 """
 
 
+def names_of_stacks(assembly: Path) -> list[str]:
+    """Of a synthesized app, whatever they depend on."""
+    artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
+    return sorted(name for name, made in artifacts.items() if made["type"] == "aws:cloudformation:stack")
+
+
 def _investigated(parent: Path) -> None:
     """The support assistant under another name, with thresholds so lax that nothing keeps a bad version out."""
     folder = parent / "e2e-investigated"
@@ -139,8 +149,10 @@ def _investigated(parent: Path) -> None:
 class Deployment:
     """The deployed stacks, and what authors, reviewers and operators do to them."""
 
-    def __init__(self, home: Path, *, prompts: Path, auth: bool = False) -> None:
-        self.home, self.prompts = home, prompts
+    def __init__(self, home: Path, *, shared: Path, auth: bool = False, roles: Sequence[str] = ROLES) -> None:
+        """`roles`: whose prompts' stacks are deployed. `shared`: a folder in which deployments with equal settings find
+        the prompts, and what the first of them synthesized."""
+        self.home, self.prompts, self.roles, self.shared = home, shared / "prompts", roles, shared
         self.aws = EmbeddedAws(home=home, auth=auth, variables={"PROMPTLANE_ASSISTANT_LATENCY_MS": "20"})
         self.keyed = auth
         self.prompt_key = ""
@@ -175,8 +187,28 @@ class Deployment:
         context = {**SETTINGS, "promptlane:prompts_dir": str(self.prompts)}
         context |= {"promptlane:prompt_keys": self.prompt_key} if self.prompt_key else {}
         context |= {f"promptlane:{name}": value for name, value in settings.items()}
-        again = bool(self.outputs)
-        self.outputs = deploy.deploy(self.aws.env(), context, outputs=self.home / "outputs.json", bootstrap=not again)
+        env, again = self.aws.env(), bool(self.outputs)
+        assembly = self.shared / f"cdk.out-{hashlib.sha256(json.dumps(context).encode()).hexdigest()[:8]}"
+        self._synthesize(env, context, assembly)
+        stacks = [s for s in names_of_stacks(assembly) if not self._left_out(s)]
+        self.outputs = deploy.deploy(
+            env, context, outputs=self.home / "outputs.json", bootstrap=not again, assembly=assembly, stacks=stacks
+        )
+
+    def _synthesize(self, env: dict[str, str], context: dict[str, Any], assembly: Path) -> None:
+        """By the first process that comes here; the others wait for it."""
+        self.shared.mkdir(exist_ok=True)
+        with (self.shared / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.prompts.exists():
+                prompt_folders(self.prompts)
+            done = assembly.with_name(f"{assembly.name}.done")
+            if not done.exists():
+                deploy.synth(env, context, assembly=assembly)
+                done.touch()
+
+    def _left_out(self, stack: str) -> bool:
+        return any(f"-prompt-e2e-{role}-" in stack for role in ROLES if role not in self.roles)
 
     def key(self) -> str:
         """The ARN of a new key of the account's own. Where IAM is enforced, the deployment names one for prompts."""

@@ -166,7 +166,7 @@ def staged(embedded_aws: EmbeddedAws, account: str) -> Iterator[ReviewStage]:
         "REVIEW_KEY_ID": made.key,
         "REVIEWS_URL": "https://ops.example.com/live",
         "NOTICES_TOPIC": made.notices,
-        "TRAIL_LATE_SECONDS": "1",
+        "TRAIL_LATE_SECONDS": "0",
     }
     cached: list[Any] = [clients.client, clients.resource, *(m.wire for m in (request_review, review, decide, remind))]
     with pytest.MonkeyPatch.context() as patch:

@@ -20,8 +20,8 @@ LANE = Platform(deployment="lane")
 BUCKET = "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
 
 
-def enrolled() -> tuple[Stack, dict[str, Any]]:
-    stack = alone()
+def enrolled(*, staged: bool = False) -> tuple[Stack, dict[str, Any]]:
+    stack = alone(staged=staged)
     Enrolment(stack, "Enrolment", project=PROJECT, policy=POLICY, platform=LANE)
     (resource,) = Template.from_stack(stack).find_resources(RESOURCE_TYPE).values()
     return stack, resource["Properties"]
@@ -45,7 +45,7 @@ def test_policy_and_suite_are_objects_named_by_their_content_and_one_resource_sa
 
 
 def test_enrol_can_read_what_the_stack_says_and_what_lies_there() -> None:
-    stack, said = enrolled()
+    stack, said = enrolled(staged=True)
     folder = Path(str(App.of(stack).outdir))  # type: ignore[union-attr]
     parts = {
         key: {"uri": "s3://assets/" + said[key.capitalize()]["uri"]["Fn::Join"][1][-1].rpartition("/")[2]}
