@@ -30,8 +30,6 @@ MAX_SUITE_CHARS: Final = 60_000_000
 
 MAX_PATTERN: Final = 10_000
 """Characters of one regular expression."""
-MAX_EXPANDED: Final = 50_000
-"""Parts of a regular expression whose counted repeats are written out, which is what a compiler makes of it."""
 
 SCHEMA_DEPTH: Final = 50
 SCHEMA_VALUES: Final = 20_000
@@ -76,59 +74,7 @@ def pattern_problem(pattern: str) -> str:
     """Why a regular expression is too large to be compiled; empty when it is not."""
     if len(pattern) > MAX_PATTERN:
         return f"has {len(pattern):,} characters; at most {MAX_PATTERN:,} are compiled"
-    if (parts := _expanded(pattern)) > MAX_EXPANDED:
-        return f"has {parts:,} parts with its repeats written out; at most {MAX_EXPANDED:,} are compiled"
     return ""
-
-
-def _expanded(pattern: str) -> int:
-    """Parts of a pattern once every `{m,n}` is written out. No parser: it need only never count too few.
-
-    A repeat repeats the part before it: a character, a set or a group.
-    """
-    totals, last, at = [0], 0, 0
-    while at < len(pattern):
-        char = pattern[at]
-        if char == "\\":
-            at, last = at + 2, 1
-        elif char == "[":
-            at, last = _end_of_set(pattern, at), 1
-        elif char == "(":
-            totals.append(0)
-            at, last = at + 1, 0
-            continue
-        elif char == ")" and len(totals) > 1:
-            at, last = at + 1, totals.pop() + 1
-        elif (repeat := _repeat(pattern, at)) is not None:
-            times, at = repeat
-            totals[-1] += last * (times - 1) if times > 1 else 0
-            last *= max(times, 1)
-            continue
-        elif char.isspace():
-            at, totals[-1] = at + 1, totals[-1] + 1  # a verbose pattern may part a repeat from what it repeats
-            continue
-        else:
-            at, last = at + 1, 1
-        totals[-1] += last
-    return sum(totals)
-
-
-def _end_of_set(pattern: str, at: int) -> int:
-    """Behind the `]` that ends the set, or behind `[` where none does."""
-    start = at + (2 if pattern[at + 1 : at + 2] == "^" else 1)
-    end = start + (1 if pattern[start : start + 1] == "]" else 0)
-    while end < len(pattern) and pattern[end] != "]":
-        end += 2 if pattern[end] == "\\" else 1
-    return end + 1 if end < len(pattern) else at + 1
-
-
-def _repeat(pattern: str, at: int) -> tuple[int, int] | None:
-    """(times, where it ends) of the counted repeat that stands here."""
-    end = pattern.find("}", at, at + 40) if pattern[at] == "{" else -1
-    bounds = [b.strip() for b in pattern[at + 1 : end].split(",")] if end > 0 else []
-    times = [int(b) for b in bounds if b.isascii() and b.isdigit()]
-    known = len(bounds) <= 2 and times and len(times) == sum(b != "" for b in bounds)
-    return (max(times), end + 1) if known else None
 
 
 def schema_problems(schema: Json) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Whether the patterns and schemas of a suite, or of a version's tools, may be evaluated at all."""
+"""Whether the patterns and schemas of a suite may be evaluated at all, and mean what they seem to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from promptlane.domain import limits
 
 from . import sandbox
 from .kinds import Ungradable
+from .patterns import foreign
+from .schemas import unchecked
 
 Json = Any
 
@@ -17,6 +19,9 @@ Json = Any
 def pattern_problems(pattern: str) -> Iterator[str]:
     """What is wrong with a regular expression."""
     shown = repr(pattern if len(pattern) <= 200 else pattern[:200] + "…")
+    if meant_otherwise := list(dict.fromkeys(foreign(pattern))):
+        yield f"regular expression {shown}: {'; '.join(meant_otherwise[:3])}"
+        return
     try:
         if error := sandbox.pattern_error(pattern):
             yield f"{shown} is not a valid regular expression: {error}"
@@ -27,6 +32,7 @@ def pattern_problems(pattern: str) -> Iterator[str]:
 def schema_problems(schema: Json, path: str) -> Iterator[tuple[str, str]]:
     """(path, what is wrong) of a JSON Schema that stands at `path`."""
     found = [(f"{path}.{place}" if place else path, problem) for place, problem in limits.schema_problems(schema)]
+    found += [] if found else unchecked(schema, path)
     yield from found
     if found:
         return

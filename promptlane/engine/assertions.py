@@ -1,7 +1,8 @@
 """Whether an answer is right: every assertion kind, and how a case's assertions add up.
 
-Texts are compared as they are; JSON Schema, edit distance, ROUGE and BLEU are libraries' work. What cannot be evaluated
-raises Ungradable, also under `not-`: the negation of nothing is not a pass.
+Texts are compared as they are; JSON Schema, edit distance, ROUGE and BLEU are libraries' work. What cannot be
+evaluated, and what proves nothing once its variables are filled in, raises Ungradable, also under `not-`: the negation
+of nothing is not a pass.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from rapidfuzz.distance import Levenshtein
 from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.metrics import GUARDRAIL_STOP
-from promptlane.domain.release.prompt import VARIABLE
 from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge
 
-from . import rubric, sandbox
+from . import rubric, sandbox, scores, templates
 from .checks import Check
 from .json_in_answers import Patience, complaint_of, value_of
 from .kinds import Ungradable
+from .listed import listed
 from .suite import Assertion, Case, flat
 
 Json = Any
@@ -62,7 +63,7 @@ class Grader:
     """What grading may use. `tools`: input schemas by tool name of the version that answered.
 
     `other`: the answer of the version it is compared with, and whether this one is the candidate; None where there is
-    none. `kept`: grades of models given earlier to this very answer, by assertion digest; new ones are added to it.
+    none.
     """
 
     tools: Mapping[str, Json] = field(default_factory=dict)
@@ -72,7 +73,6 @@ class Grader:
     other: Answer | None = None
     is_candidate: bool = True
     preferences: dict[str, tuple[int, str]] = field(default_factory=dict)
-    kept: dict[str, list[Json]] = field(default_factory=dict)
 
     def case(self, case: Case, answer: Answer) -> CaseGrade:
         """Grade one answer. Raises Ungradable."""
@@ -87,43 +87,43 @@ class Grader:
     def assertion(self, assertion: Assertion, case: Case, answer: Answer) -> Grade:
         """Grade one assertion, negated if it says so."""
         asked = filled(assertion, case)
-        passed, score, reason = self._evaluated(KINDS[asked.kind], asked, case, answer)
+        passed, score, reason = KINDS[asked.kind].evaluate(self, asked, case, answer)
         if assertion.negated:
             passed, score = not passed, 1 - score
             reason = reason or f"{_named(asked)} holds"
         return Grade(assertion.type, passed, score, "" if passed else reason, assertion.metric)
-
-    def _evaluated(self, kind: Kind, asked: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
-        """A model's grade is kept with the answer, unless it depends on another answer too."""
-        if not kind.asks or kind.compares:
-            return kind.evaluate(self, asked, case, answer)
-        if asked.digest not in self.kept:
-            self.kept[asked.digest] = list(kind.evaluate(self, asked, case, answer))
-        passed, score, reason = self.kept[asked.digest]
-        return passed, score, reason
 
 
 Evaluate = Callable[[Grader, Assertion, Case, Answer], tuple[bool, float, str]]
 
 
 def filled(assertion: Assertion, case: Case) -> Assertion:
-    """The assertion with `{{variables}}` in its value filled in."""
-    return replace(assertion, value=_fill(assertion.value, case.vars))
+    """The assertion with `{{variables}}` in its value filled in. Ungradable when it then proves nothing."""
+    kind = KINDS[assertion.kind]
+    try:
+        value = templates.filled(assertion.value, case.vars)
+        if kind.value == "listed" and isinstance(value, str):
+            value = listed(value)
+    except ValueError as error:
+        raise Ungradable(f"the value of {assertion.type} {error}") from None
+    if proves_nothing(kind, value):
+        names = ", ".join(f"{{{{{name}}}}}" for name in sorted(templates.references(assertion.value)))
+        raise Ungradable(f"{kind.name} proves nothing in this case: {names} fills in to nothing")
+    return replace(assertion, value=value)
+
+
+def proves_nothing(kind: Kind, value: Json) -> bool:
+    """Whether any answer would do: a text of nothing but space, alone or among others, or no text at all."""
+    if kind.value in ("text", "pattern"):
+        return not str(value).strip()
+    if kind.value in ("texts", "listed"):
+        return not value or not all(str(one).strip() for one in value)
+    return False
 
 
 def question_of(case: Case) -> str:
     """What a judge is shown as the input."""
     return "\n\n".join(f"{name}:\n{value}" for name, value in case.vars.items())
-
-
-def _fill(value: Json, variables: Mapping[str, str]) -> Json:
-    if isinstance(value, str):
-        return VARIABLE.sub(lambda m: variables.get(m[1], m[0]), value)
-    if isinstance(value, list):
-        return [_fill(v, variables) for v in value]
-    if isinstance(value, Mapping):
-        return {k: _fill(v, variables) for k, v in value.items()}
-    return value
 
 
 def _weighted(assertions: Any, grades: tuple[Grade, ...]) -> float:
@@ -148,10 +148,19 @@ def _equals(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, fl
     if isinstance(a.value, str):
         return _plainly(answer.text.strip() == a.value.strip(), f"the output is not {_shown(a.value)}")
     try:
-        holds = value_of(answer.text) == a.value
+        holds = _same(value_of(answer.text), a.value)
     except ValueError:
         holds = False
     return _plainly(holds, f"the output is not the JSON value {_shown(a.value)}")
+
+
+def _same(a: Json, b: Json) -> bool:
+    """Equality of JSON: 1 and 1.0 are one number, and true is none."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
 
 
 def _contains(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
@@ -167,10 +176,9 @@ def _listed(fold: bool, every: bool) -> Evaluate:
     def evaluate(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
         text = answer.text.casefold() if fold else answer.text
         absent = [v for v in a.value if (v.casefold() if fold else v) not in text]
-        found = len(a.value) - len(absent)
         if every:
-            return not absent, found / len(a.value), f"the output does not contain {_shown(absent)}" if absent else ""
-        return _plainly(found > 0, f"the output contains none of {_shown(a.value)}")
+            return _plainly(not absent, f"the output does not contain {_shown(absent)}")
+        return _plainly(len(absent) < len(a.value), f"the output contains none of {_shown(a.value)}")
 
     return evaluate
 
@@ -202,7 +210,7 @@ def _contains_json(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[b
 
 
 def _is_refusal(_: Grader, __: Assertion, ___: Case, answer: Answer) -> tuple[bool, float, str]:
-    return _plainly(is_refusal(answer.text), "the output is not a refusal")
+    return _plainly(is_refusal(answer.text) or not answer.text.strip(), "the output is not a refusal")
 
 
 def _similar(grader: Grader, a: Assertion, _: Case, answer: Answer) -> tuple[bool, float, str]:
@@ -227,36 +235,29 @@ def _cosine(a: Any, b: Any) -> float:
 
 def _levenshtein(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
     most = int(_threshold(a))
+    if any_answer_is_near(a.value, most):
+        raise Ungradable(f"levenshtein: {_shown(a.value)} is {len(a.value)} edits from no text, and {most} are allowed")
     distance = Levenshtein.distance(answer.text, a.value, score_cutoff=most)
     return _plainly(distance <= most, f"edit distance is more than {most}")
 
 
-def _rouge(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
-    from rouge import Rouge
+def any_answer_is_near(text: str, most: float) -> bool:
+    """Whether so many edits make a text of nothing, and so of any other word of its length."""
+    return len(text) <= most
 
-    if not a.value.strip("."):  # the library refuses to score nothing, and takes full stops for nothing
-        raise Ungradable("the reference text of rouge-n is empty")
-    score = 0.0
-    if answer.text.strip("."):
-        score = float(Rouge(metrics=["rouge-1"]).get_scores(answer.text, a.value)[0]["rouge-1"]["f"])
-    return _reaches(score, a, "ROUGE-1 F")
+
+def _rouge(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
+    return _reaches(scores.rouge_1(answer.text, a.value), a, "ROUGE-1 F")
 
 
 def _bleu(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
-    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-
-    words = answer.text.split()
-    score = 0.0
-    if words:
-        smoothing = SmoothingFunction().method1  # without it any answer of under four words scores 0
-        score = float(sentence_bleu([v.split() for v in a.value], words, smoothing_function=smoothing))
-    return _reaches(score, a, "BLEU")
+    return _reaches(scores.bleu(answer.text, a.value), a, "BLEU")
 
 
 def _reaches(score: float, a: Assertion, what: str) -> tuple[bool, float, str]:
-    """A measure against the threshold: sums of fractions fall just short of it, and so does ROUGE (it adds 1e-8)."""
+    """A measure against the threshold, of which sums of fractions fall just short."""
     least = _threshold(a)
-    holds = score >= least - 1e-6
+    holds = score >= least - 1e-9
     return holds, min(1.0, max(0.0, score)), f"{what} is {score:.3f}, {'not ' if holds else ''}below {least:g}"
 
 
@@ -352,8 +353,8 @@ class Kind:
     `value`: what `value` must hold: `schema` and `names` are optional, `pattern` is a regular expression, `listed` may
     be written with commas, and an `ignored` one is promptfoo's and says nothing. `threshold`: whether it is `refused`,
     `optional` (with `default`) or `required`; `most` is its largest sensible value, and zero is refused where it would
-    always pass. `asks`: the model that grading it calls; such a grade is kept with the answer, unless it `compares` the
-    answer with the other version's. `fresh`: only answers of the same hour can be compared, so none is used again.
+    always pass. `asks`: the model that grading it calls. `compares`: the answer with the other version's. `fresh`: only
+    answers of the same hour can be compared, so none is used again.
     """
 
     name: str

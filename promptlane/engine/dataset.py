@@ -17,6 +17,7 @@ from typing import Any, Final
 from promptlane.domain.limits import MAX_DEPTH, MAX_DIGITS, MAX_VALUES, depth_of
 
 from .assertions import KINDS
+from .files import not_data
 from .kinds import ALIASES, REFUSED, split_negation
 from .suite import MAX_CASES, Read
 
@@ -38,6 +39,8 @@ class DatasetInvalid(ValueError):
 def load_rows(name: str, read: Read) -> Iterator[Row]:
     """The tests of one file. Raises DatasetInvalid for what cannot be read, naming file and line."""
     path = name.removeprefix("file://")
+    if problem := not_data(path):
+        raise DatasetInvalid(f"{path}: {problem}")
     try:
         raw = read(path)
     except OSError as error:
@@ -72,26 +75,20 @@ def decode(raw: bytes, path: str) -> str:
 
 
 def _csv(path: str, text: str) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    separator, skipped = _separator(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     csv.field_size_limit(MAX_BYTES)
     try:
-        header = next(reader, None)
-        if not header or not any(h.strip() for h in header):
-            raise DatasetInvalid(f"{path} line 1: is empty; the first line must name the columns")
-        header = [h.strip() for h in header]
-        if len(header) > MAX_COLUMNS:
-            raise DatasetInvalid(f"{path} line 1: {len(header):,} columns; at most {MAX_COLUMNS} are read")
-        doubled = sorted({h for h in header if header.count(h) > 1})
-        if doubled or "" in header:
-            what = f"column {doubled[0]!r} appears twice" if doubled and doubled[0] else "a column has no name"
-            raise DatasetInvalid(f"{path} line 1: {what}")
-        for column in header:
-            _check_column(path, column)
+        for _ in range(skipped):
+            next(reader, None)
+        header = _header(path, next(reader, None))
         count = 0
         for row in reader:
             if not any(cell.strip() for cell in row):
                 continue
             where = f"{path} line {reader.line_num}"
+            while len(row) > len(header) and not row[-1].strip():
+                row.pop()
             if len(row) != len(header):
                 gone = f"column {header[len(row)]!r} is missing" if len(row) < len(header) else "too many columns"
                 raise DatasetInvalid(
@@ -103,6 +100,33 @@ def _csv(path: str, text: str) -> Iterator[Row]:
             yield where, _test_of(dict(zip(header, row, strict=True)), where)
     except csv.Error as error:
         raise DatasetInvalid(f"{path} line {reader.line_num}: is not valid CSV ({error})") from None
+
+
+def _separator(text: str) -> tuple[str, int]:
+    """(what parts the columns, lines before the header): a spreadsheet may write semicolons or tabs, and say so."""
+    first = text.partition("\n")[0].rstrip("\r")
+    if said := re.fullmatch(r'"?sep=(.)"?', first, re.I):
+        return said[1], 1
+    outside = re.sub(r'"[^"]*"', "", first)
+    return next((mark for mark in (",", ";", "\t") if mark in outside), ","), 0
+
+
+def _header(path: str, cells: list[str] | None) -> list[str]:
+    """The names of the columns, without those that a spreadsheet leaves empty at the end."""
+    header = [cell.strip() for cell in cells or []]
+    while header and not header[-1]:
+        header.pop()
+    if not header:
+        raise DatasetInvalid(f"{path} line 1: is empty; the first line must name the columns")
+    if len(header) > MAX_COLUMNS:
+        raise DatasetInvalid(f"{path} line 1: {len(header):,} columns; at most {MAX_COLUMNS} are read")
+    doubled = sorted({h for h in header if header.count(h) > 1})
+    if doubled or "" in header:
+        what = f"column {doubled[0]!r} appears twice" if doubled and doubled[0] else "a column has no name"
+        raise DatasetInvalid(f"{path} line 1: {what}")
+    for column in header:
+        _check_column(path, column)
+    return header
 
 
 def _check_column(path: str, column: str) -> None:
@@ -118,7 +142,10 @@ def _check_column(path: str, column: str) -> None:
 def _test_of(row: dict[str, str], where: str) -> dict[str, Json]:
     test: dict[str, Json] = {"vars": {k: v for k, v in row.items() if not k.startswith("__")}}
     special = {k: v.strip() for k, v in row.items() if k.startswith("__") and v.strip()}
-    asserts = [expected(row[column]) for column in special if column.startswith("__expected")]
+    try:
+        asserts = [expected(row[column]) for column in special if column.startswith("__expected")]
+    except DatasetInvalid as error:
+        raise DatasetInvalid(f"{where}: {error}") from None
     for assertion in asserts:
         if "__metric" in special:
             assertion["metric"] = special["__metric"]
@@ -141,6 +168,8 @@ def _test_of(row: dict[str, str], where: str) -> dict[str, Json]:
 
 def expected(cell: str) -> dict[str, Json]:
     """An `__expected` cell as an assertion: `contains:refund`, `similar(0.8):text`, or a bare text for equals."""
+    if re.match(r"\s*(?:fn|eval):", cell):
+        raise DatasetInvalid(f"__expected {cell[:60]!r} is code; suites are data, code is never taken from them")
     match = _EXPECTED.match(cell)
     if match is not None:
         name = {"grade": "llm-rubric"}.get(match["type"], match["type"])
@@ -152,25 +181,13 @@ def expected(cell: str) -> dict[str, Json]:
         ):
             assertion: dict[str, Json] = {"type": name}
             if match["value"] is not None and match["value"].strip():
-                assertion["value"] = _listed(bare, match["value"].strip())
+                assertion["value"] = match["value"].strip()
             if match["threshold"] is not None:
                 assertion["threshold"] = number(match["threshold"], f"__expected {cell[:60]!r}")
+            elif bare == "levenshtein":
+                raise DatasetInvalid(f"__expected {cell[:60]!r} needs the edits that are allowed: levenshtein(2):text")
             return assertion
     return {"type": "equals", "value": cell}
-
-
-def _listed(kind: str, value: str) -> Json:
-    if kind in ("contains-any", "contains-all", "icontains-any", "icontains-all"):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return json_or_text(value) if kind in ("is-json", "contains-json") else value
-
-
-def json_or_text(text: str) -> Json:
-    """The JSON value that a text holds; the text itself where it holds none."""
-    try:
-        return _json(text)
-    except ValueError:
-        return text
 
 
 def _json(text: str) -> Json:
@@ -224,7 +241,7 @@ def _document(path: str, text: str, suffix: str) -> Iterator[Row]:
         except ValueError as error:
             raise DatasetInvalid(f"{path}: is not valid JSON ({error})") from None
     else:
-        data = _yaml(path, text)
+        data = parsed_yaml(path, text)
     if not isinstance(data, list):
         raise DatasetInvalid(f"{path}: must hold a list of tests")
     _check_count(path, len(data))
@@ -232,7 +249,8 @@ def _document(path: str, text: str, suffix: str) -> Iterator[Row]:
         yield f"{path} item {i}", item
 
 
-def _yaml(path: str, text: str) -> Json:
+def parsed_yaml(path: str, text: str) -> Json:
+    """The value of a YAML text. Raises DatasetInvalid, naming the line."""
     try:
         from .document import parse_document
     except ImportError:

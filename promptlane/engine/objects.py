@@ -12,7 +12,6 @@ from promptlane.domain.errors import InvalidInput, NotFound, PromptlaneError
 from promptlane.domain.ports import Objects
 from promptlane.domain.suite.answers import Answer
 
-from .runner import Kept
 from .suite import Case
 from .targets import Target
 
@@ -46,18 +45,17 @@ class KeptAnswers:
     def __init__(self, objects: Objects, *, fresh_for: float, clock: Callable[[], float] = time.time) -> None:
         self._objects, self._fresh_for, self._clock = objects, fresh_for, clock
 
-    def get(self, target: Target, case: Case) -> list[Kept]:
+    def get(self, target: Target, case: Case) -> list[Answer]:
         try:
             data = json.loads(self._objects.get(self._key(target, case)))
             if data["model"] != target.model or not 0 <= self._clock() - float(data["at"]) < self._fresh_for:
                 return []
-            return [Kept(Answer.from_dict(a), dict(a.get("grades") or {})) for a in data["answers"]]
+            return [Answer.from_dict(a) for a in data["answers"]]
         except (PromptlaneError, ValueError, KeyError, TypeError):
             return []
 
-    def put(self, target: Target, case: Case, kept: list[Kept]) -> None:
-        answers = [{**k.answer.to_dict(), "grades": k.grades} for k in kept]
-        data = {"at": self._clock(), "model": target.model, "answers": answers}
+    def put(self, target: Target, case: Case, answers: list[Answer]) -> None:
+        data = {"at": self._clock(), "model": target.model, "answers": [answer.to_dict() for answer in answers]}
         try:
             self._objects.put(self._key(target, case), json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
         except PromptlaneError:

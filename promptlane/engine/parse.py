@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,11 +15,13 @@ from promptlane.domain.limits import MAX_ASSERTIONS, MAX_SETS, MAX_SUITE_CHARS
 from promptlane.domain.text import shortened
 
 from . import promptfoo
-from .admissible import chars_of, is_number, pattern_problems, schema_problems
-from .assertions import KINDS, Kind
-from .dataset import DatasetInvalid, decode, json_or_text, load_rows
+from .admissible import chars_of, is_number
+from .assertions import KINDS
+from .dataset import DatasetInvalid, load_rows
 from .kinds import split_negation, unknown_type
-from .suite import MAX_CASES, Assertion, Case, Read, Suite, references
+from .suite import MAX_CASES, Assertion, Case, Read, Suite
+from .templates import references, resolved
+from .values import Values, is_multiplied, text_of
 
 Json = Any
 MAX_PROBLEMS: Final = 100
@@ -47,6 +48,7 @@ class _Enough(Exception):
 class _Reader:
     def __init__(self, read: Read | None) -> None:
         self.read = read
+        self.values = Values(self.problem, read)
         self.problems: list[tuple[str, str]] = []
         self.templates: Mapping[str, Json] = {}
         self.default_vars: dict[str, Json] = {}
@@ -93,6 +95,9 @@ class _Reader:
     def default_test(self, default: Json) -> Mapping[str, Json]:
         if default is None:
             return {}
+        if isinstance(default, str):
+            self.problem("defaultTest", f"is read from no file ({default!r}); write it out in the suite")
+            return {}
         if not isinstance(default, Mapping):
             self.problem("defaultTest", "must be a mapping with `vars`, `assert`, `threshold` or `metadata`")
             return {}
@@ -110,9 +115,9 @@ class _Reader:
             self.place = place
             for case in self.expand(test, path, default, len(cases)):
                 if case.id in taken:
-                    self.problem(
-                        f"{path}.id", f"case id {case.id!r} is used twice (also by {taken[case.id]}); ids are unique"
-                    )
+                    where = "id" if isinstance(test, Mapping) and "id" in test else "metadata.id"
+                    message = f"case id {case.id!r} is used twice (also by {taken[case.id]}); ids are unique"
+                    self.problem(f"{path}.{where}", message)
                 taken.setdefault(case.id, place.removesuffix(": ") or path)
                 cases.append(case)
                 chars += sum(map(len, case.vars.values())) + sum(chars_of(a.value, known) for a in case.asserts)
@@ -196,14 +201,14 @@ class _Reader:
             )
 
     def case_id(self, test: Mapping[str, Json], metadata: Mapping[str, Json], path: str, number: int) -> str:
-        given = test.get("id", metadata.get("id"))
+        given, where = (test["id"], "id") if "id" in test else (metadata.get("id"), "metadata.id")
         if given is None:
             slug = _ID.sub("-", str(test.get("description") or "").lower()).strip("-")[:60]
             return f"{number + 1}-{slug}" if slug else f"case-{number + 1}"
         if isinstance(given, int) and not isinstance(given, bool):
             given = str(given)
         if not isinstance(given, str) or not given.strip() or len(given) > 120:
-            self.problem(f"{path}.id", f"is {given!r}; an id is a text of 1 to 120 characters")
+            self.problem(f"{path}.{where}", f"is {given!r}; an id is a text of 1 to 120 characters")
             return f"case-{number + 1}"
         return given.strip()
 
@@ -221,9 +226,10 @@ class _Reader:
     def critical(
         self, test: Mapping[str, Json], default: Mapping[str, Json], metadata: Mapping[str, Json], path: str
     ) -> bool:
-        value = test.get("critical", default.get("critical", metadata.get("critical", False)))
+        own = next((given for given in (test, default) if "critical" in given), None)
+        value, where = (own["critical"], "critical") if own else (metadata.get("critical", False), "metadata.critical")
         if not isinstance(value, bool):
-            self.problem(f"{path}.critical", f"is {value!r}; write true or false")
+            self.problem(f"{path}.{where}", f"is {value!r}; write true or false")
             return False
         return value
 
@@ -243,32 +249,13 @@ class _Reader:
         found = self.mapping(value, path)
         for name, content in found.items():
             if isinstance(content, str) and content.startswith("file://"):
-                found[name] = self.file_text(content, f"{path}.{name}")
+                found[name] = self.values.file_text(content, f"{path}.{name}")
         return found
-
-    def file_text(self, name: str, path: str) -> str | None:
-        """Text of a file that a value names; None, and a problem, where it cannot be had."""
-        relative = name.removeprefix("file://")
-        if self.read is None:
-            self.problem(path, f"names the file {relative!r}, but no files can be read here")
-            return None
-        if relative.rsplit(".", 1)[-1].lower() in ("js", "cjs", "mjs", "ts", "py"):
-            self.problem(path, f"{relative!r} is code; suites are data, code is never taken from them")
-            return None
-        try:
-            return decode(self.read(relative), relative)
-        except OSError as error:
-            self.problem(
-                path, f"{relative!r} cannot be read ({error.strerror or error}); paths are relative to the suite"
-            )
-        except DatasetInvalid as error:
-            self.problem(path, str(error))
-        return None
 
     def combinations(
         self, variables: Mapping[str, Json], path: str, keep_lists: bool
     ) -> Iterator[tuple[str, dict[str, str]]]:
-        lists = {k: v for k, v in variables.items() if isinstance(v, list)} if not keep_lists else {}
+        lists = {} if keep_lists else {k: v for k, v in variables.items() if is_multiplied(v)}
         count = math.prod(len(v) for v in lists.values())
         if count > MAX_COMBINATIONS or count == 0:
             what = f"multiply out to {count:,} cases" if count else "include an empty list, which makes no case at all"
@@ -277,7 +264,10 @@ class _Reader:
         for chosen in itertools.product(*lists.values()):
             picked = dict(zip(lists, chosen, strict=True))
             suffix = "[" + ", ".join(f"{k}={text_of(v)[:30]}" for k, v in picked.items()) + "]" if picked else ""
-            yield suffix, {str(k): text_of(v) for k, v in {**variables, **picked}.items()}
+            try:
+                yield suffix, resolved({str(k): text_of(v) for k, v in {**variables, **picked}.items()})
+            except ValueError as error:
+                self.problem(f"{path}.vars", str(error))
 
     def check_references(self, asserts: list[Assertion], variables: Mapping[str, str], path: str) -> None:
         for assertion in asserts:
@@ -323,11 +313,12 @@ class _Reader:
                 self.problem(f"{path}.assert", "an assert-set needs assertions; without any it would always pass")
         elif "assert" in data:
             self.problem(f"{path}.assert", f"only an assert-set holds assertions, not {name}")
+        value, threshold = self.values.both(kind, data, path)
         return Assertion(
             kind=name,
             negated=negated,
-            value=self.value(kind, data.get("value"), f"{path}.value"),
-            threshold=self.kind_threshold(kind, data.get("threshold"), f"{path}.threshold"),
+            value=value,
+            threshold=threshold,
             weight=self.weight(data.get("weight", 1), f"{path}.weight"),
             metric=str(data.get("metric") or ""),
             children=children,
@@ -340,84 +331,6 @@ class _Reader:
             self.problem(f"{path}.$ref", f"assertionTemplates holds no {name!r}")
             return {}
         return {**template, **{k: v for k, v in data.items() if k != "$ref"}}
-
-    def value(self, kind: Kind, value: Json, path: str) -> Json:
-        if isinstance(value, str) and value.startswith("file://"):
-            value = self.file_text(value, path)
-            if kind.value in ("schema", "any") and value:
-                value = json_or_text(value)
-        if kind.value in ("nothing", "ignored"):
-            if value is not None and kind.value == "nothing":
-                self.problem(path, f"{kind.name} takes no value")
-            return None
-        if value is None or (isinstance(value, str | list) and not value):
-            if kind.value not in ("schema", "names"):
-                self.problem(path, f"{kind.name} needs a value; without one it would prove nothing")
-            return None
-        return getattr(self, f"value_{kind.value}")(kind, value, path)
-
-    def value_any(self, kind: Kind, value: Json, path: str) -> Json:
-        self.note(odd_places(value, path))
-        return value if isinstance(value, str | list | Mapping) else text_of(value)
-
-    def value_text(self, kind: Kind, value: Json, path: str) -> Json:
-        if isinstance(value, bool | int | float):
-            value = text_of(value)
-        if not isinstance(value, str):
-            self.problem(path, f"{kind.name} takes a text, not {type(value).__name__}")
-            return None
-        return value
-
-    def value_pattern(self, kind: Kind, value: Json, path: str) -> Json:
-        value = self.value_text(kind, value, path)
-        if value is not None and not references(value):
-            self.note((path, problem) for problem in pattern_problems(value))
-        return value
-
-    def value_listed(self, kind: Kind, value: Json, path: str) -> Json:
-        if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]  # promptfoo's short form
-        return self.value_texts(kind, value, path)
-
-    def value_texts(self, kind: Kind, value: Json, path: str) -> Json:
-        listed = value if isinstance(value, list) else [value]
-        if not listed or not all(isinstance(v, str | int | float) and str(v) for v in listed):
-            self.problem(path, f"{kind.name} takes a text or a list of texts, none of them empty")
-            return None
-        return [text_of(v) for v in listed]
-
-    def value_schema(self, kind: Kind, value: Json, path: str) -> Json:
-        if isinstance(value, str):
-            value = json_or_text(value)
-        if not isinstance(value, Mapping | bool):
-            self.problem(path, f"{kind.name} takes a JSON Schema (a mapping), not {type(value).__name__}")
-            return None
-        self.note(schema_problems(value, path))
-        return value
-
-    def value_names(self, kind: Kind, value: Json, path: str) -> Json:
-        listed = value if isinstance(value, list) else [value]
-        if not all(isinstance(v, str) and v for v in listed):
-            self.problem(path, f"{kind.name} takes the name of a tool or a list of names")
-            return None
-        return listed
-
-    def kind_threshold(self, kind: Kind, value: Json, path: str) -> float | None:
-        if value is None:
-            if kind.threshold == "required":
-                self.problem(path, f"{kind.name} needs a threshold, in {kind.unit}")
-            return None
-        if kind.threshold == "refused":
-            self.problem(path, f"{kind.name} takes no threshold; it holds or it does not")
-            return None
-        if not is_number(value):
-            self.problem(path, f"is {value!r}; a threshold is a number")
-            return None
-        if value < 0 or (value == 0 and not kind.zero_allowed):
-            self.problem(path, f"is {value:g}, with which {kind.name} would mean nothing; give one above 0")
-        elif kind.most is not None and value > kind.most:
-            self.problem(path, f"is {value:g}; scores of {kind.name} end at {kind.most:g}")
-        return float(value)
 
     def threshold(self, value: Json, path: str) -> float | None:
         if value is None:
@@ -436,13 +349,6 @@ class _Reader:
             )
             return 1.0
         return float(value)
-
-
-def text_of(value: Json) -> str:
-    """A variable's value as Bedrock takes it: texts as they are, everything else as JSON."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _mapping(value: Json) -> dict[str, Json]:

@@ -37,6 +37,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "tracing": "answers carry no trace",
     "assertScoringFunction": "suites are data: code is never taken from them",
 }
+_TRANSFORMS: Final = ("transform", "transformResponse", "responseTransform", "responseParser", "postprocess")
 TEST_KEYS: Final = (
     "id",
     "description",
@@ -76,11 +77,26 @@ def top_level(data: Mapping[str, Json]) -> tuple[list[Problem], list[str]]:
             continue
         if key in LEFT_OUT:
             notes.append(f"`{key}` is left out: {LEFT_OUT[key]}")
+            problems += _changed_answers(data[key], str(key)) if key in ("providers", "targets") else []
         elif key == "evaluateOptions":
             problems += _evaluate_options(data[key], notes)
         else:
             problems.append((str(key), _complaint(key, SUITE_KEYS, _REFUSED)))
     return problems, notes
+
+
+def _changed_answers(value: Json, path: str) -> Iterator[Problem]:
+    """Where a provider rewrites what the model answers before it is asserted on."""
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, held in inner:
+        at = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}"
+        if key in _TRANSFORMS:
+            yield (
+                at,
+                "changes the answer before it is asserted on, by code; here assertions see what the model answered",
+            )
+        else:
+            yield from _changed_answers(held, at)
 
 
 def _complaint(key: Json, known: Sequence[str], refused: Mapping[str, str]) -> str:

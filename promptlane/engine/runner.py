@@ -69,21 +69,13 @@ class CaseRun:
     stable: tuple[Run, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An answer given earlier, with the grades that models gave it."""
-
-    answer: Answer
-    grades: dict[str, list[Json]] = field(default_factory=dict)
-
-
 class AnswerStore(Protocol):
-    """Answers of versions, kept for the next comparison."""
+    """Answers of versions, kept for the next comparison, which grades them anew."""
 
-    def get(self, target: Target, case: Case) -> list[Kept]:
+    def get(self, target: Target, case: Case) -> list[Answer]:
         """Fresh answers of this version to this case, by repeat; empty where there are none."""
 
-    def put(self, target: Target, case: Case, kept: list[Kept]) -> None:
+    def put(self, target: Target, case: Case, answers: list[Answer]) -> None:
         """Keep the answers of all repeats."""
 
 
@@ -120,14 +112,13 @@ def run_cases(cases: Iterable[Case], bench: Bench) -> Iterator[CaseRun]:
 class _Pending:
     """One case under way."""
 
-    __slots__ = ("case", "earlier", "kept", "left", "lock", "preferences", "runs")
+    __slots__ = ("case", "earlier", "left", "lock", "preferences", "runs")
 
     def __init__(self, case: Case, sides: tuple[str, ...], repeats: int) -> None:
         self.case = case
         self.runs: dict[str, list[Run]] = {side: [Run()] * repeats for side in sides}
-        self.kept: dict[str, list[dict[str, list[Json]]]] = {s: [{} for _ in range(repeats)] for s in sides}
         self.preferences: list[dict[str, tuple[int, str]]] = [{} for _ in range(repeats)]
-        self.earlier: list[Kept] | None = None
+        self.earlier: list[Answer] | None = None
         self.left = 0
         self.lock = threading.Lock()
 
@@ -213,8 +204,7 @@ class _Runner:
         case, target = pending.case, self.targets[side]
         earlier = self.earlier(pending, target) if side == STABLE else []
         if repeat < len(earlier):
-            pending.kept[side][repeat].update(earlier[repeat].grades)
-            return Run(answer=self.priced(earlier[repeat].answer, side), reused=True)
+            return Run(answer=self.priced(earlier[repeat], side), reused=True)
         if side in self.dead:
             return Run(missing=self.dead[side])
         request = target.request(case)
@@ -226,7 +216,7 @@ class _Runner:
         except (CallRefused, Unavailable) as error:
             return Run(missing=str(error))
 
-    def earlier(self, pending: _Pending, target: Target) -> list[Kept]:
+    def earlier(self, pending: _Pending, target: Target) -> list[Answer]:
         """Answers kept from before. Latency is compared only between answers of the same hour, so never reused."""
         if self.bench.store is None or any(KINDS[a.kind].fresh for a in flat(pending.case.asserts)):
             return []
@@ -250,8 +240,7 @@ class _Runner:
         for side, target in self.targets.items():
             runs = pending.runs[side]
             if all(r.answer is not None for r in runs) and not all(r.reused for r in runs):
-                kept = [Kept(r.answer, g) for r, g in zip(runs, pending.kept[side], strict=True) if r.answer]
-                store.put(target, pending.case, kept)
+                store.put(target, pending.case, [r.answer for r in runs if r.answer])
 
     def graded(self, pending: _Pending, side: str, repeat: int, run: Run) -> Run:
         assert run.answer is not None
@@ -268,7 +257,6 @@ class _Runner:
             other=rival,
             is_candidate=side == CANDIDATE,
             preferences=pending.preferences[repeat],
-            kept=pending.kept[side][repeat],
         )
         try:
             return replace(run, grade=grader.case(pending.case, run.answer))

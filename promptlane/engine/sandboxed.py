@@ -12,16 +12,21 @@ import resource
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from functools import lru_cache
 from typing import Any, Final
 
 import jsonschema
 import referencing
 import referencing.exceptions
-import regex
-from jsonschema.validators import validator_for
+import regress
+from fqdn import FQDN
+from jsonschema.validators import extend, validator_for
+
+from promptlane.engine.schemas import FORMATS
 
 Json = Any
 _SHOWN: Final = 300
@@ -31,22 +36,81 @@ _TOO_DEEP: Final = "goes deeper than can be followed: the schema refers to itsel
 _PANIC: Final = "PanicException"
 
 
+_FORMATS: Final = jsonschema.FormatChecker(formats=FORMATS)
+
+
+def _is_email(value: object) -> bool:
+    """The library's own asks for no more than an `@`."""
+    if not isinstance(value, str):
+        return True
+    try:
+        address = Address(addr_spec=value)
+    except (ValueError, HeaderParseError, IndexError):
+        return False
+    return bool(FQDN(address.domain, min_labels=2).is_valid)
+
+
+_FORMATS.checks("email")(_is_email)
+
+
 @lru_cache(maxsize=100)
-def _compiled(pattern: str) -> Any:
-    return regex.compile(pattern)
+def _compiled(pattern: str, flags: str = "") -> Any:
+    return regress.Regex(pattern, flags)
 
 
 def _search(source: str, request: Mapping[str, Json]) -> bool:
-    found = _compiled(source).search(request["text"], timeout=float(request["seconds"]))
-    return found is not None
+    return _compiled(source).find(_whole(request["text"])) is not None
 
 
 def _pattern_error(source: str, _: Mapping[str, Json]) -> str:
     try:
         _compiled(source)
-    except regex.error as error:
+    except regress.RegressError as error:
         return str(error)
     return ""
+
+
+def _found(pattern: str, text: str) -> bool:
+    """Patterns of schemas have the flag u, where they are valid with it (JSON Schema 2020-12, section 6.4)."""
+    try:
+        compiled = _compiled(pattern, "u")
+    except regress.RegressError:
+        compiled = _compiled(pattern)
+    return compiled.find(_whole(text)) is not None
+
+
+def _whole(text: str) -> str:
+    """Without halves of characters, which the engine does not take."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _pattern(validator: Any, pattern: str, instance: Json, _: Json) -> Iterator[jsonschema.ValidationError]:
+    if validator.is_type(instance, "string") and not _found(pattern, instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _pattern_properties(validator: Any, named: Json, instance: Json, _: Json) -> Iterator[jsonschema.ValidationError]:
+    if validator.is_type(instance, "object"):
+        for pattern, schema in named.items():
+            for key, value in instance.items():
+                if _found(pattern, key):
+                    yield from validator.descend(value, schema, path=key, schema_path=pattern)
+
+
+def _additional(validator: Any, rest: Json, instance: Json, schema: Json) -> Iterator[jsonschema.ValidationError]:
+    if not validator.is_type(instance, "object"):
+        return
+    patterns = schema.get("patternProperties", {})
+    known = schema.get("properties", {})
+    extra = [key for key in instance if key not in known and not any(_found(pattern, key) for pattern in patterns)]
+    if validator.is_type(rest, "object"):
+        for key in extra:
+            yield from validator.descend(instance[key], rest, path=key)
+    elif not rest and extra:
+        yield jsonschema.ValidationError(f"Additional properties are not allowed ({', '.join(map(repr, extra))})")
+
+
+_ECMA: Final = {"pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional}
 
 
 class _NoSchema(Exception):
@@ -56,8 +120,9 @@ class _NoSchema(Exception):
 @lru_cache(maxsize=100)
 def _validator(source: str) -> Any:
     schema = json.loads(source)
+    draft = validator_for(schema, jsonschema.Draft202012Validator)
     # A registry of its own: the default one fetches what it does not know.
-    return validator_for(schema, jsonschema.Draft202012Validator)(schema, registry=referencing.Registry())
+    return extend(draft, _ECMA)(schema, registry=referencing.Registry(), format_checker=_FORMATS)
 
 
 def _misfit(source: str, request: Mapping[str, Json]) -> str:
@@ -72,11 +137,28 @@ def _misfit(source: str, request: Mapping[str, Json]) -> str:
 def _schema_error(source: str, _: Mapping[str, Json]) -> str:
     schema = json.loads(source)
     try:
-        validator_for(schema, jsonschema.Draft202012Validator).check_schema(schema)
+        # The metaschema's formats are Python's: of patterns, say, which are JavaScript's.
+        validator_for(schema, jsonschema.Draft202012Validator).check_schema(schema, format_checker=_FORMATS)
     except jsonschema.SchemaError as error:
         at = "/".join(str(part) for part in error.absolute_path)
         return str(error.message)[:_SHOWN] + (f" (at {at[:_SHOWN]})" if at else "")
+    for pattern in _patterns(schema):
+        try:
+            _found(pattern, "")
+        except regress.RegressError as error:
+            return f"{pattern[:_SHOWN]!r} is no regular expression: {error}"
     return ""
+
+
+def _patterns(schema: Json) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        if isinstance(schema.get("patternProperties"), dict):
+            yield from schema["patternProperties"]
+    if isinstance(schema, dict | list):
+        for held in schema.values() if isinstance(schema, dict) else schema:
+            yield from _patterns(held)
 
 
 _WORK: Final[Mapping[str, Callable[[str, Mapping[str, Json]], Json]]] = {
@@ -90,13 +172,11 @@ _WORK: Final[Mapping[str, Callable[[str, Mapping[str, Json]], Json]]] = {
 def _answer(request: Mapping[str, Json]) -> dict[str, Json]:
     try:
         return {"result": _WORK[request["work"]](request["source"], request)}
-    except TimeoutError:
-        return {"ended": f"took longer than {request['seconds']:g} s"}
     except MemoryError:
         return {"ended": f"took more memory than {sys.argv[1]} MiB"}
     except RecursionError:
         return {"ended": _TOO_DEEP}
-    except regex.error as error:
+    except regress.RegressError as error:
         return {"invalid": f"is not valid: {error}"}
     except referencing.exceptions.Unresolvable as error:
         return {"invalid": f"refers to {str(error)[:_SHOWN]}, which it does not hold; nothing is fetched"}

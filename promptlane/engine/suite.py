@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from promptlane.domain.enrolment.floor import SuiteFacts
 from promptlane.domain.release.content import canonical_json
-from promptlane.domain.release.prompt import VARIABLE
+
+from .templates import references
 
 Json = Any
 Read = Callable[[str], bytes]
@@ -142,17 +143,6 @@ def flat(assertions: Iterable[Assertion]) -> Iterable[Assertion]:
     for assertion in assertions:
         yield assertion
         yield from flat(assertion.children)
-
-
-def references(value: Json) -> set[str]:
-    """Names of `{{variables}}` in an assertion's value."""
-    if isinstance(value, str):
-        return set(VARIABLE.findall(value))
-    if isinstance(value, Mapping):
-        return {name for v in value.values() for name in references(v)}
-    if isinstance(value, list | tuple):
-        return {name for v in value for name in references(v)}
-    return set()
 
 
 def problems(suite: Suite, variables: Iterable[str]) -> list[str]:

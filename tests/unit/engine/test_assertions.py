@@ -51,7 +51,7 @@ def grade(kind: str, answer: Answer | str, value: Any = None, threshold: float |
     said = answer if isinstance(answer, Answer) else Answer(answer)
     made = Assertion(kind.removeprefix("not-"), kind.startswith("not-"), value, threshold, **more)
     grader = Grader(tools=TOOLS, embedder=VECTORS, checks=CHECKS)
-    return grader.assertion(made, Case("case", VARS, (made,)), said)
+    return grader.assertion(made, Case("case", {**VARS, "empty": " "}, (made,)), said)
 
 
 def tools(*calls: ToolCall) -> Answer:
@@ -74,12 +74,12 @@ ROWS: list[tuple[str, Any, float | None, Answer | str, float, str]] = [
     ("contains-any", ["no", "{{name}}"], None, "Ana and Ben", 1, """contains-any '["no", "Ana"]' holds"""),
     ("contains-any", ["Ön", "B"], None, "ön b", 0, """the output contains none of '["Ön", "B"]'"""),
     ("contains-all", ["A", "B"], None, "B and A", 1, """contains-all '["A", "B"]' holds"""),
-    ("contains-all", ["a", "B", "C", "d"], None, "B d", 0.5, """the output does not contain '["a", "C"]'"""),
+    ("contains-all", ["a", "B", "C", "d"], None, "B d", 0, """the output does not contain '["a", "C"]'"""),
     ("contains-all", ["a", "B"], None, "A b", 0, """the output does not contain '["a", "B"]'"""),
     ("icontains-any", ["x", "ANA"], None, "ana", 1, """icontains-any '["x", "ANA"]' holds"""),
     ("icontains-any", ["x", "y"], None, "ana", 0, """the output contains none of '["x", "y"]'"""),
     ("icontains-all", ["a", "B"], None, "b A", 1, """icontains-all '["a", "B"]' holds"""),
-    ("icontains-all", ["a", "B", "c", "d"], None, "D b A", 0.75, """the output does not contain '["c"]'"""),
+    ("icontains-all", ["a", "B", "c", "d"], None, "D b A", 0, """the output does not contain '["c"]'"""),
     ("starts-with", "Dear {{name}}", None, "Dear Ana!", 1, "starts-with 'Dear Ana' holds"),
     ("starts-with", "Dear", None, "Oh Dear", 0, "the output does not start with 'Dear'"),
     ("regex", r"\d+ days for {{name}}", None, "in 30 days for Ana.", 1, r"regex '\\d+ days for Ana' holds"),
@@ -185,8 +185,8 @@ MEASURED: list[tuple[str, Any, float | None, str, bool, float, str]] = [
         None,
         "the cat sat on a mat",
         True,
-        10 / 11,
-        "ROUGE-1 F is 0.909, not below 0.75",
+        10 / 12,
+        "ROUGE-1 F is 0.833, not below 0.75",
     ),
     ("rouge-n", "a b c d", None, "a b c d e f", True, 0.8, "ROUGE-1 F is 0.800, not below 0.75"),
     ("rouge-n", "a b", None, "a b c d", False, 2 / 3, "ROUGE-1 F is 0.667, below 0.75"),
@@ -201,7 +201,8 @@ MEASURED: list[tuple[str, Any, float | None, str, bool, float, str]] = [
         0.5372849659117709,
         "BLEU is 0.537, not below 0.5",
     ),
-    ("bleu", ["a b"], None, "a b", False, 0.316227766016838, "BLEU is 0.316, below 0.5"),
+    ("bleu", ["a b"], None, "A b", True, 1, "BLEU is 1.000, not below 0.5"),
+    ("bleu", ["the cat sat on the mat"], 0.3, "on the mat the cat sat", False, 0, "BLEU is 0.000, below 0.3"),
     ("bleu", ["a b c d"], 1, "a b c d", True, 1, "BLEU is 1.000, not below 1"),
     ("bleu", ["a b c d"], 0.1, " \n", False, 0, "BLEU is 0.000, below 0.1"),
     ("python", "share-of-a", None, "ab", True, 0.5, "python check 'share-of-a' scores 0.50"),
@@ -232,17 +233,19 @@ UNGRADABLE: list[tuple[str, Any, Answer | str, str]] = [
     ("python", "whole", "22", "python check 'whole' returned 2; it must return a bool or a score from 0 to 1"),
     ("python", "says", "yes", "python check 'says' returned 'yes'; it must return a bool or a score from 0 to 1"),
     ("python", "share-of-a", "", "python check 'share-of-a' failed: ZeroDivisionError: division by zero"),
-    ("regex", "({{name}}", "x", "regular expression '(Ana' is not valid: missing ) at position 4"),
+    ("regex", "({{name}}", "x", "regular expression '(Ana' is not valid: Unbalanced parenthesis"),
     ("regex", "(a|aa)+$", "a" * 4_000 + "b", "regular expression '(a|aa)+$' took longer than 1 s"),
-    (
-        "regex",
-        "(a{300}){300}",
-        "a",
-        "regular expression '(a{300}){300}' has 90,300 parts with its repeats written out; at most 50,000 are compiled",
-    ),
     ("is-json", {"$ref": "#"}, "1", "the schema refers to itself without going into the value, so it would never end"),
     ("cost", None, "x", "no price is known for the model; add it to tests.prices in release.yaml"),
-    ("rouge-n", "..", "x", "the reference text of rouge-n is empty"),
+    ("levenshtein", "k", "x", "levenshtein: 'k' is 1 edits from no text, and 1 are allowed"),
+    ("icontains", "{{empty}}", "x", "icontains proves nothing in this case: {{empty}} fills in to nothing"),
+    (
+        "contains-any",
+        ["{{empty}}", "x"],
+        "x",
+        "contains-any proves nothing in this case: {{empty}} fills in to nothing",
+    ),
+    ("regex", "{{empty}}", "x", "regex proves nothing in this case: {{empty}} fills in to nothing"),
 ]
 
 
@@ -341,28 +344,6 @@ def test_a_rubric_passes_when_the_judge_says_so_and_the_score_reaches_the_thresh
     assert f">\n{question}\n</input-" in judge.asked[0]
 
 
-def test_the_grades_of_models_are_kept_by_what_was_asked_and_used_again() -> None:
-    judge = ScriptedJudge(lambda user: {"pass": True, "score": 0.9, "reason": "kind"})
-    kept: dict[str, list[Any]] = {}
-    polite, similar = Assertion("llm-rubric", value="polite to {{name}}"), Assertion("similar", value=["{{name}}"])
-
-    def graded(case: Case, vectors: Vectors) -> CaseGrade:
-        return Grader(judge=judge, embedder=vectors, kept=kept).case(case, Answer("east"))
-
-    ana, ben = Case("a", {"name": "north"}, (polite, similar)), Case("b", {"name": "east"}, (polite, similar))
-    first, second = Vectors(VECTORS.known), Vectors(VECTORS.known)
-    before = graded(ana, first)
-    assert graded(ana, second) == before
-    assert (len(judge.asked), second.asked) == (1, [])
-    assert [g.score for g in before.grades] == [0.9, 0]
-    assert kept == {
-        Assertion("llm-rubric", value="polite to north").digest: [True, 0.9, "kind"],
-        Assertion("similar", value=["north"]).digest: [False, 0.0, "similarity is 0.000, below 0.75"],
-    }
-    assert [g.score for g in graded(ben, second).grades] == [0.9, 1]
-    assert (len(judge.asked), second.asked, len(kept)) == (2, ["east", "east"], 4)
-
-
 def test_a_pair_is_judged_once_in_both_orders_and_serves_both_sides() -> None:
     judge = ScriptedJudge(
         lambda u: {"reason": "NEW is kinder", "better": "A" if u.index("NEW") < u.index("OLD") else "B"}
@@ -386,7 +367,6 @@ def test_a_pair_is_judged_once_in_both_orders_and_serves_both_sides() -> None:
     assert candidate.assertion(denied, case, new) == Grade(
         "not-select-best", False, 0.0, "the other version's answer is not better: NEW is kinder"
     )
-    assert stable.kept == candidate.kept == {}
 
 
 def test_equal_answers_tie_with_half_a_score_for_both() -> None:
@@ -471,4 +451,4 @@ def test_a_grader_has_nothing_but_what_it_is_given_and_grades_the_candidate() ->
     best = Assertion("select-best", value="kind")
     kinder = ScriptedJudge(lambda u: {"reason": "", "better": "A" if u.index("NEW") < u.index("OLD") else "B"})
     assert Grader(judge=kinder, other=Answer("OLD")).assertion(best, Case("c", {}, ()), Answer("NEW")).score == 1
-    assert Grader() == Grader({}, None, None, {}, None, True, {}, {})
+    assert Grader() == Grader({}, None, None, {}, None, True, {})

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from promptlane.domain.errors import InvalidInput, NotFound, Throttled
 from promptlane.domain.suite.answers import Answer, ToolCall
 from promptlane.engine.objects import FolderObjects, KeptAnswers, json_lines
-from promptlane.engine.runner import Kept
 from promptlane.engine.suite import Case
 from promptlane.engine.targets import Target
 from promptlane.fakes.objects import MemoryObjects
@@ -21,7 +20,7 @@ from promptlane.fakes.objects import MemoryObjects
 TARGET = Target("v1", "f1", {"modelId": "lite", "templateConfiguration": {"text": {"text": "{{q}}"}}})
 CASE = Case("c", {"q": "x", "only": "asserts"}, ())
 KEY = f"stable-results/f1/{CASE.digest(['q'])}.json"
-KEPT = [Kept(Answer("größer", "max_tokens", 12.3, 4, 5, (ToolCall("t", {"a": 1}),), 0.5), {"d": [True, 1.0, ""]})]
+KEPT = [Answer("größer", "max_tokens", 12.3, 4, 5, (ToolCall("t", {"a": 1}),), 0.5)]
 
 
 def kept(objects: MemoryObjects, now: float = 1_000.0) -> KeptAnswers:
@@ -34,7 +33,7 @@ def test_answers_lie_under_the_version_and_what_it_was_asked() -> None:
     assert json.loads(objects.data[KEY]) == {
         "at": 1_000.0,
         "model": "lite",
-        "answers": [{**KEPT[0].answer.to_dict(), "grades": {"d": [True, 1.0, ""]}}],
+        "answers": [KEPT[0].to_dict()],
     }
     assert "größer".encode() in objects.data[KEY]
     assert kept(objects).get(TARGET, Case("other", {"q": "x"}, ())) == KEPT
@@ -49,7 +48,7 @@ def test_answers_serve_while_they_are_fresh(now: float, fresh: bool) -> None:
     assert kept(objects, now).get(TARGET, CASE) == (KEPT if fresh else [])
 
 
-ANSWER = KEPT[0].answer.to_dict()
+ANSWER = KEPT[0].to_dict()
 WHOLE: dict[str, Any] = {"at": 1_000.0, "model": "lite", "answers": [ANSWER]}
 
 
@@ -73,11 +72,10 @@ def test_what_cannot_be_read_is_as_good_as_none(content: bytes) -> None:
     assert kept(objects).get(TARGET, CASE) == []
 
 
-def test_answers_without_grades_have_none() -> None:
+def test_grades_that_were_kept_with_an_answer_do_not_count() -> None:
     objects = MemoryObjects()
-    for grades in ({}, {"grades": None}):
-        objects.data[KEY] = json.dumps({**WHOLE, "answers": [{**ANSWER, **grades}]}).encode()
-        assert kept(objects).get(TARGET, CASE) == [Kept(KEPT[0].answer, {})]
+    objects.data[KEY] = json.dumps({**WHOLE, "answers": [{**ANSWER, "grades": {"d": [True, 1.0, ""]}}]}).encode()
+    assert kept(objects).get(TARGET, CASE) == KEPT
 
 
 class Refusing(MemoryObjects):
@@ -94,7 +92,6 @@ def test_a_store_that_refuses_costs_the_next_run_its_calls_and_nothing_else() ->
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda x: st.lists(x, max_size=2))
-GRADE = st.tuples(st.booleans(), st.floats(0, 1), st.text(max_size=5)).map(list)
 ANSWERS = st.builds(
     Answer,
     text=st.text(max_size=9),
@@ -108,8 +105,8 @@ ANSWERS = st.builds(
 
 
 @settings(max_examples=40)
-@given(st.lists(st.builds(Kept, ANSWERS, st.dictionaries(st.text(max_size=5), GRADE, max_size=2)), max_size=3))
-def test_whatever_is_kept_comes_back(answers: list[Kept]) -> None:
+@given(st.lists(ANSWERS, max_size=3))
+def test_whatever_is_kept_comes_back(answers: list[Answer]) -> None:
     objects = MemoryObjects()
     kept(objects).put(TARGET, CASE, answers)
     assert kept(objects).get(TARGET, CASE) == answers
@@ -117,8 +114,8 @@ def test_whatever_is_kept_comes_back(answers: list[Kept]) -> None:
 
 def test_half_a_character_is_kept_as_a_question_mark() -> None:
     objects = MemoryObjects()
-    kept(objects).put(TARGET, CASE, [Kept(Answer("\ud800"))])
-    assert kept(objects).get(TARGET, CASE) == [Kept(Answer("?"))]
+    kept(objects).put(TARGET, CASE, [Answer("\ud800")])
+    assert kept(objects).get(TARGET, CASE) == [Answer("?")]
     assert list(json_lines([{"a": "\ud800"}, ["é", 1]])) == [b'{"a":"?"}\n', '["é",1]\n'.encode()]
 
 

@@ -67,7 +67,10 @@ def test_a_promptfoo_file_is_read_unchanged_and_what_is_left_out_is_said() -> No
                     {
                         "type": "assert-set",
                         "threshold": 0.5,
-                        "assert": [{"type": "equals", "value": "Adiós"}, {"type": "levenshtein", "value": "Adios"}],
+                        "assert": [
+                            {"type": "equals", "value": "Adiós"},
+                            {"type": "levenshtein", "value": "Adios", "threshold": 2},
+                        ],
                     },
                     {"type": "llm-rubric", "value": "is Spanish", "weight": 2},
                     {"type": "guardrails"},
@@ -192,7 +195,7 @@ def test_a_suite_that_could_prove_nothing_is_refused(data: Any, message: str) ->
         ),
         ("cases.json", b'{"a": 1}', "must hold a list"),
         ("cases.yaml", b"- a: [", "is not valid YAML"),
-        ("cases.xlsx", b"PK", "not from .xlsx"),
+        ("cases.xlsx", b"PK", "is a workbook"),
     ],
 )
 def test_a_file_of_cases_is_refused_with_its_line(name: str, content: bytes, message: str) -> None:

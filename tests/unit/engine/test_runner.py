@@ -13,7 +13,7 @@ import pytest
 from promptlane.domain.errors import Throttled, Unavailable
 from promptlane.domain.suite.answers import Answer, CallRefused, ModelRequest, ToolCall
 from promptlane.engine.assertions import CaseGrade, Grade, asked_by
-from promptlane.engine.runner import Bench, CaseRun, Kept, Retry, Run, run_cases
+from promptlane.engine.runner import Bench, CaseRun, Retry, Run, run_cases
 from promptlane.engine.suite import Assertion, Case
 from promptlane.engine.targets import Target
 from promptlane.fakes.objects import ScriptedJudge, ScriptedModel
@@ -45,16 +45,16 @@ def bench(model: ScriptedModel, **more: Any) -> Bench:
 class Store:
     """`AnswerStore` that holds answers by label and case, and keeps what it was asked."""
 
-    def __init__(self, **answers: list[Kept]) -> None:
+    def __init__(self, **answers: list[Answer]) -> None:
         self.answers = answers
         self.got: list[tuple[str, str]] = []
-        self.kept: dict[tuple[str, str], list[Kept]] = {}
+        self.kept: dict[tuple[str, str], list[Answer]] = {}
 
-    def get(self, target: Target, case: Case) -> list[Kept]:
+    def get(self, target: Target, case: Case) -> list[Answer]:
         self.got.append((target.label, case.id))
         return self.answers.get(f"{target.label}_{case.id}", [])
 
-    def put(self, target: Target, case: Case, kept: list[Kept]) -> None:
+    def put(self, target: Target, case: Case, kept: list[Answer]) -> None:
         self.kept[target.label, case.id] = kept
 
 
@@ -135,33 +135,34 @@ def test_workers_end_with_the_process_and_are_as_many_as_asked_for() -> None:
     assert seen == {("case-0", True), ("case-1", True), ("case-2", True)}
 
 
-def test_kept_answers_of_the_stable_version_serve_with_their_grades_at_todays_price() -> None:
+def test_kept_answers_of_the_stable_version_serve_at_todays_price_and_are_graded_anew() -> None:
     rubric = Assertion("llm-rubric", value="kind")
     judge = ScriptedJudge(lambda user: {"pass": True, "score": 0.75, "reason": "so"})
-    store = Store(old_a=[Kept(Answer("kept", output_tokens=3, cost_usd=9.0), {rubric.digest: [False, 0.25, "rude"]})])
+    store = Store(old_a=[Answer("kept", output_tokens=3, cost_usd=9.0)])
     [found] = run_cases([Case("a", {"q": "a"}, (rubric,))], bench(ScriptedModel(said), judge=judge, store=store))
     assert found.stable == (
         Run(
             Answer("kept", output_tokens=3, cost_usd=0.003),
-            CaseGrade(False, 0.25, (Grade("llm-rubric", False, 0.25, "rude"),)),
+            CaseGrade(True, 0.75, (Grade("llm-rubric", True, 0.75, ""),)),
             reused=True,
         ),
     )
     assert found.candidate[0].grade == CaseGrade(True, 0.75, (Grade("llm-rubric", True, 0.75, ""),))
     assert found.candidate[0].answer is not None
     assert store.got == [("old", "a")]
-    assert store.kept == {("new", "a"): [Kept(found.candidate[0].answer, {rubric.digest: [True, 0.75, "so"]})]}
+    assert store.kept == {("new", "a"): [found.candidate[0].answer]}
+    assert len(judge.asked) == 2
 
 
 def test_repeats_that_were_not_kept_are_asked_for_and_all_are_kept_together() -> None:
-    store = Store(old_a=[Kept(Answer("kept yes"))], old_b=[Kept(Answer("one")), Kept(Answer("two"))])
+    store = Store(old_a=[Answer("kept yes")], old_b=[Answer("one"), Answer("two")])
     model = ScriptedModel(said)
     first, second = run_cases(CASES, bench(model, repeats=2, store=store))
     assert [r.reused for r in first.stable or ()] == [True, False]
     assert [r.reused for r in second.stable or ()] == [True, True]
     assert [said(r) for r in model.asked] == ["new a", "old a", "new a", "new b", "new b"]
     assert store.got == [("old", "a"), ("old", "b")]
-    assert {key: [k.answer.text for k in kept] for key, kept in store.kept.items()} == {
+    assert {key: [k.text for k in kept] for key, kept in store.kept.items()} == {
         ("new", "a"): ["new a", "new a"],
         ("old", "a"): ["kept yes", "old a"],
         ("new", "b"): ["new b", "new b"],
@@ -170,7 +171,7 @@ def test_repeats_that_were_not_kept_are_asked_for_and_all_are_kept_together() ->
 
 def test_a_case_that_asserts_on_latency_is_asked_anew_but_kept() -> None:
     within = Assertion("assert-set", children=(Assertion("latency", threshold=100),))
-    store = Store(old_a=[Kept(Answer("kept"))])
+    store = Store(old_a=[Answer("kept")])
     [found] = run_cases([Case("a", {"q": "a"}, (within,))], bench(ScriptedModel(said), store=store))
     assert found.stable is not None
     assert not found.stable[0].reused
@@ -302,7 +303,6 @@ def test_a_bench_has_usual_settings() -> None:
         NEW, None, model, 1, 8, None, None, {}, {}, None, Retry(), None, time.monotonic, time.sleep, random.random
     )
     assert len(list(run_cases(CASES, bench))) == len(model.asked) == 2
-    assert Kept(Answer("x")) == Kept(Answer("x"), {})
 
 
 @pytest.mark.parametrize(

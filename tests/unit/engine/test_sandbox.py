@@ -35,11 +35,11 @@ def child() -> subprocess.Popen[bytes]:
 
 
 def test_a_pattern_is_found_anywhere_in_a_text_of_any_size() -> None:
-    assert search(r"b\p{Lu}+$", "x" * 1_000_000 + "\nbÄ")
+    assert search(r"b[A-ZÄ]+$", "x" * 1_000_000 + "\nbÄ")
     assert not search("^b", "ab\ud800")
     assert pattern_error("(a)") == ""
-    assert pattern_error("(a") == "missing ) at position 2"
-    with pytest.raises(Invalid, match="is not valid: missing"):
+    assert pattern_error("(a") == "Unbalanced parenthesis"
+    with pytest.raises(Invalid, match="is not valid: Unbalanced"):
         search("(a", "a")
 
 
@@ -98,13 +98,12 @@ def test_a_schema_that_takes_too_long_ends_the_child_alone() -> None:
 
 
 def test_memory_is_bounded_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_EXPANDED", 10**9)
     monkeypatch.setattr(limits, "EVALUATION_SECONDS", 5.0)
     search("a", "a")
     child().kill()  # what an earlier test had it take and give back is room that the bound does not see
     child().wait()
     with pytest.raises(OutOfLimits, match="took more memory than 96 MiB"):
-        search("(a{1000}){900}", "a")
+        search("b", "a" * 80_000_000)
     assert search("a", "a")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from promptlane.engine.suite import Assertion, Case, Suite, flat, problems, references
+from promptlane.engine.suite import Assertion, Case, Suite, flat, problems
+from promptlane.engine.templates import references
 
 HAS = Assertion("contains", value="{{wanted}}")
 CHECK, JUDGED = Assertion("python", value="short"), Assertion("llm-rubric", True, "polite")

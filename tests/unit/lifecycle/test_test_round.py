@@ -23,7 +23,7 @@ from promptlane.engine.parse import parse
 from promptlane.engine.plan import Plan, TestPlanRefused, make_plan
 from promptlane.engine.records import record_of
 from promptlane.engine.report import build
-from promptlane.engine.runner import CANDIDATE, STABLE, CaseRun, Kept, Retry, Run
+from promptlane.engine.runner import CANDIDATE, STABLE, CaseRun, Retry, Run
 from promptlane.engine.targets import Target
 from promptlane.fakes import InMemoryTurns
 from promptlane.fakes.objects import MemoryObjects, ScriptedJudge, ScriptedModel
@@ -330,7 +330,7 @@ def test_a_batch_has_the_settings_of_the_plan(monkeypatch: pytest.MonkeyPatch) -
     assert (bench.candidate.arn, bench.stable.arn, bench.model) == (f"{ARN}:2", f"{ARN}:1", model)
     assert (bench.judge, bench.embedder, bench.checks) == (None, None, {})
     case = parse(suite(1)).cases[0]
-    kept = [Kept(Answer("x"))]
+    kept = [Answer("x")]
     bench.store.put(bench.stable, case, kept)
     for later, fresh in ((1_799, kept), (1_800, [])):
         made.now = NOW + later

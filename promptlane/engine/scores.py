@@ -1,0 +1,45 @@
+"""Scores of an answer against a reference, as the papers define them that brought them up. All from 0 to 1.
+
+Words are compared in lower case. Tokens of ROUGE are the Penn Treebank's, those of BLEU lie between spaces, as in
+promptfoo.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Final
+
+MAX_ORDER: Final = 4
+
+
+def rouge_1(answer: str, reference: str) -> float:
+    """F1 of the words that both have, each as often as both have it (Lin 2004, "ROUGE", section 2)."""
+    from nltk.tokenize import TreebankWordTokenizer
+
+    tokenize = TreebankWordTokenizer().tokenize
+    mine, theirs = Counter(tokenize(answer.lower())), Counter(tokenize(reference.lower()))
+    both = (mine & theirs).total()
+    return 2 * both / (mine.total() + theirs.total()) if both else 0.0
+
+
+def bleu(answer: str, references: Sequence[str]) -> float:
+    """BLEU (Papineni et al. 2002) of one sentence: orders that the answer is too short for are left out.
+
+    Without smoothing: an order of which nothing is found leaves next to nothing.
+    """
+    from nltk.translate.bleu_score import sentence_bleu
+
+    words = answer.lower().split()
+    if not words:
+        return 0.0
+    orders = min(MAX_ORDER, len(words))
+    compared = [reference.lower().split() for reference in references]
+    return float(sentence_bleu(compared, words, [1 / orders] * orders, smoothing_function=_unsmoothed))
+
+
+def _unsmoothed(precisions: Sequence[Fraction], **_: object) -> list[float]:
+    """As they are, but for a logarithm of nothing."""
+    return [float(precision) or sys.float_info.min for precision in precisions]
