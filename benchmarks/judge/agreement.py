@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from benchmarks.judge import ours
+from benchmarks.judge import decisions, ours
 from benchmarks.judge.traffic import GROUPS, Array, Scenario, Unit, generate, steady
 from promptlane.domain.canary.blocks import Arm, Block
 from promptlane.domain.canary.judge import StepContext
@@ -37,8 +37,8 @@ def largest_difference(seed: int) -> float:
 def _difference(case: Scenario, seed: int) -> float:
     runs = 2
     counts = generate(case, runs, seed)
-    past = ours.history(case, runs, seed)
-    judge = ours.Judge(runs, case.minutes, past)
+    past = decisions.history(case, runs, seed)
+    judge = ours.Judge(runs, case.minutes, past, needed=0)
     margin = (np.full(runs, 0.01), np.full(runs, 0.5))
     worst = 0.0
     for t in range(case.minutes):

@@ -1,4 +1,4 @@
-"""What one unit moves: false decisions, harm that is missed, and how long everything takes beside it."""
+"""What units, outages and gaps move: false decisions, harm that is missed, and how long all takes beside them."""
 
 from __future__ import annotations
 
@@ -8,52 +8,69 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.judge import ours, scenarios
-from benchmarks.judge.traffic import Array, Scenario, Unit, generate, steady
+from benchmarks.judge import decisions, scenarios
+from benchmarks.judge.decisions import NEVER
+from benchmarks.judge.scenarios import Beside
+from benchmarks.judge.traffic import Array, Counts, Scenario, generate, steady
 
-NEVER = 10**9
+HARM = 0.1
+"""How much worse a harmful version is."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One unit beside others, at a rate of traffic (requests a minute) and a share of bad requests on stable."""
+    """Something beside others, at a rate of traffic (requests a minute) and a share of bad requests on stable."""
 
     name: str
     rate: float
     p0: float
-    units: tuple[Unit, ...]
+    beside: Beside
     runs: int
     seed: int
 
     def row(self) -> dict[str, Any]:
         """Shares of runs, and median minutes over all runs (None where fewer than half decide)."""
-        margin = scenarios.margin(self.p0)
-        equal, _ = self._decide(self.p0, margin, 360, 1, first="rolled_back")
-        _, at_margin = self._decide(self.p0 + margin, margin, 360, 2, first="advanced")
-        harmful, _ = self._decide(self.p0 + 0.1, margin, 180, 3, first="rolled_back")
-        _, good = self._decide(self.p0, margin, 360, 4, first="advanced")
-        return {
-            "scenario": f"{self.name}; {self.rate:g}/min, {self.p0:.0%}",
-            "false_rollback": _share(equal),
-            "false_advance": _share(at_margin),
-            "missed": round(1 - _share(harmful), 4),
-            "median_minutes": _median(harmful),
-            "median_minutes_to_advance": _median(good),
-        }
+        margin, metrics = scenarios.margin(self.p0), self.beside.metrics
+        equal = decisions.rolled_back(*self._runs(self.p0, 360, 1), metrics)
+        at_margin = decisions.advanced(*self._runs(self.p0 + margin, 360, 2), margin)
+        harmful = decisions.rolled_back(*self._runs(self.p0 + HARM, 180, 3), metrics)
+        good = decisions.advanced(*self._runs(self.p0, 360, 4), margin)
+        return row(f"{self.name}; {self.rate:g}/min, {self.p0:.1%}", equal, at_margin, harmful, good)
 
-    def _decide(self, p1: float, margin: float, minutes: int, salt: int, *, first: str) -> tuple[Array, Array]:
+    def _runs(self, p1: float, minutes: int, salt: int) -> tuple[Scenario, Counts, int]:
         scenario = Scenario(
-            self.name, self.rate, steady(self.p0), steady(p1), steady(0.1), minutes=minutes, units=self.units
+            self.name,
+            self.rate,
+            steady(self.p0),
+            steady(p1),
+            steady(0.1),
+            minutes=minutes,
+            units=self.beside.units,
+            crowd=self.beside.crowd,
+            partial=self.beside.partial,
         )
-        counts = generate(scenario, self.runs, self.seed + salt)
-        return ours.decide(scenario, counts, self.seed + salt, margin, first=first)
+        return scenario, generate(scenario, self.runs, self.seed + salt), self.seed + salt
 
 
-def cases(units: Mapping[str, tuple[Unit, ...]], rate: float, p0: float, runs: int, seed: int) -> list[Case]:
-    return [Case(name, rate, p0, given, runs, seed + 10 * i) for i, (name, given) in enumerate(units.items())]
+def row(name: str, equal: Array, at_margin: Array, harmful: Array, good: Array) -> dict[str, Any]:
+    """Of the minutes in which an equal version is rolled back, one worse by the margin advances, a harmful one is
+    rolled back, and a good one advances."""
+    return {
+        "scenario": name,
+        "false_rollback": share(equal),
+        "false_advance": share(at_margin),
+        "missed": round(1 - share(harmful), 4),
+        "median_minutes": _median(harmful),
+        "median_minutes_to_advance": _median(good),
+    }
 
 
-def _share(times: Array) -> float:
+def cases(beside: Mapping[str, Beside], rate: float, p0: float, runs: int, seed: int) -> list[Case]:
+    return [Case(name, rate, p0, given, runs, seed + 10 * i) for i, (name, given) in enumerate(beside.items())]
+
+
+def share(times: Array) -> float:
+    """Of runs that decided."""
     return round(float((times < NEVER).mean()), 4)
 
 

@@ -1,81 +1,33 @@
-"""Promptlane's judge and fuse, for many runs at once. run.py checks it against `promptlane.domain` on single runs."""
+"""Promptlane's judge, for many runs at once. run.py checks it against `promptlane.domain` on single runs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 
-from benchmarks.judge.scatter import EACH, Spread, excess
-from benchmarks.judge.traffic import GROUPS, Array, Counts, Scenario
-from promptlane.domain.canary import dispersion, evidence, fuse, one_unit
+from benchmarks.judge.gains import DEPTH_WEIGHTS, DEPTHS, ODDS, ODDS_WEIGHTS, advance_gains, harm_gains
+from benchmarks.judge.scatter import Spread, excess
+from benchmarks.judge.traffic import GROUPS, Array
+from promptlane.domain.canary import dispersion, evidence, one_unit
 from promptlane.domain.canary.blocks import LEAST_OF_AGE, MAX_BLOCK_SECONDS, MIN_BLOCK_REQUESTS
-from promptlane.domain.canary.judge import SPLIT_BROKEN
-from promptlane.domain.policy import FusePolicy
 
-ODDS, ODDS_WEIGHTS = (np.array(v) for v in zip(*evidence.HARM_BETS, strict=True))
-DEPTHS, DEPTH_WEIGHTS = (np.array(v) for v in zip(*evidence.ADVANCE_BETS, strict=True))
 SPLIT_ODDS = np.array(evidence.SPLIT_BETS)
-FUSE = FusePolicy()
 NEEDED = 20.0
 CELLS = 1 + 2 * GROUPS
 """Evidence is kept without the left-out groups; and without each group of the trial, then of the control, as well."""
-_ALL = np.ones((2, GROUPS))
 
 
-def cells(kept: Array) -> Array:
-    """Kept groups [..., 2, groups] of both arms as those of each cell [..., cells, 2, groups]."""
-    found = np.repeat(kept[..., None, :, :], CELLS, -3).copy()
-    for g in range(GROUPS):
-        found[..., 1 + g, 1, g] = 0
-        found[..., 1 + GROUPS + g, 0, g] = 0
+def cut(counts: Array, kept: Array) -> Array:
+    """Counts [..., 2, groups] of the groups that each cell keeps, of those `kept`: [..., cells, 2]."""
+    counts = counts * kept
+    total = counts.sum(-1)
+    found = np.repeat(total[..., None, :], CELLS, -2)
+    found[..., 1 : 1 + GROUPS, 1] -= counts[..., 1, :]
+    found[..., 1 + GROUPS :, 0] -= counts[..., 0, :]
     return found
-
-
-def harm_gains(n: Array, y: Array, q0: Array) -> Array:
-    """ln gain of each bet on harm: [..., 2] counts, [...] rates -> [..., bets]."""
-    rate = q0[..., None]
-    bet = ODDS * rate / (1 - rate + ODDS * rate)
-    (n0, n1), (y0, y1) = (np.moveaxis(v, -1, 0)[..., None] for v in (n, y))
-    both = (n0 > 0) & (n1 > 0)
-    pooled = np.where(both, (n0 * rate + n1 * bet) / np.maximum(n0 + n1, 1), 0.5)
-    gains = y0 * np.log(rate) + (n0 - y0) * np.log1p(-rate) + y1 * np.log(bet) + (n1 - y1) * np.log1p(-bet)
-    gains -= (y0 + y1) * np.log(pooled) + (n0 + n1 - y0 - y1) * np.log1p(-pooled)
-    return np.asarray(np.where(both, gains, 0.0))
-
-
-def advance_gains(n: Array, y: Array, q0: Array, margin: tuple[Array, Array]) -> Array:
-    """ln gain of each bet on harmlessness; `margin` (absolute, relative) broadcasts to q0."""
-    absolute, relative = (np.broadcast_to(m, q0.shape) for m in margin)
-    wide = relative * q0 > absolute
-    c, d = np.where(wide, 1 + relative, 1.0)[..., None], np.where(wide, 0.0, absolute)[..., None]
-    rate = q0[..., None]
-    line = c * rate + d
-    (n0, n1), (y0, y1) = (np.moveaxis(v, -1, 0)[..., None] for v in (n, y))
-    usable = (n0 > 0) & (n1 > 0) & (line < 1)
-    bet = np.where(usable, rate + DEPTHS * (line - rate), rate)
-    s0 = _nearest(n0, n1, rate, bet, c, d)
-    s1 = np.minimum(c * s0 + d, 1 - 1e-12)
-    gains = y0 * np.log(rate / s0) + (n0 - y0) * np.log((1 - rate) / (1 - s0))
-    gains += y1 * np.log(bet / s1) + (n1 - y1) * np.log((1 - bet) / (1 - s1))
-    return np.asarray(np.where(usable, gains, 0.0))
-
-
-def _nearest(n0: Array, n1: Array, q0: Array, q1: Array, c: Array, d: Array) -> Array:
-    """Newton's method within a bracket, as in promptlane.domain.canary.evidence, for all at once."""
-    low, high = np.maximum((q1 - d) / c, 1e-9), q0 + 0 * q1
-    s0 = (low + high) / 2
-    for _ in range(18):
-        s1 = np.minimum(c * s0 + d, 1 - 1e-12)
-        v0, v1 = s0 * (1 - s0), s1 * (1 - s1)
-        far0, far1 = n0 * (s0 - q0), c * n1 * (s1 - q1)
-        cubic = far0 * v1 + far1 * v0
-        low, high = np.where(cubic > 0, low, s0), np.where(cubic > 0, s0, high)
-        slope = n0 * v1 + far0 * c * (1 - 2 * s1) + c * c * n1 * v0 + far1 * (1 - 2 * s0)
-        step = s0 - cubic / np.where(slope == 0, 1.0, slope)
-        s0 = np.where((step >= low) & (step <= high), step, (low + high) / 2)
-    return s0
 
 
 class Blocks:
@@ -119,6 +71,12 @@ class Blocks:
         self.n[which] = self.y[which] = self.length[which] = 0
         self.start[which] = -1
 
+    def only(self, runs: Array) -> None:
+        """Go on with these runs."""
+        for name in ("n", "y", "start", "length", "first", "count", "_n", "_y"):
+            setattr(self, name, getattr(self, name)[runs])
+        self.learned, self._before = self.learned[:, runs], self._before[:, runs]
+
     def closed(self, run: int) -> tuple[Array, Array, Array]:
         """All closed blocks of a run: n, y [blocks, 2, groups], learned before [2, blocks, groups]."""
         upto = self.count[run]
@@ -131,21 +89,29 @@ class Blocks:
 
 @dataclass
 class Judge:
-    """One guard metric, looked at every minute. `history`: (requests, bad) of stable per run before."""
+    """One guard metric, looked at every minute. `history`: (requests, bad) of stable per run before.
+
+    `needed`: evidence below that is not told from 1, since it decides nothing; 0 tells all. `guard`: what harm must
+    keep without any one group; more than the product's where other metrics, which show nothing, share the errors.
+    """
 
     runs: int
     minutes: int
-    history: tuple[Array, Array] | None
+    history: tuple[Array, Array]
+    harmful: bool = True
+    needed: float = NEEDED
+    guard: float = one_unit.GUARD_HARM
+    margin: tuple[Array, Array] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         runs, minutes = self.runs, self.minutes
-        n, bad = self.history if self.history is not None else (np.zeros(runs), np.zeros(runs))
+        n, bad = self.history
         weight = np.where(n > 0, np.minimum(n, 450) / np.maximum(n, 1), 0)
         self.prior = np.stack([50 + n * weight, 0.5 + bad * weight])
         self.kept = np.ones((runs, 2, GROUPS))
         self.totals = np.zeros((runs, 2, GROUPS))
-        self.single = Spread(runs, 2, minutes, EACH)
-        self.further = Spread(runs, 2, minutes, EACH)
+        self.single = Spread(runs, 2, minutes, each=True)
+        self.further = Spread(runs, 2, minutes, each=True)
         self.splits = [_Split(runs, minutes) for _ in range(2)]
         self.blocks, self.step = Blocks(runs, minutes), Blocks(runs, minutes)
         self.since = np.zeros(runs, int)
@@ -154,36 +120,56 @@ class Judge:
         self.first, self.opened = np.full(runs, -1.0), np.zeros(runs, int)
         self.starts: list[Array] = []
         self.opened_at = np.zeros((runs, minutes // 60 + 2), int)
-        # Newest first, as far back as CloudWatch looks where points are missing: 1 bad, 0 not, -1 none.
-        self.points = np.full((FUSE.periods + fuse.SPARE_PERIODS + 2, runs), -1)
         self.harm, self.advance, self.split = np.ones(runs), np.ones(runs), np.ones(runs)
-        self.fused = np.zeros(runs, bool)
-        self.margin: tuple[Array, Array] | None = None
 
     def minute(
         self, t: int, n: Array, y: Array, assigned: Array, share: Array, margin: tuple[Array, Array] | None
     ) -> None:
-        """Take in a minute of [runs, arms, groups]; `margin` is the step's (absolute, relative)."""
+        """Take in a minute of [runs, arms, groups]; `margin` is the step's (absolute, relative), None to judge harm
+        alone. `assigned` is `n` itself, always, where all that was assigned is counted."""
         there = n.sum((1, 2)) > 0
         self.totals += n
         self.margin = margin
-        single = self.single.add(n, y, there)
+        self.single.add(n, y, there)
         self.further.add(n, y, there)
-        full = self.blocks.add(n, y, t, there)
-        if full.any():
+        if self.harmful and (full := self.blocks.add(n, y, t, there)).any():
             self._bet(full)
-        if margin is not None:
-            full = self.step.add(n, y, t, there)
-            if full.any():
-                self._bet_advance(full)
-        self._leave_out(excess(single, dispersion.SIGNIFICANT))
-        factors = self._factors()
-        self.harm = _decided(self._harm(factors), one_unit.CONTROL, one_unit.GUARD_HARM)
-        if margin is not None:
-            grown = np.exp(np.minimum(self.advance_sums / factors[..., None], 50)) @ DEPTH_WEIGHTS
-            self.advance = _decided(grown, one_unit.TRIAL, one_unit.GUARD_ADVANCE)
-        self.split = (self.splits[0].add(assigned, share) + self.splits[1].add(n, share)) / 2
-        self._fuse(n.sum(-1).T, y.sum(-1).T)
+        if margin is not None and (full := self.step.add(n, y, t, there)).any():
+            self._bet_advance(full)
+        self._leave_out()
+        self._weigh()
+        of_outcomes = self.splits[0].add(n, share)
+        of_assignments = of_outcomes if assigned is n else self.splits[1].add(assigned, share)
+        self.split = (of_outcomes + of_assignments) / 2
+
+    def only(self, runs: Array) -> None:
+        """Go on with these runs."""
+        for name in ("kept", "totals", "since", "harm_sums", "advance_sums", "first", "opened", "opened_at"):
+            setattr(self, name, getattr(self, name)[runs])
+        parts: list[Spread | Blocks | _Split] = [self.single, self.further, *self.splits, self.blocks, self.step]
+        for part in parts:
+            part.only(runs)
+        self.prior, self.starts = self.prior[:, runs], [start[runs] for start in self.starts]
+        self.runs = len(self.kept)
+
+    def _weigh(self) -> None:
+        """Evidence of the runs in which it may reach what is needed: no inflation makes it more than the bets' own."""
+        self.harm, self.advance = np.ones(self.runs), np.ones(self.runs)
+        least = math.log(self.needed) if self.needed else -math.inf
+        may_harm, may_advance = np.zeros(self.runs, bool), np.zeros(self.runs, bool)
+        for start in self.starts:
+            may_harm |= (self.harm_sums - start).max((1, 2)) >= least
+        if self.margin is not None:
+            may_advance |= self.advance_sums.max((1, 2)) >= least
+        which = np.flatnonzero(may_harm | may_advance | (self.needed == 0))
+        if not len(which):
+            return
+        factors = self._factors(which)
+        if self.harmful:
+            self.harm[which] = _decided(self._harm(which, factors), one_unit.CONTROL, self.guard)
+        if self.margin is not None:
+            grown = np.exp(np.minimum(self.advance_sums[which] / factors[..., None], 50)) @ DEPTH_WEIGHTS
+            self.advance[which] = _decided(grown, one_unit.TRIAL, one_unit.GUARD_ADVANCE)
 
     def restart(self, which: Array) -> None:
         """A new step begins for these runs: evidence to advance starts again."""
@@ -194,16 +180,20 @@ class Judge:
 
     # what is left out
 
-    def _leave_out(self, single: Array) -> None:
-        """`single`: [runs, arms, 1 + groups], the inflation with all groups and with each one left out."""
+    def _leave_out(self) -> None:
         kept = np.ones_like(self.kept)
+        busy = np.stack([_busiest(self.totals[:, arm]) for arm in (0, 1)], 1)
         for arm in (0, 1):
-            busy = _busiest(self.totals[:, arm])
-            least = np.take_along_axis(single[:, arm], (busy + 1)[:, None], 1)[:, 0]
-            kept[busy >= 0, arm, busy[busy >= 0]] = 0
-            # An inflation is at least 1, so that nothing is gained where it is below the price of one more group.
-            for run in np.flatnonzero(least > one_unit.WORTH):
-                self._leave_out_more(run, arm, busy[run], least[run], single[run, arm], kept)
+            out = np.flatnonzero(busy[:, arm] >= 0)
+            kept[out, arm, busy[out, arm]] = 0
+        least = excess(self.single.all_kept(kept), dispersion.SIGNIFICANT)
+        # An inflation is at least 1, so that nothing is gained where it is below the price of one more group.
+        worth = np.flatnonzero((least > one_unit.WORTH).any(1))
+        if len(worth):
+            single = excess(self.single.now(worth), dispersion.SIGNIFICANT)
+            for i, run in enumerate(worth):
+                for arm in (0, 1):
+                    self._leave_out_more(run, arm, busy[run, arm], least[run, arm], single[i, arm], kept)
         for run in np.flatnonzero((kept != self.kept).any((1, 2))):
             self.kept[run] = kept[run]
             self._redo(run)
@@ -224,7 +214,7 @@ class Judge:
 
     def _redo(self, run: int) -> None:
         """All of a run's evidence again, with other groups left out."""
-        self.further.keep(run, self.kept[run][:, None, :] * EACH)
+        self.further.keep(run, self.kept[run])
         n, y, before = self.blocks.closed(run)
         grown = np.cumsum(harm_gains(*self._counted(run, n, y, before)), 0)
         if len(grown):
@@ -241,12 +231,12 @@ class Judge:
 
     def _counted(self, run: int, n: Array, y: Array, before: Array) -> tuple[Array, Array, Array]:
         """Counts [blocks, cells, 2] and rates [blocks, cells] of one run's blocks."""
-        masks = cells(self.kept[run])
-        return _cut(n, masks), _cut(y, masks), _rates(before, masks[:, 0], self.prior[:, run, None, None])
+        kept = self.kept[run]
+        return cut(n, kept), cut(y, kept), _rates(before, kept[0], self.prior[:, run, None, None])
 
-    def _factors(self) -> Array:
-        """Inflation of each cell: [runs, cells]."""
-        found = self.further.now()
+    def _factors(self, which: Array) -> Array:
+        """Inflation of each cell of these runs: [which, cells]."""
+        found = self.further.now(which)
         alone = excess(found, dispersion.SIGNIFICANT)
         control, trial = found[..., 0, :], found[..., 1, :]
         pairs = [control[..., :1] + trial, control[..., 1:] + trial[..., :1]]
@@ -255,14 +245,16 @@ class Judge:
             [np.maximum(alone[:, 0, :1], alone[:, 1]), np.maximum(alone[:, 0, 1:], alone[:, 1, :1])], -1
         )
         factor = np.maximum(together, single)
-        few = self._few()
+        few = self._few(which)
         few = np.concatenate([few[:, 0, :1] | few[:, 1], few[:, 0, 1:] | few[:, 1, :1]], -1)
         return np.where(few, np.maximum(factor, dispersion.UNKNOWN), factor)
 
-    def _few(self) -> Array:
-        """[runs, arms, 1 + groups]: whether too few groups hold requests."""
-        totals = (self.totals * self.kept)[:, :, None, :] * EACH
-        n, squares = totals.sum(-1), (totals**2).sum(-1)
+    def _few(self, which: Array) -> Array:
+        """[which, arms, 1 + groups]: whether too few groups hold requests."""
+        totals = (self.totals * self.kept)[which]
+        n, squares = (
+            np.concatenate([v.sum(-1, keepdims=True), v.sum(-1, keepdims=True) - v], -1) for v in (totals, totals**2)
+        )
         return np.asarray((n >= 30) & (n * n < dispersion.FEW_GROUPS * squares))
 
     # bets
@@ -288,30 +280,20 @@ class Judge:
         self.step.close(full)
 
     def _open(self, block: Blocks, full: Array) -> tuple[Array, Array, Array]:
-        masks = cells(self.kept[full])
-        rates = _rates(block.learned[:, full], masks[:, :, 0], self.prior[:, full, None])
-        return _cut(block.n[full], masks), _cut(block.y[full], masks), rates
+        kept = self.kept[full]
+        rates = _rates(block.learned[:, full], kept[:, 0], self.prior[:, full, None])
+        return cut(block.n[full], kept), cut(block.y[full], kept), rates
 
-    def _harm(self, factors: Array) -> Array:
-        later = np.maximum(self.opened - 1, 0)[:, None]
+    def _harm(self, which: Array, factors: Array) -> Array:
+        opened = self.opened[which, None]
+        later = np.maximum(opened - 1, 0)
         total = (1 - evidence.FIRST_START) / (later + 1) + np.zeros_like(factors)
         for i, start in enumerate(self.starts):
             weight = evidence.FIRST_START if i == 0 else (1 - evidence.FIRST_START) / (i * (i + 1))
-            grown = np.exp(np.minimum((self.harm_sums - start) / factors[..., None], 50)) @ ODDS_WEIGHTS
-            total = total + np.where((self.opened > i)[:, None], weight * grown, 0)
-        return np.where((self.opened > 0)[:, None], total, 1.0)
-
-    def _fuse(self, n: Array, y: Array) -> None:
-        enough = (n >= FUSE.min_requests).all(0)
-        gap = y[1] / np.maximum(n[1], 1) - y[0] / np.maximum(n[0], 1)
-        rate = (y[0] + 1) / (n[0] + 2)
-        noise = FUSE.sigmas**2 * rate * (1 - rate) / np.maximum(n[1], 1)
-        hit = enough & (gap >= FUSE.error) & (gap * gap > noise)
-        self.points = np.roll(self.points, 1, axis=0)
-        self.points[0] = np.where(enough, hit, -1)
-        there = self.points >= 0
-        latest = there & (there.cumsum(0) <= FUSE.periods + fuse.SPARE_PERIODS)
-        self.fused |= ((self.points == 1) & latest).sum(0) >= FUSE.periods
+            since = self.harm_sums[which] - start[which]
+            grown = np.exp(np.minimum(since / factors[..., None], 50)) @ ODDS_WEIGHTS
+            total = total + np.where(opened > i, weight * grown, 0)
+        return np.where(opened > 0, total, 1.0)
 
 
 class _Split:
@@ -322,7 +304,7 @@ class _Split:
         self._shares = np.zeros((runs, minutes))
         self._totals = np.zeros((runs, 2, GROUPS))
         self._kept = np.ones((runs, GROUPS))
-        self._spread = Spread(runs, 1, minutes, np.ones((1, GROUPS)))
+        self._spread = Spread(runs, 1, minutes, each=False)
         self._sums = np.zeros((runs, len(SPLIT_ODDS)))
         self._at = 0
 
@@ -339,11 +321,17 @@ class _Split:
             kept[busy >= 0, busy[busy >= 0]] = 0
         for run in np.flatnonzero((kept != self._kept).any(-1)):
             self._kept[run] = kept[run]
-            self._spread.keep(run, kept[run][None, None])
+            self._spread.keep(run, kept[run][None])
             past = self._counts[run, : self._at] * kept[run]
             self._sums[run] = self._gains(past, self._shares[run, : self._at]).sum(0)
         factor = excess(self._spread.now(), 0.0)[:, 0]
         return np.asarray(np.exp(np.minimum(self._sums / factor, 50)).mean(-1))
+
+    def only(self, runs: Array) -> None:
+        """Go on with these runs."""
+        for name in ("_counts", "_shares", "_totals", "_kept", "_sums"):
+            setattr(self, name, getattr(self, name)[runs])
+        self._spread.only(runs)
 
     @staticmethod
     def _gains(counted: Array, share: Array) -> Array:
@@ -360,14 +348,11 @@ def _busiest(requests: Array) -> Array:
     return np.where(busy, group, -1)
 
 
-def _cut(counts: Array, masks: Array) -> Array:
-    """Counts [..., 2, groups] of the groups that each cell keeps: [..., cells, 2]."""
-    return np.asarray((counts[..., None, :, :] * masks).sum(-1))
-
-
-def _rates(learned: Array, masks: Array, prior: Array) -> Array:
-    """The control's rate [..., cells] from what was learned [2, ..., groups]."""
-    n, bad = ((part[..., None, :] * masks).sum(-1) for part in learned)
+def _rates(learned: Array, kept: Array, prior: Array) -> Array:
+    """The control's rate [..., cells] from what was learned [2, ..., groups] of its groups `kept` [..., groups]."""
+    learned = learned * kept
+    total = learned.sum(-1, keepdims=True)
+    n, bad = np.concatenate([np.repeat(total, 1 + GROUPS, -1), total - learned], -1)
     return np.clip((prior[1] + bad) / (prior[0] + n), 1e-6, 0.95)
 
 
@@ -377,99 +362,3 @@ def _decided(grown: Array, hiding: int, threshold: float) -> Array:
     hidden = control if hiding == one_unit.CONTROL else trial
     mixed = one_unit.KEPT * grown[:, 0] + (1 - one_unit.KEPT) * hidden.mean(-1)
     return np.where(grown[:, 1:].min(-1) >= threshold, mixed, np.minimum(mixed, 1.0))
-
-
-def watch(scenario: Scenario, counts: Counts, seed: int, alpha: float = 0.05) -> dict[str, Array]:
-    """When judge and fuse roll back (minute, or a large number), for the scenario's own weights."""
-    runs = counts.n.shape[0]
-    judge = Judge(runs, scenario.minutes, history(scenario, runs, seed))
-    never = 10**9
-    judged, fused, held = (np.full(runs, never) for _ in range(3))
-    for t in range(scenario.minutes):
-        share = np.full(runs, scenario.weights(t))
-        judge.minute(t, counts.n[:, :, t], counts.y[:, :, t], counts.assigned[:, :, t], share, None)
-        broken = judge.split >= SPLIT_BROKEN
-        held = np.where((held == never) & broken, t, held)
-        judged = np.where((judged == never) & ~broken & (judge.harm >= 1 / alpha), t, judged)
-        fused = np.where((fused == never) & judge.fused, t, fused)
-    return {"rolled_back": np.minimum(judged, fused), "judged": judged, "fused": fused, "held": held}
-
-
-def decide(scenario: Scenario, counts: Counts, seed: int, margin: float, *, first: str) -> tuple[Array, Array]:
-    """The minute of the first rollback and of the first advance in each run, each as if the other decided nothing.
-
-    `first`: rolled_back or advanced; looking ends when all runs have that.
-    """
-    runs = counts.n.shape[0]
-    judge = Judge(runs, scenario.minutes, history(scenario, runs, seed))
-    never = 10**9
-    back, go = np.full(runs, never), np.full(runs, never)
-    limits = np.full(runs, margin), np.zeros(runs)
-    for t in range(scenario.minutes):
-        share = np.full(runs, scenario.weights(t))
-        judge.minute(t, counts.n[:, :, t], counts.y[:, :, t], counts.assigned[:, :, t], share, limits)
-        ready = judge.split < SPLIT_BROKEN
-        back = np.where((back == never) & ready & (judge.harm >= NEEDED), t, back)
-        go = np.where((go == never) & ready & (judge.advance >= NEEDED), t, go)
-        if ({"rolled_back": back, "advanced": go}[first] < never).all():
-            break
-    return back, go
-
-
-def release(
-    scenario: Scenario,
-    runs: int,
-    seed: int,
-    *,
-    steps: tuple[float, ...],
-    ladder: tuple[float, ...],
-    margin_abs: float,
-    margin_rel: float,
-    bake: int = 10,
-    error: float = 0.05,
-) -> dict[str, Array]:
-    """Whole releases of independent requests through the steps: when each was promoted, rolled back, or neither."""
-    rng = np.random.default_rng(seed)
-    judge = Judge(runs, scenario.minutes, history(scenario, runs, seed))
-    never = 10**9
-    step, since = np.zeros(runs, int), np.zeros(runs)
-    promoted, back = np.full(runs, never), np.full(runs, never)
-    weights, factors = np.array([*steps, steps[-1]]), np.array([*ladder, 1.0])
-    for t in range(scenario.minutes):
-        share = weights[step]
-        n = np.stack([rng.poisson(scenario.rate / GROUPS * s, (GROUPS, runs)).T for s in (1 - share, share)], 1).astype(
-            float
-        )
-        y = np.stack(
-            [rng.binomial(n[:, a].astype(np.int64), (scenario.p0, scenario.p1)[a](t)) for a in (0, 1)], 1
-        ).astype(float)
-        margin = (margin_abs * factors[step], margin_rel * factors[step])
-        judge.minute(t, n, y, n, share, margin)
-        live = (promoted == never) & (back == never)
-        back = np.where(live & ((judge.harm >= 1 / error) & (judge.split < SPLIT_BROKEN) | judge.fused), t, back)
-        go = (
-            live
-            & (back == never)
-            & (judge.advance >= 1 / error)
-            & (judge.split < SPLIT_BROKEN)
-            & (t + 1 - since >= bake)
-        )
-        promoted = np.where(go & (step == len(steps) - 1), t, promoted)
-        onward = go & (step < len(steps) - 1)
-        if onward.any():
-            step, since = np.where(onward, step + 1, step), np.where(onward, t + 1, since)
-            judge.restart(onward)
-        if ((promoted < never) | (back < never)).all():
-            break
-    return {"promoted": promoted, "rolled_back": back, "step": step}
-
-
-def history(scenario: Scenario, runs: int, seed: int) -> tuple[Array, Array]:
-    """A day of stable's counts before the release."""
-    rng = np.random.default_rng(seed + 99)
-    n = np.full(runs, scenario.rate * 1440)
-    bad = rng.binomial(n.astype(np.int64), scenario.p0(0)).astype(float)
-    for unit in scenario.units:
-        if unit.arm == 0:
-            n, bad = n + unit.per_minute * 1440, bad + unit.per_minute * unit.bad * 1440
-    return n, bad

@@ -12,7 +12,9 @@ LABELS = {
     "promptlane_fuse_alone": "the fuse alone",
     "sprt_oracle": "Wald's SPRT, told both rates (bound)",
     "repeated_z_test": "z-test, p < .05, each minute",
+    "z_test_once_at_60_minutes": "z-test, p < .05, once after an hour",
     "growthbook_sequential": "GrowthBook, sequential",
+    "launchdarkly_style_sequential": "LaunchDarkly-style, sequential",
     "kayenta_mann_whitney": "Kayenta, Mann-Whitney",
     "argo_success_rate_95": "Argo Rollouts, success rate ≥ 95 %",
     "flagger_success_rate_99": "Flagger, success rate ≥ 99 %",
@@ -36,9 +38,9 @@ def _table(result: dict[str, Any]) -> str:
     null, worse = result["scenarios"]["equal"], result["scenarios"]["worse_promoted"]
     harm = result["scenarios"]["harmful_vs_sprt"]
     lines = [
-        f"{result['runs']} runs per scenario (Kayenta: 60), six hours of looks each minute, seed {result['seed']}; "
-        f"{len(null)} scenarios with an equal version, {len(harm)} with a harmful one, {len(worse)} with one at the "
-        "margin or ten times worse.",
+        f"Six hours of looks each minute, seed {result['seed']}: {len(null)} scenarios with an equal version "
+        f"({result['equal_runs']:,} runs each), {len(harm)} with a harmful one and {len(worse)} with one at the margin "
+        f"or ten times worse ({result['runs']:,} runs each); Kayenta: 60 runs each.",
         "",
         "| rule | false rollback, mean | worst scenario | median requests vs SPRT (reached) | worse promoted, worst |",
         "|---|---:|---:|---:|---:|",
@@ -70,15 +72,15 @@ def _table(result: dict[str, Any]) -> str:
 
 
 def _hostile(result: dict[str, Any]) -> list[str]:
-    """One unit beside all others: what it moves, and how long finding ten points of harm and advancing take."""
+    """What units, gaps and outages move, and how long finding ten points of harm and advancing take beside them."""
     lines = []
     for key, title in (
-        ("hostile", "One unit beside all others, which does not know its track"),
-        ("knows_track", "One unit that knows its track and fails just so often that its group does not stand out"),
+        ("hostile", "Who and what does not know its track, beside all others"),
+        ("knows_track", "Who knows its track (a paced unit fails just so often that its group does not stand out)"),
     ):
-        lines += ["", f"{title} ({result['hostile_runs']} runs each; harm is ten points; minutes are medians):", ""]
+        lines += ["", f"{title} ({result['hostile_runs']:,} runs each; harm is ten points; minutes are medians):", ""]
         lines += [
-            "| unit | good rolled back | worse by the margin advanced | harm missed | minutes to find it "
+            "| beside others | good rolled back | worse by the margin advanced | harm missed | minutes to find it "
             "| minutes to advance a good one |",
             "|---|---:|---:|---:|---:|---:|",
         ]

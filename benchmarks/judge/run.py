@@ -1,8 +1,9 @@
-"""Compare the judge with the rules of others: false rollbacks, delay, false promotions.
+"""Compare the judge with the rules of others: false rollbacks, delay, false promotions; and what one unit moves.
 
-    python -m benchmarks.judge.run [--runs 300] [--seed 1]
+    python -m benchmarks.judge.run [--runs 300] [--equal-runs 1000] [--hostile-runs 1000] [--seed 1] [--parts equal ...]
 
-Writes .local/bench/judge.json, and the table and plots of docs/judge.md between its markers.
+Writes .local/bench/judge.json, and the table and plots of docs/judge.md between its markers. `--parts`: what is run;
+the rest stays as the last run with the same seed left it.
 """
 
 from __future__ import annotations
@@ -11,38 +12,38 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.judge import hostile, ours, peers, plots, scenarios
+from benchmarks.judge import decisions, hostile, no_control, peers, plots, scenarios
 from benchmarks.judge.agreement import largest_difference
+from benchmarks.judge.hostile import share
 from benchmarks.judge.traffic import Array, Counts, Scenario, generate, steady
 
 ROOT = Path(__file__).resolve().parents[2]
+RESULT = ROOT / ".local" / "bench" / "judge.json"
 KAYENTA_RUNS = 60
 STEPS, LADDER = (0.05, 0.25, 0.50), (3.0, 1.5, 1.0)
 OURS, JUDGE, FUSE = "promptlane", "promptlane_judge_alone", "promptlane_fuse_alone"
-Row = dict[str, dict[str, float | None]]
-HOSTILE_RUNS = 1000
+PARTS = ("equal", "harmful_vs_sprt", "worse_promoted", "good_releases", "hostile", "knows_track")
 PROCESSES = 2
+Row = dict[str, Any]
 
 
 def decide(scenario: Scenario, counts: Counts, seed: int, delta: float) -> dict[str, peers.Decisions]:
     n, y = counts.n.sum(-1), counts.y.sum(-1)
-    seen = ours.watch(scenario, counts, seed)
+    seen = decisions.watch(scenario, counts, seed)
     never = np.full(len(n), peers.NEVER)
     found = {OURS: (seen["rolled_back"], never), JUDGE: (seen["judged"], never), FUSE: (seen["fused"], never)}
     for name, rule in peers.RULES.items():
         few = KAYENTA_RUNS if rule is peers.kayenta else len(n)
         found[name] = rule(scenario, n[:few], y[:few], delta)
     return found
-
-
-def share(times: Array) -> float:
-    return round(float((times < peers.NEVER).mean()), 4)
 
 
 def median_requests(counts: Counts, times: Array) -> float | None:
@@ -53,83 +54,131 @@ def median_requests(counts: Counts, times: Array) -> float | None:
     return None if middle == np.inf else middle
 
 
-def equal_versions(runs: int, seed: int) -> Row:
-    rows: Row = {}
-    for i, scenario in enumerate(scenarios.equal()):
-        counts = generate(scenario, runs, seed + i)
-        found = decide(scenario, counts, seed + i, scenarios.margin(scenario.p0(0)))
-        rows[scenario.name] = {name: share(back) for name, (back, _) in found.items()}
-        tell(scenario.name, rows[scenario.name])
-    return rows
+class Job(Protocol):
+    """Something to simulate: its row of a part's table."""
+
+    def row(self) -> Row: ...
 
 
-def harmful_versions(runs: int, seed: int) -> Row:
-    """Median canary requests until rollback relative to the oracle, where the oracle finds 90 % or more."""
-    rows: Row = {}
-    for i, scenario in enumerate(scenarios.harmful()):
-        counts = generate(scenario, runs, seed + 1000 + i)
-        found = decide(scenario, counts, seed + i, scenarios.margin(scenario.p0(0)))
+@dataclass(frozen=True)
+class Equal:
+    """Shares of runs in which each rule rolls an equal version back."""
+
+    at: int
+    runs: int
+    seed: int
+
+    def row(self) -> Row:
+        scenario = scenarios.equal()[self.at]
+        counts = generate(scenario, self.runs, self.seed + self.at)
+        found = decide(scenario, counts, self.seed + self.at, scenarios.margin(scenario.p0(0)))
+        return {"scenario": scenario.name, **{name: share(back) for name, (back, _) in found.items()}}
+
+
+@dataclass(frozen=True)
+class Harmful:
+    """Median canary requests until rollback relative to the oracle; empty where the oracle finds fewer than 90 %."""
+
+    at: int
+    runs: int
+    seed: int
+
+    def row(self) -> Row:
+        scenario = scenarios.harmful()[self.at]
+        counts = generate(scenario, self.runs, self.seed + 1000 + self.at)
+        found = decide(scenario, counts, self.seed + self.at, scenarios.margin(scenario.p0(0)))
         bound = median_requests(counts, found["sprt_oracle"][0])
         if share(found["sprt_oracle"][0]) < 0.9 or not bound:
-            continue
+            return {}
         medians = {name: median_requests(counts, back) for name, (back, _) in found.items()}
-        rows[scenario.name] = {name: None if m is None else round(m / bound, 3) for name, m in medians.items()}
-        tell(scenario.name, rows[scenario.name])
-    return rows
+        return {
+            "scenario": scenario.name,
+            **{name: None if m is None else round(m / bound, 3) for name, m in medians.items()},
+        }
 
 
-def worse_versions(runs: int, seed: int) -> Row:
+@dataclass(frozen=True)
+class Worse:
     """Share promoted although worse; ours through its steps within a day, others at 10 % within six hours."""
-    rows: Row = {}
-    for i, case in enumerate(scenarios.worse()):
-        day = Scenario(case.name, case.rate, steady(case.p0), steady(case.p1), steady(0.1), minutes=1440)
-        mine = ours.release(day, runs, seed + i, steps=STEPS, ladder=LADDER, margin_abs=0.01, margin_rel=0.5)
+
+    at: int
+    runs: int
+    seed: int
+
+    def row(self) -> Row:
+        case = scenarios.worse()[self.at]
+        mine = released(case.rate, case.p0, case.p1, self.runs, self.seed + self.at)
         six = Scenario(case.name, case.rate, steady(case.p0), steady(case.p1), steady(0.1))
-        counts = generate(six, runs, seed + 2000 + i)
+        counts = generate(six, self.runs, self.seed + 2000 + self.at)
         n, y = counts.n.sum(-1), counts.y.sum(-1)
-        rows[case.name] = {OURS: share(mine["promoted"])}
+        row = {"scenario": case.name, OURS: share(mine["promoted"])}
         for name, rule in peers.RULES.items():
-            few = KAYENTA_RUNS if rule is peers.kayenta else runs
+            few = KAYENTA_RUNS if rule is peers.kayenta else self.runs
             _, go = rule(six, n[:few], y[:few], scenarios.margin(case.p0))
-            rows[case.name][name] = share(go)
-        tell(case.name, rows[case.name])
-    return rows
+            row[name] = share(go)
+        return row
 
 
-def good_releases(runs: int, seed: int) -> list[dict[str, Any]]:
-    """What becomes of equal versions by traffic: promoted when, held, or rolled back."""
-    rows = []
-    for i, (rate, p0) in enumerate([(10, 0.01), (100, 0.005), (100, 0.02), (1000, 0.005), (1000, 0.02)]):
-        day = Scenario("equal", rate, steady(p0), steady(p0), steady(0.1), minutes=1440)
-        made = ours.release(day, runs, seed + 50 + i, steps=STEPS, ladder=LADDER, margin_abs=0.01, margin_rel=0.5)
+@dataclass(frozen=True)
+class Good:
+    """What becomes of an equal version: promoted when, held, or rolled back."""
+
+    rate: float
+    p0: float
+    runs: int
+    seed: int
+
+    def row(self) -> Row:
+        made = released(self.rate, self.p0, self.p0, self.runs, self.seed)
         promoted = made["promoted"][made["promoted"] < peers.NEVER]
-        minutes = float(np.median(promoted)) + 1 if len(promoted) else None
-        rows.append(
-            {
-                "rate": rate,
-                "p0": p0,
-                "promoted": share(made["promoted"]),
-                "rolled_back": share(made["rolled_back"]),
-                "median_minutes": minutes,
-            }
-        )
-    return rows
+        return {
+            "rate": self.rate,
+            "p0": self.p0,
+            "promoted": share(made["promoted"]),
+            "rolled_back": share(made["rolled_back"]),
+            "median_minutes": float(np.median(promoted)) + 1 if len(promoted) else None,
+        }
 
 
-def beside_one_unit(runs: int, seed: int) -> dict[str, list[dict[str, Any]]]:
-    """What one unit moves, whether it knows its track or not."""
-    unknowing = [
-        case
-        for rate, p0 in ((100, 0.02), (10, 0.05))
-        for case in hostile.cases(scenarios.hostile(rate), rate, p0, runs, seed + 3000)
+def released(rate: float, p0: float, p1: float, runs: int, seed: int) -> dict[str, Array]:
+    day = Scenario("release", rate, steady(p0), steady(p1), steady(0.1), minutes=1440)
+    return decisions.release(day, runs, seed, steps=STEPS, ladder=LADDER)
+
+
+def jobs(part: str, given: argparse.Namespace) -> list[Job]:
+    runs, seed = given.runs, given.seed
+    if part == "equal":
+        return [Equal(i, given.equal_runs, seed) for i in range(len(scenarios.equal()))]
+    if part == "harmful_vs_sprt":
+        return [Harmful(i, runs, seed) for i in range(len(scenarios.harmful()))]
+    if part == "worse_promoted":
+        return [Worse(i, runs, seed) for i in range(len(scenarios.worse()))]
+    if part == "good_releases":
+        rates = (10, 0.01), (100, 0.005), (100, 0.02), (1000, 0.005), (1000, 0.02)
+        return [Good(rate, p0, runs, seed + 50 + i) for i, (rate, p0) in enumerate(rates)]
+    many = given.hostile_runs
+    if part == "knows_track":
+        return [*hostile.cases(scenarios.knowing(), 100, 0.02, many, seed + 4000)]
+    empty = {"empty answers, one metric of five": scenarios.Beside(metrics=5)}
+    return [
+        *hostile.cases(scenarios.hostile(), 100, 0.02, many, seed + 3000),
+        *hostile.cases(scenarios.thin(), 10, 0.05, many, seed + 3500),
+        *hostile.cases(empty, 100, 0.001, many, seed + 3900),
+        *no_control.cases(many, seed + 3950),
     ]
-    knowing = hostile.cases(scenarios.knowing(), 100, 0.02, runs, seed + 4000)
+
+
+def simulate(parts: list[str], given: argparse.Namespace) -> Iterator[tuple[str, Row]]:
+    todo = [(part, job) for part in parts for job in jobs(part, given)]
     with ProcessPoolExecutor(PROCESSES) as pool:
-        rows = []
-        for row in pool.map(hostile.Case.row, [*unknowing, *knowing]):
-            print(f"{time.strftime('%H:%M:%S')} {row['scenario']}: {row['false_rollback']}", flush=True)
-            rows.append(row)
-    return {"hostile": rows[: len(unknowing)], "knows_track": rows[len(unknowing) :]}
+        for (part, _), row in zip(todo, pool.map(_row, [job for _, job in todo]), strict=True):
+            told = row.get("false_rollback", row.get(OURS, row.get("promoted")))
+            print(f"{time.strftime('%H:%M:%S')} {part}, {row.get('scenario', row.get('rate'))}: {told}", flush=True)
+            yield part, row
+
+
+def _row(job: Job) -> Row:
+    return job.row()
 
 
 def summary(null: Row, harm: Row, worse: Row) -> dict[str, dict[str, float | int | None]]:
@@ -150,41 +199,50 @@ def summary(null: Row, harm: Row, worse: Row) -> dict[str, dict[str, float | int
     return methods
 
 
-def tell(name: str, row: dict[str, float | None]) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {name}: promptlane {row[OURS]}", flush=True)
+def last(seed: int, parts: list[str]) -> dict[str, list[Row]]:
+    """Rows of the parts that are not run, from the last result."""
+    kept = [part for part in PARTS if part not in parts]
+    old = json.loads(RESULT.read_text()) if kept and RESULT.exists() else {}
+    rows = old.get("rows", {}) if old.get("seed") == seed else {}
+    if missing := [part for part in kept if part not in rows]:
+        print(f"{', '.join(missing)}: not in {RESULT} for seed {seed}; run these parts too", flush=True)
+    return {part: rows[part] for part in kept if part in rows}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=300)
-    parser.add_argument("--hostile-runs", type=int, default=HOSTILE_RUNS)
+    parser.add_argument("--equal-runs", type=int, default=1000)
+    parser.add_argument("--hostile-runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     given = parser.parse_args()
     difference = largest_difference(given.seed)
     if difference > 1e-9:
         sys.exit(
             f"the vectorised judge differs from promptlane.domain by {difference:g}; the figures would mean nothing"
         )
-    null = equal_versions(given.runs, given.seed)
-    harm = harmful_versions(given.runs, given.seed)
-    worse = worse_versions(given.runs, given.seed)
-    good = good_releases(given.runs, given.seed)
-    methods = summary(null, harm, worse)
-    result = {
+    rows = last(given.seed, given.parts) | {part: [] for part in given.parts}
+    for part, row in simulate(given.parts, given):
+        if row:
+            rows[part].append(row)
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    result: dict[str, Any] = {
         "runs": given.runs,
+        "equal_runs": given.equal_runs,
         "hostile_runs": given.hostile_runs,
         "seed": given.seed,
         "agreement_with_domain": difference,
-        "methods": methods,
-        **beside_one_unit(given.hostile_runs, given.seed),
-        "scenarios": {"equal": null, "harmful_vs_sprt": harm, "worse_promoted": worse, "good_releases": good},
+        "rows": rows,
     }
-    out = ROOT / ".local" / "bench" / "judge.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    plots.write(result, ROOT / "docs")
-    mine = methods[OURS]
-    print(json.dumps(mine))
+    if all(part in rows for part in PARTS):
+        by_name = {part: {r["scenario"]: r for r in rows[part]} for part in PARTS[:3]}
+        result["methods"] = summary(*by_name.values())
+        result["scenarios"] = by_name | {"good_releases": rows["good_releases"]}
+        result["hostile"], result["knows_track"] = rows["hostile"], rows["knows_track"]
+        plots.write(result, ROOT / "docs")
+        print(json.dumps(result["methods"][OURS]))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,20 +11,24 @@ EACH: Array = np.vstack([np.ones(GROUPS), 1 - np.eye(GROUPS)])
 """Which groups are kept: all, then all but each one. [1 + groups, groups]."""
 
 
-def sums(n: Array, y: Array, kept: Array) -> Array:
-    """Found, expected and variance [3, ..., sets] of windows [..., groups], by groups `kept` [..., sets, groups]."""
+def sums(n: Array, y: Array, kept: Array, *, each: bool) -> Array:
+    """Found, expected and variance [3, ..., sets] of windows [..., groups], by the groups `kept` [..., groups].
+
+    `each`: also without each one of them, as EACH orders it; else one set.
+    """
+    n, y = n * kept, y * kept
 
     def over(values: Array) -> Array:
-        return np.asarray((kept @ values[..., None])[..., 0])
+        total = values.sum(-1, keepdims=True)
+        return np.concatenate([total, total - values], -1) if each else np.asarray(total)
 
     total, bad = over(n), over(y)
-    squares, products, bads, cubes = over(n * n), over(n * y), over(y * y), over(n**3)
+    squares, products, bads, cubes = over(n * n), over(n * y), over(y * y), over(n * n * n)
     safe = np.maximum(total, 1)
-    enough = total > 1
     rate, square = bad / safe, squares / safe**2
-    finite = np.where(enough, (total - bad) / np.maximum(total - 1, 1), 0.0)
-    found = np.where(enough, np.maximum(bads - 2 * rate * products + rate**2 * squares, 0), 0.0)
-    spread = np.maximum(square - 2 * cubes / safe**3 + square**2, 0)
+    finite = (total > 1) * (total - bad) / np.maximum(total - 1, 1)
+    found = (total > 1) * np.maximum(bads - 2 * rate * products + rate**2 * squares, 0)
+    spread = np.maximum(square - 2 * cubes / (safe * safe * safe) + square**2, 0)
     return np.stack([found, bad * (1 - square) * finite, 2 * bad * np.maximum(bad - 1, 0) * spread * finite**2])
 
 
@@ -38,58 +42,79 @@ def excess(found: Array, significant: float) -> Array:
 
 
 class Spread:
-    """Sums over windows of several lengths, of [runs, arms, groups] a minute, for sets of groups that are kept.
+    """Sums over windows of several lengths, of [runs, arms, groups] a minute, for the groups that are kept.
 
-    `kept`: [runs, arms, sets, groups] or what broadcasts to it; `keep` changes it for some runs.
+    All groups are kept at first; `keep` changes that for a run. `each`: as for `sums`. The first of the lengths is one
+    minute, so that its windows are always closed.
     """
 
-    def __init__(self, runs: int, arms: int, minutes: int, kept: Array) -> None:
+    def __init__(self, runs: int, arms: int, minutes: int, *, each: bool) -> None:
         self._scales = (*dispersion.SCALES, minutes + 1)
-        self._kept = np.broadcast_to(kept, (runs, arms, *kept.shape[-2:])).copy()
+        self._each = each
+        self._kept = np.ones((runs, arms, GROUPS))
         self._n = np.zeros((len(self._scales), runs, arms, GROUPS))
         self._y = np.zeros_like(self._n)
         self._fill = np.zeros((len(self._scales), runs), int)
-        self._closed = np.zeros((3, len(self._scales), runs, arms, kept.shape[-2]))
+        self._closed = np.zeros((3, len(self._scales), runs, arms, 1 + GROUPS * each))
         self._rows = np.zeros((2, runs, minutes, arms, GROUPS), np.float32)
         self._count = np.zeros(runs, int)
 
-    def add(self, n: Array, y: Array, there: Array) -> Array:
-        """Take in a minute; the sums [3, scales, runs, arms, sets]. `there`: runs that had any data."""
+    def add(self, n: Array, y: Array, there: Array) -> None:
+        """Take in a minute. `there`: runs that had any data."""
         self._n += n
         self._y += y
         self._fill += there
         self._rows[0, there, self._count[there]] = n[there]
         self._rows[1, there, self._count[there]] = y[there]
         self._count += there
-        now = self.now()
         for i, scale in enumerate(self._scales):
             full = self._fill[i] == scale
             if full.any():
-                self._closed[:, i, full] = now[:, i, full]
+                self._closed[:, i, full] += sums(self._n[i, full], self._y[i, full], self._kept[full], each=self._each)
                 self._n[i, full] = self._y[i, full] = 0
                 self._fill[i, full] = 0
-        return now
 
-    def now(self) -> Array:
-        return self._closed + sums(self._n, self._y, self._kept)
+    def now(self, which: Array | slice = slice(None)) -> Array:
+        """The sums [3, scales, runs, arms, sets] of these runs."""
+        found = self._closed[:, :, which].copy()
+        found[:, 1:] += sums(self._n[1:, which], self._y[1:, which], self._kept[which], each=self._each)
+        return np.asarray(found)
+
+    def all_kept(self, kept: Array) -> Array:
+        """The sums [3, scales, runs, arms] with one set of groups [runs, arms, groups], where `each` holds it.
+
+        Kept are all groups, or all but one: what `sums` of all groups has at hand.
+        """
+        gone = (1 - kept).argmax(-1)
+        at = np.where(kept.all(-1), 0, 1 + gone)[None, None, :, :, None]
+        found = np.take_along_axis(self._closed, at, -1)
+        found[:, 1:] += sums(self._n[1:], self._y[1:], kept, each=False)
+        return np.asarray(found[..., 0])
 
     def keep(self, run: int, kept: Array) -> None:
-        """From now on, and in all that was before, keep these sets [arms, sets, groups] in a run."""
+        """From now on, and in all that was before, keep these groups [arms, groups] in a run."""
         self._kept[run] = kept
         n, y = self._rows[:, run, : self._count[run]].astype(float)
         for i, scale in enumerate(self._scales):
             whole = len(n) // scale * scale
             shape = (-1, scale, *n.shape[1:])
             of_n, of_y = n[:whole].reshape(shape).sum(1), y[:whole].reshape(shape).sum(1)
-            self._closed[:, i, run] = sums(of_n, of_y, kept).sum(1)
+            self._closed[:, i, run] = sums(of_n, of_y, kept, each=self._each).sum(1)
 
     def without(self, run: int, arm: int, out: list[int]) -> float:
         """The inflation of one arm of a run with these groups left out."""
-        kept = np.ones((1, GROUPS))
-        kept[0, out] = 0
+        kept = np.ones(GROUPS)
+        kept[out] = 0
         n, y = self._rows[:, run, : self._count[run], arm].astype(float)
         found = []
         for scale in self._scales:
             starts = np.arange(0, len(n), scale)
-            found.append(sums(np.add.reduceat(n, starts), np.add.reduceat(y, starts), kept).sum((1, 2)))
+            windows = np.add.reduceat(n, starts), np.add.reduceat(y, starts)
+            found.append(sums(*windows, kept, each=False).sum((1, 2)))
         return float(excess(np.stack(found, 1), dispersion.SIGNIFICANT))
+
+    def only(self, runs: Array) -> None:
+        """Go on with these runs."""
+        self._kept, self._count = self._kept[runs], self._count[runs]
+        self._n, self._y, self._fill = self._n[:, runs], self._y[:, runs], self._fill[:, runs]
+        self._closed, self._rows = self._closed[:, :, runs], self._rows[:, runs]

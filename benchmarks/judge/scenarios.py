@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.judge.traffic import Scenario, Unit, steady
+from benchmarks.judge.traffic import Crowd, Scenario, Unit, steady
 
 
 def margin(p0: float) -> float:
@@ -81,26 +81,81 @@ def harmful() -> list[Scenario]:
 STABLE, CANARY = 0, 1
 
 
-def hostile(rate: float) -> dict[str, tuple[Unit, ...]]:
-    """One unit beside `rate` requests a minute, by what it does. It knows nothing of its track."""
-    always = {
-        f"always {'good' if good else 'bad'}, {name}, {part:.0%} of traffic": (
-            Unit(arm, part * rate, bad=0.0 if good else 1.0),
+@dataclass(frozen=True)
+class Beside:
+    """What is beside everyday traffic. `metrics`: how many guard metrics share the errors of the judge."""
+
+    units: tuple[Unit, ...] = ()
+    crowd: Crowd | None = None
+    partial: float = 0.0
+    metrics: int = 1
+
+
+ALONE = "nobody else"
+
+
+def _always(rate: float, kinds: tuple[tuple[str, int, float], ...]) -> dict[str, Beside]:
+    return {
+        f"one unit, always {kind}, {'canary' if arm else 'stable'}, {part:.0%} of traffic": Beside(
+            (Unit(arm, part * rate, bad=bad),)
         )
-        for good in (False, True)
-        for arm, name in ((STABLE, "stable"), (CANARY, "canary"))
+        for kind, arm, bad in kinds
         for part in (0.01, 0.03, 0.10)
     }
-    return {"no such unit": (), **always}
 
 
-def knowing() -> dict[str, tuple[Unit, ...]]:
-    """One unit that knows its track, and keeps just below what would give it away."""
+BAD = (("bad", STABLE, 1.0), ("bad", CANARY, 1.0))
+GOOD = (("good", CANARY, 0.0),)
+
+
+def thin() -> dict[str, Beside]:
+    """One unit that knows nothing of its track, beside 10 requests a minute."""
+    return {ALONE: Beside(), **_always(10, BAD)}
+
+
+def hostile(rate: float = 100) -> dict[str, Beside]:
+    """Who and what knows nothing of tracks, beside `rate` requests a minute."""
+    eight = {
+        f"one unit, always bad, {name}, 1 % in each of 8 processes": Beside((Unit(arm, 0.01 * rate),) * 8)
+        for arm, name in ((STABLE, "stable"), (CANARY, "canary"))
+    }
+    attack = {
+        f"fresh sessions, always bad, {part:.0%} of traffic": Beside(crowd=Crowd(part * rate))
+        for part in (0.01, 0.03, 0.10)
+    }
+    shared = {
+        f"a shared unit, as good as others, {name}, as much as all others": Beside((Unit(arm, rate, bad=None),))
+        for arm, name in ((STABLE, "stable"), (CANARY, "canary"))
+    }
     return {
-        f"paced at {sigmas:g} deviations, {name}": (Unit(arm, paced=sigmas),)
+        ALONE: Beside(),
+        **_always(rate, (*BAD, *GOOD)),
+        **eight,
+        **attack,
+        **shared,
+        "half of the minutes read before they were whole": Beside(partial=0.5),
+    }
+
+
+def knowing() -> dict[str, Beside]:
+    """Units that know their track: one that stays just below what would give it away, several, many."""
+    paced = {
+        f"one unit, paced at {sigmas:g} deviations, {name}": Beside((Unit(arm, paced=sigmas),))
         for arm, name in ((STABLE, "stable"), (CANARY, "canary"))
         for sigmas in (2.0, 3.0)
     }
+    several = {
+        f"{count} units, always bad, {name}, 3 % of traffic each": Beside(
+            tuple(Unit(arm, 3.0, group=3 + 4 * i) for i in range(count))
+        )
+        for arm, name, count in ((STABLE, "stable", 2), (STABLE, "stable", 3), (CANARY, "canary", 2))
+    }
+    many = {
+        f"fresh sessions, always bad, {name}, {each:g} a minute": Beside(crowd=Crowd(each, arm=arm))
+        for arm, name, rates in ((STABLE, "stable", (10.0,)), (CANARY, "canary", (0.1, 0.3, 1.0)))
+        for each in rates
+    }
+    return {**paced, **several, **many}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ Rate = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit beside all others: its arm, requests a minute, and the chance that one goes wrong.
+    """One unit beside all others: its arm, requests a minute, and the chance that one goes wrong (None: as of others).
 
     `paced`: it knows its track and what the judge looks at, and fails only so often that its group stays within so many
     standard deviations of what groups have anyway; `per_minute` and `bad` mean nothing then.
@@ -26,12 +26,21 @@ class Unit:
 
     arm: int
     per_minute: float = 0.0
-    bad: float = 1.0
+    bad: float | None = 1.0
     paced: float = 0.0
+    group: int = 3
 
 
-HOME = 3
-"""The group of such units."""
+@dataclass(frozen=True)
+class Crowd:
+    """Fresh units beside all others from the first minute of the release, each with one request, in any group.
+
+    `arm`: None where they do not know their track, and fall on the arms as all others do.
+    """
+
+    per_minute: float
+    bad: float = 1.0
+    arm: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,8 @@ class Scenario:
 
     `session`: mean requests of a unit (1: independent) over `spread` minutes, with intra-unit correlation `icc`.
     `weights`: the trial's share by minute. `lost`: share of the trial's successes (and `lost_all`: of all its data
-    points, assignments too) that never arrive, from `lost_from` on.
+    points, assignments too) that never arrive, from `lost_from` on. `partial`: share of minutes of which the end is
+    missing, of both arms alike, since a process had not sent it when the minute was read.
     """
 
     name: str
@@ -57,6 +67,8 @@ class Scenario:
     lost_from: int = 60
     history_rate: float = 0.01
     units: tuple[Unit, ...] = ()
+    crowd: Crowd | None = None
+    partial: float = 0.0
 
     @property
     def null(self) -> bool:
@@ -66,7 +78,7 @@ class Scenario:
 
 @dataclass
 class Counts:
-    """`n`, `y`, `assigned`: [runs, arm (control, trial), minute, group]."""
+    """`n`, `y`, `assigned`: [runs, arm (control, trial), minute, group]. `assigned` is `n` where nothing is lost."""
 
     n: Array
     y: Array
@@ -86,17 +98,24 @@ def generate(scenario: Scenario, runs: int, seed: int) -> Counts:
         [[scenario.p0(t) for t in range(scenario.minutes)], [scenario.p1(t) for t in range(scenario.minutes)]]
     )
     y = rng.binomial(n.astype(np.int64), rates[None, :, :, None]).astype(float)
-    return _lose(scenario, _with_units(scenario, Counts(n, y, n.copy()), rng), rng)
+    return _lose(scenario, _with_others(scenario, Counts(n, y, n), rng), rng)
 
 
-def _with_units(scenario: Scenario, counts: Counts, rng: np.random.Generator) -> Counts:
+def _with_others(scenario: Scenario, counts: Counts, rng: np.random.Generator) -> Counts:
     for unit in scenario.units:
         n = rng.poisson(unit.per_minute, (len(counts.n), scenario.minutes)).astype(float)
-        bad = rng.binomial(n.astype(np.int64), unit.bad).astype(float)
+        rate = (scenario.p0, scenario.p1)[unit.arm](0) if unit.bad is None else unit.bad
+        bad = rng.binomial(n.astype(np.int64), rate).astype(float)
         if unit.paced:
             n = bad = _paced(counts.y[:, unit.arm].sum(-1) / GROUPS, unit.paced)
-        for cells, more in ((counts.n, n), (counts.y, bad), (counts.assigned, n)):
-            cells[:, unit.arm, :, HOME] += more
+        counts.n[:, unit.arm, :, unit.group] += n
+        counts.y[:, unit.arm, :, unit.group] += bad
+    if crowd := scenario.crowd:
+        shares = np.array([scenario.weights(t) for t in range(scenario.minutes)])
+        parts = np.stack([1 - shares, shares]) if crowd.arm is None else np.eye(2)[crowd.arm][:, None] + 0 * shares
+        fresh = rng.poisson(np.broadcast_to(crowd.per_minute / GROUPS * parts[None, :, :, None], counts.n.shape))
+        counts.n += fresh
+        counts.y += rng.binomial(fresh, crowd.bad)
     return counts
 
 
@@ -134,17 +153,29 @@ def _sessions(scenario: Scenario, runs: int, rng: np.random.Generator) -> Counts
         where = (arm[of], at, group[of])
         np.add.at(n[run], where, 1)
         np.add.at(y[run], where, rng.random(len(of)) < own[of])
-    return Counts(n, y, n.copy())
+    return Counts(n, y, n)
 
 
 def _lose(scenario: Scenario, counts: Counts, rng: np.random.Generator) -> Counts:
     late = slice(scenario.lost_from, None)
     if scenario.lost:
+        counts.assigned = counts.n.copy()
         good = (counts.n - counts.y)[:, 1, late]
         counts.n[:, 1, late] -= rng.binomial(good.astype(np.int64), scenario.lost)
     if scenario.lost_all:
-        bad = rng.binomial(counts.y[:, 1, late].astype(np.int64), 1 - scenario.lost_all)
-        good = rng.binomial((counts.n - counts.y)[:, 1, late].astype(np.int64), 1 - scenario.lost_all)
-        counts.y[:, 1, late], counts.n[:, 1, late] = bad, bad + good
-        counts.assigned[:, 1, late] = bad + good
+        counts.n[:, 1, late], counts.y[:, 1, late] = _left(counts, 1 - scenario.lost_all, rng, 1, late)
+    if scenario.partial:
+        runs, minutes = len(counts.n), scenario.minutes
+        left = np.where(rng.random((runs, minutes)) < scenario.partial, rng.random((runs, minutes)), 1.0)
+        for arm in (0, 1):
+            counts.n[:, arm], counts.y[:, arm] = _left(counts, left[..., None], rng, arm, slice(None))
     return counts
+
+
+def _left(
+    counts: Counts, part: float | Array, rng: np.random.Generator, arm: int, minutes: slice
+) -> tuple[Array, Array]:
+    """Requests and bad ones of an arm of which only a part arrived."""
+    n, y = counts.n[:, arm, minutes], counts.y[:, arm, minutes]
+    bad = rng.binomial(y.astype(np.int64), part).astype(float)
+    return bad + rng.binomial((n - y).astype(np.int64), part), bad

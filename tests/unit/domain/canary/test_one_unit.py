@@ -203,6 +203,14 @@ def test_a_unit_that_never_fails_advances_no_harmful_version(rate: int) -> None:
         assert decides(blocks, "advance", every=20) == 10_000
 
 
+def test_who_cannot_tell_the_tracks_fails_on_both_alike_and_moves_neither_decision() -> None:
+    """Ten fresh sessions of a hundred requests always fail, on whichever track they fall: both rates rise alike."""
+    good, harmful = 0.9 * 0.02 + 0.1, 0.9 * 0.3 + 0.1
+    for seed in range(3):
+        assert decides(traffic(120, good, good, seed=seed), "roll_back", every=20) == 10_000
+        assert decides(traffic(60, good, harmful, seed=seed), "roll_back") <= 20
+
+
 @pytest.mark.parametrize(("groups", "then"), [((HOME, HOME), "hold"), ((HOME, 9, 2, 14), "roll_back")])
 def test_harm_that_one_group_alone_shows_does_not_roll_back_and_says_so(groups: tuple[int, ...], then: str) -> None:
     """A request each that goes wrong, where none does on stable."""
