@@ -57,7 +57,8 @@ def install() -> None:
     after("AWS::S3::Bucket", bucket)
     after("AWS::IAM::Role", lambda name, props: boundary(iam._roles, name, props))
     secrets_by_arn()
-    log_groups_by_stack()
+    named_by_stack("AWS::Logs::LogGroup", "LogGroupName", 512)
+    named_by_stack("AWS::SSM::Parameter", "Name", 1011)
     after("AWS::IAM::User", lambda name, props: boundary(iam._users, name, props))
     seams.wrap("logs", query_definitions)
     seams.on_reset(_queries.clear)
@@ -116,19 +117,17 @@ def secrets_by_arn() -> None:
     handlers |= {"create": created, "update": updated, "delete": lambda arn, props: delete(name(arn), props)}
 
 
-def log_groups_by_stack() -> None:
-    """A log group without a name gets one that begins with its stack's, as policies expect; MiniStack gives a path."""
-    handlers = provisioners._RESOURCE_HANDLERS["AWS::Logs::LogGroup"]
+def named_by_stack(kind: str, prop: str, longest: int) -> None:
+    """What has no name gets one that begins with its stack's, as policies expect; MiniStack gives a path."""
+    handlers = provisioners._RESOURCE_HANDLERS[kind]
     create, update = handlers["create"], handlers["update"]
 
     def created(logical_id: str, props: dict[str, Any], stack: str) -> Made:
-        made: Made = create(
-            logical_id, {**props, "LogGroupName": name_of(props, "LogGroupName", stack, logical_id, 512)}, stack
-        )
+        made: Made = create(logical_id, {**props, prop: name_of(props, prop, stack, logical_id, longest)}, stack)
         return made
 
     def updated(name: str, old: dict[str, Any], new: dict[str, Any], *rest: Any, **named: Any) -> Any:
-        return update(name, {"LogGroupName": name, **old}, {"LogGroupName": name, **new}, *rest, **named)
+        return update(name, {prop: name, **old}, {prop: name, **new}, *rest, **named)
 
     functools.update_wrapper(updated, update)  # MiniStack looks at the signature
     handlers |= {"create": created, "update": updated}

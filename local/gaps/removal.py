@@ -1,9 +1,10 @@
 """CloudFormation: names that are taken, and resources that cannot be deleted yet.
 
-MiniStack's CloudFormation makes a second resource over one of the same name, and deletes what AWS keeps: buckets that
-hold something, managed policies and roles that something is attached to, protected tables. Here it refuses both, as AWS
-does, and waits for the executions of a state machine, which is DELETING meanwhile and starts no others. On AWS such an
-execution ends at its next transition; here it goes on until it ends by itself or is stopped, which takes no less.
+MiniStack's CloudFormation makes a second resource over one of the same name, gives a stack that is made again the names
+of the one that was, and deletes what AWS keeps: buckets that hold something, managed policies and roles that something
+is attached to, protected tables. Here it refuses all that, as AWS does, and names resources by the stack's id. It waits
+for the executions of a state machine, which is DELETING meanwhile and starts no others. On AWS such an execution ends
+at its next transition; here it goes on until it ends by itself or is stopped, which takes no less.
 
 Sources: the "DeletionPolicy" page and the type reference of the AWS CloudFormation guide; DeleteBucket, DeletePolicy,
 DeleteRole, DeleteTable and DeleteStateMachine in the API references.
@@ -16,7 +17,18 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict
-from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, iam, lambda_svc, s3, sns, sqs, stepfunctions
+from ministack.services import (
+    cloudformation,
+    cloudwatch,
+    cloudwatch_logs,
+    dynamodb,
+    iam,
+    lambda_svc,
+    s3,
+    sns,
+    sqs,
+    stepfunctions,
+)
 from ministack.services.cloudformation import provisioners, stacks
 
 from local import seams
@@ -54,7 +66,8 @@ second bucket, event bus, trail or parameter."""
 
 
 def install() -> None:
-    seams.require(provisioners, "_RESOURCE_HANDLERS")
+    seams.require(provisioners, "_RESOURCE_HANDLERS", "_NAME_SEED")
+    seams.require(cloudformation, "_stacks")
     seams.require(cloudwatch_logs, "_log_groups")
     seams.require(cloudwatch, "_alarms", "_dashboards")
     seams.require(stepfunctions, "_state_machines", "_executions", "_tags")
@@ -84,6 +97,17 @@ def install() -> None:
         if data.get("stateMachineArn") in _deleting:
             return seams.error_reply("StateMachineDeleting", f"State machine is deleting: {data['stateMachineArn']}")
         return original(data)
+
+    @seams.replace(provisioners, "_physical_name")
+    def physical_name(original: Callable[..., str], stack: str, logical_id: str, **shape: Any) -> str:
+        """The same while the stack lives: what a deleted one left behind is in nobody's way."""
+        known = cloudformation._stacks.get(stack) or {}
+        replaced = provisioners._NAME_SEED.get() if shape.get("seeded", True) else ""
+        token = provisioners._NAME_SEED.set(f"{known.get('StackId', '')}{replaced}")
+        try:
+            return original(stack, logical_id, **{**shape, "seeded": True})
+        finally:
+            provisioners._NAME_SEED.reset(token)
 
     seams.on_reset(_deleting.clear)
 

@@ -382,3 +382,42 @@ def test_a_log_group_has_two_subscription_filters(stacks: Stacks, refuses: Calla
         stacks.put(f"f{i}", only("AWS::Logs::SubscriptionFilter", {**common, "FilterName": f"f{i}"})) for i in range(3)
     ]
     assert made == ["CREATE_COMPLETE", "CREATE_COMPLETE", "ROLLBACK_COMPLETE"]
+
+
+@pytest.mark.parametrize(
+    ("template", "capabilities", "missing"),
+    [
+        (only("AWS::IAM::Role", {"AssumeRolePolicyDocument": TRUST}), [], "CAPABILITY_IAM"),
+        (
+            only("AWS::IAM::Role", {"RoleName": "named", "AssumeRolePolicyDocument": TRUST}),
+            ["CAPABILITY_IAM"],
+            "CAPABILITY_NAMED_IAM",
+        ),
+        (
+            {"Transform": "AWS::LanguageExtensions", **only("AWS::SNS::Topic", {})},
+            ["CAPABILITY_NAMED_IAM"],
+            "CAPABILITY_AUTO_EXPAND",
+        ),
+    ],
+    ids=["iam", "named-iam", "macro"],
+)
+def test_whoever_deploys_says_that_a_template_may_make_roles_or_run_macros(
+    stacks: Stacks, refuses: Callable[[str], None], template: Json, capabilities: list[str], missing: str
+) -> None:
+    refuses(f"a template that needs {missing} is refused without it")
+    asked = {"StackName": "x", "TemplateBody": json.dumps(template)}
+    with pytest.raises(ClientError, match=rf"Requires capabilities : \[{missing}\]"):
+        stacks.cloudformation.create_stack(**asked, Capabilities=capabilities)
+    with pytest.raises(ClientError, match="does not exist"):
+        stacks.status("x")
+    assert stacks.cloudformation.create_stack(**asked, Capabilities=[*capabilities, missing])["StackId"]
+
+
+def test_an_attribute_that_a_type_does_not_have_fails_the_stack(stacks: Stacks, refuses: Callable[[str], None]) -> None:
+    refuses("a type has the attributes of its schema")
+    for attribute, ends in (("TopicName", "CREATE_COMPLETE"), ("TopicArm", "ROLLBACK_COMPLETE")):
+        value = {"Fn::GetAtt": ["Topic", attribute]}
+        template = only("AWS::SSM::Parameter", {"Type": "String", "Value": value})
+        template["Resources"]["Topic"] = {"Type": "AWS::SNS::Topic"}
+        assert stacks.put(attribute.lower(), template) == ends
+    assert "attribute TopicArm does not exist" in stacks.reasons("topicarm")

@@ -65,7 +65,9 @@ class Stacks:
 
     def start(self, name: str, kind: str, properties: Json, **more: Json) -> None:
         template = {"Resources": {"R": {"Type": kind, "Properties": properties, **more}}}
-        self.cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+        self.cloudformation.create_stack(
+            StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"]
+        )
 
     def delete(self, name: str) -> str:
         """The status that it ends in."""
@@ -215,3 +217,35 @@ def test_a_state_machine_goes_when_its_executions_have_ended_and_starts_no_other
     states.stop_execution(executionArn=execution)
     deleting.join(timeout=10)
     assert ended == ["DELETE_COMPLETE"]
+
+
+def test_a_name_that_cloudformation_made_stays_through_updates_and_is_never_made_again(
+    stacks: Stacks, client: Client
+) -> None:
+    def physical(name: str) -> dict[str, str]:
+        found = stacks.cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
+
+    kinds = {kind: {k: v for k, v in NAMED[kind].items() if v not in ("taken", "/taken")} for kind in NAMED}
+    kinds["AWS::S3::Bucket"] = {}
+    resources = {
+        kind.rpartition(":")[2]: {"Type": kind, "Properties": properties, "DeletionPolicy": "Retain"}
+        for kind, properties in kinds.items()
+        if kind != "AWS::Events::EventBus"  # its name is required
+    }
+    template = json.dumps({"Resources": resources})
+    edited = json.dumps({"Resources": resources | {"Another": {"Type": "AWS::SNS::Topic"}}})
+    allowed = {"Capabilities": ["CAPABILITY_IAM"]}
+    stacks.cloudformation.create_stack(StackName="again", TemplateBody=template, **allowed)
+    assert stacks.settled("again") == "CREATE_COMPLETE"
+    first = physical("again")
+    stacks.cloudformation.update_stack(StackName="again", TemplateBody=edited, **allowed)
+    assert stacks.settled("again") == "UPDATE_COMPLETE"
+    assert {k: v for k, v in physical("again").items() if k != "Another"} == first
+    assert stacks.delete("again") == "DELETE_COMPLETE"
+    stacks.cloudformation.create_stack(StackName="again", TemplateBody=template, **allowed)
+    assert stacks.settled("again") == "CREATE_COMPLETE"
+    second = physical("again")
+    assert second.keys() == first.keys()
+    assert set(second.values()).isdisjoint(first.values())
+    assert "taken" not in json.dumps([first, second])
