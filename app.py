@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aws_cdk import App
 
-from infra.application import add_prompt, add_stacks
+from infra.application import add_prompt, add_stacks, synth
 from infra.config import ConfigError, read_config
 from infra.packaging import PackagingError
 from promptlane.domain.errors import InvalidInput
@@ -24,9 +24,9 @@ def main() -> None:
             add_prompt(app, config=config)
         else:
             add_stacks(app, config=config)
+        synth(app)
     except (ConfigError, PackagingError, InvalidInput) as error:
         sys.exit(str(error))
-    app.synth()
 
 
 main()

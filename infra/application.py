@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aws_cdk import App, Tags
 
+from infra import limits
 from infra.config import ConfigError, DeploymentConfig
 from infra.stacks.access import AccessStack
 from infra.stacks.audit import AuditStack
@@ -103,6 +104,14 @@ def add_prompt(app: App, *, config: DeploymentConfig) -> PromptStack:
     stack = PromptStack(app, platform=config.platform, project=named)
     Tags.of(app).add("promptlane", config.name)
     return stack
+
+
+def synth(app: App) -> Path:
+    """The folder of the synthesized app. Raises ConfigError for every stack that CloudFormation would not take."""
+    folder = Path(app.synth().directory)
+    if wrong := limits.breaches(folder):
+        raise ConfigError("\n".join(wrong))
+    return folder
 
 
 def _check_reviewers(declared: Declared, config: DeploymentConfig) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_cdk import App
 
-from infra.application import add_stacks
+from infra.application import add_stacks, synth
 from infra.config import DeploymentConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +78,7 @@ def synthesize(config: DeploymentConfig, directory: Path) -> Synthesized:
     """The templates of a deployment with these settings, by stack; without those that hold nothing."""
     app = App(context={**context(), "aws:cdk:enable-path-metadata": True}, outdir=str(directory))
     add_stacks(app, config=config)
-    app.synth()
+    synth(app)
     templates = {
         path.name.removesuffix(".template.json").removeprefix(f"{config.name}-"): json.loads(path.read_text())
         for path in sorted(directory.glob("*.template.json"))
