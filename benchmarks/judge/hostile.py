@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.judge import decisions, scenarios
+from benchmarks.judge import decisions, peers, scenarios
 from benchmarks.judge.decisions import NEVER
 from benchmarks.judge.scenarios import Beside
 from benchmarks.judge.traffic import Array, Counts, Scenario, generate, steady
@@ -35,7 +35,12 @@ class Case:
         at_margin = decisions.advanced(*self._runs(self.p0 + margin, 360, 2), margin)
         harmful = decisions.rolled_back(*self._runs(self.p0 + HARM, 180, 3), metrics)
         good = decisions.advanced(*self._runs(self.p0, 360, 4), margin)
-        return row(f"{self.name}; {self.rate:g}/min, {self.p0:.1%}", equal, at_margin, harmful, good)
+        return row(self.label, equal, at_margin, harmful, good)
+
+    @property
+    def label(self) -> str:
+        """For tables."""
+        return f"{self.name}; {self.rate:g}/min, {self.p0:.1%}"
 
     def _runs(self, p1: float, minutes: int, salt: int) -> tuple[Scenario, Counts, int]:
         scenario = Scenario(
@@ -50,6 +55,43 @@ class Case:
             partial=self.beside.partial,
         )
         return scenario, generate(scenario, self.runs, self.seed + salt), self.seed + salt
+
+
+@dataclass(frozen=True)
+class SixHours:
+    """A case whose harm is looked for twice as long."""
+
+    case: Case
+
+    def row(self) -> dict[str, Any]:
+        case = self.case
+        found = decisions.rolled_back(*case._runs(case.p0 + HARM, 360, 5), case.beside.metrics)
+        return {"scenario": case.label, "missed": round(1 - share(found), 4), "median_minutes": _median(found)}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What Wald's SPRT, told both rates, needs beside fresh sessions that always fail, so many a minute beside 100."""
+
+    per_minute: float
+    runs: int
+    seed: int
+
+    def row(self) -> dict[str, Any]:
+        back, _ = self._decide(0.02 + HARM, 1)
+        _, go = self._decide(0.02, 2)
+        return {
+            "scenario": f"{self.per_minute:g} a minute",
+            "median_minutes": _median(back),
+            "median_minutes_to_advance": _median(go),
+        }
+
+    def _decide(self, p1: float, salt: int) -> peers.Decisions:
+        total = 100 + self.per_minute
+        rates = [steady((100 * p + self.per_minute) / total) for p in (0.02, p1)]
+        scenario = Scenario("fresh sessions", total, rates[0], rates[1], steady(0.1))
+        counts = generate(scenario, self.runs, self.seed + salt)
+        return peers.sprt(scenario, counts.n.sum(-1), counts.y.sum(-1), scenarios.margin(0.02))
 
 
 def row(name: str, equal: Array, at_margin: Array, harmful: Array, good: Array) -> dict[str, Any]:

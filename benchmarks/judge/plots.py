@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- bench-judge: begin -->", "<!-- bench-judge: end -->"
+RULES = ("equal", "harmful_vs_sprt", "worse_promoted", "good_releases")
+BESIDE = ("hostile", "knows_track", "six_hours", "sprt_beside_fresh_sessions")
 LABELS = {
     "promptlane": "**Promptlane, judge and fuse**",
     "promptlane_judge_alone": "the judge alone",
@@ -25,13 +26,21 @@ LABELS = {
 
 
 def write(result: dict[str, Any], docs: Path) -> None:
-    """Replace what stands between the markers of docs/judge.md, and write docs/judge-rollbacks.svg."""
-    (docs / "judge-rollbacks.svg").write_text(_bars(result["methods"]))
+    """Replace what stands between the markers of docs/judge.md, and write docs/judge-rollbacks.svg; what no run has
+    filled yet stays as it is."""
     page = docs / "judge.md"
-    text = page.read_text() if page.exists() else f"{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{_table(result)}\n{END}{after}")
+    if "methods" in result:
+        (docs / "judge-rollbacks.svg").write_text(_bars(result["methods"]))
+        _replace(page, "bench-judge", _table(result))
+    if "hostile" in result["rows"]:
+        _replace(page, "bench-judge-beside", "\n".join(_beside(result)))
+
+
+def _replace(page: Path, name: str, text: str) -> None:
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, _, rest = page.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def _table(result: dict[str, Any]) -> str:
@@ -68,26 +77,42 @@ def _table(result: dict[str, Any]) -> str:
         lines.append(
             f"| {row['rate']:,} | {row['p0']:.1%} | {row['promoted']:.1%} | {minutes} | {row['rolled_back']:.1%} |"
         )
-    return "\n".join([*lines, *_hostile(result)])
+    return "\n".join(lines)
 
 
-def _hostile(result: dict[str, Any]) -> list[str]:
+def _beside(result: dict[str, Any]) -> list[str]:
     """What units, gaps and outages move, and how long finding ten points of harm and advancing take beside them."""
-    lines = []
+    rows = result["rows"]
+    lines: list[str] = []
     for key, title in (
         ("hostile", "Who and what does not know its track, beside all others"),
         ("knows_track", "Who knows its track (a paced unit fails just so often that its group does not stand out)"),
     ):
+        if key not in rows:
+            continue
         lines += ["", f"{title} ({result['hostile_runs']:,} runs each; harm is ten points; minutes are medians):", ""]
         lines += [
             "| beside others | good rolled back | worse by the margin advanced | harm missed | minutes to find it "
             "| minutes to advance a good one |",
             "|---|---:|---:|---:|---:|---:|",
         ]
-        for row in result[key]:
+        for row in rows[key]:
             shares = " | ".join(f"{row[name]:.1%}" for name in ("false_rollback", "false_advance", "missed"))
             minutes = (row["median_minutes"], row["median_minutes_to_advance"])
             lines.append(f"| {row['scenario']} | {shares} | " + " | ".join(map(_minutes, minutes)) + " |")
+    if "six_hours" in rows:
+        lines += ["", "Harm is looked for during three hours; during six:", ""]
+    lines += [
+        f"- {row['scenario']}: {row['missed']:.1%} missed, found after {_minutes(row['median_minutes'])} minutes"
+        for row in rows.get("six_hours", [])
+    ]
+    if "sprt_beside_fresh_sessions" in rows:
+        lines += ["", "Fresh sessions that always fail raise both rates, so that all takes longer; for the SPRT:", ""]
+    lines += [
+        f"- {row['scenario']} of them: harm found after {_minutes(row['median_minutes'])} minutes, a good version "
+        f"advanced after {_minutes(row['median_minutes_to_advance'])}"
+        for row in rows.get("sprt_beside_fresh_sessions", [])
+    ]
     return lines
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks.judge.run [--runs 300] [--equal-runs 1000] [--hostile-runs 1000] [--seed 1] [--parts equal ...]
 
 Writes .local/bench/judge.json, and the table and plots of docs/judge.md between its markers. `--parts`: what is run;
-the rest stays as the last run with the same seed left it.
+the rest stays as the last run with the same seed and so many runs left it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESULT = ROOT / ".local" / "bench" / "judge.json"
 KAYENTA_RUNS = 60
 STEPS, LADDER = (0.05, 0.25, 0.50), (3.0, 1.5, 1.0)
 OURS, JUDGE, FUSE = "promptlane", "promptlane_judge_alone", "promptlane_fuse_alone"
-PARTS = ("equal", "harmful_vs_sprt", "worse_promoted", "good_releases", "hostile", "knows_track")
+PARTS = (*plots.RULES, *plots.BESIDE)
 PROCESSES = 2
 Row = dict[str, Any]
 
@@ -157,6 +157,10 @@ def jobs(part: str, given: argparse.Namespace) -> list[Job]:
         rates = (10, 0.01), (100, 0.005), (100, 0.02), (1000, 0.005), (1000, 0.02)
         return [Good(rate, p0, runs, seed + 50 + i) for i, (rate, p0) in enumerate(rates)]
     many = given.hostile_runs
+    if part == "six_hours":
+        return [hostile.SixHours(case) for case in hostile.cases(scenarios.thin(), 10, 0.05, many, seed + 3500)[:2]]
+    if part == "sprt_beside_fresh_sessions":
+        return [hostile.Bound(each, many, seed + 3980) for each in (0, 1, 3, 10)]
     if part == "knows_track":
         return [*hostile.cases(scenarios.knowing(), 100, 0.02, many, seed + 4000)]
     empty = {"empty answers, one metric of five": scenarios.Beside(metrics=5)}
@@ -172,7 +176,7 @@ def simulate(parts: list[str], given: argparse.Namespace) -> Iterator[tuple[str,
     todo = [(part, job) for part in parts for job in jobs(part, given)]
     with ProcessPoolExecutor(PROCESSES) as pool:
         for (part, _), row in zip(todo, pool.map(_row, [job for _, job in todo]), strict=True):
-            told = row.get("false_rollback", row.get(OURS, row.get("promoted")))
+            told = row.get("false_rollback", row.get(OURS, row.get("promoted", row.get("median_minutes"))))
             print(f"{time.strftime('%H:%M:%S')} {part}, {row.get('scenario', row.get('rate'))}: {told}", flush=True)
             yield part, row
 
@@ -199,14 +203,16 @@ def summary(null: Row, harm: Row, worse: Row) -> dict[str, dict[str, float | int
     return methods
 
 
-def last(seed: int, parts: list[str]) -> dict[str, list[Row]]:
-    """Rows of the parts that are not run, from the last result."""
-    kept = [part for part in PARTS if part not in parts]
+def last(given: argparse.Namespace) -> dict[str, list[Row]]:
+    """Rows of the parts that are not run, from the last result, if it had the same seed and as many runs of them."""
+    kept = [part for part in PARTS if part not in given.parts]
     old = json.loads(RESULT.read_text()) if kept and RESULT.exists() else {}
-    rows = old.get("rows", {}) if old.get("seed") == seed else {}
+    counts = dict.fromkeys(plots.RULES, "runs") | {"equal": "equal_runs"} | dict.fromkeys(plots.BESIDE, "hostile_runs")
+    same = [part for part in kept if all(old.get(n) == getattr(given, n) for n in ("seed", counts[part]))]
+    rows = {part: old["rows"][part] for part in same if part in old["rows"]}
     if missing := [part for part in kept if part not in rows]:
-        print(f"{', '.join(missing)}: not in {RESULT} for seed {seed}; run these parts too", flush=True)
-    return {part: rows[part] for part in kept if part in rows}
+        print(f"{', '.join(missing)}: not in {RESULT} for this seed and so many runs; run these parts too", flush=True)
+    return rows
 
 
 def main() -> None:
@@ -222,7 +228,7 @@ def main() -> None:
         sys.exit(
             f"the vectorised judge differs from promptlane.domain by {difference:g}; the figures would mean nothing"
         )
-    rows = last(given.seed, given.parts) | {part: [] for part in given.parts}
+    rows = last(given) | {part: [] for part in given.parts}
     for part, row in simulate(given.parts, given):
         if row:
             rows[part].append(row)
@@ -235,14 +241,14 @@ def main() -> None:
         "agreement_with_domain": difference,
         "rows": rows,
     }
-    if all(part in rows for part in PARTS):
+    if all(part in rows for part in plots.RULES):
         by_name = {part: {r["scenario"]: r for r in rows[part]} for part in PARTS[:3]}
         result["methods"] = summary(*by_name.values())
         result["scenarios"] = by_name | {"good_releases": rows["good_releases"]}
-        result["hostile"], result["knows_track"] = rows["hostile"], rows["knows_track"]
-        plots.write(result, ROOT / "docs")
         print(json.dumps(result["methods"][OURS]))
+    result |= {part: rows[part] for part in plots.BESIDE if part in rows}
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    plots.write(result, ROOT / "docs")
 
 
 if __name__ == "__main__":

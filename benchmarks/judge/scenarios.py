@@ -138,24 +138,18 @@ def hostile(rate: float = 100) -> dict[str, Beside]:
 
 
 def knowing() -> dict[str, Beside]:
-    """Units that know their track: one that stays just below what would give it away, several, many."""
+    """Units that know their track: one that stays just below what would give it away, and many."""
     paced = {
         f"one unit, paced at {sigmas:g} deviations, {name}": Beside((Unit(arm, paced=sigmas),))
         for arm, name in ((STABLE, "stable"), (CANARY, "canary"))
         for sigmas in (2.0, 3.0)
-    }
-    several = {
-        f"{count} units, always bad, {name}, 3 % of traffic each": Beside(
-            tuple(Unit(arm, 3.0, group=3 + 4 * i) for i in range(count))
-        )
-        for arm, name, count in ((STABLE, "stable", 2), (STABLE, "stable", 3), (CANARY, "canary", 2))
     }
     many = {
         f"fresh sessions, always bad, {name}, {each:g} a minute": Beside(crowd=Crowd(each, arm=arm))
         for arm, name, rates in ((STABLE, "stable", (10.0,)), (CANARY, "canary", (0.1, 0.3, 1.0)))
         for each in rates
     }
-    return {**paced, **several, **many}
+    return {**paced, **many}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,10 @@ class Unit:
     per_minute: float = 0.0
     bad: float | None = 1.0
     paced: float = 0.0
-    group: int = 3
+
+
+HOME = 3
+"""The group of such units."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,8 @@ def _with_others(scenario: Scenario, counts: Counts, rng: np.random.Generator) -
         bad = rng.binomial(n.astype(np.int64), rate).astype(float)
         if unit.paced:
             n = bad = _paced(counts.y[:, unit.arm].sum(-1) / GROUPS, unit.paced)
-        counts.n[:, unit.arm, :, unit.group] += n
-        counts.y[:, unit.arm, :, unit.group] += bad
+        counts.n[:, unit.arm, :, HOME] += n
+        counts.y[:, unit.arm, :, HOME] += bad
     if crowd := scenario.crowd:
         shares = np.array([scenario.weights(t) for t in range(scenario.minutes)])
         parts = np.stack([1 - shares, shares]) if crowd.arm is None else np.eye(2)[crowd.arm][:, None] + 0 * shares
