@@ -16,7 +16,7 @@ from infra.stacks.prompt import PromptStack
 from infra.stacks.reviewers import ReviewersStack, add_reviewers
 from infra.stacks.runtime import RuntimeStack
 from infra.stacks.state import StateStack
-from promptlane.cdk.checks import problems, shared_sessions
+from promptlane.cdk.checks import problems, proving_nobody
 from promptlane.domain.review.declared import Declared
 from promptlane.project import (
     POLICY_FILE,
@@ -115,7 +115,7 @@ def synth(app: App) -> Path:
 
 
 def _check_reviewers(declared: Declared, config: DeploymentConfig) -> None:
-    if wrong := shared_sessions(str(config.reviewers), declared.people, config.platform):
+    if wrong := proving_nobody(str(config.reviewers), declared.people, config.platform):
         raise ConfigError("\n".join(wrong))
 
 

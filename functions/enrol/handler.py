@@ -58,7 +58,9 @@ class Stacks:
 @wired
 def wire(of: Function) -> Stacks:
     witness = Witness(of.stacks, time.sleep)
+    deployment = of.setting("deployment")
     enrolling = Enrolling(
+        deployment=deployment,
         register=of.register,
         witness=witness,
         config=of.deployed_config,
@@ -74,7 +76,7 @@ def wire(of: Function) -> Stacks:
         declarations=of.declarations,
         witness=witness,
         config=of.deployed_config,
-        stack=f"{of.setting('deployment')}-pipeline",
+        deployment=deployment,
         clock=time.time,
     )
     return Stacks(enrolling, declaring)

@@ -1,6 +1,5 @@
 """What is wrong with a policy or suite by itself, and so known before anything is deployed."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from promptlane.cdk.platform import Platform
@@ -8,6 +7,7 @@ from promptlane.domain.canary import fuse
 from promptlane.domain.enrolment.deadline import too_short
 from promptlane.domain.model_regions import missing
 from promptlane.domain.policy import Policy, Reviewer
+from promptlane.domain.review.sessions import shared_sessions
 from promptlane.engine.assertions import asked_by
 from promptlane.engine.suite import facts
 from promptlane.project import PromptProject
@@ -17,7 +17,7 @@ def problems(project: PromptProject, policy: Policy, platform: Platform) -> list
     """Each with file, field and remedy. `policy`: the project's, with its durations as the deployment has them."""
     file = f"{project.directory}/release.yaml"
     return [
-        *shared_sessions(file, policy.review.reviewers, platform),
+        *proving_nobody(file, policy.review.reviewers, platform),
         *(
             f"{project.directory}: {path} {message} (promptlane:floor of the deployment)"
             for path, message in platform.floor.breaches(project.policy, facts(project.suite))
@@ -28,17 +28,9 @@ def problems(project: PromptProject, policy: Policy, platform: Platform) -> list
     ]
 
 
-def shared_sessions(file: str, reviewers: Iterable[Reviewer], platform: Platform) -> list[str]:
-    """Whoever takes on a role chooses the session's name: two sessions of one shared role are no two people."""
-    shared = re.compile(rf":assumed-role/{re.escape(platform.deployment)}-access-[^/]+/")
-    return [
-        f"{file}: reviewer {reviewer.name!r} is named by {principal}, a session of a role that others may take on "
-        "under the same name. Name the reviewer's own IAM user, or a role that they alone may take on, or a session "
-        "whose name the identity provider sets (docs/access.md); attach ReviewerPolicy to that"
-        for reviewer in reviewers
-        for principal in reviewer.principals
-        if shared.search(principal)
-    ]
+def proving_nobody(file: str, reviewers: Iterable[Reviewer], platform: Platform) -> list[str]:
+    """Reviewers whose principals others may act as."""
+    return [f"{file}: reviewer {name!r} {message}" for name, message in shared_sessions(reviewers, platform.deployment)]
 
 
 def _too_dear(file: str, policy: Policy, platform: Platform) -> list[str]:

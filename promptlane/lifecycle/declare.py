@@ -11,28 +11,34 @@ from dataclasses import dataclass
 
 from promptlane.domain.enrolment.declaration import DECLARATION_TYPE, Declaration, DeclarationAsked, Declarations
 from promptlane.domain.enrolment.ports import ConfigStore
-from promptlane.domain.errors import InvalidInput, NotApplicable, Unauthorized
+from promptlane.domain.errors import InvalidInput, NotApplicable, PolicyInvalid, Unauthorized
 from promptlane.domain.ports import Clock
 from promptlane.domain.review.declared import MOST_BYTES, Declared
+from promptlane.domain.review.sessions import shared_sessions
 
 from .stack_requests import Witness, settled
 
 
 @dataclass(frozen=True, kw_only=True)
 class Declaring:
-    """What declaring asks and writes. `stack`: the name of the one stack that may."""
+    """What declaring asks and writes, of one deployment, whose Pipeline stack alone may."""
 
     declarations: Declarations
     witness: Witness
     config: ConfigStore
-    stack: str
+    deployment: str
     clock: Clock
+
+    @property
+    def stack(self) -> str:
+        return f"{self.deployment}-pipeline"
 
     def declare(self, asked: DeclarationAsked) -> str:
         """Carry out a Create or an Update; what was done, in a sentence.
 
         Raises Unauthorized for another stack and for what no stack is really asking, NotApplicable for a request that
-        newer ones have overtaken, InvalidInput for what cannot be read. Nothing is half-done.
+        newer ones have overtaken, InvalidInput for what cannot be read, PolicyInvalid for reviewers whom others may
+        act as. Nothing is half-done.
         """
         self._ours(asked)
         status = self.witness.confirmed(asked, DECLARATION_TYPE)
@@ -65,6 +71,8 @@ class Declaring:
                 "restored. If it is meant, declare the reviewers who counted last, deploy, and then these"
             )
         declared = self._read(asked)
+        if not back and (wrong := shared_sessions(declared.people, self.deployment)):
+            raise PolicyInvalid(wrong)
         revision = current.revision if current else 0
         made = Declaration(
             asked.stack, asked.says, declared, current.says.sha256 if current else "", revision=revision + 1

@@ -38,6 +38,7 @@ from promptlane.domain.ports import Clock, Identities, RouteStore
 from promptlane.domain.release.meant import demand_reason
 from promptlane.domain.review.declared import resolved
 from promptlane.domain.review.ports import Directory
+from promptlane.domain.review.sessions import shared_sessions
 
 from .identities import fixed_id
 from .stack_requests import Witness, settled
@@ -50,8 +51,9 @@ _GONE: Final = ("DELETE_COMPLETE", "DELETE_SKIPPED")
 
 @dataclass(frozen=True, kw_only=True)
 class Enrolling:
-    """What enrolling asks and writes. `late`: how late CloudTrail may tell of an edit, seconds."""
+    """What enrolling asks and writes, of one deployment. `late`: how late CloudTrail may tell of an edit, seconds."""
 
+    deployment: str
     register: Register
     witness: Witness
     config: ConfigStore
@@ -140,7 +142,8 @@ class Enrolling:
                 raise PolicyInvalid([(f"{name}: {path}", message) for path, message in error.problems]) from None
             if breaches := self.floor.breaches(known, suite):
                 raise BelowFloor([(f"{name}: {path}", message) for path, message in breaches])
-            if problems := too_short(policy, self.late):
+            shared = shared_sessions(known.review.reviewers, self.deployment)
+            if problems := [*shared, *too_short(policy, self.late)]:
                 raise PolicyInvalid([(f"{name}: {path}", message) for path, message in problems])
             self._demand_reason(name, policy, current)
         self.config.keep(says.policy.sha256, policy_body)

@@ -10,7 +10,7 @@ from promptlane.aws.reviewers import DynamoDeclarations
 from promptlane.domain.policy import Policy, Reviewer
 from promptlane.domain.review.declared import Declared
 from tests.support.enrolling import STACK, Cloud
-from tests.support.functions import ASSETS, DEPLOYMENT, POLICY, RELEASES, Context, World, real
+from tests.support.functions import ACCOUNT, ASSETS, DEPLOYMENT, POLICY, RELEASES, Context, World, real
 from tests.support.prompt import PROMPT, RELEASE
 
 Json = Any
@@ -156,3 +156,13 @@ def test_a_release_captures_the_reviewers_of_its_admission(cloud: Cloud) -> None
     assert cloud.enrolments.policy(record.policy_sha256) == BOTH.resolve(NAMED)
     ((_, _, told),) = world.entries(RELEASE)
     assert (told["policy"], told["enrolled_policy"]) == (record.policy_sha256, enrolled)
+
+
+def test_a_reviewer_whom_others_may_act_as_is_declared_by_nobody_but_a_rollback(cloud: Cloud) -> None:
+    """The synth says so too, but what is deployed may have been synthesized by another."""
+    shared = f"arn:aws:iam::{ACCOUNT}:role/{DEPLOYMENT}-access-ReviewerRoleA1-B2"
+    anybody = Declared((ANN, Reviewer("bob", "bob@example.com", principals=(shared,))))
+    declare(cloud, ONE)
+    failed(update(cloud, ONE, anybody), f"bob: is named by {shared}", "docs/access.md")
+    assert counted() == ONE
+    assert update(cloud, ONE, anybody, status="UPDATE_ROLLBACK_IN_PROGRESS")["Status"] == "SUCCESS"

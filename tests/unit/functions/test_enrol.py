@@ -19,6 +19,7 @@ from tests.support.enrolling import KIND, LAX, OTHER, STACK, Cloud
 from tests.support.functions import (
     ACCOUNT,
     ASSETS,
+    DEPLOYMENT,
     POLICY,
     REGION,
     RELEASES,
@@ -268,6 +269,15 @@ def test_a_policy_whose_reviews_expire_before_they_can_be_approved_is_refused(
         assert answer["Status"] == "SUCCESS"
         return
     failed(answer, f"support: review.expires_after: {said}", "before 900 s after", "raise it above 900 s")
+    assert cloud.counts is None
+
+
+def test_a_policy_of_a_reviewer_whom_others_may_act_as_is_refused(cloud: Cloud) -> None:
+    shared = f"arn:aws:sts::{ACCOUNT}:assumed-role/{DEPLOYMENT}-access-ReviewerRoleA1-B2/ann"
+    first, *others = POLICY.review.reviewers
+    people = (replace(first, principals=(shared,)), *others)
+    answer = cloud.create(replace(POLICY, review=replace(POLICY.review, reviewers=people)))
+    failed(answer, f"support: {first.name}: is named by {shared}")
     assert cloud.counts is None
 
 
