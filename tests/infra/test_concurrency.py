@@ -17,7 +17,9 @@ from tests.support.synthesized import Json, Synthesized, context, text
 
 FREE = 2
 HELD = {"review": 0.15, "decide": 0.3, "operate": 0.3, "roll_back": 0.3, "gateway": 0.05}
-"""Seconds that a request holds a function, warm; a call of a model as long as the gateway may run."""
+"""Seconds that a request holds a function, warm and without a model call: assumed, since nothing was measured on AWS
+(docs/live-checks.md, `held-seconds`). Time-outs say what one request may take at the worst, not what many come to; what
+may really take that long, a model call, counts with its time-out."""
 RELEASES, STEP, BETWEEN = 3, 2.0, 60.0
 """Prompts of the sample under release at once, each with a step of two seconds a minute."""
 MOMENTARY = {"wind_up": "once for an execution that died", "housekeep": "once for a release that starts"}
@@ -60,8 +62,8 @@ def schedules(made: Synthesized) -> dict[str, float]:
     return found
 
 
-def requests(made: Synthesized) -> dict[str, float]:
-    """For each route its rate times what a request takes: HTTP APIs bound no concurrency."""
+def requests(made: Synthesized, *, slower: float = 1.0) -> dict[str, float]:
+    """For each route its rate times what a request takes: HTTP APIs bound no concurrency. `slower`: than `HELD`."""
     stages = {text(p["ApiId"]): p for _, _, p in made.resources("AWS::ApiGatewayV2::Stage")}
     integrations = {logical: p for _, logical, p in made.resources("AWS::ApiGatewayV2::Integration")}
     by_verb = dict(verbs(made).values())
@@ -76,7 +78,7 @@ def requests(made: Synthesized) -> dict[str, float]:
             held = by_verb[verb]["Timeout"]
             at_once = limit["ThrottlingBurstLimit"] + limit["ThrottlingRateLimit"] * held
         else:
-            at_once = limit["ThrottlingRateLimit"] * HELD[verb]
+            at_once = limit["ThrottlingRateLimit"] * HELD[verb] * slower
         found[route["RouteKey"]] = at_once
     return found
 
@@ -86,17 +88,25 @@ def rounds_of_tests(made: Synthesized) -> dict[str, float]:
     return {"run_cases, in the one round that has the turn": float(environment["MOST_CASE_FUNCTIONS"])}
 
 
-def test_the_sum_of_what_runs_at_once_leaves_two_of_ten(synthesized: Synthesized) -> None:
-    at_once = (
-        queues_and_streams(synthesized)
-        | schedules(synthesized)
-        | requests(synthesized)
-        | rounds_of_tests(synthesized)
+def all_at_once(made: Synthesized, *, slower: float = 1.0) -> dict[str, float]:
+    return (
+        queues_and_streams(made)
+        | schedules(made)
+        | requests(made, slower=slower)
+        | rounds_of_tests(made)
         | {"the other steps of releases": RELEASES * STEP / BETWEEN}
     )
+
+
+def test_the_sum_of_what_runs_at_once_leaves_two_of_ten(synthesized: Synthesized) -> None:
+    at_once = all_at_once(synthesized)
     assert all(0 < n <= 2 for n in at_once.values()), at_once
     assert sum(at_once.values()) <= FRESH_QUOTA - FREE, at_once
     assert len(at_once) >= 18, "a kind of starter was not found"
+
+
+def test_what_is_assumed_of_requests_may_be_wrong_by_half_and_one_stays_free(synthesized: Synthesized) -> None:
+    assert sum(all_at_once(synthesized, slower=1.5).values()) <= FRESH_QUOTA - 1
 
 
 def test_a_burst_of_requests_is_over_before_anybody_would_notice(synthesized: Synthesized) -> None:

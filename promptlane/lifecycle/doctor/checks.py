@@ -7,6 +7,8 @@ from typing import Final
 from . import asked, bedrock, deployed, watched
 from .report import Check
 
+_RESOURCES: Final = ("cloudformation:DescribeStacks", "cloudformation:ListStackResources")
+
 CHECKS: Final = (
     Check(
         id="stacks",
@@ -24,20 +26,21 @@ CHECKS: Final = (
         id="role-names",
         about="functions' roles have names that the resource policies let in",
         look=deployed.role_names,
-        asks=("cloudformation:DescribeStacks", "cloudformation:ListStackResources"),
+        asks=_RESOURCES,
         settles=("role-names",),
     ),
     Check(
         id="keys",
         about="every KMS key of the deployment is enabled",
         look=deployed.keys,
-        asks=("cloudformation:DescribeStacks", "cloudformation:ListStackResources", "kms:DescribeKey"),
+        asks=(*_RESOURCES, "kms:DescribeKey"),
     ),
     Check(
         id="lambda-quota",
         about="the account has concurrent executions to spare",
         look=deployed.concurrency,
         asks=("lambda:GetAccountSettings",),
+        settles=("fresh-quota",),
     ),
     Check(
         id="prompt-quota",
@@ -63,8 +66,7 @@ CHECKS: Final = (
         about="schedules and rules are enabled, and reach what they call",
         look=watched.rules,
         asks=(
-            "cloudformation:DescribeStacks",
-            "cloudformation:ListStackResources",
+            *_RESOURCES,
             "events:DescribeRule",
             "cloudwatch:GetMetricStatistics",
         ),
@@ -80,7 +82,7 @@ CHECKS: Final = (
         id="dead-letters",
         about="nothing lies in the dead letters",
         look=watched.dead_letters,
-        asks=("cloudformation:DescribeStacks", "cloudformation:ListStackResources", "sqs:GetQueueAttributes"),
+        asks=(*_RESOURCES, "sqs:GetQueueAttributes"),
     ),
     Check(
         id="events",
