@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ministack.services import cloudwatch_logs, iam
+from ministack.services import cloudwatch_logs, iam, lambda_svc
 from ministack.services.cloudformation import handlers as handlers_of_stacks
 from ministack.services.cloudformation import provisioners
 
@@ -31,6 +31,7 @@ def install() -> None:
     seams.require(provisioners, "_RESOURCE_HANDLERS")
     seams.require(iam, "_roles")
     seams.require(cloudwatch_logs, "_log_groups")
+    seams.require(lambda_svc, "_unzipped_size", "_UNZIPPED_LIMIT_BYTES", "_fetch_code_from_s3", "_resolve_layer_zip")
 
     @seams.replace(handlers_of_stacks, "_capabilities_enforced")
     def enforced(original: Any) -> bool:
@@ -125,6 +126,25 @@ def function(props: Props) -> Iterator[str]:
         )
     if len(props.get("Layers") or []) > 5:
         yield "Cannot reference more than 5 layers."
+    if sum(lambda_svc._unzipped_size(zipped) for zipped in _zips(props)) > lambda_svc._UNZIPPED_LIMIT_BYTES:
+        yield f"Unzipped size must be smaller than {lambda_svc._UNZIPPED_LIMIT_BYTES} bytes"
+
+
+def _zips(props: Props) -> Iterator[bytes | None]:
+    """A function's code, where it lies in S3, and its layers."""
+    code = props.get("Code") or {}
+    if "S3Key" in code:
+        yield lambda_svc._fetch_code_from_s3(code["S3Bucket"], code["S3Key"], version_id=code.get("S3ObjectVersion"))
+    for layer in props.get("Layers") or []:
+        yield lambda_svc._resolve_layer_zip(str(layer))
+
+
+def layer(props: Props) -> Iterator[str]:
+    content = props.get("Content") or {}
+    if "S3Key" in content:
+        zipped = lambda_svc._fetch_code_from_s3(content["S3Bucket"], content["S3Key"])
+        if lambda_svc._unzipped_size(zipped) > lambda_svc._UNZIPPED_LIMIT_BYTES:
+            yield f"Unzipped size must be smaller than {lambda_svc._UNZIPPED_LIMIT_BYTES} bytes"
 
 
 def rule(props: Props) -> Iterator[str]:
@@ -176,6 +196,7 @@ CHECKS: dict[str, Check] = {
     "AWS::IAM::Role": role,
     "AWS::KMS::Key": key,
     "AWS::Lambda::Function": function,
+    "AWS::Lambda::LayerVersion": layer,
     "AWS::Logs::SubscriptionFilter": subscription_filter,
     "AWS::SNS::Topic": topic,
     "AWS::SSM::Parameter": parameter,

@@ -3,9 +3,11 @@ refused by no account for its size, its names or its exports."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -421,3 +423,36 @@ def test_an_attribute_that_a_type_does_not_have_fails_the_stack(stacks: Stacks, 
         template["Resources"]["Topic"] = {"Type": "AWS::SNS::Topic"}
         assert stacks.put(attribute.lower(), template) == ends
     assert "attribute TopicArm does not exist" in stacks.reasons("topicarm")
+
+
+def zipped(mib: int) -> bytes:
+    """So many MiB of nothing, and a function."""
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("index.py", "def h(e, c): pass")
+        archive.writestr("python/nothing", bytes(mib * 2**20))
+    return body.getvalue()
+
+
+def test_code_and_layers_have_250_mib_together_unzipped(
+    stacks: Stacks, client: Client, account: str, refuses: Callable[[str], None]
+) -> None:
+    refuses("a function's code and layers have 250 MiB together, unzipped")
+    s3, bucket = client("s3"), f"code-{account}"
+    s3.create_bucket(Bucket=bucket)
+    for mib in (100, 140, 260):
+        s3.put_object(Bucket=bucket, Key=str(mib), Body=zipped(mib))
+    content = {mib: {"S3Bucket": bucket, "S3Key": str(mib)} for mib in (100, 140, 260)}
+
+    def with_layers(*sizes: int) -> Json:
+        layers = {
+            f"L{i}": {"Type": "AWS::Lambda::LayerVersion", "Properties": {"Content": content[mib]}}
+            for i, mib in enumerate(sizes)
+        }
+        function = {**FUNCTION, "Code": content[100], "Layers": [{"Ref": name} for name in layers]}
+        return {"Resources": {**layers, "F": {"Type": "AWS::Lambda::Function", "Properties": function}}}
+
+    assert stacks.put("fits", with_layers(140)) == "CREATE_COMPLETE", stacks.reasons("fits")
+    for name, sizes in (("together", (100, 100)), ("alone", (260,))):
+        assert stacks.put(name, with_layers(*sizes)) == "ROLLBACK_COMPLETE"
+        assert "Unzipped size must be smaller than 262144000 bytes" in stacks.reasons(name)
