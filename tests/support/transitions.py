@@ -100,6 +100,7 @@ VARIANTS = (
     Variant("executions reserved", {"reserved_concurrency": 5}),
     Variant("a trial", {"trial": True}),
     Variant("a policy's margin", edit=_in("prompts/support-assistant/release.yaml", ("margin: 10%", "margin: 8%"))),
+    Variant("a suite's assertion", edit=_in("prompts/support-assistant/suite.yaml", ("value: 14 days", "value: days"))),
 )
 """All, which `make deployments` plays."""
 
