@@ -79,6 +79,15 @@ class Scatter:
         """The largest inflation of one arm over all window lengths."""
         return max(sums.excess(SIGNIFICANT) for sums in self._of(arm, out))
 
+    def alone_below(self, arm: int, out: Groups, limit: float) -> float | None:
+        """The same, or None where it is not below a limit: the longest windows, which are few, tell that soonest."""
+        largest = 1.0
+        for windows in reversed(self._windows[arm]):
+            largest = max(largest, _total(windows, out).excess(SIGNIFICANT))
+            if largest >= limit:
+                return None
+        return largest
+
     def inflation(self, control: Groups = NO_GROUPS, trial: Groups = NO_GROUPS) -> Inflation:
         """The largest of both arms, each alone and together, over all window lengths."""
         if not self.known:

@@ -85,8 +85,9 @@ def _of_arm(scatter: Scatter, arm: int) -> Groups:
             break  # an inflation is at least 1
         for extra in combinations(others, more):
             out = busy.union(extra)
-            if (priced := scatter.alone(arm, out) * price) < least:
-                best, least = out, priced
+            found = scatter.alone_below(arm, out, least / price)
+            if found is not None:
+                best, least = out, found * price
     return best
 
 

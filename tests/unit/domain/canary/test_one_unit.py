@@ -123,6 +123,14 @@ def _more(arm: Arm, group: int, times: int) -> Arm:
     return Arm(sum(n for n, _ in groups), sum(bad for _, bad in groups), groups)
 
 
+@pytest.mark.parametrize("out", [NO_GROUPS, frozenset([HOME]), frozenset([HOME, 2])])
+def test_an_inflation_below_a_limit_is_the_inflation_itself(out: Groups) -> None:
+    scatter = Scatter(traffic(90, 0.05, 0.05, (CONTROL, 3, 3), seed=3))
+    found = scatter.alone(CONTROL, out)
+    assert scatter.alone_below(CONTROL, out, found) is None
+    assert scatter.alone_below(CONTROL, out, found + 1e-9) == found
+
+
 def test_where_groups_are_not_known_nothing_is_left_out() -> None:
     bare = [Block(START + 60 * i, 60, 0.1, Arm(90, 2), Arm(10, 3)) for i in range(60)]
     assert one_unit.left_out(Scatter(bare)) == (NO_GROUPS, NO_GROUPS)
