@@ -206,7 +206,7 @@ class Judge:
                 break
             for extra in combinations(others, more):
                 out = [*extra, *([busy] if busy >= 0 else [])]
-                inflation = single[1 + out[0]] if len(out) == 1 else self.single.without(run, arm, out)
+                inflation = single[1 + out[0]] if len(out) == 1 else self.single.without(run, arm, out, least / price)
                 if inflation * price < least:
                     least = inflation * price
                     kept[run, arm] = 1

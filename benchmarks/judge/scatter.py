@@ -101,17 +101,20 @@ class Spread:
             of_n, of_y = n[:whole].reshape(shape).sum(1), y[:whole].reshape(shape).sum(1)
             self._closed[:, i, run] = sums(of_n, of_y, kept, each=self._each).sum(1)
 
-    def without(self, run: int, arm: int, out: list[int]) -> float:
-        """The inflation of one arm of a run with these groups left out."""
+    def without(self, run: int, arm: int, out: list[int], limit: float) -> float:
+        """The inflation of one arm of a run with these groups left out; `limit` or more where it is not below that."""
         kept = np.ones(GROUPS)
         kept[out] = 0
         n, y = self._rows[:, run, : self._count[run], arm].astype(float)
-        found = []
-        for scale in self._scales:
+        largest = 1.0
+        for scale in reversed(self._scales):
             starts = np.arange(0, len(n), scale)
             windows = np.add.reduceat(n, starts), np.add.reduceat(y, starts)
-            found.append(sums(*windows, kept, each=False).sum((1, 2)))
-        return float(excess(np.stack(found, 1), dispersion.SIGNIFICANT))
+            found = sums(*windows, kept, each=False).sum((1, 2))
+            largest = max(largest, float(excess(found[:, None], dispersion.SIGNIFICANT)))
+            if largest >= limit:
+                break
+        return largest
 
     def only(self, runs: Array) -> None:
         """Go on with these runs."""
