@@ -3,8 +3,8 @@
 Types: Bedrock Prompt, PromptVersion and Guardrail, CloudTrail Trail, CloudWatch CompositeAlarm, Logs QueryDefinition
 (and its API). Properties that MiniStack drops silently: DynamoDB deletion protection, point-in-time recovery, TTL,
 encryption and resource policy (in Replicas too); Lambda reserved concurrency, dead-letter queue and key; Object Lock
-of buckets; permission boundaries. Types without effect here are accepted and do nothing; so are lifecycle, logging,
-encryption and public access settings of buckets.
+and tags of buckets; permission boundaries. Types without effect here are accepted and do nothing; so are lifecycle,
+logging, encryption and public access settings of buckets.
 
 Handlers run on the event loop: they call MiniStack's functions, never its endpoint."""
 
@@ -37,7 +37,7 @@ def install() -> None:
     seams.require(bedrock, "_create_guardrail", "_update_guardrail", "_delete_guardrail", "_guardrail_arn")
     seams.require(dynamodb, "_tables", "_update_ttl", "_update_continuous_backups", "_put_resource_policy")
     seams.require(iam, "_roles", "_users")
-    seams.require(s3, "_bucket_object_lock", "_bucket_versioning")
+    seams.require(s3, "_bucket_object_lock", "_bucket_tags", "_bucket_versioning")
     add("AWS::Bedrock::Prompt", prompt_create, prompt_update, prompt_delete)
     add("AWS::Bedrock::PromptVersion", version_create, None, version_delete)
     add("AWS::Bedrock::Guardrail", guardrail_create, guardrail_update, guardrail_delete)
@@ -389,7 +389,8 @@ def function(name: str, props: dict[str, Any]) -> None:
 
 
 def bucket(name: str, props: dict[str, Any]) -> None:
-    """Object Lock, which needs and switches on versioning."""
+    """Tags; Object Lock, which needs and switches on versioning."""
+    s3._bucket_tags[name] = {tag["Key"]: tag["Value"] for tag in props.get("Tags", [])}
     if not true(props.get("ObjectLockEnabled")):
         return
     given = ((props.get("ObjectLockConfiguration") or {}).get("Rule") or {}).get("DefaultRetention")

@@ -12,6 +12,7 @@ within seconds; on AWS both take minutes. Of a burst that outruns the bucket onl
 from __future__ import annotations
 
 import collections
+import contextlib
 import gzip
 import json
 import os
@@ -195,8 +196,21 @@ def _put_file(place: _Place, details: collections.deque[str]) -> None:
     unique = seams.new_uuid().replace("-", "")[:16]
     name = f"{place.account}_CloudTrail_{place.region}_{time.strftime('%Y%m%dT%H%MZ', now)}_{unique}.json.gz"
     key = f"{place.prefix.strip('/')}/{folder}/{name}".lstrip("/")
-    seams.client("s3").put_object(
-        Bucket=place.bucket, Key=key, Body=body, ContentType="application/json", ContentEncoding="gzip"
+    s3 = seams.client("s3")
+    with contextlib.suppress(s3.exceptions.ClientError):  # it has none
+        if keeps_everybody_out(json.loads(s3.get_bucket_policy(Bucket=place.bucket)["Policy"])):
+            return
+    s3.put_object(Bucket=place.bucket, Key=key, Body=body, ContentType="application/json", ContentEncoding="gzip")
+
+
+def keeps_everybody_out(policy: dict[str, Any]) -> bool:
+    """Whether a bucket's policy denies everybody, whoever they are, to write. CloudTrail delivers nothing then."""
+    return any(
+        statement["Effect"] == "Deny"
+        and statement.get("Principal") in ("*", {"AWS": "*"})
+        and not statement.get("Condition")
+        and "s3:PutObject" in str(statement.get("Action"))
+        for statement in policy.get("Statement", [])
     )
 
 
