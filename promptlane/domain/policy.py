@@ -68,7 +68,8 @@ class TestPolicy:
     """What the regression tests must show.
 
     `margin`: the largest drop of the pass rate that is acceptable (fraction). `alpha`: one-sided error of the interval
-    and of FAIL. `min_pass_rate`: what a first version, which has no stable to compare with, must show. `inconclusive`:
+    and of FAIL. `min_pass_rate`: what a first version, which has no stable to compare with, must show. `at_least`: the
+    share of cases that any other must pass, whatever stable does. `inconclusive`:
     whether such a verdict blocks, or is put to the reviewers. `max_cost_usd` caps a run's estimated cost. `fresh_for`:
     how long the stable version's results may be reused, seconds.
     """
@@ -88,6 +89,7 @@ class TestPolicy:
     embedding_model: fields.Text = "amazon.titan-embed-text-v2:0"
     prices: fields.Prices = field(default_factory=dict)
     """USD per million input and output tokens by model id, where the built-in price table lacks or errs."""
+    at_least: fields.Fraction = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,9 @@ class Plan:
 
 def rules_of(policy: TestPolicy) -> Rules:
     """The part of the policy that the verdict needs."""
-    return Rules(policy.margin, policy.alpha, policy.power, policy.min_pass_rate, tuple(policy.must_pass))
+    return Rules(
+        policy.margin, policy.alpha, policy.power, policy.min_pass_rate, tuple(policy.must_pass), policy.at_least
+    )
 
 
 def make_plan(suite: Suite, policy: TestPolicy, candidate: Target, stable: Target | None) -> Plan:

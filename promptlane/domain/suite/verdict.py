@@ -10,7 +10,9 @@ FAIL       not PASS, and the drop is significant by the sign-flip test (mid-p; M
 else       INCONCLUSIVE, which is never a pass.
 
 Slices are tested for FAIL with Holm's correction over their number; a slice that must pass needs a PASS of its own.
-A critical case that newly fails decides alone. What a suite of this size can show at all is `detectable`.
+A critical case that newly fails decides alone, and none that fails is ever passed. A candidate of which fewer cases
+pass than `at_least` fails, whatever stable does: between two versions that are both useless nothing is lost. What a
+suite of this size can show at all is `detectable`.
 """
 
 from __future__ import annotations
@@ -86,12 +88,15 @@ class Rules:
     power: float = 0.8
     min_pass_rate: float = 0.8
     must_pass: tuple[str, ...] = ()
+    at_least: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("margin", "alpha", "power", "min_pass_rate"):
             value = getattr(self, name)
             if not (isfinite(value) and 0 < value < 1):
                 raise InvalidInput(f"tests.{name} is {value!r}; it must lie between 0 and 1")
+        if not 0 <= self.at_least <= 1:
+            raise InvalidInput(f"tests.at_least is {self.at_least!r}; it is a share, from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +245,12 @@ def decide(tallies: Sequence[CaseTally], rules: Rules, *, absolute: bool = False
     changes = {t.case: change_of(t, absolute=absolute) for t in tallies}
     failed, doubtful = _critical(tallies, changes, absolute=absolute)
     against = _critical_reasons(failed, absolute=absolute)
+    if not absolute and overall.candidate_rate is not None and overall.candidate_rate < rules.at_least:
+        against.append(_too_few(overall, rules))
     if overall.finding is Finding.FAIL:
         against.append(_sentence(overall, rules, absolute=absolute))
     against += [_sentence(s, rules, absolute=absolute) for s in slices if s.vetoes]
-    unclear = [
-        f"Critical case {c!r} could not be settled: it failed some of its runs, or could not be run." for c in doubtful
-    ]
+    unclear = [_doubt(case, changes[case]) for case in doubtful]
     if overall.finding is Finding.INCONCLUSIVE:
         unclear.append(_sentence(overall, rules, absolute=absolute))
     unclear += [
@@ -296,7 +301,7 @@ def _slices(tallies: Sequence[CaseTally], rules: Rules, *, absolute: bool) -> li
 def _critical(
     tallies: Sequence[CaseTally], changes: Mapping[str, Change], *, absolute: bool
 ) -> tuple[list[str], list[str]]:
-    """Critical cases that newly fail, and those of which it cannot be told (partly failing, or missing)."""
+    """Critical cases that newly fail, and others that did not pass: fewer runs than before, none, or missing."""
     failed: list[str] = []
     doubtful: list[str] = []
     for tally in tallies:
@@ -306,9 +311,24 @@ def _critical(
             doubtful.append(tally.case)
         elif changes[tally.case] is Change.NEWLY_FAILING or (absolute and tally.candidate < tally.runs):
             failed.append(tally.case)
-        elif tally.candidate < tally.runs and (tally.stable is None or tally.stable > tally.candidate):
+        elif not tally.candidate or (
+            tally.candidate < tally.runs and (tally.stable is None or tally.stable > tally.candidate)
+        ):
             doubtful.append(tally.case)
     return failed, doubtful
+
+
+def _doubt(case: str, change: Change) -> str:
+    if change is Change.FAILING:
+        return f"Critical case {case!r} fails, as it does in the stable version; people decide whether that may go on."
+    return f"Critical case {case!r} could not be settled: it failed some of its runs, or could not be run."
+
+
+def _too_few(overall: Comparison, rules: Rules) -> str:
+    return (
+        f"{overall.candidate_rate:.1%} of {overall.n} cases pass; tests.at_least asks for {rules.at_least:.0%}, "
+        "whatever passed before. Mend the prompt or the suite."
+    )
 
 
 def _critical_reasons(failed: Sequence[str], *, absolute: bool) -> list[str]:

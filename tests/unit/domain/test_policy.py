@@ -260,6 +260,7 @@ def test_the_canonical_form_is_plain_and_reads_back() -> None:
             "judge_model": "judge",
             "embedding_model": "embedder",
             "prices": {"some.model": [0.1, 2.0], "other.model": [0.0, 0.5]},
+            "at_least": 0.5,
         },
         "canary": {
             "steps": [
@@ -406,7 +407,7 @@ LIMITS: list[tuple[str, list[Any], list[Any], str]] = [
     ("review.remind_before", [0, "23h"], ["soon", -1], DURATION),
     *((f"tests.{name}", [0.001, "49.9%"], [0, 0.5, "50%", 0.7], PROBABILITY) for name in ("margin", "alpha")),
     *((f"canary.{name}", [0.001, 0.499], [0, 0.5], PROBABILITY) for name in ("alpha", "beta")),
-    *((f"tests.{name}", [0, 1, "100%"], [1.1, True], FRACTION) for name in ("power", "min_pass_rate")),
+    *((f"tests.{name}", [0, 1, "100%"], [1.1, True], FRACTION) for name in ("power", "min_pass_rate", "at_least")),
     ("tests.repeats", [1, 20], [0, 21, 2.0, False], whole(1, 20)),
     ("tests.max_concurrency", [1, 1000], [0, 1001], whole(1, 1000)),
     ("tests.batch_size", [1, 200], [0, 201], whole(1, 200)),
@@ -824,7 +825,7 @@ SECTIONS = "review, models, tests, canary, watch, fuse, request, prompt_id, prom
             "tests",
             "must be a mapping with margin, alpha, power, min_pass_rate, repeats, must_pass, inconclusive, "
             "max_cost_usd, "
-            "max_concurrency, batch_size, fresh_for, judge_model, embedding_model, prices",
+            "max_concurrency, batch_size, fresh_for, judge_model, embedding_model, prices, at_least",
         ),
         (
             {**LEAST, "request": {"timeout": 30, "slow_after": 30}},

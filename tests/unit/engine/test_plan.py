@@ -179,8 +179,8 @@ def test_what_a_run_may_cost_is_a_limit_that_may_be_reached() -> None:
 
 
 def test_the_verdict_gets_its_rules_from_the_policy() -> None:
-    policy = Policy(margin=0.1, alpha=0.2, power=0.3, min_pass_rate=0.4, must_pass=("a", "b"))
-    assert rules_of(policy) == Rules(margin=0.1, alpha=0.2, power=0.3, min_pass_rate=0.4, must_pass=("a", "b"))
+    policy = Policy(margin=0.1, alpha=0.2, power=0.3, min_pass_rate=0.4, must_pass=("a", "b"), at_least=0.6)
+    assert rules_of(policy) == Rules(0.1, 0.2, 0.3, 0.4, ("a", "b"), 0.6)
 
 
 LEAST, USUAL, TWICE = 45, 179, 90

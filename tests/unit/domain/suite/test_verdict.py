@@ -220,7 +220,7 @@ def test_findings_and_changes_are_these_words() -> None:
         "MISSING": "missing",
     }
     assert CaseTally("c", 2, 1) == CaseTally("c", 2, 1, None, (), False, "")
-    assert Rules() == Rules(0.05, 0.05, 0.8, 0.8, ())
+    assert Rules() == Rules(0.05, 0.05, 0.8, 0.8, (), 0.5)
 
 
 # --- one set of cases -----------------------------------------------------------------------------------------------
@@ -543,13 +543,14 @@ def test_what_speaks_against_is_told_before_what_is_unclear() -> None:
     found = decide(tallies, Rules(margin=0.05, must_pass=("must", "nowhere", "broken")))
     assert found.finding is Finding.FAIL
     assert found.critical_failed == ("threat", "leak", "spill")
-    assert found.critical_doubtful == ("void",)
+    assert found.critical_doubtful == ("void", "old")
     starts = [re.split(r"[:.,]", r)[0] for r in found.reasons]
     assert starts == [
         "3 critical cases newly failing",
         "Over all cases",
         "In slice 'broken'",
         "Critical case 'void' could not be settled",
+        "Critical case 'old' fails",
         "In slice 'must'",
         "Slice 'nowhere' must pass",
     ]
@@ -563,6 +564,7 @@ def test_what_speaks_against_is_told_before_what_is_unclear() -> None:
         (4, 3, False, True),
         (3, 2, False, True),
         (3, 3, False, False),
+        (0, 0, False, True),
         (2, 3, False, False),
         (4, 4, False, False),
         (None, 3, False, True),
@@ -640,6 +642,22 @@ def test_a_run_that_cannot_be_true_is_refused(tallies: list[CaseTally], absolute
     with pytest.raises(InvalidInput) as caught:
         decide(tallies, RULES, absolute=absolute)
     assert str(caught.value) == message
+
+
+def test_two_useless_versions_are_no_pass() -> None:
+    found = decide(many(300, 0, 0), RULES)
+    assert (found.finding, found.overall.finding) == (Finding.FAIL, Finding.PASS)
+    assert found.reasons[0] == (
+        "0.0% of 300 cases pass; tests.at_least asks for 50%, whatever passed before. Mend the prompt or the suite."
+    )
+    half = [*many(150, 0, 0), *many(150, 1, 1)]
+    assert decide(half, RULES).finding is Finding.PASS
+    assert decide([*half, case("x", 1, 0, 0)], RULES).finding is Finding.FAIL
+    assert decide(many(300, 0, 0), replace(RULES, at_least=0.0)).finding is Finding.PASS
+    assert decide([case("gone", 1, None, None)], RULES).finding is Finding.INCONCLUSIVE
+    for wrong in (-0.1, 1.1, math.nan):
+        with pytest.raises(InvalidInput, match=r"tests\.at_least"):
+            replace(RULES, at_least=wrong)
 
 
 @pytest.mark.parametrize("field", ["margin", "alpha", "power", "min_pass_rate"])
