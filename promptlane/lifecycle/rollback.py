@@ -93,21 +93,25 @@ def restore_safe_route(
     A moved revision, a conflict or a table that does not answer is tried again, reading anew each time, until the route
     is safe, the request no longer applies, or `keep_trying(attempt)` says no (then the last error is raised).
     """
-    attempt = 0
+    attempt, tried = 0, list[tuple[Route, Route]]()
     while True:
         attempt += 1
         try:
-            return _try(routes, wish, clock())
+            return _try(routes, wish, clock(), tried)
         except (Conflict, Unavailable):
             if not keep_trying(attempt):
                 raise
 
 
-def _try(routes: RouteStore, wish: Wish, now: float) -> RolledBack:
+def _try(routes: RouteStore, wish: Wish, now: float, tried: list[tuple[Route, Route]]) -> RolledBack:
+    """`tried`: what was written over what, without an answer; a write that came through after all is ours to tell."""
     prompt, release_id = wish.prompt, wish.release_id
     route = routes.get(prompt)
     if route is None:
         return RolledBack("not_applicable", f"prompt {prompt!r} has no route: nothing of it is served", prompt)
+    for before, safe in tried:
+        if route.holds(safe, since=before):
+            return RolledBack("rolled_back", wish.reason, prompt, before.release_id, safe)
     if release_id is not None and route.rolled_back(release_id):
         return RolledBack("already", f"release {release_id} was rolled back already", prompt, release_id, route)
     try:
@@ -123,6 +127,7 @@ def _try(routes: RouteStore, wish: Wish, now: float) -> RolledBack:
     except NotApplicable as error:
         already = wish.to is None and route.rolled_back(route.release_id)
         return RolledBack("already" if already else "not_applicable", str(error), prompt, route.release_id, route)
+    tried.append((route, safe))
     routes.put(safe, expected=route)
     return RolledBack("rolled_back", wish.reason, prompt, route.release_id, safe)
 

@@ -166,6 +166,17 @@ class Route:
         """The quarantine of this very content that the route itself holds, as exactly as both are known."""
         return taken_back(self.quarantined, ref)
 
+    def holds(self, written: Route, *, since: Route | None) -> bool:
+        """Whether this, as it is stored, came of a write of `written` over `since` whose answer was lost.
+
+        Told by the timeline entries that ride on it: whoever wrote another route rides another entry. Taken for
+        somebody else's, a rollback would be told to nobody.
+        """
+        mine, wanted = self.to_item(), written.to_item()  # stored times are rounded
+        before = since.to_item()["pending"] if since else []
+        new = [entry for entry in wanted["pending"] if entry not in before]
+        return mine == wanted or (bool(new) and all(entry in mine["pending"] for entry in new))
+
     def rolled_back(self, release_id: str, older: Quarantine | None = None) -> bool:
         """Whether a rollback of this release is on record. The route itself holds those of its present release."""
         return any(q.get("release_id") == release_id for q in {**(older or {}), **self.quarantined}.values())

@@ -16,6 +16,7 @@ import boto3
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
 
 from functions.roll_back import handler
 from promptlane.aws.plain import to_store
@@ -23,6 +24,7 @@ from promptlane.aws.routes import DynamoRoutes
 from promptlane.domain.errors import Conflict
 from promptlane.domain.names import Outcome, Phase, release_id
 from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Rollback, roll_back
 from promptlane.lifecycle.rollback import PATH_CALLS, Aftermath, PromotedBefore
 from tests.support.functions import ACCOUNT, REGION, Context
 from tests.support.prompt import ID, PROMPT, RELEASE
@@ -101,6 +103,55 @@ def test_the_path_takes_as_many_network_calls_as_it_promises(stage: Stage, monke
     handler.handle(alarm(), Context())
     assert sent == ["GetItem", "PutItem", "rolled_back"]
     assert len(sent) - 1 == PATH_CALLS
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_a_write_whose_answer_was_lost_is_nobody_elses(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, overtaken: bool
+) -> None:
+    """The SDK tries again, and meets what it wrote; or what the next writer made of that."""
+    stored = [TypeSerializer().serialize(to_store(stage.route.to_item()))["M"]]
+    puts: list[Any] = []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        asked, status = json.loads(request.body), 200
+        body: dict[str, Any] = {"Item": stored[-1]}
+        if request.headers["X-Amz-Target"].decode().endswith("PutItem"):
+            puts.append(asked["Item"])
+            status, body = 500, {"__type": "InternalServerError"}
+            if len(puts) == 1:
+                later = {**asked["Item"], "revision": {"N": str(int(asked["Item"]["revision"]["N"]) + 1)}}
+                stored.append(later if overtaken else asked["Item"])
+            else:
+                status, body = 400, {"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}
+        raw = _Raw(json.dumps(body, default=repr).encode())
+        return AWSResponse(request.url, status, {"content-type": "application/x-amz-json-1.0"}, raw)
+
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    table = session.resource("dynamodb").Table("routes")
+    table.meta.client.meta.events.register("before-send.dynamodb", answer)
+    monkeypatch.setattr(handler, "wire", lambda: (DynamoRoutes(table), "promptlane"))
+    assert only(handler.handle(alarm(), Context()))["result"] == "rolled_back"
+    assert len(puts) == 2
+    assert [subject for subject, _ in stage.notices.sent] == [f"[Promptlane] {PROMPT}: version 2 rolled back"]
+
+
+def test_what_another_wrote_is_no_write_of_ours(stage: Stage) -> None:
+    """Two that roll back the same release in the same moment are two writers, and one of them was first."""
+    before = stage.route
+    mine = roll_back(before, Rollback(cause="operator", reason="mine", by="me", release_id=RELEASE), now=2000.0)
+    theirs = roll_back(before, Rollback(cause="operator", reason="theirs", by="they", release_id=RELEASE), now=2000.0)
+    table = SimpleNamespace(
+        get_item=lambda **_: {"Item": to_store(theirs.to_item())},
+        put_item=lambda **_: _refused("ConditionalCheckFailedException"),
+    )
+    with pytest.raises(Conflict):
+        DynamoRoutes(table).put(mine, expected=before)
+    DynamoRoutes(table).put(theirs, expected=before)
+
+
+def _refused(code: str) -> None:
+    raise ClientError({"Error": {"Code": code, "Message": ""}}, "PutItem")
 
 
 class _Raw(io.BytesIO):
