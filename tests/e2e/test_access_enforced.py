@@ -173,6 +173,29 @@ def test_every_call_of_the_matrix_was_made_under_every_role(findings: list[Findi
     assert {f.observed for f in findings} == {"allowed", "denied"}
 
 
+def test_the_doctor_needs_what_it_says_that_it_needs(enforced: Deployment) -> None:
+    """A role with the policy that `--permissions` prints sees all that root sees; one without sees what it may not."""
+    iam = enforced.client("iam")
+    policy = enforced.promptlane("doctor", "--permissions")
+    trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"}
+    trusted = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    # The command line finds a deployment by these parameters, as every duty may.
+    finding = {"Effect": "Allow", "Action": ["ssm:GetParameter", "ssm:GetParametersByPath"], "Resource": "*"}
+    found = {}
+    for name, statements in (("doctor", policy["Statement"]), ("visitor", [])):
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
+        allowed = {"Version": "2012-10-17", "Statement": [finding, *statements]}
+        iam.put_role_policy(RoleName=name, PolicyName="looks", PolicyDocument=json.dumps(allowed))
+        enforced.resources[f"{name}_role"] = role
+        rows = enforced.promptlane("doctor", role=name, status=1 if statements else 0)["checks"]
+        found[name] = {row["id"]: row for row in rows}
+    refused = {
+        who: {id for id, row in rows.items() if row["remedy"].startswith("Allow ")} for who, rows in found.items()
+    }
+    assert refused["doctor"] == set(), found["doctor"]
+    assert len(refused["visitor"]) > len(found["visitor"]) // 2
+
+
 def test_an_unsigned_identity_is_let_in_nowhere(enforced: Deployment) -> None:
     caller = Caller(enforced.aws, enforced.resources["auditor_role"])
     with pytest.raises(Forbidden):

@@ -178,6 +178,7 @@ def test_two_versions_at_once_and_duplicate_events(deployed: Deployment) -> None
     deployed.wait(lambda: waiting() == set(), "versions are still said to wait")
 
 
+@pytest.mark.deployments
 def test_a_deployment_in_the_middle_of_a_canary(deployed: Deployment) -> None:
     deployed.first_version("redeployed")
     release_id = deployed.in_canary("redeployed", "Be kind.")

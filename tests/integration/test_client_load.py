@@ -1,5 +1,5 @@
 """10,000 requests over 8 processes while one release walks to 100 %, another is rolled back, and the store is away for
-20 seconds: all answered, each by a version that the route allowed at that moment, each counted once."""
+eight seconds: all answered, each by a version that the route allowed at that moment, each counted once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.tables import make_table
 
 PROCESSES, REQUESTS, REFRESH = 8, 1250, 1.0
 BOUND = 1.1 * REFRESH + 1.5  # a refresh, its jitter, and the read itself on a busy machine
-OUTAGE = 20.0
+OUTAGE = 8.0
 WORKER = """
 import json, sys, time
 from promptlane.client.emf import EmfSink

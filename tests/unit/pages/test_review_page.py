@@ -487,7 +487,7 @@ def test_what_is_no_part_opens_nothing(form: str, status: int) -> None:
     assert w.reviews.marked(RELEASE, "opened#") == set()
 
 
-WORST = ("\U000e0100", '"<&>', "é", "\U0001f600", "a", "\u0430b ")
+WORST = ("\U000e0100", '"<&>', "\u0430b ")
 
 
 @pytest.mark.parametrize("text", WORST)
