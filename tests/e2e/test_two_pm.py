@@ -24,6 +24,8 @@ from promptlane.domain.release.timeline import Event
 from promptlane.project import load_draft
 from tests.support.deployment import PROMPTS, Deployment
 
+pytestmark = pytest.mark.deployments
+
 NAME = "e2e-investigated"
 ROOT = "arn:aws:iam::000000000000:root"
 

@@ -78,12 +78,12 @@ SHORTLIST = (
         "a reviewer's address changed", edit=_in("reviewers.yaml", ("helpdesk-lead@example.com", "desk@example.com"))
     ),
     Variant("invocation logging off", {"invocation_logging": "off"}),
-    Variant("a prompt more", edit=_a_prompt_more),
-    Variant("an on-call address", ON_CALL),
 )
 """Those that `make test` plays."""
 VARIANTS = (
     *SHORTLIST,
+    Variant("a prompt more", edit=_a_prompt_more),
+    Variant("an on-call address", ON_CALL),
     Variant("no reviewers of a group", edit=_no_legal_reviewers),
     Variant("a trail that exists", {"existing_trail": True}),
     Variant("an application", {"applications": {"shop": ("support-assistant",)}}),

@@ -119,7 +119,12 @@ CHECKS: Final = (
         id="models",
         about="the models of what everybody gets may be called",
         look=bedrock.models,
-        asks=("bedrock:GetPrompt", "bedrock:GetFoundationModelAvailability", "bedrock:GetInferenceProfile"),
+        asks=(
+            "dynamodb:Scan",
+            "bedrock:GetPrompt",
+            "bedrock:GetFoundationModelAvailability",
+            "bedrock:GetInferenceProfile",
+        ),
     ),
     Check(
         id="invocation-log",

@@ -190,7 +190,7 @@ def test_the_policy_allows_what_checks_ask_for_and_writes_for_those_alone_that_w
     reading, writing = (set(policy(CHECKS, write=w)["Statement"][0]["Action"]) for w in (False, True))
     assert "lambda:GetAccountSettings" in reading
     verbs = {action.partition(":")[2] for action in reading}
-    assert all(verb.startswith(("Get", "List", "Describe", "Query", "Filter")) for verb in verbs), verbs
+    assert all(verb.startswith(("Get", "List", "Describe", "Query", "Scan", "Filter")) for verb in verbs), verbs
     assert writing - reading == {
         f"bedrock:{verb}" for verb in ("CreatePrompt", "UpdatePrompt", "CreatePromptVersion", "DeletePrompt")
     }
