@@ -69,9 +69,9 @@ class TestPolicy:
 
     `margin`: the largest drop of the pass rate that is acceptable (fraction). `alpha`: one-sided error of the interval
     and of FAIL. `min_pass_rate`: what a first version, which has no stable to compare with, must show. `at_least`: the
-    share of cases that any other must pass, whatever stable does. `inconclusive`:
-    whether such a verdict blocks, or is put to the reviewers. `max_cost_usd` caps a run's estimated cost. `fresh_for`:
-    how long the stable version's results may be reused, seconds.
+    share of cases that any other must pass, whatever stable does. `inconclusive`: whether such a verdict blocks, or is
+    put to the reviewers. `max_cost_usd` caps a run's estimated cost. `fresh_for`: how long the stable version's answers
+    may be used again, seconds.
     """
 
     margin: fields.Probability = 0.05

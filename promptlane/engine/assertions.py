@@ -25,6 +25,7 @@ from .checks import Check
 from .json_in_answers import Patience, complaint_of, value_of
 from .kinds import Ungradable
 from .listed import listed
+from .patterns import foreign
 from .suite import Assertion, Case, flat
 
 Json = Any
@@ -106,17 +107,26 @@ def filled(assertion: Assertion, case: Case) -> Assertion:
             value = listed(value)
     except ValueError as error:
         raise Ungradable(f"the value of {assertion.type} {error}") from None
-    if proves_nothing(kind, value):
-        names = ", ".join(f"{{{{{name}}}}}" for name in sorted(templates.references(assertion.value)))
+    empty = sorted(n for n in templates.references(assertion.value) if not case.vars.get(n, n).strip())
+    if proves_nothing(kind, value) or (empty and kind.value == "pattern" and _matches_nothing(value)):
+        names = ", ".join(f"{{{{{name}}}}}" for name in empty)
         raise Ungradable(f"{kind.name} proves nothing in this case: {names} fills in to nothing")
     return replace(assertion, value=value)
+
+
+def _matches_nothing(pattern: str) -> bool:
+    """Whether a pattern finds itself in no text at all, and so in every answer."""
+    try:
+        return sandbox.search(pattern, "")
+    except Ungradable:
+        return False  # it will be said why
 
 
 def proves_nothing(kind: Kind, value: Json) -> bool:
     """Whether any answer would do: a text of nothing but space, alone or among others, or no text at all."""
     if kind.value in ("text", "pattern"):
         return not str(value).strip()
-    if kind.value in ("texts", "listed"):
+    if kind.value in ("texts", "listed", "names") and value is not None:
         return not value or not all(str(one).strip() for one in value)
     return False
 
@@ -189,6 +199,8 @@ def _starts_with(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[boo
 
 def _regex(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
     try:
+        if meant_otherwise := next(foreign(a.value), ""):
+            raise Ungradable(f"means something else than it seems: {meant_otherwise}")
         holds = sandbox.search(a.value, answer.text)
     except Ungradable as error:
         raise Ungradable(f"regular expression {_shown(a.value)} {error}") from None

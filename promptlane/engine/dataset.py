@@ -105,7 +105,7 @@ def _csv(path: str, text: str) -> Iterator[Row]:
 def _separator(text: str) -> tuple[str, int]:
     """(what parts the columns, lines before the header): a spreadsheet may write semicolons or tabs, and say so."""
     first = text.partition("\n")[0].rstrip("\r")
-    if said := re.fullmatch(r'"?sep=(.)"?', first, re.I):
+    if said := re.fullmatch(r'"?sep=([,;|\t])"?', first, re.I):
         return said[1], 1
     outside = re.sub(r'"[^"]*"', "", first)
     return next((mark for mark in (",", ";", "\t") if mark in outside), ","), 0
@@ -190,7 +190,7 @@ def expected(cell: str) -> dict[str, Json]:
     return {"type": "equals", "value": cell}
 
 
-def _json(text: str) -> Json:
+def parsed_json(text: str) -> Json:
     """The value of a JSON text. ValueError, also where it is nested too deeply, or holds no number but a whole page."""
     try:
         value = json.loads(text, parse_int=_int)
@@ -229,7 +229,7 @@ def _jsonl(path: str, text: str) -> Iterator[Row]:
         count += 1
         _check_count(path, count)
         try:
-            yield f"{path} line {i}", _json(line)
+            yield f"{path} line {i}", parsed_json(line)
         except ValueError as error:
             raise DatasetInvalid(f"{path} line {i}: is not valid JSON ({error})") from None
 
@@ -237,7 +237,7 @@ def _jsonl(path: str, text: str) -> Iterator[Row]:
 def _document(path: str, text: str, suffix: str) -> Iterator[Row]:
     if suffix == "json":
         try:
-            data = _json(text)
+            data = parsed_json(text)
         except ValueError as error:
             raise DatasetInvalid(f"{path}: is not valid JSON ({error})") from None
     else:

@@ -59,7 +59,7 @@ class Assertion:
 
     @property
     def digest(self) -> str:
-        """Names this assertion by its content, so that a model's grade of an answer can be kept with the answer."""
+        """Names this assertion by its content, so that one comparison of two answers serves both of their grades."""
         return hashlib.sha256(canonical_json(self.to_dict()).encode()).hexdigest()[:16]
 
 

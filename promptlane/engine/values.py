@@ -10,9 +10,10 @@ from promptlane.domain.incoming import odd_places
 
 from .admissible import is_number, pattern_problems, schema_problems
 from .assertions import Kind, any_answer_is_near, proves_nothing
-from .dataset import DatasetInvalid, decode, parsed_yaml
+from .dataset import DatasetInvalid, decode, parsed_json, parsed_yaml
 from .files import not_data
 from .listed import listed
+from .patterns import foreign
 from .suite import Read
 from .templates import problems, references
 
@@ -96,8 +97,8 @@ class Values:
     def _plain_data(self, text: str, name: str, path: str) -> Json:
         """JSON or YAML, which all JSON is."""
         try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
+            return parsed_json(text)
+        except ValueError:
             pass
         try:
             return parsed_yaml(name, text)
@@ -122,9 +123,9 @@ class Values:
         return value
 
     def _pattern(self, kind: Kind, value: Json, path: str) -> Json:
+        """One with variables is known whole only once they are filled in, and looked at again then."""
         value = self._text(kind, value, path)
-        if not references(value):
-            self._note((path, problem) for problem in pattern_problems(value))
+        self._note((path, problem) for problem in (foreign(value) if references(value) else pattern_problems(value)))
         return value
 
     def _listed(self, kind: Kind, value: Json, path: str) -> Json:

@@ -213,6 +213,16 @@ def test_scores_are_those_of_the_papers() -> None:
     assert scores.bleu("on the mat the cat sat", ["the cat sat on the mat"]) < 0.3
 
 
+def test_what_only_variables_make_is_looked_at_when_they_are_filled_in() -> None:
+    assert one("not-regex", r"\A{{a}}", "x", a="x").startswith("refused: ")
+    assert "means something else" in one("not-regex", "{{a}}", "x", a=r"\Ax")
+    assert one("not-regex", "({{a}}", "x", a="x").startswith("missing: ")
+    assert one("regex", "{{a}}|refund", "x", a="").startswith("missing: ")
+    assert one("regex", "{{a}}refund", "a refund", a="") == "pass"
+    assert one("not-is-valid-tool-call", ["{{a}}"], "x", a="").startswith("missing: ")
+    assert one("is-json", '{"type": 1' + "0" * 50 + "}", "1").startswith("refused: ")
+
+
 def test_half_a_list_is_no_half_success_and_an_empty_answer_no_help() -> None:
     suite = {"tests": [{"vars": {}, "threshold": 0.5, "assert": [{"type": "contains-all", "value": ["red", "green"]}]}]}
     assert outcome(suite, "red") == "fail"
