@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from math import sqrt
 from typing import Any, Final, Literal
 
 from rapidfuzz.distance import Levenshtein
@@ -20,9 +19,10 @@ from promptlane.domain.errors import Unavailable
 from promptlane.domain.metrics import GUARDRAIL_STOP
 from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge
 
-from . import rubric, sandbox, scores, templates
+from . import judged, rubric, sandbox, scores, templates
 from .checks import Check
 from .json_in_answers import Patience, complaint_of, value_of
+from .judged import question_of
 from .kinds import Ungradable
 from .listed import listed
 from .patterns import foreign
@@ -74,6 +74,8 @@ class Grader:
     other: Answer | None = None
     is_candidate: bool = True
     preferences: dict[str, tuple[int, str]] = field(default_factory=dict)
+    steps: dict[str, str] = field(default_factory=dict)
+    """By which a judge grades a criterion, made once for all that share this."""
 
     def case(self, case: Case, answer: Answer) -> CaseGrade:
         """Grade one answer. Raises Ungradable."""
@@ -129,11 +131,6 @@ def proves_nothing(kind: Kind, value: Json) -> bool:
     if kind.value in ("texts", "listed", "names") and value is not None:
         return not value or not all(str(one).strip() for one in value)
     return False
-
-
-def question_of(case: Case) -> str:
-    """What a judge is shown as the input."""
-    return "\n\n".join(f"{name}:\n{value}" for name, value in case.vars.items())
 
 
 def _weighted(assertions: Any, grades: tuple[Grade, ...]) -> float:
@@ -232,17 +229,10 @@ def _similar(grader: Grader, a: Assertion, _: Case, answer: Answer) -> tuple[boo
         return _plainly(False, "the output is empty")
     try:
         mine = grader.embedder.embed(answer.text[:_MAX_EMBEDDED])
-        best = max(_cosine(mine, grader.embedder.embed(text)) for text in a.value)
+        best = max(scores.cosine(mine, grader.embedder.embed(text)) for text in a.value)
     except (CallRefused, Unavailable) as error:
         raise Ungradable(f"the embedding model could not be asked: {error}") from error
     return _reaches(best, a, "similarity")
-
-
-def _cosine(a: Any, b: Any) -> float:
-    if len(a) != len(b) or not len(a):
-        raise Ungradable("the embedding model returned vectors of different lengths")
-    norm = sqrt(sum(x * x for x in a) * sum(y * y for y in b))
-    return float(sum(x * y for x, y in zip(a, b, strict=True)) / norm) if norm else 0.0
 
 
 def _levenshtein(_: Grader, a: Assertion, __: Case, answer: Answer) -> tuple[bool, float, str]:
@@ -365,8 +355,10 @@ class Kind:
     `value`: what `value` must hold: `schema` and `names` are optional, `pattern` is a regular expression, `listed` may
     be written with commas, and an `ignored` one is promptfoo's and says nothing. `threshold`: whether it is `refused`,
     `optional` (with `default`) or `required`; `most` is its largest sensible value, and zero is refused where it would
-    always pass. `asks`: the model that grading it calls. `compares`: the answer with the other version's. `fresh`: only
-    answers of the same hour can be compared, so none is used again.
+    always pass. `asks`: the model that grading it calls; `calls`, where there are more: each call that a value makes.
+    `of_answer`: whether it reads the answer at all. `never_negated`: what to write where `not-` would say nothing.
+    `compares`: the answer with the other version's. `fresh`: only answers of the same hour can be compared, so none is
+    used again.
     """
 
     name: str
@@ -377,9 +369,29 @@ class Kind:
     most: float | None = None
     zero_allowed: bool = False
     asks: Literal["", "judge", "embedder"] = ""
+    calls: Callable[[Json], list[str]] | None = None
+    of_answer: bool = True
+    never_negated: str = ""
     compares: bool = False
     fresh: bool = False
     unit: str = ""
+
+    def asked(self, value: Json) -> list[str]:
+        """Whom grading one answer asks, once for each call."""
+        return self.calls(value) if self.calls else [self.asks] if self.asks else []
+
+
+def _kind_of(row: judged.Measured) -> Kind:
+    """A measure that a judge takes, against the threshold."""
+
+    def evaluate(grader: Grader, a: Assertion, case: Case, answer: Answer) -> tuple[bool, float, str]:
+        score, why = row.measure(grader, a, case, answer.text)
+        passed, score, reason = _reaches(score, a, row.name)
+        return passed, score, f"{reason}: {why}"
+
+    facts = {name: getattr(row, name) for name in ("calls", "of_answer", "never_negated", "unit")}
+    threshold: Literal["optional", "required"] = "required" if row.default is None else "optional"
+    return Kind(row.name, evaluate, row.value, threshold, row.default, 1.0, asks="judge", **facts)
 
 
 KINDS: Final = {
@@ -407,6 +419,7 @@ KINDS: Final = {
         Kind("is-valid-tool-call", _tool_call, "names"),
         Kind("guardrail-intervened", _guardrail, "ignored"),
         Kind("llm-rubric", _llm_rubric, "text", "optional", None, 1.0, asks="judge"),
+        *map(_kind_of, judged.MEASURES),
         Kind("select-best", _select, "text", asks="judge", compares=True),
         Kind("python", _python, "text"),
         Kind("assert-set", _set, "nothing", "optional", None, 1.0),
@@ -416,5 +429,5 @@ KINDS: Final = {
 
 
 def asked_by(assertions: Iterable[Assertion]) -> list[str]:
-    """Whom these assertions ask, once for each that does: judge or embedder."""
-    return [asks for a in flat(assertions) if (asks := KINDS[a.kind].asks)]
+    """Whom these assertions ask, once for each call: judge or embedder."""
+    return [asked for a in flat(assertions) for asked in KINDS[a.kind].asked(a.value)]

@@ -19,6 +19,8 @@ ALIASES: Final[Mapping[str, str]] = {
     "is-valid-openai-tools-call": "is-valid-tool-call",
     "is-valid-function-call": "is-valid-tool-call",
     "is-valid-openai-function-call": "is-valid-tool-call",
+    "model-graded-factuality": "factuality",
+    "not-model-graded-factuality": "not-factuality",
 }
 """promptfoo's names for the same thing."""
 
@@ -29,14 +31,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "ruby": _CODE,
     "webhook": "a case must not call out; compute it in a registered `python` check",
     "model-graded-closedqa": _JUDGED,
-    "model-graded-factuality": _JUDGED,
-    "factuality": _JUDGED,
-    "answer-relevance": _JUDGED,
-    "context-faithfulness": _JUDGED,
-    "context-recall": _JUDGED,
-    "context-relevance": _JUDGED,
     "conversation-relevance": _JUDGED,
-    "g-eval": _JUDGED,
     "pi": _JUDGED,
     "max-score": "use `select-best`, which compares candidate and stable",
     "human": "people decide in the review step",
@@ -58,6 +53,19 @@ REFUSED: Final[Mapping[str, str]] = {
     "tool-call-f1": "use `is-valid-tool-call` with the tool names",
 }
 """promptfoo's types that are not supported, with what to write instead."""
+
+
+CONTEXT: Final = "context"
+"""The variable that holds what was fetched to answer with."""
+ASKED: Final = ("query", "question")
+"""Variables that hold the question, promptfoo's name first."""
+READS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "answer-relevance": (ASKED,),
+    "context-faithfulness": ((CONTEXT,), ASKED),
+    "context-recall": ((CONTEXT,),),
+    "context-relevance": ((CONTEXT,), ASKED),
+}
+"""Variables that a type reads by itself: one name of each group must be given."""
 
 
 def split_negation(name: str) -> tuple[str, bool]:

@@ -18,8 +18,8 @@ from . import promptfoo
 from .admissible import chars_of, is_number
 from .assertions import KINDS
 from .dataset import DatasetInvalid, load_rows
-from .kinds import split_negation, unknown_type
-from .suite import MAX_CASES, Assertion, Case, Read, Suite
+from .kinds import READS, split_negation, unknown_type
+from .suite import MAX_CASES, Assertion, Case, Read, Suite, flat
 from .templates import references, resolved
 from .values import Values, is_multiplied, text_of
 
@@ -270,7 +270,15 @@ class _Reader:
                 self.problem(f"{path}.vars", str(error))
 
     def check_references(self, asserts: list[Assertion], variables: Mapping[str, str], path: str) -> None:
-        for assertion in asserts:
+        told = [a for a in flat(asserts) if not a.children]
+        if told and not any(a.kind == "assert-set" or KINDS[a.kind].of_answer for a in told):
+            kinds = ", ".join(sorted({a.type for a in told}))
+            self.problem(path, f"reads no answer, only what was fetched ({kinds}); add an assertion about the answer")
+        for assertion in flat(asserts):
+            for names in READS.get(assertion.kind, ()):
+                if not any(name in variables for name in names):
+                    said = f"{assertion.type} reads the variable {' or '.join(names)}, which the case does not have"
+                    self.problem(f"{path}.assert", f"{said}; add it to `vars`")
             for name in sorted(references(assertion.value) - variables.keys()):
                 self.problem(
                     f"{path}.assert", f"{assertion.type} refers to {{{{{name}}}}}, which is not among the case's vars"
@@ -301,6 +309,8 @@ class _Reader:
         if kind is None:
             self.problem(f"{path}.type", unknown_type(data["type"], KINDS))
             return None
+        if negated and kind.never_negated:
+            self.problem(f"{path}.type", f"is {data['type']!r}; {kind.never_negated}")
         children: tuple[Assertion, ...] = ()
         if name == "assert-set":
             self.sets += 1

@@ -12,10 +12,10 @@ from promptlane.domain.policy import TestPolicy
 from promptlane.domain.suite.statistics import cases_needed, detectable, planned_variance, provable_margin
 from promptlane.domain.suite.verdict import CaseTally, Rules, assess
 
-from .assertions import asked_by
+from .assertions import KINDS, asked_by
 from .checks import unknown
 from .prices import cost, price_of
-from .suite import Case, Suite
+from .suite import Case, Suite, flat
 from .targets import Target
 
 Json = Any
@@ -23,7 +23,8 @@ CHARS_PER_TOKEN: Final = 3.0
 """Fewer than usual (about four in English), so that the estimate is an upper bound for most languages."""
 UNBOUNDED_TOKENS: Final = 4_096
 """The longest answer to be reckoned with where a version sets no maxTokens."""
-JUDGE_TOKENS: Final = 400
+JUDGE_TOKENS: Final = 800
+"""What a judge may answer, and about what its instructions take."""
 THREADS: Final = 8
 """Calls that one batch keeps in flight."""
 
@@ -162,14 +163,18 @@ def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], 
     """(the most that all calls can cost in USD, number of judge calls)."""
     total, judged = 0.0, 0
     for case in cases:
-        asked = asked_by(case.asserts)
+        given = sum(map(len, case.vars.values()))
+        asked = [(who, len(str(a.value or ""))) for a in flat(case.asserts) for who in KINDS[a.kind].asked(a.value)]
         for target in targets:
             answer = target.max_tokens or UNBOUNDED_TOKENS
-            tokens = target.prompt_chars(case) / CHARS_PER_TOKEN
-            rubrics = asked.count("judge")
-            judged += repeats * rubrics
-            calls = [(target.model, tokens, answer)]
-            calls += [(policy.judge_model, tokens + 2 * answer + JUDGE_TOKENS, JUDGE_TOKENS)] * rubrics
-            calls += [(policy.embedding_model, 2.0 * answer, 0)] * asked.count("embedder")
+            prompt = target.prompt_chars(case)
+            calls = [(target.model, prompt / CHARS_PER_TOKEN, float(answer))]
+            for who, expected in asked:
+                if who == "judge":  # reads every variable, what is expected, and the answer, also by its sentences
+                    shown = (max(prompt, given) + expected) / CHARS_PER_TOKEN + 2 * answer + JUDGE_TOKENS
+                    calls.append((policy.judge_model, shown, JUDGE_TOKENS))
+                    judged += repeats
+                else:
+                    calls.append((policy.embedding_model, 2.0 * answer, 0.0))
             total += repeats * sum(cost(price_of(model, policy.prices), *used) or 0.0 for model, *used in calls)
     return total, judged

@@ -136,6 +136,7 @@ class _Runner:
         self.judge = _PatientJudge(bench, bench.judge) if bench.judge else None
         self.embedder = _PatientEmbedder(bench, bench.embedder) if bench.embedder else None
         self.dead: dict[str, str] = {}
+        self.steps: dict[str, str] = {}
         self.tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self.done: queue.SimpleQueue[_Pending | BaseException] = queue.SimpleQueue()
         self.stopping = threading.Event()
@@ -257,6 +258,7 @@ class _Runner:
             other=rival,
             is_candidate=side == CANDIDATE,
             preferences=pending.preferences[repeat],
+            steps=self.steps,
         )
         try:
             return replace(run, grade=grader.case(pending.case, run.answer))

@@ -10,7 +10,10 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
+from math import sqrt
 from typing import Final
+
+from .kinds import Ungradable
 
 MAX_ORDER: Final = 4
 
@@ -43,3 +46,11 @@ def bleu(answer: str, references: Sequence[str]) -> float:
 def _unsmoothed(precisions: Sequence[Fraction], **_: object) -> list[float]:
     """As they are, but for a logarithm of nothing."""
     return [float(precision) or sys.float_info.min for precision in precisions]
+
+
+def cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    """Of the angle between two embeddings, from -1 to 1; 0 where one has no length."""
+    if len(a) != len(b) or not len(a):
+        raise Ungradable("the embedding model returned vectors of different lengths")
+    norm = sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return float(sum(x * y for x, y in zip(a, b, strict=True)) / norm) if norm else 0.0

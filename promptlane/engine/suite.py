@@ -14,6 +14,7 @@ from typing import Any, Final
 from promptlane.domain.enrolment.floor import SuiteFacts
 from promptlane.domain.release.content import canonical_json
 
+from .kinds import READS
 from .templates import references
 
 Json = Any
@@ -155,6 +156,7 @@ def problems(suite: Suite, variables: Iterable[str]) -> list[str]:
     absent: dict[str, list[str]] = {}
     for case in suite.cases:
         used = {name for a in flat(case.asserts) for name in references(a.value)}
+        used |= {name for a in flat(case.asserts) for names in READS.get(a.kind, ()) for name in names}
         for name in case.vars.keys() - declared - used:
             unknown.setdefault(name, []).append(case.id)
         for name in declared - case.vars.keys():

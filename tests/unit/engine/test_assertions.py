@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from promptlane.domain.errors import Throttled, Unavailable
 from promptlane.domain.suite.answers import Answer, CallRefused, ToolCall
-from promptlane.engine.assertions import KINDS, CaseGrade, Grade, Grader, filled, question_of
+from promptlane.engine.assertions import KINDS, CaseGrade, Grade, Grader, filled
+from promptlane.engine.judged import MEASURES, question_of
 from promptlane.engine.kinds import Ungradable
 from promptlane.engine.suite import Assertion, Case
 from promptlane.fakes.objects import ScriptedJudge
@@ -225,7 +226,9 @@ def test_a_kind_and_its_negation_give_these_grades(
 
 
 def test_the_table_holds_every_kind_that_asks_no_judge() -> None:
-    assert {row[0] for row in TABLE} == KINDS.keys() - {"llm-rubric", "select-best", "assert-set"}
+    assert {row[0] for row in TABLE} == KINDS.keys() - {"llm-rubric", "select-best", "assert-set"} - {
+        row.name for row in MEASURES
+    }
 
 
 UNGRADABLE: list[tuple[str, Any, Answer | str, str]] = [

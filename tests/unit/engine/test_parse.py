@@ -434,11 +434,14 @@ TEXTUAL = (
     "levenshtein",
     "rouge-n",
     "llm-rubric",
+    "factuality",
     "select-best",
     "python",
 )
-LISTED = ("contains-any", "contains-all", "icontains-any", "icontains-all", "similar", "bleu")
+LISTED = ("contains-any", "contains-all", "icontains-any", "icontains-all", "similar", "bleu", "g-eval")
 SILENT = ("is-refusal", "latency", "cost", "output-tokens", "guardrail-intervened", "assert-set")
+FETCHED = ("answer-relevance", "context-faithfulness", "context-recall", "context-relevance")
+"""Kinds that read variables of their own: tests/unit/engine/test_judged.py."""
 THRESHOLD = {"latency": 800, "cost": 0.5, "output-tokens": 70}
 CHILD = {"assert-set": {"assert": [HAS]}}
 
@@ -450,7 +453,8 @@ def of(kind: str, **data: Any) -> dict[str, Any]:
 
 
 def test_every_kind_takes_a_text_texts_json_a_schema_names_or_nothing() -> None:
-    assert KINDS.keys() == {*TEXTUAL, *LISTED, *SILENT, "equals", "is-json", "contains-json", "is-valid-tool-call"}
+    others = {"equals", "is-json", "contains-json", "is-valid-tool-call"}
+    assert KINDS.keys() == {*TEXTUAL, *LISTED, *SILENT, *FETCHED, *others}
 
 
 @pytest.mark.parametrize("kind", TEXTUAL)
@@ -554,6 +558,8 @@ LIMITS: dict[str, tuple[float | None, bool]] = {
     "rouge-n": (1, False),
     "bleu": (1, False),
     "llm-rubric": (1, False),
+    "factuality": (1, False),
+    "g-eval": (1, False),
     "assert-set": (1, False),
     "latency": (None, False),
     "cost": (None, False),
@@ -561,7 +567,7 @@ LIMITS: dict[str, tuple[float | None, bool]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {*FETCHED}))
 def test_a_threshold_is_taken_where_it_means_something(kind: str) -> None:
     value = {} if kind in SILENT else {"value": '{"type": "array"}' if "json" in kind else "x" * 10_000}
     if kind not in LIMITS:
@@ -626,14 +632,7 @@ INSTEAD = {
     "ruby": f"{CODE}; {TAKEN}",
     "webhook": "a case must not call out",
     "model-graded-closedqa": JUDGED,
-    "model-graded-factuality": JUDGED,
-    "factuality": JUDGED,
-    "answer-relevance": JUDGED,
-    "context-faithfulness": JUDGED,
-    "context-recall": JUDGED,
-    "context-relevance": JUDGED,
     "conversation-relevance": JUDGED,
-    "g-eval": JUDGED,
     "pi": JUDGED,
     "max-score": "use `select-best`",
     "human": "people decide in the review step",
@@ -689,13 +688,15 @@ def test_an_unknown_type_is_named_with_the_closest_one() -> None:
         ("is-valid-openai-tools-call", "is-valid-tool-call", False),
         ("is-valid-function-call", "is-valid-tool-call", False),
         ("is-valid-openai-function-call", "is-valid-tool-call", False),
+        ("model-graded-factuality", "factuality", False),
+        ("not-model-graded-factuality", "factuality", True),
         ("not-contains", "contains", True),
     ],
 )
 def test_promptfoos_other_names_are_understood(written: str, kind: str, negated: bool) -> None:
-    value = "yes" if kind == "contains" else None
+    value = "yes" if kind in ("contains", "factuality") else None
     assert assertion(type=written, value=value) == Assertion(kind, negated, value)
-    assert len(ALIASES) == 5
+    assert len(ALIASES) == 7
 
 
 def test_keys_that_change_nothing_are_left_out_and_said() -> None:

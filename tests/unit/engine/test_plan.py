@@ -101,7 +101,7 @@ def test_models_that_grade_are_reckoned_with() -> None:
 
     def each(prompt: float, answer: int, price: tuple[float, float], rubrics: int, likes: int) -> float:
         asked = price[0] * prompt + price[1] * answer
-        judged = rubrics * (13 * (prompt + 2 * answer + 400) + 17 * 400)
+        judged = rubrics * (13 * (prompt + 1 / 3 + 2 * answer + 800) + 17 * 800)
         return asked + judged + likes * 19 * 2 * answer
 
     new, old = PRICES["new"], PRICES["old"]

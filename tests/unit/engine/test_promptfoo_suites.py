@@ -121,7 +121,7 @@ def test_cases_come_from_jsonl_beside_inline_ones() -> None:
     [
         ({"type": "contians", "value": "x"}, "did you mean 'contains'"),
         ({"type": "javascript", "value": "output.length"}, "code is never taken"),
-        ({"type": "not-g-eval", "value": "x"}, "llm-rubric"),
+        ({"type": "not-pi", "value": "x"}, "llm-rubric"),
         ({"type": "contains"}, "needs a value"),
         ({"type": "contains", "value": ""}, "needs a value"),
         ({"type": "contains-all", "value": []}, "needs a value"),
