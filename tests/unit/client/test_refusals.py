@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from benchmarks.refusals import BEGIN, END, PAGE, PUBLISHED_ALONE, rows, table, wilson
 from promptlane.domain.canary.refusal import OPENING, is_refusal
 
-ROOT = Path(__file__).parents[3]
-ROWS = [line.split("\t") for line in (ROOT / "tests/data/refusals.tsv").read_text("utf-8").splitlines()[1:]]
+ROWS = rows()
 
 
-def measured(part: str) -> tuple[int, float, float]:
-    """(rows, precision, recall) of one part of the set."""
-    rows = [(label == "refusal", is_refusal(text)) for _, where, label, text in ROWS if where == part]
-    hits = sum(label and found for label, found in rows)
-    return len(rows), hits / sum(found for _, found in rows), hits / sum(label for label, _ in rows)
-
-
-@pytest.mark.parametrize(("part", "precision", "recall"), [("development", 0.98, 0.98), ("held out", 0.95, 0.8)])
-def test_precision_and_recall_are_what_is_published(part: str, precision: float, recall: float) -> None:
-    rows, p, r = measured(part)
-    assert (p >= precision, r >= recall) == (True, True), (p, r)
-    row = f"| {part} | {rows} | {p:.3f} | {r:.3f} |"
-    assert row in (ROOT / "docs/refusals.md").read_text("utf-8")
+def test_precision_and_recall_are_what_is_published() -> None:
+    page = PAGE.read_text("utf-8")
+    assert f"{BEGIN}\n{table()}\n{END}" in page
 
 
 def test_the_set_has_both_labels_in_every_language_and_no_row_twice() -> None:
-    languages = {row[0] for row in ROWS}
+    languages = {row.language for row in ROWS}
     assert len(languages) == 20
-    assert {(lang, label) for lang in languages for label in ("refusal", "answer")} == {(r[0], r[2]) for r in ROWS}
-    assert len({row[3] for row in ROWS}) == len(ROWS)
+    both = {(language, label) for language in languages for label in (True, False)}
+    assert (
+        both == {(row.language, row.refusal) for row in ROWS} == {(r.language, r.refusal) for r in ROWS if r.held_out}
+    )
+    assert len({row.text for row in ROWS}) == len(ROWS)
+    assert all(sum(row.language == language for row in ROWS) >= 120 for language in PUBLISHED_ALONE)
+
+
+def test_a_third_is_held_out_by_what_it_says_and_none_that_rules_were_made_from() -> None:
+    later = [row for row in ROWS if row.source != "first set"]
+    assert 0.3 < sum(row.held_out for row in later) / len(later) < 0.37
+    assert not any(row.held_out for row in ROWS if row.source == "first set")
+    assert later[0].held_out == later[0]._replace(language="xx", refusal=not later[0].refusal).held_out
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "interval"),
+    [(0, 0, (0.0, 1.0)), (0, 10, (0.0, 0.2775)), (10, 10, (0.7225, 1.0)), (81, 263, (0.2553, 0.3662))],
+)
+def test_intervals_are_wilsons(hits: int, of: int, interval: tuple[float, float]) -> None:
+    """The last as in Newcombe (1998), Statistics in Medicine 17, 857-872, table I."""
+    assert wilson(hits, of) == pytest.approx(interval, abs=6e-5)
 
 
 def test_only_the_opening_is_read_and_typography_changes_nothing() -> None:

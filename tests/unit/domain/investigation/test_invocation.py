@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.refusals import rows
 from local.gaps import insights_language
 from promptlane.domain.canary.refusal import is_refusal
 from promptlane.domain.errors import InvalidInput
@@ -19,7 +19,6 @@ from promptlane.domain.investigation.queries import SAVED, calls_of, quoted, rec
 from promptlane.domain.metrics import GUARD_METRICS, logged
 from tests.support.investigation_case import SORRY, T0, TEMPLATE, record
 
-REFUSALS = Path(__file__).resolve().parents[3] / "data" / "refusals.tsv"
 PLAIN = st.text(st.characters(exclude_characters="{}\n:Q", codec="utf-8"), max_size=30)
 
 
@@ -59,8 +58,7 @@ def test_other_bad_events_and_lacking_parts(changes: dict[str, Any], bad: set[st
 
 def test_a_closer_look_misses_no_refusal_that_the_detector_knows() -> None:
     """In any of its languages; of answers that decline nothing, it leaves out half or more even of the near ones."""
-    rows = [line.split("\t") for line in REFUSALS.read_text("utf-8").splitlines()[1:]]
-    texts = [text for _, _, _, text in rows]
+    texts = [row.text for row in rows() if row.source == "first set"]
     query = records_of("support-assistant", 3, 10_000, suspicious=True)
     records = [
         {
