@@ -1,7 +1,8 @@
 """Cases from CSV, JSONL, JSON and YAML files, as the plain test mappings that a suite would hold inline.
 
 CSV follows promptfoo: a column for each variable; `__expected`, `__expected1`, … hold assertions written as
-`type:value` or `type(threshold):value` (a bare text means equals); `__description`, `__threshold`, `__metadata:<key>`.
+`type:value` or `type(threshold):value` (a bare text means equals), `__config:__expected1:threshold` the threshold of
+the first of them; `__description`, `__threshold`, `__metadata:<key>`.
 Ours besides: `__id`, `__tags` (separated by `;`), `__critical`.
 """
 
@@ -11,7 +12,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from promptlane.domain.limits import MAX_DEPTH, MAX_DIGITS, MAX_VALUES, depth_of
@@ -24,11 +25,15 @@ from .suite import MAX_CASES, Read
 Json = Any
 Row = tuple[str, Json]
 """Where it stands (`cases.csv line 17`) and the test mapping."""
+Cell = Callable[[str], dict[str, Json]]
+"""What makes an assertion of an `__expected` cell. Raises DatasetInvalid."""
 MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_COLUMNS: Final = 200
 _EXPECTED: Final = re.compile(
-    r"^\s*(?P<type>[a-z][a-z0-9-]*)\s*(?:\((?P<threshold>[^)]*)\))?\s*(?::(?P<value>.*))?$", re.S
+    r"^\s*(?P<type>[a-z][a-z0-9-]*(?::(?:cosine|dot|euclidean))?)\s*(?:\((?P<threshold>[^)]*)\))?\s*(?::(?P<value>.*))?$",
+    re.S,
 )
+_CONFIG: Final = re.compile(r"__config:__expected(\d{0,3}):threshold")
 _SPLIT: Final = re.compile(r"\s*[;,]\s*")
 
 
@@ -36,8 +41,11 @@ class DatasetInvalid(ValueError):
     """A file of cases cannot be used; the message says where."""
 
 
-def load_rows(name: str, read: Read) -> Iterator[Row]:
-    """The tests of one file. Raises DatasetInvalid for what cannot be read, naming file and line."""
+def load_rows(name: str, read: Read, cell: Cell | None = None) -> Iterator[Row]:
+    """The tests of one file; `cell` reads `__expected` cells in place of `expected`.
+
+    Raises DatasetInvalid for what cannot be read, naming file and line.
+    """
     path = name.removeprefix("file://")
     if problem := not_data(path):
         raise DatasetInvalid(f"{path}: {problem}")
@@ -53,7 +61,7 @@ def load_rows(name: str, read: Read) -> Iterator[Row]:
     del raw
     suffix = path.rsplit(".", 1)[-1].lower()
     if suffix == "csv":
-        return _csv(path, text)
+        return _csv(path, text, cell or expected)
     if suffix in ("json", "jsonl") and (values := text.count("[") + text.count("{") + text.count(",")) > MAX_VALUES:
         raise DatasetInvalid(f"{path}: about {values:,} values; at most {MAX_VALUES:,} are read. Sample the cases")
     if suffix == "jsonl":
@@ -74,7 +82,7 @@ def decode(raw: bytes, path: str) -> str:
         ) from None
 
 
-def _csv(path: str, text: str) -> Iterator[Row]:
+def _csv(path: str, text: str, cell: Cell) -> Iterator[Row]:
     separator, skipped = _separator(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     csv.field_size_limit(MAX_BYTES)
@@ -97,7 +105,7 @@ def _csv(path: str, text: str) -> Iterator[Row]:
                 )
             count += 1
             _check_count(path, count)
-            yield where, _test_of(dict(zip(header, row, strict=True)), where)
+            yield where, _test_of(dict(zip(header, row, strict=True)), where, cell)
     except csv.Error as error:
         raise DatasetInvalid(f"{path} line {reader.line_num}: is not valid CSV ({error})") from None
 
@@ -132,28 +140,32 @@ def _header(path: str, cells: list[str] | None) -> list[str]:
 def _check_column(path: str, column: str) -> None:
     known = ("__description", "__threshold", "__id", "__tags", "__critical", "__metric")
     fits = column in known or column.startswith("__metadata:") or re.fullmatch(r"__expected\d*", column)
+    fits = fits or _CONFIG.fullmatch(column)
     if column.startswith("__") and not fits:
         raise DatasetInvalid(
             f"{path} line 1: special column {column!r} is not supported; "
-            f"known are __expected, __metadata:<key>, {', '.join(known)}"
+            f"known are __expected, __config:__expected:threshold, __metadata:<key>, {', '.join(known)}"
         )
 
 
-def _test_of(row: dict[str, str], where: str) -> dict[str, Json]:
+def _test_of(row: dict[str, str], where: str, cell: Cell) -> dict[str, Json]:
     test: dict[str, Json] = {"vars": {k: v for k, v in row.items() if not k.startswith("__")}}
     special = {k: v.strip() for k, v in row.items() if k.startswith("__") and v.strip()}
     try:
-        asserts = [expected(row[column]) for column in special if column.startswith("__expected")]
+        asserts = [cell(row[column]) for column in special if column.startswith("__expected")]
     except DatasetInvalid as error:
         raise DatasetInvalid(f"{where}: {error}") from None
+    for column, threshold in special.items():
+        if (config := _CONFIG.fullmatch(column)) and (place := max(0, int(config[1] or 0) - 1)) < len(asserts):
+            asserts[place]["threshold"] = number(threshold, f"{where}: {column}")
     for assertion in asserts:
         if "__metric" in special:
             assertion["metric"] = special["__metric"]
     metadata: dict[str, Json] = {}
-    for column, cell in special.items():
+    for column, text in special.items():
         if column.startswith("__metadata:"):
             key = column.removeprefix("__metadata:")
-            metadata[key.removesuffix("[]")] = _SPLIT.split(cell) if key.endswith("[]") else cell
+            metadata[key.removesuffix("[]")] = _SPLIT.split(text) if key.endswith("[]") else text
     given: dict[str, Json] = {
         "id": special.get("__id"),
         "description": special.get("__description"),

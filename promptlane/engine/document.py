@@ -200,7 +200,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-_CORE: Final = {
+CORE_SCALARS: Final = {
     "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
     "int": (r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", "-+0123456789"),
     "float": (
@@ -211,7 +211,7 @@ _CORE: Final = {
     "merge": (r"^(?:<<)$", "<"),
 }
 _Loader.yaml_implicit_resolvers = {}
-for _tag, (_pattern, _first) in _CORE.items():
+for _tag, (_pattern, _first) in CORE_SCALARS.items():
     _firsts = [*_first, ""] if _tag == "null" else list(_first)
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _firsts)
 

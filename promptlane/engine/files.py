@@ -15,7 +15,11 @@ _SHEETS: Final = ("xlsx", "xls", "ods", "numbers")
 
 def not_data(name: str) -> str:
     """Why a file cannot be read as text or cases; empty when it may be."""
-    scheme, has_scheme, _ = name.partition("://")
+    scheme, has_scheme, place = name.partition("://")
+    if has_scheme and place.startswith("docs.google.com/spreadsheets"):
+        return "is a Google sheet; nothing is fetched: download it as CSV and name that file"
+    if scheme == "huggingface" and has_scheme:
+        return "is a data set on Hugging Face; nothing is fetched: save the rows that you need as JSONL"
     if has_scheme:
         return f"is a place elsewhere ({scheme}://); nothing is fetched: save it as a file beside the suite"
     if re.search(r"[*?]|\[.*\]|\{.*,.*\}", name):

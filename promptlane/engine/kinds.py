@@ -15,12 +15,11 @@ class Ungradable(PromptlaneError):
 
 ALIASES: Final[Mapping[str, str]] = {
     "guardrails": "not-guardrail-intervened",
-    "not-guardrails": "guardrail-intervened",
+    "similar:cosine": "similar",
     "is-valid-openai-tools-call": "is-valid-tool-call",
     "is-valid-function-call": "is-valid-tool-call",
     "is-valid-openai-function-call": "is-valid-tool-call",
     "model-graded-factuality": "factuality",
-    "not-model-graded-factuality": "not-factuality",
 }
 """promptfoo's names for the same thing."""
 
@@ -41,6 +40,8 @@ REFUSED: Final[Mapping[str, str]] = {
     "perplexity-score": "Converse returns no log probabilities",
     "meteor": "use `rouge-n`, `bleu` or `similar`",
     "gleu": "use `bleu`",
+    "similar:dot": "use `similar`, the cosine, which does not grow with the length of vectors",
+    "similar:euclidean": "use `similar`, the cosine, which does not grow with the length of vectors",
     "f-score": "use a registered `python` check",
     "is-xml": "use `regex` or a registered `python` check",
     "contains-xml": "use `regex` or a registered `python` check",
@@ -69,9 +70,13 @@ READS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 
 
 def split_negation(name: str) -> tuple[str, bool]:
-    """(type without `not-`, negated), with promptfoo's other names resolved."""
-    name = ALIASES.get(name, name)
-    return (name[4:], True) if name.startswith("not-") else (name, False)
+    """(type without `not-`, negated), with promptfoo's other names resolved; two negations are one affirmation."""
+    negated = name.startswith("not-")
+    bare = name[4:] if negated else name
+    meant = ALIASES.get(bare, bare)
+    if bare in ALIASES and meant.startswith("not-"):
+        return meant[4:], not negated
+    return meant, negated
 
 
 def unknown_type(name: str, known: Iterable[str]) -> str:

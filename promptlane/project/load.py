@@ -95,7 +95,7 @@ def load_one(directory: Path | str) -> PromptProject:
     draft, draft_document, problems = _read(folder / PROMPT_FILE, PromptDraft.from_dict, DraftInvalid)
     policy, _, more = _read(folder / POLICY_FILE, Policy.written, PolicyInvalid)
     problems += more
-    suite, suite_document, more = _read(folder / SUITE_FILE, partial(parse, read=_inside(folder)), SuiteInvalid)
+    suite, suite_document, more = _read(folder / SUITE_FILE, partial(parse, read=inside(folder)), SuiteInvalid)
     problems += more
     if draft is not None:
         problems += [draft_document.problem(path, text) for path, text in _draft_problems(draft)]
@@ -124,7 +124,7 @@ def _folder(directory: Path | str) -> Path:
     return folder
 
 
-def _inside(folder: Path) -> Read:
+def inside(folder: Path) -> Read:
     """Reads the case files that a suite names; what lies outside the prompt's folder would not be deployed with it."""
 
     def read(relative: str) -> bytes:

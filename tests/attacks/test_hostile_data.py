@@ -671,7 +671,7 @@ OUTSIDE = ["../secret.txt", "sub/../../secret.txt", "link.txt", "linked/secret.t
 @attack(
     "a suite takes in a file from outside its folder",
     kind=FETCH,
-    without=lambda: mock.patch.object(load, "_inside", lambda folder: lambda name: (folder / name).read_bytes()),
+    without=lambda: mock.patch.object(load, "inside", lambda folder: lambda name: (folder / name).read_bytes()),
 )
 def test_file_outside(name: str, tmp_path: Path) -> bool:
     folder = tmp_path / "prompt"
@@ -681,14 +681,14 @@ def test_file_outside(name: str, tmp_path: Path) -> bool:
         if not (folder / link).is_symlink():
             (folder / link).symlink_to(target)
     case = {"vars": {"text": f"file://{name}"}, "assert": [{"type": "contains", "value": "x"}]}
-    return accepted(lambda data: parse(data, read=load._inside(folder)), {"tests": [case]})
+    return accepted(lambda data: parse(data, read=load.inside(folder)), {"tests": [case]})
 
 
 @pytest.mark.parametrize("name", ["pipe.csv", "a\0b.csv"])
 @attack(
     "a suite names a file that is none, and the reading ends or waits for ever",
     kind=TIME,
-    without=lambda: mock.patch.object(load, "_inside", lambda folder: lambda name: (folder / name).read_bytes()),
+    without=lambda: mock.patch.object(load, "inside", lambda folder: lambda name: (folder / name).read_bytes()),
 )
 def test_file_that_is_none(name: str, tmp_path: Path) -> bool:
     if name == "pipe.csv" and not (tmp_path / name).exists():
@@ -697,7 +697,7 @@ def test_file_that_is_none(name: str, tmp_path: Path) -> bool:
 
     def reads() -> None:
         try:
-            accepted(lambda data: parse(data, read=load._inside(tmp_path)), {"tests": f"file://{name}"})
+            accepted(lambda data: parse(data, read=load.inside(tmp_path)), {"tests": f"file://{name}"})
         except ValueError:
             return
         said.append(True)

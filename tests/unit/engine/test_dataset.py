@@ -90,7 +90,8 @@ REFUSALS = [
     (
         "c.csv",
         "q,__expect\na,b\n",
-        "c.csv line 1: special column '__expect' is not supported; known are __expected, __metadata:<key>, "
+        "c.csv line 1: special column '__expect' is not supported; known are __expected, "
+        "__config:__expected:threshold, __metadata:<key>, "
         "__description, __threshold, __id, __tags, __critical, __metric",
     ),
     ("c.csv", "q,__expected1x\na,b\n", "c.csv line 1: special column '__expected1x' is not supported; known are"),
@@ -260,6 +261,19 @@ def test_rows_of_documents_are_taken_as_they_are_in_order(name: str, content: st
 )
 def test_an_expected_cell_is_an_assertion(cell: str, assertion: dict[str, Any]) -> None:
     assert expected(cell) == assertion
+
+
+def test_a_column_of_configuration_is_the_threshold_of_its_assertion() -> None:
+    columns = "q,__expected1,__expected2,__config:__expected2:threshold,__config:__expected:threshold"
+    [(_, test)] = rows("c.csv", f"{columns}\nhi,contains:x,similar:cosine(0.3):hello,0.8,\n")
+    assert test["assert"] == [
+        {"type": "contains", "value": "x"},
+        {"type": "similar:cosine", "value": "hello", "threshold": 0.8},
+    ]
+    with pytest.raises(DatasetInvalid, match=r"line 2: __config:__expected:threshold: 'high' is not a number"):
+        rows("c.csv", "q,__expected,__config:__expected:threshold\nhi,similar:x,high\n")
+    with pytest.raises(DatasetInvalid, match="special column '__config:__expected:weight' is not supported"):
+        rows("c.csv", "q,__expected,__config:__expected:weight\nhi,similar:x,1\n")
 
 
 KNOWN = sorted([*KINDS, *REFUSED, *ALIASES, *(f"not-{k}" for k in KINDS)])

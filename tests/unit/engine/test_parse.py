@@ -642,6 +642,8 @@ INSTEAD = {
     "perplexity-score": "Converse returns no log probabilities",
     "meteor": "use `rouge-n`, `bleu` or `similar`",
     "gleu": "use `bleu`",
+    "similar:dot": "use `similar`, the cosine",
+    "similar:euclidean": "use `similar`, the cosine",
     "f-score": "`python` check",
     "is-xml": "use `regex`",
     "contains-xml": "use `regex`",
@@ -690,13 +692,16 @@ def test_an_unknown_type_is_named_with_the_closest_one() -> None:
         ("is-valid-openai-function-call", "is-valid-tool-call", False),
         ("model-graded-factuality", "factuality", False),
         ("not-model-graded-factuality", "factuality", True),
+        ("not-is-valid-function-call", "is-valid-tool-call", True),
+        ("similar:cosine", "similar", False),
+        ("not-similar:cosine", "similar", True),
         ("not-contains", "contains", True),
     ],
 )
 def test_promptfoos_other_names_are_understood(written: str, kind: str, negated: bool) -> None:
-    value = "yes" if kind in ("contains", "factuality") else None
+    value = {"contains": "yes", "factuality": "yes", "similar": ["yes"]}.get(kind)
     assert assertion(type=written, value=value) == Assertion(kind, negated, value)
-    assert len(ALIASES) == 7
+    assert len(ALIASES) == 6
 
 
 def test_keys_that_change_nothing_are_left_out_and_said() -> None:
