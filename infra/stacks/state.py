@@ -95,6 +95,7 @@ class StateStack(Stack):
                 "alarms_topic": alarms.topic.topic_arn,
                 "receipt_key": self.state.receipt_key.key_arn,
                 **({"inference_profiles": config.inference_profiles} if config.inference_profiles else {}),
+                **({"time_scale": repr(config.time_scale)} if config.time_scale != 1 else {}),
                 **({"on_call": ",".join(config.on_call)} if config.on_call else {}),
             },
         )

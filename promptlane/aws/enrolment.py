@@ -51,6 +51,10 @@ class DynamoEnrolments:
         found = map(Enrolment.from_item, items_at(self._table, keys))
         return {enrolment.name: enrolment.counts.prompt_id for enrolment in found if enrolment.counts.prompt_id}
 
+    def deployed_hashes(self, prompt: str) -> tuple[str, str] | None:
+        enrolment = _read(self._table, prompt) if prompt else None
+        return enrolment.counts.says.hashes if enrolment else None
+
     def capture(self, prompt: str) -> tuple[str, str]:
         enrolment = _read(self._table, prompt)
         if enrolment is None:

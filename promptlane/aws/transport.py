@@ -30,6 +30,8 @@ from .sigv4 import signed_headers
 Json = Any
 _STALE: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, http.client.CannotSendRequest)
 READ_SECONDS: Final = 120.0
+CONNECT_SECONDS: Final = 10.0
+"""What a first connection may take, where one is opened only to see whether anything answers."""
 
 
 class BedrockTransport:
@@ -63,6 +65,21 @@ class BedrockTransport:
         return cls(
             endpoint=client.meta.endpoint_url, region=client.meta.region_name, credentials=credentials, bearer=bearer
         )
+
+    def reach(self) -> None:
+        """Open a connection and keep it. Raises Unavailable, with the cause, where nothing answers."""
+        connection = self._connect()
+        connection.timeout = CONNECT_SECONDS
+        try:
+            connection.connect()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise Unavailable(
+                f"{self._no_answer(error)}; look at the network, the Region, and AWS_ENDPOINT_URL where it is set"
+            ) from error
+        connection.timeout = READ_SECONDS
+        connection.sock.settimeout(READ_SECONDS)
+        self._idle.append(connection)
 
     def post(self, model_id: str, operation: str, body: Mapping[str, Json]) -> tuple[int, str, bytes]:
         """(status, AWS error type or empty, response body) of `POST /model/<model_id>/<operation>`.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,26 +17,57 @@ from . import arguments
 from .session import Session
 
 _GIVEN = "promptlane.given"
+_TESTS = frozenset({"test"})
+"""Commands whose exit codes 1 and 2 are findings: whatever kept them from finding anything is 3."""
+COULD_NOT = 3
 
 
 class _Group(TyperGroup):
-    """Turns errors that we raise on purpose into one clear paragraph and exit code 1."""
+    """Turns errors that we raise on purpose into one clear paragraph and exit code 1, or 3 where 1 is a finding."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[_GIVEN] = tuple(args)  # checked when the command is invoked, so that a mistake is told as any other
-        parsed: list[str] = super().parse_args(ctx, args)
+        with _wrong_usage(ctx):
+            parsed: list[str] = super().parse_args(ctx, args)
         return parsed
 
     def invoke(self, ctx: Any) -> Any:
         session = ctx.obj = ctx.obj or Session()
+        session.settings["outlives_pipe"] = _finds(ctx)
         try:
             arguments.check_text(ctx.meta.get(_GIVEN, ()))
-            return super().invoke(ctx)
+            with _wrong_usage(ctx):
+                return super().invoke(ctx)
         except PromptlaneError as error:
             _report(error, as_json=bool(session.settings.get("json")))
-            raise typer.Exit(1) from None
+            raise typer.Exit(COULD_NOT if _finds(ctx) else 1) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
+        except (typer.TyperException, typer.Exit, typer.Abort):
+            raise
+        except Exception:
+            if not _finds(ctx):
+                raise
+            import traceback
+
+            traceback.print_exc()  # a defect of ours, which is no finding about the prompt
+            raise typer.Exit(COULD_NOT) from None
+
+
+def _finds(ctx: Any) -> bool:
+    """Whether the command that was typed is one of _TESTS; options of the root take no values."""
+    command = next((text for text in ctx.meta.get(_GIVEN, ()) if not text.startswith("-")), "")
+    return command in _TESTS
+
+
+@contextmanager
+def _wrong_usage(ctx: Any) -> Iterator[None]:
+    try:
+        yield
+    except typer.TyperException as error:
+        if _finds(ctx):
+            error.exit_code = COULD_NOT
+        raise
 
 
 def _report(error: PromptlaneError, *, as_json: bool) -> None:
@@ -76,6 +109,9 @@ app = typer.Typer(
 
 def run() -> int:
     """Run the command line of this process; the exit code."""
+    from .streams import print_anything
+
+    print_anything()
     try:
         app()
     except SystemExit as end:
@@ -139,7 +175,7 @@ def run_tests(
     concurrency: Annotated[int | None, typer.Option(help="Calls in flight at once.", min=1, max=512)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a folder's regression tests here. Exit code 0: pass, 1: fail (or an error), 2: inconclusive."""
+    """Run a folder's regression tests here. Exit code 0: pass, 1: fail, 2: inconclusive, 3: could not run."""
     from .test import run_suite
 
     code = run_suite(

@@ -14,6 +14,7 @@ from promptlane.domain.text import shortened
 from promptlane.project import load_draft
 
 from .deployment import Deployment
+from .drift import differences_of
 from .session import Session
 
 if TYPE_CHECKING:
@@ -58,10 +59,13 @@ def publish(session: Session, directory: Path, *, message: str, as_json: bool) -
     else:
         document |= {"result": "unchanged", "version": newest}
     document["enrolled"] = session.deployment.enrolments.enrolled(draft.name)
+    document["warnings"] = differences_of(directory, session.deployment)
 
     def show(console: Console) -> None:
         from .terminal import bold
 
+        for warning in document["warnings"]:
+            console.print(warning, style="yellow")
         if not changed:
             console.print(f"{draft.name}: nothing changed since version {newest}; no version published.")
             return

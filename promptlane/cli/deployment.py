@@ -51,6 +51,11 @@ class Deployment(Composition):
         group = self.optional("inference_profiles")
         return (self.resource("state_machine_arn").split(":")[3], group) if group else ("", "")
 
+    @property
+    def time_scale(self) -> float:
+        """Factor on the durations of every policy that is deployed."""
+        return float(self.optional("time_scale") or 1)
+
     @cached_property
     def operations(self) -> Operations:
         return Operations.signed(self.resource("operations_url"))

@@ -42,13 +42,18 @@ class Session:
     def console(self) -> Console:
         from .terminal import Terminal
 
-        return Terminal()
+        return Terminal(outlives_pipe=bool(self.settings.get("outlives_pipe")))
 
     def emit(self, document: Mapping[str, Json], *, as_json: bool, show: Callable[[Console], None]) -> None:
         """Print the document as JSON, or let `show` draw it."""
         if as_json:
+            from .streams import nobody_reads
             from .terminal import as_json as text_of
 
-            sys.stdout.write(text_of(document) + "\n")
+            try:
+                sys.stdout.write(text_of(document) + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:
+                nobody_reads()
         else:
             show(self.console)

@@ -16,12 +16,22 @@ from rich.text import Text
 
 from promptlane.domain.text import printable
 
+from .streams import nobody_reads
+
 
 class Terminal(Console):
     """Rich's console, on plain text: styles come from `Text` and `bold`, never from brackets in what is printed."""
 
-    def __init__(self, *, stderr: bool = False) -> None:
+    def __init__(self, *, stderr: bool = False, outlives_pipe: bool = False) -> None:
+        """`outlives_pipe`: the command goes on where nobody reads any more, since its exit code still tells."""
         super().__init__(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=stderr)
+        self._outlives_pipe = outlives_pipe
+
+    def on_broken_pipe(self) -> None:
+        if not self._outlives_pipe:
+            super().on_broken_pipe()
+        self.quiet = True
+        nobody_reads()
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):

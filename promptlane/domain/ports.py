@@ -272,6 +272,9 @@ class Enrolments(Protocol):
     def deployed_ids(self, prompts: Sequence[str]) -> dict[str, str]:
         """`deployed_id` of those of these names for which a deployment names one. A call for 100 names."""
 
+    def deployed_hashes(self, prompt: str) -> tuple[str, str] | None:
+        """SHA-256s of the policy and the suite that are deployed; None where the name is not enrolled."""
+
     def capture(self, prompt: str) -> tuple[str, str]:
         """Copy the deployed policy and suite to where no later deployment changes them; their SHA-256s."""
 

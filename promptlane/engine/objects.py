@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -76,13 +77,27 @@ class FolderObjects:
     def bucket(self) -> str:
         return str(self._root)
 
+    def make(self) -> None:
+        """Make the folder, and see that files can be written there. InvalidInput where they cannot."""
+        probe = self._root / f".promptlane-{os.getpid()}"
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise self._refused(self._root, error) from error
+
+    @staticmethod
+    def _refused(path: Path, error: OSError) -> InvalidInput:
+        return InvalidInput(f"{path} cannot be written ({error.strerror}); choose another --output")
+
     def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
         path = self._root / key
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(body)
         except OSError as error:
-            raise InvalidInput(f"{path} cannot be written ({error.strerror}); choose another --output") from error
+            raise self._refused(path, error) from error
 
     def get(self, key: str) -> bytes:
         try:

@@ -122,6 +122,9 @@ class FakeEnrolments:
     def deployed_ids(self, prompts: Sequence[str]) -> dict[str, str]:
         return {prompt: found for prompt in prompts if (found := self.deployed_id(prompt))}
 
+    def deployed_hashes(self, prompt: str) -> tuple[str, str] | None:
+        return self.capture(prompt) if prompt in self.deployed else None
+
     def capture(self, prompt: str) -> tuple[str, str]:
         if prompt not in self.deployed:
             raise NotFound(f"prompt {prompt!r} is not enrolled")

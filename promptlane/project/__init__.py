@@ -2,12 +2,13 @@
 
 from promptlane.engine.document import Document, read_document
 
-from .load import POLICY_FILE, PROMPT_FILE, ProjectInvalid, PromptProject, load, load_draft, load_one
+from .load import POLICY_FILE, PROMPT_FILE, SUITE_FILE, ProjectInvalid, PromptProject, load, load_draft, load_one
 from .reviewers import by_name, declare, load_reviewers, resolve
 
 __all__ = [
     "POLICY_FILE",
     "PROMPT_FILE",
+    "SUITE_FILE",
     "Document",
     "ProjectInvalid",
     "PromptProject",

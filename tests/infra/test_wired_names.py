@@ -237,8 +237,8 @@ def test_the_cli_asks_for_resources_that_stacks_record(synthesized: Synthesized)
         asked |= set(re.findall(r"(?:setting|optional|_table)\('(\w+)'", ast.unparse(adapter)))
     looked_at = [path.read_text() for path in (ROOT / "promptlane/lifecycle/doctor").rglob("*.py")]
     asked |= {name for source in looked_at for name in re.findall(r'visit\.named\("(\w+)"', source)}
-    # The last two are there where anybody is on call, and where a group of Regions is set.
-    asked -= {"deployment", "on_call", "inference_profiles"}
+    # The last three are there where anybody is on call, and where a group of Regions or a time scale is set.
+    asked -= {"deployment", "on_call", "inference_profiles", "time_scale"}
     assert asked - {"dynamodb"} >= {"route_table", "release_table", "report_bucket", "intake_queue_url"}
     assert asked - {"dynamodb"} - found == set()
 

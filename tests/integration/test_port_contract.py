@@ -231,11 +231,12 @@ class TestEnrolments:
         assert enrolments.names() == ["support"]
         policy, suite = enrolments.capture("support")
         assert (enrolments.policy(policy), enrolments.suite(suite)) == (POLICY, SUITE)
-        assert enrolments.capture("support") == (policy, suite)
+        assert enrolments.capture("support") == enrolments.deployed_hashes("support") == (policy, suite)
 
     @pytest.mark.parametrize("prompt", ["", "absent", "suppor", "support2"])
     def test_a_prompt_that_is_not_enrolled(self, enrolments: Enrolments, prompt: str) -> None:
         assert not enrolments.enrolled(prompt)
+        assert enrolments.deployed_hashes(prompt) is None
         if prompt:
             with pytest.raises(NotFound):
                 enrolments.capture(prompt)

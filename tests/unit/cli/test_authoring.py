@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from promptlane.project import load_one
 from tests.support.cli_desk import Desk
 from tests.support.prompt import ID
 
@@ -150,3 +151,24 @@ def test_what_does_not_exist_is_named(desk: Desk, words: tuple[str, ...], expect
 
     assert result.exit_code == 1
     assert expected in result.stderr
+
+
+def test_publishing_tells_where_policy_or_suite_are_not_the_deployed_ones(desk: Desk, tmp_path: Path) -> None:
+    assert desk.json("publish", folder(tmp_path), "-m", "first version")["warnings"] == []
+    (tmp_path / "release.yaml").write_text("review: {reviewers: [{name: support-lead, email: lead@example.com}]}")
+    (tmp_path / "suite.yaml").write_text('tests: [{vars: {name: Bo}, assert: [{type: contains, value: "{{name}}"}]}]')
+    policy, suite = desk.json("publish", str(tmp_path))["warnings"]
+    assert policy.startswith("release.yaml is not the deployed one (here ")
+    assert suite.startswith("suite.yaml is not the deployed one (here ")
+    assert suite in desk.type("publish", str(tmp_path)).stdout
+    project = load_one(tmp_path)
+    desk.enrolments.deployed["greeter"] = project.policy
+    desk.enrolments.deployed_suite = project.suite.to_dict()
+    assert desk.json("publish", str(tmp_path))["warnings"] == []
+    (tmp_path / "suite.yaml").write_text("tests: []")
+    [broken] = desk.json("publish", str(tmp_path))["warnings"]
+    assert "cannot be compared with the deployed ones: " in broken
+    desk.enrolments.deployed.clear()
+    (tmp_path / "suite.yaml").unlink()
+    (tmp_path / "release.yaml").unlink()
+    assert desk.json("publish", str(tmp_path))["warnings"] == []
