@@ -150,3 +150,19 @@ def test_boto3s_endpoint_region_and_credentials_are_used(monkeypatch: pytest.Mon
     made.close()
     assert "Credential=ENVKEY/" in bedrock.seen[0][1]["authorization"]
     assert "/eu-central-1/bedrock/aws4_request" in bedrock.seen[0][1]["authorization"]
+
+
+def test_an_endpoint_is_reached_before_anything_is_asked_and_its_connection_kept(bedrock: Bedrock) -> None:
+    bedrock.answers = [(200, {}, answer("one"))]
+    made = transport(bedrock)
+    made.reach()
+    assert bedrock.seen == []
+    assert ConverseModel(made).answer(ModelRequest("m")).text == "one"
+    made.close()
+    assert bedrock.connections == 1
+
+
+def test_why_an_endpoint_cannot_be_reached_is_told() -> None:
+    closed = BedrockTransport(endpoint="http://127.0.0.1:9", region="us-east-1", credentials=Credentials("AK", "SK"))
+    with pytest.raises(Unavailable, match=r"no answer from 127.0.0.1: ConnectionRefusedError.*AWS_ENDPOINT_URL"):
+        closed.reach()
