@@ -56,8 +56,12 @@ def answer_of(data: Mapping[str, Json], elapsed_ms: float) -> Answer:
         input_tokens=int(usage.get("inputTokens") or 0),
         output_tokens=int(usage.get("outputTokens") or 0),
         tool_calls=tuple(
-            ToolCall(str(b["toolUse"].get("name", "")), b["toolUse"].get("input")) for b in content if "toolUse" in b
+            ToolCall(str(use.get("name", "")), use.get("input"), str(use.get("toolUseId") or ""))
+            for b in content
+            if "toolUse" in b
+            for use in (b["toolUse"],)
         ),
+        content=tuple(content),
     )
 
 

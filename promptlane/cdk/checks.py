@@ -56,7 +56,7 @@ def _missing(project: PromptProject, region: str) -> Iterator[tuple[str, str]]:
     """(file and field, why not) of the draft's model, of those that assertions ask, and of a policy without any."""
     if says := missing(project.draft.model, region):
         yield "prompt.yaml: model", says
-    tests, asked = project.policy.tests, set(asked_by(a for case in project.suite.cases for a in case.asserts))
+    tests, asked = project.policy.tests, set(asked_by(a for case in project.suite.cases for a in case.all_asserts))
     for asks, field, model in (
         ("judge", "judge_model", tests.judge_model),
         ("embedder", "embedding_model", tests.embedding_model),

@@ -66,7 +66,7 @@ def bench_of(
     concurrency: int,
 ) -> Bench:
     """What runs the suite's cases; `objects`: where answers are kept."""
-    needs = set(asked_by(a for case in suite.cases for a in case.asserts))
+    needs = set(asked_by(a for case in suite.cases for a in case.all_asserts))
     return Bench(
         candidate=candidate,
         stable=stable,

@@ -8,7 +8,7 @@ of nothing is not a pass.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -21,42 +21,19 @@ from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge
 
 from . import judged, rubric, sandbox, scores, templates
 from .checks import Check
+from .grades import CaseGrade as CaseGrade
+from .grades import Grade as Grade
 from .json_in_answers import Patience, complaint_of, value_of
 from .judged import question_of
 from .kinds import Ungradable
 from .listed import listed
 from .patterns import foreign
 from .suite import Assertion, Case, flat
+from .transcript import OPENING, answers_of, before, halted, so_far
 
 Json = Any
 _MAX_EMBEDDED: Final = 20_000
 _SHOWN: Final = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Grade:
-    """One assertion's result; `score` from 0 to 1."""
-
-    type: str
-    passed: bool
-    score: float
-    reason: str
-    metric: str = ""
-
-    def to_dict(self) -> dict[str, Json]:
-        data: dict[str, Json] = {"type": self.type, "passed": self.passed, "score": round(self.score, 4)}
-        return (
-            data | ({"reason": self.reason} if self.reason else {}) | ({"metric": self.metric} if self.metric else {})
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class CaseGrade:
-    """A run's result: all assertions, or their weighted mean against the case's threshold."""
-
-    passed: bool
-    score: float
-    grades: tuple[Grade, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +53,42 @@ class Grader:
     preferences: dict[str, tuple[int, str]] = field(default_factory=dict)
     steps: dict[str, str] = field(default_factory=dict)
     """By which a judge grades a criterion, made once for all that share this."""
+    turn: int = 0
+    exchanges: tuple[str, str, str] | None = None
+    """Of a later turn, for comparing: what both were given at first, and what was said since, here and by the other."""
 
     def case(self, case: Case, answer: Answer) -> CaseGrade:
-        """Grade one answer. Raises Ungradable."""
-        comparable = [a for a in case.asserts if self.other is not None or not KINDS[a.kind].compares]
-        if not comparable:
+        """Grade the answers of one run. Raises Ungradable."""
+        answers = answers_of(answer)
+        graded = [pair for i in range(len(answers)) for pair in self._turn(case, i, answers)]
+        grades = tuple(grade for _, grade in graded)
+        unasked = case.turns[len(answers) - 1 :]
+        if unasked:
+            why = halted(unasked[0], answers[-1])
+            grades += (Grade("conversation", passed=False, score=0.0, reason=why, turn=OPENING + len(answers)),)
+        if not grades:
             raise Ungradable("select-best compares with the stable version, and there is no answer of it")
-        grades = tuple(self.assertion(a, case, answer) for a in comparable)
-        score = _weighted(comparable, grades)
+        total = sum(a.weight for a, _ in graded) + sum(a.weight for turn in unasked for a in turn.asserts)
+        score = float(sum(a.weight * grade.score for a, grade in graded) / total)
         passed = all(g.passed for g in grades) if case.threshold is None else score >= case.threshold - 1e-9
-        return CaseGrade(passed, score, grades)
+        return CaseGrade(passed and not unasked, score, grades)
+
+    def _turn(self, case: Case, i: int, answers: Sequence[Answer]) -> list[tuple[Assertion, Grade]]:
+        """The assertions of one turn that can be evaluated, with their grades."""
+        grader, asserts = self, case.asserts
+        if case.turns:
+            others = answers_of(self.other) if self.other is not None else ()
+            other = others[i] if i < len(others) else None
+            grader = replace(self, other=other, turn=OPENING + i)
+            if i and other is not None:
+                first = question_of(replace(case, messages=before(case, ())))
+                mine, theirs = so_far(case, answers[: i + 1]), so_far(case, others[: i + 1])
+                grader = replace(grader, exchanges=(first, mine, theirs))
+            asserts = case.turns[i - 1].asserts if i else asserts
+        if case.messages or case.turns:
+            case = replace(case, messages=before(case, answers[:i]))
+        comparable = [a for a in asserts if grader.other is not None or not KINDS[a.kind].compares]
+        return [(a, grader.assertion(a, case, answers[i])) for a in comparable]
 
     def assertion(self, assertion: Assertion, case: Case, answer: Answer) -> Grade:
         """Grade one assertion, negated if it says so."""
@@ -94,7 +97,7 @@ class Grader:
         if assertion.negated:
             passed, score = not passed, 1 - score
             reason = reason or f"{_named(asked)} holds"
-        return Grade(assertion.type, passed, score, "" if passed else reason, assertion.metric)
+        return Grade(assertion.type, passed, score, "" if passed else reason, assertion.metric, self.turn)
 
 
 Evaluate = Callable[[Grader, Assertion, Case, Answer], tuple[bool, float, str]]
@@ -331,10 +334,12 @@ def _select(grader: Grader, a: Assertion, case: Case, answer: Answer) -> tuple[b
         raise Ungradable("select-best compares with the stable version, and there is no answer of it")
     if grader.judge is None:
         raise Ungradable("no judge model is configured")
-    if a.digest not in grader.preferences:
-        texts = (answer.text, grader.other.text) if grader.is_candidate else (grader.other.text, answer.text)
-        grader.preferences[a.digest] = rubric.prefer(grader.judge, str(a.value), question_of(case), *texts)
-    preference, reason = grader.preferences[a.digest]
+    known = f"{grader.turn}:{a.digest}" if grader.turn else a.digest
+    if known not in grader.preferences:
+        question, own, theirs = grader.exchanges or (question_of(case), answer.text, grader.other.text)
+        texts = (own, theirs) if grader.is_candidate else (theirs, own)
+        grader.preferences[known] = rubric.prefer(grader.judge, str(a.value), question, *texts)
+    preference, reason = grader.preferences[known]
     mine = preference if grader.is_candidate else -preference
     return mine >= 0, (mine + 1) / 2, f"the other version's answer is {'not ' if mine >= 0 else ''}better: {reason}"
 

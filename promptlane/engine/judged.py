@@ -27,6 +27,7 @@ from . import rubric, scores
 from .kinds import ASKED, CONTEXT, Ungradable
 from .sentences import sentences
 from .suite import Assertion, Case
+from .transcript import shown, text_of
 
 Json = Any
 MAX_SENTENCES: Final = 100
@@ -132,12 +133,15 @@ def g_eval(helpers: Helpers, a: Assertion, case: Case, answer: str) -> tuple[flo
 
 
 def question_of(case: Case) -> str:
-    """What a judge is shown as the input."""
-    return "\n\n".join(f"{name}:\n{value}" for name, value in case.vars.items())
+    """What a judge is shown as the input: the variables, and what was said before the answer."""
+    given = [f"{name}:\n{value}" for name, value in case.vars.items() if not (case.chat == name and case.messages)]
+    return "\n\n".join([*given, *([shown(case.messages)] if case.messages else [])])
 
 
 def asked_of(case: Case) -> str:
-    """The question of a case."""
+    """The question of a case: what the user said last, where there are messages."""
+    if case.messages and (said := text_of(case.messages[-1]["content"])).strip():
+        return said
     for name in ASKED:
         if case.vars.get(name, "").strip():
             return case.vars[name]

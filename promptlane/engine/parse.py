@@ -14,12 +14,12 @@ from promptlane.domain.incoming import odd_places
 from promptlane.domain.limits import MAX_ASSERTIONS, MAX_SETS, MAX_SUITE_CHARS
 from promptlane.domain.text import shortened
 
-from . import promptfoo
+from . import messages, promptfoo, templates
 from .admissible import chars_of, is_number
 from .assertions import KINDS
 from .dataset import DatasetInvalid, load_rows
 from .kinds import READS, split_negation, unknown_type
-from .suite import MAX_CASES, Assertion, Case, Read, Suite, flat
+from .suite import MAX_CASES, Assertion, Case, Message, Read, Suite, Turn, flat
 from .templates import references, resolved
 from .values import Values, is_multiplied, text_of
 
@@ -27,6 +27,7 @@ Json = Any
 MAX_PROBLEMS: Final = 100
 MAX_MESSAGE: Final = 2_000
 MAX_COMBINATIONS: Final = 1_000
+MAX_TURNS: Final = 20
 _ID: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -102,6 +103,11 @@ class _Reader:
             self.problem("defaultTest", "must be a mapping with `vars`, `assert`, `threshold` or `metadata`")
             return {}
         self.note(promptfoo.test_keys(default, "defaultTest"))
+        self.note(
+            (f"defaultTest.{key}", "belongs to one case; write it there")
+            for key in ("messages", "chat", "turns")
+            if key in default
+        )
         self.default_vars = self.variables(default.get("vars"), "defaultTest.vars")
         self.default_asserts = self.asserts(default.get("assert"), "defaultTest.assert")
         return default
@@ -120,7 +126,8 @@ class _Reader:
                     self.problem(f"{path}.{where}", message)
                 taken.setdefault(case.id, place.removesuffix(": ") or path)
                 cases.append(case)
-                chars += sum(map(len, case.vars.values())) + sum(chars_of(a.value, known) for a in case.asserts)
+                chars += sum(map(len, case.vars.values())) + sum(chars_of(a.value, known) for a in case.all_asserts)
+                chars += chars_of([case.messages, [turn.asked() for turn in case.turns]], {})
                 if chars > MAX_SUITE_CHARS:
                     self.place = ""
                     self.problem("tests", f"have more than {MAX_SUITE_CHARS:,} characters with every case written out")
@@ -177,9 +184,9 @@ class _Reader:
         before = len(self.problems)
         options = {**_mapping(default.get("options")), **_mapping(test.get("options"))}
         variables = {**self.default_vars, **self.variables(test.get("vars"), f"{path}.vars")}
-        asserts = self.asserts(test.get("assert"), f"{path}.assert")
-        if not options.get("disableDefaultAsserts"):
-            asserts += self.default_asserts
+        usual = [] if options.get("disableDefaultAsserts") else self.default_asserts
+        asserts = self.asserts(test.get("assert"), f"{path}.assert") + usual
+        turns = self.turns(test.get("turns"), f"{path}.turns", usual)
         metadata = {**_mapping(default.get("metadata")), **self.mapping(test.get("metadata"), f"{path}.metadata")}
         tags = self.tags(default, "defaultTest") + self.tags(test, path)
         critical = self.critical(test, default, metadata, path)
@@ -187,9 +194,9 @@ class _Reader:
         case_id = self.case_id(test, metadata, path, number)
         if not asserts and len(self.problems) == before:
             self.problem(path, "has no assertion and would always pass; add `assert`, here or in defaultTest")
-        for suffix, chosen in self.combinations(variables, path, bool(options.get("disableVarExpansion"))):
-            self.check_references(asserts, chosen, path)
-            yield Case(
+        for suffix, picked, chosen in self.combinations(variables, path, bool(options.get("disableVarExpansion"))):
+            messages, chat = self.messages(test, {**variables, **picked}, path)
+            case = Case(
                 id=case_id + suffix,
                 vars=chosen,
                 asserts=tuple(asserts),
@@ -198,7 +205,65 @@ class _Reader:
                 tags=tuple(dict.fromkeys(tags)),
                 critical=critical,
                 metadata={k: v for k, v in metadata.items() if k not in ("tags", "critical", "id")},
+                messages=messages,
+                chat=chat,
+                turns=turns,
             )
+            self.check_references(case, path)
+            yield case
+
+    def messages(
+        self, test: Mapping[str, Json], variables: Mapping[str, Json], path: str
+    ) -> tuple[tuple[Message, ...], str]:
+        """(messages, the variable that they are from), of `messages`, of the variable that `chat` names, else of the
+        one that holds a chat as promptfoo's chat prompts take it."""
+        chat = test.get("chat", "")
+        if "messages" in test:
+            found = messages.read(test["messages"], f"{path}.messages", self.problem)
+            self.note(self.sent_problems(found, f"{path}.messages"))
+            return found, str(chat)
+        if chat:
+            held = messages.chat_of(variables.get(chat)) if isinstance(chat, str) else None
+            if held is None:
+                self.problem(f"{path}.chat", f"names {chat!r}, which is no variable that holds a list of messages")
+                return (), ""
+            found = messages.read(held, f"{path}.vars.{chat}", self.problem)
+            self.note(self.sent_problems(found, f"{path}.vars.{chat}"))
+            return found, chat
+        chats = {name: held for name, value in variables.items() if (held := messages.chat_of(value))}
+        if len(chats) != 1:
+            return (), ""
+        [(name, held)] = chats.items()
+        unfit: list[tuple[str, str]] = []
+        found = messages.read(held, "", lambda *problem: unfit.append(problem))
+        unfit += self.sent_problems(found, "")
+        # A template may take the variable as a text, whatever it holds; where none does, `suite.problems` says why.
+        return ((), "") if unfit else (found, name)
+
+    def sent_problems(self, value: Json, path: str) -> list[tuple[str, str]]:
+        """What is wrong with the texts of messages: they are filled in as those of assertions."""
+        return [*odd_places(value, path), *((path, problem) for problem in dict.fromkeys(templates.problems(value)))]
+
+    def turns(self, value: Json, path: str, usual: list[Assertion]) -> tuple[Turn, ...]:
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not 0 < len(value) <= MAX_TURNS:
+            self.problem(path, f"must be a list of 1 to {MAX_TURNS} turns, each {{user: ..., assert: [...]}}")
+            return ()
+        found = []
+        for i, turn in enumerate(value):
+            at = f"{path}[{i}]"
+            if not isinstance(turn, Mapping):
+                self.problem(at, "must be a mapping with `user` (or `tool_results`) and `assert`")
+                continue
+            before = len(self.problems)
+            user, results = messages.said_in(turn, at, self.problem)
+            self.note(self.sent_problems([user, results], at))
+            asserts = self.asserts(turn.get("assert"), f"{at}.assert") + usual
+            if not asserts and len(self.problems) == before:
+                self.problem(at, "has no assertion, so any answer to it would pass; add `assert`, or end before it")
+            found.append(Turn(user, tuple(asserts), results))
+        return tuple(found)
 
     def case_id(self, test: Mapping[str, Json], metadata: Mapping[str, Json], path: str, number: int) -> str:
         given, where = (test["id"], "id") if "id" in test else (metadata.get("id"), "metadata.id")
@@ -254,7 +319,8 @@ class _Reader:
 
     def combinations(
         self, variables: Mapping[str, Json], path: str, keep_lists: bool
-    ) -> Iterator[tuple[str, dict[str, str]]]:
+    ) -> Iterator[tuple[str, dict[str, Json], dict[str, str]]]:
+        """(end of the id, values of the lists that were chosen, all variables as text) of each combination."""
         lists = {} if keep_lists else {k: v for k, v in variables.items() if is_multiplied(v)}
         count = math.prod(len(v) for v in lists.values())
         if count > MAX_COMBINATIONS or count == 0:
@@ -265,24 +331,30 @@ class _Reader:
             picked = dict(zip(lists, chosen, strict=True))
             suffix = "[" + ", ".join(f"{k}={text_of(v)[:30]}" for k, v in picked.items()) + "]" if picked else ""
             try:
-                yield suffix, resolved({str(k): text_of(v) for k, v in {**variables, **picked}.items()})
+                yield suffix, picked, resolved({str(k): text_of(v) for k, v in {**variables, **picked}.items()})
             except ValueError as error:
                 self.problem(f"{path}.vars", str(error))
 
-    def check_references(self, asserts: list[Assertion], variables: Mapping[str, str], path: str) -> None:
-        told = [a for a in flat(asserts) if not a.children]
-        if told and not any(a.kind == "assert-set" or KINDS[a.kind].of_answer for a in told):
-            kinds = ", ".join(sorted({a.type for a in told}))
-            self.problem(path, f"reads no answer, only what was fetched ({kinds}); add an assertion about the answer")
-        for assertion in flat(asserts):
+    def check_references(self, case: Case, path: str) -> None:
+        for asserts in (case.asserts, *(turn.asserts for turn in case.turns)):
+            told = [a for a in flat(asserts) if not a.children]
+            if told and not any(a.kind == "assert-set" or KINDS[a.kind].of_answer for a in told):
+                kinds = ", ".join(sorted({a.type for a in told}))
+                self.problem(
+                    path, f"reads no answer, only what was fetched ({kinds}); add an assertion about the answer"
+                )
+        for assertion in flat(case.all_asserts):
             for names in READS.get(assertion.kind, ()):
-                if not any(name in variables for name in names):
+                if not any(name in case.vars for name in names):
                     said = f"{assertion.type} reads the variable {' or '.join(names)}, which the case does not have"
                     self.problem(f"{path}.assert", f"{said}; add it to `vars`")
-            for name in sorted(references(assertion.value) - variables.keys()):
+            for name in sorted(references(assertion.value) - case.vars.keys()):
                 self.problem(
                     f"{path}.assert", f"{assertion.type} refers to {{{{{name}}}}}, which is not among the case's vars"
                 )
+        for name in sorted(references([case.messages, [turn.asked() for turn in case.turns]]) - case.vars.keys()):
+            where = f"vars.{case.chat}" if case.chat else "messages" if case.messages else "turns"
+            self.problem(f"{path}.{where}", f"refers to {{{{{name}}}}}, which is not among the case's vars")
 
     def asserts(self, value: Json, path: str) -> list[Assertion]:
         if value is None:

@@ -15,8 +15,9 @@ from promptlane.domain.suite.verdict import CaseTally, Rules, assess
 from .assertions import KINDS, asked_by
 from .checks import unknown
 from .prices import cost, price_of
-from .suite import Case, Suite, flat
+from .suite import Assertion, Case, Suite, flat
 from .targets import Target
+from .transcript import asked_in
 
 Json = Any
 CHARS_PER_TOKEN: Final = 3.0
@@ -63,8 +64,10 @@ class Plan:
     @property
     def sentence(self) -> str:
         """The plan in one line, with what it cannot show."""
+        turns = "" if self.calls == self.cases * self.sides * self.repeats else ", each with its turns"
         text = (
-            f"{self.cases} cases x {self.sides} x {self.repeats} = {self.calls} calls, at most {self.cost_usd:.4f} USD"
+            f"{self.cases} cases x {self.sides} x {self.repeats}{turns} = {self.calls} calls, at most "
+            f"{self.cost_usd:.4f} USD"
         )
         if self.detectable is not None:
             text += f"; finds drops from {100 * self.detectable:.1f} points"
@@ -80,10 +83,10 @@ def rules_of(policy: TestPolicy) -> Rules:
 
 def make_plan(suite: Suite, policy: TestPolicy, candidate: Target, stable: Target | None) -> Plan:
     """Raises TestPlanRefused: unknown checks, models without a price, or more cost than `max_cost_usd` allows."""
-    refused = unknown(suite.checks)
     targets = [candidate] + ([stable] if stable else [])
+    refused = unknown(suite.checks) + [problem for target in targets for problem in target.unfit(suite.cases)][:10]
     repeats = suite.repeats or policy.repeats
-    asked = {n for case in suite.cases for n in asked_by(case.asserts)}
+    asked = {n for case in suite.cases for n in asked_by(case.all_asserts)}
     helpers = {"judge": policy.judge_model, "embedder": policy.embedding_model}
     models = {t.model for t in targets} | {helpers[name] for name in asked}
     refused += [
@@ -95,7 +98,7 @@ def make_plan(suite: Suite, policy: TestPolicy, candidate: Target, stable: Targe
     if refused:
         raise TestPlanRefused("; ".join(refused))
     most, judged = _cost(suite.cases, policy, targets, repeats)
-    calls = len(suite.cases) * len(targets) * repeats
+    calls = sum(case.calls for case in suite.cases) * len(targets) * repeats
     if most > policy.max_cost_usd:
         raise TestPlanRefused(
             f"the run could cost {most:.2f} USD ({calls:,} calls), more than tests.max_cost_usd = "
@@ -164,17 +167,26 @@ def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], 
     total, judged = 0.0, 0
     for case in cases:
         given = sum(map(len, case.vars.values()))
-        asked = [(who, len(str(a.value or ""))) for a in flat(case.asserts) for who in KINDS[a.kind].asked(a.value)]
         for target in targets:
             answer = target.max_tokens or UNBOUNDED_TOKENS
-            prompt = target.prompt_chars(case)
-            calls = [(target.model, prompt / CHARS_PER_TOKEN, float(answer))]
-            for who, expected in asked:
-                if who == "judge":  # reads every variable, what is expected, and the answer, also by its sentences
-                    shown = (max(prompt, given) + expected) / CHARS_PER_TOKEN + 2 * answer + JUDGE_TOKENS
-                    calls.append((policy.judge_model, shown, JUDGE_TOKENS))
-                    judged += repeats
-                else:
-                    calls.append((policy.embedding_model, 2.0 * answer, 0.0))
+            prompt = float(target.prompt_chars(case))
+            calls: list[tuple[str, float, float]] = []
+            for i, asserts in enumerate((case.asserts, *(turn.asserts for turn in case.turns))):
+                if i:  # what was said before is sent again
+                    prompt += len(asked_in(case.turns[i - 1], case)) + answer * CHARS_PER_TOKEN
+                calls.append((target.model, prompt / CHARS_PER_TOKEN, float(answer)))
+                for who, expected in _helpers(asserts):
+                    if who == "judge":  # reads every variable, what is expected, and the answer, also by its sentences
+                        # What is compared is all that both have said so far.
+                        shown = (max(prompt, given) + expected) / CHARS_PER_TOKEN + 2 * answer * (i + 1) + JUDGE_TOKENS
+                        calls.append((policy.judge_model, shown, JUDGE_TOKENS))
+                        judged += repeats
+                    else:
+                        calls.append((policy.embedding_model, 2.0 * answer, 0.0))
             total += repeats * sum(cost(price_of(model, policy.prices), *used) or 0.0 for model, *used in calls)
     return total, judged
+
+
+def _helpers(asserts: Sequence[Assertion]) -> list[tuple[str, int]]:
+    """Whom these assertions ask, with the characters of what each expects."""
+    return [(who, len(str(a.value or ""))) for a in flat(asserts) for who in KINDS[a.kind].asked(a.value)]

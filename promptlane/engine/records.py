@@ -12,16 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from typing import Any, Final
 
+from promptlane.domain.suite.answers import Answer
 from promptlane.domain.suite.verdict import CaseTally, Change, change_of
 
 from .runner import CANDIDATE, STABLE, CaseRun, Run
 from .suite import Case
+from .transcript import OPENING, asked_in, text_of
 
 Json = Any
 Record = dict[str, Json]
 STORED_CHARS: Final = 20_000
 """Characters of an output that a record keeps; assertions have seen all of it."""
 SHOWN_CASES: Final = 200
+SHOWN_CHARS: Final = 4_000
 
 
 def record_of(run: CaseRun) -> Record:
@@ -39,25 +42,31 @@ def _plain(run: Run) -> Record:
     if run.reused:
         data["reused"] = True
     if run.answer is not None:
-        a = run.answer
-        data |= {
-            "output": a.text[:STORED_CHARS],
-            "stop_reason": a.stop_reason,
-            "latency_ms": round(a.latency_ms, 1),
-            "input_tokens": a.input_tokens,
-            "output_tokens": a.output_tokens,
-            "cost_usd": a.cost_usd,
-        }
-        if len(a.text) > STORED_CHARS:
-            data["output_chars"] = len(a.text)
-        if a.tool_calls:
-            data["tool_calls"] = [{"name": t.name, "input": t.input} for t in a.tool_calls][:20]
+        data |= _answered(run.answer)
+        if run.answer.later:
+            data["later"] = [_answered(one) for one in run.answer.later]
     if run.grade is not None:
         data |= {
             "passed": run.grade.passed,
             "score": round(run.grade.score, 4),
             "asserts": [g.to_dict() for g in run.grade.grades],
         }
+    return data
+
+
+def _answered(a: Answer) -> Record:
+    data: Record = {
+        "output": a.text[:STORED_CHARS],
+        "stop_reason": a.stop_reason,
+        "latency_ms": round(a.latency_ms, 1),
+        "input_tokens": a.input_tokens,
+        "output_tokens": a.output_tokens,
+        "cost_usd": a.cost_usd,
+    }
+    if len(a.text) > STORED_CHARS:
+        data["output_chars"] = len(a.text)
+    if a.tool_calls:
+        data["tool_calls"] = [{"name": t.name, "input": t.input} for t in a.tool_calls][:20]
     return data
 
 
@@ -79,7 +88,7 @@ def missing_reason(record: Mapping[str, Json]) -> str:
 
 
 class Side:
-    """Sums over all runs of one side."""
+    """Sums over all answers of one side, those of each turn."""
 
     def __init__(self) -> None:
         self.latency = array("d")
@@ -91,16 +100,17 @@ class Side:
     def add(self, run: Mapping[str, Json]) -> None:
         if "output" not in run:
             return
-        self.runs += 1
-        self.latency.append(float(run["latency_ms"]))
-        self.input_tokens += int(run["input_tokens"])
-        self.output_tokens += int(run["output_tokens"])
-        if run.get("reused"):
-            self.reused += 1
-        elif run.get("cost_usd") is None:
-            self.priced = False
-        else:
-            self.costs.append(float(run["cost_usd"]))
+        for answer in (run, *run.get("later", ())):
+            self.runs += 1
+            self.latency.append(float(answer["latency_ms"]))
+            self.input_tokens += int(answer["input_tokens"])
+            self.output_tokens += int(answer["output_tokens"])
+            if run.get("reused"):
+                self.reused += 1
+            elif answer.get("cost_usd") is None:
+                self.priced = False
+            else:
+                self.costs.append(float(answer["cost_usd"]))
 
     def to_dict(self) -> Record:
         ordered = sorted(self.latency)
@@ -163,26 +173,56 @@ class Collector:
             "tags": list(case.tags),
             "critical": case.critical,
             "vars": {k: v[:1_000] for k, v in case.vars.items()},
-            CANDIDATE: _telling(record.get(CANDIDATE), failing=True, passed=tally.candidate),
+            CANDIDATE: _telling(case, record.get(CANDIDATE), failing=True, passed=tally.candidate),
         }
+        if case.messages:
+            detail["messages"] = [{"role": m["role"], "text": text_of(m["content"])[:1_000]} for m in case.messages]
         if not self.absolute:
-            detail[STABLE] = _telling(record.get(STABLE), failing=False, passed=tally.stable)
+            detail[STABLE] = _telling(case, record.get(STABLE), failing=False, passed=tally.stable)
         if tally.candidate is None or (tally.stable is None and not self.absolute):
             detail["reason"] = tally.reason
         return detail
 
 
-def _telling(runs: Sequence[Mapping[str, Json]] | None, *, failing: bool, passed: int | None) -> Record:
-    """The run that explains a change: a failing one of the candidate, a passing one of the stable version."""
+def _telling(case: Case, runs: Sequence[Mapping[str, Json]] | None, *, failing: bool, passed: int | None) -> Record:
+    """The run that explains a change: a failing one of the candidate, a passing one of the stable version.
+
+    Of a conversation `turns` holds what was asked and answered, and `output` all of it as one text.
+    """
     if not runs:
         return {"passes": passed, "runs": 0}
     chosen = next((r for r in runs if r.get("passed") is (not failing)), runs[0])
     failed = [g for g in chosen.get("asserts") or [] if not g["passed"]]
-    return {
+    answers = [chosen, *chosen.get("later", ())]
+    told: Record = {
         "passes": passed,
         "runs": len(runs),
-        "output": str(chosen.get("output", ""))[:4_000],
-        "output_chars": chosen.get("output_chars", len(str(chosen.get("output", "")))),
-        "stop_reason": chosen.get("stop_reason"),
-        "failed": [{"type": g["type"], "reason": g.get("reason", "")} for g in failed],
+        "output": _output(chosen),
+        "output_chars": max(a.get("output_chars", len(str(a.get("output", "")))) for a in answers),
+        "stop_reason": answers[-1].get("stop_reason"),
+        "failed": [{"type": _about(g), "reason": g.get("reason", "")} for g in failed],
     }
+    if case.turns and "output" in chosen:
+        told["turns"] = [
+            {"asked": asked[:SHOWN_CHARS], "output": _output(answer)}
+            for asked, answer in zip(("", *(asked_in(turn, case) for turn in case.turns)), answers, strict=False)
+        ]
+        told["output"] = "\n\n".join(_as_text(i, turn) for i, turn in enumerate(told["turns"], start=OPENING))
+    return told
+
+
+def _output(answer: Mapping[str, Json]) -> str:
+    """What an answer says, cut for showing; of one without text, the tools that it calls."""
+    text = str(answer.get("output", ""))[:SHOWN_CHARS]
+    calls = [{"toolUse": call} for call in answer.get("tool_calls") or ()]
+    return text if text.strip() or not calls else text_of(calls)[:SHOWN_CHARS]
+
+
+def _about(grade: Mapping[str, Json]) -> str:
+    """Which assertion it is, and of which turn."""
+    return f"turn {grade['turn']}, {grade['type']}" if grade.get("turn") else str(grade["type"])
+
+
+def _as_text(number: int, turn: Mapping[str, Json]) -> str:
+    asked = f" user: {turn['asked']}\n" if turn["asked"] else "\n"
+    return f"[turn {number}]{asked}{turn['output']}"

@@ -17,7 +17,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeVar
 
 from promptlane.domain.errors import Unavailable
-from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge, Model, ModelNotEnabled
+from promptlane.domain.suite.answers import (
+    Answer,
+    CallRefused,
+    Embedder,
+    Judge,
+    Model,
+    ModelNotEnabled,
+    ModelRequest,
+)
 
 from .assertions import KINDS, CaseGrade, Grader
 from .checks import Check
@@ -25,6 +33,7 @@ from .kinds import Ungradable
 from .prices import cost, price_of
 from .suite import Case, flat
 from .targets import Target
+from .transcript import conversation
 
 Json = Any
 T = TypeVar("T")
@@ -48,7 +57,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One answer of one side to one case, graded; or missing, with the reason."""
+    """One answer of one side to one case, graded; or missing, with the reason.
+
+    Of a conversation `answer` is the first, with those after it in `later`, also where a call among them failed.
+    """
 
     answer: Answer | None = None
     grade: CaseGrade | None = None
@@ -208,18 +220,21 @@ class _Runner:
             return Run(answer=self.priced(earlier[repeat], side), reused=True)
         if side in self.dead:
             return Run(missing=self.dead[side])
-        request = target.request(case)
         try:
-            return Run(answer=self.priced(patiently(self.bench, lambda: self.bench.model.answer(request)), side))
+            answer = self.priced(conversation(self.ask, target.request(case), case), side)
+            return Run(answer=answer, missing=answer.broken)
         except ModelNotEnabled as error:
             self.dead[side] = str(error)
             return Run(missing=str(error))
         except (CallRefused, Unavailable) as error:
             return Run(missing=str(error))
 
+    def ask(self, request: ModelRequest) -> Answer:
+        return patiently(self.bench, lambda: self.bench.model.answer(request))
+
     def earlier(self, pending: _Pending, target: Target) -> list[Answer]:
         """Answers kept from before. Latency is compared only between answers of the same hour, so never reused."""
-        if self.bench.store is None or any(KINDS[a.kind].fresh for a in flat(pending.case.asserts)):
+        if self.bench.store is None or any(KINDS[a.kind].fresh for a in flat(pending.case.all_asserts)):
             return []
         with pending.lock:
             if pending.earlier is None:
@@ -227,20 +242,25 @@ class _Runner:
             return pending.earlier
 
     def priced(self, answer: Answer, side: str) -> Answer:
-        return replace(answer, cost_usd=cost(self.price[side], answer.input_tokens, answer.output_tokens))
+        return replace(
+            answer,
+            cost_usd=cost(self.price[side], answer.input_tokens, answer.output_tokens),
+            later=tuple(self.priced(one, side) for one in answer.later),
+        )
 
     def finish(self, pending: _Pending) -> None:
         """Grade all runs of a case, then keep what may serve again."""
+        whole = {side: all(r.answer is not None and not r.missing for r in pending.runs[side]) for side in self.sides}
         for side in self.sides:
             for repeat, run in enumerate(pending.runs[side]):
-                if run.answer is not None:
+                if run.answer is not None and not run.missing:
                     pending.runs[side][repeat] = self.graded(pending, side, repeat, run)
         store = self.bench.store
         if store is None:
             return
         for side, target in self.targets.items():
             runs = pending.runs[side]
-            if all(r.answer is not None for r in runs) and not all(r.reused for r in runs):
+            if whole[side] and not all(r.reused for r in runs):
                 store.put(target, pending.case, [r.answer for r in runs if r.answer])
 
     def graded(self, pending: _Pending, side: str, repeat: int, run: Run) -> Run:

@@ -7,7 +7,7 @@ datasets, defaults and lists of values are multiplied out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from .kinds import READS
 from .templates import references
 
 Json = Any
+Message = Mapping[str, Json]
+"""`{role: user | assistant, content: [blocks of Converse]}`."""
 Read = Callable[[str], bytes]
 """Content of a file that the suite names, by its path relative to the suite. Raises OSError."""
 
@@ -65,11 +67,33 @@ class Assertion:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What the user says to the answer before, and what must hold of the answer to it.
+
+    `user`: blocks of Converse. `tool_results`: what the tools gave that the answer before called, blocks by tool name.
+    """
+
+    user: tuple[Mapping[str, Json], ...]
+    asserts: tuple[Assertion, ...]
+    tool_results: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Json]:
+        return {**self.asked(), "assert": [a.to_dict() for a in self.asserts]}
+
+    def asked(self) -> dict[str, Json]:
+        """What the model sees of it."""
+        data = {"user": list(self.user), "tool_results": {k: list(v) for k, v in self.tool_results.items()}}
+        return {k: v for k, v in data.items() if v}
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One test: the variables to fill in, and what must hold of the answer.
 
     Passes when every assertion does; with `threshold`, when the weighted mean of their scores reaches it. `tags` name
-    the slices it belongs to. A `critical` case that newly fails decides the verdict alone.
+    the slices it belongs to. A `critical` case that newly fails decides the verdict alone. `messages` are sent behind
+    the template, as an application sends them; `chat` names the variable that they were taken from, which counts for
+    templates that do not take it. `turns` go on from the answer.
     """
 
     id: str
@@ -80,6 +104,9 @@ class Case:
     tags: tuple[str, ...] = ()
     critical: bool = False
     metadata: Mapping[str, Json] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
+    chat: str = ""
+    turns: tuple[Turn, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
         """Canonical form, without what is empty."""
@@ -87,7 +114,10 @@ class Case:
             "id": self.id,
             "description": self.description,
             "vars": dict(self.vars),
+            "messages": list(self.messages),
+            "chat": self.chat,
             "assert": [a.to_dict() for a in self.asserts],
+            "turns": [t.to_dict() for t in self.turns],
             "threshold": self.threshold,
             "tags": list(self.tags),
             "critical": self.critical,
@@ -100,9 +130,28 @@ class Case:
         wanted = frozenset(variables)
         return {k: v for k, v in self.vars.items() if k in wanted}
 
+    def history(self, variables: Collection[str]) -> tuple[Message, ...]:
+        """What is sent behind a template that takes these variables, with `{{variables}}` not yet filled in."""
+        return () if self.chat in variables else self.messages
+
+    @property
+    def calls(self) -> int:
+        """How often a model is called for one run of it."""
+        return 1 + len(self.turns)
+
+    @property
+    def all_asserts(self) -> tuple[Assertion, ...]:
+        """The assertions of all its answers."""
+        return (*self.asserts, *(a for turn in self.turns for a in turn.asserts))
+
     def digest(self, variables: Iterable[str]) -> str:
         """Names what the model is asked, so that an answer can be used again when only assertions changed."""
-        return hashlib.sha256(canonical_json(self.inputs(variables)).encode()).hexdigest()[:32]
+        wanted = frozenset(variables)
+        asked: dict[str, Json] = self.inputs(wanted)
+        if sent := [*self.history(wanted), *(turn.asked() for turn in self.turns)]:
+            named = {name: self.vars[name] for name in references(sent) & self.vars.keys()}
+            asked = {"inputs": asked, "sent": sent, "named": named}
+        return hashlib.sha256(canonical_json(asked).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +175,18 @@ class Suite:
     @property
     def checks(self) -> set[str]:
         """Names of the registered Python checks that the cases use."""
-        return {str(a.value) for case in self.cases for a in flat(case.asserts) if a.kind == "python"}
+        return {str(a.value) for case in self.cases for a in flat(case.all_asserts) if a.kind == "python"}
 
     @property
     def kinds(self) -> set[str]:
         """Every assertion kind in use."""
-        return {a.kind for case in self.cases for a in flat(case.asserts)}
+        return {a.kind for case in self.cases for a in flat(case.all_asserts)}
 
 
 def facts(suite: Suite) -> SuiteFacts:
     """What the platform floor asks about: the same input counts once, whatever else a case says of it."""
-    return SuiteFacts(len({canonical_json(dict(case.vars)) for case in suite.cases}), suite.repeats)
+    inputs = {canonical_json([dict(c.vars), c.messages, [t.asked() for t in c.turns]]) for c in suite.cases}
+    return SuiteFacts(len(inputs), suite.repeats)
 
 
 def flat(assertions: Iterable[Assertion]) -> Iterable[Assertion]:
@@ -155,8 +205,9 @@ def problems(suite: Suite, variables: Iterable[str]) -> list[str]:
     unknown: dict[str, list[str]] = {}
     absent: dict[str, list[str]] = {}
     for case in suite.cases:
-        used = {name for a in flat(case.asserts) for name in references(a.value)}
-        used |= {name for a in flat(case.asserts) for names in READS.get(a.kind, ()) for name in names}
+        used = {name for a in flat(case.all_asserts) for name in references(a.value)} | {case.chat}
+        used |= {name for a in flat(case.all_asserts) for names in READS.get(a.kind, ()) for name in names}
+        used |= references([case.messages, [turn.asked() for turn in case.turns]])
         for name in case.vars.keys() - declared - used:
             unknown.setdefault(name, []).append(case.id)
         for name in declared - case.vars.keys():

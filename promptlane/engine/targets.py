@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ from promptlane.domain.release.content import fingerprint
 from promptlane.domain.release.prompt import VARIABLE, PromptVersion, template_texts
 from promptlane.domain.suite.answers import ModelRequest
 
+from .messages import chat_problems
 from .suite import Case
+from .transcript import messages_of, shown
 
 Json = Any
 
@@ -57,16 +59,57 @@ class Target:
         value = ((self.variant.get("inferenceConfiguration") or {}).get("text") or {}).get("maxTokens")
         return None if value is None else int(value)
 
+    @property
+    def last_role(self) -> str:
+        """Whose message stands last in the template: what an application sends goes behind it."""
+        config = self.variant.get("templateConfiguration") or {}
+        if "chat" not in config:
+            return "user"
+        messages = (config["chat"] or {}).get("messages") or [{}]
+        return str(messages[-1].get("role", ""))
+
+    def unfit(self, cases: Iterable[Case]) -> list[str]:
+        """Where conversations of a suite cannot be sent to this version; each sentence names case and remedy."""
+        variables, tools = self.variables, self.tools
+        return [f"case {c.id!r}: {problem}" for c in cases for problem in self._unfit(c, variables, bool(tools))]
+
+    def _unfit(self, case: Case, variables: frozenset[str], has_tools: bool) -> Iterator[str]:
+        history = case.history(variables)
+        for name in case.vars.keys() - variables - {case.chat}:
+            yield from (f"variable {name!r} as a chat: {problem}" for problem in chat_problems(case.vars[name]))
+        where = f"the chat of variable {case.chat!r}" if case.chat else "`messages`"
+        if history and history[0]["role"] == self.last_role:
+            role = self.last_role
+            yield (
+                f"{where} begins with a message of the {role}, as the template of {self.label} ends, and Bedrock takes "
+                f"no two in a row; begin with the {'assistant' if role == 'user' else 'user'}'s, or change the template"
+            )
+        if case.turns and not history and self.last_role != "user":
+            yield (
+                f"`turns` go on from an answer of its own, and the template of {self.label} ends with a beginning of "
+                "the assistant's; take it out of the template, or the turns out of the case"
+            )
+        acts = any("toolUse" in block or "toolResult" in block for m in history for block in m["content"])
+        if (acts or any(turn.tool_results for turn in case.turns)) and not has_tools:
+            yield f"holds tool calls, and {self.label} declares no tools, without which Bedrock takes none; add them"
+
     def prompt_chars(self, case: Case) -> int:
-        """Characters of the rendered prompt, for estimating what a case costs."""
-        return sum(len(_render(text, case.vars)) for text in template_texts(self.variant))
+        """Characters of the rendered prompt with its messages, for estimating what a case costs."""
+        rendered = sum(len(_render(text, case.vars)) for text in template_texts(self.variant))
+        return rendered + len(shown(messages_of(case, self.variables)))
 
     def request(self, case: Case) -> ModelRequest:
-        """The Converse request of one case. Inference settings and tools are the version's own."""
-        inputs = case.inputs(self.variables)
+        """The Converse request of a case's first turn. Inference settings and tools are the version's own.
+
+        Raises CallRefused where what the case sends grows too long.
+        """
+        variables = self.variables
+        inputs, behind = case.inputs(variables), messages_of(case, variables)
         if self.arn:
-            return ModelRequest(self.arn, {"promptVariables": {k: {"text": v} for k, v in inputs.items()}})
-        return ModelRequest(self.model, self._rendered(inputs))
+            given = {"promptVariables": {k: {"text": v} for k, v in inputs.items()}}
+            return ModelRequest(self.arn, given | ({"messages": behind} if behind else {}))
+        body = self._rendered(inputs)
+        return ModelRequest(self.model, body | ({"messages": [*body["messages"], *behind]} if behind else {}))
 
     def _rendered(self, inputs: Mapping[str, str]) -> dict[str, Json]:
         config = self.variant.get("templateConfiguration") or {}

@@ -164,7 +164,7 @@ class BatchRunner:
         settings = json.loads(self.objects.get(f"{base}/plan.json"))
         policy, plan = _policy_of(settings["policy"]), settings["plan"]
         cases = list(_read_cases(self.objects, base, items))
-        needs = {n for case in cases for n in asked_by(case.asserts)}
+        needs = {n for case in cases for n in asked_by(case.all_asserts)}
         bench = Bench(
             candidate=_target_of(settings["candidate"]),
             stable=_target_of(settings["stable"]) if settings["stable"] else None,

@@ -120,17 +120,43 @@ def _case(r: Mapping[str, Json], d: Mapping[str, Json], *, opened: bool) -> Iter
         yield '<details><summary class="small">Input</summary><div>'
         yield "".join(f'<p class="small dim">{escape(k)}</p><pre>{escape(v)}</pre>' for k, v in d["vars"].items())
         yield "</div></details>"
-    old, new = (stable or {}).get("output"), candidate.get("output")
+    if d.get("messages"):
+        yield '<details><summary class="small">Said before</summary><div>'
+        yield "".join(
+            f'<p class="small dim">{escape(m["role"])}</p><pre>{escape(m["text"])}</pre>' for m in d["messages"]
+        )
+        yield "</div></details>"
+    if candidate.get("turns") or (stable or {}).get("turns"):
+        yield from _turns(r, stable or {}, candidate)
+    else:
+        yield from _outputs(r, stable, (stable or {}).get("output"), candidate.get("output"))
+    long = [n for n in ((stable or {}).get("output_chars") or 0, candidate.get("output_chars") or 0) if n > 4_000]
+    if long:
+        yield f'<p class="small dim">Cut: the output has {max(long):,} characters.</p>'
+    yield "</div></details>"
+
+
+def _turns(r: Mapping[str, Json], stable: Mapping[str, Json], candidate: Mapping[str, Json]) -> Iterator[str]:
+    """A conversation turn by turn; where one side went on no further, the other stands alone."""
+    old, new = stable.get("turns", []), candidate.get("turns", [])
+    for i in range(max(len(old), len(new))):
+        sides = [turns[i] if i < len(turns) else None for turns in (old, new)]
+        asked = next(turn["asked"] for turn in sides if turn)
+        yield f'<p class="small"><b>Turn {i + 1}</b></p>'
+        if asked:
+            yield f'<p class="small dim">user</p><pre>{escape(asked)}</pre>'
+        texts = [turn["output"] if turn else "(not asked)" for turn in sides]
+        yield from _outputs(r, stable or None, texts[0], texts[1])
+
+
+def _outputs(r: Mapping[str, Json], stable: object, old: str | None, new: str | None) -> Iterator[str]:
+    """What both sides answered, beside each other, or the candidate alone."""
     if stable and old is not None and new is not None:
         left, right = highlighted(old, new)
         yield f'<div class="pair"><div><p class="small dim">{escape(r["stable"] or "")} (stable)</p><pre>{left}</pre>'
         yield f'</div><div><p class="small dim">{escape(r["candidate"])} (candidate)</p><pre>{right}</pre></div></div>'
     elif new is not None:
         yield f'<p class="small dim">{escape(r["candidate"])}</p><pre>{escape(new)}</pre>'
-    long = [n for n in ((stable or {}).get("output_chars") or 0, candidate.get("output_chars") or 0) if n > 4_000]
-    if long:
-        yield f'<p class="small dim">Cut: the output has {max(long):,} characters.</p>'
-    yield "</div></details>"
 
 
 def _passes(side: Mapping[str, Json] | None) -> str:

@@ -18,6 +18,7 @@ from promptlane.engine.document import Document, Problem, read_document
 from promptlane.engine.parse import parse
 from promptlane.engine.suite import Read, Suite
 from promptlane.engine.suite import problems as suite_problems
+from promptlane.engine.targets import Target
 
 PROMPT_FILE: Final = "prompt.yaml"
 POLICY_FILE: Final = "release.yaml"
@@ -100,7 +101,9 @@ def load_one(directory: Path | str) -> PromptProject:
     if draft is not None:
         problems += [draft_document.problem(path, text) for path, text in _draft_problems(draft)]
         if suite is not None:
-            problems += [suite_document.problem("tests", text) for text in suite_problems(suite, draft.variables)]
+            target = Target.of_draft(PROMPT_FILE, draft.variants())
+            found = suite_problems(suite, draft.variables) + target.unfit(suite.cases)
+            problems += [suite_document.problem("tests", text) for text in found]
     if draft is None or policy is None or suite is None or problems:
         raise ProjectInvalid(problems)
     return PromptProject(folder, draft, policy, suite)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Protocol
 
 from promptlane.domain.errors import InvalidInput
 
 Json = Any
+_APART: Final = ("later", "broken", "content", "tool_calls")
 
 
 class CallRefused(InvalidInput):
@@ -21,15 +22,20 @@ class ModelNotEnabled(CallRefused):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool that the model asked to be called."""
+    """A tool that the model asked to be called; `id` is how its result refers to the call."""
 
     name: str
     input: Json
+    id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. `latency_ms` as the service measured it; `cost_usd` None where no price is known."""
+    """One answer. `latency_ms` as the service measured it; `cost_usd` None where no price is known.
+
+    `content`: the blocks as the model gave them, while a conversation needs them. `later`: the answers to the turns
+    after it. `broken`: why one of these could not be had.
+    """
 
     text: str
     stop_reason: str = "end_turn"
@@ -38,10 +44,16 @@ class Answer:
     output_tokens: int = 0
     tool_calls: tuple[ToolCall, ...] = ()
     cost_usd: float | None = None
+    later: tuple[Answer, ...] = ()
+    broken: str = ""
+    content: Sequence[Mapping[str, Json]] = field(default=(), compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Json]:
-        calls = [asdict(call) for call in self.tool_calls]
-        return {**asdict(self), "latency_ms": round(self.latency_ms, 1), "tool_calls": calls}
+        """What is kept of it: all but `content` and `broken`, and `later` where there is any."""
+        data: dict[str, Json] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _APART}
+        data["latency_ms"] = round(self.latency_ms, 1)
+        data["tool_calls"] = [{"name": call.name, "input": call.input} for call in self.tool_calls]
+        return data | ({"later": [one.to_dict() for one in self.later]} if self.later else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Json]) -> Answer:
@@ -53,6 +65,7 @@ class Answer:
             output_tokens=int(data["output_tokens"]),
             tool_calls=tuple(ToolCall(t["name"], t["input"]) for t in data.get("tool_calls") or ()),
             cost_usd=None if data.get("cost_usd") is None else float(data["cost_usd"]),
+            later=tuple(cls.from_dict(one) for one in data.get("later") or ()),
         )
 
 
