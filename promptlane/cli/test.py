@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.incoming import version_number
+from promptlane.domain.model_regions import profiled
 from promptlane.engine.objects import FolderObjects
 from promptlane.engine.plan import make_plan
 from promptlane.engine.records import Collector, record_of
@@ -90,6 +91,15 @@ def called(session: Session, project: PromptProject) -> tuple[PromptProject, Dep
         return project.called_in(*deployment.models), deployment
     except PromptlaneError:
         return project, None
+
+
+def profile(session: Session, model: str) -> str:
+    """A model as the deployment calls it; as it is named where there is no deployment."""
+    try:
+        region, group = session.deployment.models
+        return profiled(model, group, region)
+    except PromptlaneError:
+        return model
 
 
 def version_of(deployment: Deployment, prompt: str, which: str, option: str) -> Target:

@@ -145,8 +145,7 @@ class _Runner:
         self.sides = tuple(self.targets)
         self.price = {side: price_of(t.model, bench.prices) for side, t in self.targets.items()}
         self.tools = {side: t.tools for side, t in self.targets.items()}
-        self.judge = _PatientJudge(bench, bench.judge) if bench.judge else None
-        self.embedder = _PatientEmbedder(bench, bench.embedder) if bench.embedder else None
+        self.judge, self.embedder = patient(bench)
         self.dead: dict[str, str] = {}
         self.steps: dict[str, str] = {}
         self.tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
@@ -284,6 +283,12 @@ class _Runner:
             return replace(run, grade=grader.case(pending.case, run.answer))
         except Ungradable as error:
             return replace(run, missing=str(error))
+
+
+def patient(bench: Bench) -> tuple[Judge | None, Embedder | None]:
+    """Judge and embedder of a bench, which wait out what passes."""
+    judge = _PatientJudge(bench, bench.judge) if bench.judge else None
+    return judge, _PatientEmbedder(bench, bench.embedder) if bench.embedder else None
 
 
 def patiently(bench: Bench, call: Callable[[], T]) -> T:

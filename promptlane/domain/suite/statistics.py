@@ -48,6 +48,15 @@ def rate_interval(rates: Sequence[float], alpha: float) -> Interval:
     return Interval(sum(rates) / n if n else 0.0, max(m - half, 0.0), min(m + half, 1.0))
 
 
+def wilson_interval(count: int, of: int, alpha: float = 0.05) -> Interval:
+    """Wilson's score interval of a share, two-sided with error alpha (Wilson 1927). `of` is at least 1."""
+    z = z_value(alpha / 2)
+    share, scale = count / of, 1 + z * z / of
+    middle = (share + z * z / (2 * of)) / scale
+    half = z * sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / scale
+    return Interval(share, middle - half if count else 0.0, middle + half if count < of else 1.0)
+
+
 def sign_flip_p(units: Iterable[int]) -> float:
     """Mid-p of a drop as large as the observed one if each case's u_i = b_i - a_i had an arbitrary sign.
 
