@@ -93,7 +93,7 @@ class DeploymentConfig:
     reserved_concurrency: int = 0
     reconcile_minutes: int = 15
     trial: bool = False
-    budget_usd_per_prompt: float = 10.0
+    budget_usd_per_prompt: float = 15.0
     invocation_logging: InvocationLogging = "on"
     mask_personal_data: bool = False
     audit_retention_days: int = 365

@@ -61,20 +61,32 @@ def _first(judge: Judge, scenario: Scenario, counts: Counts, margin: float | Non
 
 def fuse_trips(counts: Counts) -> Array:
     """The minute in which the alarm on errors trips, in each run."""
-    return _trips(counts.n.sum(-1), counts.y.sum(-1))
+    return _trips(_halves(counts.n), _halves(counts.y))
+
+
+def _halves(groups: Array) -> Array:
+    """[runs, arms, minutes, groups] to [halves, runs, arms, minutes]."""
+    return np.stack([groups[..., : GROUPS // 2].sum(-1), groups[..., GROUPS // 2 :].sum(-1)])
+
+
+def _beyond(sigmas: float, n: Array, y: Array) -> Array:
+    """The trial's rate less the control's where that is no chance, else 0; arms are the axis before the last."""
+    n0, n1 = np.maximum(n[..., 0, :], 1), np.maximum(n[..., 1, :], 1)
+    gap = y[..., 1, :] / n1 - y[..., 0, :] / n0
+    rate = (y[..., 0, :] + 1) / (n0 + 2)
+    return np.where((gap > 0) & (gap * gap > sigmas**2 * rate * (1 - rate) / n1), gap, 0.0)
 
 
 def _trips(n: Array, y: Array) -> Array:
-    """Of counts [runs, arms, minutes]: so many hits as are needed among the latest minutes with enough requests."""
-    enough = (n >= FUSE.min_requests).all(1)
-    gap = y[:, 1] / np.maximum(n[:, 1], 1) - y[:, 0] / np.maximum(n[:, 0], 1)
-    rate = (y[:, 0] + 1) / (n[:, 0] + 2)
-    noise = FUSE.sigmas**2 * rate * (1 - rate) / np.maximum(n[:, 1], 1)
-    hit = enough & (gap >= FUSE.error) & (gap * gap > noise)
+    """Of counts [halves, runs, arms, minutes]: so many hits as are needed among the latest minutes with enough."""
+    whole = (n.sum(0) >= FUSE.min_requests).all(1)
+    enough = whole & (n >= fuse.least_of_half(FUSE)).all((0, 2))
+    each = _beyond(FUSE.sigmas / 2, n, y).min(0)
+    hit = enough & (np.minimum(_beyond(FUSE.sigmas, n.sum(0), y.sum(0)), each) >= FUSE.error)
     span = FUSE.periods + fuse.SPARE_PERIODS
-    points = np.full((len(n), span + 2), -1)
+    points = np.full((n.shape[1], span + 2), -1)
     # Newest first, as far back as CloudWatch looks where points are missing: 1 bad, 0 not, -1 none.
-    times = np.full(len(n), NEVER)
+    times = np.full(n.shape[1], NEVER)
     for t in range(n.shape[-1]):
         points = np.roll(points, 1, axis=1)
         points[:, 0] = np.where(enough[:, t], hit[:, t], -1)
@@ -94,7 +106,8 @@ def release(
     step, since, live = np.zeros(runs, int), np.zeros(runs), np.arange(runs)
     promoted, back = np.full(runs, NEVER), np.full(runs, NEVER)
     weights, factors = np.array(steps), np.array(ladder)
-    arms = np.zeros((runs, 2, 2, scenario.minutes), np.float32)
+    # (requests, bad), halves, runs, arms, minutes
+    arms = np.zeros((2, 2, runs, 2, scenario.minutes), np.float32)
     for t in range(scenario.minutes):
         share = weights[step]
         parts = np.stack([1 - share, share], 1)[..., None]
@@ -103,7 +116,8 @@ def release(
         counted = n.astype(float)
         margin = (MARGIN_ABS * factors[step], MARGIN_REL * factors[step])
         judge.minute(t, counted, y, counted, share, margin)
-        arms[live, 0, :, t], arms[live, 1, :, t] = counted.sum(-1), y.sum(-1)
+        arms[0, :, live, :, t] = _halves(counted).swapaxes(0, 1)
+        arms[1, :, live, :, t] = _halves(y).swapaxes(0, 1)
         whole = judge.split < SPLIT_BROKEN
         bad = (judge.harm >= NEEDED) & whole
         go = ~bad & (judge.advance >= NEEDED) & whole & (t + 1 - since >= BAKE)
@@ -120,7 +134,7 @@ def release(
             step, since, live = step[on], since[on], live[on]
         if not len(live):
             break
-    fused = _trips(arms[:, 0], arms[:, 1])
+    fused = _trips(arms[0], arms[1])
     return {"promoted": np.where(fused <= promoted, NEVER, promoted), "rolled_back": np.minimum(back, fused)}
 
 

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from promptlane.domain.canary import fuse
 from promptlane.domain.canary.plan import at_synth
-from promptlane.domain.names import NAMESPACE, Track, alarm_name
+from promptlane.domain.names import HALF, NAMESPACE, alarm_name
 from promptlane.domain.policy import Policy
 
 Query = cloudwatch.CfnAlarm.MetricDataQueryProperty
@@ -61,21 +61,20 @@ class Fuse(Construct):
 
 
 def _metrics(alarm: fuse.FuseAlarm, prompt: str, period: int) -> list[Query]:
-    """The expression, and what it reads. Written as CloudFormation has it: a call for each of the CDK's metrics would
+    """The expressions, and what they read. Written as CloudFormation has it: a call for each of the CDK's metrics would
     be most of the time that the synth of a prompt takes."""
-    compared = Query(
-        id="expr_1", expression=alarm.expression, label=f"{alarm.row.track} {alarm.row.metric}", return_data=True
-    )
-    return [compared, *(_count(name, prompt, period, *read) for name, read in alarm.reads.items())]
-
-
-def _count(id: str, prompt: str, period: int, track: Track, metric: str, statistic: str) -> Query:
-    dimensions = [
-        cloudwatch.CfnAlarm.DimensionProperty(name="Prompt", value=prompt),
-        cloudwatch.CfnAlarm.DimensionProperty(name="Track", value=str(track)),
+    computed = [
+        Query(id=id, expression=text, label=f"{alarm.name} {id}", return_data=id == fuse.RETURNED)
+        for id, text in alarm.expressions.items()
     ]
-    read = cloudwatch.CfnAlarm.MetricProperty(namespace=NAMESPACE, metric_name=metric, dimensions=dimensions)
-    stat = cloudwatch.CfnAlarm.MetricStatProperty(metric=read, period=period, stat=statistic)
+    return [*computed, *(_count(name, prompt, period, read) for name, read in alarm.reads.items())]
+
+
+def _count(id: str, prompt: str, period: int, read: fuse.Read) -> Query:
+    values = {"Prompt": prompt, "Track": str(read.track), HALF: read.half}
+    dimensions = [cloudwatch.CfnAlarm.DimensionProperty(name=name, value=value) for name, value in values.items()]
+    metric = cloudwatch.CfnAlarm.MetricProperty(namespace=NAMESPACE, metric_name=read.metric, dimensions=dimensions)
+    stat = cloudwatch.CfnAlarm.MetricStatProperty(metric=metric, period=period, stat=read.statistic)
     return Query(id=id, metric_stat=stat, return_data=False)
 
 
@@ -85,5 +84,5 @@ def _description(alarm: fuse.FuseAlarm, prompt: str, resolution: int) -> str:
     return (
         f"{prompt}: {alarm.source} on {alarm.row.track} at least {alarm.threshold:.0%} {against} in "
         f"{alarm.policy.periods} of {alarm.looks_at} periods of {resolution} s with {alarm.policy.min_requests} "
-        f"requests or more: {then}."
+        f"requests or more, {fuse.least_of_half(alarm.policy)} in each half of the units, and in both halves: {then}."
     )

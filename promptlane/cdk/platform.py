@@ -30,7 +30,7 @@ class Platform:
     resolution_seconds: int = 60
     time_scale: float = 1.0
     trail_late_seconds: float = TRAIL_LATE
-    budget_usd_per_prompt: float = 10.0
+    budget_usd_per_prompt: float = 15.0
     region: str = ""
     inference_profiles: str = ""
     floor: Floor = field(default_factory=Floor)

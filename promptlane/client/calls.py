@@ -67,14 +67,28 @@ class Call(NamedTuple):
 
 
 class Request:
-    """One request under way: which decision answers, and what was counted."""
+    """One request under way: which decision answers, and what was counted.
 
-    __slots__ = ("_counted", "_sink", "answered_by", "decided", "group", "slow_after_ms", "started", "started_at")
+    `group` is empty unless the split is watched; `half` is that of the unit's group, always.
+    """
 
-    def __init__(self, decision: Decision, group: str, sink: Sink, *, slow_after: float) -> None:
+    __slots__ = (
+        "_counted",
+        "_sink",
+        "answered_by",
+        "decided",
+        "group",
+        "half",
+        "slow_after_ms",
+        "started",
+        "started_at",
+    )
+
+    def __init__(self, decision: Decision, group: str, half: str, sink: Sink, *, slow_after: float) -> None:
         self.decided = decision
         self.answered_by = decision
         self.group = group
+        self.half = half
         self._sink = sink
         self.slow_after_ms = slow_after * 1000
         self._counted = False
@@ -89,7 +103,8 @@ class Request:
 
     def count_shielded(self) -> None:
         self._counted = True
-        for document in metrics.shielded(self.decided, self.group, started_at=self.started_at, now=time()):
+        stamps = {"started_at": self.started_at, "now": time()}
+        for document in metrics.shielded(self.decided, self.group, self.half, **stamps):
             self._sink.emit(document)
 
     def count(self, outcome: CallOutcome) -> None:
@@ -97,8 +112,8 @@ class Request:
         if self._counted:
             return
         self._counted = True
-        documents = metrics.finished(self.decided, self.group, outcome, started_at=self.started_at, now=time())
-        for document in documents:
+        stamps = {"started_at": self.started_at, "now": time()}
+        for document in metrics.finished(self.decided, self.group, self.half, outcome, **stamps):
             self._sink.emit(document)
 
     def count_error(self, error: BaseException, *, time_to_first_token_ms: float | None = None) -> None:
@@ -138,7 +153,7 @@ class Caller:
         """Stable's response to a request whose canary call failed (and was counted); else the failure, typed."""
         decision = request.answered_by
         if decision.track == "canary":
-            self._breaker.record(decision.prompt, decision.release_id, error=True)
+            self._breaker.record(decision.prompt, decision.release_id, request.half, error=True)
         stable = decision.instead
         if stable is None or not self._shield or request.elapsed_ms() >= self._timeout * 1000:
             raise failure(decision, error) from error
@@ -151,7 +166,8 @@ class Caller:
     def succeeded(self, request: Request, *, error: bool) -> None:
         """Tell the breaker about a canary call that was answered."""
         if request.answered_by.track == "canary":
-            self._breaker.record(request.decided.prompt, request.decided.release_id, error=error)
+            decided = request.decided
+            self._breaker.record(decided.prompt, decided.release_id, request.half, error=error)
 
     def left(self, request: Request) -> float:
         return self._timeout - (monotonic() - request.started)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from promptlane.domain.metrics import NEGATIVE_FEEDBACK, told_by_calls
+from promptlane.domain.metrics import NEGATIVE_FEEDBACK, told_by_calls, told_by_halves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ UNITS = {"Latency": "Milliseconds", "TimeToFirstToken": "Milliseconds", "StaleRo
 _VERSION = ("Prompt", "Version")
 _GROUP = ("Prompt", "Version", "Group")
 _TRACK = ("Prompt", "Track")
+_HALF = ("Prompt", "Track", "Half")
 
 
 class Directive(NamedTuple):
@@ -62,6 +63,21 @@ def _of(decision: Decision | Receipt, group: str) -> dict[str, str]:
     return dimensions
 
 
+def _completed(
+    decision: Decision, half: str, values: Mapping[str, float], people: Mapping[str, float], at: float
+) -> Document:
+    """For the fuse by track and half of the unit groups, and for people by track and version."""
+    told = (*told_by_halves(), "Shielded")
+    directives = [
+        Directive((_TRACK,), ("Assigned", *values)),
+        Directive((_HALF,), tuple(name for name in values if name in told)),
+    ]
+    if people:
+        directives.append(Directive((_VERSION,), tuple(people)))
+    dimensions = {**_of(decision, ""), "Half": half}
+    return Document(at, dimensions, tuple(directives), {"Assigned": 1, **values, **people}, decision.release_id)
+
+
 def _judged(decision: Decision | Receipt, group: str, values: Mapping[str, float], at: float) -> Document:
     directive = Directive((_VERSION, _GROUP) if group else (_VERSION,), tuple(values))
     return Document(at, _of(decision, group), (directive,), values, decision.release_id)
@@ -73,7 +89,7 @@ def assigned(decision: Decision, group: str, *, started_at: float) -> Document:
 
 
 def finished(
-    decision: Decision, group: str, outcome: CallOutcome, *, started_at: float, now: float
+    decision: Decision, group: str, half: str, outcome: CallOutcome, *, started_at: float, now: float
 ) -> tuple[Document, Document]:
     """For judge (start-stamped), and for fuse and people (stamped at completion), of one call that was made."""
     guards = {name: int(name in outcome.bad) for name in told_by_calls()}
@@ -86,21 +102,13 @@ def finished(
     }
     people = {name: value for name, value in figures.items() if value is not None}
     counted = {**guards, **shielded}
-    fuse = {"Assigned": 1, **counted}
-    completed = (Directive((_TRACK,), tuple(fuse)), Directive((_VERSION,), tuple(people)))
-    return (
-        _judged(decision, group, counted, started_at),
-        Document(now, _of(decision, ""), completed, {**fuse, **people}, decision.release_id),
-    )
+    return _judged(decision, group, counted, started_at), _completed(decision, half, counted, people, now)
 
 
-def shielded(decision: Decision, group: str, *, started_at: float, now: float) -> tuple[Document, Document]:
+def shielded(decision: Decision, group: str, half: str, *, started_at: float, now: float) -> tuple[Document, Document]:
     """A unit of the canary that the breaker sent to stable: no call to judge, and seen by judge and fuse as that."""
-    completed = (Directive((_TRACK,), ("Assigned", "Shielded")),)
-    return (
-        _judged(decision, group, {"Shielded": 1}, started_at),
-        Document(now, _of(decision, ""), completed, {"Assigned": 1, "Shielded": 1}, decision.release_id),
-    )
+    counted = {"Shielded": 1}
+    return _judged(decision, group, counted, started_at), _completed(decision, half, counted, {}, now)
 
 
 def feedback(receipt: Receipt, *, negative: bool, now: float) -> tuple[Document, Document]:

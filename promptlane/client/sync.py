@@ -11,7 +11,7 @@ from zlib import crc32
 
 from promptlane.domain.errors import InvalidInput, Unavailable
 from promptlane.domain.incoming import name
-from promptlane.domain.split import MAX_UNIT_BYTES, group, mix
+from promptlane.domain.split import MAX_UNIT_BYTES, group, half, mix
 
 from .errors import InvalidReceipt, InvalidUnit
 
@@ -257,8 +257,9 @@ class PromptClient:
     def _request(self, decision: Decision, unit: str) -> Request:
         from .calls import Request
 
-        watched = "" if decision.phase == "steady" else group(decision.salt, unit)
-        return Request(decision, watched, self._sink(), slow_after=self._slow_after)
+        found = group(decision.salt, unit)
+        watched = "" if decision.phase == "steady" else found
+        return Request(decision, watched, half(found), self._sink(), slow_after=self._slow_after)
 
     def _caller(self) -> Caller:
         if self._caller_made is None:

@@ -48,6 +48,8 @@ class GuardMetric(NamedTuple):
     within which the event may still come, and which the judge waits for.
 
     `watched`: also by a policy that names no metrics, and then with `margin` (absolute) and `required`.
+
+    `fused`: also counted by half of the unit groups, as fuse alarms read it (two metrics more for each track).
     """
 
     name: str
@@ -60,6 +62,7 @@ class GuardMetric(NamedTuple):
     watched: bool = False
     margin: float = 0.02
     required: bool = False
+    fused: bool = False
 
     @property
     def key(self) -> str:
@@ -68,7 +71,15 @@ class GuardMetric(NamedTuple):
 
 
 ERROR: Final = GuardMetric(
-    "Error", "errors", "failed", lambda c: c.failed, "malformed_", watched=True, margin=0.01, required=True
+    "Error",
+    "errors",
+    "failed",
+    lambda c: c.failed,
+    "malformed_",
+    watched=True,
+    margin=0.01,
+    required=True,
+    fused=True,
 )
 REFUSAL: Final = GuardMetric(
     "Refusal",
@@ -79,6 +90,7 @@ REFUSAL: Final = GuardMetric(
     "content_filtered|refusal",
     watched=True,
     required=True,
+    fused=True,
 )
 EMPTY: Final = GuardMetric(
     "Empty", "empty answers", "came back empty", lambda c: c.empty, r'"content": ?\[ ?\]', watched=True, required=True
@@ -134,3 +146,8 @@ def rates() -> list[str]:
 def told_by_calls() -> list[str]:
     """Names of the metrics that every call tells."""
     return [m.name for m in GUARD_METRICS.values() if m.counts is not None]
+
+
+def told_by_halves() -> list[str]:
+    """Names of those among them that fuse alarms read, by half of the unit groups."""
+    return [m.name for m in GUARD_METRICS.values() if m.counts is not None and m.fused]

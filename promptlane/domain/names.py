@@ -44,6 +44,9 @@ GROUP: Final = "Group"
 """Dimension of the judge's metrics while a release is in canary or in watch: the unit's group, "0" to "15"."""
 UNIT_GROUPS: Final = 16
 """Groups of units by hash, from which the correlation of requests of one unit is estimated."""
+HALF: Final = "Half"
+"""Dimension of the fuse's metrics: the half of the unit groups that the unit is in, "0" or "1"."""
+UNIT_HALVES: Final = ("0", "1")
 SHIELDED: Final = "Shielded"
 OUTAGE: Final = "Outage"
 """Alarm on stable's own error rate: nothing starts or is promoted while it is red; it never rolls back."""

@@ -78,6 +78,11 @@ def group(salt: str, unit: str) -> str:
     return str(number(salt, unit) >> 28 & GROUPS - 1)
 
 
+def half(group: str) -> str:
+    """The half of the groups that a group is in, "0" or "1": the fuse wants harm in both, and a unit is in one."""
+    return str(int(group) // (GROUPS // 2))
+
+
 def below(buckets: int) -> int:
     """The signed number t such that `mix(...) < t` exactly when the bucket is below `buckets` (0 to 10000)."""
     return (-(-(buckets << 32) // BUCKETS) << 32) - _HALF

@@ -9,6 +9,7 @@ from aws_cdk import aws_sns as sns
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from infra.config import DeploymentConfig
 from local.gaps import alarm_states, metric_math
 from promptlane.cdk.fuse import Fuse
 from promptlane.domain.canary import fuse
@@ -36,20 +37,31 @@ def alarms(template: assertions.Template) -> dict[str, dict[str, object]]:
     return {r["Properties"]["AlarmName"]: r["Properties"] for r in found.values()}
 
 
-def reads(id: str, metric: str, track: str, statistic: str) -> Json:
-    dimensions = [{"Name": "Prompt", "Value": "support"}, {"Name": "Track", "Value": track}]
-    read = {"Namespace": "Promptlane", "MetricName": metric, "Dimensions": dimensions}
-    return {"Id": id, "MetricStat": {"Metric": read, "Period": 10, "Stat": statistic}, "ReturnData": False}
+def reads(arm: str, metric: str, track: str) -> list[Json]:
+    """Bad and all requests of either half of the units on a track."""
+    found = []
+    for half in "01":
+        for count, statistic in (("y", "Sum"), ("n", "SampleCount")):
+            values = {"Prompt": "support", "Track": track, "Half": half}
+            dimensions = [{"Name": name, "Value": value} for name, value in values.items()]
+            read = {"Namespace": "Promptlane", "MetricName": metric, "Dimensions": dimensions}
+            stat = {"Metric": read, "Period": 10, "Stat": statistic}
+            found.append({"Id": f"{count}{arm}_{half}", "MetricStat": stat, "ReturnData": False})
+    return found
 
 
 def alarm(name: str, threshold: float, rule: str, says: str, trial: str, control: str | None) -> tuple[str, Json]:
     """Everything of an alarm; `trial` is the metric of its own track, `control` "<track>/<metric>" of the other."""
-    track, metric = name.split("/")
-    metrics = [{"Id": "expr_1", "Expression": rule, "Label": f"{track} {metric}", "ReturnData": True}]
-    metrics += [reads("y1", trial, track, "Sum"), reads("n1", trial, track, "SampleCount")]
+    track = name.partition("/")[0]
+    sums = {count: f"{count}_0 + {count}_1" for count in (("y1", "n1", "y0", "n0") if control else ("y1", "n1"))}
+    metrics: list[Json] = [
+        {"Id": id, "Expression": text, "Label": f"{name} {id}", "ReturnData": id == "excess"}
+        for id, text in {**sums, "excess": rule}.items()
+    ]
+    metrics += reads("1", trial, track)
     if control:
         compared, counted = control.split("/")
-        metrics += [reads("y0", counted, compared, "Sum"), reads("n0", counted, compared, "SampleCount")]
+        metrics += reads("0", counted, compared)
     acts = {"AlarmActions": ["arn:aws:sns:eu-west-1:111122223333:notices"]} if "rolls" in says else {}
     return name, {
         "AlarmName": f"lane/support/{name}",
@@ -64,15 +76,24 @@ def alarm(name: str, threshold: float, rule: str, says: str, trial: str, control
     }
 
 
+def beyond(part: str, variance: str) -> str:
+    """That a part's gap is larger than chance."""
+    gap, rate = f"(y1{part} / n1{part} - y0{part} / n0{part})", f"((y0{part} + 1) / (n0{part} + 2))"
+    return f"{gap} > 0 && {gap} * {gap} > {variance} * {rate} * (1 - {rate}) / n1{part}"
+
+
 def test_an_alarm_reads_what_clients_send_of_its_prompt_and_tracks_and_of_nothing_else() -> None:
     stack = alone()
     policy = Policy(review=POLICY.review, fuse=UNLIKE)
     fused = Fuse(stack, "Fuse", deployment="lane", prompt="support", policy=policy, topic=topic(stack), resolution=10)
-    gap, rate = "(y1 / n1 - y0 / n0)", "((y0 + 1) / (n0 + 2))"
-    both = "n1 >= 25 && n0 >= 25"
-    excess = f"IF({both}, IF({gap} > 0 && {gap} * {gap} > 56.25 * {rate} * (1 - {rate}) / n1, {gap}, 0))"
-    spared = f"IF({both}, IF(y0 / n0 < 0.11, y1 / n1, 0))"
-    often = "in 4 of 5 periods of 10 s with 25 requests or more"
+    one, both = "n1 >= 25 && n1_0 >= 7 && n1_1 >= 7", "n0 >= 25 && n0_0 >= 7 && n0_1 >= 7"
+    gaps = ", ".join(f"(y1{part} / n1{part} - y0{part} / n0{part})" for part in ("", "_0", "_1"))
+    rates = "MIN([y1 / n1, y1_0 / n1_0, y1_1 / n1_1])"
+    chance = f"{beyond('', '56.25')} && {beyond('_0', '14.0625')} && {beyond('_1', '14.0625')}"
+    excess = f"IF({one} && {both}, IF({chance}, MIN([{gaps}]), 0))"
+    well = "y0 / n0 < 0.11 && y0_0 / n0_0 < 0.11 && y0_1 / n0_1 < 0.11"
+    spared = f"IF({one} && {both}, IF({well}, {rates}, 0))"
+    often = "in 4 of 5 periods of 10 s with 25 requests or more, 7 in each half of the units, and in both halves"
     acts, waits = f"{often}: rolls the release back", f"{often}: nothing starts or is promoted meanwhile"
     resources = made(stack)
     assert {name: resources[stack_id(made_alarm)]["Properties"] for name, made_alarm in fused.alarms.items()} == dict(
@@ -82,7 +103,7 @@ def test_an_alarm_reads_what_clients_send_of_its_prompt_and_tracks_and_of_nothin
             alarm("canary/Shielded", 0.55, spared, f"of requests {acts}", "Shielded", "stable/Error"),
             alarm("stable/Error", 0.11, excess, f"above that of holdback {acts}", "Error", "holdback/Error"),
             alarm("stable/Refusal", 0.16, excess, f"above that of holdback {acts}", "Refusal", "holdback/Refusal"),
-            alarm("stable/Outage", 0.45, "IF(n1 >= 25, y1 / n1)", f"of requests {waits}", "Error", None),
+            alarm("stable/Outage", 0.45, f"IF({one}, {rates})", f"of requests {waits}", "Error", None),
         ]
     )
     assert fused.monthly_usd == fuse.monthly_usd(policy, 10)
@@ -119,10 +140,10 @@ def test_the_alarms_that_roll_back_tell_the_topic_and_the_outage_alarm_does_not(
 
 def test_a_prompt_costs_what_the_docs_say_and_no_more(template: assertions.Template) -> None:
     read = sum("MetricStat" in q for p in alarms(template).values() for q in p["Metrics"])  # type: ignore[attr-defined]
-    assert read == 22
-    assert fuse.monthly_usd(POLICY, 60) == pytest.approx(2.20)
-    assert fuse.monthly_usd(POLICY, 10) == pytest.approx(6.60)
-    assert fuse.monthly_usd(POLICY, 10) <= 10, "the default budget of a prompt"
+    assert read == 44
+    assert fuse.monthly_usd(POLICY, 60) == pytest.approx(4.40)
+    assert fuse.monthly_usd(POLICY, 10) == pytest.approx(13.20)
+    assert fuse.monthly_usd(POLICY, 10) <= DeploymentConfig().budget_usd_per_prompt
 
 
 def test_an_unknown_resolution_is_refused() -> None:
@@ -131,50 +152,103 @@ def test_an_unknown_resolution_is_refused() -> None:
         Fuse(stack, "F", deployment="lane", prompt="p", policy=POLICY, topic=sns.Topic(stack, "T"), resolution=30)
 
 
-counts = st.integers(0, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
+def counted(trial: fuse.Halves, control: fuse.Halves | None = None) -> dict[str, int]:
+    """The counts of one period by the ids of the metrics."""
+    arms = [("1", trial)] if control is None else [("1", trial), ("0", control)]
+    return {
+        f"{count}{arm}_{half}": value
+        for arm, halves in arms
+        for half, pair in enumerate(halves)
+        for count, value in zip("ny", pair, strict=True)
+    }
 
 
-@given(trial=counts, control=counts, policy=st.sampled_from([POLICY.fuse, UNLIKE]))
-@example(trial=(25, 25), control=(25, 0), policy=UNLIKE)
-@example(trial=(24, 24), control=(25, 0), policy=UNLIKE)
-@example(trial=(25, 25), control=(24, 0), policy=UNLIKE)
-def test_metric_math_says_what_the_domain_says(
-    trial: tuple[int, int], control: tuple[int, int], policy: FusePolicy
-) -> None:
+def values(alarm: fuse.FuseAlarm, *periods: dict[str, int]) -> dict[int, float]:
+    """What the alarm compares with its threshold, by period: as the embedded CloudWatch works it out."""
+    given: dict[str, dict[int, float]] = {
+        name: {60 * at: float(counts[name]) for at, counts in enumerate(periods) if name in counts}
+        for name in alarm.reads
+    }
+    return metric_math.solve(alarm.expressions, given, [60 * at for at in range(len(periods))], 60)[fuse.RETURNED]
+
+
+pairs = st.integers(1, 300).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
+halves = st.tuples(pairs, pairs)
+
+
+@given(trial=halves, control=halves, policy=st.sampled_from([POLICY.fuse, UNLIKE]))
+@example(trial=((7, 7), (18, 18)), control=((18, 0), (7, 0)), policy=UNLIKE)
+@example(trial=((6, 6), (19, 19)), control=((18, 0), (7, 0)), policy=UNLIKE)
+@example(trial=((7, 7), (18, 18)), control=((19, 0), (6, 0)), policy=UNLIKE)
+@example(trial=((12, 12), (12, 12)), control=((18, 0), (7, 0)), policy=UNLIKE)
+def test_metric_math_says_what_the_domain_says(trial: fuse.Halves, control: fuse.Halves, policy: FusePolicy) -> None:
     whole = Policy(review=POLICY.review, fuse=policy)
-    text = fuse.alarms(whole)[0].expression.replace("&&", " and ")
-    names: Json = {"n1": trial[0], "y1": trial[1], "n0": control[0], "y0": control[1]}
-    names["IF"] = lambda c, a, b=None: a if c else b
     wanted = fuse.excess(policy, trial, control)
-    try:
-        found = eval(text, {}, names)
-    except ZeroDivisionError:  # CloudWatch has no value then
-        found = None
-    assert found == (wanted if wanted is None else pytest.approx(wanted))
+    found = values(fuse.alarms(whole)[0], counted(trial, control))
+    assert found == ({} if wanted is None else {0: pytest.approx(wanted)})
 
 
-ERROR = fuse.alarms(POLICY)[0]
-GOOD, BAD, THIN = {"n1": 40, "y1": 0, "n0": 400, "y0": 4}, {"n1": 40, "y1": 30, "n0": 400, "y0": 4}, {"n1": 3, "y1": 3}
-SOON = {"n1": 5, "y1": 5, "n0": 50, "y0": 0}
+ALARMS = {a.name: a for a in fuse.alarms(POLICY)}
+ERROR, SHIELDED, OUTAGE = ALARMS["canary/Error"], ALARMS["canary/Shielded"], ALARMS["stable/Outage"]
+STABLE: fuse.Halves = ((200, 2), (200, 2))
+GOOD = counted(((20, 0), (20, 0)), STABLE)
+BAD = counted(((20, 15), (20, 15)), STABLE)
+THIN = counted(((3, 3), (3, 3)))
+ONE_HALF = {name: count for name, count in BAD.items() if not name.endswith("_1")}
+"""One unit makes all of the traffic."""
+SOON = counted(((3, 3), (3, 3)), ((25, 0), (25, 0)))
 """Of a period that has just begun, every canary request so far went wrong."""
 
 
-def stands(*periods: dict[str, int], current: str = "OK") -> str:
-    """The state of the canary's error alarm over its counts, oldest period first, as CloudWatch works it out."""
-    given: dict[str, dict[int, float]] = {
-        name: {60 * at: float(counts[name]) for at, counts in enumerate(periods) if name in counts}
-        for name in ("n1", "y1", "n0", "y0")
-    }
-    timeline = [60 * at for at in range(len(periods))]
-    values = metric_math.solve({"rate": ERROR.expression}, given, timeline, 60)["rate"]
-    newest_first = [values[at] >= ERROR.threshold if at in values else None for at in reversed(timeline)]
-    seen = newest_first[: ERROR.looks_at + alarm_states.EXTRA_PERIODS]
+def stands(*periods: dict[str, int], current: str = "OK", alarm: fuse.FuseAlarm = ERROR) -> str:
+    """The state of an alarm over its counts, oldest period first, as CloudWatch works it out."""
+    found = values(alarm, *periods)
+    newest_first = [found[60 * at] >= alarm.threshold if 60 * at in found else None for at in range(len(periods))][::-1]
+    seen = newest_first[: alarm.looks_at + alarm_states.EXTRA_PERIODS]
     return alarm_states.state(
-        seen, periods=ERROR.looks_at, to_alarm=POLICY.fuse.periods, missing="notBreaching", current=current
+        seen, periods=alarm.looks_at, to_alarm=POLICY.fuse.periods, missing="notBreaching", current=current
     )
 
 
-@pytest.mark.parametrize("newest", [{}, THIN, SOON, GOOD], ids=["empty", "one arm", "just begun", "well so far"])
+@given(
+    st.sampled_from([ERROR, SHIELDED, OUTAGE]),
+    st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 1), st.booleans()), min_size=4, max_size=8),
+    st.sampled_from([0, 1]),
+)
+def test_one_unit_at_any_rate_trips_no_alarm(
+    alarm: fuse.FuseAlarm, unit: list[tuple[int, float, bool]], half: int
+) -> None:
+    """It sends what it wants in every period, to the canary or to stable; everybody else is well."""
+    periods = []
+    for requests, share, on_canary in unit:
+        arms: list[list[tuple[int, int]]] = [[(20, 0), (20, 0)], [(200, 2), (200, 2)]]
+        n, bad = arms[not on_canary][half]
+        arms[not on_canary][half] = (n + requests, bad + round(share * requests))
+        trial, control = (tuple(arm) for arm in (arms if alarm is not OUTAGE else arms[::-1]))
+        periods.append(counted(trial, control if alarm.control else None))  # type: ignore[arg-type]
+    assert stands(*periods, alarm=alarm) == "OK"
+
+
+def test_twenty_points_of_harm_trip_it_in_the_third_period_as_they_did_before_halves() -> None:
+    """240 canary requests a period, halves as uneven as chance makes them in one period of a hundred."""
+    for left in (102, 120, 138):
+        right = 240 - left
+        bad = counted(((left, round(0.22 * left)), (right, round(0.22 * right))), ((360, 7), (360, 7)))
+        assert [stands(*[bad] * periods) for periods in (1, 2, 3)] == ["OK", "OK", "ALARM"]
+
+
+def test_all_alarms_trip_where_both_halves_are_as_bad_as_their_threshold() -> None:
+    sent_away = counted(((20, 10), (20, 10)), STABLE)
+    assert stands(sent_away, sent_away, sent_away, alarm=SHIELDED) == "ALARM"
+    everything = counted(((20, 15), (20, 15)), ((200, 150), (200, 150)))
+    assert stands(everything, everything, everything, alarm=SHIELDED) == "OK", "the breaker says nothing then"
+    down = counted(((100, 50), (100, 50)))
+    assert stands(down, down, down, alarm=OUTAGE) == "ALARM"
+
+
+@pytest.mark.parametrize(
+    "newest", [{}, THIN, ONE_HALF, SOON, GOOD], ids=["empty", "one arm", "one half", "just begun", "well so far"]
+)
 def test_a_period_that_is_not_over_neither_vetoes_nor_trips(newest: dict[str, int]) -> None:
     assert stands(GOOD, BAD, BAD, BAD, newest) == "ALARM"
     assert stands(GOOD, GOOD, BAD, BAD, newest) == "OK"
@@ -187,10 +261,11 @@ def test_so_many_bad_periods_trip_whatever_is_thin_between_them() -> None:
     assert stands(GOOD, BAD, THIN, BAD, BAD) == "ALARM"
     assert stands(BAD, GOOD, BAD, GOOD, BAD) == "OK"
     assert stands(THIN, THIN, THIN, THIN) == stands({}, {}, {}, {}) == "OK"
+    assert stands(ONE_HALF, ONE_HALF, ONE_HALF, ONE_HALF) == "OK"
 
 
 def test_after_a_rollback_there_is_no_canary_and_the_alarm_is_well_again() -> None:
-    stable = {"n0": 400, "y0": 4}
+    stable = {name: count for name, count in GOOD.items() if name[1] == "0"}
     assert stands(BAD, BAD, BAD, *[stable] * 6, current="ALARM") == "OK"
 
 

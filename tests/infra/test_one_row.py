@@ -35,12 +35,13 @@ def test_an_alarm_of_one_row_is_deployed_priced_shown_and_obeyed(monkeypatch: py
     policy = Policy(ReviewPolicy((Reviewer("lead", "lead@example.com"),)))
     usd = fuse.monthly_usd(policy, 60)
     monkeypatch.setattr(fuse, "ALARMS", [*fuse.ALARMS, ACTING, WATCHING])
-    assert fuse.monthly_usd(policy, 60) == round(usd + 0.6, 2)
+    monkeypatch.setitem(GUARD_METRICS, GUARDRAIL.name, GUARDRAIL._replace(fused=True))
+    assert fuse.monthly_usd(policy, 60) == round(usd + 1.2, 2)
     found = deployed()
     acting, watching = found["FuseCanaryGuardrail"], found["FuseStableSilenced"]
     assert (acting["AlarmName"], acting["Threshold"]) == ("lane/support/canary/Guardrail", 0.25)
     read = [m["MetricStat"]["Metric"]["MetricName"] for m in acting["Metrics"] if "MetricStat" in m]
-    assert read == ["Guardrail"] * 4
+    assert read == ["Guardrail"] * 8
     assert "Guardrail on canary at least 25% above that of stable" in acting["AlarmDescription"]
     assert "Guardrail on stable at least 60% of requests" in watching["AlarmDescription"]
     assert ("AlarmActions" in acting, "AlarmActions" in watching) == (True, False)

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import cycle
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from promptlane.client import aio, answer, aws, breaker, calls, receipt_keys, routes, sync
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
+from promptlane.domain import split
 
 T = TypeVar("T")
 
@@ -104,7 +106,10 @@ class Threads:
 
 
 class InCanary:
-    """A client in canary (stable 1, canary 2) over fakes, and one unit of either track."""
+    """A client in canary (stable 1, canary 2) over fakes, and one unit of either track.
+
+    `canaries` gives a canary unit of either half of the unit groups by turns: only both open the breaker.
+    """
 
     def __init__(self, replies: Any, *, variables: list[str] | None = None, **settings: Any) -> None:
         self.routes = StaticRoutes()
@@ -114,9 +119,14 @@ class InCanary:
         self.client = fake_client(self.routes, self.bedrock, sink=self.sink, **{"refresh": 3600, **settings})
         self.canary = self.unit("canary")
         self.stable = self.unit("stable")
+        self.canaries = cycle(self.unit("canary", half) for half in "01")
 
-    def unit(self, track: str) -> str:
-        return next(u for u in (f"u{i}" for i in range(999)) if self.client.route("greeter", u).track == track)
+    def unit(self, track: str, half: str = "") -> str:
+        units = (u for u in (f"u{i}" for i in range(999)) if self.client.route("greeter", u).track == track)
+        return next(u for u in units if half in ("", self.half(u)))
+
+    def half(self, unit: str) -> str:
+        return split.half(split.group(self.routes.items["greeter"]["salt"], unit))
 
     def judge(self, metric: str, version: int) -> tuple[float, int]:
         return self.sink.total(metric, Prompt="greeter", Version=str(version))

@@ -112,7 +112,7 @@ def test_a_metric_of_one_row_is_sent_with_every_call(shouted: GuardMetric) -> No
     routed = Routed(prompt=NAME, version=2, version_arn="arn", track="canary", release_id=RELEASE, phase="canary")
     for text, value in (("HELLO!", 1), ("Hello", 0)):
         outcome = of_answer(text=text, stop_reason="end_turn", latency_ms=1, slow_after_ms=2)
-        for document in client_metrics.finished(routed, "", outcome, started_at=T0, now=T0):
+        for document in client_metrics.finished(routed, "", "0", outcome, started_at=T0, now=T0):
             assert document.values["ShoutedAnswer"] == value
             assert "ShoutedAnswer" in document.directives[0].metrics
 

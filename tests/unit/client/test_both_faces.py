@@ -145,8 +145,8 @@ def test_it_shields_and_breaks(face: Face) -> None:
     world = InCanary({1: "from stable", 2: AwsError("ModelErrorException")}, breaker_errors=2)
     client = face(world)
     for _ in range(2):
-        assert client.converse("greeter", unit=world.canary).shielded
-    with client.converse_stream("greeter", unit=world.canary) as stream:
+        assert client.converse("greeter", unit=next(world.canaries)).shielded
+    with client.converse_stream("greeter", unit=next(world.canaries)) as stream:
         assert "".join(stream) == "from stable"
     assert stream.shielded
     assert world.called() == [2, 1, 2, 1, 1]

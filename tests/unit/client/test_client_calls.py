@@ -133,11 +133,11 @@ def test_passing_failures_are_tried_once_more_on_either_track_alike(track: str) 
 def test_the_breaker_sends_canary_traffic_to_stable_and_counts_it_as_shielded() -> None:
     world = InCanary({1: "from stable", 2: AwsError("ModelErrorException")}, breaker_errors=3, breaker_cooldown=60)
     for _ in range(10):
-        assert world.client.converse("greeter", unit=world.canary).text == "from stable"
+        assert world.client.converse("greeter", unit=next(world.canaries)).text == "from stable"
     canary_calls = [c for c in world.bedrock.calls if c["modelId"].endswith(":2")]
-    assert len(canary_calls) == 3
-    assert world.fuse("Error", "canary") == world.judge("Error", 2) == (3, 3)
-    assert world.fuse("Shielded", "canary") == world.judge("Shielded", 2) == (7, 10)
+    assert len(canary_calls) == 4
+    assert world.fuse("Error", "canary") == world.judge("Error", 2) == (4, 4)
+    assert world.fuse("Shielded", "canary") == world.judge("Shielded", 2) == (6, 10)
     assert world.judge("Assigned", 2) == (10, 10)
     assert world.judge("Error", 1) == world.fuse("Error", "stable") == (0, 0)
 

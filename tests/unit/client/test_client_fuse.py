@@ -8,25 +8,28 @@ from promptlane.client import ModelCallFailed
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
 from promptlane.domain import metrics
 from promptlane.domain.canary import fuse
-from promptlane.domain.names import SHIELDED, Track
+from promptlane.domain.names import SHIELDED, UNIT_HALVES, Track
 from promptlane.domain.policy import FusePolicy
 
 
 def tripped(sink: ListSink, policy: FusePolicy) -> set[str]:
     """The canary alarms that one period with these data points trips, by the fuse's own rule."""
 
-    def pair(metric: str, track: Track) -> tuple[int, int]:
-        bad, count = sink.total(metric, Prompt="greeter", Track=str(track))
-        return count, int(bad)
+    def halves(metric: str, track: Track) -> fuse.Halves:
+        counted = [sink.total(metric, Prompt="greeter", Track=str(track), Half=half) for half in UNIT_HALVES]
+        (y0, n0), (y1, n1) = counted
+        return (n0, int(y0)), (n1, int(y1))
 
     found = set()
-    trial, control = pair(metrics.ERROR.name, Track.CANARY), pair(metrics.ERROR.name, Track.STABLE)
+    trial, control = halves(metrics.ERROR.name, Track.CANARY), halves(metrics.ERROR.name, Track.STABLE)
     if (fuse.excess(policy, trial, control) or 0.0) >= policy.error:
         found.add("Error")
-    n1, y1 = pair(SHIELDED, Track.CANARY)
-    n0, y0 = control
-    enough = n1 >= policy.min_requests and n0 >= policy.min_requests and y0 / n0 < policy.error
-    if enough and y1 / n1 >= policy.shielded:
+    sent_away = halves(SHIELDED, Track.CANARY)
+    if (
+        fuse.awake(policy, sent_away, control)
+        and all(y0 / n0 < policy.error for n0, y0 in control)
+        and all(y1 / n1 >= policy.shielded for n1, y1 in sent_away)
+    ):
         found.add("Shielded")
     return found
 
@@ -63,3 +66,26 @@ def test_a_canary_that_fails_every_call_trips_the_fuse(processes: int, requests:
 def test_a_healthy_canary_and_an_outage_of_both_trip_nothing(processes: int, requests: int) -> None:
     assert not tripped(traffic(processes, requests, canary_fails=False), FusePolicy())
     assert not tripped(traffic(processes, requests, canary_fails=True, stable_fails=True), FusePolicy())
+
+
+@pytest.mark.parametrize("each", [20, 200])
+def test_a_unit_that_fails_every_call_of_the_canary_opens_no_breaker_and_trips_nothing(each: int) -> None:
+    """One session with so many errors in a period, in one process, before, between and after the requests of others."""
+    routes = StaticRoutes()
+    routes.put("greeter", stable=1, canary=2, weight=2500)
+    bedrock, sink = FakeBedrock("fine"), ListSink()
+    client = fake_client(routes, bedrock, sink=sink, refresh=3600)
+    units = [f"u{i}" for i in range(400)]
+    busy = next(u for u in units if client.route("greeter", u).track == "canary")
+    for turn, unit in enumerate(units):
+        bedrock.replies = "fine"
+        client.converse("greeter", unit=unit)
+        bedrock.replies = {1: "fine", 2: RuntimeError("whatever it asks fails")}
+        for _ in range(each // 20 if turn % 20 == 0 else 0):
+            client.converse("greeter", unit=busy)
+    for _ in range(each):
+        client.converse("greeter", unit=busy)
+    errors, _ = sink.total("Error", Prompt="greeter", Track="canary")
+    assert errors == 2 * each, "each was tried"
+    assert sink.total("Shielded", Prompt="greeter", Track="canary")[0] == 0
+    assert tripped(sink, FusePolicy()) == set()

@@ -43,7 +43,7 @@ def test_emf_lines_say_what_the_contract_says() -> None:
     stream = io.StringIO()
     sink = EmfSink(stream=stream)
     sink.emit(metrics.assigned(CANARY, "3", started_at=1000.25))
-    for document in metrics.finished(CANARY, "3", outcome(), started_at=1000.25, now=1002.5):
+    for document in metrics.finished(CANARY, "3", "0", outcome(), started_at=1000.25, now=1002.5):
         sink.emit(document)
     first, judge, fuse = (json.loads(line) for line in stream.getvalue().splitlines())
     assert first["_aws"]["Timestamp"] == judge["_aws"]["Timestamp"] == 1_000_250
@@ -92,7 +92,7 @@ def test_aggregation_keeps_every_sum_and_count_per_start_and_completion_period(
     errors: dict[tuple[str, int], list[int]] = {}
     for error, start, latency in requests:
         now = start + latency / 1000
-        for document in metrics.finished(CANARY, "5", outcome(error, latency), started_at=start, now=now):
+        for document in metrics.finished(CANARY, "5", "0", outcome(error, latency), started_at=start, now=now):
             sink.emit(document)
         for kind, at in (("judge", start), ("fuse", now)):
             kept = errors.setdefault((kind, int(at // 60) * 60), [0, 0])
@@ -113,7 +113,7 @@ def test_latencies_keep_two_digits_and_any_number_of_values() -> None:
     cloud = FakeCloudWatch()
     sink = sink_of(cloud)
     for i in range(1, 2000):
-        document = metrics.finished(CANARY, "", outcome(latency=i * 37.7), started_at=0.0, now=30.0)[1]
+        document = metrics.finished(CANARY, "", "0", outcome(latency=i * 37.7), started_at=0.0, now=30.0)[1]
         sink.emit(document)
     sink.close()
     data = [d for r in cloud.requests for d in r if d["MetricName"] == "Latency"]

@@ -18,6 +18,7 @@ import pytest
 from promptlane.client import AsyncPromptClient, PromptClient, sync
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over, fake_client
+from promptlane.domain import split
 from tests.support.client import AwsError, FakeCloudWatch, Kms, Session, eventually
 
 LONGEST = 10.0
@@ -112,9 +113,11 @@ class Parent:
             **settings,
         )
         units = [f"u{i}" for i in range(99)]
-        for version in (1, 2):
-            unit = next(u for u in units if self.client.route("greeter", u).version == version)
-            self.client.converse("greeter", unit=unit)
+        self.client.converse("greeter", unit=next(u for u in units if self.client.route("greeter", u).version == 1))
+        canaries = [u for u in units if (d := self.client.route("greeter", u)).version == 2 and d.track == "canary"]
+        salt = self.client.route("greeter", "u0").salt
+        for half in "01":
+            self.client.converse("greeter", unit=next(u for u in canaries if split.half(split.group(salt, u)) == half))
 
     def assigned(self) -> list[int]:
         """How many assignments of stable, canary and the child's version reached CloudWatch."""
@@ -143,7 +146,7 @@ def test_a_child_of_a_parent_whose_other_thread_holds_a_lock_decides_counts_and_
     with held_by_another_thread(LOCKS[lock](parent.client)):
         assert forked(parent.child) == [3, 0, 0, 1]
     parent.client.close()
-    assert parent.assigned() == [1, 1, 0]
+    assert parent.assigned() == [1, 2, 0]
 
 
 @pytest.mark.parametrize("lock", LOCKS)

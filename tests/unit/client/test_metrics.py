@@ -28,6 +28,7 @@ STARTED, NOW = 1_700_000_030.5, 1_700_000_103.25
 VERSION = ("Prompt", "Version")
 GROUP = ("Prompt", "Version", "Group")
 TRACK = ("Prompt", "Track")
+HALF = ("Prompt", "Track", "Half")
 OUTCOME = CallOutcome(
     frozenset({"Error", "Truncation"}),
     1234.5,
@@ -61,13 +62,17 @@ def test_an_assignment_is_the_judges_and_start_stamped() -> None:
 
 
 def test_a_finished_canary_call_tells_the_judge_by_group_and_the_fuse_by_track() -> None:
-    judge, fuse = metrics.finished(decided(), "3", OUTCOME, started_at=STARTED, now=NOW)
+    judge, fuse = metrics.finished(decided(), "3", "1", OUTCOME, started_at=STARTED, now=NOW)
     told = {**GUARDS, "Shielded": 0}
     assert judge == Document(STARTED, of(Group="3"), (Directive((VERSION, GROUP), tuple(told)),), told, "R-7-1")
     assert fuse == Document(
         NOW,
-        of(),
-        (Directive((TRACK,), ("Assigned", *told)), Directive((VERSION,), tuple(FIGURES))),
+        of(Half="1"),
+        (
+            Directive((TRACK,), ("Assigned", *told)),
+            Directive((HALF,), ("Error", "Refusal", "Shielded")),
+            Directive((VERSION,), tuple(FIGURES)),
+        ),
         {"Assigned": 1, **told, **FIGURES},
         "R-7-1",
     )
@@ -76,21 +81,31 @@ def test_a_finished_canary_call_tells_the_judge_by_group_and_the_fuse_by_track()
 @pytest.mark.parametrize("track", ["stable", "holdback"])
 def test_other_tracks_have_no_shield_and_what_a_call_does_not_tell_is_no_figure(track: str) -> None:
     outcome = OUTCOME._replace(time_to_first_token_ms=None, input_tokens=0, output_tokens=None)
-    judge, fuse = metrics.finished(decided(track), "", outcome, started_at=STARTED, now=NOW)
+    judge, fuse = metrics.finished(decided(track), "", "0", outcome, started_at=STARTED, now=NOW)
     assert judge == Document(STARTED, of(track), (Directive((VERSION,), tuple(GUARDS)),), GUARDS, "R-7-1")
     assert fuse == Document(
         NOW,
-        of(track),
-        (Directive((TRACK,), ("Assigned", *GUARDS)), Directive((VERSION,), ("Latency", "InputTokens"))),
+        of(track, Half="0"),
+        (
+            Directive((TRACK,), ("Assigned", *GUARDS)),
+            Directive((HALF,), ("Error", "Refusal")),
+            Directive((VERSION,), ("Latency", "InputTokens")),
+        ),
         {"Assigned": 1, **GUARDS, "Latency": 1234.5, "InputTokens": 0},
         "R-7-1",
     )
 
 
 def test_a_shielded_unit_is_a_canary_unit_that_was_not_called() -> None:
-    assert metrics.shielded(decided(), "5", started_at=STARTED, now=NOW) == (
+    assert metrics.shielded(decided(), "5", "0", started_at=STARTED, now=NOW) == (
         Document(STARTED, of(Group="5"), (Directive((VERSION, GROUP), ("Shielded",)),), {"Shielded": 1}, "R-7-1"),
-        Document(NOW, of(), (Directive((TRACK,), ("Assigned", "Shielded")),), {"Assigned": 1, "Shielded": 1}, "R-7-1"),
+        Document(
+            NOW,
+            of(Half="0"),
+            (Directive((TRACK,), ("Assigned", "Shielded")), Directive((HALF,), ("Shielded",))),
+            {"Assigned": 1, "Shielded": 1},
+            "R-7-1",
+        ),
     )
 
 
@@ -116,10 +131,11 @@ def test_a_stale_route_says_its_age() -> None:
 
 
 def test_metrics_are_named_as_judge_and_fuse_read_them() -> None:
-    judge, fuse = metrics.finished(decided(), "3", OUTCOME, started_at=STARTED, now=NOW)
+    judge, fuse = metrics.finished(decided(), "3", "1", OUTCOME, started_at=STARTED, now=NOW)
     assert set(judge.values) | {"NegativeFeedback"} == {*GUARD_METRICS, names.SHIELDED}
     assert {names.ASSIGNED, names.SHIELDED} < set(fuse.values)
     assert names.GROUP in judge.dimensions
+    assert fuse.dimensions[names.HALF] in names.UNIT_HALVES
     assert metrics.NAMESPACE == names.NAMESPACE
 
 

@@ -19,6 +19,7 @@ from promptlane.client.testing import (
     response_of,
     version_arn,
 )
+from promptlane.domain import split
 from promptlane.domain.errors import InvalidInput, NotFound, Unauthorized, Unavailable
 from promptlane.domain.split import group
 from tests.support.client import AwsError, Clock, InCanary
@@ -81,9 +82,10 @@ def test_a_canary_call_is_counted_at_its_start_for_the_judge_and_at_its_end_for_
         Document(start, base | grouped, (Directive(judged, tuple(told)),), told, release),
         Document(
             end,
-            base,
+            base | {"Half": world.half(world.canary)},
             (
                 Directive((("Prompt", "Track"),), ("Assigned", *told)),
+                Directive((("Prompt", "Track", "Half"),), ("Error", "Refusal", "Shielded")),
                 Directive((("Prompt", "Version"),), tuple(figures)),
             ),
             {"Assigned": 1, **told, **figures},
@@ -94,7 +96,8 @@ def test_a_canary_call_is_counted_at_its_start_for_the_judge_and_at_its_end_for_
 
 def test_a_shielded_unit_is_counted_as_that_and_never_as_a_request_of_stable(clock: Clock) -> None:
     world = InCanary({1: after(clock, 20.5, "from stable"), 2: MODEL_ERROR}, breaker_errors=1)
-    world.client.converse("greeter", unit=world.canary)
+    for _ in range(2):
+        world.client.converse("greeter", unit=next(world.canaries))
     world.sink.documents.clear()
     start = clock.wall
     answer = world.client.converse("greeter", unit=world.canary)
@@ -107,13 +110,16 @@ def test_a_shielded_unit_is_counted_as_that_and_never_as_a_request_of_stable(clo
         Document(start, base | grouped, (Directive(judged, ("Shielded",)),), {"Shielded": 1}, release),
         Document(
             start,
-            base,
-            (Directive((("Prompt", "Track"),), ("Assigned", "Shielded")),),
+            base | {"Half": world.half(world.canary)},
+            (
+                Directive((("Prompt", "Track"),), ("Assigned", "Shielded")),
+                Directive((("Prompt", "Track", "Half"),), ("Shielded",)),
+            ),
             {"Assigned": 1, "Shielded": 1},
             release,
         ),
     ]
-    assert world.called() == [2, 1, 1]
+    assert world.called() == [2, 1, 2, 1, 1]
 
 
 def test_a_canary_that_fails_late_is_one_slow_error_with_the_time_it_took(clock: Clock) -> None:
@@ -140,7 +146,9 @@ def test_nothing_of_groups_is_counted_in_steady_state(clock: Clock) -> None:
     world = InCanary("hi")
     world.routes.put("calm", stable=5)
     world.client.converse("calm", unit="u")
-    assert [d.dimensions for d in world.sink.documents] == [{"Prompt": "calm", "Version": "5", "Track": "stable"}] * 3
+    base = {"Prompt": "calm", "Version": "5", "Track": "stable"}
+    half = split.half(group(world.routes.items["calm"]["salt"], "u"))
+    assert [d.dimensions for d in world.sink.documents] == [base, base, base | {"Half": half}]
     assert world.sink.total("Assigned", Prompt="calm", Version="5") == (1, 1)
 
 
@@ -305,7 +313,7 @@ def canary_needs(*names: str, **settings: Any) -> InCanary:
 def test_variables_that_fit_only_stable_are_answered_by_it_as_a_canary_error_of_the_breaker_too() -> None:
     world = canary_needs("name", "tone", breaker_errors=2)
     for _ in range(3):
-        answer = world.client.converse("greeter", unit=world.canary, variables={"name": "Anna"})
+        answer = world.client.converse("greeter", unit=next(world.canaries), variables={"name": "Anna"})
         assert (answer.version, answer.shielded) == (1, True)
     assert world.called() == [1, 1, 1]
     assert world.judge("Error", 2) == world.fuse("Error", "canary") == (2, 2)
@@ -336,7 +344,7 @@ def test_without_the_shield_the_breaker_sends_nothing_away() -> None:
     world = InCanary({1: "from stable", 2: MODEL_ERROR}, shield=False, breaker_errors=1)
     for _ in range(3):
         with pytest.raises(ModelCallFailed, match="greeter was not answered"):
-            world.client.converse("greeter", unit=world.canary)
+            world.client.converse("greeter", unit=next(world.canaries))
     assert world.called() == [2, 2, 2]
     assert world.fuse("Shielded", "canary") == (0, 3)
 

@@ -63,6 +63,11 @@ def opened(world: InCanary, track: str = "canary") -> StreamedAnswer:
     return world.client.converse_stream("greeter", unit=getattr(world, track))
 
 
+def by_turns(world: InCanary) -> StreamedAnswer:
+    """To a canary unit of either half by turns: so errors open the breaker."""
+    return world.client.converse_stream("greeter", unit=next(world.canaries))
+
+
 def counted(world: InCanary, version: int) -> dict[str, float]:
     """What judge and people were told of a version, of the metrics that were told at all."""
     names = ("Assigned", "Error", "Truncation", "Slow", "Latency", "TimeToFirstToken", "InputTokens", "OutputTokens")
@@ -284,9 +289,9 @@ def test_a_stream_left_after_its_stop_is_counted_though_no_text_came(stream: Cal
 def test_streams_that_break_open_the_breaker_also_when_read_in_a_with_block(stream: Callable[..., Stream]) -> None:
     world = world_of(stream(START, text("so"), BROKEN), breaker_errors=2)
     for _ in range(2):
-        with pytest.raises(StreamInterrupted), opened(world) as answer:
+        with pytest.raises(StreamInterrupted), by_turns(world) as answer:
             list(answer)
-    with opened(world) as answer:
+    with by_turns(world) as answer:
         assert "".join(answer) == "from stable"
     assert world.called() == [2, 2, 1]
     assert world.fuse("Shielded", "canary") == (1, 3)
@@ -298,7 +303,7 @@ def test_streams_that_stable_answers_count_once_for_the_breaker(
 ) -> None:
     world = world_of(stream(*begin), breaker_errors=2)
     for _ in range(3):
-        with opened(world) as answer:
+        with by_turns(world) as answer:
             assert "".join(answer) == "from stable"
     assert world.called() == [2, 1, 2, 1, 1]
 
@@ -308,7 +313,7 @@ def test_malformed_streams_count_once_for_the_breaker_and_a_good_one_closes_it(s
     world = world_of(malformed, breaker_errors=2)
 
     def read() -> str:
-        with opened(world) as answer:
+        with by_turns(world) as answer:
             return "".join(answer)
 
     assert read() == "{"
