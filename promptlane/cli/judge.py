@@ -108,6 +108,13 @@ def curve_lines(entries: Iterable[TimelineEntry]) -> list[str]:
     return [*lines, f"judge: {last.judgement}. {last.reason}"]
 
 
+def guarded_by_judge(entries: Iterable[TimelineEntry]) -> list[str]:
+    """That the fuse sleeps, where the judge found it asleep at its last look."""
+    looks = [entry.detail for entry in entries if entry.event is Event.CANARY_JUDGED]
+    said = looks[-1].get("fuse_sleeps") if looks else None
+    return [f"{said} and looks twice as often"] if isinstance(said, str) and said else []
+
+
 def _show(console: Console, document: Mapping[str, Json]) -> None:
     from rich.table import Table
     from rich.text import Text

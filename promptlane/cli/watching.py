@@ -17,7 +17,7 @@ from promptlane.domain.release.timeline import iso
 from promptlane.lifecycle.listed_prompts import ListedPrompts
 
 from .deployment import Deployment
-from .judge import curve_lines, expected
+from .judge import curve_lines, expected, guarded_by_judge
 from .parallel import in_parallel
 from .review import review_notes
 from .session import Session
@@ -97,6 +97,7 @@ def standing(session: Session, name: str, prompts: PromptReader) -> dict[str, Js
         }
         document["notes"] += expected(deployment, route, current, session.clock())
         document["notes"] += review_notes(deployment, current, session.clock())
+        document["notes"] += [] if current.ended else guarded_by_judge(entries)
     document["waiting"] = [
         {"version": w.version, "since": iso(w.since), "requested_by": w.requested_by}
         for w in releases.waiting(found[0])

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from promptlane.domain.canary import fuse
+from promptlane.domain.canary import asleep, fuse
 from promptlane.domain.canary.blocks import Block, Chunk, Pair
 from promptlane.domain.canary.broken_split import HISTORY
 from promptlane.domain.canary.counts import MINUTE, SHORT_LIVED, BlockStore, CountReader
@@ -114,11 +114,13 @@ def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) 
     if judgement.cause == "undecided" and judgement.judgement == "hold" and policy.canary.undecided == "ask":
         _ask(ports, route, context, judgement, now, notes)
     judgement = replace(judgement, notes=(*notes, *judgement.notes))
-    _record(ports, route, context, now, judgement.to_dict() | {"through": _through(chunks)})
+    guard = _fuse(chunks, route, policy, ports.timing)
+    told = {"fuse_sleeps": asleep.sentence(policy.fuse)} if guard.sleeps else {}
+    _record(ports, route, context, now, judgement.to_dict() | {"through": _through(chunks), **told})
     return Look(
         judgement.judgement,
         judgement.reason,
-        wait_seconds=next_look(context, policy, ports.timing, now),
+        wait_seconds=next_look(context, policy, ports.timing, now, sooner=guard.sleeps and guard.traffic),
         cause=judgement.cause if judgement.judgement == "roll_back" else "",
         evidence=judgement.to_dict() if judgement.judgement == "roll_back" else {},
         prompt=route.prompt,
@@ -133,14 +135,35 @@ def _gauges(route: Route, judgement: Judgement) -> dict[str, float]:
     return {**known, ADVANCE_EVIDENCE: min(proofs)} if proofs else known
 
 
-def next_look(context: StepContext, policy: Policy, timing: Timing, now: float) -> int:
-    """Whole seconds until the next look: longer the longer the phase lasts, but never past a deadline."""
+class _Fuse(NamedTuple):
+    """`sleeps`: its alarms have too few requests; `traffic`: the trial has some."""
+
+    sleeps: bool
+    traffic: bool
+
+
+def _fuse(chunks: Iterable[Chunk], route: Route, policy: Policy, timing: Timing) -> _Fuse:
+    """Whether the judge alone guards, by the latest counts that there are."""
+    assigned = [chunk for chunk in chunks if chunk.metric == ASSIGNED]
+    end, period = max((chunk.end for chunk in assigned), default=0.0), timing.resolution
+    starts = [end - period * age for age in range(1, policy.fuse.periods + fuse.SPARE_PERIODS + 1)]
+    windows = [at for at in starts if at >= route.phase_since and not _changes(route, at, at + period, timing.settle)]
+    blocks = [block for chunk in assigned for block in chunk.blocks if block.end > min(starts)]
+    sleeps = asleep.sleeping(blocks, windows, policy.fuse, period=period)
+    return _Fuse(sleeps or False, any(block.trial.n for block in blocks))
+
+
+def next_look(context: StepContext, policy: Policy, timing: Timing, now: float, *, sooner: bool = False) -> int:
+    """Whole seconds until the next look: longer the longer the phase lasts, but never past a deadline.
+
+    `sooner`: twice as often, where the fuse sleeps.
+    """
     if context.phase is Phase.WATCH:
         deadlines = [context.watch_until]
     else:
         step = policy.canary.steps[context.step]
         deadlines = [context.since + step.min_bake, context.since + step.max_time]
-    return next_wait(context.phase_since, now, least=timing.resolution, deadlines=deadlines)
+    return next_wait(context.phase_since, now, least=timing.resolution, deadlines=deadlines, sooner=sooner)
 
 
 def replay(detail: Mapping[str, Json], chunks: Iterable[Chunk], policy: Policy) -> Judgement:

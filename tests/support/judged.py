@@ -78,12 +78,16 @@ class Judged:
         seed: int = 7,
         control: int = 1,
         trial: int = 2,
+        groups: int = 8,
     ) -> None:
-        """Requests from independent units; a trial request goes wrong with `p1`, a control one with `p0`."""
+        """Requests from independent units; a trial request goes wrong with `p1`, a control one with `p0`.
+
+        Units are in the first `groups` groups: with 8, in one half, so that the fuse sleeps.
+        """
         rng = random.Random(seed)
         for minute in range(minutes):
             for _ in range(per_minute):
-                at, group = start + 60 * minute + rng.random() * 59, rng.randrange(8)
+                at, group = start + 60 * minute + rng.random() * 59, rng.randrange(groups)
                 version = trial if rng.random() < share else control
                 rate = p1 if version == trial else p0
                 self.counts.record(PROMPT, version, "Assigned", at, group=group)

@@ -61,6 +61,23 @@ def test_status_in_canary_shows_who_gets_what(desk: Desk) -> None:
     assert "Release Started" in shown
 
 
+def test_status_says_that_the_fuse_sleeps_while_the_last_look_found_it_so_and_the_release_goes_on(desk: Desk) -> None:
+    desk.canary(desk.publish(), desk.publish("Greet {{name}} twice."), 2500)
+    release = desk.start(2, state="canary")
+    for seq, told in enumerate(({}, {"fuse_sleeps": "the fuse sleeps: too few"}, {})):
+        entry = TimelineEntry(f"look/{seq}", release.release_id, desk.now, Event.CANARY_JUDGED, detail=told)
+        desk.releases.append(entry)
+        notes = desk.json("status", "greeter")["prompts"][0]["notes"]
+        assert ("the fuse sleeps: too few and looks twice as often" in notes) is bool(told)
+    desk.releases.append(
+        TimelineEntry(
+            "look/9", release.release_id, desk.now, Event.CANARY_JUDGED, detail={"fuse_sleeps": "the fuse sleeps"}
+        )
+    )
+    desk.releases.update(replace(release, state="ended", outcome=Outcome.PROMOTED, ended_at=desk.now))
+    assert "the fuse sleeps" not in str(desk.json("status", "greeter")["prompts"][0]["notes"])
+
+
 def test_status_in_watch_without_holdback_says_that_alarms_alone_guard(desk: Desk) -> None:
     old, new = desk.publish(), desk.publish("Greet {{name}} twice.")
     desk.serve(new, previous=old, phase=Phase.WATCH, watch_until=desk.now + 600, holdback=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from promptlane.cli.judge import guarded_by_judge
 from promptlane.domain.canary.judge import StepContext
 from promptlane.domain.names import Phase
 from promptlane.domain.policy import Step
@@ -53,14 +54,34 @@ def test_a_look_repeated_at_the_same_moment_changes_nothing() -> None:
     assert len(w.judgements()) == 1
 
 
+@pytest.mark.parametrize(("groups", "sleeps"), [(16, False), (8, True)])
+def test_the_judge_looks_twice_as_often_while_the_fuse_sleeps_and_says_so(groups: int, sleeps: bool) -> None:
+    """At 10 % of 300 requests a minute the fuse has enough, unless all are of units in one half."""
+    w = judged(steps=(Step(1000, min_bake=86_400, max_time=2 * 86_400),))
+    w.serve(T0, 200, per_minute=300, share=0.1, p0=0.01, p1=0.01, groups=groups)
+    wait = w.look(T0 + 12_000).wait_seconds
+    assert wait == (100 if sleeps else 200)
+    said = w.judgements()[-1].detail.get("fuse_sleeps", "")
+    assert said.startswith("the fuse sleeps: too few requests for its alarms, which need 20 a period") is sleeps
+    assert guarded_by_judge(w.judgements()) == ([f"{said} and looks twice as often"] if sleeps else [])
+
+
+def test_without_any_traffic_on_the_canary_the_fuse_sleeps_and_nothing_is_looked_at_more_often() -> None:
+    w = judged(steps=(Step(1000, min_bake=86_400, max_time=2 * 86_400),))
+    w.serve(T0, 200, per_minute=300, share=0.0, p0=0.01, p1=0.01, groups=16)
+    assert w.look(T0 + 12_000).wait_seconds == 200
+    assert "fuse_sleeps" in w.judgements()[-1].detail
+
+
+@pytest.mark.parametrize("sooner", [False, True])
 @pytest.mark.parametrize("resolution", [10, 60])
-def test_no_policy_can_fill_an_execution_with_looks(resolution: int) -> None:
+def test_no_policy_can_fill_an_execution_with_looks(resolution: int, sooner: bool) -> None:
     w = judged(steps=tuple(Step(100 * i, min_bake=86_400, max_time=20 * 86_400) for i in range(1, 19)))
     timing, now, looks = Timing.at(resolution), T0, 0
     for step in range(18):
         since = now
         while now < since + 20 * 86_400:
             context = StepContext(Phase.CANARY, step, since, T0)
-            now += next_look(context, w.policy, timing, now)
+            now += next_look(context, w.policy, timing, now, sooner=sooner)
             looks += 1
-    assert looks < 1000  # a year of canary; at most 12 history events each, of 25,000
+    assert looks < (1500 if sooner else 1000)  # a year of canary; at most 12 history events each, of 25,000
