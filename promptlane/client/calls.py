@@ -15,6 +15,7 @@ from typing import NamedTuple
 from promptlane.domain.canary.outcome import CallOutcome, error_type, of_error
 
 from . import metrics
+from .decision import check_guardrail
 from .errors import InvalidVariables, ModelCallFailed
 
 TYPE_CHECKING = False
@@ -41,9 +42,12 @@ _PASSING = frozenset(
 """Failures that come at once and may be gone the next moment: tried once more, on either track alike."""
 
 _REMEDY = {
-    "ResourceNotFoundException": "the version or its model is gone: `promptlane rollback {prompt}` restores a safe one",
-    "AccessDeniedException": "allow bedrock:RenderPrompt on the prompt and bedrock:InvokeModel on its model",
-    "ValidationException": "the version does not accept this request; `promptlane diff {prompt}` shows what changed",
+    "ResourceNotFoundException": "the version, its model or its guardrail is gone: `promptlane rollback "
+    "{prompt}` restores a safe one",
+    "AccessDeniedException": "allow bedrock:RenderPrompt on the prompt, bedrock:InvokeModel on its model and "
+    "bedrock:ApplyGuardrail on its guardrail",
+    "ValidationException": "the version does not accept this request, or its guardrail is gone; `promptlane diff "
+    "{prompt}` shows what changed",
     "ThrottlingException": "the model's quota is used up; slow down or raise it",
     "ReadTimeoutError": "raise the client's timeout, or stream the answer",
     "TimeoutError": "raise the client's timeout, or stream the answer",
@@ -58,6 +62,10 @@ class Call(NamedTuple):
     messages: Sequence[Mapping[str, Any]]
     guardrail: Mapping[str, Any] | None
     metadata: Mapping[str, str] | None
+
+    def check(self) -> None:
+        """Raise InvalidInput for what no version could be sent: a caller's mistake, which is counted nowhere."""
+        check_guardrail(self.guardrail, stream=self.operation == "converse_stream")
 
     def arguments(self, decision: Decision) -> dict[str, Any]:
         """The operation's arguments; InvalidVariables when the variables do not fit the decision's version."""
@@ -140,6 +148,7 @@ class Caller:
 
     def call(self, request: Request, call: Call) -> Any:
         """The SDK's response from whoever answers; InvalidVariables before anything is sent, else ModelCallFailed."""
+        call.check()
         wrong = self._admit(request, call.variables or {})
         if wrong is None:
             try:

@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 MAX_VARIABLES = 20
+_REFINED = frozenset({"trace", "streamProcessingMode"})
+"""What of a guardrailConfig says how a guardrail is applied, not which."""
 
 
 class Decision:
     """Which version answers. Immutable, shared by all units that get it.
 
     `version_arn` is what Converse takes as modelId; `track` is "stable", "canary" or "holdback"; `release_id` is the
-    release that the route belongs to; `phase` the route's; `instead` is stable's decision when this one is canary's.
+    release that the route belongs to; `phase` the route's; `instead` is stable's decision when this one is canary's;
+    `guardrail` the guardrailConfig that the version was tested and approved with, None where it has none.
     """
 
     __slots__ = (
         "fingerprint",
+        "guardrail",
         "instead",
         "phase",
         "prompt",
@@ -57,6 +61,7 @@ class Decision:
         variables: Sequence[str] | None = None,
         salt: str = "",
         instead: Decision | None = None,
+        guardrail: Mapping[str, str] | None = None,
     ) -> None:
         self.prompt = prompt
         self.version = version
@@ -69,6 +74,7 @@ class Decision:
         self.salt = salt
         self.variables = None if variables is None else frozenset(variables)
         self.instead = instead
+        self.guardrail = guardrail
 
     def __repr__(self) -> str:
         return f"<Decision {self.prompt} version {self.version} ({self.track})>"
@@ -108,8 +114,10 @@ class Decision:
     ) -> dict[str, Any]:
         """The arguments of Converse or ConverseStream, with nothing in them that a prompt resource forbids.
 
-        `messages` are appended to the prompt's; `guardrail` is a guardrailConfig. The four keys of requestMetadata
-        by which invocation logs name the release win over `metadata`.
+        `messages` are appended to the prompt's. `guardrail` is a guardrailConfig: one that names a guardrail wins over
+        the version's own; one that does not (`trace`, `streamProcessingMode`) says how the version's own is applied,
+        and nothing where it has none. The four keys of requestMetadata by which invocation logs name the release win
+        over `metadata`. InvalidVariables, InvalidInput for what Bedrock would refuse.
         """
         variables = variables or {}
         self.check(variables)
@@ -129,9 +137,34 @@ class Decision:
         }
         if messages:
             request["messages"] = list(messages)
-        if guardrail:
-            request["guardrailConfig"] = dict(guardrail)
+        if config := self._guardrail(guardrail):
+            request["guardrailConfig"] = config
         return request
+
+    def _guardrail(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        check_guardrail(given)
+        if given and "guardrailIdentifier" in given:
+            return dict(given)
+        return {**self.guardrail, **(given or {})} if self.guardrail else {}
+
+
+def check_guardrail(given: Mapping[str, Any] | None, *, stream: bool = True) -> None:
+    """Raise InvalidInput when a caller's guardrailConfig is half of one. `stream`: whether the answer is streamed."""
+    if not given:
+        return
+    named = given.keys() & {"guardrailIdentifier", "guardrailVersion"}
+    if len(named) == 1:
+        raise InvalidInput(
+            f"guardrail has {named.pop()} alone; give guardrailIdentifier and guardrailVersion, or neither to keep the "
+            "version's own guardrail"
+        )
+    if not named and (unknown := sorted(map(str, given.keys() - _REFINED))):
+        raise InvalidInput(
+            f"guardrail names no guardrail but has {', '.join(unknown)}; beside guardrailIdentifier and "
+            f"guardrailVersion it may hold {', '.join(sorted(_REFINED))}"
+        )
+    if not stream and "streamProcessingMode" in given:
+        raise InvalidInput("guardrail has streamProcessingMode, which is for converse_stream; leave it out here")
 
 
 class LiveRoute:
@@ -181,6 +214,7 @@ def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
             variables=ref.get("variables"),
             salt=str(item.get("salt", "")),
             instead=instead,
+            guardrail=_config(ref.get("guardrail")),
         )
 
     stable = decide("stable", "stable")
@@ -197,14 +231,29 @@ def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
     return LiveRoute(stable, low=low, high=high, threshold=below(buckets))
 
 
-def pinned(prompt: str, version_arn: str) -> LiveRoute:
-    """A route that gives everybody one version: the fallback when no route was ever read."""
+def _config(named: Mapping[str, Any] | None) -> dict[str, str] | None:
+    return {"guardrailIdentifier": str(named["id"]), "guardrailVersion": str(named["version"])} if named else None
+
+
+def pinned(prompt: str, fallback: str) -> LiveRoute:
+    """A route that gives everybody one version: the fallback when no route was ever read.
+
+    The version's ARN; where the version has a guardrail, `#` and the guardrail's id or ARN, `:` and its version follow.
+    """
+    version_arn, _, named = fallback.partition("#")
     tail = version_arn.rpartition(":")[2]
     number = version_number(tail)
     if "/" not in version_arn or number is None:
         raise InvalidInput(
-            f"the fallback of {prompt} is {version_arn!r}; give the ARN of a version, which ends in its number, "
+            f"the fallback of {prompt} is {fallback!r}; give the ARN of a version, which ends in its number, "
             "for example arn:aws:bedrock:eu-west-1:111122223333:prompt/ABCDEFGHIJ:3"
         )
-    stable = Decision(prompt=prompt, version=number, version_arn=version_arn, track="stable")
+    identifier, _, of = named.rpartition(":")
+    if named and (not identifier or version_number(of) is None):
+        raise InvalidInput(
+            f"the fallback of {prompt} ends in #{named}; give its guardrail's id and the number of its version, for "
+            f"example {version_arn}#gr1234567890:1"
+        )
+    config = _config({"id": identifier, "version": of}) if named else None
+    stable = Decision(prompt=prompt, version=number, version_arn=version_arn, track="stable", guardrail=config)
     return LiveRoute(stable, low=stable, high=stable, threshold=0)

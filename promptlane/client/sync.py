@@ -38,7 +38,8 @@ class PromptClient:
     Everything is an argument, an environment variable, or has a default:
 
     - `route_table` (PROMPTLANE_ROUTE_TABLE), `region`, `session` (a boto3 session), `refresh` seconds between reads.
-    - `fallback` (PROMPTLANE_FALLBACK_ROUTES, JSON): version ARN by prompt, served when no route was ever read.
+    - `fallback` (PROMPTLANE_FALLBACK_ROUTES, JSON): version ARN by prompt, served when no route was ever read;
+      with `#<guardrail id>:<its version>` behind it where the version has a guardrail.
     - `timeout`: seconds a request may take, all tries together; set the same in the policy's `request.timeout`.
       `slow_after`: from when it counts as slow.
     - `shield`: answer from stable when a canary call fails; `breaker_errors` in a row send this process's canary

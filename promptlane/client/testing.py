@@ -54,11 +54,17 @@ class StaticRoutes:
         holdback: int = 0,
         variables: Sequence[str] | None = None,
         salt: str | None = None,
+        guardrails: Mapping[int, tuple[str, str]] | None = None,
     ) -> None:
-        """Give a prompt a route: in canary when `canary` is given, in watch when `previous` is, else steady."""
+        """Give a prompt a route: in canary when `canary` is given, in watch when `previous` is, else steady.
+
+        `guardrails`: id and version of those that versions have, by the version's number.
+        """
 
         def ref(version: int) -> dict[str, Any]:
-            known = {} if variables is None else {"variables": list(variables)}
+            known: dict[str, Any] = {} if variables is None else {"variables": list(variables)}
+            if guardrails and version in guardrails:
+                known["guardrail"] = dict(zip(("id", "version"), guardrails[version], strict=True))
             return {"version": version, "fingerprint": f"{version:064x}", "arn": version_arn(prompt, version), **known}
 
         arn = version_arn(prompt, 1).rpartition("/")[2].partition(":")[0]

@@ -206,7 +206,7 @@ def test_torn_converse(field: str, monkeypatch: pytest.MonkeyPatch) -> bool:
         {"variables": {TORN: "x"}},
         {"messages": [{"role": "user", "content": [{"text": TORN}]}]},
         {"metadata": {"team": TORN}},
-        {"guardrail": {"guardrailIdentifier": TORN}},
+        {"guardrail": {"guardrailIdentifier": TORN, "guardrailVersion": "1"}},
     ],
     ids=["variable", "variable's name", "message", "metadata", "guardrail"],
 )

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from promptlane.domain.text import visible, with_blanks
 
+from . import guardrail
 from .alignment import changed_pieces, in_pieces, opcodes
 from .content import canonical_variants, fingerprint
 
@@ -122,6 +123,10 @@ def _parts(variant: dict[str, Json]) -> Iterator[tuple[str, list[str]]]:
     if isinstance(inference, Mapping) and set(inference) == {"text"}:
         inference = inference["text"]
     fields = variant.pop("additionalModelRequestFields", None)
+    named = guardrail.of_variant(variant)
+    if named is not None and variant["metadata"] == [named.entry]:
+        del variant["metadata"]
+        yield "guardrail", [f"id: {visible(named.id)}", f"version: {visible(named.version)}"]
     parts = {"model": model, "inference": inference, **rest, "additional fields": fields}
     parts |= {"other template": config, "name and type": variant}
     for title, value in parts.items():

@@ -12,7 +12,9 @@ from promptlane.domain.incoming import odd_places
 from promptlane.domain.model_regions import profiled
 from promptlane.domain.names import prompt_id_of
 
+from . import guardrail as guardrails
 from .content import OWN, fingerprint, rounded_fingerprint
+from .guardrail import Guardrail
 from .models import is_allowed
 from .schemas import field_problems, tool_problems, version_schema_problems
 
@@ -31,6 +33,7 @@ class VersionRef:
 
     `version` is the Bedrock version number, `fingerprint` 64 hex digits, `arn` the version ARN that Converse takes.
     `variables`, when known, are those that it takes, so that a client can refuse a wrong call before it is made.
+    `guardrail` is the one that every call of it is made with, bound by the fingerprint.
     `rounded` is the fingerprint of the first schema; a reference without it was stored with that one (`content.py`).
     """
 
@@ -39,6 +42,7 @@ class VersionRef:
     arn: str
     variables: tuple[str, ...] | None = field(default=None, compare=False)
     rounded: str = field(default="", compare=False)
+    guardrail: Guardrail | None = field(default=None, compare=False)
 
     def is_version(self, prompt_id: str, version: int) -> bool:
         """Whether it is this version of this prompt; of an ARN that names no prompt, the number decides."""
@@ -58,6 +62,7 @@ class VersionRef:
     def to_item(self) -> dict[str, Json]:
         known: dict[str, Json] = {} if self.variables is None else {"variables": list(self.variables)}
         known |= {"rounded": self.rounded} if self.rounded else {}
+        known |= {"guardrail": self.guardrail.to_item()} if self.guardrail else {}
         return {"version": self.version, "fingerprint": self.fingerprint, "arn": self.arn, **known}
 
     @classmethod
@@ -69,6 +74,7 @@ class VersionRef:
             arn=str(item["arn"]),
             variables=None if names is None else tuple(str(name) for name in names),
             rounded=str(item.get("rounded", "")),
+            guardrail=Guardrail.from_item(item.get("guardrail")),
         )
 
 
@@ -100,6 +106,7 @@ class PromptVersion:
             arn=self.arn,
             variables=tuple(sorted(self.variables)),
             rounded=rounded_fingerprint(self.variants),
+            guardrail=self.guardrail,
         )
 
     @property
@@ -111,6 +118,10 @@ class PromptVersion:
     @property
     def model(self) -> str:
         return str(self.variant.get("modelId", ""))
+
+    @property
+    def guardrail(self) -> Guardrail | None:
+        return guardrails.of_variant(self.variant)
 
     @property
     def texts(self) -> list[str]:
@@ -185,6 +196,8 @@ def static_problems(version: PromptVersion, *, allowed_models: Sequence[str] = (
             "anything; add one, such as {{question}}"
         )
     problems += version_schema_problems(version.variants)
+    if problem := guardrails.problem_of(version.variant):
+        problems.append(f"the guardrail of version {version.version}: {problem}")
     if not version.model:
         problems.append("the version names no model (an agent resource is not supported); choose a modelId")
     elif allowed_models and not is_allowed(version.model, allowed_models):
@@ -221,7 +234,7 @@ def _names(names: frozenset[str]) -> str:
 CACHE_POINT: Final = {"cachePoint": {"type": "default"}}
 """The block after which Bedrock caches what stands before it; there is one type."""
 _CONTENT: Final = ("template", "cache_point", "system", "messages", "variables", "inference", "tools", "tool_choice")
-_KEYS: Final = ("name", "description", "model", *_CONTENT, "additional_fields")
+_KEYS: Final = ("name", "description", "model", *_CONTENT, "additional_fields", "guardrail")
 _INFERENCE: Final = {
     "temperature": "temperature",
     "top_p": "topP",
@@ -253,6 +266,7 @@ class PromptDraft:
     tools: tuple[Mapping[str, Json], ...] = ()
     tool_choice: str = "auto"
     additional_fields: Mapping[str, Json] = field(default_factory=dict)
+    guardrail: Guardrail | None = None
 
     @classmethod
     def from_dict(cls, data: Json) -> PromptDraft:
@@ -275,6 +289,7 @@ class PromptDraft:
             tools=tuple(data.get("tools") or ()),
             tool_choice=data.get("tool_choice") or "auto",
             additional_fields=dict(data.get("additional_fields") or {}),
+            guardrail=guardrails.written(data.get("guardrail"))[0],
         )
 
     def called_in(self, region: str, group: str) -> PromptDraft:
@@ -301,8 +316,9 @@ class PromptDraft:
             variant["inferenceConfiguration"] = {"text": text}
         if self.additional_fields:
             variant["additionalModelRequestFields"] = dict(self.additional_fields)
-        if labels := [dict(e) for e in (like or {}).get("metadata") or () if not str(e.get("key")).startswith(OWN)]:
-            variant["metadata"] = labels
+        labels = [dict(e) for e in (like or {}).get("metadata") or () if not str(e.get("key")).startswith(OWN)]
+        if metadata := [*labels, *([self.guardrail.entry] if self.guardrail else [])]:
+            variant["metadata"] = metadata
         return [variant]
 
     def _chat(self) -> dict[str, Json]:
@@ -342,6 +358,8 @@ def _draft_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     yield from _template_problems(data)
     yield from (("variables", problem) for problem in _variable_problems(data.get("variables") or []))
     yield from _schema_problems(data)
+    if problem := guardrails.written(data.get("guardrail"))[1]:
+        yield "guardrail", problem
     settings = data.get("inference") or {}
     if not isinstance(settings, Mapping):
         yield "inference", f"must be a mapping of {', '.join(_INFERENCE)}"

@@ -40,6 +40,7 @@ def decision(version: int, track: str, phase: str, instead: Any = None, variable
         "salt": "pepper",
         "variables": variables,
         "instead": instead,
+        "guardrail": None,
     }
 
 
@@ -120,6 +121,7 @@ def test_an_item_with_nothing_but_stable_is_steady() -> None:
         "salt": "",
         "variables": None,
         "instead": None,
+        "guardrail": None,
     }
     assert (live.low is live.high is live.stable, (live.k1, live.k2), live.revision) == (True, keys(""), 4)
     canary = live_route(
@@ -201,6 +203,7 @@ def test_a_fallback_is_the_version_of_its_arn_for_everybody() -> None:
         "salt": "",
         "variables": None,
         "instead": None,
+        "guardrail": None,
     }
     assert live.low is live.high is live.stable
     assert {name: getattr(live, name) for name in LiveRoute.__slots__ if name not in ("stable", "low", "high")} == {
@@ -229,7 +232,10 @@ def made(variables: Any = None, release_id: str = "R-3-1") -> Decision:
 def test_a_request_holds_what_was_given_and_nothing_else() -> None:
     names = {"prompt": "greeter", "version": "3", "track": "canary", "release": "R-3-1"}
     assert made().request() == {"modelId": f"{ARN}:3", "promptVariables": {}, "requestMetadata": names}
-    message, guardrail = {"role": "user", "content": [{"text": "And?"}]}, {"guardrailIdentifier": "g"}
+    message, guardrail = (
+        {"role": "user", "content": [{"text": "And?"}]},
+        {"guardrailIdentifier": "g", "guardrailVersion": "1"},
+    )
     forged = dict.fromkeys(names, "forged")
     request = made(["a", "b"]).request(
         {"a": "x", "b": ""}, messages=(message,), guardrail=guardrail, metadata={**forged, "tenant": "t1"}

@@ -271,10 +271,18 @@ def test_when_both_fail_stables_failure_is_raised_and_the_canarys_counted() -> N
         (
             AwsError("ResourceNotFoundException"),
             "",
-            "the version or its model is gone: `promptlane rollback greeter` re",
+            "the version, its model or its guardrail is gone: `promptlane rollback greeter` re",
         ),
-        (AwsError("AccessDeniedException"), "", "allow bedrock:RenderPrompt on the prompt and bedrock:InvokeModel on"),
-        (AwsError("ValidationException"), "", "the version does not accept this request; `promptlane diff greeter` sh"),
+        (
+            AwsError("AccessDeniedException"),
+            "",
+            "allow bedrock:RenderPrompt on the prompt, bedrock:InvokeModel on its model",
+        ),
+        (
+            AwsError("ValidationException"),
+            "",
+            "the version does not accept this request, or its guardrail is gone; `promptlane diff greeter` sh",
+        ),
         (AwsError("ThrottlingException"), "", "the model's quota is used up; slow down or raise it"),
         (AwsError("ModelErrorException"), "", "try again; if it stays, see the error's reason, which is what AWS says"),
         (type("ReadTimeoutError", (Exception,), {})("x"), "ReadTimeoutError", "raise the client's timeout, or stream"),

@@ -335,7 +335,7 @@ def test_a_stream_carries_what_a_call_carries(clock: Clock) -> None:
     given: dict[str, Any] = {
         "variables": {"name": "Anna"},
         "messages": [{"role": "user", "content": [{"text": "?"}]}],
-        "guardrail": {"guardrailIdentifier": "g"},
+        "guardrail": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
         "metadata": {"tenant": "t1"},
     }
     list(world.client.converse_stream("greeter", unit=world.canary, **given))

@@ -426,7 +426,7 @@ def faults(data: Any) -> list[tuple[str, str]]:
 
 KEYS = (
     "name, description, model, template, cache_point, system, messages, variables, inference, tools, tool_choice, "
-    "additional_fields"
+    "additional_fields, guardrail"
 )
 SETTINGS = "temperature, top_p, max_tokens, stop_sequences"
 PLAIN = {"name": "support", "model": "m", "template": "Hi"}
