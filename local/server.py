@@ -32,6 +32,7 @@ GAPS = (
     "metrics",
     "metric_filters",
     "invocation_log",
+    "guardrails",
     "bedrock_runtime",
     "lambda_functions",
     "alarms",

@@ -211,13 +211,14 @@ class Grants:
         ]
 
     def guardrails(self) -> list[Grant]:
-        """For applications that pass a guardrail with a request; a profile needs it in every Region that it names."""
+        """For calls behind a version's guardrail, or an application's own; a profile needs it in every Region that
+        it names."""
         return [
             allow(
                 "ApplyGuardrails",
                 ["bedrock:ApplyGuardrail"],
                 [arn("bedrock", "guardrail/*"), arn("bedrock", "guardrail-profile/*", region="*")],
-                because="An application chooses its guardrail.",
+                because="An author chooses the guardrail of a version; an application may choose another.",
             )
         ]
 

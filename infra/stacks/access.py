@@ -160,7 +160,11 @@ class AccessStack(Stack):
             allow("EditPrompts", [a for a in EDITS if a != CREATION], [prompt], because=_SHARED),
             allow("CreatePrompts", [CREATION], ["*"], because="What does not exist yet has no resource."),
         )
-        try_out = (*g.prompts_answer(), allow("RenderDrafts", ["bedrock:RenderPrompt"], [prompt], because=_SHARED))
+        try_out = (
+            *g.prompts_answer(),
+            *g.guardrails(),
+            allow("RenderDrafts", ["bedrock:RenderPrompt"], [prompt], because=_SHARED),
+        )
         return (
             Duty(
                 name="author",

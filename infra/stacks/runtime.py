@@ -48,7 +48,7 @@ class RuntimeStack(Stack):
                 "RECEIPT_KEY_ID": state.receipt_key.key_arn,
                 "RESOLUTION_SECONDS": str(config.resolution_seconds),
             },
-            grants=grants.application(),
+            grants=grants.application() + grants.guardrails(),
             layers=[sealing],
             timeout=Duration.seconds(30),
             memory_mib=512,

@@ -146,7 +146,7 @@ ROWS = (
     Row("bedrock:RenderPrompt", "answer with a version of another prompt", {AUTHOR},
         lambda c, t: _converse(c, t.other_arn)),
     Row("bedrock:RenderPrompt", "answer with the draft", {AUTHOR}, lambda c, t: _converse(c, t.draft_arn)),
-    Row("bedrock:ApplyGuardrail", "answer behind a guardrail", {RUNTIME},
+    Row("bedrock:ApplyGuardrail", "answer behind a guardrail", {AUTHOR, RUNTIME},
         lambda c, t: _converse(c, t.version_arn, guardrailConfig=_GUARDRAIL)),
     Row("execute-api:Invoke", "decide a review", {REVIEWER},
         lambda c, t: _operation(c, t, f"{_NOBODYS}/decision")),

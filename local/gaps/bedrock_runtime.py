@@ -4,8 +4,7 @@ Lacking in MiniStack: prompt ARNs are accepted but ignored, answers are a fixed 
 throttles, and neither metrics (AWS/Bedrock), CloudTrail events nor invocation log records are written. Here: all of it.
 A model that the Region does not offer, or by inference profiles alone, is refused; where which is, is a fact about AWS
 that the house wrote down (`promptlane.domain.model_regions`).
-Guardrails that exist are evaluated by MiniStack's own rules; besides, the text `[[guardrail]]` in what the user sent or
-the model said makes any call end with stopReason `guardrail_intervened`, as a guardrail of the account would.
+Guardrails are `guardrails`.
 
 Knobs, for tests and drills: POST /_promptlane/bedrock with any of
 `{"throttle_per_second": {"<model id>" | "*": n}, "disabled_models": ["<model id>"], "log_prompt_arn": bool}`.
@@ -19,7 +18,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -29,11 +28,19 @@ from ministack.core.responses import StreamingResponse
 from ministack.services import bedrock_runtime as stock
 
 from local import model, seams
-from local.gaps import callers, cloudtrail, embeddings, invocation_log, metric_store, prompt_rendering, prompts
+from local.gaps import (
+    callers,
+    cloudtrail,
+    embeddings,
+    guardrails,
+    invocation_log,
+    metric_store,
+    prompt_rendering,
+    prompts,
+)
 from local.inference import ModelAnswer, ModelRequest
 from promptlane.domain.model_regions import GROUPS, missing, profiled
 
-MARKER = "[[guardrail]]"
 _ROUTE = re.compile(r"/model/(.+)/(converse|converse-stream|invoke|invoke-with-response-stream)")
 _PROMPT_ARN = re.compile(r"arn:aws[a-z-]*:bedrock:([a-z0-9-]+):(\d{12}):prompt/([0-9a-zA-Z]{10})(?::([0-9]{1,5}))?")
 _OPERATIONS = {
@@ -80,6 +87,7 @@ class Call:
     resolved_model: str = ""
     rendered: dict[str, Any] = field(default_factory=dict)
     prompt_arn: str | None = None
+    guardrail: guardrails.Guardrail | None = None
     started: float = field(default_factory=time.time)
 
 
@@ -95,9 +103,6 @@ def install() -> None:
         stock,
         "_validate_converse_request",
         "_normalize_model_id",
-        "_resolve_guardrail",
-        "_guardrail_not_found",
-        "_evaluate_guardrail",
         "_es_event",
         "_last_user_text",
         "_family",
@@ -260,14 +265,17 @@ def _token(name: str, rate: float) -> bool:
 
 async def _answered(call: Call) -> ModelAnswer:
     """The model's answer, unless a guardrail says something else before or after."""
+    call.guardrail = guardrails.named(call.rendered.get("guardrailConfig"))
     request = _model_request(call)
     sent = "\n".join(message["text"] for message in request.messages)
-    if blocked := _guarded(call, "INPUT", sent):
+    blocked, _ = guardrails.guarded(call.guardrail, "INPUT", sent)
+    if blocked:
         return blocked
     answer = await model.answer(request)
-    if not answer.error and (blocked := _guarded(call, "OUTPUT", answer.text)):
-        return blocked
-    return answer
+    if answer.error:
+        return answer
+    blocked, text = guardrails.guarded(call.guardrail, "OUTPUT", answer.text)
+    return blocked or replace(answer, text=text)
 
 
 def _model_request(call: Call) -> ModelRequest:
@@ -288,23 +296,6 @@ def _model_request(call: Call) -> ModelRequest:
     )
 
 
-def _guarded(call: Call, source: str, text: str) -> ModelAnswer | None:
-    config = call.rendered.get("guardrailConfig")
-    message = None
-    if config:
-        identifier = config.get("guardrailIdentifier", "")
-        guardrail = stock._resolve_guardrail(identifier, config.get("guardrailVersion", "DRAFT"))
-        if guardrail is None:
-            raise prompts.not_found(json.loads(stock._guardrail_not_found(identifier)[2])["message"])
-        if stock._evaluate_guardrail(guardrail, source, text)["blocked"]:
-            message = guardrail.get("BlockedInputMessaging" if source == "INPUT" else "BlockedOutputsMessaging")
-    if message is None and MARKER in text:
-        message = "Sorry, I cannot help with that."
-    if message is None:
-        return None
-    return ModelAnswer(message, "guardrail_intervened", max(1, len(text) // 4), max(1, len(message) // 4))
-
-
 def _response(call: Call, answer: ModelAnswer) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"text": answer.text}] if answer.text or not answer.tool_uses else []
     content += [{"toolUse": use} for use in answer.tool_uses]
@@ -323,6 +314,7 @@ def _usage(call: Call, answer: ModelAnswer) -> dict[str, Any]:
             "totalTokens": answer.input_tokens + answer.output_tokens,
         },
         "metrics": {"latencyMs": max(1, round((time.time() - call.started) * 1000))},
+        **(call.guardrail.trace if call.guardrail else {}),
     }
 
 

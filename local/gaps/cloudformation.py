@@ -1,10 +1,10 @@
 """CloudFormation: resource types and properties that MiniStack lacks.
 
-Types: Bedrock Prompt, PromptVersion and Guardrail, CloudTrail Trail, CloudWatch CompositeAlarm, Logs QueryDefinition
-(and its API). Properties that MiniStack drops silently: DynamoDB deletion protection, point-in-time recovery, TTL,
-encryption and resource policy (in Replicas too); Lambda reserved concurrency, dead-letter queue and key; Object Lock
-and tags of buckets; permission boundaries. Types without effect here are accepted and do nothing; so are lifecycle,
-logging, encryption and public access settings of buckets.
+Types: Bedrock Prompt, PromptVersion, Guardrail and GuardrailVersion, CloudTrail Trail, CloudWatch CompositeAlarm, Logs
+QueryDefinition (and its API). Properties that MiniStack drops silently: DynamoDB deletion protection, point-in-time
+recovery, TTL, encryption and resource policy (in Replicas too); Lambda reserved concurrency, dead-letter queue and key;
+Object Lock and tags of buckets; permission boundaries. Types without effect here are accepted and do nothing; so are
+lifecycle, logging, encryption and public access settings of buckets.
 
 Handlers run on the event loop: they call MiniStack's functions, never its endpoint."""
 
@@ -35,12 +35,14 @@ def install() -> None:
     seams.require(cloudtrail, "_DISPATCH", "_trail_arn", "_start_logging", "_stop_logging", "_delete_trail")
     seams.require(cloudwatch, "_put_composite_alarm", "_composite_alarms")
     seams.require(bedrock, "_create_guardrail", "_update_guardrail", "_delete_guardrail", "_guardrail_arn")
+    seams.require(bedrock, "_create_guardrail_version", "_guardrail_versions")
     seams.require(dynamodb, "_tables", "_update_ttl", "_update_continuous_backups", "_put_resource_policy")
     seams.require(iam, "_roles", "_users")
     seams.require(s3, "_bucket_object_lock", "_bucket_tags", "_bucket_versioning")
     add("AWS::Bedrock::Prompt", prompt_create, prompt_update, prompt_delete)
     add("AWS::Bedrock::PromptVersion", version_create, None, version_delete)
     add("AWS::Bedrock::Guardrail", guardrail_create, guardrail_update, guardrail_delete)
+    add("AWS::Bedrock::GuardrailVersion", guardrail_version_create, None, guardrail_version_delete)
     add(
         "AWS::CloudTrail::Trail",
         trail_create,
@@ -249,6 +251,24 @@ def guardrail_update(arn: str, old: dict[str, Any], new: dict[str, Any], stack: 
 
 def guardrail_delete(arn: str, props: dict[str, Any]) -> None:
     bedrock._delete_guardrail(arn.rpartition("/")[2], {})
+
+
+def guardrail_version_create(logical_id: str, props: dict[str, Any], stack: str) -> Made:
+    identifier = props["GuardrailIdentifier"]
+    made = answered(
+        bedrock._create_guardrail_version(identifier, json.dumps({"description": props.get("Description")}))
+    )
+    arn = bedrock._guardrail_arn(made["guardrailId"])
+    return f"{arn}|{made['version']}", {
+        "GuardrailArn": arn,
+        "GuardrailId": made["guardrailId"],
+        "Version": made["version"],
+    }
+
+
+def guardrail_version_delete(name: str, props: dict[str, Any]) -> None:
+    arn, _, version = name.rpartition("|")
+    bedrock._guardrail_versions.pop(f"{arn.rpartition('/')[2]}/{version}", None)
 
 
 # CloudTrail

@@ -20,6 +20,7 @@ _TOKEN: Final = frozenset({"ExpiredTokenException", "ExpiredToken"})
 _NO_MODEL: Final = re.compile(
     r"on-demand throughput|model identifier is invalid|end of its life|not supported in this", re.I
 )
+_NO_GUARDRAIL: Final = re.compile(r"guardrail identifier", re.I)
 _PURPOSE: Final = {"requestMetadata": {"purpose": "promptlane test"}}
 """So that the invocation log tells test runs from requests of users."""
 _ABOUT_TOOLS: Final = re.compile(r"tool", re.I)
@@ -164,4 +165,8 @@ def refusal(status: int, kind: str, message: str, model_id: str) -> PromptlaneEr
         return ModelNotEnabled(f"{said} (the model or prompt version does not exist in this Region)")
     if status == 400 and _NO_MODEL.search(message):
         return ModelNotEnabled(f"{said} (use the model's cross-Region inference profile, or another model)")
+    if status == 400 and _NO_GUARDRAIL.search(message):
+        return ModelNotEnabled(
+            f"{said} (the guardrail that the version names, or this version of it, is not in this account and Region)"
+        )
     return CallRefused(said)

@@ -363,7 +363,7 @@ class Kind:
     always pass. `asks`: the model that grading it calls; `calls`, where there are more: each call that a value makes.
     `of_answer`: whether it reads the answer at all. `never_negated`: what to write where `not-` would say nothing.
     `compares`: the answer with the other version's. `fresh`: only answers of the same hour can be compared, so none is
-    used again.
+    used again. `guarded`: it says something only of a version that has a guardrail.
     """
 
     name: str
@@ -379,6 +379,7 @@ class Kind:
     never_negated: str = ""
     compares: bool = False
     fresh: bool = False
+    guarded: bool = False
     unit: str = ""
 
     def asked(self, value: Json) -> list[str]:
@@ -422,7 +423,7 @@ KINDS: Final = {
         Kind("cost", _cost, "ignored", "required", unit="USD"),
         Kind("output-tokens", _output_tokens, "nothing", "required", unit="tokens"),
         Kind("is-valid-tool-call", _tool_call, "names"),
-        Kind("guardrail-intervened", _guardrail, "ignored"),
+        Kind("guardrail-intervened", _guardrail, "ignored", guarded=True),
         Kind("llm-rubric", _llm_rubric, "text", "optional", None, 1.0, asks="judge"),
         *map(_kind_of, judged.MEASURES),
         Kind("select-best", _select, "text", asks="judge", compares=True),
@@ -431,6 +432,17 @@ KINDS: Final = {
     )
 }
 """Every assertion type by name. A row more is all that one takes."""
+
+
+def guarded(kinds: Iterable[str]) -> list[str]:
+    """Which of these assertion types need a version with a guardrail."""
+    return sorted(kind for kind in kinds if KINDS[kind].guarded)
+
+
+NO_GUARDRAIL: Final = (
+    "asks whether a guardrail intervened, and the prompt has none, so every answer would look alike; give it one "
+    "(guardrail: {id: ..., version: ...} in prompt.yaml), or leave the assertion out"
+)
 
 
 def asked_by(assertions: Iterable[Assertion]) -> list[str]:

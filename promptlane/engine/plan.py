@@ -12,7 +12,7 @@ from promptlane.domain.policy import TestPolicy
 from promptlane.domain.suite.statistics import cases_needed, detectable, planned_variance, provable_margin
 from promptlane.domain.suite.verdict import CaseTally, Rules, assess
 
-from .assertions import KINDS, asked_by
+from .assertions import KINDS, NO_GUARDRAIL, asked_by, guarded
 from .checks import unknown
 from .prices import cost, price_of
 from .suite import Assertion, Case, Suite, flat
@@ -82,9 +82,12 @@ def rules_of(policy: TestPolicy) -> Rules:
 
 
 def make_plan(suite: Suite, policy: TestPolicy, candidate: Target, stable: Target | None) -> Plan:
-    """Raises TestPlanRefused: unknown checks, models without a price, or more cost than `max_cost_usd` allows."""
+    """Raises TestPlanRefused: unknown checks, models without a price, more cost than `max_cost_usd` allows, or
+    assertions about a guardrail that the candidate has not."""
     targets = [candidate] + ([stable] if stable else [])
     refused = unknown(suite.checks) + [problem for target in targets for problem in target.unfit(suite.cases)][:10]
+    if candidate.guardrail is None:
+        refused += [f"{kind} {NO_GUARDRAIL}" for kind in guarded(suite.kinds)]
     repeats = suite.repeats or policy.repeats
     asked = {n for case in suite.cases for n in asked_by(case.all_asserts)}
     helpers = {"judge": policy.judge_model, "embedder": policy.embedding_model}

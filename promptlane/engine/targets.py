@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from promptlane.domain.release.content import fingerprint
+from promptlane.domain.release.guardrail import Guardrail, of_variant
 from promptlane.domain.release.prompt import VARIABLE, PromptVersion, template_texts
 from promptlane.domain.suite.answers import ModelRequest
 
@@ -54,6 +55,11 @@ class Target:
         return {str(s["name"]): (s.get("inputSchema") or {}).get("json", {}) for s in specs if "name" in s}
 
     @property
+    def guardrail(self) -> Guardrail | None:
+        """The one that every call of it is made with."""
+        return of_variant(self.variant)
+
+    @property
     def max_tokens(self) -> int | None:
         """The longest answer that the version allows, if it says."""
         value = ((self.variant.get("inferenceConfiguration") or {}).get("text") or {}).get("maxTokens")
@@ -99,16 +105,17 @@ class Target:
         return rendered + len(shown(messages_of(case, self.variables)))
 
     def request(self, case: Case) -> ModelRequest:
-        """The Converse request of a case's first turn. Inference settings and tools are the version's own.
+        """The Converse request of a case's first turn. Inference settings, tools and guardrail are the version's own.
 
         Raises CallRefused where what the case sends grows too long.
         """
         variables = self.variables
         inputs, behind = case.inputs(variables), messages_of(case, variables)
+        guarded = {"guardrailConfig": self.guardrail.config} if self.guardrail else {}
         if self.arn:
-            given = {"promptVariables": {k: {"text": v} for k, v in inputs.items()}}
+            given = {"promptVariables": {k: {"text": v} for k, v in inputs.items()}, **guarded}
             return ModelRequest(self.arn, given | ({"messages": behind} if behind else {}))
-        body = self._rendered(inputs)
+        body = self._rendered(inputs) | guarded
         return ModelRequest(self.model, body | ({"messages": [*body["messages"], *behind]} if behind else {}))
 
     def _rendered(self, inputs: Mapping[str, str]) -> dict[str, Json]:

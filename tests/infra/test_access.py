@@ -66,7 +66,7 @@ EXPECTED = [
     ("execute-api:Invoke", arn("execute-api", f"{OPERATIONS}/releases/R/advance"), {"operator"}),
     ("execute-api:Invoke", arn("execute-api", f"{OPERATIONS}/prompts/P/rollback"), {"operator"}),
     ("sqs:SendMessage", "Requests", {"operator"}),
-    ("bedrock:ApplyGuardrail", "guardrail/", {"runtime"}),
+    ("bedrock:ApplyGuardrail", "guardrail/", {"author", "runtime"}),
     ("bedrock:InvokeModel", "provisioned-model/", {"author", "runtime"}),
     ("dynamodb:Query", "/index/by_id", {"runtime"}),
     ("logs:GetLogEvents", arn("logs", "log-group:promptlane-pipeline-RelayLog1-A"), {"auditor", "operator"}),

@@ -27,6 +27,8 @@ DEAD_LETTERS = {"roll_back", "wind_up", "reconcile", "remind", "housekeep"}
 KEYS = {"kms:Decrypt", "kms:GenerateDataKey"}
 # Model calls that go over our own HTTP transport or by a name that is also ours.
 MODELS = {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "bedrock:RenderPrompt", "bedrock:GetPrompt"}
+# What Converse asks for where a version has a guardrail.
+MODELS |= {"bedrock:ApplyGuardrail"}
 # S3 tells a missing object from a forbidden one only to who may list.
 TELLS_MISSING = {"s3:ListBucket"}
 
@@ -57,6 +59,7 @@ def test_a_role_allows_exactly_what_its_function_calls(synthesized: Synthesized,
         assert "sqs:SendMessage" in granted
     accepted = TELLS_MISSING | (MODELS if verb in ("gateway", "run_cases") else set())
     accepted |= {"sqs:SendMessage"} if verb in DEAD_LETTERS else set()
+    assert ("bedrock:ApplyGuardrail" in granted) == (verb in ("gateway", "run_cases"))
     assert called - granted == set(), "the code calls it, the role forbids it"
     assert granted - called - accepted == set(), "the role allows it, the code never calls it"
 

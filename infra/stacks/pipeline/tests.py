@@ -22,7 +22,7 @@ def add_tests(functions: PipelineFunctions) -> None:
         "run_cases",
         "Answers and asserts a batch of cases",
         ("REPORT_BUCKET",),
-        g.prompts_answer() + objects,
+        g.prompts_answer() + g.guardrails() + objects,
         knows_suites=True,
         timeout=Duration.minutes(15),
         memory_mib=1024,

@@ -100,16 +100,19 @@ def test_prompts_versions_and_guardrails(client: Client, deploy: Any) -> None:
             "Prompt": {"Type": "AWS::Bedrock::Prompt", "Properties": prompt},
             "One": {"Type": "AWS::Bedrock::PromptVersion", "Properties": {"PromptArn": get("Prompt", "Arn")}},
             "Guard": {"Type": "AWS::Bedrock::Guardrail", "Properties": {"Name": "guard", **blocked, **words}},
+            "Fixed": {"Type": "AWS::Bedrock::GuardrailVersion", "Properties": fixed},
         }
 
+    fixed = {"GuardrailIdentifier": get("Guard", "GuardrailId")}
     outputs = {"Version": get("One", "Arn"), "Id": get("Prompt", "Id"), "Guard": get("Guard", "GuardrailId")}
+    outputs["Fixed"] = get("Fixed", "Version")
     made = deploy(resources("Hi {{name}}"), outputs)
     assert made["Version"].endswith(f"prompt/{made['Id']}:1")
     kept = client("bedrock-agent").get_prompt(promptIdentifier=made["Id"], promptVersion="1")["variants"][0]
     assert kept["inferenceConfiguration"]["text"] == {"temperature": 0.5, "maxTokens": 10, "stopSequences": []}
     assert kept["additionalModelRequestFields"] == {"TopK": "20", "Stream": "true"}, "as CloudFormation has it"
     assert kept["metadata"] == [{"key": "team", "value": "x"}]
-    guard = {"guardrailIdentifier": made["Guard"], "guardrailVersion": "DRAFT"}
+    guard = {"guardrailIdentifier": made["Guard"], "guardrailVersion": made["Fixed"]}
     gamble = [{"role": "user", "content": [{"text": "where is the casino"}]}]
     reply = client("bedrock-runtime").converse(modelId=MODEL, messages=gamble, guardrailConfig=guard)
     assert reply["stopReason"] == "guardrail_intervened"

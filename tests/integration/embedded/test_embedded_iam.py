@@ -145,7 +145,7 @@ def test_a_guardrail_needs_a_permission_of_its_own(user: Any) -> None:
     invoke = {"Action": "bedrock:InvokeModel", "Resource": "*"}
     apply = {"Action": "bedrock:ApplyGuardrail", "Resource": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:guardrail/*"}
     assert denied(lambda: user(invoke)("bedrock-runtime").converse(**hello))
-    with pytest.raises(ClientError, match="ResourceNotFound"):
+    with pytest.raises(ClientError, match="does not exist"):
         user(invoke, apply)("bedrock-runtime").converse(**hello)
 
 

@@ -63,6 +63,8 @@ def test_text_tools_tokens_and_latency_are_read() -> None:
         (404, "ResourceNotFoundException", "no such prompt", ModelNotEnabled),
         (400, "ValidationException", "on-demand throughput isn’t supported", ModelNotEnabled),
         (400, "ValidationException", "Input is too long", CallRefused),
+        (400, "ValidationException", "The guardrail identifier or version provided … does not exist", ModelNotEnabled),
+        (400, "ValidationException", "The provided guardrail identifier is invalid.", ModelNotEnabled),
     ],
 )
 def test_refusals_are_told_apart(status: int, kind: str, message: str, error: type[PromptlaneError]) -> None:

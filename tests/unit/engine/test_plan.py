@@ -244,3 +244,15 @@ def test_a_slice_that_must_pass_is_counted_and_warned_of() -> None:
         "slice 'small' must pass, but its 44 cases can never prove a margin of 5 points; "
         "write at least 45, or mark its cases critical instead",
     ]
+
+
+def test_what_asks_about_a_guardrail_is_refused_where_there_is_none() -> None:
+    blocked = Assertion("assert-set", children=(HAS, Assertion("guardrail-intervened", negated=True)))
+    guarded = replace(NEW, variant={**NEW.variant, "metadata": [{"key": "promptlane:guardrail", "value": "gr1:2"}]})
+
+    for stable in (None, OLD, replace(guarded, label="old")):
+        with pytest.raises(TestPlanRefused, match=r"^guardrail-intervened asks .* the prompt has none.*; give it one"):
+            make_plan(suite(30, blocked), POLICY, NEW, stable)
+    # A stable version without one is no obstacle to the first version that has one.
+    assert make_plan(suite(30, blocked), POLICY, guarded, OLD).cases == 30
+    assert make_plan(suite(30), POLICY, NEW, OLD).cases == 30

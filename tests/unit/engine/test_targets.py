@@ -90,3 +90,15 @@ def test_a_published_version_is_asked_by_its_arn_with_the_variables_that_it_take
     assert target.request(CASE) == ModelRequest(
         VERSION_ARN, {"promptVariables": {"name": {"text": "Ana"}, "q": {"text": "{{name}}"}}}
     )
+
+
+def test_the_guardrail_of_a_version_is_applied_by_arn_and_at_the_desk_alike() -> None:
+    guarded = {**TEXT, "metadata": [{"key": "promptlane:guardrail", "value": "gr1:2"}]}
+    config = {"guardrailIdentifier": "gr1", "guardrailVersion": "2"}
+    published = Target.of_version(PromptVersion(ID, "support", 7, VERSION_ARN, [guarded]))
+    draft = Target.of_draft("draft", [guarded])
+
+    assert published.request(CASE).body == {"promptVariables": {"q": {"text": "{{name}}"}}, "guardrailConfig": config}
+    assert draft.request(CASE).body["guardrailConfig"] == config
+    assert draft.fingerprint != Target.of_draft("draft", [TEXT]).fingerprint
+    assert "guardrailConfig" not in Target.of_draft("draft", [TEXT]).request(CASE).body

@@ -141,3 +141,25 @@ def test_a_draft_can_be_read_alone(tmp_path: Path) -> None:
     folder = write(tmp_path / "p", suite=None)
 
     assert load_draft(folder).name == "greeter"
+
+
+ASKING = """\
+tests:
+  - id: ana
+    vars: {name: Ana}
+    assert: [{type: guardrails}, {type: contains, value: Ana}]
+"""
+GUARDED = PROMPT + "guardrail: {id: gr1234567890, version: 2}\n"
+
+
+def test_a_suite_that_asks_about_a_guardrail_needs_a_prompt_that_has_one(tmp_path: Path) -> None:
+    said = refusal(write(tmp_path / "p", suite=ASKING))
+
+    assert "suite.yaml:1:1: tests: guardrail-intervened asks whether a guardrail intervened, and the prompt has" in said
+    assert load_one(write(tmp_path / "q", prompt=GUARDED, suite=ASKING)).draft.guardrail is not None
+
+
+def test_a_guardrail_that_can_change_is_refused_at_its_line(tmp_path: Path) -> None:
+    said = refusal(write(tmp_path / "p", prompt=GUARDED.replace("version: 2", "version: DRAFT")))
+
+    assert "prompt.yaml:6:1: guardrail: is DRAFT, which can change under a release; create a version of" in said
