@@ -142,6 +142,10 @@ deployments: setup  ## everyday edits, sizes and limits of a deployment; writes 
 	@$(PY) -m tests.deployments
 	@$(VENV)/bin/pytest -q -m deployments tests/e2e
 
+.PHONY: faults
+faults: $(PYTHON_READY)  ## every fault at every AWS call of whole releases; writes .local/faults.json (half an hour)
+	@$(PY) -m tests.faults
+
 .PHONY: destroy
 destroy: setup  ## remove a deployment from the account of your credentials: end its releases, then delete its stacks (NAME=promptlane)
 	@$(PY) -m infra.teardown $(if $(NAME),$(NAME),promptlane) && npx cdk destroy --all

@@ -24,14 +24,21 @@ def wire(of: Function) -> Ports:
         counts=of.counts,
         blocks=of.blocks,
         alarms=of.alarms,
-        notices=of.notices,
+        telling=of.telling,
         timing=Timing.at(of.number("resolution_seconds", int, 60), arrival=arrival or None),
     )
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     now = time.time()
-    seen = look(wire(), release_id=event["release_id"], phase=Phase(event["phase"]), step=int(event["step"]), now=now)
+    seen = look(
+        wire(),
+        release_id=event["release_id"],
+        phase=Phase(event["phase"]),
+        step=int(event["step"]),
+        now=now,
+        asked=str(event.get("asked") or ""),
+    )
     if seen.gauges:
         publish(seen.prompt, seen.gauges, at=now)
     log.info(seen.judgement, extra={"release_id": event["release_id"], "why": seen.reason})

@@ -8,6 +8,7 @@ from typing import Any
 
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
+from promptlane.domain.errors import Unavailable
 from promptlane.domain.trail import TRAIL_LATE
 from promptlane.lifecycle.edit_log import EditSweep
 from promptlane.lifecycle.reconcile import Reconciliation
@@ -55,4 +56,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     looked_at = done.pop("looked_at")
     done["swept"] = sweep.run(looked_at)
     log.info("reconciled", extra={**done, "looked_at": len(looked_at)})
+    if done["untold"]:
+        # An error of the function is what the alarms on ourselves see, and Lambda tries again in a minute.
+        raise Unavailable(f"{done['untold']} notice(s) are owed and could not be sent; the log above says why")
     return done

@@ -16,7 +16,8 @@ from typing import Any
 import promptlane.aws.notices
 import promptlane.aws.releases
 import promptlane.aws.routes
-import promptlane.aws.workflow  # noqa: F401
+import promptlane.aws.workflow
+import promptlane.lifecycle.telling  # noqa: F401
 from promptlane.aws import http_events as http
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.observability import logger
@@ -46,7 +47,7 @@ def wire_aftermath(of: Function) -> Aftermath:
     return Aftermath(
         releases=of.releases,
         workflow=of.workflow,
-        notices=of.notices,
+        telling=of.telling,
         clock=time.time,
         log=log.error,
     )
@@ -139,7 +140,7 @@ def _rolled_back(wish: Wish, context: Any, *, stop_execution: bool = True) -> Ro
     routes, _ = wire()
     done = restore_safe_route(routes, wish, clock=time.time, keep_trying=_patience(context))
     log.info(done.result, extra={"prompt": done.prompt, "release_id": done.release_id, "why": done.reason})
-    if done.result in ("rolled_back", "nothing_to_go_back_to"):
+    if done.result != "not_applicable":
         wire_aftermath().tell(done, stop_execution=stop_execution)
     return done
 

@@ -25,7 +25,7 @@ def wire(of: Function) -> tuple[WindUp, Turns]:
         releases=of.releases,
         quarantine=of.quarantine,
         queue=of.queue,
-        notices=of.notices,
+        telling=of.telling,
         clock=time.time,
         log=log.warning,
     )

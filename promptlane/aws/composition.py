@@ -38,8 +38,6 @@ if TYPE_CHECKING:
         Unrelayed,
         Workflow,
     )
-    from promptlane.domain.release.release import Release
-    from promptlane.domain.review.brief import VerdictShown
     from promptlane.domain.review.ports import EditStore, ReviewStore, Signer
     from promptlane.domain.trail import Trail
     from promptlane.lifecycle.authors import AuthorSearch
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from promptlane.lifecycle.review_desk import ReviewDesk
     from promptlane.lifecycle.review_round import ReviewRound
     from promptlane.lifecycle.shift import Traffic
+    from promptlane.lifecycle.telling import Telling
 
     from .audit_copies import AuditCopies
     from .events import EventBus
@@ -304,6 +303,14 @@ class Composition(ABC):
 
         return TrialBuckets(clients.client("s3"), self.setting("partition"))
 
+    @cached_property
+    def telling(self) -> Telling:
+        from promptlane.lifecycle.telling import Telling
+
+        from .observability import logger
+
+        return Telling(releases=self.releases, notices=self.notices, clock=time.time, log=logger("telling").error)
+
     # --- steps that two functions take -------------------------------------------------------------------------------
 
     @cached_property
@@ -319,6 +326,7 @@ class Composition(ABC):
             identities=self.identities,
             quarantine=self.quarantine,
             alarms=self.alarms,
+            telling=self.telling,
             clock=time.time,
             reopened=ApprovalCheck(self.reviews, self.edits, self.releases, time.time),
         )
@@ -378,15 +386,8 @@ class Composition(ABC):
             clock=time.time,
             base_url=self.setting("reviews_url"),
             authors=self.authors,
-            tests=self._verdict_shown,
+            tests=self.briefs.verdict,
         )
-
-    def _verdict_shown(self, release: Release, round: int) -> VerdictShown:
-        from promptlane.domain.review.brief import verdict_shown
-
-        key = f"releases/{release.release_id}/tests/{round}/report"
-        report = self.briefs.report(f"{key}.json")
-        return verdict_shown(release.verdict, json.loads(report) if report else None, f"{key}.html")
 
 
 class Function(Composition):

@@ -15,6 +15,12 @@ class SnsNotices:
     def __init__(self, sns: Any, topic_arn: str) -> None:
         self._sns, self._topic = sns, topic_arn
 
-    def publish(self, subject: str, body: str) -> None:
+    def publish(self, subject: str, body: str, *, id: str = "") -> None:
+        known = {"notice_id": {"DataType": "String", "StringValue": id}} if id else {}
         with translated("sending a notice"):
-            self._sns.publish(TopicArn=self._topic, Subject=subject_line(subject), Message=printable(body))
+            self._sns.publish(
+                TopicArn=self._topic,
+                Subject=subject_line(subject),
+                Message=printable(body),
+                **({"MessageAttributes": known} if known else {}),
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from promptlane.domain.errors import Conflict, InvalidInput, Throttled
+from promptlane.domain.release.numbers import fits
 
 from .errors import translated
 
@@ -20,10 +20,10 @@ _TRIES: Final = 8
 
 def to_store(value: Json) -> Json:
     """The same value with floats as Decimal. InvalidInput for what DynamoDB does not know."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidInput(f"{value} cannot be stored; DynamoDB knows finite numbers alone")
-        return Decimal(repr(value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not fits(value):
+            raise InvalidInput(f"{value} cannot be stored; DynamoDB knows finite numbers of 1e-130 to 1e126 alone")
+        return Decimal(repr(value)) if isinstance(value, float) else value
     if isinstance(value, str):
         try:
             value.encode()

@@ -17,8 +17,9 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
-from promptlane.domain.keys import CHAIN, PROMPT, TIMELINE
+from promptlane.domain.keys import CHAIN, OWED, PROMPT, TIMELINE
 from promptlane.domain.names import parse_release_id
+from promptlane.domain.release import notice
 from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.release import Release, Waiting
 from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
@@ -83,6 +84,15 @@ class DynamoReleases:
         if self._get(f"{CHAIN}{entry.release_id}", f"entry#{entry.id}") is not None:
             return False
         return self.write([], [entry]) == set()
+
+    def owed(self, release_id: str = "") -> list[TimelineEntry]:
+        items = items_of(self._table, OWED, f"{release_id}#" if release_id else "")
+        entries = [TimelineEntry.from_dict(json.loads(item["body"])) for item in items]
+        return sorted(entries, key=lambda entry: entry.at)
+
+    def told(self, entry: TimelineEntry) -> None:
+        with translated(f"noting that people were told of {entry.id}"):
+            self._table.delete_item(Key={"pk": OWED, "sk": f"{entry.release_id}#{entry.id}"})
 
     def timeline(self, release_id: str) -> list[TimelineEntry]:
         items = items_of(self._table, f"{TIMELINE}{release_id}")
@@ -206,7 +216,7 @@ class DynamoReleases:
         raise Conflict("the release table kept changing; try again")
 
     def _appends(self, entries: Sequence[TimelineEntry]) -> list[TransactItem]:
-        """For each entry two puts, itself and the mark of its id; then the chain's new head."""
+        """For each entry two puts, itself and the mark of its id; the chain's new head; the notices that are owed."""
         if not entries:
             return []
         release_id = entries[0].release_id
@@ -215,6 +225,7 @@ class DynamoReleases:
         head = self.head(release_id)
         seq, last = (head.seq, head.hash) if head else (0, GENESIS)
         actions: list[TransactItem] = []
+        debts: list[TransactItem] = []
         for i, entry in enumerate(entries):
             chained = entry.chained(seq + 1 + i, last)
             last = chained.hash
@@ -227,9 +238,12 @@ class DynamoReleases:
             actions.append(self._put(body, "attribute_not_exists(pk)"))
             mark = {"pk": f"{CHAIN}{release_id}", "sk": f"entry#{entry.id}", "seq": chained.seq}
             actions.append(self._put(mark, "attribute_not_exists(pk)"))
+            if notice.owed(entry):
+                due = {"pk": OWED, "sk": f"{release_id}#{entry.id}", "body": canonical_json(chained.to_dict())}
+                debts.append({"Put": {"TableName": self._table.name, "Item": to_store(due)}})
         new_head = {"pk": f"{CHAIN}{release_id}", "sk": "head", "seq": seq + len(entries), "hash": last}
         condition = ("seq = :seq", {":seq": seq}) if head else ("attribute_not_exists(pk)", None)
-        return [*actions, self._put(new_head, *condition)]
+        return [*actions, self._put(new_head, *condition), *debts]
 
 
 def _release_key(release_id: str) -> tuple[str, str]:

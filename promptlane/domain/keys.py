@@ -30,7 +30,9 @@ TIMELINE: Final = "timeline#"
 """And the release id: entries. Nobody may change or delete them."""
 CHAIN: Final = "chain#"
 """And the release id: head of the chain, marks of appended entries."""
-APPENDED: Final = (TIMELINE, CHAIN)
+OWED: Final = "owed"
+"""Notices that people have not got yet, one for each entry that they are told of; put with the entry itself."""
+APPENDED: Final = (TIMELINE, CHAIN, OWED)
 """What every append to a timeline puts."""
 ENROLMENT: Final = "enrolment#"
 """And the prompt's name: who enrolled it, which policy and suite count, requests that changed that."""
@@ -42,5 +44,5 @@ DECLARED: Final = "declared"
 """The reviewers whom the deployment declares, and the requests that changed them. Only `enrol` writes it."""
 CURSORS: Final = "cursors"
 """Where runs that take turns stopped."""
-WHOLE: Final = (OPEN_REVIEWS, ENROLMENTS, TURN, DECLARED, CURSORS)
+WHOLE: Final = (OPEN_REVIEWS, OWED, ENROLMENTS, TURN, DECLARED, CURSORS)
 """Nothing follows in the key."""

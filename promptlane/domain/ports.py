@@ -63,6 +63,15 @@ class ReleaseStore(Protocol):
     def append(self, entry: TimelineEntry) -> bool:
         """Append to the release's timeline; False when an entry with this id is there already."""
 
+    def owed(self, release_id: str = "") -> list[TimelineEntry]:
+        """Entries for which people were not told yet (`notice.owed`), of one release or of all, oldest first.
+
+        They are owed from the very write that appends them.
+        """
+
+    def told(self, entry: TimelineEntry) -> None:
+        """People were told of it; nothing happens where that was known already."""
+
     def timeline(self, release_id: str) -> list[TimelineEntry]:
         """All entries in order."""
 
@@ -359,5 +368,8 @@ class Unrelayed(Protocol):
 class Notices(Protocol):
     """Messages to people."""
 
-    def publish(self, subject: str, body: str) -> None:
-        """Send an email to everybody who subscribed to the deployment's notices."""
+    def publish(self, subject: str, body: str, *, id: str = "") -> None:
+        """Send an email to everybody who subscribed to the deployment's notices.
+
+        `id`: of a notice that may be sent again, so that whoever gets it twice sees one.
+        """

@@ -7,13 +7,13 @@ object key names" in the Amazon S3 guide, "StartExecution" in the AWS Step Funct
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.keys import CHAIN
+from promptlane.domain.release.numbers import fits
 from promptlane.domain.release.timeline import TimelineEntry
 
 Json = Any
@@ -47,8 +47,8 @@ def _check_key(kind: str, key: Json, most: int) -> None:
 
 
 def _check_value(value: Json) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidInput(f"{value} cannot be stored; DynamoDB knows finite numbers alone")
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not fits(value):
+        raise InvalidInput(f"{value} cannot be stored; DynamoDB knows finite numbers of 1e-130 to 1e126 alone")
     if isinstance(value, str):
         try:
             value.encode()

@@ -10,6 +10,7 @@ from typing import Any
 from promptlane.domain.errors import AlreadyExists, Conflict, NotFound
 from promptlane.domain.keys import IDENTITY, PROMPT, QUARANTINE
 from promptlane.domain.names import parse_release_id
+from promptlane.domain.release import notice
 from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.quarantine import Quarantine, at_six_digits, lifted_by
@@ -143,6 +144,7 @@ class InMemoryReleases:
         self._waited: dict[str, float] = {}
         self._timelines: dict[str, list[TimelineEntry]] = {}
         self._at_enrolment: dict[str, int] = {}
+        self._owed: dict[tuple[str, str], TimelineEntry] = {}
 
     def start(self, release: Release, entry: TimelineEntry) -> None:
         with self._lock:
@@ -207,7 +209,18 @@ class InMemoryReleases:
             entries = self._timelines.setdefault(entry.release_id, [])
             last = entries[-1].hash if entries else GENESIS
             entries.append(TimelineEntry.from_dict(entry.chained(len(entries) + 1, last).to_dict()))
+            if notice.owed(entry):
+                self._owed[entry.release_id, entry.id] = entries[-1]
             return True
+
+    def owed(self, release_id: str = "") -> list[TimelineEntry]:
+        with self._lock:
+            mine = [e for e in self._owed.values() if release_id in ("", e.release_id)]
+        return sorted(mine, key=lambda entry: entry.at)
+
+    def told(self, entry: TimelineEntry) -> None:
+        with self._lock:
+            self._owed.pop((entry.release_id, entry.id), None)
 
     def timeline(self, release_id: str) -> list[TimelineEntry]:
         with self._lock:

@@ -222,11 +222,13 @@ class FakeQueue:
 
 
 class FakeNotices:
-    """`Notices` that keeps what was sent."""
+    """`Notices` that keeps what was sent, and in which order."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
+        self.ids: list[str] = []
 
-    def publish(self, subject: str, body: str) -> None:
+    def publish(self, subject: str, body: str, *, id: str = "") -> None:
         check_message(subject_line(subject), body)
         self.sent.append((subject, body))
+        self.ids.append(id)

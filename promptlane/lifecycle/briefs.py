@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from promptlane.domain.errors import NotFound
 from promptlane.domain.ports import Objects
 from promptlane.domain.release.content import canonical_json
+from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import digest
-from promptlane.domain.review.brief import Brief
+from promptlane.domain.review.brief import Brief, VerdictShown, verdict_shown
 from promptlane.domain.review.proof import brief_key
 
 
@@ -32,6 +33,12 @@ class Briefs:
     def sha256(self, release_id: str, round: int) -> str:
         """The digest of a round's brief as it is stored: what the timeline names it by. NotFound."""
         return digest(self.objects.get(brief_key(release_id, round)))
+
+    def verdict(self, release: Release, round: int) -> VerdictShown:
+        """What reviewers see of the tests of a round."""
+        key = f"releases/{release.release_id}/tests/{round}/report"
+        report = self.report(f"{key}.json")
+        return verdict_shown(release.verdict, json.loads(report) if report else None, f"{key}.html")
 
     def report(self, key: str) -> str | None:
         """The text of a test report, None when it is not there."""

@@ -184,13 +184,16 @@ def supersede(releases: ReleaseStore, prompt_id: str, *, by: int, now: float, as
     if not older:
         return []
     ended: list[str] = []
-    attempts = _attempts(releases.of_prompt(prompt_id))
+    records = releases.of_prompt(prompt_id)
+    attempts = _attempts(records)
+    # Cut off between the record and the end of its waiting, or its answer was lost: it is recorded already.
+    done = {(r.version, r.started_at) for r in records if r.outcome is Outcome.SUPERSEDED}
     for one in older:
-        try:
+        name = ""
+        if (one.version, one.since) not in done:
             reason = f"version {by} was published while this one waited"
             name = _superseded(releases, one, by=by, now=now, reason=reason, attempt=attempts[one.version] + 1)
-        finally:
-            releases.stop_waiting(prompt_id, one.version)
+        releases.stop_waiting(prompt_id, one.version)  # after it: a version never ends without a record
         if name:
             ended.append(name)
     return ended

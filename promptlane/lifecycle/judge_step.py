@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+<<<<<<< HEAD
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple
+=======
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal
+>>>>>>> c52f818 (Owe people the news from the write that makes it, until it was sent; play every fault at every AWS call of whole releases)
 
 from promptlane.domain.canary import asleep, fuse
 from promptlane.domain.canary.blocks import Block, Chunk, Pair
@@ -19,11 +24,13 @@ from promptlane.domain.canary.waits import next_wait
 from promptlane.domain.errors import NotApplicable, PromptlaneError
 from promptlane.domain.names import ADVANCE_EVIDENCE, ASSIGNED, FULL, HARM_EVIDENCE, SPLIT_EVIDENCE, WEIGHT, Phase
 from promptlane.domain.policy import GuardPolicy, Policy
-from promptlane.domain.ports import Enrolments, FuseAlarms, Notices, ReleaseStore, RouteStore
+from promptlane.domain.ports import Enrolments, FuseAlarms, ReleaseStore, RouteStore
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, alarm_applies
 from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
 from promptlane.domain.text import traffic
+
+from .telling import Telling
 
 Json = Any
 
@@ -67,7 +74,7 @@ class Ports:
     counts: CountReader
     blocks: BlockStore
     alarms: FuseAlarms
-    notices: Notices
+    telling: Telling
     timing: Timing = field(default_factory=Timing)
 
 
@@ -94,8 +101,11 @@ class Look:
         }
 
 
-def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) -> Look:
-    """Look once. Raises NotFound for an unknown release, Unavailable when the tables do not answer (try again)."""
+def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float, asked: str = "") -> Look:
+    """Look once. Raises NotFound for an unknown release, Unavailable when the tables do not answer (try again).
+
+    `asked` names the question: asked again after an answer that was lost, the judgement stands as it was recorded.
+    """
     release = ports.releases.get(release_id)
     route = ports.routes.get(release.prompt)
     if release.ended or route is None or route.release_id != release_id or route.phase is not phase:
@@ -105,8 +115,8 @@ def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) 
     notes: list[str] = []
     if red := _standing(ports.alarms, route, notes):
         judged = Judgement("roll_back", "judge", red).to_dict() | {"cause": "alarm", "through": {}}
-        _record(ports, route, context, now, judged)
-        return Look("roll_back", red, cause="judge")
+        before = _record(ports, route, context, now, judged, asked)
+        return before or Look("roll_back", red, cause="judge")
     chunks = _gather(ports, route, release, policy, now, notes)
     judgement = _decide(chunks, policy, context, now)
     if route.phase is Phase.CANARY and route.weight != policy.canary.steps[context.step].weight:
@@ -114,6 +124,7 @@ def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) 
     if judgement.cause == "undecided" and judgement.judgement == "hold" and policy.canary.undecided == "ask":
         _ask(ports, route, context, judgement, now, notes)
     judgement = replace(judgement, notes=(*notes, *judgement.notes))
+<<<<<<< HEAD
     guard = _fuse(chunks, route, policy, ports.timing)
     told = {"fuse_sleeps": asleep.sentence(policy.fuse)} if guard.sleeps else {}
     _record(ports, route, context, now, judgement.to_dict() | {"through": _through(chunks), **told})
@@ -121,6 +132,16 @@ def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float) 
         judgement.judgement,
         judgement.reason,
         wait_seconds=next_look(context, policy, ports.timing, now, sooner=guard.sleeps and guard.traffic),
+=======
+    before = _record(ports, route, context, now, judgement.to_dict() | {"through": _through(chunks)}, asked)
+    wait = next_look(context, policy, ports.timing, now)
+    if before:
+        return replace(before, wait_seconds=wait, gauges=_gauges(route, judgement))
+    return Look(
+        judgement.judgement,
+        judgement.reason,
+        wait_seconds=wait,
+>>>>>>> c52f818 (Owe people the news from the write that makes it, until it was sent; play every fault at every AWS call of whole releases)
         cause=judgement.cause if judgement.judgement == "roll_back" else "",
         evidence=judgement.to_dict() if judgement.judgement == "roll_back" else {},
         prompt=route.prompt,
@@ -333,8 +354,13 @@ def _through(chunks: Iterable[Chunk]) -> dict[str, float]:
     return through
 
 
-def _record(ports: Ports, route: Route, context: StepContext, now: float, judged: Mapping[str, Json]) -> None:
-    """Write down the judgement, up to which time its counts go, and what it was made on."""
+def _record(
+    ports: Ports, route: Route, context: StepContext, now: float, judged: Mapping[str, Json], asked: str
+) -> Look | None:
+    """Write down the judgement, up to which time its counts go, and what it was made on.
+
+    Where this very question has its entry already, nothing is written, and the look of then is the answer.
+    """
     detail = {
         **judged,
         "phase": str(context.phase),
@@ -347,9 +373,24 @@ def _record(ports: Ports, route: Route, context: StepContext, now: float, judged
         "advanced": context.advance,
         "now": now,
     }
-    entry_id = f"{route.release_id}/judged/{context.phase}/{context.step}/{round(now * 1000)}"
-    ports.releases.append(
-        TimelineEntry(entry_id, route.release_id, at=now, event=Event.CANARY_JUDGED, by=SYSTEM, detail=detail)
+    entry_id = f"{route.release_id}/judged/{context.phase}/{context.step}/{asked or round(now * 1000)}"
+    entry = TimelineEntry(entry_id, route.release_id, at=now, event=Event.CANARY_JUDGED, by=SYSTEM, detail=detail)
+    if ports.releases.append(entry):
+        return None
+    return _looked(next(e for e in ports.releases.timeline(route.release_id) if e.id == entry_id), route.prompt)
+
+
+def _looked(entry: TimelineEntry, prompt: str) -> Look:
+    """What a look answered, from its entry."""
+    detail = entry.detail
+    back, alarm = detail["judgement"] == "roll_back", detail["cause"] == "alarm"
+    said = {f.name for f in fields(Judgement)}
+    return Look(
+        detail["judgement"],
+        str(detail["reason"]),
+        cause=("judge" if alarm else str(detail["cause"])) if back else "",
+        evidence={k: v for k, v in detail.items() if k in said} if back and not alarm else {},
+        prompt=prompt,
     )
 
 
@@ -357,14 +398,6 @@ def _ask(ports: Ports, route: Route, context: StepContext, judgement: Judgement,
     """Ask people once per step. Without the email the timeline asks alone, and the notes say so."""
     detail = {"step": context.step, "reason": judgement.reason}
     entry_id = f"{route.release_id}/asked/{context.step}"
-    entry = TimelineEntry(entry_id, route.release_id, at=now, event=Event.CANARY_WAITING, by=SYSTEM, detail=detail)
-    if ports.releases.append(entry):
-        body = (
-            f"{judgement.reason}\n\nDecide with one of\n"
-            f"  promptlane advance {route.release_id} --reason ...\n"
-            f"  promptlane rollback {route.prompt} --reason ...\n"
-        )
-        try:
-            ports.notices.publish(f"Promptlane: {route.prompt} needs your decision", body)
-        except PromptlaneError as error:
-            notes.append(f"nobody could be told by email: {error}")
+    entry = TimelineEntry(entry_id, route.release_id, at=now, event=Event.DECISION_NEEDED, by=SYSTEM, detail=detail)
+    if ports.releases.append(entry) and ports.telling.settle(route.release_id):
+        notes.append("nobody could be told by email yet: it is tried again")

@@ -29,6 +29,7 @@ from .listed_prompts import ListedPrompts
 from .prompt_watch import PromptWatch
 from .routing import move_pending
 from .signs import AT_ONCE, RECENT, changed, in_turn
+from .telling import Telling
 
 _RUN: Final = "reconcile"
 GRACE = 60.0
@@ -44,6 +45,8 @@ class Reconciled:
     wound_up: list[str] = field(default_factory=list)
     tagged: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    untold: int = 0
+    """Notices that are owed and could not be sent."""
     looked_at: list[str] = field(default_factory=list, compare=False)
 
 
@@ -94,6 +97,7 @@ class Reconciliation:
             except PromptlaneError as error:
                 done.failed.append(prompt)
                 self.log(f"reconciling {prompt}: {error}")
+        done.untold = Telling(releases=self.releases, notices=self.notices, clock=self.clock, log=self.log).settle()
         return done
 
     def _due(self, prompts: ListedPrompts) -> list[str]:

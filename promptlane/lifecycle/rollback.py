@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from promptlane.domain.canary import fuse
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.names import Outcome, Track, parse_alarm_arn
-from promptlane.domain.ports import Clock, Notices, OlderQuarantine, ReleaseStore, RouteStore, Workflow
+from promptlane.domain.ports import Clock, OlderQuarantine, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.quarantine import taken_back
 from promptlane.domain.release.route import NothingToGoBackTo, Quarantined, Rollback, Route, roll_back
-from promptlane.domain.release.timeline import Event, TimelineEntry, from_iso, iso
-from promptlane.domain.text import percent
+from promptlane.domain.release.timeline import Event, TimelineEntry, from_iso
 
-from .routing import move_pending, without_moved
+from .routing import without_moved
+from .telling import Telling
 
 PATH_CALLS: Final = 2
 """Network calls from the request to the safe route: one read, one conditional write."""
@@ -138,78 +138,39 @@ class Aftermath:
 
     releases: ReleaseStore
     workflow: Workflow
-    notices: Notices
+    telling: Telling
     clock: Clock
     log: Callable[[str], None]
 
     def tell(self, done: RolledBack, *, stop_execution: bool) -> None:
-        """Timeline, the release's execution, people. One that fails does not stop the others."""
-        for step in self._steps(done, stop_execution):
-            try:
-                step()
-            except Exception as error:  # noqa: BLE001 - the route is safe; reconcile and wind_up tell what is left
-                self.log(f"after the rollback of {done.prompt}: {error}")
+        """Timeline, the release's execution, people. One that fails does not stop the others.
 
-    def _steps(self, done: RolledBack, stop_execution: bool) -> Iterator[Callable[[], object]]:
+        Asked again for what was done before, it finishes what a cut left: a notice that is still owed is sent.
+        """
         route = done.route
-        if done.result == "rolled_back" and route is not None:
-            yield lambda: move_pending(self.releases, route)
-            if stop_execution:
-                yield lambda: self.workflow.stop(done.release_id, done.reason)
-            yield lambda: self.notices.publish(*_notice(done, route))
-        elif done.result == "nothing_to_go_back_to" and route is not None:
+        if route is None or done.result == "not_applicable":
+            return
+        entries = [*route.pending]
+        if done.result == "nothing_to_go_back_to":
             name, detail = f"{done.release_id}/impossible/{route.revision}", {"reason": done.reason}
-            entry = TimelineEntry(name, done.release_id, self.clock(), Event.ROLLBACK_IMPOSSIBLE, detail=detail)
-            yield lambda: self.releases.append(entry)
-            yield lambda: self.notices.publish(
-                f"[Promptlane] {done.prompt}: rollback impossible",
-                f"A rollback of {done.prompt} was asked for, and there is nothing to go back to.\n\n{done.reason}\n\n"
-                f"Name a version that was promoted before (`promptlane history {done.prompt}` lists them):\n"
-                f"  promptlane rollback {done.prompt} --to VERSION --reason ...\n"
-                "or publish one that is known to be good and release it.",
-            )
+            entries.append(TimelineEntry(name, done.release_id, self.clock(), Event.ROLLBACK_IMPOSSIBLE, detail=detail))
+        written = [self._tried(done, self._appending(entry)) for entry in entries]
+        if done.result == "rolled_back" and stop_execution:
+            self._tried(done, lambda: self.workflow.stop(done.release_id, done.reason))
+        if done.result != "already" and not written[-1]:
+            self._tried(done, lambda: self.telling.at_once(entries[-1], prompt=done.prompt))
+        self.telling.settle(done.release_id, prompt=done.prompt)
 
+    def _appending(self, entry: TimelineEntry) -> Callable[[], object]:
+        return lambda: self.releases.append(entry)
 
-def _notice(done: RolledBack, route: Route) -> tuple[str, str]:
-    rollback = route.pending[-1]
-    detail = rollback.detail
-    lines = [
-        f"Prompt {done.prompt}: version {detail['version']} was rolled back.",
-        f"Version {route.stable.version} serves everybody.",
-        "",
-        f"Why:      {done.reason}",
-        f"Cause:    {detail['cause']} ({rollback.by})",
-        f"Release:  {done.release_id}",
-        f"Phase:    {detail['phase']}",
-    ]
-    evidence = detail.get("evidence")
-    if isinstance(evidence, Mapping):
-        lines += ["", "Evidence:", *[f"  {line}" for line in _evidence(evidence)]]
-    lines += [
-        "",
-        "Its content is quarantined: it gets no traffic again without a new, explicit, reviewed release.",
-        f"What happened:  promptlane history {done.prompt}",
-    ]
-    return f"[Promptlane] {done.prompt}: version {detail['version']} rolled back", "\n".join(lines)
-
-
-def _evidence(evidence: Mapping[str, Json]) -> list[str]:
-    """An alarm's or a judgement's evidence in words; as it is where it is neither."""
-    try:
-        if "alarm" in evidence:
-            return [f"alarm {evidence['alarm']}", f"in ALARM since {iso(float(evidence['changed_at']))}"]
-        rows = [
-            f"{name}: {_rate(m['trial'])} against {_rate(m['control'])}; evidence of harm {m['harm']:.3g}"
-            for name, m in evidence["metrics"].items()
-        ]
-        return [f"harm {evidence['harm']:.3g}, decides at {evidence['harm_needed']:.3g}", *rows, *evidence["notes"]]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return [f"{key}: {value}" for key, value in evidence.items()]
-
-
-def _rate(pair: tuple[int, int]) -> str:
-    n, bad = pair
-    return f"{bad:,} of {n:,} ({percent(bad / n)})" if n else "no request"
+    def _tried(self, done: RolledBack, step: Callable[[], object]) -> bool:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the route is safe; reconcile and wind_up finish what is left
+            self.log(f"after the rollback of {done.prompt}: {error}")
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

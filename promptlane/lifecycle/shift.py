@@ -29,6 +29,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from .identities import fixed_id, standing
 from .recording import Update, update
 from .routing import change, move_pending, shorten, without_moved
+from .telling import Telling
 
 
 class FingerprintMismatch(InvalidInput):
@@ -60,6 +61,7 @@ class Traffic:
     identities: Identities
     quarantine: OlderQuarantine
     alarms: FuseAlarms
+    telling: Telling
     clock: Clock
     reopened: Callable[[Release], str]
 
@@ -195,8 +197,9 @@ class Traffic:
         return Moved("wait", reason, since=since)
 
     def _recorded(self, release: Release, route: Route, *, state: Literal["canary", "watch"], step: int) -> Release:
-        """Bring record and timeline up to the route that was written."""
+        """Bring record and timeline up to the route that was written, and tell people."""
         move_pending(self.releases, route)
+        self.telling.settle(release.release_id)
 
         def caught_up(release: Release) -> Update | None:
             behind = (STATES.index(release.state), release.step) < (STATES.index(state), step)

@@ -70,8 +70,8 @@ class Planner:
     def plan(self, release_id: str) -> dict[str, Json]:
         """Start a round: bind the stable version of now, lay out the items, state what the run can show and cost.
 
-        While another release has the turn nothing starts, and `wait_seconds` says when to ask again. Raises
-        TestPlanRefused.
+        While another release has the turn nothing starts, and `wait_seconds` says when to ask again. Asked again after
+        an answer that was lost, it lays out the same round again. Raises TestPlanRefused.
         """
         release = self.releases.get(release_id)
         now = self.clock()
@@ -89,14 +89,18 @@ class Planner:
             }
         if release.candidate is None:
             raise TestPlanRefused(f"release {release_id} was never admitted; ask for a new release")
-        route = self.routes.get(release.prompt)
-        stable = route.stable if route else None
+        again = release.state == "testing" and release.round > 0 and not release.verdict
+        if again:
+            stable = release.stable
+        else:
+            route = self.routes.get(release.prompt)
+            stable = route.stable if route else None
         policy = self.enrolments.policy(release.policy_sha256).tests
         suite = parse(self.enrolments.suite(release.suite_sha256))
         candidate_target = _target(self.prompts, release, release.candidate)
         stable_target = _target(self.prompts, release, stable) if stable else None
         made = make_plan(suite, policy, candidate_target, stable_target)
-        round = release.round + 1
+        round = release.round if again else release.round + 1
         base = folder(release_id, round)
         _lay_out(self.objects, base, suite.cases)
         settings = {
@@ -126,8 +130,9 @@ class Planner:
                 "warnings": list(made.warnings),
             },
         )
-        planned = replace(release, state="testing", round=round, stable=stable, step=0, verdict={}, approval={})
-        self.releases.update(planned, entry)
+        if not again:
+            planned = replace(release, state="testing", round=round, stable=stable, step=0, verdict={}, approval={})
+            self.releases.update(planned, entry)
         return {
             "bucket": self.objects.bucket,
             "key": f"{base}/items.jsonl",

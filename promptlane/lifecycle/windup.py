@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from promptlane.domain.errors import NotFound, PromptlaneError
 from promptlane.domain.names import Outcome
-from promptlane.domain.ports import Clock, IntakeQueue, Notices, OlderQuarantine, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, IntakeQueue, OlderQuarantine, ReleaseStore, RouteStore
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route, settle
 from promptlane.domain.release.timeline import Event, TimelineEntry
@@ -15,6 +15,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from .intake import worth_starting
 from .recording import Update, update
 from .routing import change, move_pending, shorten, without_moved
+from .telling import Telling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class WindUp:
     releases: ReleaseStore
     quarantine: OlderQuarantine
     queue: IntakeQueue
-    notices: Notices
+    telling: Telling
     clock: Clock
     log: Callable[[str], None]
 
@@ -39,11 +40,8 @@ class WindUp:
         told = {entry.event: entry for entry in self.releases.timeline(release_id)}
         outcome = _outcome(release, route, told, claimed)
         why = _why(told, outcome, claimed, reason)
-        ours = False
 
         def over(release: Release) -> Update | None:
-            nonlocal ours
-            ours = not release.ended
             if release.ended:
                 return None
             now = self.clock()
@@ -53,9 +51,8 @@ class WindUp:
             return end, entry
 
         release = update(self.releases, release_id, over)
-        if ours:
-            self._tell(release)
         self.releases.unlock(release.prompt_id, release_id)
+        self.telling.settle(release_id)
         self._start_next(release)
         if route is not None and route.outgrown:
             self._shorten(release.prompt)
@@ -89,20 +86,6 @@ class WindUp:
             self.queue.request(
                 newest.prompt, newest.version, requested_by=newest.requested_by, explicit=newest.explicit
             )
-
-    def _tell(self, release: Release) -> None:
-        if release.outcome is Outcome.ROLLED_BACK:
-            return  # the rollback told people already, with its evidence
-        what = f"prompt {release.prompt}, version {release.version}"
-        body = (
-            f"Release {release.release_id} of {what}: {release.outcome}.\n\n"
-            f"{release.reason or 'It went its whole way.'}\n\n"
-            f"What happened:  promptlane history {release.release_id}\n"
-        )
-        try:
-            self.notices.publish(f"[Promptlane] {release.prompt}: version {release.version} {release.outcome}", body)
-        except Exception as error:  # noqa: BLE001 - an email that cannot be sent must not keep the release from ending
-            self.log(f"telling people that {release.release_id} ended: {error}")
 
 
 def _outcome(release: Release, route: Route | None, told: Mapping[Event, TimelineEntry], claimed: Outcome) -> Outcome:

@@ -24,6 +24,7 @@ from promptlane.domain.trail import EDITS, TRAIL_KEPT, TrailEvent, is_about
 from promptlane.fakes import (
     FakeAlarms,
     FakeEnrolments,
+    FakeNotices,
     FakePrompts,
     InMemoryIdentities,
     InMemoryQuarantine,
@@ -37,6 +38,7 @@ from promptlane.lifecycle.authors import ApprovalCheck, AuthorSearch
 from promptlane.lifecycle.edit_log import EditLog, EditSweep
 from promptlane.lifecycle.identities import NamedPrompts
 from promptlane.lifecycle.shift import Traffic
+from promptlane.lifecycle.telling import Telling
 from tests.support.attacks import attack, patched
 from tests.support.review import ACCOUNT, LEAD, NEW, OLD, PROMPT_ID, QUALITY, UnderReview
 
@@ -284,6 +286,7 @@ def test_event_after_approval(twice: bool) -> bool:
         identities=InMemoryIdentities(),
         quarantine=InMemoryQuarantine(),
         alarms=FakeAlarms(),
+        telling=Telling(releases=world.releases, notices=FakeNotices(), clock=world.clock, log=lambda text: None),
         clock=world.clock,
         reopened=ApprovalCheck(world.reviews, world.edits, world.releases, world.clock),
     )

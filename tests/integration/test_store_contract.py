@@ -147,6 +147,28 @@ def test_a_record_is_updated_by_whoever_read_it_last(releases: ReleaseStore) -> 
         releases.get(f"{ID}-2-1")
 
 
+def test_a_notice_is_owed_from_the_write_of_its_entry_until_it_was_sent(releases: ReleaseStore) -> None:
+    one, other = f"{ID}-1-1", f"{ID}-1-11"
+    releases.start(release(), entry(one, "started"))
+    over = {"outcome": "rejected", "reason": "no"}
+    late = TimelineEntry(f"{one}/ended", one, 30.0, Event.ENDED, detail=over)
+    early = TimelineEntry(f"{other}/ended", other, 20.0, Event.ENDED, detail=over)
+    releases.update(replace(releases.get(one), state="review"), late)
+    assert (releases.append(early), releases.append(early)) == (True, False)
+
+    assert [e.id for e in releases.owed()] == [early.id, late.id], "oldest first"
+    assert releases.owed(one) == [e for e in releases.timeline(one) if e.id == late.id]
+    assert [e.id for e in releases.owed(other)] == [early.id]
+    for _ in range(2):
+        releases.told(late)
+    assert (releases.owed(one), [e.id for e in releases.owed()]) == ([], [early.id])
+    assert releases.append(late) is False
+    assert releases.owed(one) == [], "told once, however often it is appended"
+    with pytest.raises(Conflict):
+        releases.update(replace(release(), revision=99), TimelineEntry(f"{one}/x", one, 40.0, Event.ENDED, detail=over))
+    assert releases.owed(one) == [], "what was not written is not owed"
+
+
 def test_an_entry_is_appended_once_and_the_chain_holds(releases: ReleaseStore) -> None:
     name = f"{ID}-1-1"
     releases.start(release(), entry(name, "started"))

@@ -37,6 +37,7 @@ from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.lifecycle.review_round import ReviewRound
 from promptlane.lifecycle.rollback import Aftermath, Wish, restore_safe_route
 from promptlane.lifecycle.shift import Traffic
+from promptlane.lifecycle.telling import Telling
 from promptlane.lifecycle.test_round import BatchRunner, Planner, grade
 from promptlane.lifecycle.windup import WindUp
 from tests.support.cli_desk import Desk
@@ -171,6 +172,10 @@ class Audited(Desk):
             fingerprint=asked.candidate.fingerprint if asked else "",
         )
 
+    @property
+    def telling(self) -> Telling:
+        return Telling(releases=self.releases, notices=FakeNotices(), clock=self.clock, log=lambda text: None)
+
     def traffic(self) -> Traffic:
         return Traffic(
             routes=self.routes,
@@ -180,6 +185,7 @@ class Audited(Desk):
             identities=self.identities,
             quarantine=self.quarantine,
             alarms=FakeAlarms(),
+            telling=self.telling,
             clock=self.clock,
             reopened=ApprovalCheck(self.reviews, InMemoryEdits(), self.releases, self.clock),
         )
@@ -190,7 +196,7 @@ class Audited(Desk):
             releases=self.releases,
             quarantine=self.quarantine,
             queue=self.queue,
-            notices=FakeNotices(),
+            telling=self.telling,
             clock=self.clock,
             log=lambda text: None,
         ).end(name, claimed=outcome, reason="")
@@ -201,7 +207,7 @@ class Audited(Desk):
         Aftermath(
             releases=self.releases,
             workflow=FakeWorkflow(),
-            notices=FakeNotices(),
+            telling=self.telling,
             clock=self.clock,
             log=lambda text: None,
         ).tell(done, stop_execution=False)

@@ -25,6 +25,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.fakes import FakeAlarms, FakeCounts, FakeEnrolments, FakeNotices, InMemoryReleases, InMemoryRoutes
 from promptlane.fakes.counts import InMemoryBlocks
 from promptlane.lifecycle.judge_step import Look, Ports, Timing, look
+from promptlane.lifecycle.telling import Telling
 
 PROMPT, RELEASE = "support", "ABCDEFGHIJ-2-1"
 T0 = 1_700_000_040.0  # a whole minute
@@ -104,7 +105,8 @@ def judged(route: Route | None = None, **canary: object) -> Judged:
     releases.start(release, TimelineEntry(f"{RELEASE}/started", RELEASE, T0 - 900, Event.STARTED))
     routes.put(route or in_canary(), expected=None)
     alarms, notices = FakeAlarms(), FakeNotices()
-    ports = Ports(routes, releases, enrolments, counts, blocks, alarms, notices, Timing.at(60))
+    telling = Telling(releases=releases, notices=notices, clock=lambda: T0, log=lambda text: None)
+    ports = Ports(routes, releases, enrolments, counts, blocks, alarms, telling, Timing.at(60))
     return Judged(ports, counts, alarms, notices, releases, routes, blocks, made)
 
 

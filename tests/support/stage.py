@@ -28,6 +28,7 @@ from promptlane.fakes import (
     InMemoryRoutes,
 )
 from promptlane.fakes.review import FakeDirectory
+from promptlane.lifecycle.telling import Telling
 from tests.support.prompt import ID, PROMPT
 
 POLICY = Policy(
@@ -66,6 +67,15 @@ class Releases(InMemoryReleases):
         if self.faster:
             super().update(replace(self.get(release.release_id), **self.faster.pop(0)))
         return super().update(release, *entries)
+
+
+TRAFFIC = (
+    *("routes", "releases", "prompts", "enrolments", "identities", "quarantine"),
+    *("alarms", "telling", "clock", "reopened"),
+)
+"""The ports of `Traffic`."""
+ENDING = ("routes", "releases", "quarantine", "queue", "telling", "clock", "log")
+"""Those of `WindUp`."""
 
 
 class Stage:
@@ -108,6 +118,10 @@ class Stage:
         }
         self.routes.put(Route(PROMPT, ID, self.ref(stable), **known), expected=stored)
         return self.route
+
+    @property
+    def telling(self) -> Telling:
+        return Telling(**self.ports("releases", "notices", "clock", "log"))
 
     @property
     def route(self) -> Route:

@@ -57,6 +57,7 @@ from promptlane.fakes.objects import ScriptedJudge, ScriptedModel
 from promptlane.fakes.world import FakePrompts
 from promptlane.lifecycle.investigate.run import Sources, investigate
 from promptlane.lifecycle.judge_step import Ports, Timing, look
+from promptlane.lifecycle.telling import Telling
 from promptlane.pages.investigation_page import investigation_page
 from promptlane.pages.review_page import Addresses, review_page
 from tests.support.prompt import ID, PROMPT, RELEASE
@@ -140,7 +141,8 @@ def test_a_look_reads_a_metric_of_one_row_and_rolls_back(shouted: GuardMetric) -
     releases.start(record, TimelineEntry(f"{RELEASE}/started", RELEASE, T0, Event.STARTED))
     canary = Route(NAME, ID, V1, canary=V2, weight=2000, release_id=RELEASE, phase=Phase.CANARY, phase_since=T0)
     routes.put(replace(canary, shifts=((T0, 2000),)), expected=None)
-    ports = Ports(routes, releases, enrolments, counts, InMemoryBlocks(), FakeAlarms(), FakeNotices(), Timing.at(60))
+    telling = Telling(releases=releases, notices=FakeNotices(), clock=lambda: T0, log=lambda text: None)
+    ports = Ports(routes, releases, enrolments, counts, InMemoryBlocks(), FakeAlarms(), telling, Timing.at(60))
     seen = look(ports, release_id=RELEASE, phase=Phase.CANARY, step=0, now=T0 + 3000)
     assert (seen.judgement, seen.evidence["guilty"]) == ("roll_back", "ShoutedAnswer")
 

@@ -17,6 +17,7 @@ from promptlane.domain.keys import (
     ENROLMENT,
     ENROLMENTS,
     IDENTITY,
+    OWED,
     PROMPT,
     QUARANTINE,
     TURN,
@@ -41,7 +42,7 @@ def add_release(
         "wind_up",
         "Ends a release: safe route, one terminal state, free lock",
         (*TABLES, "NOTICES_TOPIC", "INTAKE_QUEUE_URL"),
-        g.routes_write() + g.releases_write(query=True, put=[*record, QUARANTINE], delete=[PROMPT, TURN]),
+        g.routes_write() + g.releases_write(query=True, put=[*record, QUARANTINE], delete=[PROMPT, TURN, OWED]),
         g.notices_send() + ask,
         dead_letters=undelivered,
     )
@@ -64,7 +65,7 @@ def add_release(
             "TRAIL_LATE_SECONDS",
         ),
         g.routes_read(listed=True) + g.prompts_read(),
-        g.releases_write(query=True, many=True, put=[*record, EDITS, WATCHED, CURSORS], delete=[PROMPT]),
+        g.releases_write(query=True, many=True, put=[*record, EDITS, WATCHED, CURSORS], delete=[PROMPT, OWED]),
         g.trail_read() + g.notices_send() + g.executions("DescribeExecution") + ask,
         g.invoke(wind_up.function_arn) + g.enrolment_tags(),
         timeout=Duration.minutes(5),
@@ -79,9 +80,10 @@ def add_release(
         g.enrolment_tags() + g.reports(read=[CONFIG], write=[CONFIG]),
         knows_suites=True,
     )
-    variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS")
+    variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS", "NOTICES_TOPIC")
     looks = g.routes_write() + g.prompts_read() + g.alarms_read() + g.reports(read=[CONFIG])
-    moves = g.releases_write(put=[*record, QUARANTINE], query=True)
+    looks += g.notices_send()
+    moves = g.releases_write(put=[*record, QUARANTINE], query=True, delete=[OWED])
     functions.add("shift", "Gives the candidate its next share", variables, looks, moves)
     # A newer version may be admitted while this one is watched, so promotion frees the lock.
     functions.add(
@@ -89,13 +91,13 @@ def add_release(
         "Makes the candidate stable",
         variables,
         looks,
-        g.releases_write(put=record, query=True, delete=[PROMPT]),
+        g.releases_write(put=record, query=True, delete=[PROMPT, OWED]),
     )
     functions.add(
         "judge",
         "Decides whether the canary advances, holds or is rolled back",
         (*TABLES, "REPORT_BUCKET", "NOTICES_TOPIC", "DEPLOYMENT", "RESOLUTION_SECONDS", "ARRIVAL_SECONDS"),
-        g.routes_read() + g.releases_write(query=True, put=[BLOCKS, *APPENDED]),
+        g.routes_read() + g.releases_write(query=True, put=[BLOCKS, *APPENDED], delete=[OWED]),
         g.metrics_read() + g.alarms_read() + g.reports(read=[CONFIG]) + g.notices_send(),
         timeout=Duration.minutes(2),
         memory_mib=1024,  # more than half a processor: a look at a month of counts takes 12 s of a whole one
@@ -105,7 +107,7 @@ def add_release(
         "Puts the safe version back; needs the route table alone",
         (*TABLES, "NOTICES_TOPIC", "STATE_MACHINE_ARN", "DEPLOYMENT"),
         g.routes_write()
-        + g.releases_write(query=True, put=APPENDED)
+        + g.releases_write(query=True, put=APPENDED, delete=[OWED])
         + g.notices_send()
         + g.executions("StopExecution"),
         memory_mib=512,

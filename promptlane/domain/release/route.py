@@ -15,6 +15,7 @@ from promptlane.domain.errors import InvalidInput, NotApplicable
 from promptlane.domain.names import FULL, Phase, Track, prompt_id_of
 
 from .content import canonical_json
+from .numbers import storable
 from .prompt import VersionRef
 from .quarantine import Quarantine, entry_that, lifted_by, outgrown, taken_back, with_room
 from .timeline import SYSTEM, Event, TimelineEntry
@@ -256,7 +257,8 @@ def shift(
         quarantined={k: v for k, v in route.quarantined.items() if k not in lifted_by(candidate)},
     )
     detail = {"version": candidate.version, "weight": weight, "stable": route.stable.version}
-    return _next(route, start, Event.CANARY_SHIFTED, now, SYSTEM, detail)
+    begins = {} if mine else {"begins": True}
+    return _next(route, start, Event.CANARY_SHIFTED, now, SYSTEM, {**detail, **begins})
 
 
 def _may_start(route: Route, approved: Approved, *, explicit: bool, older: Quarantine) -> None:
@@ -365,10 +367,11 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
 
 
 def _bounded(evidence: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Evidence as it is, or the beginning of its text: the write of a rollback fits whatever is said with it."""
-    text = canonical_json(evidence)
+    """Evidence as it can be stored, or the beginning of its text: the write of a rollback fits whatever is said."""
+    fits = storable(evidence)
+    text = canonical_json(fits)
     cut = _cut(text, _EVIDENCE_BYTES)
-    return evidence if cut == text else {"cut": cut}
+    return fits if cut == text and isinstance(fits, Mapping) else {"cut": cut}
 
 
 def _cut(text: str, most: int) -> str:

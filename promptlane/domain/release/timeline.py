@@ -50,6 +50,7 @@ class Event(StrEnum):
     CANARY_WAITING = "Canary Waiting"
     CANARY_SHIFTED = "Canary Shifted", "moves"
     CANARY_JUDGED = "Canary Judged", "look"
+    DECISION_NEEDED = "Decision Needed"
     CANARY_PAUSED = "Canary Paused"
     CANARY_RESUMED = "Canary Resumed"
     CANARY_ADVANCED = "Canary Advanced"

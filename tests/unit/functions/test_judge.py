@@ -138,7 +138,7 @@ def test_people_are_asked_where_the_policy_says_so(canary: World) -> None:
     assert judge(canary)["judgement"] == "hold"
 
     ((subject, body),) = canary.told()
-    assert subject == f"Promptlane: {PROMPT} needs your decision"
+    assert subject == f"[Promptlane] {PROMPT}: version 2 needs your decision"
     assert f"promptlane advance {RELEASE} --reason ..." in body
 
 

@@ -205,7 +205,8 @@ def reconcile(world: World) -> dict[str, Json]:
     return done
 
 
-NOTHING: dict[str, list[str]] = {
+NOTHING: dict[str, Json] = {
+    "untold": 0,
     "requested": [],
     "restarted": [],
     "wound_up": [],

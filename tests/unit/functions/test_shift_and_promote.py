@@ -40,7 +40,7 @@ def test_the_first_step_gives_the_candidate_its_share(world: World) -> None:
         shifts=((NOW, 700),),
     )
     assert world.entries(RELEASE) == [
-        (Event.CANARY_SHIFTED, "promptlane", {"version": 2, "weight": 700, "stable": 1}),
+        (Event.CANARY_SHIFTED, "promptlane", {"version": 2, "weight": 700, "stable": 1, "begins": True}),
     ]
     assert world.releases.get(RELEASE) == replace(release, state="canary", revision=release.revision + 1)
 

@@ -29,7 +29,7 @@ from promptlane.lifecycle.reconcile import Reconciled, Reconciliation
 from promptlane.lifecycle.signs import AT_ONCE, RECENT
 from promptlane.lifecycle.windup import WindUp
 from tests.support.locked_copies import Copies
-from tests.support.stage import POLICY, Stage
+from tests.support.stage import ENDING, POLICY, Stage
 
 NOW = 50 * RECENT
 PORTS = ("prompts", "enrolments", "identities", "watched", "tags", "routes", "releases", "workflow", "queue")
@@ -367,7 +367,7 @@ def test_the_rest_of_a_burst_ends_pass_by_pass_and_none_of_it_is_started() -> No
     asked = Waiting(name, prompt_id, 1, NOW, "kim", explicit=True)
     many.releases.wait(asked)
 
-    ending = WindUp(**many.ports("routes", "releases", "quarantine", "queue", "notices", "clock", "log"))
+    ending = WindUp(**many.ports(*ENDING))
     ending.end(newest, claimed=Outcome.FAILED, reason="broken")
     assert many.queue.requests == [(name, 1, "kim", True)], "what was asked for, and not what was overtaken"
     passes = 0

@@ -571,7 +571,7 @@ def test_a_warning_that_cannot_be_sent_is_told_as_failed() -> None:
     house = House(9, keep=9)
     publish, tried = house.notices.publish, []
 
-    def once(subject: str, body: str) -> None:
+    def once(subject: str, body: str, *, id: str = "") -> None:
         tried.append(subject)
         if len(tried) == 1:
             raise Unavailable("no mail")

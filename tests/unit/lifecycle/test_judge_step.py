@@ -686,7 +686,7 @@ def test_a_look_goes_on_where_nobody_can_be_told_by_email() -> None:
     """A deleted topic fails no release."""
     w = judged(undecided="ask")
 
-    def no_topic(subject: str, body: str) -> None:
+    def no_topic(subject: str, body: str, *, id: str = "") -> None:
         raise NotFound("sending a notice: NotFound: Topic does not exist")
 
     w.notices.publish = no_topic  # type: ignore[method-assign]
@@ -694,9 +694,9 @@ def test_a_look_goes_on_where_nobody_can_be_told_by_email() -> None:
 
     assert w.look(late).judgement == w.look(late + 60).judgement == "hold"
 
-    said = "nobody could be told by email: sending a notice: NotFound: Topic does not exist"
+    said = "nobody could be told by email yet: it is tried again"
     assert [said in e.detail["notes"] for e in w.judgements()] == [True, False]
-    assert len([e for e in w.releases.timeline(RELEASE) if e.event is Event.CANARY_WAITING]) == 1
+    assert len([e for e in w.releases.timeline(RELEASE) if e.event is Event.DECISION_NEEDED]) == 1
 
 
 @pytest.mark.parametrize("undecided", ["ask", "stay"])
@@ -707,7 +707,7 @@ def test_people_are_asked_once_a_step_where_the_policy_says_so(undecided: str) -
     seen = w.look(late)
     w.look(late + 60)
 
-    asked = [e for e in w.releases.timeline(RELEASE) if e.event is Event.CANARY_WAITING]
+    asked = [e for e in w.releases.timeline(RELEASE) if e.event is Event.DECISION_NEEDED]
     if undecided == "stay":
         assert (asked, w.notices.sent) == ([], [])
         return
@@ -715,13 +715,16 @@ def test_people_are_asked_once_a_step_where_the_policy_says_so(undecided: str) -
     assert (entry.id, entry.at, entry.by) == (f"{RELEASE}/asked/0", late, "promptlane")
     assert entry.detail == {"step": 0, "reason": seen.reason}
     [(subject, body)] = w.notices.sent
-    assert subject == "Promptlane: support needs your decision"
+    assert subject == "[Promptlane] support: version 2 needs your decision"
     assert body.splitlines() == [
         seen.reason,
         "",
         "Decide with one of",
         f"  promptlane advance {RELEASE} --reason ...",
         "  promptlane rollback support --reason ...",
+        "",
+        f"What happened:  promptlane history {RELEASE}",
+        f"Notice:         {entry.id}",
     ]
 
 

@@ -35,6 +35,7 @@ from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release import quarantine as quarantine_module
 from promptlane.domain.release.compared import record_findings
 from promptlane.domain.release.findings import Findings
+from promptlane.domain.release.notice import owed
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.replay import story_findings
@@ -63,6 +64,7 @@ from promptlane.lifecycle.reconcile import GRACE, Reconciliation
 from promptlane.lifecycle.rollback import Aftermath, PromotedBefore, RolledBack, Wish, restore_safe_route
 from promptlane.lifecycle.routing import change
 from promptlane.lifecycle.shift import Moved, Traffic
+from promptlane.lifecycle.telling import LATE, Telling
 from promptlane.lifecycle.windup import WindUp
 from tests.support.expectations import Expected, Stored
 from tests.support.prompt import ID, PROMPT
@@ -88,6 +90,7 @@ WRITES = {
     "tag",
     "keep",
     "lift",
+    "told",
 }
 ENDS = (
     "canaried",
@@ -582,7 +585,7 @@ class Lifecycle(RuleBasedStateMachine):
             Aftermath(
                 releases=self.releases,
                 workflow=self.workflow,
-                notices=self.notices,
+                telling=self.telling,
                 clock=self.clock,
                 log=lambda text: None,
             ).tell(done, stop_execution=True)
@@ -593,21 +596,21 @@ class Lifecycle(RuleBasedStateMachine):
             return
         assert isinstance(done, RolledBack), done
         assert expected is None or done.result == expected, f"{done}, not {expected}"
-        notices = self.real_notices.sent[sent:]
         if done.result not in ("rolled_back", "nothing_to_go_back_to"):
-            assert (after, notices) == (before, [])
+            assert after == before
             return
         assert before is not None
         assert after is not None
-        [(subject, body)] = notices
+        notices = dict(self.real_notices.sent[sent:])
         if done.result == "nothing_to_go_back_to":
             self.seen["nothing to go back to"] += 1
-            assert (after, subject) == (before, f"[Promptlane] {PROMPT}: rollback impossible")
+            assert after == before
+            assert f"[Promptlane] {PROMPT}: rollback impossible" in dict(self.real_notices.sent)
             return
         bad = before.canary or before.stable
+        body = notices[f"[Promptlane] {PROMPT}: version {bad.version} rolled back"]
         assert (after.phase, after.canary, after.previous) == (Phase.STEADY, None, None)
         assert after.quarantined[bad.fingerprint]["release_id"] == before.release_id
-        assert subject == f"[Promptlane] {PROMPT}: version {bad.version} rolled back"
         assert f"Version {after.stable.version} serves everybody." in body
         assert "97 of 97 refused" in body
         assert f"{arguments['cause']} (arn:somebody)" in body
@@ -678,6 +681,10 @@ class Lifecycle(RuleBasedStateMachine):
         return "rolled_back" if fine else "not_applicable"
 
     @property
+    def telling(self) -> Telling:
+        return Telling(releases=self.releases, notices=self.notices, clock=self.clock, log=lambda text: None)
+
+    @property
     def traffic(self) -> Traffic:
         return Traffic(
             routes=self.routes,
@@ -687,6 +694,7 @@ class Lifecycle(RuleBasedStateMachine):
             identities=self.identities,
             quarantine=self.quarantine,
             alarms=self.alarms,
+            telling=self.telling,
             clock=self.clock,
             reopened=lambda release: "",
         )
@@ -699,7 +707,7 @@ class Lifecycle(RuleBasedStateMachine):
             releases=self.releases,
             quarantine=self.quarantine,
             queue=self.queue,
-            notices=self.notices,
+            telling=self.telling,
             clock=self.clock,
             log=lambda text: None,
         )
@@ -726,12 +734,9 @@ class Lifecycle(RuleBasedStateMachine):
         waiting = self.waiting_in_turn
         if waiting and self.real_releases.holder(ID) is None:
             assert (PROMPT, waiting[-1].version) in [r[:2] for r in self.real_queue.requests], "nobody starts the next"
-        told = self.real_notices.sent[sent:]
         if release.ended or expected is Outcome.ROLLED_BACK:
-            assert told == [], "told twice"
             return
-        [(subject, body)] = told
-        assert subject == f"[Promptlane] {PROMPT}: version {release.version} {expected}"
+        body = dict(self.real_notices.sent[sent:])[f"[Promptlane] {PROMPT}: version {release.version} {expected}"]
         assert name in body
         assert ("the reason" if expected is claimed else f"the reason (found {expected} on the route)") in body
 
@@ -870,8 +875,22 @@ class Lifecycle(RuleBasedStateMachine):
             assert record.outcome is self.outcomes.get(record.release_id, record.outcome)
             self.count(record)
         self.an_auditor_finds_nothing()
+        self.people_were_told()
         written = {e.id for r in self.real_routes.history for e in r.pending}
         assert written <= told, "a change of traffic is missing from its timeline"
+
+    def people_were_told(self) -> None:
+        """Of all that ended, moved or took back a version; twice only where a step was cut off."""
+        self.now += LATE
+        self.reconcile(None)
+        assert self.real_releases.owed() == []
+        records = self.real_releases.of_prompt(ID)
+        news = [e.id for r in records for e in self.real_releases.timeline(r.release_id) if owed(e)]
+        told = Counter(self.real_notices.ids)
+        assert set(news) <= set(told), "12: nobody was told"
+        again = sum(told.values()) - len(told)
+        assert again <= self.cuts, f"12: told twice though nothing was cut off: {told.most_common(1)}"
+        self.seen["told again after a cut"] += again
 
     def count(self, record: Release) -> None:
         """What became of a release, for the sum over all examples."""

@@ -24,10 +24,8 @@ from promptlane.lifecycle.routing import shorten
 from promptlane.lifecycle.shift import Traffic
 from promptlane.lifecycle.windup import WindUp
 from tests.support.prompt import ID, PROMPT, RELEASE
-from tests.support.stage import Stage
+from tests.support.stage import ENDING, TRAFFIC, Stage
 
-PORTS = ("routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened")
-ENDING = ("routes", "releases", "quarantine", "queue", "notices", "clock", "log")
 MANY = 1_500
 
 
@@ -195,7 +193,7 @@ def test_the_first_shift_looks_beside_the_route() -> None:
     before = stage.route
 
     with pytest.raises(Quarantined, match=f"rolled back in release {ID}-2-9"):
-        Traffic(**stage.ports(*PORTS)).shift(RELEASE, 0)
+        Traffic(**stage.ports(*TRAFFIC)).shift(RELEASE, 0)
 
     assert stage.route == before
 
@@ -217,7 +215,7 @@ def test_a_content_that_leaves_the_route_while_it_is_looked_for_is_found() -> No
     stage.routes.get = moved_meanwhile  # type: ignore[method-assign]
 
     with pytest.raises(Quarantined):
-        Traffic(**stage.ports(*PORTS)).shift(RELEASE, 0)
+        Traffic(**stage.ports(*TRAFFIC)).shift(RELEASE, 0)
 
 
 def test_a_release_that_was_rolled_back_long_ago_never_starts_again_even_if_it_was_explicit() -> None:
@@ -225,7 +223,7 @@ def test_a_release_that_was_rolled_back_long_ago_never_starts_again_even_if_it_w
     quarantined_beside(stage, stage.ref(2), by=RELEASE)
     stage.approved(2, explicit=True)
 
-    assert Traffic(**stage.ports(*PORTS)).shift(RELEASE, 0).result == "gone"
+    assert Traffic(**stage.ports(*TRAFFIC)).shift(RELEASE, 0).result == "gone"
     assert stage.route.canary is None
 
 
@@ -236,7 +234,7 @@ def test_an_explicit_release_lifts_it_and_its_rollback_bars_it_again() -> None:
     quarantined_beside(stage, candidate)
     stage.approved(2, explicit=True)
 
-    assert Traffic(**stage.ports(*PORTS)).shift(RELEASE, 0).result == "done"
+    assert Traffic(**stage.ports(*TRAFFIC)).shift(RELEASE, 0).result == "done"
 
     assert set(stage.quarantine.all(PROMPT)) == set(rolled_back(2)), "lifted, and nothing else"
     quarantined_beside(stage, candidate)
@@ -251,7 +249,7 @@ def test_a_canary_starts_on_a_route_with_room_to_take_it_back() -> None:
     stage.serve(1, quarantined=rolled_back(MANY // 2))
     stage.approved(2)
 
-    Traffic(**stage.ports(*PORTS)).shift(RELEASE, 0)
+    Traffic(**stage.ports(*TRAFFIC)).shift(RELEASE, 0)
 
     assert len(stage.route.quarantined) == QUARANTINE_HELD
     assert len(barred_of(stage)) == MANY // 2

@@ -14,7 +14,7 @@ from promptlane.lifecycle.recording import TRIES, Update, update
 from promptlane.lifecycle.shift import Traffic
 from promptlane.lifecycle.windup import WindUp
 from tests.support.prompt import ID, RELEASE
-from tests.support.stage import Stage
+from tests.support.stage import ENDING, TRAFFIC, Stage
 
 BUSY = rf"^the record of {RELEASE} is being changed by others; try again$"
 
@@ -62,25 +62,27 @@ def test_no_change_writes_nothing_and_an_unknown_release_is_named() -> None:
 def test_a_release_whose_record_never_rests_is_safe_and_is_ended_by_the_next_attempt() -> None:
     stage = Stage()
     stage.approved(2)
-    ports = ("routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened")
-    Traffic(**stage.ports(*ports)).shift(RELEASE, 0)
-    ending = WindUp(**stage.ports("routes", "releases", "quarantine", "queue", "notices", "clock", "log"))
+    Traffic(**stage.ports(*TRAFFIC)).shift(RELEASE, 0)
+    ending = WindUp(**stage.ports(*ENDING))
     stage.releases.faster = others(TRIES)
 
     with pytest.raises(Unavailable, match=BUSY):
         ending.end(RELEASE, claimed=Outcome.FAILED, reason="broken")
 
     assert not stage.route.in_flight(RELEASE)
-    assert (stage.releases.get(RELEASE).ended, stage.releases.holder(ID), stage.notices.sent) == (False, RELEASE, [])
+    assert (stage.releases.get(RELEASE).ended, stage.releases.holder(ID), stage.notices.sent[1:]) == (
+        False,
+        RELEASE,
+        [],
+    )
     assert ending.end(RELEASE, claimed=Outcome.FAILED, reason="broken").outcome is Outcome.FAILED
-    assert (stage.releases.holder(ID), len(stage.notices.sent)) == (None, 1)
+    assert (stage.releases.holder(ID), len(stage.notices.sent)) == (None, 2)
 
 
 def test_a_step_whose_record_never_rests_is_taken_by_the_next_attempt() -> None:
     stage = Stage()
     stage.approved(2)
-    ports = ("routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened")
-    traffic = Traffic(**stage.ports(*ports))
+    traffic = Traffic(**stage.ports(*TRAFFIC))
     stage.releases.faster = others(TRIES)
 
     with pytest.raises(Unavailable, match=BUSY):

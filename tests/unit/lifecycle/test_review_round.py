@@ -424,7 +424,7 @@ def test_an_email_that_cannot_be_sent_is_said_tried_again_and_keeps_the_others_f
 class NoTopic:
     """Notices whose topic is gone."""
 
-    def publish(self, subject: str, body: str) -> None:
+    def publish(self, subject: str, body: str, *, id: str = "") -> None:
         raise NotFound("sending a notice: NotFound: Topic does not exist")
 
 

@@ -323,7 +323,7 @@ def test_nobody_goes_back_to_what_was_not_promoted_as_it_was_approved(fields: di
 
 
 def told(stage: Stage, done: RolledBack, *, stop_execution: bool = True) -> None:
-    ports = stage.ports("releases", "workflow", "notices", "clock", "log")
+    ports = stage.ports("releases", "workflow", "telling", "clock", "log")
     Aftermath(**ports).tell(done, stop_execution=stop_execution)
 
 
@@ -336,7 +336,8 @@ def flown(stage: Stage) -> Stage:
 @pytest.mark.parametrize(("stop_execution", "status"), [(True, "ABORTED"), (False, "RUNNING")])
 def test_after_a_rollback_the_timeline_the_execution_and_people_are_told(stop_execution: bool, status: str) -> None:
     stage = flown(in_canary())
-    earlier = TimelineEntry(f"{RELEASE}/route/8", RELEASE, 4000.0, Event.CANARY_SHIFTED, "x", {"weight": 500})
+    shares = {"weight": 500, "version": 2, "stable": 1, "begins": True}
+    earlier = TimelineEntry(f"{RELEASE}/route/8", RELEASE, 4000.0, Event.CANARY_SHIFTED, "x", shares)
     stage.serve(1, release_id=RELEASE, canary=stage.ref(2), weight=500, phase=Phase.CANARY, pending=(earlier,))
     done = back(stage)
 
@@ -344,7 +345,8 @@ def test_after_a_rollback_the_timeline_the_execution_and_people_are_told(stop_ex
 
     assert stage.told(RELEASE) == [earlier, stage.route.pending[-1]]
     assert stage.workflow.status(RELEASE) == status
-    [(subject, body)] = stage.notices.sent
+    (began, _), (subject, body) = stage.notices.sent
+    assert began == "[Promptlane] support: version 2 goes to 5% of users", "what nobody was told of before"
     assert subject == "[Promptlane] support: version 2 rolled back"
     assert body.splitlines()[:7] == [
         "Prompt support: version 2 was rolled back.",
@@ -357,7 +359,11 @@ def test_after_a_rollback_the_timeline_the_execution_and_people_are_told(stop_ex
     ]
     assert "Evidence" not in body
     assert "quarantined" in body
-    assert body.endswith("promptlane history support")
+    assert body.splitlines()[-2:] == [
+        f"What happened:  promptlane history {RELEASE}",
+        f"Notice:         {RELEASE}/route/{stage.route.revision}",
+    ]
+    assert stage.releases.owed() == []
 
 
 def test_the_execution_is_stopped_with_the_reason() -> None:
@@ -459,14 +465,19 @@ def test_one_that_fails_to_be_told_does_not_stop_the_others(begin: Callable[[], 
 
     stage = flown(begin())
     done = back(stage)
-    ports = stage.ports("releases", "workflow", "notices", "clock", "log") | {broken: Down()}
-    Aftermath(**ports).tell(done, stop_execution=True)
+    whole = getattr(stage, broken)
+    setattr(stage, broken, Down())
+    told(stage, done)
+    assert all("no answer" in line for line in stage.logged)
+    assert bool(stage.logged) is (begin is in_canary or broken != "workflow")
+    setattr(stage, broken, whole)
 
     assert bool(stage.told(RELEASE)) is (broken != "releases")
     assert (stage.workflow.status(RELEASE) == "ABORTED") is (broken != "workflow" and begin is in_canary)
-    assert bool(stage.notices.sent) is (broken != "notices")
-    assert all("support" in line and "no answer" in line for line in stage.logged)
-    assert len(stage.logged) == (begin is in_canary or broken != "workflow")
+    assert bool(stage.notices.sent) is (broken != "notices"), "also without the timeline"
+    told(stage, replace(done, result="already") if begin is in_canary else done)
+    assert len(stage.notices.sent) == (2 if broken == "releases" else 1)
+    assert stage.releases.owed() == []
 
 
 # Reading an alarm

@@ -17,13 +17,11 @@ from promptlane.domain.release.route import Quarantined, Route, salt_of
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.shift import FingerprintMismatch, Moved, Traffic
 from tests.support.prompt import ID, PROMPT, RELEASE
-from tests.support.stage import EARLIER, POLICY, Stage
-
-PORTS = ("routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened")
+from tests.support.stage import EARLIER, POLICY, TRAFFIC, Stage
 
 
 def traffic(stage: Stage) -> Traffic:
-    return Traffic(**stage.ports(*PORTS))
+    return Traffic(**stage.ports(*TRAFFIC))
 
 
 def shifted(stage: Stage, step: int = 0) -> Moved:
@@ -93,7 +91,7 @@ def test_the_first_step_gives_the_candidate_its_weight_and_says_so() -> None:
         phase_since=5000.0,
         shifts=((5000.0, 500),),
     )
-    entry = on_route(expected, 5000.0, Event.CANARY_SHIFTED, version=2, weight=500, stable=1)
+    entry = on_route(expected, 5000.0, Event.CANARY_SHIFTED, version=2, weight=500, stable=1, begins=True)
     expected = replace(expected, pending=(entry,))
     assert moved == Moved("done", "", expected)
     assert stage.route == expected

@@ -185,9 +185,14 @@ def test_each_round_has_a_folder_of_its_own_and_binds_what_is_stable_then() -> N
     route = made.routes.get("support")
     assert route is not None
     made.routes.put(replace(route, stable=third.ref, revision=route.revision + 1), expected=route)
+    again = made.plan()
+    assert (again["round"], made.releases.get(RELEASE).stable) == (1, route.stable), "the answer was lost: one round"
+    made.releases.update(replace(made.releases.get(RELEASE), verdict={"verdict": "pass"}))
     assert made.plan()["round"] == 2
     assert json.loads(made.objects.data[f"releases/{RELEASE}/tests/2/plan.json"])["stable"]["arn"] == f"{ARN}:3"
     assert made.releases.get(RELEASE).stable == third.ref
+    planned = [e.id for e in made.releases.timeline(RELEASE) if e.event is Event.TESTS_PLANNED]
+    assert planned == [f"{RELEASE}/tests/{n}/planned" for n in (1, 2)]
 
 
 def changed(made: Admitted, **candidate: Any) -> Admitted:

@@ -14,14 +14,14 @@ from promptlane.domain.release.route import Approved, Rollback, promote, roll_ba
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.lifecycle.windup import WindUp
 from tests.support.prompt import ID, PROMPT, RELEASE
-from tests.support.stage import Stage
+from tests.support.stage import ENDING, Stage
 
 UNFINISHED = [state for state in STATES if state != "ended"]
 OF_THE_ROUTE = (Outcome.PROMOTED, Outcome.ROLLED_BACK)
 
 
 def wound_up(stage: Stage, claimed: Outcome = Outcome.FAILED, reason: str = "broken") -> Release:
-    ports = stage.ports("routes", "releases", "quarantine", "queue", "notices", "clock", "log")
+    ports = stage.ports(*ENDING)
     return WindUp(**ports).end(RELEASE, claimed=claimed, reason=reason)
 
 
@@ -96,7 +96,10 @@ def test_what_was_rolled_back_is_rolled_back_whatever_is_claimed_and_for_the_rea
 
     release = stage.releases.get(RELEASE)
     assert (release.outcome, release.reason) == (Outcome.ROLLED_BACK, "refuses too much")
-    assert stage.notices.sent == [], "the rollback told people"
+    subjects = [subject for subject, _ in stage.notices.sent]
+    assert subjects[-1] == "[Promptlane] support: version 2 rolled back", "by the rollback, with its evidence"
+    wound_up(stage, claimed)
+    assert len(stage.notices.sent) == len(subjects) == len(set(subjects))
 
 
 def test_a_rollback_whose_entry_is_lost_has_the_callers_reason() -> None:
@@ -173,12 +176,14 @@ def test_a_canary_is_taken_back_and_every_step_is_told() -> None:
         revision=2,
     )
     assert stage.releases.holder(ID) is None
-    [(subject, body)] = stage.notices.sent
+    (began, _), (subject, body) = stage.notices.sent
+    assert began == "[Promptlane] support: version 2 goes to 5% of users"
     assert subject == "[Promptlane] support: version 2 rejected"
     assert [line for line in body.splitlines() if line] == [
         f"Release {RELEASE} of prompt support, version 2: rejected.",
         "reviewers say no",
         f"What happened:  promptlane history {RELEASE}",
+        f"Notice:         {RELEASE}/ended",
     ]
 
 
@@ -195,7 +200,10 @@ def test_a_watch_that_is_over_leaves_the_promoted_version_to_everybody() -> None
     )
     assert (release.outcome, release.reason) == (Outcome.PROMOTED, "")
     assert [e.event for e in stage.told(RELEASE)[1:]] == [Event.CANARY_SHIFTED, Event.PROMOTED, Event.ENDED]
-    assert "It went its whole way." in stage.notices.sent[0][1]
+    began, everybody, over = (body for _, body in stage.notices.sent)
+    assert "version 2 is in canary, and 5% of users get it" in began
+    assert "version 2 was promoted, and all users get it" in everybody
+    assert "It went its whole way." in over
 
 
 def test_the_route_of_a_newer_release_is_left_alone_and_what_rides_on_it_is_told() -> None:
@@ -282,7 +290,7 @@ def test_nothing_is_asked_for_while_another_release_holds_the_lock_or_nothing_wa
 
 def test_an_email_that_cannot_be_sent_keeps_no_release_from_ending() -> None:
     class Down:
-        def publish(self, subject: str, body: str) -> None:
+        def publish(self, subject: str, body: str, *, id: str = "") -> None:
             raise Unavailable("no mail today")
 
     stage = Stage()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from promptlane.aws.plain import to_store
 from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneError
 from promptlane.domain.names import Phase, Track
 from promptlane.domain.release.prompt import PromptVersion, VersionRef
@@ -29,6 +31,7 @@ from promptlane.domain.release.route import (
     shift,
 )
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.fakes.limits import check_item
 from tests.support.prompt import ID
 
 ONE, TWO, THREE, FOUR = (VersionRef(n, f"{n}" * 64, f"arn:{n}") for n in (1, 2, 3, 4))
@@ -54,7 +57,7 @@ STEADY = Route(
     quarantined=BAD,
     pending=(EARLIER,),
 )
-SHIFTED = told(R2, 5, 200.0, Event.CANARY_SHIFTED, version=2, weight=500, stable=1)
+SHIFTED = told(R2, 5, 200.0, Event.CANARY_SHIFTED, version=2, weight=500, stable=1, begins=True)
 CANARY = Route(
     prompt="support",
     prompt_id=ID,
@@ -176,7 +179,7 @@ def test_nothing_and_everything_are_no_share_of_a_canary(weight: int) -> None:
 
 
 def test_a_shift_of_a_newer_release_ends_a_watch_with_its_holdback() -> None:
-    entry = told(R3, 7, 310.0, Event.CANARY_SHIFTED, version=3, weight=100, stable=2)
+    entry = told(R3, 7, 310.0, Event.CANARY_SHIFTED, version=3, weight=100, stable=2, begins=True)
 
     assert shifted(WATCH, R3, THREE, 100, now=310.0) == Route(
         prompt="support",
@@ -581,3 +584,16 @@ def test_an_operator_may_go_back_to_what_only_resembles_what_was_taken_back() ->
         roll_back(replace(steady, quarantined=before), wish, now=500.0, to=good)
     with pytest.raises(NotApplicable, match="with the content of version 7"):
         roll_back(replace(steady, stable=stored_before(content(1, 7))), wish, now=500.0, to=content(1, 3))
+
+
+@pytest.mark.parametrize(
+    "odd", [1e300, -1e300, 1e-300, math.inf, -math.inf, math.nan, 10**200, {"deep": [1e-200, (5e200,)]}]
+)
+def test_evidence_beyond_what_a_table_holds_keeps_no_rollback_from_being_written(odd: Any) -> None:
+    """Overwhelming evidence is a number that DynamoDB does not know: it stopped the very rollback it was for."""
+    route = roll_back(CANARY, Rollback(cause="judge", reason="bad", by="x", evidence={"harm": odd}), now=210.0)
+
+    check_item(route.to_item(), partition_key="support")
+    to_store(route.to_item())
+    told = route.pending[-1].detail["evidence"]["harm"]
+    assert (odd in (1e300, math.inf, 10**200)) == (told == 1e100)
