@@ -10,6 +10,7 @@ from functools import cache, partial
 
 from promptlane.aws import http_events as http
 from promptlane.client import ModelCallFailed, PromptClient
+from promptlane.domain.canary.outcome import content_of
 from promptlane.domain.errors import PromptlaneError
 
 from . import requests
@@ -67,7 +68,7 @@ def _converse(event: dict[str, Any], prompt: str) -> dict[str, Any]:
     answer = _within(DEADLINE, call)
     return {
         "text": answer.text,
-        "content": answer.response["output"]["message"]["content"],
+        "content": content_of(answer.response),
         "stop_reason": answer.stop_reason,
         "usage": answer.response.get("usage") or {},
         "prompt": answer.decision.prompt,

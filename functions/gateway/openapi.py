@@ -76,7 +76,14 @@ DOCUMENT: dict[str, Any] = {
                 "Answer with the version that this unit gets",
                 "ConverseRequest",
                 "ConverseAnswer",
-                {**_BODY, **_ROUTE, 429: "The model's quota is used up", 502: "The model failed", 504: "Too slow"},
+                {
+                    **_BODY,
+                    **_ROUTE,
+                    422: "A field is wrong, or Bedrock does not accept the request",
+                    429: "The model's quota is used up",
+                    502: "The model failed",
+                    504: "Too slow",
+                },
                 operationId="converse",
                 parameters=[_PROMPT],
             )

@@ -9,6 +9,7 @@ from promptlane.client import (
     InvalidUnit,
     InvalidVariables,
     ModelCallFailed,
+    RequestRefused,
     RouteUnavailable,
     UnknownPrompt,
     UnsupportedRoute,
@@ -33,6 +34,8 @@ def problem_of(error: PromptlaneError) -> Problem:
         if isinstance(error, kind):
             extra = {k: list(v) for k in ("missing", "unknown") if (v := getattr(error, k, ()))}
             return Problem(status, name, str(error), **extra)
+    if isinstance(error, RequestRefused):
+        return Problem(422, "request-refused", str(error), code=error.code)
     if isinstance(error, ModelCallFailed):
         if error.code in _THROTTLES:
             return Problem(429, "model-throttled", str(error), code=error.code)

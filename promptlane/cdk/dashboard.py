@@ -17,6 +17,7 @@ from promptlane.domain.names import (
     ADVANCE_EVIDENCE,
     ASSIGNED,
     HARM_EVIDENCE,
+    INVALID_REQUEST,
     NAMESPACE,
     SPLIT_EVIDENCE,
     WEIGHT,
@@ -114,7 +115,9 @@ class _Graphs:
     def versions(self) -> Json:
         wanted = f'Prompt="{self._prompt}" MetricName="{ASSIGNED}"'
         search = f"SEARCH('{{{NAMESPACE},Prompt,Version}} {wanted}', 'Sum')"
-        return _graph("Requests by version", [self._computed(search, label="version")])
+        refused = search.replace(ASSIGNED, INVALID_REQUEST)
+        lines = [self._computed(search, label="version"), self._computed(refused, label="not accepted by Bedrock")]
+        return _graph("Requests by version", lines)
 
     def rate(self, metric: str) -> Json:
         """Each track's rate, and dashed bounds of two standard errors."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from time import monotonic
 
-from promptlane.domain.canary.outcome import error_type, of_answer, of_error, of_response, text_of
+from promptlane.domain.canary.outcome import error_type, invalid, of_answer, of_error, of_response, text_of
+from promptlane.domain.errors import InvalidInput
 
 from .calls import failure
-from .errors import StreamInterrupted
+from .errors import InvalidVariables, StreamInterrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class StreamedAnswer:
         self._events.close()
         if not self._over and (self._first_ms is not None or self.stop_reason is not None):
             self._finish()
+        self._caller.settle(self._request, everybodys=False)
         self._hang_up()
 
     def _hang_up(self) -> None:
@@ -146,10 +148,10 @@ class StreamedAnswer:
     def _broken(self, error: Exception) -> None:
         """Go on with stable's stream when nothing was delivered yet; else raise."""
         self._over = True
-        self._request.count_error(error, time_to_first_token_ms=self._first_ms)
         self._hang_up()
         decision = self._request.answered_by
         if self._parts:
+            self._request.count_error(error, time_to_first_token_ms=self._first_ms)
             self._caller.succeeded(self._request, error=True)
             said = f"after {len(self.text)} characters: {failure(decision, error)}"
             raise StreamInterrupted(said, code=error_type(error), text=self.text, reason=str(error)) from error
@@ -161,6 +163,8 @@ class StreamedAnswer:
         for name in event:
             if name.endswith("Exception"):
                 raise StreamError(name[0].upper() + name[1:], str((event[name] or {}).get("message", "")))
+        if "messageStart" not in event:  # whoever was asked second takes the request
+            self._caller.settle(self._request, everybodys=False)
         text = _text(event)
         if text or "contentBlockStart" in event:
             if self._first_ms is None:
@@ -178,7 +182,7 @@ class StreamedAnswer:
         outcome = of_answer(
             text=self.text,
             stop_reason=self.stop_reason,
-            acts=self._acts,
+            acts=self._acts or self.stop_reason is None,  # left by its reader: what would have come is not known
             usage=self.usage,
             latency_ms=self._request.elapsed_ms(),
             slow_after_ms=self._request.slow_after_ms,
@@ -216,12 +220,22 @@ class Observation:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         latency, slow = self._request.elapsed_ms(), self._request.slow_after_ms
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and self._callers_own(error):
+            self._request.count_invalid()
+        elif isinstance(error, Exception):
             self.outcome = of_error(error, latency_ms=latency, slow_after_ms=slow)
         elif self.response is not None:
             self.outcome = of_response(self.response, latency_ms=latency, slow_after_ms=slow)
         if self.outcome is not None:
             self._request.count(self.outcome)
+
+    def _callers_own(self, error: Exception) -> bool:
+        """Whether no version is at fault: of what Bedrock does not accept, that is known where none is compared."""
+        decided = self._request.decided
+        if isinstance(error, InvalidVariables) and decided.instead is not None and (error.missing or error.unknown):
+            given = ((decided.variables or frozenset()) - set(error.missing)) | set(error.unknown)
+            return decided.instead.variables is not None and given != decided.instead.variables
+        return isinstance(error, InvalidInput) or (invalid(error) and not self._request.compared)
 
 
 def _text(event: Mapping[str, Any]) -> str:

@@ -1,9 +1,12 @@
 """One request from decision to answer: the calls to Bedrock, the shield, and what is counted when.
 
+refused     what no version could take raises InvalidInput before anything is counted
 assigned    counted first, on the version that the split decided for
 shielded    the breaker is open: stable answers, counted as Shielded, neither as a canary nor as a stable request
 called      the call's outcome is counted once, on the version that was called
 fell back   a canary call failed: one canary error; stable answers, and that call is counted nowhere
+invalid     Bedrock does not accept the request: the release's other version is asked. If it does not either, the
+            request counts for neither; if it does, that was an error of the version that the split decided for
 """
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ import os
 from time import monotonic, sleep, time
 from typing import NamedTuple
 
-from promptlane.domain.canary.outcome import CallOutcome, error_type, of_error
+from promptlane.domain.canary.outcome import CallOutcome, error_type, invalid, of_error
 
-from . import metrics
+from . import metrics, sent
 from .decision import check_guardrail
-from .errors import InvalidVariables, ModelCallFailed
+from .errors import InvalidVariables, ModelCallFailed, RequestRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +49,10 @@ _REMEDY = {
     "{prompt}` restores a safe one",
     "AccessDeniedException": "allow bedrock:RenderPrompt on the prompt, bedrock:InvokeModel on its model and "
     "bedrock:ApplyGuardrail on its guardrail",
-    "ValidationException": "the version does not accept this request, or its guardrail is gone; `promptlane diff "
-    "{prompt}` shows what changed",
+    "ValidationException": "Bedrock does not accept this request: check the length of variables and messages, and the "
+    "error's reason; where it accepts none at all, the prompt has changed or its guardrail is gone: "
+    "`promptlane diff {prompt}` shows it",
+    "ParamValidationError": "the SDK does not send this request: the error's reason names the argument",
     "ThrottlingException": "the model's quota is used up; slow down or raise it",
     "ReadTimeoutError": "raise the client's timeout, or stream the answer",
     "TimeoutError": "raise the client's timeout, or stream the answer",
@@ -65,6 +70,7 @@ class Call(NamedTuple):
 
     def check(self) -> None:
         """Raise InvalidInput for what no version could be sent: a caller's mistake, which is counted nowhere."""
+        sent.check(messages=self.messages, guardrail=self.guardrail, metadata=self.metadata)
         check_guardrail(self.guardrail, stream=self.operation == "converse_stream")
 
     def arguments(self, decision: Decision) -> dict[str, Any]:
@@ -82,6 +88,7 @@ class Request:
 
     __slots__ = (
         "_counted",
+        "_held",
         "_sink",
         "answered_by",
         "decided",
@@ -100,6 +107,7 @@ class Request:
         self._sink = sink
         self.slow_after_ms = slow_after * 1000
         self._counted = False
+        self._held: CallOutcome | None = None
         self.started_at = time()
         self.started = monotonic()
 
@@ -125,9 +133,38 @@ class Request:
             self._sink.emit(document)
 
     def count_error(self, error: BaseException, *, time_to_first_token_ms: float | None = None) -> None:
+        self.count(self._failed(error, time_to_first_token_ms))
+
+    def hold_error(self, error: BaseException) -> None:
+        """Whose error it is, the other version tells: `settle` says it."""
+        if not self._counted:
+            self._held = self._failed(error)
+
+    def settle(self, *, everybodys: bool) -> bool:
+        """Count the error that was held, or, if it is `everybodys`, the request as invalid. Whether one was held."""
+        held, self._held = self._held, None
+        if held is None:
+            return False
+        if everybodys:
+            self.count_invalid()
+        else:
+            self.count(held)
+        return True
+
+    def count_invalid(self) -> None:
+        """The request counts for no version: Bedrock does not accept it."""
+        if not self._counted:
+            self._counted = True
+            self._sink.emit(metrics.invalid(self.decided, now=time()))
+
+    @property
+    def compared(self) -> bool:
+        """Whether the version that the split decided for is being compared with another."""
+        return self.decided.phase != "steady"
+
+    def _failed(self, error: BaseException, first_ms: float | None = None) -> CallOutcome:
         took = {"latency_ms": self.elapsed_ms(), "slow_after_ms": self.slow_after_ms}
-        outcome = of_error(error, **took, time_to_first_token_ms=time_to_first_token_ms)
-        self.count(outcome)
+        return of_error(error, **took, time_to_first_token_ms=first_ms)
 
 
 class Caller:
@@ -147,30 +184,84 @@ class Caller:
         self._shield = shield
 
     def call(self, request: Request, call: Call) -> Any:
-        """The SDK's response from whoever answers; InvalidVariables before anything is sent, else ModelCallFailed."""
+        """The SDK's response from whoever answers; InvalidInput before anything is counted, else ModelCallFailed."""
         call.check()
-        wrong = self._admit(request, call.variables or {})
+        wrong = self._admit(request, call)
         if wrong is None:
             try:
                 return self._attempt(request, call)
             except Exception as error:  # noqa: BLE001 - whatever failed is counted, then raised or shielded
                 wrong = error
-        request.count_error(wrong)
         return self.fall_back(request, wrong, call)
 
     def fall_back(self, request: Request, error: Exception, call: Call) -> Any:
-        """Stable's response to a request whose canary call failed (and was counted); else the failure, typed."""
+        """Another version's response to a request that failed; else the failure, typed.
+
+        Counts the failure, but for one that may be the request's own: of a stream, only its first event tells.
+        """
         decision = request.answered_by
-        if decision.track == "canary":
-            self._breaker.record(decision.prompt, decision.release_id, request.half, error=True)
-        stable = decision.instead
-        if stable is None or not self._shield or request.elapsed_ms() >= self._timeout * 1000:
+        if invalid(error):
+            other = self._second(request)
+            if other is not None:
+                request.hold_error(error)
+            elif not self.settle(request, everybodys=True):
+                self._refused(request, error)
+        else:
+            self.settle(request, everybodys=False)
+            request.count_error(error)
+            other = self._instead(request)
+            if decision.track == "canary":
+                self._breaker.record(decision.prompt, decision.release_id, request.half, error=True)
+        if other is None:
             raise failure(decision, error) from error
-        request.answered_by = stable
+        request.answered_by = other
         try:
-            return self._attempt(request, call)
+            response = self._attempt(request, call)
         except Exception as second:
-            raise failure(stable, second) from second
+            self.settle(request, everybodys=invalid(second))
+            if invalid(error) and isinstance(second, InvalidVariables):
+                raise failure(decision, error) from error  # the other version has other variables: it was not asked
+            raise failure(other, second) from second
+        if call.operation == "converse":
+            self.settle(request, everybodys=False)
+        return response
+
+    def settle(self, request: Request, *, everybodys: bool) -> bool:
+        """As Request.settle; the breaker hears of what was the canary's error."""
+        decided = request.decided
+        held = request.settle(everybodys=everybodys)
+        if held and not everybodys and decided.track == "canary":
+            self._breaker.record(decided.prompt, decided.release_id, request.half, error=True)
+        return held
+
+    def _instead(self, request: Request) -> Decision | None:
+        """Who answers in place of a canary that failed."""
+        in_time = request.elapsed_ms() < self._timeout * 1000
+        return request.answered_by.instead if self._shield and in_time else None
+
+    def _second(self, request: Request) -> Decision | None:
+        """Who is asked whether it is the request that Bedrock does not accept, or the version that it went to."""
+        if not self._shield or request.answered_by is not request.decided or self.left(request) <= 0:
+            return None
+        if request.decided.instead is None and self.left(request) < self._reserve:
+            return None  # no time was kept for it
+        return request.decided.second
+
+    def _refused(self, request: Request, error: Exception) -> None:
+        """Count what nobody else was asked about.
+
+        Stable's own units in canary, and everybody's in steady state: nobody's error. But a version that could have
+        been told from another and was not (no shield, no time left) has it counted, on either track alike, so that
+        the comparison is fair and a version that takes nothing is seen.
+        """
+        decided = request.decided
+        unasked = not self._shield or decided.second is not None
+        if request.compared and unasked:
+            request.count_error(error)
+            if decided.track == "canary" and request.answered_by is decided:
+                self._breaker.record(decided.prompt, decided.release_id, request.half, error=True)
+        else:
+            request.count_invalid()
 
     def succeeded(self, request: Request, *, error: bool) -> None:
         """Tell the breaker about a canary call that was answered."""
@@ -181,12 +272,12 @@ class Caller:
     def left(self, request: Request) -> float:
         return self._timeout - (monotonic() - request.started)
 
-    def _admit(self, request: Request, variables: Mapping[str, str]) -> Exception | None:
+    def _admit(self, request: Request, call: Call) -> Exception | None:
         """Count the assignment and choose who answers; the error that already fails the canary call, if one does.
 
         Variables that fit neither version are the caller's mistake: raised before anything is counted.
         """
-        decided = request.decided
+        decided, variables = request.decided, call.variables or {}
         wrong: InvalidVariables | None = None
         try:
             decided.check(variables)
@@ -232,4 +323,5 @@ def failure(decision: Decision, error: BaseException) -> Exception:
     remedy = _REMEDY.get(code, "try again; if it stays, see the error's reason, which is what AWS says").format(
         prompt=decision.prompt
     )
-    return ModelCallFailed(f"{decision.prompt} was not answered: {code}; {remedy}", code=code, reason=str(error))
+    kind = RequestRefused if invalid(error) else ModelCallFailed
+    return kind(f"{decision.prompt} was not answered: {code}; {remedy}", code=code, reason=str(error))

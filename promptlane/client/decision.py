@@ -8,7 +8,7 @@ again, without that module's imports, and a test keeps the two the same.
 from __future__ import annotations
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.incoming import odd_places, torn_problem, version_number
+from promptlane.domain.incoming import torn_problem, version_number
 from promptlane.domain.split import BUCKETS, below, keys
 
 from .errors import InvalidVariables, UnsupportedRoute
@@ -29,7 +29,9 @@ class Decision:
 
     `version_arn` is what Converse takes as modelId; `track` is "stable", "canary" or "holdback"; `release_id` is the
     release that the route belongs to; `phase` the route's; `instead` is stable's decision when this one is canary's;
-    `guardrail` the guardrailConfig that the version was tested and approved with, None where it has none.
+    `guardrail` the guardrailConfig that the version was tested and approved with, None where it has none. `second`:
+    the other version of the release, which is asked when Bedrock refuses a request to this one: stable for the canary,
+    and while the release is watched the version before it for stable, and the reverse for the holdback.
     """
 
     __slots__ = (
@@ -41,6 +43,7 @@ class Decision:
         "release_id",
         "revision",
         "salt",
+        "second",
         "track",
         "variables",
         "version",
@@ -75,12 +78,15 @@ class Decision:
         self.variables = None if variables is None else frozenset(variables)
         self.instead = instead
         self.guardrail = guardrail
+        self.second = instead
 
     def __repr__(self) -> str:
         return f"<Decision {self.prompt} version {self.version} ({self.track})>"
 
     def check(self, variables: Mapping[str, str]) -> None:
         """Raise InvalidVariables, naming them, when they do not fit this version."""
+        if not isinstance(variables, dict) and not hasattr(variables, "items"):
+            raise InvalidVariables(f"variables of {self.prompt} are {type(variables).__name__}; give texts by name")
         wrong = sorted(str(k) for k, v in variables.items() if not isinstance(k, str) or not isinstance(v, str))
         if wrong:
             raise InvalidVariables(f"variables of {self.prompt} must be text; {', '.join(wrong)} is not: use str()")
@@ -119,11 +125,11 @@ class Decision:
         and nothing where it has none. The four keys of requestMetadata by which invocation logs name the release win
         over `metadata`. InvalidVariables, InvalidInput for what Bedrock would refuse.
         """
+        from . import sent
+
         variables = variables or {}
         self.check(variables)
-        for field, given in (("messages", list(messages)), ("metadata", metadata), ("guardrail", guardrail)):
-            for place, problem in odd_places(given, field):
-                raise InvalidInput(f"{place} {problem}")
+        sent.check(messages=messages, guardrail=guardrail, metadata=metadata)
         request: dict[str, Any] = {
             "modelId": self.version_arn,
             "promptVariables": {name: {"text": value} for name, value in variables.items()},
@@ -226,6 +232,8 @@ def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
         low, buckets = decide("canary", "canary", stable) or stable, int(item.get("weight", 0))
     elif phase == "watch":
         high, buckets = decide("previous", "holdback") or stable, BUCKETS - int(item.get("holdback", 0))
+        if high is not stable:
+            stable.second, high.second = high, stable
     if buckets in (0, BUCKETS):
         low = high = high if buckets == 0 else low
     return LiveRoute(stable, low=low, high=high, threshold=below(buckets))

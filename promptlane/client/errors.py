@@ -11,6 +11,7 @@ Unauthorized
 Unavailable
 ├── RouteUnavailable     no route was ever read, and no fallback is configured
 └── ModelCallFailed      Bedrock refused or failed; `code` is AWS's error code, `reason` its words
+    ├── RequestRefused       Bedrock does not accept the request itself: trying again is of no use
     └── StreamInterrupted    after part of the answer was delivered; `text` is that part
 """
 
@@ -59,6 +60,10 @@ class ModelCallFailed(Unavailable):
         super().__init__(message)
         self.code = code
         self.reason = reason
+
+
+class RequestRefused(ModelCallFailed):
+    """Bedrock does not accept the request as it is: too long, blank, of a form that it does not know."""
 
 
 class StreamInterrupted(ModelCallFailed):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from promptlane.domain.metrics import NEGATIVE_FEEDBACK, told_by_calls, told_by_halves
+from promptlane.domain.names import INVALID_REQUEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +110,12 @@ def shielded(decision: Decision, group: str, half: str, *, started_at: float, no
     """A unit of the canary that the breaker sent to stable: no call to judge, and seen by judge and fuse as that."""
     counted = {"Shielded": 1}
     return _judged(decision, group, counted, started_at), _completed(decision, half, counted, {}, now)
+
+
+def invalid(decision: Decision, *, now: float) -> Document:
+    """A request that Bedrock does not accept, and that counts for no version: seen by people, not by judge and fuse."""
+    directive = Directive((_TRACK, _VERSION), (INVALID_REQUEST,))
+    return Document(now, _of(decision, ""), (directive,), {INVALID_REQUEST: 1}, decision.release_id)
 
 
 def feedback(receipt: Receipt, *, negative: bool, now: float) -> tuple[Document, Document]:

@@ -10,6 +10,7 @@ assert client.converse("greeter", unit="u1", variables={}).text == "Hello!"
 from __future__ import annotations
 
 from importlib.util import find_spec
+from json import dumps
 from typing import TYPE_CHECKING, Any
 
 from .sync import PromptClient
@@ -145,14 +146,26 @@ def response_of(text: str, *, stop_reason: str = "end_turn") -> dict[str, Any]:
 
 def _events(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield {"messageStart": {"role": "assistant"}}
-    for block in response["output"]["message"]["content"]:
-        words = str(block.get("text", "")).split(" ")
-        for i, word in enumerate(words):
-            piece = word if i == len(words) - 1 else word + " "
-            yield {"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": 0}}
-    yield {"contentBlockStop": {"contentBlockIndex": 0}}
+    for at, block in enumerate(response["output"]["message"]["content"]):
+        if "toolUse" in block:
+            used = {name: block["toolUse"].get(name, "") for name in ("toolUseId", "name")}
+            yield {"contentBlockStart": {"start": {"toolUse": used}, "contentBlockIndex": at}}
+        for delta in _deltas(block):
+            yield {"contentBlockDelta": {"delta": delta, "contentBlockIndex": at}}
+        yield {"contentBlockStop": {"contentBlockIndex": at}}
     yield {"messageStop": {"stopReason": response["stopReason"]}}
     yield {"metadata": {"usage": response["usage"], "metrics": response["metrics"]}}
+
+
+def _deltas(block: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if "toolUse" in block:
+        yield {"toolUse": {"input": dumps(block["toolUse"].get("input", {}))}}
+    elif "reasoningContent" in block:
+        yield {"reasoningContent": {"text": block["reasoningContent"].get("reasoningText", {}).get("text", "")}}
+    else:
+        words = str(block.get("text", "")).split(" ")
+        yield from ({"text": word + " "} for word in words[:-1])
+        yield {"text": words[-1]}
 
 
 class ListSink:

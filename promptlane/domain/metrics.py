@@ -93,7 +93,14 @@ REFUSAL: Final = GuardMetric(
     fused=True,
 )
 EMPTY: Final = GuardMetric(
-    "Empty", "empty answers", "came back empty", lambda c: c.empty, r'"content": ?\[ ?\]', watched=True, required=True
+    "Empty",
+    "empty answers",
+    "came back empty",
+    lambda c: c.empty,
+    # No block; a text of blanks; blocks that end in one of reasoning, which may be all there is (or in a tool's input).
+    r'"content": ?\[ ?\]|"text": ?"(\s|\\[nrt])*"|" ?\} ?\} ?\} ?\]|"redactedContent"',
+    watched=True,
+    required=True,
 )
 GUARDRAIL: Final = GuardMetric(
     "Guardrail",

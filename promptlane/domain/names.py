@@ -40,6 +40,8 @@ class Phase(StrEnum):
 
 
 ASSIGNED: Final = "Assigned"
+INVALID_REQUEST: Final = "InvalidRequest"
+"""Metric: requests that Bedrock does not accept whichever version answers; they count for none."""
 GROUP: Final = "Group"
 """Dimension of the judge's metrics while a release is in canary or in watch: the unit's group, "0" to "15"."""
 UNIT_GROUPS: Final = 16

@@ -32,16 +32,24 @@ class CallOutcome(NamedTuple):
     error_type: str | None = None
 
 
+def content_of(response: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
+    """The blocks of a Converse answer; none where it has no message, or one without content."""
+    return ((response.get("output") or {}).get("message") or {}).get("content") or ()
+
+
 def text_of(response: Mapping[str, Json]) -> str:
-    """The text blocks of a Converse answer, joined; reasoning and tool use are left out."""
-    blocks: Sequence[Mapping[str, Json]] = ((response.get("output") or {}).get("message") or {}).get("content") or ()
-    return "".join(str(block["text"]) for block in blocks if "text" in block)
+    """The text of a Converse answer, joined, that with citations too; reasoning and tool use are left out."""
+    return "".join(
+        str(part["text"])
+        for block in content_of(response)
+        for part in ((block.get("citationsContent") or {}).get("content") or (block,))
+        if "text" in part
+    )
 
 
 def acts(response: Mapping[str, Json]) -> bool:
     """Whether a Converse answer asks for the use of a tool."""
-    blocks: Sequence[Mapping[str, Json]] = ((response.get("output") or {}).get("message") or {}).get("content") or ()
-    return any("toolUse" in block for block in blocks)
+    return any("toolUse" in block for block in content_of(response))
 
 
 def error_type(error: BaseException) -> str:
@@ -49,6 +57,18 @@ def error_type(error: BaseException) -> str:
     response = getattr(error, "response", None)
     code = (response.get("Error") or {}).get("Code") if isinstance(response, Mapping) else None
     return str(code or type(error).__name__)
+
+
+_OF_THE_REQUEST = frozenset({"ValidationException", "ParamValidationError"})
+
+
+def invalid(error: BaseException) -> bool:
+    """Whether the request itself may be what was not accepted: by Bedrock, or by the SDK before it was sent.
+
+    Throttling, time-outs, faults of service or model, a version that is gone or not allowed are not the request's.
+    A version may be at fault for this one too (a prompt that Bedrock does not take): only another version tells.
+    """
+    return error_type(error) in _OF_THE_REQUEST
 
 
 def of_answer(

@@ -19,6 +19,11 @@ from promptlane.client.testing import FakeBedrock, client_over, fake_client, res
 from promptlane.domain.errors import InvalidInput
 from tests.support.client import AwsError, InCanary
 
+
+def answer_of(*blocks: Mapping[str, Any]) -> dict[str, Any]:
+    return {**response_of(""), "output": {"message": {"role": "assistant", "content": list(blocks)}}}
+
+
 GUARDS = ("Error", "Refusal", "Empty", "Guardrail", "Truncation", "Slow")
 
 
@@ -80,13 +85,24 @@ def test_in_steady_state_no_group_metrics_are_paid_for() -> None:
         (response_of("", stop_reason="content_filtered"), "Refusal"),
         (response_of("{", stop_reason="malformed_model_output"), "Error"),
         ("I'm sorry, but I can't help with that.", "Refusal"),
+        ("", "Empty"),
+        (" \n", "Empty"),
+        (answer_of(), "Empty"),
+        (answer_of({"reasoningContent": {"reasoningText": {"text": "Let me think."}}}), "Empty"),
+        (answer_of({"toolUse": {"toolUseId": "t1", "name": "look", "input": {"at": "it"}}}), None),
+        (answer_of({"reasoningContent": {"reasoningText": {"text": "Hm."}}}, {"text": "Yes."}), None),
     ],
 )
-def test_bad_answers_count_as_what_they_are(reply: Any, metric: str) -> None:
+@pytest.mark.parametrize("ask", ["converse", "converse_stream"])
+@pytest.mark.parametrize("track", ["canary", "stable"])
+def test_bad_answers_count_as_what_they_are(ask: str, track: str, reply: Any, metric: str | None) -> None:
     world = InCanary(reply)
-    world.client.converse("greeter", unit=world.canary)
+    answer = getattr(world.client, ask)("greeter", unit=getattr(world, track))
+    if ask == "converse_stream":
+        list(answer)
     for name in GUARDS:
-        assert world.judge(name, 2) == (int(name == metric), 1)
+        assert world.judge(name, {"canary": 2, "stable": 1}[track]) == (int(name == metric), 1)
+        assert world.fuse(name, track) == (int(name == metric), 1)
 
 
 def test_a_failing_canary_is_answered_by_stable_as_one_canary_error_and_no_stable_request() -> None:

@@ -23,11 +23,12 @@ ARN = "arn:aws:bedrock:eu-west-1:111122223333:prompt/GREETER000"
 def fields(decision: Decision | None) -> dict[str, Any]:
     assert decision is not None
     found = {name: getattr(decision, name) for name in Decision.__slots__}
-    return {**found, "instead": found["instead"] and fields(found["instead"])}
+    second = found.pop("second")
+    return {**found, "instead": found["instead"] and fields(found["instead"]), "second": second and second.version}
 
 
-def decision(version: int, track: str, phase: str, instead: Any = None, variables: Any = None) -> dict[str, Any]:
-    """The fields of a decision of the route below."""
+def decision(version: int, track: str, phase: str, **more: Any) -> dict[str, Any]:
+    """The fields of a decision of the route below; of the one that is asked second, its version."""
     return {
         "prompt": "greeter",
         "version": version,
@@ -38,9 +39,11 @@ def decision(version: int, track: str, phase: str, instead: Any = None, variable
         "revision": 9,
         "phase": phase,
         "salt": "pepper",
-        "variables": variables,
-        "instead": instead,
+        "variables": None,
+        "instead": None,
         "guardrail": None,
+        "second": None,
+        **more,
     }
 
 
@@ -64,7 +67,7 @@ PREVIOUS = {"version": 1, "arn": f"{ARN}:1", "fingerprint": "fp1", "variables": 
 def test_a_canary_below_the_weight_gets_it_and_stable_instead_when_it_fails() -> None:
     live = live_route("by-id", item("canary", canary=CANARY, weight=2500, previous=PREVIOUS, holdback=400))
     stable = decision(2, "stable", "canary")
-    assert fields(live.low) == decision(3, "canary", "canary", stable, frozenset("ab"))
+    assert fields(live.low) == decision(3, "canary", "canary", instead=stable, second=2, variables=frozenset("ab"))
     assert fields(live.high) == fields(live.stable) == stable
     assert live.low.instead is live.stable is live.high
     assert (live.split, live.threshold) == (True, (1 << 62) - (1 << 63))
@@ -74,8 +77,8 @@ def test_a_canary_below_the_weight_gets_it_and_stable_instead_when_it_fails() ->
 
 def test_a_watched_release_holds_units_back_on_the_previous_version_at_the_top() -> None:
     live = live_route("by-id", item("watch", previous=PREVIOUS, holdback=2500, canary=CANARY, weight=400))
-    assert fields(live.high) == decision(1, "holdback", "watch", None, frozenset())
-    assert fields(live.low) == decision(2, "stable", "watch")
+    assert fields(live.high) == decision(1, "holdback", "watch", second=2, variables=frozenset())
+    assert fields(live.low) == decision(2, "stable", "watch", second=1)
     assert (live.low is live.stable, live.split) == (True, True)
     assert live.threshold == (3 << 62) - (1 << 63)
 
@@ -122,6 +125,7 @@ def test_an_item_with_nothing_but_stable_is_steady() -> None:
         "variables": None,
         "instead": None,
         "guardrail": None,
+        "second": None,
     }
     assert (live.low is live.high is live.stable, (live.k1, live.k2), live.revision) == (True, keys(""), 4)
     canary = live_route(
@@ -204,6 +208,7 @@ def test_a_fallback_is_the_version_of_its_arn_for_everybody() -> None:
         "variables": None,
         "instead": None,
         "guardrail": None,
+        "second": None,
     }
     assert live.low is live.high is live.stable
     assert {name: getattr(live, name) for name in LiveRoute.__slots__ if name not in ("stable", "low", "high")} == {

@@ -179,23 +179,28 @@ def test_a_response_has_the_shape_of_converses() -> None:
 
 def test_a_stream_has_the_events_of_converse_stream() -> None:
     response = response_of("Hello  you", stop_reason="max_tokens")
-    response["output"]["message"]["content"] += [{"text": "too"}, {"toolUse": {}}]
+    tool = {"toolUse": {"toolUseId": "t1", "name": "look", "input": {"at": "it"}}}
+    reasoned = {"reasoningContent": {"reasoningText": {"text": "Hm."}}}
+    response["output"]["message"]["content"] += [reasoned, {"text": "too"}, tool]
 
-    def delta(text: str) -> dict[str, Any]:
-        return {"contentBlockDelta": {"delta": {"text": text}, "contentBlockIndex": 0}}
+    def deltas(at: int, *given: dict[str, Any]) -> list[dict[str, Any]]:
+        found = [{"contentBlockDelta": {"delta": delta, "contentBlockIndex": at}} for delta in given]
+        return [*found, {"contentBlockStop": {"contentBlockIndex": at}}]
 
     found = FakeBedrock(response).converse_stream(**request())
+    used = {"toolUse": {"toolUseId": "t1", "name": "look"}}
     assert found == {
         "stream": [
             {"messageStart": {"role": "assistant"}},
-            *map(delta, ("Hello ", " ", "you", "too", "")),
-            {"contentBlockStop": {"contentBlockIndex": 0}},
+            *deltas(0, {"text": "Hello "}, {"text": " "}, {"text": "you"}),
+            *deltas(1, {"reasoningContent": {"text": "Hm."}}),
+            *deltas(2, {"text": "too"}),
+            {"contentBlockStart": {"start": used, "contentBlockIndex": 3}},
+            *deltas(3, {"toolUse": {"input": '{"at": "it"}'}}),
             {"messageStop": {"stopReason": "max_tokens"}},
             {"metadata": {"usage": response["usage"], "metrics": response["metrics"]}},
         ]
     }
-    given: dict[str, Any] = {"stream": []}
-    assert FakeBedrock(given).converse_stream(**request()) is given
 
 
 def test_totals_are_what_cloudwatch_would_answer_under_exactly_these_dimensions() -> None:

@@ -278,11 +278,7 @@ def test_when_both_fail_stables_failure_is_raised_and_the_canarys_counted() -> N
             "",
             "allow bedrock:RenderPrompt on the prompt, bedrock:InvokeModel on its model",
         ),
-        (
-            AwsError("ValidationException"),
-            "",
-            "the version does not accept this request, or its guardrail is gone; `promptlane diff greeter` sh",
-        ),
+        (AwsError("ValidationException"), "", "Bedrock does not accept this request: check the length of variables"),
         (AwsError("ThrottlingException"), "", "the model's quota is used up; slow down or raise it"),
         (AwsError("ModelErrorException"), "", "try again; if it stays, see the error's reason, which is what AWS says"),
         (type("ReadTimeoutError", (Exception,), {})("x"), "ReadTimeoutError", "raise the client's timeout, or stream"),
@@ -454,6 +450,7 @@ def test_each_error_of_the_client_is_one_of_the_domains() -> None:
         "InvalidReceipt": (Unauthorized,),
         "RouteUnavailable": (Unavailable,),
         "ModelCallFailed": (Unavailable,),
+        "RequestRefused": (errors.ModelCallFailed,),
         "StreamInterrupted": (errors.ModelCallFailed,),
     }
     named = (

@@ -210,7 +210,9 @@ def test_an_error_event_is_an_error_with_its_code(
         list(opened(world, "stable"))
     assert (caught.value.code, caught.value.reason) == (code, message)
     assert isinstance(caught.value.__cause__, StreamError)
-    assert counted(world, 1)["Error"] == 1
+    own = code == "ValidationException"  # the request's, not the version's
+    assert counted(world, 1).get("Error") == (None if own else 1)
+    assert world.judge("InvalidRequest", 1) == ((1, 1) if own else (0, 0))
 
 
 @pytest.mark.parametrize(("seconds", "late"), [(27.75, False), (28.0, True), (40.0, True)])
@@ -263,6 +265,16 @@ def test_a_stream_that_its_reader_leaves_is_counted_with_what_was_delivered(
     answer.close()
     assert list(answer) == []
     assert counted(world, 2)["Latency"] == 1_000.0 * told
+
+
+def test_what_a_reader_did_not_wait_for_is_not_called_empty(stream: Callable[..., Stream]) -> None:
+    world = world_of(stream(START, text(" "), text("Yes."), STOP))
+    with opened(world) as answer:
+        next(iter(answer))
+    assert world.judge("Empty", 2) == (0, 1)
+    whole = world_of(stream(START, text(" "), STOP))
+    list(opened(whole))
+    assert whole.judge("Empty", 2) == (1, 1)
 
 
 def test_a_stream_left_before_anything_came_has_no_outcome(stream: Callable[..., Stream]) -> None:

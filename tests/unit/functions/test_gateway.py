@@ -21,6 +21,7 @@ from promptlane.client import (
     InvalidUnit,
     InvalidVariables,
     ModelCallFailed,
+    RequestRefused,
     RouteUnavailable,
     UnknownPrompt,
     UnsupportedRoute,
@@ -497,6 +498,7 @@ def test_a_message_of_another_form_is_named(wrong: Json) -> None:
             (ModelCallFailed("m", code=code), 504, "deadline-exceeded", {"code": code})
             for code in ("ReadTimeoutError", "ConnectTimeoutError", "ModelTimeoutException")
         ),
+        (RequestRefused("m", code="X"), 422, "request-refused", {"code": "X"}),
         (ModelCallFailed("m", code="Other"), 502, "model-call-failed", {"code": "Other"}),
         (Unavailable("a"), 503, "temporarily-unavailable", {}),
         (Throttled("a"), 503, "temporarily-unavailable", {}),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from promptlane.domain.canary.outcome import CallOutcome, error_type, of_answer, of_error, of_response, text_of
+from promptlane.domain.canary.outcome import CallOutcome, error_type, invalid, of_answer, of_error, of_response, text_of
 
 REFUSAL = "I'm sorry, but I can't help with that."
 
@@ -120,6 +120,8 @@ def test_what_another_metric_explains_is_not_called_empty_too(stop_reason: str, 
         ({"output": {"message": {"content": None}}}, ""),
         ({"output": {"message": {"content": [{"toolUse": {"name": "lookup"}}]}}}, ""),
         ({"output": {"message": {"content": [{"text": "a"}, {"toolUse": {}}, {"text": "b"}]}}}, "ab"),
+        ({"output": {"message": {"content": [{"citationsContent": {"content": [{"text": "c"}, {}]}}]}}}, "c"),
+        ({"output": {"message": {"content": [{"citationsContent": {"content": None}}, {"text": "d"}]}}}, "d"),
     ],
 )
 def test_the_text_of_a_response_is_its_text_blocks(response: dict[str, Any], text: str) -> None:
@@ -145,6 +147,16 @@ class Refused(Exception):
 )
 def test_an_error_is_named_by_its_code_or_its_class(error: Exception, kind: str) -> None:
     assert error_type(error) == kind
+
+
+@pytest.mark.parametrize(
+    ("code", "own"),
+    [("ValidationException", True), ("ParamValidationError", True), ("ThrottlingException", False)]
+    + [(f"{name}Exception", False) for name in ("ModelTimeout", "ResourceNotFound", "AccessDenied", "InternalServer")],
+)
+def test_only_a_request_that_is_not_accepted_may_be_the_callers_error(code: str, own: bool) -> None:
+    assert invalid(Refused({"Error": {"Code": code}})) is own
+    assert invalid(type(code, (Exception,), {})()) is own
 
 
 def test_a_call_that_raised_is_one_error_and_nothing_else() -> None:

@@ -56,6 +56,21 @@ def test_other_bad_events_and_lacking_parts(changes: dict[str, Any], bad: set[st
     assert read_record(record(3, T0, "x", "Sure.", **changes)).bad == bad
 
 
+@pytest.mark.parametrize("blanks", ["", " ", " \n\t\r"])
+def test_a_closer_look_misses_no_empty_answer(blanks: str) -> None:
+    """Without a block, of blanks, or of reasoning alone; records are written with spaces or without."""
+    reasoned = {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "x"}}}
+    for content in ([], [{"text": blanks}], [reasoned], [{"text": blanks}, reasoned]):
+        said = record(3, T0, "x", "Sure.", output={"outputBodyJson": whole(content)})
+        assert read_record(said).bad == {"Empty"}
+        for separators in ((",", ":"), (", ", ": ")):
+            row = {"@timestamp": 1, "@ptr": "1", "@message": json.dumps(said, separators=separators)}
+            query = records_of("support-assistant", 3, 10, suspicious=True)
+            assert len(insights_language.run(query, [row])[0]) == 1
+    plain = {"@timestamp": 1, "@ptr": "1", "@message": json.dumps(record(3, T0, "x", "Sure."))}
+    assert insights_language.run(records_of("support-assistant", 3, 10, suspicious=True), [plain])[0] == []
+
+
 def test_a_closer_look_misses_no_refusal_that_the_detector_knows() -> None:
     """In any of its languages; of answers that decline nothing, it leaves out half or more even of the near ones."""
     texts = [row.text for row in rows() if row.source == "first set"]
