@@ -25,10 +25,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from local import deploy
 from local.running import EmbeddedAws
+from promptlane.aws.dynamodb import SignedDynamo
 from promptlane.aws.routes import DynamoRoutes
+from promptlane.aws.signed_routes import SignedRoutes
 from promptlane.client import PromptClient
 from promptlane.domain.names import Phase, Track, alarm_name, release_id
 from promptlane.domain.release.prompt import VersionRef
@@ -61,6 +64,9 @@ class Stage:
         self.resources = self._resources()
         table = aws.session().resource("dynamodb", endpoint_url=aws.url).Table(self.resources["route_table"])
         self.routes = DynamoRoutes(table)
+        signed = SignedDynamo.from_environment(aws.env())
+        assert signed is not None
+        self.signed = signed
         self.alarm = alarm_name("promptlane", PROMPT, Track.CANARY, "Error")
         self.version = 1
         ref = self._ref(1)
@@ -90,7 +96,7 @@ class Stage:
         )
 
     def _bare(self) -> None:
-        """Topic, alarm, table and function without anything of ours, as large as roll_back."""
+        """Topic, alarm, table and function without anything of ours; as large as roll_back, with its boto3."""
         topic = self.aws.client("sns").create_topic(Name="bare")["TopicArn"]
         self.dynamodb.create_table(
             TableName="bare",
@@ -110,6 +116,7 @@ class Stage:
             MemorySize=like["MemorySize"],
             Timeout=30,
             Code={"ZipFile": body.getvalue()},
+            Layers=[layer["Arn"] for layer in like["Layers"]],
             Environment={"Variables": {"TABLE": "bare"}},
         )["FunctionArn"]
         self.aws.client("sns").subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
@@ -205,17 +212,24 @@ class _Nothing:
 
 
 def rolled_back(stage: Stage) -> None:
+    """By the requests that `roll_back` sends."""
     wish = Wish(prompt=PROMPT, cause="operator", reason="measured", by="benchmark")
-    restore_safe_route(stage.routes, wish, clock=time.time, keep_trying=lambda attempt: False)
+    routes = SignedRoutes(stage.signed, stage.resources["route_table"])
+    restore_safe_route(routes, wish, clock=time.time, keep_trying=lambda attempt: False)
 
 
 def network_calls(stage: Stage) -> int:
     """Requests that a rollback sends until the route is safe."""
     stage.to_canary()
     sent: list[str] = []
-    events = stage.routes._table.meta.client.meta.events
-    events.register("before-send.dynamodb", lambda request, **_: sent.append(request.url))
-    rolled_back(stage)
+    send = SignedDynamo._exchange
+
+    def counted(signed: SignedDynamo, connection: Any, operation: str, body: bytes) -> tuple[int, bytes]:
+        sent.append(operation)
+        return send(signed, connection, operation, body)
+
+    with patch.object(SignedDynamo, "_exchange", counted):
+        rolled_back(stage)
     return len(sent)
 
 

@@ -1,37 +1,32 @@
 """Puts the safe version back. Alarms (SNS), the workflow, the operations API and the console all come here.
 
-The safe route needs the route table alone: one read, one conditional write. Everything else follows after it.
+The safe route needs the route table alone: one read, one conditional write, signed here. Everything else follows after
+it, and is loaded after it: boto3, the logger, what people are told by (docs/adr/0043).
 """
 
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Loaded before the first alarm, not with it.
-import promptlane.aws.notices
-import promptlane.aws.releases
-import promptlane.aws.routes
-import promptlane.aws.workflow
-import promptlane.lifecycle.telling  # noqa: F401
-from promptlane.aws import http_events as http
 from promptlane.aws.composition import Function, wired
-from promptlane.aws.observability import logger
+from promptlane.aws.signed_routes import signed_routes
 from promptlane.domain import incoming
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import CONSOLE
-from promptlane.domain.ports import RouteStore
-from promptlane.domain.release.identity import vouched
 from promptlane.domain.release.route import Route, alarm_applies
 from promptlane.domain.release.timeline import SYSTEM
 from promptlane.domain.text import one_line
 from promptlane.lifecycle.rollback import Aftermath, PromotedBefore, RolledBack, Wish, read_alarm, restore_safe_route
 
-log = logger("roll_back")
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+
+    from promptlane.domain.ports import RouteStore
+
 _OF_THE_JUDGE = ("judge", "undecided")
 """Causes that the workflow passes on from `judge`, always with the release that it is about."""
 
@@ -39,7 +34,7 @@ _OF_THE_JUDGE = ("judge", "undecided")
 @wired
 def wire(of: Function) -> tuple[RouteStore, str]:
     """All that the safe route needs, and the deployment whose alarms count."""
-    return of.routes, of.setting("deployment")
+    return signed_routes(of.setting("route_table")) or of.routes, of.setting("deployment")
 
 
 @wired
@@ -49,13 +44,20 @@ def wire_aftermath(of: Function) -> Aftermath:
         workflow=of.workflow,
         telling=of.telling,
         clock=time.time,
-        log=log.error,
+        log=log().error,
     )
 
 
 @wired
 def wire_going_back(of: Function) -> Callable[..., PromotedBefore]:
     return partial(PromotedBefore, releases=of.releases, quarantine=of.quarantine)
+
+
+def log() -> Logger:
+    """The function's log, which nothing is written to before the route is safe."""
+    from promptlane.aws.observability import logger
+
+    return logger("roll_back")
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
         alarm = read_alarm(message, deployment=deployment, account=account, region=region)
     except (InvalidInput, ValueError, RecursionError) as error:
         why = str(error) if isinstance(error, InvalidInput) else f"not JSON: {error}"
-        log.info("ignored", extra={"why": why})
+        log().info("ignored", extra={"why": why})
         return {"result": "not_applicable", "reason": why}
 
     def applies(route: Route) -> None:
@@ -139,7 +141,7 @@ def _rolled_back(wish: Wish, context: Any, *, stop_execution: bool = True) -> Ro
     """The safe route first; then timeline, execution and people."""
     routes, _ = wire()
     done = restore_safe_route(routes, wish, clock=time.time, keep_trying=_patience(context))
-    log.info(done.result, extra={"prompt": done.prompt, "release_id": done.release_id, "why": done.reason})
+    log().info(done.result, extra={"prompt": done.prompt, "release_id": done.release_id, "why": done.reason})
     if done.result != "not_applicable":
         wire_aftermath().tell(done, stop_execution=stop_execution)
     return done
@@ -163,6 +165,9 @@ def _version(given: Any) -> int:
 
 
 def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from promptlane.aws import http_events as http
+    from promptlane.domain.release.identity import vouched
+
     def request() -> dict[str, Any]:
         by = vouched(http.caller(event))
         body = http.json_object(event, '{"reason": "..."}')
@@ -174,7 +179,7 @@ def _from_api(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     return http.answered(
         request,
-        lambda error: log.exception("not rolled back", extra={"why": str(error)}),
+        lambda error: log().exception("not rolled back", extra={"why": str(error)}),
         problem=partial(http.problem_of, undone="the route could not be written"),
     )
 
@@ -185,6 +190,8 @@ def _patience(context: Any) -> Any:
     def keep_trying(attempt: int) -> bool:
         if context.get_remaining_time_in_millis() < 2000:
             return False
+        import random
+
         time.sleep(random.uniform(0, min(0.5, 0.01 * 2**attempt)))
         return True
 

@@ -5,46 +5,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
-from promptlane.domain.errors import Conflict, InvalidInput, Throttled
-from promptlane.domain.release.numbers import fits
+from promptlane.domain.errors import Conflict, Throttled
 
+from .attributes import from_store, to_store
 from .errors import translated
+
+__all__ = ["from_store", "items_at", "items_of", "put_once", "to_store"]
 
 Json = Any
 _KEYS_AT_ONCE: Final = 100
 _TRIES: Final = 8
-
-
-def to_store(value: Json) -> Json:
-    """The same value with floats as Decimal. InvalidInput for what DynamoDB does not know."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not fits(value):
-            raise InvalidInput(f"{value} cannot be stored; DynamoDB knows finite numbers of 1e-130 to 1e126 alone")
-        return Decimal(repr(value)) if isinstance(value, float) else value
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidInput(f"{value[:80]!a} holds half of a surrogate pair, which cannot be stored") from None
-    if isinstance(value, Mapping):
-        return {str(k): to_store(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_store(v) for v in value]
-    return value
-
-
-def from_store(value: Json) -> Json:
-    """The same value with Decimals as int where they are whole, else float."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, Mapping):
-        return {k: from_store(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [from_store(v) for v in value]
-    return value
 
 
 def items_of(table: Any, pk: str, prefix: str = "") -> list[dict[str, Json]]:

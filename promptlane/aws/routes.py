@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from promptlane.domain.errors import Conflict, InvalidInput
+from promptlane.domain.errors import Conflict
 from promptlane.domain.release.route import Route
 
 from .errors import translated
 from .plain import from_store, to_store
+from .signed_routes import route_of
 
 
 class DynamoRoutes:
@@ -28,7 +29,7 @@ class DynamoRoutes:
         while True:
             with translated("reading all routes"):
                 page = self._table.scan(ConsistentRead=True, **more)
-            found += map(_read, page["Items"])
+            found += [route_of(from_store(item)) for item in page["Items"]]
             if "LastEvaluatedKey" not in page:
                 return found
             more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -46,10 +47,3 @@ class DynamoRoutes:
                 self._table.put_item(Item=to_store(route.to_item()), **condition)
         except Conflict as error:
             raise Conflict(f"the route of {route.prompt} moved since it was read") from error
-
-
-def _read(item: Any) -> Route:
-    try:
-        return Route.from_item(from_store(item))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"the route of {item.get('prompt')!r} cannot be read ({error!r})") from error

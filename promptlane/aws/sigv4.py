@@ -17,25 +17,38 @@ from urllib.parse import quote
 _SIGNED = "content-type;host;x-amz-date"
 
 
-def signed_headers(credentials: Any, *, host: str, path: str, body: bytes, region: str, at: float) -> dict[str, str]:
-    """Headers of a signed JSON POST to Bedrock. `credentials` are botocore's, frozen.
+def signed_headers(
+    credentials: Any,
+    *,
+    host: str,
+    path: str,
+    body: bytes,
+    region: str,
+    at: float,
+    service: str = "bedrock",
+    kind: str = "application/json",
+    target: str = "",
+) -> dict[str, str]:
+    """Headers of a signed JSON POST. `credentials`: access_key, secret_key and token, such as botocore's, frozen.
 
-    `path` is as sent (percent-encoded); `at` is epoch seconds.
+    `path` is as sent (percent-encoded); `at` is epoch seconds; `kind` is the content type; `target` names the
+    operation where the path does not.
     """
     token = credentials.token
     stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
-    names = f"{_SIGNED};x-amz-security-token" if token else _SIGNED
+    names = _SIGNED + (";x-amz-security-token" if token else "") + (";x-amz-target" if target else "")
     canonical = (
-        f"POST\n{quote(path, safe='/~')}\n\ncontent-type:application/json\nhost:{host}\nx-amz-date:{stamp}\n"
+        f"POST\n{quote(path, safe='/~')}\n\ncontent-type:{kind}\nhost:{host}\nx-amz-date:{stamp}\n"
         + (f"x-amz-security-token:{token}\n" if token else "")
+        + (f"x-amz-target:{target}\n" if target else "")
         + f"\n{names}\n{hashlib.sha256(body).hexdigest()}"
     )
-    scope = f"{stamp[:8]}/{region}/bedrock/aws4_request"
+    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
     hashed = hashlib.sha256(canonical.encode()).hexdigest()
-    key = _key(credentials.secret_key, stamp[:8], region, "bedrock")
+    key = _key(credentials.secret_key, stamp[:8], region, service)
     signature = hmac.new(key, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashed}".encode(), "sha256").hexdigest()
     headers = {
-        "Content-Type": "application/json",
+        "Content-Type": kind,
         "Host": host,
         "X-Amz-Date": stamp,
         "Authorization": (
@@ -45,6 +58,8 @@ def signed_headers(credentials: Any, *, host: str, path: str, body: bytes, regio
     }
     if token:
         headers["X-Amz-Security-Token"] = token
+    if target:
+        headers["X-Amz-Target"] = target
     return headers
 
 

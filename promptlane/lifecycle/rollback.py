@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from promptlane.domain.canary import fuse
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, Unavailable
 from promptlane.domain.names import Outcome, Track, parse_alarm_arn
-from promptlane.domain.ports import Clock, OlderQuarantine, ReleaseStore, RouteStore, Workflow
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.quarantine import taken_back
 from promptlane.domain.release.route import NothingToGoBackTo, Quarantined, Rollback, Route, roll_back
 from promptlane.domain.release.timeline import Event, TimelineEntry, from_iso
 
-from .routing import without_moved
-from .telling import Telling
+if TYPE_CHECKING:  # the safe route is not kept waiting for what ports and notices name
+    from promptlane.domain.ports import Clock, OlderQuarantine, ReleaseStore, RouteStore, Workflow
+
+    from .telling import Telling
 
 PATH_CALLS: Final = 2
 """Network calls from the request to the safe route: one read, one conditional write."""
@@ -59,6 +60,8 @@ class PromotedBefore:
 
     def base(self, route: Route) -> Route:
         """The route as the base of the write."""
+        from .routing import without_moved
+
         return without_moved(self.releases, route)
 
     def _promoted(self, route: Route) -> VersionRef:

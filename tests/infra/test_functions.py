@@ -28,7 +28,7 @@ SIZES = {
     "remind": (120, 512, BY_EVENTS),
     "request_review": (120, 512, None),
     "review": (28, 1769, None),
-    "roll_back": (30, 512, BY_ALARMS),
+    "roll_back": (30, 1024, BY_ALARMS),
     "run_cases": (900, 1024, None),
     "shift": (30, 256, None),
     "wind_up": (30, 256, BY_EVENTS),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from promptlane.aws.identities import DynamoIdentities
 from promptlane.aws.quarantine import DynamoQuarantine
 from promptlane.aws.releases import DynamoReleases
 from promptlane.aws.routes import DynamoRoutes
+from promptlane.aws.signed_routes import SignedRoutes
 from promptlane.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from promptlane.domain.names import Outcome
 from promptlane.domain.ports import OlderQuarantine, ReleaseStore, RouteStore
@@ -25,6 +27,7 @@ from promptlane.domain.release.timeline import ChainHead, Event, TimelineEntry, 
 from promptlane.fakes import InMemoryCursors, InMemoryIdentities, InMemoryQuarantine, InMemoryReleases, InMemoryRoutes
 from tests.support.prompt import ID, ref
 from tests.support.second_emulator import MOTO
+from tests.support.signed import on
 from tests.support.tables import make_table
 
 MOTO_LACKS = {
@@ -33,15 +36,26 @@ MOTO_LACKS = {
 }
 
 
-@pytest.fixture(params=["memory", "dynamodb", MOTO])
-def tables(request: pytest.FixtureRequest) -> tuple[RouteStore, ReleaseStore]:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Routes are kept in one way more: without boto3, as the rollback does."""
+    if "tables" in metafunc.fixturenames:
+        more = ["signed"] if "routes" in metafunc.fixturenames else []
+        metafunc.parametrize("tables", ["memory", "dynamodb", *more, MOTO], indirect=True)
+
+
+@pytest.fixture
+def tables(request: pytest.FixtureRequest) -> Iterator[tuple[RouteStore, ReleaseStore]]:
     if request.param == "memory":
-        return InMemoryRoutes(), InMemoryReleases()
+        yield InMemoryRoutes(), InMemoryReleases()
+        return
     second = request.param == MOTO
     dynamodb = request.getfixturevalue("moto").resource("dynamodb") if second else request.getfixturevalue("dynamodb")
-    return DynamoRoutes(make_table(dynamodb, "routes", "prompt")), DynamoReleases(
-        make_table(dynamodb, "releases", "pk", "sk")
-    )
+    routes, releases = make_table(dynamodb, "routes", "prompt"), make_table(dynamodb, "releases", "pk", "sk")
+    if request.param == "signed":
+        with closing(on(dynamodb)) as signed:
+            yield SignedRoutes(signed, "routes"), DynamoReleases(releases)
+        return
+    yield DynamoRoutes(routes), DynamoReleases(releases)
 
 
 @pytest.fixture
@@ -90,6 +104,17 @@ def test_a_route_is_read_back_as_it_was_written(routes: RouteStore) -> None:
     back = roll_back(moved, Rollback(cause="alarm", reason="bad", by="x", evidence={"rate": 0.25, "n": 1.0}), now=3.0)
     routes.put(back, expected=moved)
     assert routes.get("support") == back
+
+
+def test_all_routes_are_listed(routes: RouteStore) -> None:
+    assert routes.all() == []
+    made = [
+        first_route(prompt=name, prompt_id=ID, candidate=ref(1), release_id=f"{ID}-1-1", now=1.5, by="x")
+        for name in ("a", "b")
+    ]
+    for route in made:
+        routes.put(route, expected=None)
+    assert sorted(routes.all(), key=lambda route: route.prompt) == made
 
 
 def test_of_many_writers_of_a_route_one_wins(routes: RouteStore) -> None:

@@ -27,6 +27,7 @@ from moto.kms.models import kms_backends
 from moto.sns.models import sns_backends
 
 from promptlane.aws import clients, composition
+from promptlane.aws.dynamodb import SignedDynamo
 from promptlane.aws.plain import from_store
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.releases import DynamoReleases
@@ -44,9 +45,12 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.review import reviewer_key
 from tests.support.enrolled import enrol, keep
 from tests.support.prompt import ID, PROMPT
+from tests.support.signed import answered_by
 from tests.support.tables import make_table
 
 Json = Any
+SIGNED = ("roll_back",)
+"""Functions that read and write the route without boto3."""
 ACCOUNT, REGION = DEFAULT_ACCOUNT_ID, "us-east-1"
 DEPLOYMENT = "lane"
 NOW = 1_760_000_000.0
@@ -331,6 +335,11 @@ class World:
                 self.monkeypatch.setenv(name, value() if callable(value) else value)
             else:
                 self.monkeypatch.delenv(name, raising=False)
+        if verb in SIGNED:
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+                self.monkeypatch.setenv(name, "test")
+            self.monkeypatch.setenv("AWS_REGION", REGION)
+            self.monkeypatch.setattr(SignedDynamo, "_post", answered_by(real("dynamodb")))
         self._functions.append(module)
         forget(module)
         return module

@@ -110,7 +110,7 @@ def add_release(
         + g.releases_write(query=True, put=APPENDED, delete=[OWED])
         + g.notices_send()
         + g.executions("StopExecution"),
-        memory_mib=512,
+        memory_mib=1024,  # more than half a processor, for TLS and what is loaded after the write; it runs for a second
         reserved_concurrency=reserved_concurrency or None,
         dead_letters=dead_alarms,
     )

@@ -17,15 +17,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from promptlane.domain.metrics import ERROR, REFUSAL, told_by_halves
 from promptlane.domain.names import OUTAGE, SHIELDED, UNIT_HALVES, Track
-from promptlane.domain.policy import FusePolicy, Policy
 
-from .blocks import Pair
+if TYPE_CHECKING:  # the rollback asks which alarms act, and waits for no policy
+    from promptlane.domain.policy import FusePolicy, Policy
 
-Halves = tuple[Pair, Pair]
+    from .blocks import Pair
+
+Halves: TypeAlias = "tuple[Pair, Pair]"
 """An arm's counts by half of the unit groups."""
 SPARE_PERIODS: Final = 1
 """How many of the periods that an alarm looks at need not be bad."""

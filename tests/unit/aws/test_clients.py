@@ -84,11 +84,11 @@ Kind = Callable[..., Any]
 
 
 def client(service: str) -> Any:
-    return persistent(SESSION.client(service, config=clients._CONFIG))
+    return persistent(SESSION.client(service, config=clients._config(10, clients._TRIES)))
 
 
 def table() -> Any:
-    made = SESSION.resource("dynamodb", config=clients._CONFIG)
+    made = SESSION.resource("dynamodb", config=clients._config(10, clients._TRIES))
     persistent(made.meta.client)
     return made.Table("releases")
 

@@ -44,6 +44,20 @@ def test_the_signature_is_the_one_that_botocore_makes(
     assert ours.get("X-Amz-Security-Token") == request.headers.get("X-Amz-Security-Token")
 
 
+@given(body=st.binary(max_size=200), token=st.none() | KEYS, target=st.text("ABCDynamo_0123.", min_size=1))
+def test_so_is_that_of_an_operation_that_a_header_names(body: bytes, token: str | None, target: str) -> None:
+    kind, host, at = "application/x-amz-json-1.0", "dynamodb.eu-west-1.amazonaws.com", 1_760_000_000.5
+    headers = {"Content-Type": kind, "X-Amz-Target": target}
+    request = AWSRequest("POST", f"https://{host}/", headers=headers, data=body)
+    with patch.object(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: _moment(at, remove_tzinfo)):
+        SigV4Auth(Credentials("AKIA", "secret", token), "dynamodb", "eu-west-1").add_auth(request)
+    frozen = Credentials("AKIA", "secret", token).get_frozen_credentials()
+    where: Any = {"host": host, "path": "/", "region": "eu-west-1", "service": "dynamodb"}
+    ours = signed_headers(frozen, **where, body=body, at=at, kind=kind, target=target)
+    assert ours["Authorization"] == request.headers["Authorization"]
+    assert (ours["Content-Type"], ours["X-Amz-Target"]) == (kind, target)
+
+
 def _moment(at: float, remove_tzinfo: bool) -> Any:
     moment = datetime.fromtimestamp(at, UTC)
     return moment.replace(tzinfo=None) if remove_tzinfo else moment

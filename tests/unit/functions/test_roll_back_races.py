@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -18,8 +21,11 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.awsrequest import AWSResponse
 
 from functions.roll_back import handler
+from promptlane.aws.attributes import to_attribute
+from promptlane.aws.dynamodb import SignedDynamo
 from promptlane.aws.plain import to_store
 from promptlane.aws.routes import DynamoRoutes
+from promptlane.aws.signed_routes import SignedRoutes
 from promptlane.domain.errors import Conflict
 from promptlane.domain.names import Outcome, Phase, release_id
 from promptlane.domain.release.release import Release
@@ -102,6 +108,55 @@ def test_the_path_takes_as_many_network_calls_as_it_promises(stage: Stage, monke
     handler.handle(alarm(), Context())
     assert sent == ["GetItem", "PutItem", "rolled_back"]
     assert len(sent) - 1 == PATH_CALLS
+
+
+LIGHT = """
+import json, os, sys, time
+from types import SimpleNamespace
+from functions.roll_back import handler
+from promptlane.aws.dynamodb import SignedDynamo
+from promptlane.lifecycle.rollback import RolledBack
+
+HEAVY = {"boto3", "botocore", "urllib3", "aws_lambda_powertools", "pydantic", "jsonschema", "promptlane.domain.policy"}
+item = json.loads(sys.argv[1])
+
+def post(signed, operation, body):
+    print(operation, sorted(HEAVY & set(sys.modules)))
+    return 200, json.dumps({"Item": item} if operation == "GetItem" else {}).encode()
+
+SignedDynamo._post = post
+handler.wire_aftermath = lambda: SimpleNamespace(tell=lambda done, stop_execution: print(done.result))
+handler.log = lambda: SimpleNamespace(info=lambda *_, **__: print("logs"))
+handler.handle(json.loads(sys.argv[2]), SimpleNamespace(invoked_function_arn=sys.argv[3]))
+"""
+
+
+def test_the_route_is_safe_before_anything_heavy_is_loaded(stage: Stage) -> None:
+    item = json.dumps(to_attribute(stage.route.to_item())["M"])
+    environ = {"ROUTE_TABLE": "routes", "DEPLOYMENT": "promptlane", "AWS_REGION": REGION, "PYTHONPATH": os.getcwd()}
+    environ |= {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"}
+    arguments = [item, json.dumps(alarm()), Context.invoked_function_arn]
+    done = subprocess.run([sys.executable, "-c", LIGHT, *arguments], env=environ, capture_output=True, text=True)
+    assert (done.stdout.splitlines(), done.stderr) == (["GetItem []", "PutItem []", "logs", "rolled_back"], "")
+
+
+def test_a_signed_write_whose_answer_was_lost_is_nobody_elses(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request is sent once: the route is read anew, and is what was written."""
+    stored, sent = [to_attribute(stage.route.to_item())["M"]], list[str]()
+
+    def post(_: SignedDynamo, operation: str, body: bytes) -> tuple[int, bytes]:
+        sent.append(operation)
+        if operation == "GetItem":
+            return 200, json.dumps({"Item": stored[-1]}).encode()
+        stored.append(json.loads(body)["Item"])
+        raise TimeoutError("no answer in time")
+
+    monkeypatch.setattr(SignedDynamo, "_post", post)
+    signed = SignedDynamo(endpoint="https://dynamodb.us-east-1.amazonaws.com", region="us-east-1", environ={})
+    monkeypatch.setattr(handler, "wire", lambda: (SignedRoutes(signed, "routes"), "promptlane"))
+    assert only(handler.handle(alarm(), Context()))["result"] == "rolled_back"
+    assert sent == ["GetItem", "PutItem", "GetItem"]
+    assert [subject for subject, _ in stage.notices.sent] == [f"[Promptlane] {PROMPT}: version 2 rolled back"]
 
 
 @pytest.mark.parametrize("overtaken", [False, True])
