@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-<<<<<<< HEAD
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, NamedTuple
-=======
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal
->>>>>>> c52f818 (Owe people the news from the write that makes it, until it was sent; play every fault at every AWS call of whole releases)
+from typing import Any, Final, Literal, NamedTuple
 
 from promptlane.domain.canary import asleep, fuse
 from promptlane.domain.canary.blocks import Block, Chunk, Pair
@@ -124,24 +119,16 @@ def look(ports: Ports, *, release_id: str, phase: Phase, step: int, now: float, 
     if judgement.cause == "undecided" and judgement.judgement == "hold" and policy.canary.undecided == "ask":
         _ask(ports, route, context, judgement, now, notes)
     judgement = replace(judgement, notes=(*notes, *judgement.notes))
-<<<<<<< HEAD
     guard = _fuse(chunks, route, policy, ports.timing)
     told = {"fuse_sleeps": asleep.sentence(policy.fuse)} if guard.sleeps else {}
-    _record(ports, route, context, now, judgement.to_dict() | {"through": _through(chunks), **told})
-    return Look(
-        judgement.judgement,
-        judgement.reason,
-        wait_seconds=next_look(context, policy, ports.timing, now, sooner=guard.sleeps and guard.traffic),
-=======
-    before = _record(ports, route, context, now, judgement.to_dict() | {"through": _through(chunks)}, asked)
-    wait = next_look(context, policy, ports.timing, now)
+    before = _record(ports, route, context, now, judgement.to_dict() | {"through": _through(chunks), **told}, asked)
+    wait = next_look(context, policy, ports.timing, now, sooner=guard.sleeps and guard.traffic)
     if before:
         return replace(before, wait_seconds=wait, gauges=_gauges(route, judgement))
     return Look(
         judgement.judgement,
         judgement.reason,
         wait_seconds=wait,
->>>>>>> c52f818 (Owe people the news from the write that makes it, until it was sent; play every fault at every AWS call of whole releases)
         cause=judgement.cause if judgement.judgement == "roll_back" else "",
         evidence=judgement.to_dict() if judgement.judgement == "roll_back" else {},
         prompt=route.prompt,
