@@ -100,7 +100,7 @@ DOCUMENT: dict[str, Any] = {
         },
         "/feedback": {
             "post": _operation(
-                "Count feedback on an answer; a duplicate counts once",
+                "Count feedback on an answer: once for each unit and hour of its answers",
                 "Feedback",
                 "FeedbackCounted",
                 {**_BODY, 403: "The receipt is not ours or too old", 503: "Not counted now; try again"},

@@ -73,6 +73,7 @@ class StreamedAnswer:
         self._events = self._run()
         self._first_ms: float | None = None
         self._parts: list[str] = []
+        self._began = False  # its beginning was handed on
         self._acts = False  # asks for the use of a tool
         self._receipt: str | None = None
         self._over = False  # ended or broken: counted, and the breaker knows
@@ -135,7 +136,8 @@ class StreamedAnswer:
             try:
                 for event in self._stream:
                     self._note(event)
-                    yield event
+                    if not self._again(event):
+                        yield event
                     if self._caller.left(self._request) <= 0 and self.stop_reason is None:
                         raise TimeoutError("the stream took longer than the request may take")
                 if self.stop_reason is None:
@@ -144,6 +146,11 @@ class StreamedAnswer:
             except Exception as error:  # noqa: BLE001 - whatever broke the stream is counted, then raised or shielded
                 self._broken(error)
         self._finish()
+
+    def _again(self, event: Mapping[str, Any]) -> bool:
+        """Whether it begins an answer that had begun: stable's in a canary's place, which nobody is to tell by that."""
+        began, self._began = self._began, self._began or "messageStart" in event
+        return began and "messageStart" in event
 
     def _broken(self, error: Exception) -> None:
         """Go on with stable's stream when nothing was delivered yet; else raise."""
@@ -211,7 +218,8 @@ class Observation:
 
     @property
     def receipt(self) -> str | None:
-        return self._sign(self._request)
+        """What feedback() takes; None before there is a response, since nothing was answered then."""
+        return None if self.response is None else self._sign(self._request)
 
     def __enter__(self) -> Observation:
         self._request.count_assigned()

@@ -138,19 +138,22 @@ class RouteTable:
 
 
 class FeedbackTable:
-    """Remembers receipts that were counted, by a conditional put; entries expire when receipts do."""
+    """Remembers whose feedback was counted, by a conditional put; entries expire when no other could come.
+
+    The table's key is called `receipt`, after what it held when each receipt counted.
+    """
 
     def __init__(self, aws: Aws, table: str) -> None:
         self._aws = aws
         self._table = table
 
-    def first(self, receipt_id: str, *, keep_seconds: float) -> bool:
-        """Whether this receipt is seen for the first time; marks it as seen."""
+    def first(self, voice: str, *, keep_seconds: float) -> bool:
+        """Whether this unit speaks for the first time in a window (`Receipt.voice`); marks that it did."""
         dynamodb = self._aws.client("dynamodb", read_timeout=1.0, attempts=2)
         try:
             dynamodb.put_item(
                 TableName=self._table,
-                Item={"receipt": {"S": receipt_id}, "expires_at": {"N": str(int(time() + keep_seconds))}},
+                Item={"receipt": {"S": voice}, "expires_at": {"N": str(int(time() + keep_seconds))}},
                 ConditionExpression="attribute_not_exists(receipt)",
             )
         except dynamodb.exceptions.ConditionalCheckFailedException:

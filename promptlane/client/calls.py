@@ -16,6 +16,7 @@ from time import monotonic, sleep, time
 from typing import NamedTuple
 
 from promptlane.domain.canary.outcome import CallOutcome, error_type, invalid, of_error
+from promptlane.domain.split import group, half
 
 from . import metrics, sent
 from .decision import check_guardrail
@@ -97,13 +98,16 @@ class Request:
         "slow_after_ms",
         "started",
         "started_at",
+        "unit",
     )
 
-    def __init__(self, decision: Decision, group: str, half: str, sink: Sink, *, slow_after: float) -> None:
+    def __init__(self, decision: Decision, unit: str, sink: Sink, *, slow_after: float) -> None:
         self.decided = decision
         self.answered_by = decision
-        self.group = group
-        self.half = half
+        self.unit = unit
+        found = group(decision.salt, unit)
+        self.group = "" if decision.phase == "steady" else found
+        self.half = half(found)
         self._sink = sink
         self.slow_after_ms = slow_after * 1000
         self._counted = False

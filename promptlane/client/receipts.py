@@ -5,7 +5,7 @@
               key's name (2), the key's name
     nonce     12 random bytes
     sealed    AES-256-GCM of the facts, with the head and the prompt's name as additional data
-    facts     JSON [version, track, release id, group, start in ms], filled up with blanks to 144 bytes
+    facts     JSON [version, track, release id, group, start in ms, the unit's mark], filled up with blanks to 144 bytes
 
 Whoever holds a receipt, such as a browser, learns the prompt's id and the day, and not which version or track answered:
 all receipts of one kind of key are of one length. The head names one key, so none is tried after another, and a key
@@ -18,6 +18,7 @@ import json
 import os
 from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from hashlib import blake2s
 from typing import NamedTuple
 
 from .errors import InvalidReceipt
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
 
 DAY = 86_400
 MAX_AGE = 13.0 * DAY
-"""CloudWatch takes data points of the last two weeks; older feedback could not be counted."""
-FORMAT = 2
+"""CloudWatch takes data points of the last two weeks; what came of older answers could not be counted."""
+FRESH = 2.0 * DAY
+"""How long feedback counts on an answer: hoarded receipts are no voters."""
+WINDOW = 3600.0
+"""Seconds of answers on which one unit's feedback counts once."""
+FORMAT = 3
 MAX_LENGTH = 2048
 _FACTS = 144
 _NONCE = 12
@@ -46,7 +51,10 @@ _NONE = "that is no receipt; pass on the `receipt` of an answer as it was given"
 
 
 class Receipt(NamedTuple):
-    """Whom an answer came from. `group` is empty unless the split was watched; `started_at` is epoch seconds."""
+    """Whom an answer came from. `group` is empty unless the split was watched; `started_at` is epoch seconds.
+
+    `unit` is the unit's mark under the route's salt: the same for all its answers of one release, and no id.
+    """
 
     prompt: str
     version: int
@@ -55,6 +63,12 @@ class Receipt(NamedTuple):
     group: str
     started_at: float
     id: str
+    unit: str = ""
+
+    @property
+    def voice(self) -> str:
+        """What its feedback counts once for: this unit, on answers that began in one window."""
+        return f"{self.prompt}/{self.unit}/{int(self.started_at // WINDOW)}"
 
 
 class Head(NamedTuple):
@@ -85,10 +99,16 @@ def prompt_id_of(version_arn: str) -> str:
     return found if len(found) == 10 and found.isalnum() and found.isascii() else ""
 
 
-def seal(key: Key, by: Decision, *, group: str, started_at: float) -> str:
+def mark(salt: str, unit: str) -> str:
+    """A keyed hash of the unit, 64 bits: who holds it and not the salt learns nothing of the unit."""
+    key = blake2s(salt.encode(), person=b"feedback").digest()
+    return blake2s(unit.encode(), key=key, digest_size=8).hexdigest()
+
+
+def seal(key: Key, by: Decision, *, group: str, started_at: float, unit: str = "") -> str:
     """A receipt for an answer by this decision's version; "" where its facts have no room, as Bedrock's always have."""
     prompt_id = prompt_id_of(by.version_arn)
-    facts = [by.version, by.track, by.release_id, group, round(started_at * 1000)]
+    facts = [by.version, by.track, by.release_id, group, round(started_at * 1000), unit]
     text = _filled(json.dumps(facts, separators=(",", ":")).encode())
     if len(text) > _FACTS or not prompt_id:
         return ""
@@ -131,13 +151,19 @@ def unseal(receipt: str, head: Head, key: Key, prompt: str, *, now: float) -> Re
         text = key.cipher.decrypt(rest[:_NONCE], rest[_NONCE:], head.encoded() + prompt.encode())
     except InvalidTag:
         raise InvalidReceipt(_ALTERED) from None
-    version, track, release_id, group, started_ms = json.loads(text)
+    version, track, release_id, group, started_ms, unit = json.loads(text)
     started_at = started_ms / 1000
     if not now - MAX_AGE <= started_at <= now + _AHEAD:
         raise InvalidReceipt(_too_old())
     if not head.day * DAY - _EARLY <= started_at < head.day * DAY + _LATE:
         raise InvalidReceipt(f"{_ALTERED} (its key is of another day)")
-    return Receipt(prompt, version, track, release_id, group, started_at, f"{prompt}/{rest[:_NONCE].hex()}")
+    return Receipt(prompt, version, track, release_id, group, started_at, f"{prompt}/{rest[:_NONCE].hex()}", unit)
+
+
+def check_fresh(receipt: Receipt, *, now: float) -> None:
+    """InvalidReceipt where the answer is too old for feedback."""
+    if now - receipt.started_at > FRESH:
+        raise InvalidReceipt(f"the answer is older than {FRESH / DAY:g} days; feedback on it counts no more")
 
 
 def _filled(text: bytes) -> bytes:

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from promptlane.domain.errors import InvalidInput, Unavailable
 from promptlane.domain.incoming import name
-from promptlane.domain.split import MAX_UNIT_BYTES, group, half, mix
+from promptlane.domain.split import MAX_UNIT_BYTES, mix
 
 from .errors import InvalidReceipt, InvalidUnit
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from .metrics import Sink
 
     class FeedbackMemory(Protocol):
-        """Remembers which receipts were counted."""
+        """Remembers whose feedback was counted, by `Receipt.voice`."""
 
-        def first(self, receipt_id: str, *, keep_seconds: float) -> bool: ...
+        def first(self, voice: str, *, keep_seconds: float) -> bool: ...
 
 
 class PromptClient:
@@ -212,13 +212,14 @@ class PromptClient:
         return Observation(self._request(decision, unit), self._receipt)
 
     def feedback(self, receipt: str, *, positive: bool) -> bool:
-        """Count feedback on the answer that the receipt came with; False when it was counted before.
+        """Count feedback on the answer that the receipt came with; False when feedback of this unit was counted before.
 
-        Raises InvalidReceipt, InvalidInput when no receipt key is configured, and Unavailable when the key or one of
+        It counts once for each unit and hour in which its answers began, and for two days after them. Raises
+        InvalidReceipt, InvalidInput when no receipt key is configured, and Unavailable when the key or one of
         the tables cannot be reached: the receipt stays good, try again.
         """
         from . import metrics
-        from .receipts import DAY, MAX_AGE, head_of, unseal
+        from .receipts import DAY, FRESH, WINDOW, check_fresh, head_of, unseal
 
         if self._keys is None:
             raise InvalidInput(
@@ -228,7 +229,9 @@ class PromptClient:
         head = head_of(receipt, now=now)
         prompt = self._name_of(head.prompt_id)
         found = unseal(receipt, head, self._keys.named(prompt, head), prompt, now=now)
-        if not self._memory.first(found.id, keep_seconds=MAX_AGE + DAY):
+        check_fresh(found, now=now)
+        # As long as another answer of the same window may bring some.
+        if not self._memory.first(found.voice, keep_seconds=FRESH + WINDOW + DAY):
             return False
         for document in metrics.feedback(found, negative=not positive, now=now):
             self._sink().emit(document)
@@ -258,9 +261,7 @@ class PromptClient:
     def _request(self, decision: Decision, unit: str) -> Request:
         from .calls import Request
 
-        found = group(decision.salt, unit)
-        watched = "" if decision.phase == "steady" else found
-        return Request(decision, watched, half(found), self._sink(), slow_after=self._slow_after)
+        return Request(decision, unit, self._sink(), slow_after=self._slow_after)
 
     def _caller(self) -> Caller:
         if self._caller_made is None:
@@ -297,10 +298,11 @@ class PromptClient:
         key = None if self._keys is None else self._keys.newest(by.prompt, wait=1.0)
         if key is None:
             return None
-        from .receipts import prompt_id_of, seal
+        from .receipts import mark, prompt_id_of, seal
 
         self._names[prompt_id_of(by.version_arn)] = by.prompt
-        return seal(key, by, group=request.group, started_at=request.started_at) or None
+        unit = mark(request.decided.salt, request.unit)
+        return seal(key, by, group=request.group, started_at=request.started_at, unit=unit) or None
 
     def _name_of(self, prompt_id: str) -> str:
         """The name of the prompt that a receipt is of, which whoever gave us the receipt may have made up."""
@@ -320,15 +322,15 @@ class PromptClient:
 
 
 class _Memory:
-    """Receipts counted by this process, when no feedback table is configured: the last 10,000."""
+    """Whose feedback this process counted, when no feedback table is configured: the last 10,000."""
 
     def __init__(self) -> None:
         self._seen: dict[str, None] = {}
 
-    def first(self, receipt_id: str, *, keep_seconds: float) -> bool:
-        if receipt_id in self._seen:
+    def first(self, voice: str, *, keep_seconds: float) -> bool:
+        if voice in self._seen:
             return False
-        self._seen[receipt_id] = None
+        self._seen[voice] = None
         if len(self._seen) > 10_000:
             self._seen.pop(next(iter(self._seen)), None)
         return True

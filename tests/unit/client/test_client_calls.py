@@ -17,7 +17,7 @@ from promptlane.client import (
 )
 from promptlane.client.testing import FakeBedrock, client_over, fake_client, response_of
 from promptlane.domain.errors import InvalidInput
-from tests.support.client import AwsError, InCanary
+from tests.support.client import AwsError, Clock, InCanary
 
 
 def answer_of(*blocks: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,6 +264,49 @@ def test_feedback_counts_once_against_the_version_that_answered() -> None:
     start = next(d.at for d in world.sink.documents if "Assigned" in d.values)
     judged = [d for d in world.sink.documents if "NegativeFeedback" in d.values and "Group" in d.dimensions]
     assert abs(judged[0].at - start) < 0.01
+
+
+def test_feedback_of_one_unit_counts_once_an_hour_of_its_answers_whoever_answered_and_whichever_process_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    clock.wall = 1_700_000_000.0 - 1_700_000_000.0 % 3600
+    world = InCanary({1: "from stable", 2: AwsError("ModelErrorException")})
+    other = fake_client(world.routes, world.bedrock, sink=world.sink)
+    other._memory = world.client._memory
+    counted = []
+    for minutes in (0, 1, 30, 59.9, 60, 61, 180):
+        clock.wall = 1_700_000_000.0 - 1_700_000_000.0 % 3600 + 60 * minutes
+        for client in (world.client, other):
+            receipt = client.converse("greeter", unit=world.canary).receipt or ""
+            counted += [minutes for told in (other, world.client) if told.feedback(receipt, positive=False)]
+    assert counted == [0, 60, 180]
+    assert world.client.feedback(world.client.converse("greeter", unit=world.stable).receipt or "", positive=True)
+    assert world.fuse("NegativeFeedback", "stable") == (3, 4)
+
+
+def test_feedback_on_an_answer_of_before_yesterday_is_refused_and_late_is_better_than_never(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    world = InCanary("hi")
+    receipts = [world.client.converse("greeter", unit=unit).receipt or "" for unit in (world.canary, world.stable)]
+    clock.wall += 2 * 86_400
+    assert world.client.feedback(receipts[0], positive=False)
+    clock.wall += 1
+    with pytest.raises(InvalidReceipt, match="older than 2 days"):
+        world.client.feedback(receipts[1], positive=False)
+    assert world.judge("NegativeFeedback", 1) == (0, 0)
+
+
+def test_an_observed_call_has_a_receipt_as_soon_as_it_has_a_response() -> None:
+    world = InCanary("hi")
+    decision = world.client.route("greeter", world.stable)
+    assert world.client.observe(decision, unit=world.stable).receipt is None
+    with world.client.observe(decision, unit=world.stable) as call:
+        assert call.receipt is None
+        call.response = world.bedrock.converse(**decision.request({}))
+        assert call.receipt
 
 
 def test_forged_damaged_foreign_and_old_receipts_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

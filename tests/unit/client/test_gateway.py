@@ -179,7 +179,7 @@ def test_the_deadline_is_a_504_with_the_way_out(monkeypatch: pytest.MonkeyPatch)
 
 def test_feedback_that_cannot_be_stored_is_a_503_and_may_be_sent_again(gateway: Gateway) -> None:
     class Down:
-        def first(self, receipt_id: str, *, keep_seconds: float) -> bool:
+        def first(self, voice: str, *, keep_seconds: float) -> bool:
             raise Unavailable("the feedback table was not reached; try again")
 
     _, answer = gateway("POST", "/prompts/greeter/converse", {"unit": "u", "variables": {"name": "A"}})

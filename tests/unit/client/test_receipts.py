@@ -11,7 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlane.client import Decision, InvalidReceipt
-from promptlane.client.receipts import DAY, MAX_AGE, Head, Key, Receipt, head_of, prompt_id_of, seal, unseal
+from promptlane.client.receipts import (
+    DAY,
+    MAX_AGE,
+    Head,
+    Key,
+    Receipt,
+    check_fresh,
+    head_of,
+    mark,
+    prompt_id_of,
+    seal,
+    unseal,
+)
 from promptlane.client.testing import version_arn
 
 STARTED = 1_700_000_000.25
@@ -32,7 +44,7 @@ def answered(
 
 
 def sealed(by: Decision | None = None, sealing: Key | None = None, started_at: float = STARTED) -> str:
-    return seal(sealing or key(), by or answered(), group="3", started_at=started_at)
+    return seal(sealing or key(), by or answered(), group="3", started_at=started_at, unit="00112233aabbccdd")
 
 
 def opened(text: str, prompt: str = "greeter", opening: Key | None = None, now: float = STARTED) -> Receipt:
@@ -50,14 +62,16 @@ def raw(text: str) -> bytes:
     st.from_regex(r"[0-9A-Za-z]{10}-[1-9][0-9]{0,4}-[1-9][0-9]{0,2}", fullmatch=True),
     st.sampled_from(["", *"01234567"]),
     st.integers(0, DAY * 1000 - 1),
+    st.text(min_size=1, max_size=300),
 )
 def test_what_was_sealed_is_read_back_and_every_receipt_is_of_one_length(
-    prompt: str, version: int, track: str, release_id: str, group: str, milliseconds: int
+    prompt: str, version: int, track: str, release_id: str, group: str, milliseconds: int, unit: str
 ) -> None:
     started = TODAY * DAY + milliseconds / 1000
-    text = seal(key(), answered(prompt, version, track, release_id), group=group, started_at=started)
+    by = answered(prompt, version, track, release_id)
+    text = seal(key(), by, group=group, started_at=started, unit=mark("a salt", unit))
     found = opened(text, prompt, now=started)
-    assert found == Receipt(prompt, version, track, release_id, group, started, found.id)
+    assert found == Receipt(prompt, version, track, release_id, group, started, found.id, mark("a salt", unit))
     assert (found.id[: len(prompt) + 1], len(found.id)) == (f"{prompt}/", len(prompt) + 25)
     assert len(text) == len(sealed())
     assert text.isascii()
@@ -66,13 +80,34 @@ def test_what_was_sealed_is_read_back_and_every_receipt_is_of_one_length(
 def test_a_receipt_has_the_documented_format() -> None:
     text = sealed()
     data = raw(text)
-    assert data[:16] == b"\x02\x01GREETER000" + TODAY.to_bytes(2, "big") + b"\x00\x07"
+    assert data[:16] == b"\x03\x01GREETER000" + TODAY.to_bytes(2, "big") + b"\x00\x07"
     assert data[16:23] == b"wrapped"
     nonce, rest = data[23:35], data[35:]
     facts = AESGCM(SECRET).decrypt(nonce, rest, data[:23] + b"greeter")
     assert len(facts) == 144
-    assert json.loads(facts) == [7, "canary", "GREETER000-7-1", "3", 1_700_000_000_250]
+    assert json.loads(facts) == [7, "canary", "GREETER000-7-1", "3", 1_700_000_000_250, "00112233aabbccdd"]
     assert head_of(text, now=STARTED) == Head(1, "GREETER000", TODAY, b"wrapped")
+
+
+def test_a_units_voice_is_one_in_an_hour_of_answers_and_another_in_the_next_of_another_unit_prompt_or_release() -> None:
+    def voice(prompt: str = "greeter", salt: str = "s", unit: str = "u", started: float = STARTED) -> str:
+        return Receipt(prompt, 7, "canary", "R", "3", started, "any", mark(salt, unit)).voice
+
+    hour = STARTED - STARTED % 3600
+    assert voice(started=hour) == voice(started=hour + 3599.999) == voice()
+    others = [voice(started=hour + 3600), voice(prompt="p"), voice(salt="t"), voice(unit="v"), voice(unit="U")]
+    assert len({voice(), *others}) == 6
+    assert voice().startswith("greeter/"), "IAM lets an application put what begins so"
+
+
+@pytest.mark.parametrize(("after", "good"), [(0.0, True), (2 * DAY, True), (2 * DAY + 0.25, False)])
+def test_feedback_counts_on_answers_of_the_last_two_days(after: float, good: bool) -> None:
+    receipt = opened(sealed(), now=STARTED + after)
+    if good:
+        check_fresh(receipt, now=STARTED + after)
+    else:
+        with pytest.raises(InvalidReceipt, match="the answer is older than 2 days; feedback on it counts no more"):
+            check_fresh(receipt, now=STARTED + after)
 
 
 def test_two_receipts_of_one_moment_are_two() -> None:

@@ -14,7 +14,7 @@ from promptlane.client.aws import Aws
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.emf import EmfSink
 from promptlane.client.receipt_keys import KmsKeys
-from promptlane.client.receipts import MAX_AGE
+from promptlane.client.receipts import FRESH, WINDOW, mark
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over, fake_client, version_arn
 from promptlane.domain.errors import InvalidInput, Unavailable
 from tests.support.client import Clock, Dynamo, FakeCloudWatch, Kms, Session, eventually
@@ -258,14 +258,15 @@ def test_feedback_is_remembered_in_the_table_given(account: Account, monkeypatch
     assert account.dynamodb.puts is not None
     (put,) = account.dynamodb.puts
     assert put["TableName"] == "feedback"
-    assert put["Item"]["receipt"]["S"].startswith("greeter/")
-    assert put["Item"]["expires_at"] == {"N": str(int(clock.wall + MAX_AGE + 86_400))}
+    salt = account.routes.items["greeter"]["salt"]
+    assert put["Item"]["receipt"] == {"S": f"greeter/{mark(salt, 'u')}/{int(clock.wall // 3600)}"}
+    assert put["Item"]["expires_at"] == {"N": str(int(clock.wall + FRESH + WINDOW + 86_400))}
 
 
 def test_or_in_the_memory_given_or_else_in_this_process_and_no_longer_than_ten_thousand(account: Account) -> None:
     class Forgetful:
-        def first(self, receipt_id: str, *, keep_seconds: float) -> bool:
-            assert (receipt_id[:8], keep_seconds) == ("greeter/", 14 * 86_400)
+        def first(self, voice: str, *, keep_seconds: float) -> bool:
+            assert (voice[:8], keep_seconds) == ("greeter/", 3 * 86_400 + 3600)
             return True
 
     client = account.client(feedback=Forgetful(), feedback_table="feedback", receipt_key="k", sink=ListSink())
