@@ -12,6 +12,7 @@ from promptlane.domain.canary.outcome import text_of
 from promptlane.domain.errors import PromptlaneError, Throttled, Unavailable
 from promptlane.domain.limits import MAX_DEPTH, depth_of
 from promptlane.domain.suite.answers import Answer, CallRefused, ModelNotEnabled, ModelRequest, ToolCall
+from promptlane.domain.usage import usage_of
 
 Json = Any
 _THROTTLED: Final = frozenset({"ThrottlingException", "ModelNotReadyException", "TooManyRequestsException"})
@@ -48,14 +49,16 @@ class ConverseModel:
 
 def answer_of(data: Mapping[str, Json], elapsed_ms: float) -> Answer:
     """A Converse response as an Answer; its latency is the service's own where it tells one, without our queue."""
-    usage = data.get("usage") or {}
+    usage = usage_of(data.get("usage"))
     content = ((data.get("output") or {}).get("message") or {}).get("content") or ()
     return Answer(
         text=text_of(data),
         stop_reason=str(data.get("stopReason") or ""),
         latency_ms=float((data.get("metrics") or {}).get("latencyMs") or elapsed_ms),
-        input_tokens=int(usage.get("inputTokens") or 0),
-        output_tokens=int(usage.get("outputTokens") or 0),
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
         tool_calls=tuple(
             ToolCall(str(use.get("name", "")), use.get("input"), str(use.get("toolUseId") or ""))
             for b in content

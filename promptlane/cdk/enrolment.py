@@ -11,6 +11,7 @@ from promptlane.cdk.platform import Platform
 from promptlane.domain.enrolment.enrolment import RESOURCE_TYPE
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.content import canonical_json
+from promptlane.engine.caching import cold_cache
 from promptlane.engine.plan import size_warnings
 from promptlane.project import PromptProject
 
@@ -31,6 +32,10 @@ class Enrolment(Construct):
         for number, warning in enumerate(size_warnings(project.suite, project.policy.tests), 1):
             Annotations.of(self).add_warning_v2(
                 f"promptlane:suite-{project.name}-{number}", f"{project.name}/suite.yaml: {warning}"
+            )
+        for warning in cold_cache(policy, project.draft.variants()):
+            Annotations.of(self).add_warning_v2(
+                f"promptlane:cache-{project.name}", f"{project.name}/release.yaml: {warning}"
             )
         function = f"function:{platform.enrol_function}"
         CustomResource(

@@ -11,6 +11,7 @@ from typing import Any, Final
 from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.incoming import version_number
 from promptlane.domain.model_regions import profiled
+from promptlane.engine.caching import cold_cache
 from promptlane.engine.objects import FolderObjects
 from promptlane.engine.plan import make_plan
 from promptlane.engine.records import Collector, record_of
@@ -52,7 +53,9 @@ def run_suite(
     candidate = Target.of_draft(f"{directory} (draft)", project.draft.variants())
     stable = version_of(session.deployment, project.name, against, "--against") if against else None
     suite = replace(project.suite, repeats=repeats) if repeats else project.suite
-    plan = make_plan(suite, replace(policy, max_concurrency=concurrency) if concurrency else policy, candidate, stable)
+    cold = cold_cache(project.policy, (target.variant for target in (candidate, stable) if target))
+    bounded = replace(policy, max_concurrency=concurrency) if concurrency else policy
+    plan = make_plan(suite, bounded, candidate, stable, warnings=cold)
     warnings = differences(project, deployment)
     folder = output or Path("test-results") / project.name
     objects = FolderObjects(folder)

@@ -100,6 +100,8 @@ def finished(
         "TimeToFirstToken": outcome.time_to_first_token_ms,
         "InputTokens": outcome.input_tokens,
         "OutputTokens": outcome.output_tokens,
+        "CacheReadTokens": outcome.cache_read_tokens,
+        "CacheWriteTokens": outcome.cache_write_tokens,
     }
     people = {name: value for name, value in figures.items() if value is not None}
     counted = {**guards, **shielded}

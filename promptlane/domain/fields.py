@@ -188,13 +188,16 @@ def ladder(value: Json) -> tuple[float, ...]:
     return factors
 
 
-def prices(value: Json) -> dict[str, tuple[float, float]]:
+def prices(value: Json) -> dict[str, tuple[float, ...]]:
     if not isinstance(value, Mapping):
         raise ValueError("must map a model id to [USD per million input tokens, USD per million output tokens]")
-    for model, pair in value.items():
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or any(_bad_number(p) for p in pair):
-            raise ValueError(f"{model}: must be two numbers, USD per million input and output tokens")
-    return {str(m): (float(p[0]), float(p[1])) for m, p in value.items()}
+    for model, given in value.items():
+        if not isinstance(given, (list, tuple)) or len(given) not in (2, 4) or any(_bad_number(p) for p in given):
+            raise ValueError(
+                f"{model}: must be two numbers, USD per million input and output tokens, or four, with those read "
+                "from the prompt cache and written to it"
+            )
+    return {str(model): tuple(float(p) for p in given) for model, given in value.items()}
 
 
 def _bad_number(value: Json) -> bool:
@@ -218,7 +221,7 @@ Flag = Annotated[bool, flag]
 Email = Annotated[str, email]
 Principals = Annotated[tuple[str, ...], principals]
 Ladder = Annotated[tuple[float, ...], ladder]
-Prices = Annotated[Mapping[str, tuple[float, float]], prices]
+Prices = Annotated[Mapping[str, tuple[float, ...]], prices]
 """A field's type says how it is read from release.yaml, and by which other names; a Literal, what it may be."""
 
 

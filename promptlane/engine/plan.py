@@ -14,7 +14,7 @@ from promptlane.domain.suite.verdict import CaseTally, Rules, assess
 
 from .assertions import KINDS, NO_GUARDRAIL, asked_by, guarded
 from .checks import unknown
-from .prices import cost, price_of
+from .prices import cache_price_of, cost, price_of
 from .suite import Assertion, Case, Suite, flat
 from .targets import Target
 from .transcript import asked_in
@@ -81,9 +81,14 @@ def rules_of(policy: TestPolicy) -> Rules:
     )
 
 
-def make_plan(suite: Suite, policy: TestPolicy, candidate: Target, stable: Target | None) -> Plan:
-    """Raises TestPlanRefused: unknown checks, models without a price, more cost than `max_cost_usd` allows, or
-    assertions about a guardrail that the candidate has not."""
+def make_plan(
+    suite: Suite, policy: TestPolicy, candidate: Target, stable: Target | None, *, warnings: Sequence[str] = ()
+) -> Plan:
+    """`warnings`: what else is to be told with it.
+
+    Raises TestPlanRefused: unknown checks, models without a price, more cost than `max_cost_usd` allows, or assertions
+    about a guardrail that the candidate has not.
+    """
     targets = [candidate] + ([stable] if stable else [])
     refused = unknown(suite.checks) + [problem for target in targets for problem in target.unfit(suite.cases)][:10]
     if candidate.guardrail is None:
@@ -131,7 +136,7 @@ def make_plan(suite: Suite, policy: TestPolicy, candidate: Target, stable: Targe
         batch_size=policy.batch_size,
         threads=threads,
         parallel=max(1, policy.max_concurrency // threads),
-        warnings=tuple(size_warnings(suite, policy)),
+        warnings=(*size_warnings(suite, policy), *warnings),
     )
 
 
@@ -186,10 +191,18 @@ def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], 
                         judged += repeats
                     else:
                         calls.append((policy.embedding_model, 2.0 * answer, 0.0))
-            total += repeats * sum(cost(price_of(model, policy.prices), *used) or 0.0 for model, *used in calls)
+            total += repeats * sum(cost(_dearest(model, policy, target), *used) or 0.0 for model, *used in calls)
     return total, judged
 
 
 def _helpers(asserts: Sequence[Assertion]) -> list[tuple[str, int]]:
     """Whom these assertions ask, with the characters of what each expects."""
     return [(who, len(str(a.value or ""))) for a in flat(asserts) for who in KINDS[a.kind].asked(a.value)]
+
+
+def _dearest(model: str, policy: TestPolicy, target: Target) -> tuple[float, float] | None:
+    """The price of a model for the most that a call can cost: of a cached version, all input may be written anew."""
+    price, cached = price_of(model, policy.prices), cache_price_of(model, policy.prices)
+    if price is None or cached is None or model != target.model or not target.is_cached:
+        return price
+    return max(price[0], cached[1]), price[1]

@@ -63,6 +63,9 @@ def _answered(a: Answer) -> Record:
         "output_tokens": a.output_tokens,
         "cost_usd": a.cost_usd,
     }
+    if a.cache_read_tokens or a.cache_write_tokens:
+        data |= {"cache_read_tokens": a.cache_read_tokens, "cache_write_tokens": a.cache_write_tokens}
+        data["paid_usd"] = a.paid_usd
     if len(a.text) > STORED_CHARS:
         data["output_chars"] = len(a.text)
     if a.tool_calls:
@@ -93,8 +96,11 @@ class Side:
     def __init__(self) -> None:
         self.latency = array("d")
         self.input_tokens = self.output_tokens = self.runs = self.reused = 0
+        self.cache_read_tokens = self.cache_write_tokens = 0
         self.costs = array("d")
-        """What calls of this run cost, USD; reused answers cost nothing again."""
+        """What calls of this run cost, USD, as if nothing were cached; reused answers cost nothing again."""
+        self.paid = array("d")
+        """What they really cost."""
         self.priced = True
 
     def add(self, run: Mapping[str, Json]) -> None:
@@ -105,16 +111,20 @@ class Side:
             self.latency.append(float(answer["latency_ms"]))
             self.input_tokens += int(answer["input_tokens"])
             self.output_tokens += int(answer["output_tokens"])
+            self.cache_read_tokens += int(answer.get("cache_read_tokens", 0))
+            self.cache_write_tokens += int(answer.get("cache_write_tokens", 0))
             if run.get("reused"):
                 self.reused += 1
             elif answer.get("cost_usd") is None:
                 self.priced = False
             else:
                 self.costs.append(float(answer["cost_usd"]))
+                self.paid.append(float(answer.get("paid_usd", answer["cost_usd"])))
 
     def to_dict(self) -> Record:
+        """`cost_usd` counts every input token as uncached; where the cache was in use `paid_usd` is what was paid."""
         ordered = sorted(self.latency)
-        return {
+        found = {
             "runs": self.runs,
             "reused": self.reused,
             "latency_ms_p50": _quantile(ordered, 0.5),
@@ -123,6 +133,11 @@ class Side:
             "output_tokens_mean": self.output_tokens / self.runs if self.runs else None,
             "cost_usd": fsum(self.costs) if self.priced else None,
         }
+        if self.cache_read_tokens or self.cache_write_tokens:
+            found["cache_read_tokens_mean"] = self.cache_read_tokens / self.runs
+            found["cache_write_tokens_mean"] = self.cache_write_tokens / self.runs
+            found["paid_usd"] = fsum(self.paid) if self.priced else None
+        return found
 
 
 def _quantile(ordered: Sequence[float], q: float) -> float | None:

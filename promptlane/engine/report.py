@@ -49,7 +49,7 @@ def build(
         verdict.finding is Finding.INCONCLUSIVE and policy.inconclusive == "review"
     )
     sides = {name: side.to_dict() for name, side in collected.sides.items()}
-    costs = [s["cost_usd"] for s in sides.values()]
+    costs = [s.get("paid_usd", s["cost_usd"]) for s in sides.values()]
     report: dict[str, Json] = {
         "schema": 1,
         **asdict(heading),

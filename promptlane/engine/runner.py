@@ -26,11 +26,12 @@ from promptlane.domain.suite.answers import (
     ModelNotEnabled,
     ModelRequest,
 )
+from promptlane.domain.usage import Usage
 
 from .assertions import KINDS, CaseGrade, Grader
 from .checks import Check
 from .kinds import Ungradable
-from .prices import cost, price_of
+from .prices import Prices, cost, paid, price_of
 from .suite import Case, flat
 from .targets import Target
 from .transcript import conversation
@@ -107,7 +108,7 @@ class Bench:
     judge: Judge | None = None
     embedder: Embedder | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
-    prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    prices: Prices = field(default_factory=dict)
     store: AnswerStore | None = None
     retry: Retry = Retry()
     deadline: float | None = None
@@ -241,9 +242,12 @@ class _Runner:
             return pending.earlier
 
     def priced(self, answer: Answer, side: str) -> Answer:
+        read, written = answer.cache_read_tokens, answer.cache_write_tokens
+        used = Usage(answer.input_tokens, answer.output_tokens, read, written)
         return replace(
             answer,
             cost_usd=cost(self.price[side], answer.input_tokens, answer.output_tokens),
+            paid_usd=paid(self.targets[side].model, self.bench.prices, used) if read or written else None,
             later=tuple(self.priced(one, side) for one in answer.later),
         )
 

@@ -11,6 +11,7 @@ from promptlane.domain.release.guardrail import Guardrail, of_variant
 from promptlane.domain.release.prompt import VARIABLE, PromptVersion, template_texts
 from promptlane.domain.suite.answers import ModelRequest
 
+from .caching import has_cache_point
 from .messages import chat_problems
 from .suite import Case
 from .transcript import messages_of, shown
@@ -64,6 +65,11 @@ class Target:
         """The longest answer that the version allows, if it says."""
         value = ((self.variant.get("inferenceConfiguration") or {}).get("text") or {}).get("maxTokens")
         return None if value is None else int(value)
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether it asks for prompt caching."""
+        return has_cache_point(self.variant)
 
     @property
     def last_role(self) -> str:

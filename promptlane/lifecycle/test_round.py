@@ -23,6 +23,7 @@ from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry, digest
 from promptlane.domain.suite.answers import Embedder, Judge, Model
 from promptlane.engine.assertions import asked_by
+from promptlane.engine.caching import cold_cache
 from promptlane.engine.checks import load
 from promptlane.engine.junit import junit
 from promptlane.engine.objects import KeptAnswers, ReportBucket, json_lines
@@ -95,11 +96,13 @@ class Planner:
         else:
             route = self.routes.get(release.prompt)
             stable = route.stable if route else None
-        policy = self.enrolments.policy(release.policy_sha256).tests
+        whole = self.enrolments.policy(release.policy_sha256)
+        policy = whole.tests
         suite = parse(self.enrolments.suite(release.suite_sha256))
         candidate_target = _target(self.prompts, release, release.candidate)
         stable_target = _target(self.prompts, release, stable) if stable else None
-        made = make_plan(suite, policy, candidate_target, stable_target)
+        cold = cold_cache(whole, (target.variant for target in (candidate_target, stable_target) if target))
+        made = make_plan(suite, policy, candidate_target, stable_target, warnings=cold)
         round = release.round if again else release.round + 1
         base = folder(release_id, round)
         _lay_out(self.objects, base, suite.cases)
@@ -351,7 +354,7 @@ def _plain_policy(policy: TestPolicy) -> dict[str, Json]:
 
 
 def _policy_of(data: Mapping[str, Json]) -> TestPolicy:
-    prices = {k: (float(v[0]), float(v[1])) for k, v in data["prices"].items()}
+    prices = {k: tuple(float(one) for one in v) for k, v in data["prices"].items()}
     return TestPolicy(**{**data, "must_pass": tuple(data["must_pass"]), "prices": prices})
 
 

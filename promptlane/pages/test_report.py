@@ -237,6 +237,7 @@ def _bar(interval: Mapping[str, float], low: float, high: float, marks: Sequence
 
 def _measures(r: Mapping[str, Json]) -> Iterator[str]:
     stable, candidate = r["sides"].get("stable", {}), r["sides"]["candidate"]
+    cached = "paid_usd" in stable or "paid_usd" in candidate
     yield '<section><h2>Latency, tokens, cost</h2><div class="scroll"><table><thead><tr><th></th>'
     yield '<th class="n">stable</th><th class="n">candidate</th><th class="n">change</th></tr></thead><tbody>'
     for what, key, form in (
@@ -244,9 +245,14 @@ def _measures(r: Mapping[str, Json]) -> Iterator[str]:
         ("latency, 95th percentile", "latency_ms_p95", "{:,.0f} ms"),
         ("input tokens, mean", "input_tokens_mean", "{:,.1f}"),
         ("output tokens, mean", "output_tokens_mean", "{:,.1f}"),
-        ("cost of this run", "cost_usd", "{:.4f} USD"),
+        ("read from the prompt cache, mean", "cache_read_tokens_mean", "{:,.1f}"),
+        ("written to the prompt cache, mean", "cache_write_tokens_mean", "{:,.1f}"),
+        ("cost, as if nothing were cached" if cached else "cost of this run", "cost_usd", "{:.4f} USD"),
+        ("paid for this run", "paid_usd", "{:.4f} USD"),
         ("answers used again", "reused", "{:,}"),
     ):
+        if key not in stable and key not in candidate:
+            continue
         old, new = stable.get(key), candidate.get(key)
         cells = [form.format(v) if v is not None else "-" for v in (old, new)]
         change = f"{100 * (new - old) / old:+.0f}%" if old and new is not None else ""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from promptlane.domain.metrics import Call, bad_of
+from promptlane.domain.usage import usage_of
 
 from .refusal import is_refusal
 
@@ -20,7 +21,8 @@ class CallOutcome(NamedTuple):
     """Names of the guard metrics that count it as bad, and its figures; None where the call did not tell.
 
     `error_type`: the AWS error code or the exception's name, or the malformed stop reason; None without an error.
-    Latencies are milliseconds.
+    Latencies are milliseconds. `input_tokens` is all input; what of it the prompt cache gave and took is told where it
+    was in use.
     """
 
     bad: frozenset[str]
@@ -30,6 +32,8 @@ class CallOutcome(NamedTuple):
     output_tokens: int | None = None
     stop_reason: str | None = None
     error_type: str | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 def content_of(response: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
@@ -84,14 +88,17 @@ def of_answer(
     """The outcome of a call that was answered. A tool call (`acts`) without text refuses nothing and is not empty."""
     call = Call(latency_ms, slow_after_ms, text, stop_reason, declines=is_refusal(text), acts=acts)
     usage = usage or {}
+    told = usage_of(usage)
     return CallOutcome(
         bad=bad_of(call),
         latency_ms=latency_ms,
         time_to_first_token_ms=time_to_first_token_ms,
-        input_tokens=usage.get("inputTokens"),
-        output_tokens=usage.get("outputTokens"),
+        input_tokens=told.input_tokens if "inputTokens" in usage else None,
+        output_tokens=told.output_tokens if "outputTokens" in usage else None,
         stop_reason=stop_reason,
         error_type=stop_reason if call.failed else None,
+        cache_read_tokens=told.cache_read_tokens if told.cached else None,
+        cache_write_tokens=told.cache_write_tokens if told.cached else None,
     )
 
 

@@ -180,7 +180,8 @@ SAVED: Final = (
     SavedQuery(
         "Cost by version",
         "US dollars. Edit the two prices, 0.06 for a million input tokens and 0.24 for a million output tokens (Nova "
-        "Lite's). Tokens written to the cache count as input, tokens read from it as a quarter of that.",
+        "Lite's). Tokens written to the cache count as input, tokens read from it as a quarter; for usd_uncached "
+        "both are plain input, so that versions with warmer and colder caches compare.",
         f"""# Prices in USD for a million tokens: 0.06 input, 0.24 output. Edit both for your model.
 fields coalesce(input.inputTokenCount, 0) as sent, coalesce(output.outputTokenCount, 0) as answered,
   coalesce(input.cacheReadInputTokenCount, 0) as cache_read,
@@ -188,7 +189,8 @@ fields coalesce(input.inputTokenCount, 0) as sent, coalesce(output.outputTokenCo
 | {RECORDS} and ispresent(requestMetadata.prompt)
 | stats count(*) as calls, sum(sent) as input_tokens, sum(answered) as output_tokens,
   sum(cache_read) as cache_read_tokens, sum(cache_write) as cache_write_tokens,
-  (sum(sent) + sum(cache_write) + sum(cache_read) / 4) / 1000000 * 0.06 + sum(answered) / 1000000 * 0.24 as usd
+  (sum(sent) + sum(cache_write) + sum(cache_read) / 4) / 1000000 * 0.06 + sum(answered) / 1000000 * 0.24 as usd,
+  (sum(sent) + sum(cache_write) + sum(cache_read)) / 1000000 * 0.06 + sum(answered) / 1000000 * 0.24 as usd_uncached
   by requestMetadata.prompt, version, modelId
 | sort usd desc""",
     ),

@@ -17,6 +17,7 @@ from .content import OWN, fingerprint, rounded_fingerprint
 from .guardrail import Guardrail
 from .models import is_allowed
 from .schemas import field_problems, tool_problems, version_schema_problems
+from .tools import CACHE_POINT, choice_problem, form_problems
 
 VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_-]+)\s*\}\}")
 _NAME: Final = re.compile(r"^([0-9a-zA-Z][_-]?){1,100}\Z")
@@ -231,18 +232,16 @@ def _names(names: frozenset[str]) -> str:
     return ", ".join("{{" + n + "}}" for n in sorted(names))
 
 
-CACHE_POINT: Final = {"cachePoint": {"type": "default"}}
-"""The block after which Bedrock caches what stands before it; there is one type."""
 _CONTENT: Final = ("template", "cache_point", "system", "messages", "variables", "inference", "tools", "tool_choice")
 _KEYS: Final = ("name", "description", "model", *_CONTENT, "additional_fields", "guardrail")
+_LISTS: Final = ("messages", "variables", "tools")
+_MAPPINGS: Final = ("inference", "additional_fields")
 _INFERENCE: Final = {
     "temperature": "temperature",
     "top_p": "topP",
     "max_tokens": "maxTokens",
     "stop_sequences": "stopSequences",
 }
-
-
 Blocks = str | tuple[Mapping[str, Json], ...]
 """A text, or Bedrock's blocks: `{text: …}` and cache points."""
 
@@ -348,6 +347,7 @@ def _draft_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     for key in data:
         if key not in _KEYS:
             yield str(key), f"unknown key; known are {', '.join(_KEYS)}"
+    yield from _hollow_problems(data)
     for key in ("name", "model"):
         if not isinstance(data.get(key), str) or not data[key].strip():
             yield key, "is required and must be text"
@@ -369,6 +369,14 @@ def _draft_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
                 yield f"inference.{key}", f"unknown key; known are {', '.join(_INFERENCE)}"
 
 
+def _hollow_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    """What holds nothing and is neither a list nor a mapping would be left out in silence."""
+    for key, kind, called in (*((k, list, "list") for k in _LISTS), *((k, Mapping, "mapping") for k in _MAPPINGS)):
+        value = data.get(key)
+        if value is not None and not value and not isinstance(value, kind):
+            yield key, f"must be a {called}, not {value!r}"
+
+
 def _variable_problems(variables: Json) -> Iterator[str]:
     if not isinstance(variables, list) or not all(isinstance(v, str) for v in variables):
         yield "must be a list of names"
@@ -383,6 +391,10 @@ def _schema_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     if not isinstance(tools, list) or not all(isinstance(t, Mapping) for t in tools):
         yield "tools", "must be a list of tools, each {toolSpec: {name, description, inputSchema: {json: ...}}}"
         return
+    if data.get("template") is None:
+        yield from form_problems(tools)
+    if data.get("tool_choice") is not None and (problem := choice_problem(data["tool_choice"], tools)):
+        yield "tool_choice", problem
     yield from (("tools", problem) for problem in tool_problems(tools))
     more = data.get("additional_fields") or {}
     if not isinstance(more, Mapping):
@@ -405,7 +417,7 @@ def _template_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         yield "tools", "Bedrock takes tools with CHAT prompts only; write `messages` instead of `template`"
     if point is not None and (not isinstance(point, bool) or template is None):
         yield "cache_point", "must be true or false, beside `template`; elsewhere it is a block of its own"
-    if data.get("system") is not None:
+    if data.get("system") is not None and template is None:
         yield from _block_problems(data["system"], "system")
     messages = data.get("messages") or []
     if not isinstance(messages, list):
@@ -423,11 +435,15 @@ def _template_problems(data: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 def _block_problems(said: Json, path: str, *, texts: bool = True) -> Iterator[tuple[str, str]]:
     """What is wrong with blocks; `texts`: a text may stand for one block."""
     if texts and isinstance(said, str):
+        if not said.strip():
+            yield path, "is empty, which Bedrock does not keep; write it, or remove it"
         return
     if not isinstance(said, list) or not said:
         yield path, f"must be {'text, or ' if texts else ''}a list of blocks, each {{text: ...}} or a cache point"
         return
     for i, block in enumerate(said):
         is_text = isinstance(block, Mapping) and set(block) == {"text"} and isinstance(block["text"], str)
-        if not is_text and block != CACHE_POINT:
+        if is_text and not block["text"]:
+            yield f"{path}[{i}]", "is an empty text, which Bedrock refuses; write it, or remove the block"
+        elif not is_text and block != CACHE_POINT:
             yield f"{path}[{i}]", "must be {text: ...} or {cachePoint: {type: default}}"

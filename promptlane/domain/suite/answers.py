@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol
 from promptlane.domain.errors import InvalidInput
 
 Json = Any
-_APART: Final = ("later", "broken", "content", "tool_calls")
+_CACHED: Final = ("cache_read_tokens", "cache_write_tokens")
+_APART: Final = ("later", "broken", "content", "tool_calls", "paid_usd", *_CACHED)
 
 
 class CallRefused(InvalidInput):
@@ -33,6 +34,8 @@ class ToolCall:
 class Answer:
     """One answer. `latency_ms` as the service measured it; `cost_usd` None where no price is known.
 
+    `input_tokens` and `cost_usd` are those of an answer for which nothing was cached, so that versions compare alike;
+    of the input so many tokens were read from the prompt cache and written to it; `paid_usd` is what it really cost.
     `content`: the blocks as the model gave them, while a conversation needs them. `later`: the answers to the turns
     after it. `broken`: why one of these could not be had.
     """
@@ -44,16 +47,20 @@ class Answer:
     output_tokens: int = 0
     tool_calls: tuple[ToolCall, ...] = ()
     cost_usd: float | None = None
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    paid_usd: float | None = None
     later: tuple[Answer, ...] = ()
     broken: str = ""
     content: Sequence[Mapping[str, Json]] = field(default=(), compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Json]:
-        """What is kept of it: all but `content` and `broken`, and `later` where there is any."""
+        """What is kept of it: all but what is made anew (`paid_usd`) and what serves the run alone."""
         data: dict[str, Json] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _APART}
         data["latency_ms"] = round(self.latency_ms, 1)
         data["tool_calls"] = [{"name": call.name, "input": call.input} for call in self.tool_calls]
-        return data | ({"later": [one.to_dict() for one in self.later]} if self.later else {})
+        data |= {"later": [one.to_dict() for one in self.later]} if self.later else {}
+        return data | {name: value for name in _CACHED if (value := getattr(self, name))}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Json]) -> Answer:
@@ -65,6 +72,8 @@ class Answer:
             output_tokens=int(data["output_tokens"]),
             tool_calls=tuple(ToolCall(t["name"], t["input"]) for t in data.get("tool_calls") or ()),
             cost_usd=None if data.get("cost_usd") is None else float(data["cost_usd"]),
+            cache_read_tokens=int(data.get("cache_read_tokens") or 0),
+            cache_write_tokens=int(data.get("cache_write_tokens") or 0),
             later=tuple(cls.from_dict(one) for one in data.get("later") or ()),
         )
 

@@ -457,9 +457,13 @@ LIMITS: list[tuple[str, list[Any], list[Any], str]] = [
     ),
     (
         "tests.prices",
-        [{"m": [1, 2]}],
-        [{"a": [1, 2], "m": v} for v in ([1], [1, 2, 3], [1, -0.1], [1e9, 1], [1, True], ["1", 2], "12", 3)],
-        "m: must be two numbers, USD per million input and output tokens",
+        [{"m": [1, 2]}, {"m": [1, 2, 0.1, 1.25]}],
+        [
+            {"a": [1, 2], "m": v}
+            for v in ([1], [1, 2, 3], [1, 2, 3, -1], [1, 2, 3, 4, 5], [1, -0.1], [1e9, 1], [1, True], ["1", 2], "12", 3)
+        ],
+        "m: must be two numbers, USD per million input and output tokens, or four, with those read from the prompt "
+        "cache and written to it",
     ),
 ]
 

@@ -402,6 +402,7 @@ def test_saved_cost() -> None:
         "cache_read_tokens": "4000000",
         "cache_write_tokens": "1000000",
         "usd": "0.3",
+        "usd_uncached": "0.48",
     }
     assert sorted(rows[:2], key=lambda row: row["version"]) == [
         {**counted, "version": "-", "calls": "1"},
@@ -418,5 +419,6 @@ def test_saved_cost() -> None:
             "cache_read_tokens": "0",
             "cache_write_tokens": "0",
             "usd": "0.24",
+            "usd_uncached": "0.24",
         }
     ]

@@ -247,7 +247,8 @@ def test_a_version_without_a_variant_is_told_so_and_nothing_else() -> None:
 
 
 INFERENCE = {"temperature": 0.5, "top_p": 0.9, "max_tokens": 40, "stop_sequences": ["END"]}
-TOOLS = [{"toolSpec": {"name": "look"}}, {"toolSpec": {"name": "pay"}}]
+SCHEMA = {"inputSchema": {"json": {"type": "object"}}}
+TOOLS = [{"toolSpec": {"name": "look", **SCHEMA}}, {"toolSpec": {"name": "pay", **SCHEMA}}]
 TALK = {
     "name": "support",
     "description": " Warmer \n",
@@ -435,6 +436,8 @@ REQUIRED = "is required and must be text"
 EITHER = "give `template` (a TEXT prompt) or `messages` and perhaps `system` (a CHAT prompt), not both"
 BLOCK = "must be {text: ...} or {cachePoint: {type: default}}"
 SPOKEN: dict[str, Any] = {"name": "support", "model": "m", "messages": [{"role": "user", "text": "x"}]}
+NO_TOOLS = "chooses among `tools`, and there are none; add them or remove it"
+TOOL_FORM = "must be {toolSpec: {name, description, inputSchema: {json: ...}}} or a cache point"
 FORM = "must be {role: user | assistant, text: ...}, or `content`, a list of blocks"
 
 
@@ -493,6 +496,48 @@ FORM = "must be {role: user | assistant, text: ...}, or `content`, a list of blo
             {**PLAIN, "variables": ["größe", "a-b_c", "a__b", ""]},
             [("variables", f"{name!r}: a name {NAMES}") for name in ("größe", "a__b", "")],
         ),
+        ({**SPOKEN, "system": " "}, [("system", "is empty, which Bedrock does not keep; write it, or remove it")]),
+        (
+            {**SPOKEN, "system": [{"text": ""}]},
+            [("system[0]", "is an empty text, which Bedrock refuses; write it, or remove the block")],
+        ),
+        ({**PLAIN, "tool_choice": "any"}, [("tool_choice", NO_TOOLS)]),
+        ({**SPOKEN, "tool_choice": "any", "tools": [POINT]}, [("tool_choice", NO_TOOLS)]),
+        (
+            {**SPOKEN, "tool_choice": {"any": {}}, "tools": TOOLS},
+            [("tool_choice", "must be auto, any or the name of a tool")],
+        ),
+        (
+            {**SPOKEN, "tool_choice": "find", "tools": TOOLS},
+            [("tool_choice", "is 'find'; it must be auto, any or the name of a tool (look, pay)")],
+        ),
+        (
+            {**SPOKEN, "tools": [{}, {**TOOLS[0], "x": 1}, {"cachePoint": {"type": "default", "ttl": "1h"}}]},
+            [(f"tools[{i}]", TOOL_FORM) for i in (0, 1, 2)],
+        ),
+        (
+            {
+                **SPOKEN,
+                "tools": [{"toolSpec": {"name": "1a", "inputSchema": {}, "description": "", "strict": 1, "x": 2}}],
+            },
+            [
+                ("tools[0].toolSpec.x", "unknown key; Bedrock keeps name, description, inputSchema, strict"),
+                ("tools[0].toolSpec.name", "must begin with a letter; letters, digits and _ follow, at most 63"),
+                ("tools[0].toolSpec.inputSchema", "must be {json: a JSON Schema}"),
+                ("tools[0].toolSpec.description", "must be text, not empty"),
+                ("tools[0].toolSpec.strict", "must be true or false"),
+            ],
+        ),
+        (
+            {**PLAIN, "messages": "", "variables": 0, "tools": {}, "inference": [], "additional_fields": False},
+            [
+                ("messages", "must be a list, not ''"),
+                ("variables", "must be a list, not 0"),
+                ("tools", "must be a list, not {}"),
+                ("inference", "must be a mapping, not []"),
+                ("additional_fields", "must be a mapping, not False"),
+            ],
+        ),
         ({**PLAIN, "inference": ["heat"]}, [("inference", f"must be a mapping of {SETTINGS}")]),
         (
             {**PLAIN, "inference": {"heat": 1, "top_p": 1, "cold": 2}},
@@ -514,7 +559,8 @@ def test_every_problem_of_a_prompt_yaml_is_told_with_its_path(data: Any, told: l
         {**PLAIN, "name": "a-b_c-1"},
         {**PLAIN, "variables": None, "inference": None, "messages": None, "tools": None, "description": None},
         {"name": "support", "model": "m", "system": "x"},
-        {"name": "support", "model": "m", "messages": [{"role": "user", "text": ""}], "tools": [{}]},
+        {"name": "support", "model": "m", "messages": [{"role": "user", "text": ""}], "tools": []},
+        {**SPOKEN, "tools": [{"toolSpec": {"name": "a" * 64, "strict": True, **SCHEMA}}, POINT]},
     ],
 )
 def test_a_prompt_yaml_at_its_limits_is_read(data: dict[str, Any]) -> None:
