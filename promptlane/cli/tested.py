@@ -27,6 +27,9 @@ def summary(console: Console, report: Mapping[str, Json], folder: Path) -> None:
     from .terminal import bold
 
     _rates(console, report)
+    if (every := report["pass_k"]) is not None:
+        shares = [f"{side} {percent(every[side][-1])}" for side in ("stable", "candidate") if side in every]
+        console.print(f"pass^{every['k']} (cases that pass in all of {every['k']} runs): {', '.join(shares)}")
     for change in ("newly failing", "missing", "flaky"):
         found = [c["case"] for c in report["cases"] if c["change"] == change]
         if found:
@@ -82,7 +85,8 @@ def _failing(report: Mapping[str, Json], width: int) -> Iterator[tuple[str, str]
         head = f"\n{detail['case']}" + (" (critical)" if detail["critical"] else "")
         head += f": {detail['description']}" if detail["description"] else ""
         if side["runs"] > 1 and side["passes"] is not None:
-            head += f" [passed {side['passes']} of {side['runs']} runs]"
+            least = f", at least {detail['at_least']} must" if detail.get("at_least") else ""
+            head += f" [passed {side['passes']} of {side['runs']} runs{least}]"
         yield f"\n{one_line(head, 2 * width)}", "bold"
         for failed in side["failed"][:_REASONS]:
             yield from ((line, "red") for line in _wrapped(f"{failed['type']}: {failed['reason']}", width, "  "))

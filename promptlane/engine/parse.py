@@ -19,6 +19,7 @@ from .admissible import chars_of, is_number
 from .assertions import KINDS
 from .dataset import DatasetInvalid, load_rows
 from .kinds import READS, split_negation, unknown_type
+from .repeating import Repeating
 from .suite import MAX_CASES, Assertion, Case, Message, Read, Suite, Turn, flat
 from .templates import references, resolved
 from .values import Values, is_multiplied, text_of
@@ -54,6 +55,7 @@ class _Reader:
         self.templates: Mapping[str, Json] = {}
         self.default_vars: dict[str, Json] = {}
         self.default_asserts: list[Assertion] = []
+        self.repeating = Repeating(self.problem, None, None)
         self.assertions = self.sets = 0
         self.place = ""
         """Prefix of messages about a case that stands in another file (`cases.csv line 3: `)."""
@@ -80,18 +82,10 @@ class _Reader:
         else:
             self.problem("assertionTemplates", "must be a mapping of names to assertions")
         default = self.default_test(data.get("defaultTest"))
+        self.repeating = Repeating.of_suite(data, self.problem)
         cases = self.cases(data.get("tests"), default)
         description = data.get("description") or ""
-        return Suite(tuple(cases), str(description), self.repeats(data), tuple(notes))
-
-    def repeats(self, data: Mapping[str, Json]) -> int | None:
-        path, value = promptfoo.repeats(data)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 20:
-            self.problem(path, f"is {value!r}; it must be a whole number from 1 to 20")
-            return None
-        return value
+        return Suite(tuple(cases), str(description), self.repeating.repeats, tuple(notes))
 
     def default_test(self, default: Json) -> Mapping[str, Json]:
         if default is None:
@@ -191,6 +185,7 @@ class _Reader:
         tags = self.tags(default, "defaultTest") + self.tags(test, path)
         critical = self.critical(test, default, metadata, path)
         threshold = self.threshold(test.get("threshold", default.get("threshold")), f"{path}.threshold")
+        repeats, at_least = self.repeating.of_test(test, default, path)
         case_id = self.case_id(test, metadata, path, number)
         if not asserts and len(self.problems) == before:
             self.problem(path, "has no assertion and would always pass; add `assert`, here or in defaultTest")
@@ -208,6 +203,8 @@ class _Reader:
                 messages=messages,
                 chat=chat,
                 turns=turns,
+                repeats=repeats,
+                at_least=at_least,
             )
             self.check_references(case, path)
             yield case

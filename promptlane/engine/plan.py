@@ -64,7 +64,7 @@ class Plan:
     @property
     def sentence(self) -> str:
         """The plan in one line, with what it cannot show."""
-        turns = "" if self.calls == self.cases * self.sides * self.repeats else ", each with its turns"
+        turns = "" if self.calls == self.cases * self.sides * self.repeats else ", each with its turns and repeats"
         text = (
             f"{self.cases} cases x {self.sides} x {self.repeats}{turns} = {self.calls} calls, at most "
             f"{self.cost_usd:.4f} USD"
@@ -106,7 +106,7 @@ def make_plan(
     if refused:
         raise TestPlanRefused("; ".join(refused))
     most, judged = _cost(suite.cases, policy, targets, repeats)
-    calls = sum(case.calls for case in suite.cases) * len(targets) * repeats
+    calls = sum(case.calls * case.runs(repeats) for case in suite.cases) * len(targets)
     if most > policy.max_cost_usd:
         raise TestPlanRefused(
             f"the run could cost {most:.2f} USD ({calls:,} calls), more than tests.max_cost_usd = "
@@ -115,7 +115,7 @@ def make_plan(
     n, rules = len(suite.cases), rules_of(policy)
     threads = max(1, min(THREADS, policy.max_concurrency, policy.batch_size * len(targets) * repeats))
     if stable is not None:
-        variance = planned_variance(repeats)
+        variance = planned_variance(_counted(suite, repeats))
         found = detectable(n, variance, alpha=rules.alpha, power=rules.power)
         provable = provable_margin(n, rules.alpha)
         needed = cases_needed(rules.margin, variance, alpha=rules.alpha, power=rules.power)
@@ -145,7 +145,7 @@ def size_warnings(suite: Suite, policy: TestPolicy) -> list[str]:
     rules, n = rules_of(policy), len(suite.cases)
     repeats = suite.repeats or policy.repeats
     least = cases_needed(rules.margin, 0.0, alpha=rules.alpha, power=rules.power)
-    usual = cases_needed(rules.margin, planned_variance(repeats), alpha=rules.alpha, power=rules.power)
+    usual = cases_needed(rules.margin, planned_variance(_counted(suite, repeats)), alpha=rules.alpha, power=rules.power)
     margin = f"a margin of {100 * rules.margin:g} points"
     warnings = []
     if n < least:
@@ -170,10 +170,11 @@ def size_warnings(suite: Suite, policy: TestPolicy) -> list[str]:
     return warnings
 
 
-def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], repeats: int) -> tuple[float, int]:
+def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], usual: int) -> tuple[float, int]:
     """(the most that all calls can cost in USD, number of judge calls)."""
     total, judged = 0.0, 0
     for case in cases:
+        repeats = case.runs(usual)
         given = sum(map(len, case.vars.values()))
         for target in targets:
             answer = target.max_tokens or UNBOUNDED_TOKENS
@@ -193,6 +194,11 @@ def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], 
                         calls.append((policy.embedding_model, 2.0 * answer, 0.0))
             total += repeats * sum(cost(_dearest(model, policy, target), *used) or 0.0 for model, *used in calls)
     return total, judged
+
+
+def _counted(suite: Suite, repeats: int) -> int:
+    """Runs of a case that the verdict counts apart: one that passes as a whole gives one."""
+    return min((1 if case.at_least else case.runs(repeats) for case in suite.cases), default=1)
 
 
 def _helpers(asserts: Sequence[Assertion]) -> list[tuple[str, int]]:

@@ -14,7 +14,7 @@ from .kinds import did_you_mean
 Json = Any
 Problem = tuple[str, str]
 
-SUITE_KEYS: Final = ("description", "tests", "defaultTest", "repeats", "assertionTemplates")
+SUITE_KEYS: Final = ("description", "tests", "defaultTest", "repeats", "at_least", "assertionTemplates")
 LEFT_OUT: Final[Mapping[str, str]] = {
     "prompts": "the published version is what is tested",
     "providers": "the version declares its model; the stable version is the comparison",
@@ -50,6 +50,8 @@ TEST_KEYS: Final = (
     "metadata",
     "tags",
     "critical",
+    "repeats",
+    "at_least",
     "options",
 )
 _TEST_REFUSED: Final[Mapping[str, str]] = {

@@ -13,6 +13,7 @@ from math import fsum
 from typing import Any, Final
 
 from promptlane.domain.suite.answers import Answer
+from promptlane.domain.suite.statistics import all_of_k
 from promptlane.domain.suite.verdict import CaseTally, Change, change_of
 
 from .runner import CANDIDATE, STABLE, CaseRun, Run
@@ -157,6 +158,8 @@ class Collector:
         self.tallies: list[CaseTally] = []
         self.sides = {CANDIDATE: Side()} | ({} if absolute else {STABLE: Side()})
         self.shown: dict[Change, list[Record]] = {change: [] for change in Change}
+        self.passes: dict[str, dict[str, tuple[int, int]]] = {side: {} for side in self.sides}
+        """By side and case: (passes, runs) of those that were run completely, before `at_least` makes one of them."""
 
     def add(self, case: Case, record: Mapping[str, Json] | None) -> CaseTally:
         """Count one case; `record` None: it was never run (its batch failed)."""
@@ -165,14 +168,22 @@ class Collector:
             for run in found.get(side) or ():
                 sums.add(run)
         reason = missing_reason(found) if record else "its batch of cases did not finish"
+        runs, least = case.runs(self.repeats), case.at_least
+        won = {side: passes(found.get(side), runs) for side in self.sides}
+        for side, count in won.items():
+            if count is not None:
+                self.passes[side][case.id] = (count, runs)
+        if least is not None:
+            won = {side: None if count is None else int(count >= least) for side, count in won.items()}
         tally = CaseTally(
             case=case.id,
-            runs=self.repeats,
-            candidate=passes(found.get(CANDIDATE), self.repeats),
-            stable=None if self.absolute else passes(found.get(STABLE), self.repeats),
+            runs=runs if least is None else 1,
+            candidate=won[CANDIDATE],
+            stable=won.get(STABLE),
             tags=case.tags,
             critical=case.critical,
             reason=reason[:500],
+            behind=None if least is None else runs,
         )
         change = change_of(tally, absolute=self.absolute)
         insort(self.tallies, tally, key=lambda t: self._place[t.case])
@@ -181,6 +192,23 @@ class Collector:
             del self.shown[change][SHOWN_CASES:]
         return tally
 
+    def _passed(self, case: Case, side: str) -> int | None:
+        return self.passes[side].get(case.id, (None, 0))[0]
+
+    def all_of_k(self) -> Record | None:
+        """pass^k by side, over the cases that both sides ran completely and more than once; None where there is none.
+
+        `k` is the fewest of their runs, `cases` their number, each side a list of pass^1 … pass^k.
+        """
+        both = set[str].intersection(*({c for c, (_, n) in found.items() if n > 1} for found in self.passes.values()))
+        if not both:
+            return None
+        chosen = {side: [found[case] for case in sorted(both)] for side, found in self.passes.items()}
+        k = min(n for _, n in chosen[CANDIDATE])
+        return {"k": k, "cases": len(both)} | {
+            side: [all_of_k(found, j) for j in range(1, k + 1)] for side, found in chosen.items()
+        }
+
     def _detail(self, case: Case, tally: CaseTally, record: Mapping[str, Json]) -> Record:
         detail: Record = {
             "case": case.id,
@@ -188,12 +216,14 @@ class Collector:
             "tags": list(case.tags),
             "critical": case.critical,
             "vars": {k: v[:1_000] for k, v in case.vars.items()},
-            CANDIDATE: _telling(case, record.get(CANDIDATE), failing=True, passed=tally.candidate),
+            CANDIDATE: _telling(case, record.get(CANDIDATE), failing=True, passed=self._passed(case, CANDIDATE)),
         }
+        if case.at_least is not None:
+            detail["at_least"] = case.at_least
         if case.messages:
             detail["messages"] = [{"role": m["role"], "text": text_of(m["content"])[:1_000]} for m in case.messages]
         if not self.absolute:
-            detail[STABLE] = _telling(case, record.get(STABLE), failing=False, passed=tally.stable)
+            detail[STABLE] = _telling(case, record.get(STABLE), failing=False, passed=self._passed(case, STABLE))
         if tally.candidate is None or (tally.stable is None and not self.absolute):
             detail["reason"] = tally.reason
         return detail

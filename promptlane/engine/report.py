@@ -70,7 +70,8 @@ def build(
             str(c): sorted(shown, key=lambda d: not d["critical"]) for c, shown in collected.shown.items() if shown
         },
         "flaky": verdict.flaky,
-        "cases": [_case(t, verdict) for t in collected.tallies],
+        "pass_k": collected.all_of_k(),
+        "cases": [_case(t, verdict) | _behind(t, collected) for t in collected.tallies],
         "sides": sides,
         "cost_usd": None if any(c is None for c in costs) else sum(costs),
         "cost_estimated_usd": plan.cost_usd,
@@ -121,6 +122,14 @@ def _case(tally: CaseTally, verdict: Verdict) -> Record:
     return case
 
 
+def _behind(tally: CaseTally, collected: Collector) -> Record:
+    """What lies behind the verdict of a case that passes as one: runs, and passes of each side."""
+    if tally.behind is None:
+        return {}
+    passed = {side: found[tally.case][0] for side, found in collected.passes.items() if tally.case in found}
+    return {"behind": {"runs": tally.behind, **passed}}
+
+
 def _for_reviewers(report: Mapping[str, Json]) -> dict[str, Json]:
     """What email and review page take from the report: rows of (what, stable, candidate), and the broken cases."""
     failing = [
@@ -145,6 +154,9 @@ def _rows(report: Mapping[str, Json]) -> list[tuple[str, str, str]]:
     rows += [
         (f"slice {s['name']}", percent(s["stable_rate"]), percent(s["candidate_rate"])) for s in report["slices"][:20]
     ]
+    if (found := report["pass_k"]) is not None:
+        shares = [percent(found[side][-1]) if side in found else "-" for side in ("stable", "candidate")]
+        rows.append((f"cases that pass in all of {found['k']} runs", shares[0], shares[1]))
     stable, candidate = report["sides"].get("stable", {}), report["sides"]["candidate"]
     for what, key, form in (
         ("latency, median", "latency_ms_p50", "{:.0f} ms"),

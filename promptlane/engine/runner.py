@@ -189,9 +189,10 @@ class _Runner:
         return CaseRun(found.case, tuple(found.runs[CANDIDATE]), stable)
 
     def enqueue(self, case: Case, number: int) -> None:
-        pending = _Pending(case, self.sides, self.bench.repeats)
+        repeats = case.runs(self.bench.repeats)
+        pending = _Pending(case, self.sides, repeats)
         tasks: list[_Task] = []
-        for repeat in range(self.bench.repeats):
+        for repeat in range(repeats):
             order = self.sides if (number + repeat) % 2 == 0 else self.sides[::-1]
             tasks += [(pending, side, repeat) for side in order]
         pending.left = len(tasks)

@@ -93,7 +93,8 @@ class Case:
     Passes when every assertion does; with `threshold`, when the weighted mean of their scores reaches it. `tags` name
     the slices it belongs to. A `critical` case that newly fails decides the verdict alone. `messages` are sent behind
     the template, as an application sends them; `chat` names the variable that they were taken from, which counts for
-    templates that do not take it. `turns` go on from the answer.
+    templates that do not take it. `turns` go on from the answer. `repeats` are its own, where it has any; with
+    `at_least` it passes as one when so many of them do.
     """
 
     id: str
@@ -107,6 +108,8 @@ class Case:
     messages: tuple[Message, ...] = ()
     chat: str = ""
     turns: tuple[Turn, ...] = ()
+    repeats: int | None = None
+    at_least: int | None = None
 
     def to_dict(self) -> dict[str, Json]:
         """Canonical form, without what is empty."""
@@ -121,6 +124,8 @@ class Case:
             "threshold": self.threshold,
             "tags": list(self.tags),
             "critical": self.critical,
+            "repeats": self.repeats,
+            "at_least": self.at_least,
             "metadata": dict(self.metadata),
         }
         return {k: v for k, v in data.items() if v not in (None, "", [], {}, False)}
@@ -133,6 +138,10 @@ class Case:
     def history(self, variables: Collection[str]) -> tuple[Message, ...]:
         """What is sent behind a template that takes these variables, with `{{variables}}` not yet filled in."""
         return () if self.chat in variables else self.messages
+
+    def runs(self, otherwise: int) -> int:
+        """How often each side runs it; `otherwise`: where it says nothing."""
+        return self.repeats or otherwise
 
     @property
     def calls(self) -> int:
@@ -186,7 +195,7 @@ class Suite:
 def facts(suite: Suite) -> SuiteFacts:
     """What the platform floor asks about: the same input counts once, whatever else a case says of it."""
     inputs = {canonical_json([dict(c.vars), c.messages, [t.asked() for t in c.turns]]) for c in suite.cases}
-    return SuiteFacts(len(inputs), suite.repeats)
+    return SuiteFacts(len(inputs), suite.repeats, min((c.repeats for c in suite.cases if c.repeats), default=None))
 
 
 def flat(assertions: Iterable[Assertion]) -> Iterable[Assertion]:

@@ -62,6 +62,7 @@ def _page(r: Mapping[str, Json]) -> Iterator[str]:
     yield from _cases(r, "newly passing", "Newly passing")
     yield from _cases(r, "flaky", "Flaky: not the same in every run")
     yield from _slices(r)
+    yield from _all_of_k(r)
     yield from _measures(r)
     yield from _limits(r)
     yield from _cases(r, "failing in both", "Failing in both, as before")
@@ -110,7 +111,9 @@ def _case(r: Mapping[str, Json], d: Mapping[str, Json], *, opened: bool) -> Iter
         yield '<span class="tag critical">critical</span> '
     yield "".join(f'<span class="tag">{escape(t)}</span> ' for t in d["tags"])
     before = f"{_passes(stable)} → " if stable else ""
-    yield f'<span class="dim small">{escape(d["case"])} · passed {before}{_passes(candidate)}</span></summary><div>'
+    least = f", at least {d['at_least']} must" if d.get("at_least") else ""
+    passed = f"passed {before}{_passes(candidate)}{least}"
+    yield f'<span class="dim small">{escape(d["case"])} · {passed}</span></summary><div>'
     if candidate.get("failed"):
         yield "<ul>" + "".join(
             f"<li><b>{escape(f['type'])}</b>: {escape(f['reason'])}</li>" for f in candidate["failed"]
@@ -233,6 +236,21 @@ def _bar(interval: Mapping[str, float], low: float, high: float, marks: Sequence
         f'<line x1="{left}" x2="{right}" y1="10" y2="10" stroke="var(--v)" stroke-width="4"/>'
         f'<circle cx="{x(interval["estimate"])}" cy="10" r="4.5" fill="var(--v)"/></svg>'
     )
+
+
+def _all_of_k(r: Mapping[str, Json]) -> Iterator[str]:
+    """How reliably cases pass, where they ran more than once."""
+    found = r.get("pass_k")
+    if not found:
+        return
+    sides = [side for side in ("stable", "candidate") if side in found]
+    yield '<section><h2>Passing every time</h2><div class="scroll"><table><thead><tr><th>runs that all pass</th>'
+    yield "".join(f'<th class="n">{side}</th>' for side in sides) + "</tr></thead><tbody>"
+    for k in range(1, found["k"] + 1):
+        yield f"<tr><td>pass^{k}</td>" + "".join(f'<td class="n">{percent(found[s][k - 1])}</td>' for s in sides)
+        yield "</tr>"
+    yield "</tbody></table></div>"
+    yield f'<p class="small dim">Over {found["cases"]} cases that ran more than once.</p></section>'
 
 
 def _measures(r: Mapping[str, Json]) -> Iterator[str]:

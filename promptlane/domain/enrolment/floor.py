@@ -80,10 +80,14 @@ class WatchFloor:
 
 @dataclass(frozen=True, slots=True)
 class SuiteFacts:
-    """What of a suite the floor asks about. `cases`: those with an input of their own; `repeats`: its own, if any."""
+    """What of a suite the floor asks about. `cases`: those with an input of their own; `repeats`: its own, if any.
+
+    `fewest`: the least of the repeats that single cases have of their own.
+    """
 
     cases: int
     repeats: int | None = None
+    fewest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +214,8 @@ def _tests(floor: TestFloor, policy: TestPolicy, suite: SuiteFacts) -> Iterator[
         ("tests.repeats", policy.repeats) if suite.repeats is None else ("suite.yaml repeats", suite.repeats)
     )
     yield from _at_least(where, repeats, floor.repeats, str)
+    if suite.fewest is not None:
+        yield from _at_least("suite.yaml repeats of a case", suite.fewest, floor.repeats, str)
     yield from _at_least("tests.min_pass_rate", policy.min_pass_rate, floor.min_pass_rate, _percent)
     yield from _at_most("tests.margin", policy.margin, floor.margin, _percent)
     if floor.inconclusive == "block" and policy.inconclusive != "block":

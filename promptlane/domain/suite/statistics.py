@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, comb, sqrt
 from statistics import NormalDist
 from typing import Final
 
@@ -78,6 +78,14 @@ def sign_flip_p(units: Iterable[int]) -> float:
         distribution = wider
     below = sum(p for total, p in distribution.items() if total < observed)
     return min(1.0, below + distribution[observed] / 2)
+
+
+def all_of_k(passes: Sequence[tuple[int, int]], k: int) -> float:
+    """pass^k: the chance that k runs of a case all pass, mean over cases of (passes c, runs n >= k): C(c, k) / C(n, k).
+
+    Unbiased for each case (Yao et al. 2024, tau-bench). With k = n it is the share of cases whose runs all pass.
+    """
+    return sum(comb(c, k) / comb(n, k) for c, n in passes) / len(passes)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

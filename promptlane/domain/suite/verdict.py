@@ -66,7 +66,8 @@ class Change(StrEnum):
 class CaseTally:
     """Passes of one case: `stable` and `candidate` of `runs` each; None where the side could not be run completely.
 
-    In a first version's test there is no stable side: `stable` is None for every case.
+    In a first version's test there is no stable side: `stable` is None for every case. `behind`: runs that were made of
+    one verdict, where a case passes as one.
     """
 
     case: str
@@ -77,6 +78,7 @@ class CaseTally:
     critical: bool = False
     reason: str = ""
     """Why a side is missing."""
+    behind: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def compare(
     complete = [t for t in tallies if t.candidate is not None and t.stable is not None]
     missing = [t for t in tallies if t.candidate is None or t.stable is None]
     differences = [((t.candidate or 0) - (t.stable or 0)) / t.runs for t in complete]
-    n, runs = len(complete), max((t.runs for t in tallies), default=1)
+    n, runs = len(complete), max((t.behind or t.runs for t in tallies), default=1)
     interval = paired_interval(differences, rules.alpha) if n else None
     p_value = sign_flip_p(_units(complete)) if n else None
     worst = paired_interval(differences + [_worst(t) for t in missing], rules.alpha)
@@ -220,7 +222,7 @@ def assess(
         finding=finding,
         n=n,
         missing=missing,
-        runs=max((t.runs for t in tallies), default=1),
+        runs=max((t.behind or t.runs for t in tallies), default=1),
         stable_rate=None,
         candidate_rate=_mean(rates),
         interval=interval,

@@ -514,7 +514,7 @@ def test_a_plan_counts_every_call_and_what_is_sent_again() -> None:
     short, long = (make_plan(Suite((case_of(**t),)), policy, text_target(), None) for t in ({}, {"turns": THREE}))
     assert (short.calls, long.calls) == (2, 6)
     assert long.cost_usd > 3 * short.cost_usd
-    assert long.sentence.startswith("1 cases x 1 x 2, each with its turns = 6 calls")
+    assert long.sentence.startswith("1 cases x 1 x 2, each with its turns and repeats = 6 calls")
 
 
 def test_a_judge_sees_what_was_said_and_nothing_in_an_answer_is_filled_in() -> None:

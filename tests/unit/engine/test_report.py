@@ -64,6 +64,7 @@ def test_the_report_of_a_comparison_holds_everything() -> None:
             "missing": shown[Change.MISSING],
         },
         "flaky": ["shaky"],
+        "pass_k": {"k": 2, "cases": 6, "stable": [8 / 12, 3 / 6], "candidate": [6 / 12, 2 / 6]},
         "cases": [
             {"case": "late", "change": "newly failing", "runs": 2, "candidate": 0, "stable": 2},
             {"case": "fine", "change": "passing", "runs": 2, "candidate": 2, "stable": 2},
@@ -90,6 +91,7 @@ def test_the_report_of_a_comparison_holds_everything() -> None:
             ("all cases passed", "66.7%", "50%"),
             ("slice b", "50%", "0%"),
             ("slice a", "100%", "50%"),
+            ("cases that pass in all of 2 runs", "50%", "33.3%"),
             ("latency, median", "51 ms", "100 ms"),
             ("latency, 95th percentile", "51 ms", "101 ms"),
             ("output tokens, mean", "6", "10"),
@@ -127,6 +129,7 @@ def test_the_report_of_a_first_version_has_one_side() -> None:
     assert report["rows"] == [
         ("all cases passed", "-", "50%"),
         ("slice x", "-", "100%"),
+        ("cases that pass in all of 2 runs", "-", "33.3%"),
         ("latency, median", "-", "101 ms"),
         ("latency, 95th percentile", "-", "101 ms"),
         ("output tokens, mean", "-", "10"),
@@ -163,6 +166,7 @@ def test_the_first_twenty_slices_are_rows() -> None:
     assert [r[0] for r in report["rows"]] == [
         "all cases passed",
         *[f"slice s{i}" for i in range(20)],
+        "cases that pass in all of 2 runs",
         "latency, median",
         "latency, 95th percentile",
         "output tokens, mean",

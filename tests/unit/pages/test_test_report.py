@@ -267,7 +267,8 @@ def test_a_hundred_missing_cases_are_listed_with_their_reasons() -> None:
 
 
 def test_sections_without_content_are_left_out() -> None:
-    text = shown(comparison(undetectable=[], notes=[], cases=[], counts=dict.fromkeys(comparison()["counts"], 0)))
+    none = dict.fromkeys(comparison()["counts"], 0)
+    text = shown(comparison(undetectable=[], notes=[], cases=[], counts=none, pass_k=None))
     assert [line.strip() for line in text.split("\n") if line.strip().startswith("h2")] == [
         "h2 | Slices",
         "h2 | Latency, tokens, cost",
