@@ -45,8 +45,14 @@ class Rendered:
 
 
 def read(system: str, messages: list[dict[str, str]]) -> Rendered:
-    """Instructions and data of a call. Text without marked data is instruction, but for what the user said last."""
+    """Instructions and data of a call. Text without marked data is instruction, but for what the user said last.
+
+    What the user says after a marked question is the question of now: the conversation went on.
+    """
     users = [message["text"] for message in messages if message["role"] == "user"]
+    marked = [i for i, said in enumerate(users) if any(name in _data(said)[1] for name in QUESTION)]
+    said_since = users[marked[-1] + 1 :] if marked else []
+    users = users[: marked[-1] + 1] if marked else users
     text = "\n\n".join([system, *users])
     settings = {k: v for marker in _MARKER.findall(text) for k, v in _settings(marker)}
     rest, fields = _data(_MARKER.sub("", text))
@@ -56,6 +62,9 @@ def read(system: str, messages: list[dict[str, str]]) -> Rendered:
             head, last = last.strip().rsplit("\n\n", 1)
         rest, fields = _data(_MARKER.sub("", head))
         fields["question"] = last.strip()
+    if said_since and said_since[-1].strip():
+        fields = {name: held for name, held in fields.items() if name not in QUESTION}
+        fields["question"] = said_since[-1].strip()
     return Rendered(tuple(_items(rest)), fields, settings)
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.assistant import answer
 from local.inference import ModelRequest
 from promptlane.domain.canary.refusal import is_refusal
-from promptlane.domain.release.prompt import VARIABLE, PromptDraft
+from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.suite.answers import Answer
+from promptlane.domain.suite.answers import ModelRequest as Asked
 from promptlane.engine.suite import Assertion, Case
+from promptlane.engine.targets import Target
+from promptlane.engine.transcript import answers_of, conversation
 from promptlane.project import load, load_draft, load_one, load_reviewers, resolve
 
 ROOT = Path(__file__).parents[2]
@@ -19,19 +24,28 @@ SUPPORT = ROOT / "prompts" / "support-assistant"
 V2, V3 = ROOT / "local/demo/v2", ROOT / "local/demo/v3"
 
 
-def ask(draft: PromptDraft, variables: dict[str, str]) -> str:
-    def fill(text: str) -> str:
-        return VARIABLE.sub(lambda m: variables[m[1]], text)
+def answered(request: Asked) -> Answer:
+    """What the assistant answers to a rendered Converse request."""
+    body, inference = request.body, request.body.get("inferenceConfig") or {}
 
-    messages = [("user", draft.template)] if draft.template is not None else list(draft.messages)
-    request = ModelRequest(
-        model_id=draft.model,
-        system=fill(str(draft.system or "")),
-        messages=[{"role": role, "text": fill(str(text or ""))} for role, text in messages],
-        temperature=draft.inference.get("temperature"),
-        max_tokens=draft.inference.get("max_tokens"),
+    def text(blocks: Any) -> str:
+        return "\n".join(block["text"] for block in blocks if "text" in block)
+
+    said = answer(
+        ModelRequest(
+            model_id=request.model_id,
+            system=text(body.get("system") or ()),
+            messages=[{"role": m["role"], "text": text(m["content"])} for m in body["messages"]],
+            temperature=inference.get("temperature"),
+            max_tokens=inference.get("maxTokens"),
+        )
     )
-    return answer(request).text
+    return Answer(said.text)
+
+
+def ask(draft: PromptDraft, variables: dict[str, str]) -> str:
+    target = Target.of_draft("draft", draft.variants())
+    return answered(target.request(Case("asked", variables, ()))).text
 
 
 def holds(assertion: Assertion, text: str) -> bool:
@@ -51,11 +65,15 @@ def holds(assertion: Assertion, text: str) -> bool:
 
 
 def failing(draft: PromptDraft, cases: tuple[Case, ...]) -> set[str]:
-    return {
-        case.id
-        for case in cases
-        if not all(holds(a, ask(draft, dict(case.inputs(draft.variables)))) for a in case.asserts)
-    }
+    target = Target.of_draft("draft", draft.variants())
+    return {case.id for case in cases if not passes(case, target)}
+
+
+def passes(case: Case, target: Target) -> bool:
+    answers = answers_of(conversation(answered, target.request(case), case))
+    asserts = (case.asserts, *(turn.asserts for turn in case.turns))
+    assert len(answers) == len(asserts)
+    return all(holds(a, said.text) for each, said in zip(asserts, answers, strict=True) for a in each)
 
 
 def test_both_example_prompts_are_valid_projects() -> None:
@@ -75,6 +93,8 @@ def test_the_support_suite_covers_its_slices() -> None:
         "unsafe",
     }
     assert sum(case.critical for case in suite.cases) >= 5
+    assert {case.id for case in suite.cases if case.messages} == {"shipping-number-given-later"}
+    assert {case.calls for case in suite.cases} == {1, 2, 3}
 
 
 def test_reviewers_are_role_mailboxes_of_a_reserved_domain() -> None:
