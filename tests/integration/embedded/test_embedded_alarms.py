@@ -12,6 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.gaps import alarm_states
+from promptlane.domain.canary import fuse
+from promptlane.domain.policy import FusePolicy, Policy, Reviewer, ReviewPolicy
 
 Client = Callable[[str], Any]
 POINTS = {"0": False, "X": True, "-": None}
@@ -86,6 +88,61 @@ def math_alarm(client: Client, topic: str, **change: Any) -> None:
 def state_of(client: Client, name: str = "promptlane/support/canary/error") -> str:
     found: str = client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"]
     return found
+
+
+def fuse_alarm(client: Client, prompt: str) -> str:
+    """The alarm on the canary's errors as a prompt's stack has it, over periods of 10 s of which one must be bad."""
+    review = ReviewPolicy((Reviewer("lead", "lead@example.com"),))
+    alarm = fuse.alarms(Policy(review, fuse=FusePolicy(periods=1)))[0]
+    queries: list[dict[str, Any]] = [
+        {"Id": id, "Expression": text, "ReturnData": id == fuse.RETURNED} for id, text in alarm.expressions.items()
+    ]
+    for id, read in alarm.reads.items():
+        values = {"Prompt": prompt, "Track": str(read.track), "Half": read.half}
+        dimensions = [{"Name": name, "Value": value} for name, value in values.items()]
+        metric = {"Namespace": "Promptlane", "MetricName": read.metric, "Dimensions": dimensions}
+        stat = {"Metric": metric, "Period": 10, "Stat": read.statistic}
+        queries.append({"Id": id, "MetricStat": stat, "ReturnData": False})
+    name = f"promptlane/{prompt}/{alarm.name}"
+    client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Metrics=queries,
+        EvaluationPeriods=alarm.looks_at,
+        DatapointsToAlarm=1,
+        Threshold=alarm.threshold,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+    )
+    return name
+
+
+def told_by_client(client: Client, prompt: str, track: str, half: str, bad: int, of: int, at: float) -> None:
+    """What a client's process sends of one period: errors by half of the units."""
+    values = {"Prompt": prompt, "Track": track, "Half": half}
+    datum = {
+        "MetricName": "Error",
+        "Dimensions": [{"Name": name, "Value": value} for name, value in values.items()],
+        "Timestamp": at,
+        "Values": [0.0, 1.0] if 0 < bad < of else [float(bad > 0)],
+        "Counts": [float(of - bad), float(bad)] if 0 < bad < of else [float(of)],
+        "StorageResolution": 1,
+    }
+    client("cloudwatch").put_metric_data(Namespace="Promptlane", MetricData=[datum])
+
+
+def test_one_session_trips_no_fuse_alarm_and_harm_in_both_halves_does(client: Client, eventually: Any) -> None:
+    """The same periods for both prompts: a session that fails 200 times, and failures of half as many on all sides."""
+    one, many = fuse_alarm(client, "one-session"), fuse_alarm(client, "real-harm")
+    at = time.time() // 10 * 10 - 10
+    for half in ("0", "1"):
+        for prompt in ("one-session", "real-harm"):
+            told_by_client(client, prompt, "stable", half, 2, 200, at)
+    told_by_client(client, "one-session", "canary", "0", 200, 220, at)
+    told_by_client(client, "one-session", "canary", "1", 0, 20, at)
+    for half in ("0", "1"):
+        told_by_client(client, "real-harm", "canary", half, 50, 100, at)
+    eventually(lambda: state_of(client, many) == "ALARM")
+    assert state_of(client, one) == "OK"
 
 
 def test_a_metric_math_alarm_fires_for_its_track_only_and_says_why(

@@ -184,3 +184,7 @@ def test_the_first_and_the_last_bucket_are_served_exactly_from_their_shares_on()
     assert track("s", last, phase="canary", weight=BUCKETS) == "canary"
     assert track("s", first, phase="watch", holdback=BUCKETS - 1) == "stable"
     assert track("s", first, phase="watch", holdback=BUCKETS) == "holdback"
+
+
+def test_each_half_holds_half_of_the_groups() -> None:
+    assert [split.half(str(group)) for group in range(split.GROUPS)] == ["0"] * 8 + ["1"] * 8
