@@ -3,7 +3,7 @@
 What one read costs: a query per version, metric, statistic and (unit group or total). Two versions, six guard metrics
 with Sum and SampleCount, and assignments with Sum, over sixteen groups and the total, are 442 queries: one
 GetMetricData call (500 queries at most) of 0.00442 USD at 0.01 USD per 1,000 metrics, and more pages only after a long
-pause.
+pause. A mean takes 102 more: its squares are a metric of their own. Two means make it two calls.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from promptlane.domain.canary.blocks import Arm, Pair
 from promptlane.domain.canary.counts import Windows, check_period
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.investigation.sources import Cell
+from promptlane.domain.metrics import DIGITS, SQUARED, is_mean
 from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, UNIT_GROUPS
 from promptlane.domain.trail import Window
 
@@ -24,6 +25,8 @@ from .errors import translated
 QUERIES_PER_CALL: Final = 500
 USD_PER_QUERY: Final = 0.01 / 1000
 _HOUR: Final = 3600.0
+_SQUARES: Final = "Squares"
+"""A statistic that CloudWatch does not have: the sum of another metric."""
 
 
 class _Series(NamedTuple):
@@ -86,7 +89,10 @@ class CloudWatchCounts:
                 bad = values.get(_Series(version, metric, "", "Sum"), {})
                 for at, n in values.get(_Series(version, metric, "", "SampleCount"), {}).items():
                     if n > 0:
-                        found.append(Cell(at, seconds, version, metric, _count(n), _count(bad.get(at, 0.0))))
+                        of = bad.get(at, 0.0)
+                        found.append(
+                            Cell(at, seconds, version, metric, _count(n), _sum(of) if is_mean(metric) else _count(of))
+                        )
         return sorted(found, key=lambda c: (c.at, c.version, c.metric))
 
     def _read(
@@ -121,30 +127,45 @@ def _add(values: dict[_Series, dict[float, float]], asked: Mapping[str, _Series]
 
 
 def _stats(metric: str) -> tuple[str, ...]:
-    return ("Sum",) if metric == ASSIGNED else ("Sum", "SampleCount")
+    if metric == ASSIGNED:
+        return ("Sum",)
+    return ("Sum", "SampleCount", _SQUARES) if is_mean(metric) else ("Sum", "SampleCount")
 
 
 def _query(name: str, prompt: str, one: _Series, period: int) -> dict[str, Any]:
     dimensions = [{"Name": "Prompt", "Value": prompt}, {"Name": "Version", "Value": str(one.version)}]
     if one.group:
         dimensions.append({"Name": GROUP, "Value": one.group})
-    metric = {"Namespace": NAMESPACE, "MetricName": one.metric, "Dimensions": dimensions}
-    return {"Id": name, "MetricStat": {"Metric": metric, "Period": period, "Stat": one.stat}, "ReturnData": True}
+    name_, stat = (one.metric + SQUARED, "Sum") if one.stat == _SQUARES else (one.metric, one.stat)
+    metric = {"Namespace": NAMESPACE, "MetricName": name_, "Dimensions": dimensions}
+    return {"Id": name, "MetricStat": {"Metric": metric, "Period": period, "Stat": stat}, "ReturnData": True}
 
 
 def _arm(values: Mapping[_Series, Mapping[float, float]], version: int, metric: str, at: float) -> Arm:
+    mean = is_mean(metric)
+
+    def found(group: str, stat: str) -> float:
+        return values.get(_Series(version, metric, group, stat), {}).get(at, 0.0)
+
     def pair(group: str) -> Pair:
-        total = values.get(_Series(version, metric, group, "Sum"), {}).get(at, 0.0)
+        total = found(group, "Sum")
         if metric == ASSIGNED:
             return _count(total), 0
-        return _count(values.get(_Series(version, metric, group, "SampleCount"), {}).get(at, 0.0)), _count(total)
+        return _count(found(group, "SampleCount")), _sum(total) if mean else _count(total)
 
     n, bad = pair("")
     groups = tuple(pair(str(g)) for g in range(UNIT_GROUPS))
     # Clients that send no groups make the sum over groups fall short: then the groups are not known.
-    return Arm(n, bad, groups if sum(g for g, _ in groups) == n else ())
+    known = sum(g for g, _ in groups) == n
+    squared = ["", *(map(str, range(UNIT_GROUPS)) if known else ())] if mean and n else []
+    return Arm(n, bad, groups if known else (), tuple(_sum(found(group, _SQUARES)) for group in squared))
 
 
 def _count(value: float) -> int:
     """A count as CloudWatch gives it; NaN and infinity become -1, which no block survives."""
     return round(value) if abs(value) < 1e15 else -1
+
+
+def _sum(value: float) -> float:
+    """A sum of values, without the last digits that adding floats leaves; as `_count` where it is no number."""
+    return round(value, 2 * DIGITS) if abs(value) < 1e15 else -1.0

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from promptlane.domain.metrics import PerToken
+
 SCHEMA = 1
 MAX_VARIABLES = 20
 _REFINED = frozenset({"trace", "streamProcessingMode"})
@@ -29,15 +31,17 @@ class Decision:
 
     `version_arn` is what Converse takes as modelId; `track` is "stable", "canary" or "holdback"; `release_id` is the
     release that the route belongs to; `phase` the route's; `instead` is stable's decision when this one is canary's;
-    `guardrail` the guardrailConfig that the version was tested and approved with, None where it has none. `second`:
-    the other version of the release, which is asked when Bedrock refuses a request to this one: stable for the canary,
-    and while the release is watched the version before it for stable, and the reverse for the holdback.
+    `guardrail` the guardrailConfig that the version was tested and approved with, None where it has none; `per_token`
+    what its answers add to means, by metric. `second`: the other version of the release, which is asked when Bedrock
+    refuses a request to this one: stable for the canary, and while the release is watched the version before it for
+    stable, and the reverse for the holdback.
     """
 
     __slots__ = (
         "fingerprint",
         "guardrail",
         "instead",
+        "per_token",
         "phase",
         "prompt",
         "release_id",
@@ -65,6 +69,7 @@ class Decision:
         salt: str = "",
         instead: Decision | None = None,
         guardrail: Mapping[str, str] | None = None,
+        per_token: Mapping[str, PerToken] | None = None,
     ) -> None:
         self.prompt = prompt
         self.version = version
@@ -79,6 +84,7 @@ class Decision:
         self.instead = instead
         self.guardrail = guardrail
         self.second = instead
+        self.per_token: Mapping[str, PerToken] = per_token or {}
 
     def __repr__(self) -> str:
         return f"<Decision {self.prompt} version {self.version} ({self.track})>"
@@ -221,6 +227,7 @@ def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
             salt=str(item.get("salt", "")),
             instead=instead,
             guardrail=_config(ref.get("guardrail")),
+            per_token=_per_token(item, str(ref["version"])) if phase != "steady" else None,
         )
 
     stable = decide("stable", "stable")
@@ -241,6 +248,12 @@ def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
 
 def _config(named: Mapping[str, Any] | None) -> dict[str, str] | None:
     return {"guardrailIdentifier": str(named["id"]), "guardrailVersion": str(named["version"])} if named else None
+
+
+def _per_token(item: Mapping[str, Any], version: str) -> dict[str, PerToken]:
+    given = item.get("per_token") or {}
+    told = {str(metric): of[version] for metric, of in given.items() if version in of}
+    return {metric: (float(each[0]), float(each[1])) for metric, each in told.items()}
 
 
 def pinned(prompt: str, fallback: str) -> LiveRoute:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from promptlane.domain.metrics import NEGATIVE_FEEDBACK, told_by_calls, told_by_halves
+from promptlane.domain.metrics import NEGATIVE_FEEDBACK, told_by_calls, told_by_halves, values_of
 from promptlane.domain.names import INVALID_REQUEST
 
 TYPE_CHECKING = False
@@ -92,8 +92,13 @@ def assigned(decision: Decision, group: str, *, started_at: float) -> Document:
 def finished(
     decision: Decision, group: str, half: str, outcome: CallOutcome, *, started_at: float, now: float
 ) -> tuple[Document, Document]:
-    """For judge (start-stamped), and for fuse and people (stamped at completion), of one call that was made."""
+    """For judge (start-stamped), and for fuse and people (stamped at completion), of one call that was made.
+
+    Means are told while a release is out, of what was answered, and their squares to the judge alone.
+    """
     guards = {name: int(name in outcome.bad) for name in told_by_calls()}
+    values = values_of(decision.per_token, outcome.input_tokens, outcome.output_tokens) if group else {}
+    averaged = {name: value for name, value in values.items() if name in decision.per_token}
     shielded = {"Shielded": 0} if decision.track == "canary" else {}
     figures = {
         "Latency": outcome.latency_ms,
@@ -105,7 +110,8 @@ def finished(
     }
     people = {name: value for name, value in figures.items() if value is not None}
     counted = {**guards, **shielded}
-    return _judged(decision, group, counted, started_at), _completed(decision, half, counted, people, now)
+    judged = _judged(decision, group, {**counted, **values}, started_at)
+    return judged, _completed(decision, half, {**counted, **averaged}, people, now)
 
 
 def shielded(decision: Decision, group: str, half: str, *, started_at: float, now: float) -> tuple[Document, Document]:

@@ -1,12 +1,12 @@
 """The guard metrics: one row each, with all that judge, client, logs, alarms and pages need to know of it.
 
-A rate counts bad events, 0 or 1 for each eligible request; a mean averages values in [0, 1]. Only rates can be compared
-so far: evidence, blocks, alarms and bounds count events, and a policy refuses a mean (`GuardPolicy`).
+A rate counts bad events, 0 or 1 for each eligible request. A mean averages values in [0, 1]: what an answer took, as a
+share of a cap that the policy sets, and 1 where it took more. Alarms are of rates alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple
 
 GUARDRAIL_STOP: Final = "guardrail_intervened"
@@ -39,6 +39,15 @@ class Call(NamedTuple):
         return self.raised or self.stop_reason in _MALFORMED
 
 
+PerToken = tuple[float, float]
+"""(what an input token adds to a value, what an output token adds)."""
+SQUARED: Final = "Squared"
+"""Ends the name of the metric that sums the squares of a mean's values: CloudWatch knows no variance."""
+_MEAN: Final = "Share"
+DIGITS: Final = 3
+"""Of a value, after the point; its square has twice as many."""
+
+
 class GuardMetric(NamedTuple):
     """One guard metric. `name` is the CloudWatch metric's, and in snake case the policy's key.
 
@@ -46,6 +55,9 @@ class GuardMetric(NamedTuple):
     is a bad one; None for what is told apart from the call. `signs`: a regular expression for what a record of the
     invocation log holds when its call may be a bad one; empty where no log shows it. `lag`: seconds after the request
     within which the event may still come, and which the judge waits for.
+
+    `per_token`: what tokens add to the value of a mean, by the cap and the price of the version's model (US dollars per
+    million input and output tokens; None where it is not known); None where that cannot be told. `unit`: the cap's.
 
     `watched`: also by a policy that names no metrics, and then with `margin` (absolute) and `required`.
 
@@ -63,11 +75,18 @@ class GuardMetric(NamedTuple):
     margin: float = 0.02
     required: bool = False
     fused: bool = False
+    per_token: Callable[[float, PerToken | None], PerToken | None] | None = None
+    unit: str = ""
 
     @property
     def key(self) -> str:
         """Its name in release.yaml."""
-        return key_of(self.name)
+        return key_of(self.name.removesuffix(_MEAN) if self.is_mean else self.name)
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it averages values, and counts no events."""
+        return self.kind == "mean"
 
 
 ERROR: Final = GuardMetric(
@@ -121,7 +140,23 @@ TRUNCATION: Final = GuardMetric(
 SLOW: Final = GuardMetric("Slow", "slow answers", "were slow", lambda c: c.latency_ms > c.slow_after_ms, watched=True)
 NEGATIVE_FEEDBACK: Final = GuardMetric("NegativeFeedback", "negative feedback", "got negative feedback")
 
-GUARD_METRICS: Final = {m.name: m for m in (ERROR, REFUSAL, EMPTY, GUARDRAIL, TRUNCATION, SLOW, NEGATIVE_FEEDBACK)}
+
+def _cost(cap: float, price: PerToken | None) -> PerToken | None:
+    return None if price is None else (price[0] / 1e6 / cap, price[1] / 1e6 / cap)
+
+
+COST: Final = GuardMetric("CostShare", "cost, as a share of its cap", "cost", kind="mean", per_token=_cost, unit="USD")
+OUTPUT_TOKENS: Final = GuardMetric(
+    "OutputTokensShare",
+    "output tokens, as a share of their cap",
+    "had",
+    kind="mean",
+    per_token=lambda cap, _: (0.0, 1 / cap),
+    unit="tokens",
+)
+
+_ROWS: Final = (ERROR, REFUSAL, EMPTY, GUARDRAIL, TRUNCATION, SLOW, NEGATIVE_FEEDBACK, COST, OUTPUT_TOKENS)
+GUARD_METRICS: Final = {m.name: m for m in _ROWS}
 """By name, in the order in which they are shown. Read when it is needed, so that a row more is all that one takes."""
 
 
@@ -145,9 +180,25 @@ def bad_of(call: Call) -> frozenset[str]:
     return frozenset(m.name for m in GUARD_METRICS.values() if m.counts is not None and m.counts(call))
 
 
-def rates() -> list[str]:
-    """Names of the metrics that count bad events."""
-    return [m.name for m in GUARD_METRICS.values() if m.kind == "rate"]
+def is_mean(name: str) -> bool:
+    """Whether a metric averages values; a team's own, of which the code has no row, counts events."""
+    return name in GUARD_METRICS and GUARD_METRICS[name].is_mean
+
+
+def values_of(
+    per_token: Mapping[str, PerToken], input_tokens: int | None, output_tokens: int | None
+) -> dict[str, float]:
+    """What one answer adds to means and to the sums of their squares, by metric; nothing where it told no tokens.
+
+    Values are multiples of a thousandth of the cap, so that a period of many answers is few data points.
+    """
+    if not per_token or not all(isinstance(n, int) and n >= 0 for n in (input_tokens, output_tokens)):
+        return {}
+    found: dict[str, float] = {}
+    for name, (of_input, of_output) in per_token.items():
+        value = round(min(of_input * (input_tokens or 0) + of_output * (output_tokens or 0), 1.0), DIGITS)
+        found |= {name: value, f"{name}{SQUARED}": round(value * value, 2 * DIGITS)}
+    return found
 
 
 def told_by_calls() -> list[str]:

@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from . import fields
 from .errors import PolicyInvalid
@@ -105,7 +105,8 @@ class Step:
 class GuardPolicy:
     """How much worse the canary may be on one metric: margin = max(margin_abs, margin_rel x the stable rate).
 
-    `metric` is the metric's row. `required`: must be proved within the margin to advance; else it is watched for harm
+    `metric` is the metric's row. `cap`, of a mean alone: what an answer counts at most, in the metric's unit; margins
+    and tolerance are shares of it. `required`: must be proved within the margin to advance; else it is watched for harm
     only. `tolerance`: how much worse it may be before harm counts (fraction). `lag`: how long after the request the
     event may still come, seconds.
     """
@@ -117,15 +118,25 @@ class GuardPolicy:
     tolerance: fields.Fraction = 0.0
     lag: fields.Seconds = 0.0
     prior_rate: Annotated[float | None, fields.optional(fields.fraction)] = None
+    cap: Annotated[float | None, fields.optional(fields.positive)] = None
 
     def __post_init__(self) -> None:
-        if self.metric.kind != "rate":
-            raise ValueError(f"{self.name} is a mean of values; judge, alarms and dashboards compare rates only")
+        if self.metric.is_mean and self.cap is None:
+            raise ValueError(
+                f"is a mean and needs a cap: what an answer counts at most, in {self.metric.unit}, about three to five "
+                f"times what is usual; for example {{cap: 0.02, margin_rel: {MEAN_MARGIN:.0%}}}"
+            )
+        if not self.metric.is_mean and self.cap is not None:
+            raise ValueError("counts bad events and takes no cap; drop it")
 
     @property
     def name(self) -> str:
         """The CloudWatch metric's name."""
         return self.metric.name
+
+
+MEAN_MARGIN: Final = 0.2
+"""The relative margin of a mean that a policy gives none."""
 
 
 def _watched() -> tuple[GuardPolicy, ...]:
@@ -375,7 +386,7 @@ class _Reader(fields.Reader):
         """A mapping of metric name to settings, or the canonical list."""
         rows = {m.key: m for m in GUARD_METRICS.values()}
         if isinstance(data, (list, tuple)) and all(isinstance(g, Mapping) for g in data):
-            data = {key_of(str(g.get("name"))): {k: v for k, v in g.items() if k != "name"} for g in data}
+            data = {_key(str(g.get("name"))): {k: v for k, v in g.items() if k != "name"} for g in data}
         if not isinstance(data, Mapping) or not data:
             self.problem("canary.guard_metrics", f"must map at least one of {', '.join(rows)} to its margins")
             return ()
@@ -386,7 +397,8 @@ class _Reader(fields.Reader):
                 self.problem(path, f"unknown guard metric; known are {', '.join(rows)}")
                 continue
             try:
-                guard = self.section(GuardPolicy, path, settings, metric=rows[key], lag=rows[key].lag)
+                usual: dict[str, Json] = {"margin_rel": MEAN_MARGIN} if rows[key].is_mean else {}
+                guard = self.section(GuardPolicy, path, settings, metric=rows[key], lag=rows[key].lag, **usual)
             except ValueError as error:
                 self.problem(path, str(error))
                 continue
@@ -400,9 +412,15 @@ class _Reader(fields.Reader):
         return tuple(guards)
 
 
+def _key(name: str) -> str:
+    """The key of release.yaml for a metric's name, also of one that has no row."""
+    return GUARD_METRICS[name].key if name in GUARD_METRICS else key_of(name)
+
+
 def _plain(value: Json) -> Json:
     if isinstance(value, GuardPolicy):
-        return {"name": value.name} | {f.name: getattr(value, f.name) for f in dataclasses.fields(value)[1:]}
+        plain = {"name": value.name} | {f.name: getattr(value, f.name) for f in dataclasses.fields(value)[1:]}
+        return plain if value.metric.is_mean else {k: v for k, v in plain.items() if k != "cap"}
     if isinstance(value, Reviewer) and value.by_name:
         return {"name": value.name, "groups": list(value.groups)}
     if is_dataclass(value):

@@ -17,6 +17,7 @@ from promptlane.domain.canary.counts import MINUTE, SHORT_LIVED, BlockStore, Cou
 from promptlane.domain.canary.judge import Action, Judgement, StepContext, judge
 from promptlane.domain.canary.waits import next_wait
 from promptlane.domain.errors import NotApplicable, PromptlaneError
+from promptlane.domain.metrics import is_mean
 from promptlane.domain.names import ADVANCE_EVIDENCE, ASSIGNED, FULL, HARM_EVIDENCE, SPLIT_EVIDENCE, WEIGHT, Phase
 from promptlane.domain.policy import GuardPolicy, Policy
 from promptlane.domain.ports import Enrolments, FuseAlarms, ReleaseStore, RouteStore
@@ -291,7 +292,8 @@ def _read(
         )
         past: dict[str, Pair] = {}
         if start == first:
-            bad = [m for m in metrics if m != ASSIGNED]
+            # Means are told only while a release is out, as shares of a cap that the one before need not have had.
+            bad = [m for m in metrics if m != ASSIGNED and not is_mean(m)]
             past = ports.counts.history(
                 route.prompt, version=versions[0], metrics=bad, start=first - HISTORY, end=first
             )

@@ -27,6 +27,7 @@ from promptlane.domain.release.route import Approved, Gone, Route, StableChanged
 from promptlane.domain.release.timeline import Event, TimelineEntry
 
 from .identities import fixed_id, standing
+from .per_token import per_token
 from .recording import Update, update
 from .routing import change, move_pending, shorten, without_moved
 from .telling import Telling
@@ -79,7 +80,8 @@ class Traffic:
             raise InvalidInput(
                 f"release {release_id} is the first of {release.prompt}: it is promoted without a canary"
             )
-        weight = self.enrolments.policy(release.policy_sha256).canary.steps[step].weight
+        policy = self.enrolments.policy(release.policy_sha256)
+        weight = policy.canary.steps[step].weight
         found = self.routes.get(release.prompt)
         starting = step == 0 and not _in_canary(found, release_id)
         if starting and (red := self._red(release.prompt)):
@@ -91,10 +93,21 @@ class Traffic:
         if starting and found is not None and found.outgrown:
             shorten(self.routes, self.quarantine, release.prompt)  # there is room to take back what starts now
 
+        compared = (found.stable, approved.candidate) if starting and found is not None else ()
+        counted = per_token(policy, self.prompts, compared)
+
         def shifted(base: Route) -> Route:
             # After the route was read: a content is put beside it before it leaves it.
             older = self.quarantine.alike(release.prompt, approved.candidate) if starting else {}
-            return shift(base, approved, weight=weight, now=self.clock(), explicit=release.explicit, older=older)
+            return shift(
+                base,
+                approved,
+                weight=weight,
+                now=self.clock(),
+                explicit=release.explicit,
+                older=older,
+                per_token=counted,
+            )
 
         route = self._written(release, shifted)
         if isinstance(route, Moved):

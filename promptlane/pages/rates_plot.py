@@ -122,7 +122,7 @@ def _line(cells: Sequence[Cell], index: int, x: Scale, y: Scale, high: float) ->
 def _point(cell: Cell, x: float, y: float, colour: str, *, hollow: bool) -> Html:
     return tag(
         "circle",
-        tag("title", f"version {cell.version}, {iso(cell.at)}: {cell.bad} of {cell.requests} bad"),
+        tag("title", f"version {cell.version}, {iso(cell.at)}: {cell.bad:g} of {cell.requests} bad"),
         cx=x,
         cy=y,
         r="3.2" if hollow else "2.4",

@@ -156,7 +156,7 @@ def counted(trial: fuse.Halves, control: fuse.Halves | None = None) -> dict[str,
     """The counts of one period by the ids of the metrics."""
     arms = [("1", trial)] if control is None else [("1", trial), ("0", control)]
     return {
-        f"{count}{arm}_{half}": value
+        f"{count}{arm}_{half}": int(value)
         for arm, halves in arms
         for half, pair in enumerate(halves)
         for count, value in zip("ny", pair, strict=True)

@@ -21,14 +21,14 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_the_policy_page_shows_exactly_the_defaults() -> None:
-    example, _ = blocks("docs/write-a-policy.md", "yaml")
+    example, *_ = blocks("docs/write-a-policy.md", "yaml")
     data = yaml.safe_load(example)
     least = {"review": {"reviewers": data["review"]["reviewers"]}}
     assert Policy.from_dict(data) == Policy.from_dict(least)
 
 
 def test_the_policy_page_names_every_setting() -> None:
-    example, _ = blocks("docs/write-a-policy.md", "yaml")
+    example, *_ = blocks("docs/write-a-policy.md", "yaml")
     data = yaml.safe_load(example)
     policy = Policy.from_dict(data)
     for section in ("review", "tests", "canary", "watch", "fuse", "request"):
@@ -37,9 +37,19 @@ def test_the_policy_page_names_every_setting() -> None:
 
 
 def test_the_policy_page_shows_reviewers_with_every_field() -> None:
-    _, example = blocks("docs/write-a-policy.md", "yaml")
+    _, example, _ = blocks("docs/write-a-policy.md", "yaml")
     found = Declared.from_dict(yaml.safe_load(example))
     assert all(getattr(found.people[0], field.name) for field in dataclasses.fields(Reviewer))
+
+
+def test_the_policy_page_shows_means_as_they_are_read() -> None:
+    *_, example = blocks("docs/write-a-policy.md", "yaml")
+    policy = Policy.from_dict({"review": {"reviewers": ["alice"]}, "canary": yaml.safe_load(example)})
+    assert [(g.name, g.cap) for g in policy.canary.guard_metrics] == [
+        ("Error", None),
+        ("CostShare", 0.02),
+        ("OutputTokensShare", 800.0),
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

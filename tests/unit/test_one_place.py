@@ -23,12 +23,11 @@ from promptlane.domain.canary.blocks import Arm, Block
 from promptlane.domain.canary.judge import StepContext, judge
 from promptlane.domain.canary.outcome import of_answer
 from promptlane.domain.canary.plan import estimate
-from promptlane.domain.errors import PolicyInvalid
 from promptlane.domain.investigation.investigation import conclude
 from promptlane.domain.investigation.invocation import read_record
 from promptlane.domain.investigation.queries import records_of
 from promptlane.domain.investigation.sources import CallGroup, Cell, Gathered, LoggingState, Sampled
-from promptlane.domain.metrics import GUARD_METRICS, GuardMetric
+from promptlane.domain.metrics import GUARD_METRICS, GuardMetric, values_of
 from promptlane.domain.names import Phase
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy, Reviewer, ReviewPolicy, Step
 from promptlane.domain.release.prompt import PromptVersion, VersionRef
@@ -251,14 +250,27 @@ def test_a_row_that_only_a_policy_has_is_judged_planned_and_waited_for() -> None
     assert OWN.name in investigation_page(told)
 
 
-def test_a_mean_is_refused_by_what_can_only_compare_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    mean = GuardMetric("Cost", "cost", "cost", kind="mean")
-    monkeypatch.setitem(GUARD_METRICS, "Cost", mean)
-    with pytest.raises(ValueError, match="Cost is a mean of values; judge, alarms and dashboards compare rates only"):
-        GuardPolicy(mean)
+def test_a_mean_of_one_row_is_capped_by_the_policy_judged_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = GuardMetric("EffortShare", "effort", "took", kind="mean", unit="steps", per_token=lambda cap, _: (0, 1 / cap))
+    monkeypatch.setitem(GUARD_METRICS, row.name, row)
     data = {"reviewers": [{"name": "Ana", "email": "ana@example.com"}]}
-    with pytest.raises(PolicyInvalid, match=r"canary\.guard_metrics\.cost: Cost is a mean of values"):
-        Policy.from_dict({"review": data, "canary": {"guard_metrics": {"cost": {}, "error": {}}}})
+    policy = Policy.from_dict({"review": data, "canary": {"guard_metrics": {"effort": {"cap": 8}}}})
+    assert values_of({row.name: (0, 1 / 8)}, 5, 2) == {"EffortShare": 0.25, "EffortShareSquared": 0.0625}
+    assert estimate(policy, 100.0).steps[0].slowest == "EffortShare"
+
+    def arm(n: int, value: float) -> Arm:
+        groups = ((n, n * value),) * 16
+        squares = n * (value * value + 0.001)
+        return Arm(16 * n, 16 * n * value, groups, (16 * squares, *(squares,) * 16))
+
+    blocks = [Block(T0 + 60 * i, 60.0, 0.2, arm(8, 0.25), arm(2, 0.375)) for i in range(30)]
+    context = StepContext(Phase.CANARY, 0, since=T0, phase_since=T0)
+    found = judge({row.name: blocks}, [], policy, context, T0 + 3600)
+    assert (found.judgement, found.guilty) == ("roll_back", "EffortShare")
+    assert found.reason.startswith(
+        "EffortShare: answers took 3 steps (960 canary answers), against 2 steps (3,840 stable answers), each counted "
+        "as 8 at most. If the new version were no worse, "
+    )
 
 
 # --- an event of the timeline ---------------------------------------------------------------------------------------

@@ -17,18 +17,25 @@ from promptlane.domain.errors import InvalidInput
 from promptlane.domain.names import UNIT_GROUPS
 
 Json = Any
-Pair = tuple[int, int]
-"""(requests, bad ones among them)."""
+Pair = tuple[int, float]
+"""(requests, bad ones among them); of a mean: (answers, sum of their values)."""
 
-Counts = tuple[int, int, int, int]
+Counts = tuple[int, float, int, float]
 """(control's requests, bad ones, trial's requests, bad ones)."""
-Row = tuple[float, int, int, int, int]
+Row = tuple[float, int, float, int, float]
 """A block's start and its counts."""
+Triple = tuple[int, float, float]
+"""(answers, sum of their values, sum of the squares of these)."""
+ValueRow = tuple[float, Triple, Triple]
+"""A block's start, and what control and trial had."""
 _GROUPS_BEFORE: Final = 8
 """Of blocks that were stored by 0.1; they count, their groups do not."""
 Groups = frozenset[int]
 """Unit groups that are left out."""
 NO_GROUPS: Final[Groups] = frozenset()
+
+_ROUNDED: Final = 1e-6
+"""By how much sums of values may miss what they are, per answer: they travel as floats."""
 
 MIN_BLOCK_REQUESTS: Final = 10
 LEAST_OF_AGE: Final = 1 / 600
@@ -38,14 +45,21 @@ MAX_BLOCK_SECONDS: Final = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """`n` requests, `bad` bad ones; `groups` splits both by unit group (empty: unknown)."""
+    """`n` requests, `bad` bad ones; `groups` splits both by unit group (empty: unknown).
+
+    Of a mean: `n` answers, and in place of bad ones the sum of their values, each in [0, 1]. `squares` are the sums of
+    the values' squares, of all answers and then of each group's; empty for a rate, whose values are their own squares.
+    """
 
     n: int = 0
-    bad: int = 0
+    bad: float = 0
     groups: tuple[Pair, ...] = ()
+    squares: tuple[float, ...] = ()
 
     def __add__(self, other: Arm) -> Arm:
-        return Arm(self.n + other.n, self.bad + other.bad, _add_groups(self, other))
+        groups = _add_groups(self, other)
+        squares = _add_squares(self, other, 1 + len(groups)) if self.squares or other.squares else ()
+        return Arm(self.n + other.n, self.bad + other.bad, groups, squares)
 
     def problem(self) -> str | None:
         """Why these counts cannot be true, or None."""
@@ -54,8 +68,12 @@ class Arm:
                 return f"{bad} bad of {n} is not a number"
             if n < 0 or bad < 0:
                 return f"{bad} bad of {n} is negative"
-            if bad > n:
+            if bad > n + (_ROUNDED * n if self.squares else 0):
                 return f"{bad} bad of {n} is more than all"
+        for (n, value), square in zip(((self.n, self.bad), *self.groups), self.squares, strict=False):
+            room = _ROUNDED * (n + 1)
+            if not (math.isfinite(square) and value * value <= (square + room) * n and square <= value + room):
+                return f"{n} values in [0, 1] that sum to {value:g} have no squares that sum to {square:g}"
         return None
 
 
@@ -90,17 +108,27 @@ class Block:
             raise InvalidInput(f"{data!r} is not a stored block: {error}") from None
 
 
-def _flat(arm: Arm) -> list[int]:
-    return [arm.n, arm.bad, *(v for pair in arm.groups for v in pair)]
+def _flat(arm: Arm) -> list[float]:
+    """Numbers of a rate, or those of a mean, which are a third more and one at least."""
+    return [arm.n, arm.bad, *(v for pair in arm.groups for v in pair), *arm.squares]
 
 
 def _arm(flat: Sequence[Json]) -> Arm:
+    if len(flat) in (3, 3 + 3 * UNIT_GROUPS):
+        return _arm_of_values(flat)
     values = [_whole(v) for v in flat]
     if len(values) == 2 + 2 * _GROUPS_BEFORE:
         values = values[:2]
     if len(values) not in (2, 2 + 2 * UNIT_GROUPS):
         raise ValueError(f"an arm has 2 or {2 + 2 * UNIT_GROUPS} numbers, not {len(values)}")
     return Arm(values[0], values[1], tuple(zip(values[2::2], values[3::2], strict=True)))
+
+
+def _arm_of_values(flat: Sequence[Json]) -> Arm:
+    upto = len(flat) - (1 + UNIT_GROUPS if len(flat) > 3 else 1)
+    ns, sums = [_whole(v) for v in flat[:upto:2]], [float(v) for v in flat[1:upto:2]]
+    pairs = list(zip(ns, sums, strict=True))
+    return Arm(*pairs[0], tuple(pairs[1:]), tuple(float(v) for v in flat[upto:]))
 
 
 def _whole(value: Json) -> int:
@@ -118,6 +146,14 @@ def _add_groups(one: Arm, other: Arm) -> tuple[Pair, ...]:
     if len(known) == 1:
         return known[0].groups
     return tuple((n + m, y + z) for (n, y), (m, z) in zip(one.groups, other.groups, strict=True)) if known else ()
+
+
+def _add_squares(one: Arm, other: Arm, count: int) -> tuple[float, ...]:
+    """Sums of squares of a sum, of all and of its groups; unknown where an arm with answers does not know its own."""
+    known = [a.squares for a in (one, other) if a.n]
+    if not all(len(squares) >= count for squares in known):
+        return ()
+    return tuple(map(sum, zip(*(squares[:count] for squares in known), strict=True)))
 
 
 def trusted(blocks: Iterable[Block], *, since: float, now: float) -> tuple[list[Block], list[str]]:
@@ -178,12 +214,24 @@ def rows(blocks: Sequence[Block], control: Groups = NO_GROUPS, trial: Groups = N
     return list(zip((b.start for b in blocks), n0, y0, n1, y1, strict=True))
 
 
-def _kept(arms: Sequence[Arm], out: Groups) -> tuple[list[int], list[int]]:
+def _kept(arms: Sequence[Arm], out: Groups) -> tuple[list[int], list[float]]:
     ns, bads = [a.n for a in arms], [a.bad for a in arms]
     for g in out:
         ns = [n - a.groups[g][0] if a.groups else n for n, a in zip(ns, arms, strict=True)]
         bads = [bad - a.groups[g][1] if a.groups else bad for bad, a in zip(bads, arms, strict=True)]
     return ns, bads
+
+
+def value_rows(blocks: Sequence[Block], control: Groups = NO_GROUPS, trial: Groups = NO_GROUPS) -> list[ValueRow]:
+    """The blocks of a mean without these unit groups of either arm, as `rows`."""
+    return [(b.start, _values(b.control, control), _values(b.trial, trial)) for b in blocks]
+
+
+def _values(arm: Arm, out: Groups) -> Triple:
+    n, value, square = arm.n, arm.bad, arm.squares[0] if arm.squares else 0.0
+    for g in out if arm.groups else ():
+        n, value, square = n - arm.groups[g][0], value - arm.groups[g][1], square - arm.squares[1 + g]
+    return n, max(value, 0.0), max(square, 0.0)
 
 
 def without(blocks: Iterable[Block], out: Groups) -> list[Block]:
@@ -195,12 +243,15 @@ def _without(arm: Arm, out: Groups) -> Arm:
     if not arm.groups or not out:
         return arm
     kept = tuple((0, 0) if g in out else pair for g, pair in enumerate(arm.groups))
-    return Arm(sum(n for n, _ in kept), sum(bad for _, bad in kept), kept)
+    squares = tuple(0.0 if g in out else square for g, square in enumerate(arm.squares[1:]))
+    return Arm(sum(n for n, _ in kept), sum(bad for _, bad in kept), kept, (sum(squares), *squares) if squares else ())
 
 
 def total(blocks: Iterable[Block]) -> tuple[Arm, Arm]:
     """(control, trial) summed over all blocks, without groups."""
-    n0 = y0 = n1 = y1 = 0
+    n0 = n1 = 0
+    y0: float = 0
+    y1: float = 0
     for b in blocks:
         n0, y0, n1, y1 = n0 + b.control.n, y0 + b.control.bad, n1 + b.trial.n, y1 + b.trial.bad
     return Arm(n0, y0), Arm(n1, y1)

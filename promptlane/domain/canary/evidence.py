@@ -13,10 +13,10 @@ Given q0 (the control's rate, from earlier blocks only), a bet q1 on the trial's
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from .blocks import Block, Counts, Row
+from .blocks import Block, Counts, Pair, Row
 
 HARM_BETS: Final = ((1.5, 0.25), (2.2, 0.25), (4.0, 0.20), (10.0, 0.20), (50.0, 0.10))
 """(odds multiple of the trial over the control, weight)."""
@@ -41,7 +41,7 @@ class Learner:
     else from 1 % worth 50. A bad prior slows the bets and cannot make them invalid.
     """
 
-    def __init__(self, history: tuple[int, int] | None = None, rate: float | None = None) -> None:
+    def __init__(self, history: Pair | None = None, rate: float | None = None) -> None:
         self._n = 50.0
         self._bad = 50.0 * (0.01 if rate is None else rate)
         if history is not None and history[0] > 0:
@@ -54,7 +54,7 @@ class Learner:
     def rate(self) -> float:
         return min(max(self._bad / self._n, 1e-6), 0.95)
 
-    def learn(self, n: int, bad: int) -> None:
+    def learn(self, n: int, bad: float) -> None:
         """Of the control."""
         self._n += n
         self._bad += bad
@@ -132,27 +132,41 @@ def _nearest(n0: int, n1: int, q0: float, q1: float, c: float, d: float, low: fl
 def harm(rows: Sequence[Row], learner: Learner, *, tolerance: float = 0.0, inflation: float = 1.0) -> float:
     """Evidence that the trial is worse than the control by more than `tolerance`; 1 without data.
 
+    `learner` is of the time before the first row.
+    """
+    return reopened(_harm_gains(rows, learner, tolerance), [weight for _, weight in HARM_BETS], inflation)
+
+
+def _harm_gains(rows: Sequence[Row], learner: Learner, tolerance: float) -> Iterator[tuple[float, list[float]]]:
+    for start, n0, y0, n1, y1 in rows:
+        q0 = learner.rate
+        counts = n0, y0, n1, y1
+        yield start, [harm_gain(counts, q0, odds, tolerance) for odds, _ in HARM_BETS] if n0 and n1 else []
+        learner.learn(n0, y0)
+
+
+def reopened(gains: Iterable[tuple[float, Sequence[float]]], weights: Sequence[float], inflation: float) -> float:
+    """Evidence of blocks by their start and the ln gain of each bet; empty where nothing was bet. 1 without data.
+
     A new bet opens each hour, so that a long healthy time does not hide harm that begins late; what is not yet opened
     stays as cash.
     """
-    sums = [0.0] * len(HARM_BETS)
+    sums = [0.0] * len(weights)
     starts: list[list[float]] = []
-    for start, *counts in rows:
-        while len(starts) < MAX_STARTS and len(starts) * START_EVERY <= start - rows[0][0]:
+    first: float | None = None
+    for start, gained in gains:
+        first = start if first is None else first
+        while len(starts) < MAX_STARTS and len(starts) * START_EVERY <= start - first:
             starts.append(list(sums))
-        q0 = learner.rate
-        n0, y0, n1, y1 = counts
-        if n0 and n1:
-            for k, (odds, _) in enumerate(HARM_BETS):
-                sums[k] += harm_gain((n0, y0, n1, y1), q0, odds, tolerance)
-        learner.learn(n0, y0)
+        for k, gain_ in enumerate(gained):
+            sums[k] += gain_
     if not starts:
         return 1.0
     later = len(starts) - 1
     evidence = (1 - FIRST_START) / (later + 1)
     for i, opened in enumerate(starts):
         weight = FIRST_START if i == 0 else (1 - FIRST_START) / (i * (i + 1))
-        evidence += weight * _mix(((w, s - o) for (_, w), s, o in zip(HARM_BETS, sums, opened, strict=True)), inflation)
+        evidence += weight * mix(((w, s - o) for w, s, o in zip(weights, sums, opened, strict=True)), inflation)
     return evidence
 
 
@@ -170,7 +184,7 @@ def advance(
             for k, (depth, _) in enumerate(ADVANCE_BETS):
                 sums[k] += advance_gain((n0, y0, n1, y1), q0, depth, *margins)
         learner.learn(n0, y0)
-    return _mix(((w, s) for (_, w), s in zip(ADVANCE_BETS, sums, strict=True)), inflation)
+    return mix(((w, s) for (_, w), s in zip(ADVANCE_BETS, sums, strict=True)), inflation)
 
 
 def split(blocks: Sequence[Block], *, inflation: float = 1.0) -> float:
@@ -182,8 +196,9 @@ def split(blocks: Sequence[Block], *, inflation: float = 1.0) -> float:
             continue
         for k, odds in enumerate(SPLIT_BETS):
             sums[k] += block.trial.n * math.log(odds) - block.n * math.log(1 - share + odds * share)
-    return _mix(((1 / len(SPLIT_BETS), s) for s in sums), inflation)
+    return mix(((1 / len(SPLIT_BETS), s) for s in sums), inflation)
 
 
-def _mix(weighted: Iterable[tuple[float, float]], inflation: float) -> float:
+def mix(weighted: Iterable[tuple[float, float]], inflation: float) -> float:
+    """The weighted mean of bankrolls, given (weight, ln of the bankroll), each to the power 1/inflation."""
     return sum(w * math.exp(min(s / inflation, _CAP)) for w, s in weighted)

@@ -11,15 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict
 
-from promptlane.domain.metrics import ERROR, GuardMetric
+from promptlane.domain.metrics import COST, ERROR, GuardMetric
 from promptlane.domain.names import Phase
 from promptlane.domain.policy import CanaryPolicy, GuardPolicy, Policy
 from promptlane.domain.text import percent, span
 
-from . import broken_split, dispersion, evidence, one_unit
-from .blocks import Arm, Block, Groups, Pair, merge, rows, total, trusted, without
+from . import broken_split, dispersion, evidence, means, one_unit
+from .blocks import Arm, Block, Groups, Pair, merge, rows, total, trusted, value_rows, without
 from .broken_split import Past, vanished
 
 Json = Any
@@ -27,6 +27,7 @@ Action = Literal["advance", "hold", "roll_back", "done"]
 JudgementCause = Literal["", "judge", "operator", "undecided", "split", "paused", "no_data", "time"]
 
 SPLIT_BROKEN: Final = 1000.0
+_UNPRICED: Final = " Cost is known where the price of the version's model is: see tests.prices."
 NO_DATA_AFTER: Final = 3600.0
 
 
@@ -64,6 +65,8 @@ class MetricEvidence:
     """Weight v of this metric in the combined evidence of harm."""
     left_out: one_unit.LeftOut = (frozenset(), frozenset())
     advance_rests_on: one_unit.Cell | None = None
+    cap: float | None = None
+    """Of a mean: what its values are shares of."""
 
     @property
     def name(self) -> str:
@@ -71,7 +74,9 @@ class MetricEvidence:
         return self.metric.name
 
     def to_dict(self) -> dict[str, Json]:
+        mean = {} if self.cap is None else {"cap": self.cap, "unit": self.metric.unit}
         return {
+            **mean,
             "control": [self.control.n, self.control.bad],
             "trial": [self.trial.n, self.trial.bad],
             "harm": self.harm,
@@ -166,6 +171,9 @@ def _weigh(
     """The metric's evidence, that of harm by what is left out, and what it can be held against without a control."""
     good, odd = trusted(blocks, since=context.phase_since, now=now)
     notes += [f"{guard.name}: {sentence}" for sentence in odd]
+    if guard.metric.is_mean:
+        history = None  # its cap may have been another
+        good = _with_squares(guard, good, notes)
     if history is not None and Arm(*history).problem():
         notes.append(f"{guard.name}: the control's history {list(history)} is impossible; ignored")
         history = None
@@ -185,6 +193,9 @@ def _weigh(
 
     def harm_without(groups: one_unit.LeftOut) -> float:
         factor = scatter.inflation(*groups).factor
+        if guard.metric.is_mean:
+            kept = value_rows(merged, *groups)
+            return means.harm(kept, guard.prior_rate, tolerance=guard.tolerance, inflation=factor)
         return evidence.harm(rows(merged, *groups), learner(), tolerance=guard.tolerance, inflation=factor)
 
     harm = one_unit.Evidence(harm_without, out, one_unit.CONTROL, known=scatter.known)
@@ -196,9 +207,14 @@ def _weigh(
         counted = [*(b for b in good if b.start < context.since), *step]
 
         def advance_without(groups: one_unit.LeftOut) -> float:
-            factor = scatter.inflation(*groups).factor
-            kept = rows(counted, *groups)
-            return evidence.advance(kept, learner(), since=context.since, margins=margins, inflation=factor)
+            limits: _Limits = {
+                "since": context.since,
+                "margins": margins,
+                "inflation": scatter.inflation(*groups).factor,
+            }
+            if guard.metric.is_mean:
+                return means.advance(value_rows(counted, *groups), guard.prior_rate, **limits)
+            return evidence.advance(rows(counted, *groups), learner(), **limits)
 
         harmless = one_unit.Evidence(advance_without, out, one_unit.TRIAL, known=scatter.known)
         advance = harmless.mixed
@@ -214,8 +230,23 @@ def _weigh(
         share=1 / len(policy.guard_metrics),
         left_out=out,
         advance_rests_on=rests,
+        cap=guard.cap,
     )
     return found, harm, Past(guard, good, scatter, history)
+
+
+class _Limits(TypedDict):
+    since: float
+    margins: tuple[float, float]
+    inflation: float
+
+
+def _with_squares(guard: GuardPolicy, blocks: Sequence[Block], notes: list[str]) -> list[Block]:
+    """The blocks of a mean that say how its values scatter: without that nothing can be bet on them."""
+    kept = [b for b in blocks if all(arm.squares or not arm.n for arm in (b.control, b.trial))]
+    if left := len(blocks) - len(kept):
+        notes.append(f"{guard.name}: {left} blocks have no sum of squares; ignored")
+    return kept
 
 
 def _left_out(scatter: dispersion.Scatter, out: one_unit.LeftOut) -> list[str]:
@@ -314,7 +345,8 @@ def _undecided(
     if missing:
         arms = [f"{m.name} ({'canary' if not m.trial.n else 'stable'})" for m in missing]
         for_long = f" for {span(passed)}" if passed >= NO_DATA_AFTER else " yet"
-        return f"No data{for_long} for {', '.join(arms)}: no data is never a pass."
+        unpriced = any(m.metric is COST for m in missing)
+        return f"No data{for_long} for {', '.join(arms)}: no data is never a pass.{_UNPRICED if unpriced else ''}"
     if not short:
         return f"Proved within the margins; the step's least time has {span(min_bake - passed)} to go."
     worst = min(short, key=lambda m: m.advance or 0.0)
@@ -388,11 +420,22 @@ def _harmless(base: Judgement, context: StepContext, policy: Policy) -> str:
 
 def _rates(m: MetricEvidence, *, watch: bool = False) -> str:
     names = ("new stable", "holdback") if watch else ("canary", "stable")
+    if m.cap is not None:
+        return _averages(m, m.cap, names)
     parts = [
         f"{arm.bad:,} of {arm.n:,} {name} requests ({percent(arm.bad / arm.n)})" if arm.n else f"no {name} request"
         for arm, name in ((m.trial, names[0]), (m.control, names[1]))
     ]
     return f"{parts[0]} {m.metric.happened}, against {parts[1]}"
+
+
+def _averages(m: MetricEvidence, cap: float, names: tuple[str, str]) -> str:
+    unit, digits = m.metric.unit, ".3g" if cap < 100 else ",.0f"
+    parts = [
+        f"{arm.bad / arm.n * cap:{digits}} {unit} ({arm.n:,} {name} answers)" if arm.n else f"no {name} answer"
+        for arm, name in ((m.trial, names[0]), (m.control, names[1]))
+    ]
+    return f"answers {m.metric.happened} {parts[0]}, against {parts[1]}, each counted as {cap:g} at most"
 
 
 def _number(value: float) -> str:

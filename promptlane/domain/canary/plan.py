@@ -2,7 +2,8 @@
 
 An equal version's evidence grows by D = min over the margin's line of (1-w)/w KL(p0|s0) + KL(p0|s1) per canary
 request. It needs about 0.85 (ln(1/beta) + 0.29) / D requests in the median (0.29 pays for the second bet; 0.85 was
-measured), and in one release of ten twice that.
+measured), and in one release of ten twice that. Of a mean D is what the bets of means.py gain where values scatter as
+much as they are large on average (an exponential distribution); those that scatter less take less.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from promptlane.domain.names import FULL
 from promptlane.domain.policy import GuardPolicy, Policy
 from promptlane.domain.text import span, traffic
 
+from . import means
+from .blocks import Triple
 from .judge import ladder_factor
 
+_MANY: Final = 10_000
 UNLUCKY: Final = 2.0
 MEDIAN: Final = 0.85
 _DEFAULT_RATE: Final = 0.01
+_DEFAULT_MEAN: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ class CanaryPlan:
 def estimate(
     policy: Policy, requests_per_minute: float, rates: Mapping[str, float] | None = None, *, lag: float = 148.0
 ) -> CanaryPlan:
-    """The plan at a traffic. `rates`: stable's recent bad rates (fractions); else the policy's prior rate, or 1 %.
+    """The plan at a traffic. `rates`: stable's recent bad rates (fractions); else the policy's prior rate, or 1 % (of a
+    mean a fifth of its cap).
 
     `lag`: seconds until counts of a minute are complete. Warnings name each step that cannot finish, with remedies.
     """
@@ -82,7 +88,7 @@ def estimate(
     for i, step in enumerate(policy.canary.steps):
         share, factor = step.weight / FULL, ladder_factor(policy.canary, i)
         needs = {
-            g.name: _requests(g, share, factor, _rate(g, rates), policy.canary.beta)
+            g.name: (_answers if g.metric.is_mean else _requests)(g, share, factor, _rate(g, rates), policy.canary.beta)
             for g in policy.canary.guard_metrics
             if g.required
         }
@@ -130,7 +136,8 @@ def at_synth(policy: Policy) -> tuple[bool, str]:
 
 def _rate(guard: GuardPolicy, rates: Mapping[str, float] | None) -> float:
     known = (rates or {}).get(guard.name, guard.prior_rate)
-    return min(max(_DEFAULT_RATE if known is None else known, 1e-4), 0.95)
+    usual = _DEFAULT_MEAN if guard.metric.is_mean else _DEFAULT_RATE
+    return min(max(usual if known is None else known, 1e-4), 0.95)
 
 
 def _requests(guard: GuardPolicy, share: float, factor: float, p0: float, beta: float) -> float:
@@ -148,6 +155,21 @@ def _requests(guard: GuardPolicy, share: float, factor: float, p0: float, beta: 
         low, high = (low, s0) if slope > 0 else (s0, high)
     s0 = (low + high) / 2
     gain = ratio * _kl(p0, s0) + _kl(p0, c * s0 + d)
+    return MEDIAN * (math.log(1 / beta) + 0.29) / gain if gain > 0 else math.inf
+
+
+def _answers(guard: GuardPolicy, share: float, factor: float, mean: float, beta: float) -> float:
+    """Median canary answers until a mean is proved within its margin."""
+    margins = factor * guard.margin_abs, factor * guard.margin_rel
+    variance = min(mean, 1 - mean) ** 2
+    known = means.Known((mean, mean), (variance, variance))
+    n1 = _MANY
+    n0 = n1 * (1 - share) / share
+
+    def usual(n: float) -> Triple:
+        return round(n), round(n) * mean, round(n) * (mean * mean + variance)
+
+    gain = max(means.advance_gains(usual(n0), usual(n1), known, margins)) / n1
     return MEDIAN * (math.log(1 / beta) + 0.29) / gain if gain > 0 else math.inf
 
 

@@ -49,8 +49,8 @@ class Contrast:
     """
 
     metric: str
-    exposed: tuple[int, int]
-    others: tuple[int, int]
+    exposed: tuple[int, float]
+    others: tuple[int, float]
     ratio: float
     chance: float
     basis: Literal["pooled", "shared"] = "pooled"
@@ -79,7 +79,7 @@ class Contrast:
         }
 
 
-def log_ratio(exposed: tuple[int, int], others: tuple[int, int]) -> float:
+def log_ratio(exposed: tuple[int, float], others: tuple[int, float]) -> float:
     """Log likelihood ratio (nats) of two rates against one, 0 unless the exposed rate is the higher one.
 
     Each pair is (requests, bad).
@@ -90,17 +90,18 @@ def log_ratio(exposed: tuple[int, int], others: tuple[int, int]) -> float:
     return _likelihood(n, bad) + _likelihood(m, rest) - _likelihood(n + m, bad + rest)
 
 
-def _likelihood(n: int, bad: int) -> float:
+def _likelihood(n: int, bad: float) -> float:
     good = n - bad
     return (bad * math.log(bad / n) if bad else 0.0) + (good * math.log(good / n) if good else 0.0)
 
 
-def totals(cells: Iterable[Cell]) -> tuple[int, int]:
+def totals(cells: Iterable[Cell]) -> tuple[int, float]:
     """(requests, bad) over cells."""
-    n = bad = 0
+    n = 0
+    bad: float = 0
     for cell in cells:
         n, bad = n + cell.requests, bad + cell.bad
-    return n, bad
+    return n, round(bad, 6)
 
 
 def dispersion(groups: Sequence[Sequence[Cell]]) -> float:
@@ -125,7 +126,9 @@ def contrast(cells: Sequence[Cell], exposed: Callable[[Cell], bool], *, metric: 
     return Contrast(metric, pair, rest, ratio, _chance(ratio, tried / 2))
 
 
-def _divided(cells: Sequence[Cell], exposed: Callable[[Cell], bool]) -> tuple[tuple[int, int], tuple[int, int], float]:
+def _divided(
+    cells: Sequence[Cell], exposed: Callable[[Cell], bool]
+) -> tuple[tuple[int, float], tuple[int, float], float]:
     """(requests, bad) exposed and not, and the dispersion of the cells."""
     sides = [c for c in cells if exposed(c)], [c for c in cells if not exposed(c)]
     # Before an outside change versions may differ: cells vary around their own version's rate, not a common one.
@@ -153,7 +156,7 @@ def _contradicted(strata: Sequence[Stratum], spread: float, pooled: Contrast) ->
     return tilt <= 0 or support(strata, tilt) / spread < _AGAINST
 
 
-def _log_odds(pair: tuple[int, int]) -> float:
+def _log_odds(pair: tuple[int, float]) -> float:
     """With half an event on each side, so that none and all are numbers too (Haldane 1956, Anscombe 1956)."""
     n, bad = pair
     return math.log((bad + 0.5) / (n - bad + 0.5))
@@ -205,7 +208,8 @@ def best_moment(cells: Sequence[Cell], metric: str) -> tuple[float, int]:
         by_time.setdefault(cell.at, []).append(cell)
     times = sorted(by_time)
     all_n, all_bad = totals(c for at in times for c in by_time[at])
-    best, found, n, bad = -math.inf, 0.0, 0, 0
+    best, found, n = -math.inf, 0.0, 0
+    bad: float = 0
     for before, moment in pairwise(times):
         more, more_bad = totals(by_time[before])
         n, bad = n + more, bad + more_bad

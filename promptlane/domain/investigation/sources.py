@@ -30,14 +30,15 @@ class AlarmChange:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Requests of one version that started in [at, at + seconds), and how many of them were bad by one metric."""
+    """Requests of one version that started in [at, at + seconds), and how many of them were bad by one metric; of a
+    mean: answers, and the sum of their values."""
 
     at: float
     seconds: float
     version: int
     metric: str
     requests: int
-    bad: int
+    bad: float
 
 
 @dataclass(frozen=True, slots=True)

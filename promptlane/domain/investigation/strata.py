@@ -8,6 +8,9 @@ bound holds for any counts, also for few ones:
 
     P(A >= a) <= exp(-I),  I = max over t >= 0 of  t·a - sum d·ln(1 - q + q·e^t)
 
+The same holds for sums of values in [0, 1], which are at most as spread as those of 0 and 1, but not with the two sides
+exchanged: where a sum is no whole number d = exposed, q = bad / requests.
+
 I is the log likelihood ratio of the best common ratio e^t against 1, in nats, comparable with that of pooled counts.
 """
 
@@ -26,25 +29,29 @@ _STEEPEST: Final = 40.0
 class Stratum:
     """Two sides of one period or version, each (requests, bad); both sides have requests."""
 
-    exposed: tuple[int, int]
-    others: tuple[int, int]
+    exposed: tuple[int, float]
+    others: tuple[int, float]
 
     @property
     def requests(self) -> int:
         return self.exposed[0] + self.others[0]
 
     @property
-    def draws(self) -> int:
-        return min(self.exposed[0], self._bad)
+    def draws(self) -> float:
+        return self.exposed[0] if self._of_values else min(self.exposed[0], self._bad)
 
     @property
     def share(self) -> float:
         """The probability of one draw, if both sides are alike."""
-        return max(self.exposed[0], self._bad) / self.requests
+        return (self._bad if self._of_values else max(self.exposed[0], self._bad)) / self.requests
 
     @property
-    def _bad(self) -> int:
+    def _bad(self) -> float:
         return self.exposed[1] + self.others[1]
+
+    @property
+    def _of_values(self) -> bool:
+        return any(bad != int(bad) for _, bad in (self.exposed, self.others))
 
     def mean(self, tilt: float) -> float:
         """Bad events of the exposed side to expect when its odds are e^tilt times those of the others."""

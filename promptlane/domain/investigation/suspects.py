@@ -131,7 +131,8 @@ def _evidence(cells: Sequence[Cell], version: int, best: Contrast) -> Iterator[s
         yield "A rise of everything over time explains these counts as well: it is not shown that the version did it."
 
 
-def _of(pair: tuple[int, int]) -> str:
+def _of(pair: tuple[int, float]) -> str:
+    """Bad ones of all; of a mean the values' sum, as if it were whole caps."""
     return f"{pair[1]:,} of {pair[0]:,}"
 
 

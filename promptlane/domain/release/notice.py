@@ -110,7 +110,7 @@ def _evidence(evidence: Mapping[str, Json]) -> Iterator[str]:
             yield from [f"alarm {evidence['alarm']}", f"in ALARM since {iso(float(evidence['changed_at']))}"]
             return
         rows = [
-            f"{name}: {_rate(m['trial'])} against {_rate(m['control'])}; evidence of harm {m['harm']:.3g}"
+            f"{name}: {_rate(m, 'trial')} against {_rate(m, 'control')}; evidence of harm {m['harm']:.3g}"
             for name, m in evidence["metrics"].items()
         ]
         yield from [f"harm {evidence['harm']:.3g}, decides at {evidence['harm_needed']:.3g}", *rows, *evidence["notes"]]
@@ -118,8 +118,10 @@ def _evidence(evidence: Mapping[str, Json]) -> Iterator[str]:
         yield from [f"{key}: {value}" for key, value in evidence.items()]
 
 
-def _rate(pair: tuple[int, int]) -> str:
-    n, bad = pair
+def _rate(metric: Mapping[str, Json], arm: str) -> str:
+    n, bad = metric[arm]
+    if "cap" in metric:
+        return f"{bad / n * metric['cap']:.3g} {metric['unit']} on average of {n:,} answers" if n else "no answer"
     return f"{bad:,} of {n:,} ({percent(bad / n)})" if n else "no request"
 
 

@@ -16,6 +16,7 @@ from promptlane.domain.names import FULL, Phase, Track, prompt_id_of
 
 from .content import canonical_json
 from .numbers import storable
+from .per_token import PerVersion, from_plain, to_plain
 from .prompt import VersionRef
 from .quarantine import Quarantine, entry_that, lifted_by, outgrown, taken_back, with_room
 from .timeline import SYSTEM, Event, TimelineEntry
@@ -69,6 +70,9 @@ class Rollback:
 class Route:
     """Who gets what. Times are epoch seconds, weight and holdback basis points. `prompt_id` is that of `stable`.
 
+    `per_token` is what tokens add to the values of means, by metric and version (domain/metrics.py, `PerToken`), for
+    the versions that the present release compares; a version whose price is not known has none.
+
     `shifts` lists (time, weight) of the present release; `pending` holds timeline entries that the release table may
     not have yet; `quarantined` maps a fingerprint to {version, release_id, at, rounded}, where `rounded` is that of the
     first schema; an entry without it was stored with that one. What was rolled back longer ago lies beside the route:
@@ -91,6 +95,7 @@ class Route:
     shifts: tuple[tuple[float, int], ...] = ()
     quarantined: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     pending: tuple[TimelineEntry, ...] = ()
+    per_token: PerVersion = field(default_factory=dict)
 
     def to_item(self) -> dict[str, Json]:
         """Plain values as stored; absent versions are left out."""
@@ -114,6 +119,8 @@ class Route:
             ref: VersionRef | None = getattr(self, name)
             if ref is not None:
                 item[name] = ref.to_item()
+        if self.per_token:
+            item["per_token"] = to_plain(self.per_token)
         return item
 
     @classmethod
@@ -141,6 +148,7 @@ class Route:
             shifts=tuple((float(at), int(weight)) for at, weight in item.get("shifts", [])),
             quarantined={str(k): dict(v) for k, v in (item.get("quarantined") or {}).items()},
             pending=tuple(TimelineEntry.from_dict(e) for e in item.get("pending") or ()),
+            per_token=from_plain(item.get("per_token")),
             **refs,
         )
 
@@ -224,10 +232,12 @@ def shift(
     now: float,
     explicit: bool = False,
     older: Quarantine | None = None,
+    per_token: PerVersion | None = None,
 ) -> Route:
     """Give the candidate `weight` basis points of traffic; the same route when it has at least that already.
 
-    `older`: the contents alike that are quarantined beside the route. Raises StableChanged, Quarantined, Gone, or
+    `older`: the contents alike that are quarantined beside the route. `per_token`: how means are told in this release,
+    from its first shift to its end. Raises StableChanged, Quarantined, Gone, or
     NotApplicable when another release is in canary.
     """
     release_id, candidate = approved.release_id, approved.candidate
@@ -254,6 +264,7 @@ def shift(
         phase_since=route.phase_since if mine else now,
         watch_until=0.0,
         shifts=(*(route.shifts if mine else ()), (now, weight)),
+        per_token=route.per_token if mine else per_token or {},
         quarantined={k: v for k, v in route.quarantined.items() if k not in lifted_by(candidate)},
     )
     detail = {"version": candidate.version, "weight": weight, "stable": route.stable.version}

@@ -13,7 +13,7 @@ from promptlane.domain.investigation.findings import Investigation
 from promptlane.domain.investigation.investigation import conclude
 from promptlane.domain.investigation.relevance import MOST_RELEASES, MOST_VERSIONS, nearest_releases, nearest_versions
 from promptlane.domain.investigation.sources import AlarmChange, Cell, Gathered
-from promptlane.domain.metrics import rates
+from promptlane.domain.metrics import GUARD_METRICS
 from promptlane.domain.release.prompt import PromptVersion
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
@@ -257,7 +257,9 @@ def _cells(
         "metrics",
         "rates of bad events by version are not known, so causes cannot be ranked by them",
         lambda: tuple(
-            sources.rates.cells(name, versions=versions, metrics=rates(), window=read, seconds=_period(read, now))
+            sources.rates.cells(
+                name, versions=versions, metrics=list(GUARD_METRICS), window=read, seconds=_period(read, now)
+            )
         ),
     )
     if cells == () and versions:

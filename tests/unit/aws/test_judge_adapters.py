@@ -78,13 +78,31 @@ def test_groups_that_do_not_add_up_are_unknown() -> None:
     assert (control.n, control.groups) == (200, ())
 
 
-@pytest.mark.parametrize(("more", "calls"), [((), [442]), (("NegativeFeedback",), [500, 10])])
-def test_one_look_is_one_call_of_bounded_price_or_two_with_feedback(more: tuple[str, ...], calls: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("more", "calls"),
+    [((), [442]), (("NegativeFeedback",), [500, 10]), (("CostShare", "OutputTokensShare"), [500, 146])],
+)
+def test_one_look_is_one_call_of_bounded_price_or_two_with_more(more: tuple[str, ...], calls: list[int]) -> None:
     client = CloudWatch({})
     read(client, (*(m.name for m in metrics.GUARD_METRICS.values() if m.watched), *more, ASSIGNED))
     assert [len(call["MetricDataQueries"]) for call in client.calls] == calls
     assert max(calls) <= QUERIES_PER_CALL
     assert calls[0] * USD_PER_QUERY < 0.0051
+
+
+def test_a_mean_is_read_with_the_squares_of_its_values() -> None:
+    sums = tuple((n, round(n * 0.2 + 0.1 + 0.2, 6)) for n, _ in GROUPS)
+    squares = tuple(n * 0.1 for n, _ in GROUPS)
+    values = published(1, "CostShare", sums)  # type: ignore[arg-type]
+    for group, square in [("", sum(squares)), *((str(g), square) for g, square in enumerate(squares))]:
+        values[1, "CostShareSquared", group, "Sum"] = {T0: square}
+    [(control, trial)] = read(CloudWatch(values), ("CostShare",))["CostShare"].values()
+    assert control == Arm(90, pytest.approx(22.8), sums, tuple(round(q, 6) for q in (sum(squares), *squares)))  # type: ignore[arg-type]
+    assert control.problem() is None
+    assert trial == Arm(0, 0.0, ((0, 0.0),) * 16)
+    values[1, "CostShare", "", "Sum"] = {T0: float("nan")}
+    [(control, _)] = read(CloudWatch(values), ("CostShare",))["CostShare"].values()
+    assert control.problem() == "-1.0 bad of 90 is negative"
 
 
 def test_a_failed_series_is_an_outage_and_not_a_zero() -> None:
@@ -134,6 +152,10 @@ def test_a_chunk_is_stored_once_and_read_back_equal(store: InMemoryBlocks | Dyna
     first = Chunk("canary", "Error", T0, T0 + 60, (block,), (500, 5))
     rival = Chunk("canary", "Error", T0, T0 + 120, ())
     other = Chunk("canary", "Slow", T0, T0 + 60, ())
+    valued = Arm(90, 20.25, tuple((n, n * 0.225) for n, _ in GROUPS), (5.5, *(n * 0.055 for n, _ in GROUPS)))
+    mean = Chunk("canary", "CostShare", T0, T0 + 60, (Block(T0, 60.0, 0.1, valued, Arm(3, 0.5, (), (0.125,))),))
+    assert store.put_once("R-3-1", mean)
+    assert store.load("R-3-1", "canary") == [mean]
     later = Chunk("watch", "Error", T0, T0 + 60, ())
     assert [store.put_once("R-1-1", c) for c in (first, rival, other, later)] == [True, False, True, True]
     assert store.load("R-1-1", "canary") == [first, other]

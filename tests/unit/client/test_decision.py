@@ -43,6 +43,7 @@ def decision(version: int, track: str, phase: str, **more: Any) -> dict[str, Any
         "instead": None,
         "guardrail": None,
         "second": None,
+        "per_token": {},
         **more,
     }
 
@@ -126,6 +127,7 @@ def test_an_item_with_nothing_but_stable_is_steady() -> None:
         "instead": None,
         "guardrail": None,
         "second": None,
+        "per_token": {},
     }
     assert (live.low is live.high is live.stable, (live.k1, live.k2), live.revision) == (True, keys(""), 4)
     canary = live_route(
@@ -209,6 +211,7 @@ def test_a_fallback_is_the_version_of_its_arn_for_everybody() -> None:
         "instead": None,
         "guardrail": None,
         "second": None,
+        "per_token": {},
     }
     assert live.low is live.high is live.stable
     assert {name: getattr(live, name) for name in LiveRoute.__slots__ if name not in ("stable", "low", "high")} == {
@@ -291,3 +294,15 @@ def test_variables_that_do_not_fit_are_named(
 
 def test_a_decision_shows_what_it_is() -> None:
     assert repr(made()) == "<Decision greeter version 3 (canary)>"
+
+
+PER_TOKEN = {"CostShare": {"2": [0.001, "0.002"], "3": [0.003, 0.004]}, "OutputTokensShare": {"3": [0, 0.25]}}
+
+
+def test_a_decision_knows_what_its_own_answers_add_to_means_while_a_release_is_out() -> None:
+    live = live_route("greeter", item("canary", canary=CANARY, weight=2500, per_token=PER_TOKEN))
+    assert live.low.per_token == {"CostShare": (0.003, 0.004), "OutputTokensShare": (0.0, 0.25)}
+    assert live.stable.per_token == {"CostShare": (0.001, 0.002)}
+    watched = live_route("greeter", item("watch", previous=PREVIOUS, holdback=400, per_token=PER_TOKEN))
+    assert (watched.low.per_token, watched.high.per_token) == ({"CostShare": (0.001, 0.002)}, {})
+    assert live_route("greeter", item("steady", per_token=PER_TOKEN)).stable.per_token == {}

@@ -132,7 +132,8 @@ def test_a_stale_route_says_its_age() -> None:
 
 def test_metrics_are_named_as_judge_and_fuse_read_them() -> None:
     judge, fuse = metrics.finished(decided(), "3", "1", OUTCOME, started_at=STARTED, now=NOW)
-    assert set(judge.values) | {"NegativeFeedback"} == {*GUARD_METRICS, names.SHIELDED}
+    counted = {name for name, row in GUARD_METRICS.items() if not row.is_mean}
+    assert set(judge.values) | {"NegativeFeedback"} == counted | {names.SHIELDED}
     assert {names.ASSIGNED, names.SHIELDED} < set(fuse.values)
     assert names.GROUP in judge.dimensions
     assert fuse.dimensions[names.HALF] in names.UNIT_HALVES
@@ -478,3 +479,41 @@ def test_at_exit_what_is_held_is_sent_and_a_sink_that_is_gone_is_not_kept(monkey
     for at_exit in list(registered):
         at_exit()
     assert [len(request) for request in cloud.requests] == [1]
+
+
+def dear(group: str, **more: Any) -> tuple[Document, Document]:
+    made = decided()
+    made.per_token = {"CostShare": (0.001, 0.0005), "OutputTokensShare": (0.0, 0.01)}
+    outcome = OUTCOME._replace(input_tokens=100, output_tokens=40)._replace(**more)
+    return metrics.finished(made, group, "1", outcome, started_at=STARTED, now=NOW)
+
+
+def test_means_are_told_to_the_judge_with_their_squares_and_by_track_without() -> None:
+    judge, fuse = dear("3")
+    told = {"CostShare": 0.12, "CostShareSquared": 0.0144, "OutputTokensShare": 0.4, "OutputTokensShareSquared": 0.16}
+    assert {name: value for name, value in judge.values.items() if "Share" in name} == told
+    assert {name for directive in judge.directives for name in directive.metrics} == set(judge.values)
+    by_track = {"CostShare": 0.12, "OutputTokensShare": 0.4}
+    assert {name: value for name, value in fuse.values.items() if "Share" in name} == by_track
+    assert set(by_track) < set(fuse.directives[0].metrics)
+    assert fuse.directives[0].dimension_sets == (TRACK,)
+
+
+@pytest.mark.parametrize(
+    ("input_tokens", "output_tokens", "cost"),
+    [(0, 0, 0.0), (0, 3, 0.002), (600, 800, 1.0), (10**9, 10**9, 1.0), (333, 1, 0.334)],
+)
+def test_a_value_is_a_share_of_the_cap_to_a_thousandth_and_never_more_than_one(
+    input_tokens: int, output_tokens: int, cost: float
+) -> None:
+    judge, _ = dear("3", input_tokens=input_tokens, output_tokens=output_tokens)
+    assert (judge.values["CostShare"], judge.values["CostShareSquared"]) == (cost, round(cost * cost, 6))
+
+
+@pytest.mark.parametrize("tokens", [{"input_tokens": None}, {"output_tokens": None}, {"output_tokens": -1}])
+def test_an_answer_that_told_no_tokens_adds_nothing_to_a_mean(tokens: dict[str, Any]) -> None:
+    assert not any("Share" in name for document in dear("3", **tokens) for name in document.values)
+
+
+def test_no_mean_is_told_while_nothing_is_compared() -> None:
+    assert not any("Share" in name for document in dear("") for name in document.values)

@@ -40,7 +40,7 @@ def test_names_of_tables_tags_metrics_and_alarms_stay_what_they_are() -> None:
     [
         (Track, "stable canary holdback"),
         (Phase, "steady canary watch"),
-        (GUARD_METRICS, "Error Refusal Empty Guardrail Truncation Slow NegativeFeedback"),
+        (GUARD_METRICS, "Error Refusal Empty Guardrail Truncation Slow NegativeFeedback CostShare OutputTokensShare"),
         (Outcome, "promoted rolled_back rejected failed expired superseded"),
     ],
 )

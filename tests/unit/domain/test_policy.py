@@ -156,7 +156,7 @@ def test_every_field_is_read() -> None:
 
 def test_what_is_not_given_is_what_the_guide_says() -> None:
     """The whole example of the guide, the least policy, and the dataclasses' own defaults are one policy."""
-    shown, reviewers = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    shown, reviewers, _ = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
     named = {"review": {"reviewers": ["prompt-review"]}}
     least = Policy.from_dict(LEAST)
     assert Policy.from_dict(yaml.safe_load(shown)) == Policy.from_dict(named)
@@ -689,8 +689,8 @@ def test_what_is_no_principal(arn: str) -> None:
 
 # --- the canary -----------------------------------------------------------------------------------------------------
 
-METRICS = "error, refusal, empty, guardrail, truncation, slow, negative_feedback"
-SETTINGS = "margin_abs, margin_rel, required, tolerance, lag, prior_rate"
+METRICS = "error, refusal, empty, guardrail, truncation, slow, negative_feedback, cost, output_tokens"
+SETTINGS = "margin_abs, margin_rel, required, tolerance, lag, prior_rate, cap"
 GROW = "weights must grow from step to step: "
 STEP_LIST = "must list at least one step, for example - {weight: 5%, min_bake: 10m}"
 
@@ -870,3 +870,48 @@ def test_all_problems_of_all_sections_are_told_at_once_in_order() -> None:
 
 def test_without_a_review_the_models_are_read_all_the_same() -> None:
     assert [path for path, _ in problems({"models": {"allowed": 3}})] == ["review", "models.allowed"]
+
+
+def guarded(**metrics: Any) -> Policy:
+    return Policy.from_dict({"review": {"reviewers": ["alice"]}, "canary": {"guard_metrics": metrics}})
+
+
+def test_a_mean_has_a_cap_and_a_relative_margin_of_its_own_and_is_read_back_as_it_is_written() -> None:
+    policy = guarded(error={}, cost={"cap": 0.02}, output_tokens={"cap": 800, "margin_abs": "5%", "margin_rel": "0%"})
+    error, cost, tokens = policy.canary.guard_metrics
+    assert (error.cap, error.margin_abs, error.margin_rel) == (None, 0.01, 0.5)
+    assert (cost.name, cost.cap, cost.margin_abs, cost.margin_rel, cost.required) == (
+        "CostShare",
+        0.02,
+        0.01,
+        0.2,
+        True,
+    )
+    assert (tokens.name, tokens.cap, tokens.margin_abs, tokens.margin_rel) == ("OutputTokensShare", 800.0, 0.05, 0.0)
+    written = policy.to_dict()
+    assert [("cap" in guard) for guard in written["canary"]["guard_metrics"]] == [False, True, True]
+    assert Policy.from_dict(written) == policy
+
+
+@pytest.mark.parametrize(
+    ("metrics", "path", "says"),
+    [
+        ({"cost": {}}, "cost", "is a mean and needs a cap: what an answer counts at most, in USD, about three to five"),
+        ({"output_tokens": {"margin_abs": "5%"}}, "output_tokens", "is a mean and needs a cap"),
+        ({"cost": {"cap": 0}}, "cost.cap", "0 must be a number above 0"),
+        ({"cost": {"cap": -1}}, "cost.cap", "-1 must be a number above 0"),
+        ({"cost": {"cap": "much"}}, "cost.cap", "'much' must be a number above 0"),
+        ({"cost": {"cap": 1, "margin_abs": 0, "margin_rel": 0}}, "cost", "a margin of 0 can never be proved"),
+        ({"error": {"cap": 1}}, "error", "counts bad events and takes no cap; drop it"),
+        ({"costs": {"cap": 1}}, "costs", f"unknown guard metric; known are {METRICS}"),
+        ({"cost": {"cap": 1, "limit": 2}}, "cost.limit", f"unknown key; known are {SETTINGS}"),
+    ],
+)
+def test_a_mean_that_cannot_be_meant_is_refused_with_its_path(metrics: Any, path: str, says: str) -> None:
+    with pytest.raises(PolicyInvalid) as caught:
+        guarded(**metrics)
+    assert any(p == f"canary.guard_metrics.{path}" and says in message for p, message in caught.value.problems)
+
+
+def test_means_are_off_unless_they_are_named() -> None:
+    assert not any(guard.metric.is_mean for guard in CanaryPolicy().guard_metrics)

@@ -392,6 +392,26 @@ SILENT = {"trial": (0, 0), "control": (10, 0), "harm": 1.0}
                 "odd",
             ],
         ),
+        (
+            {
+                "harm": 24.0,
+                "harm_needed": 20.0,
+                "metrics": {
+                    "CostShare": {
+                        "trial": [1000, 312.5],
+                        "control": [0, 0],
+                        "harm": 50.0,
+                        "cap": 0.02,
+                        "unit": "USD",
+                    }
+                },
+                "notes": [],
+            },
+            [
+                "harm 24, decides at 20",
+                "CostShare: 0.00625 USD on average of 1,000 answers against no answer; evidence of harm 50",
+            ],
+        ),
         ({"alarm": "arn:a"}, ["alarm: arn:a"]),
         ({"alarm": "arn:a", "changed_at": "soon"}, ["alarm: arn:a", "changed_at: soon"]),
         (

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from promptlane.domain.errors import Conflict, InvalidInput, NotApplicable, NotFound, Unavailable
+from promptlane.domain.metrics import COST, OUTPUT_TOKENS
 from promptlane.domain.names import Outcome, Phase, Track
-from promptlane.domain.policy import WatchPolicy
+from promptlane.domain.policy import GuardPolicy, WatchPolicy
 from promptlane.domain.ports import RedAlarm
+from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Quarantined, Route, salt_of
 from promptlane.domain.release.timeline import Event, TimelineEntry
+from promptlane.fakes import FakeEnrolments
 from promptlane.lifecycle.shift import FingerprintMismatch, Moved, Traffic
 from tests.support.prompt import ID, PROMPT, RELEASE
 from tests.support.stage import EARLIER, POLICY, TRAFFIC, Stage
@@ -489,3 +492,50 @@ def test_a_first_version_that_another_one_overtook_goes_back_to_its_tests(served
 
     assert promoted(stage) == Moved("stable_changed", "another version of support was promoted meanwhile", None)
     assert stage.releases.get(RELEASE) == record
+
+
+# --- how means are told ---------------------------------------------------------------------------------------------
+
+
+def dear(prices: dict[str, tuple[float, float]]) -> Stage:
+    """Version 2 before its canary; stable has model m, version 2 model n."""
+    stage = Stage(versions=1)
+    draft = PromptDraft(PROMPT, "n", ("q",), template="Answer {{q}} in manner 2")
+    stage.prompts.publish(draft, prompt_id=ID)
+    guards = (*POLICY.canary.guard_metrics, GuardPolicy(COST, cap=0.02), GuardPolicy(OUTPUT_TOKENS, cap=800.0))
+    tests = replace(POLICY.tests, prices=prices)
+    policy = replace(POLICY, canary=replace(POLICY.canary, guard_metrics=guards), tests=tests)
+    stage.enrolments = FakeEnrolments({PROMPT: policy})
+    stage.approved(2)
+    return stage
+
+
+def test_a_route_in_canary_says_what_tokens_of_each_version_add_to_means_to_the_end_of_the_release() -> None:
+    stage = dear({"m": (2.0, 4.0), "n": (20.0, 40.0)})
+    told = {
+        "CostShare": {1: (2e-6 / 0.02, 4e-6 / 0.02), 2: (20e-6 / 0.02, 40e-6 / 0.02)},
+        "OutputTokensShare": {1: (0.0, 1 / 800), 2: (0.0, 1 / 800)},
+    }
+    for step in range(3):
+        shifted(stage, step)
+        assert stage.route.per_token == told
+        stage.now += 10
+    promoted(stage)
+    assert stage.route.per_token == told
+    assert Route.from_item(stage.route.to_item()) == stage.route
+
+
+def test_a_version_whose_price_is_not_known_tells_no_cost() -> None:
+    stage = dear({"m": (2.0, 4.0)})
+    shifted(stage)
+    assert list(stage.route.per_token["CostShare"]) == [1]
+    assert list(stage.route.per_token["OutputTokensShare"]) == [1, 2]
+
+
+def test_a_release_that_watches_no_mean_leaves_nothing_of_the_one_before_on_the_route() -> None:
+    stage = Stage()
+    stage.serve(1, per_token={"CostShare": {1: (1.0, 2.0)}})
+    stage.approved(2)
+    shifted(stage)
+    assert stage.route.per_token == {}
+    assert "per_token" not in stage.route.to_item()

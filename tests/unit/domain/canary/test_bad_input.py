@@ -69,7 +69,7 @@ impossible = st.sampled_from(
         Arm(5, 6),
         Arm(5, -1),
         Arm(math.nan, 0),  # type: ignore[arg-type]
-        Arm(5, math.nan),  # type: ignore[arg-type]
+        Arm(5, math.nan),
         Arm(math.inf, 1),  # type: ignore[arg-type]
         Arm(5, 1, ((1, 2),) * UNIT_GROUPS),
     ]

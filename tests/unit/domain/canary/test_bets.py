@@ -115,14 +115,15 @@ def _nearest(n0: int, n1: int, q0: Decimal, q1: Decimal, c: Decimal, d: Decimal)
 
 
 def _factor(b: Block, q0: Decimal, q1: Decimal, s0: Decimal, s1: Decimal) -> Decimal:
-    found = (q0 / s0) ** b.control.bad * ((1 - q0) / (1 - s0)) ** (b.control.n - b.control.bad)
-    return found * (q1 / s1) ** b.trial.bad * ((1 - q1) / (1 - s1)) ** (b.trial.n - b.trial.bad)
+    y0, y1 = int(b.control.bad), int(b.trial.bad)
+    found = (q0 / s0) ** y0 * ((1 - q0) / (1 - s0)) ** (b.control.n - y0)
+    return found * (q1 / s1) ** y1 * ((1 - q1) / (1 - s1)) ** (b.trial.n - y1)
 
 
 def _rate_before(blocks: list[Block], i: int) -> Decimal:
     bad, n = Decimal("0.5"), Decimal(50)
     for b in blocks[:i]:
-        bad, n = bad + b.control.bad, n + b.control.n
+        bad, n = bad + int(b.control.bad), n + b.control.n
     return min(max(bad / n, Decimal("1e-6")), Decimal("0.95"))
 
 

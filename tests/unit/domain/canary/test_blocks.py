@@ -61,7 +61,7 @@ def test_groups_are_unknown_as_soon_as_an_arm_with_requests_does_not_know_its_ow
         (Arm(-1, 0), "0 bad of -1 is negative"),
         (Arm(5, -1), "-1 bad of 5 is negative"),
         (Arm(math.nan, 0), "0 bad of nan is not a number"),  # type: ignore[arg-type]
-        (Arm(5, math.inf), "inf bad of 5 is not a number"),  # type: ignore[arg-type]
+        (Arm(5, math.inf), "inf bad of 5 is not a number"),
         (Arm(5, 1, ((4, 0), (0, 1))), "1 bad of 0 is more than all"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_chunk_is_stored_under_these_names() -> None:
     ("row", "why"),
     [
         ([0, 60, 0.1, [1, 0]], "not enough values"),
-        ([0, 60, 0.1, [1, 0, 0], [1, 0]], "an arm has 2 or 34 numbers, not 3"),
+        ([0, 60, 0.1, [1, 0, 0, 0], [1, 0]], "an arm has 2 or 34 numbers, not 4"),
         ([0, 60, 0.1, [1, 0], [1] * 16], "an arm has 2 or 34 numbers, not 16"),
         ([0, 60, 0.1, [1, 0.5], [1, 0]], "0.5 is not a count"),
         ([0, 60, 0.1, [1, math.nan], [1, 0]], "nan is not a count"),

@@ -12,12 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from promptlane.domain.canary import dispersion
-from promptlane.domain.canary.blocks import Arm, Block
+from promptlane.domain.canary.blocks import Arm, Block, Pair
 from promptlane.domain.canary.dispersion import Inflation, Scatter
 from promptlane.domain.names import UNIT_GROUPS
 from tests.support.near import near
 
-Groups = tuple[tuple[int, int], ...]
+Groups = tuple[Pair, ...]
 EIGHT = (0,) * 8
 OTHERS = ((0, 0),) * (UNIT_GROUPS - 8)
 MISSING = "unit groups are missing; evidence is divided by 3 to be safe"
@@ -43,7 +43,7 @@ def one_bad(group: int, times: int = 1) -> tuple[int, ...]:
 def window(groups: list[Groups]) -> tuple[Fraction, Fraction, Fraction]:
     """(found, expected, variance) of one window."""
     n_g = [sum(g[i][0] for g in groups if g) for i in range(UNIT_GROUPS)]
-    y_g = [sum(g[i][1] for g in groups if g) for i in range(UNIT_GROUPS)]
+    y_g = [sum(int(g[i][1]) for g in groups if g) for i in range(UNIT_GROUPS)]
     n, y = sum(n_g), sum(y_g)
     if n < 2:
         return Fraction(0), Fraction(0), Fraction(0)
@@ -74,7 +74,7 @@ def of_metric(found: list[Block]) -> float:
 
 def of_assignments(found: list[Block]) -> float:
     empty = ((0, 0),) * UNIT_GROUPS
-    both = [
+    both: list[Groups] = [
         tuple((c[0] + t[0], t[0]) for c, t in zip(b.control.groups or empty, b.trial.groups or empty, strict=True))
         for b in found
     ]

@@ -36,7 +36,13 @@ def side(n: int, bad: int, first: int = 0) -> Arm:
 
 
 def series(
-    count: int, control: Pair, trial: Pair, *, every: int = 1, begin: float = START, share: float = 0.1
+    count: int,
+    control: tuple[int, int],
+    trial: tuple[int, int],
+    *,
+    every: int = 1,
+    begin: float = START,
+    share: float = 0.1,
 ) -> list[Block]:
     """A block a minute; bad requests in one of `every`."""
     found = []

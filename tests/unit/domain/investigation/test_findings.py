@@ -56,6 +56,8 @@ def test_every_guard_metric_has_its_word() -> None:
         "Truncation": "truncated answers",
         "Slow": "slow answers",
         "NegativeFeedback": "negative feedback",
+        "CostShare": "cost, as a share of its cap",
+        "OutputTokensShare": "output tokens, as a share of their cap",
     }
 
 

@@ -97,7 +97,7 @@ def delete(case: Case, version: int, at: float = T0 + 3000) -> None:
     """Version deleted by hand, in the middle of a period: every call of it fails since."""
     case.trail.append(TrailEvent("DeletePrompt", at, EDITOR, "IAMUser", ID, version))
 
-    def failed(cell: Cell) -> int:
+    def failed(cell: Cell) -> float:
         if (cell.metric, cell.version) != ("Error", version):
             return cell.bad
         share = min(1.0, max(0.0, (cell.at + cell.seconds - at) / cell.seconds))

@@ -52,7 +52,7 @@ def written_out(found: list[Cell], version: int) -> float:
     """z squared over two of the last coefficient of rate ~ 1 + time + exposed, weighted by requests."""
     x = [[Fraction(1), Fraction(c.at) + Fraction(c.seconds) / 2, Fraction(int(c.version == version))] for c in found]
     w = [Fraction(c.requests) for c in found]
-    y = [Fraction(c.bad, c.requests) for c in found]
+    y = [Fraction(int(c.bad), c.requests) for c in found]
     bread = inverse(
         [[sum((wi * r[i] * r[j] for wi, r in zip(w, x, strict=True)), Fraction()) for j in range(3)] for i in range(3)]
     )

@@ -26,10 +26,8 @@ def test_a_stratum_draws_as_often_as_the_smaller_of_its_bad_and_its_exposed() ->
 @pytest.mark.parametrize("stratum", UNEQUAL)
 @pytest.mark.parametrize("tilt", [-1.5, 0.0, 0.7])
 def test_mean_and_variance_are_those_of_binomial_draws_with_tilted_odds(stratum: Stratum, tilt: float) -> None:
-    chances = [
-        math.comb(stratum.draws, k) * stratum.share**k * (1 - stratum.share) ** (stratum.draws - k)
-        for k in range(stratum.draws + 1)
-    ]
+    draws = int(stratum.draws)
+    chances = [math.comb(draws, k) * stratum.share**k * (1 - stratum.share) ** (draws - k) for k in range(draws + 1)]
     tilted = [c * math.exp(tilt * k) for k, c in enumerate(chances)]
     whole = sum(tilted)
     mean = sum(k * t for k, t in enumerate(tilted)) / whole

@@ -30,7 +30,7 @@ def tail(strata: list[Stratum]) -> float:
     """The exact chance of at least as many exposed bad events, given every stratum's totals."""
     sums = {0: 1.0}
     for s in strata:
-        one = hypergeometric(s.exposed[0], s.others[0], s.exposed[1] + s.others[1])
+        one = hypergeometric(s.exposed[0], s.others[0], int(s.exposed[1] + s.others[1]))
         sums_next: dict[int, float] = {}
         for total, chance in sums.items():
             for k, more in one.items():
