@@ -1,9 +1,15 @@
-"""Models on Bedrock for test runs: answers through Converse, a judge, and embeddings."""
+"""Models on Bedrock for test runs: answers through Converse, a judge, and embeddings.
+
+What a judge decides is read from one place alone: the input of the one tool that it was told to call, or, of a model
+without tools, the object that bears a mark which stood in its instructions only. What it quotes is no decision.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final, Protocol
@@ -25,6 +31,10 @@ _NO_GUARDRAIL: Final = re.compile(r"guardrail identifier", re.I)
 _PURPOSE: Final = {"requestMetadata": {"purpose": "promptlane test"}}
 """So that the invocation log tells test runs from requests of users."""
 _ABOUT_TOOLS: Final = re.compile(r"tool", re.I)
+_ABOUT_FORCING: Final = re.compile(r"tool_?choice|forces tool use", re.I)
+_ABOUT_TEMPERATURE: Final = re.compile(r"temperature", re.I)
+_TOOL: Final = "verdict"
+_DECISION: Final = "decision"
 
 
 class Transport(Protocol):
@@ -70,75 +80,129 @@ def answer_of(data: Mapping[str, Json], elapsed_ms: float) -> Answer:
 
 
 class ConverseJudge:
-    """`Judge` over Converse: temperature 0, its answer forced into a tool call whose schema is the wanted one.
+    """`Judge` over Converse: its answer forced into a tool call whose schema is the wanted one, at temperature 0.
 
-    A model that knows no tools is asked for JSON as text.
+    What a model refuses of that is left out from then on: recent Claude models know no `temperature`, some models no
+    tools, and some no tool that they are forced to call; then they are asked for JSON as text.
     """
 
     def __init__(self, transport: Transport, model_id: str) -> None:
         self._transport, self._model_id = transport, model_id
-        self._tools = True
+        self._tools = self._forced = self._temperature = True
 
     def ask(self, system: str, user: str, schema: Mapping[str, Json]) -> Json:
+        while True:
+            tools, forced, temperature = self._tools, self._forced, self._temperature
+            try:
+                return self._asked(system, user, schema)
+            except CallRefused as error:
+                if isinstance(error, ModelNotEnabled) or not self._without(str(error), tools, forced, temperature):
+                    raise
+
+    def _without(self, said: str, tools: bool, forced: bool, temperature: bool) -> bool:
+        """Give up what a refusal names, of what was asked with; whether there was any."""
+        if temperature and _ABOUT_TEMPERATURE.search(said):
+            self._temperature = False
+        elif tools and forced and _ABOUT_FORCING.search(said):
+            self._forced = False
+        elif tools and _ABOUT_TOOLS.search(said):
+            self._tools = False
+        else:
+            return False
+        return True
+
+    def _asked(self, system: str, user: str, schema: Mapping[str, Json]) -> Json:
+        mark = "" if self._tools else secrets.token_hex(8)
+        system += f' Its first member is "{_DECISION}": "{mark}", which nothing else bears.' if mark else ""
         body: dict[str, Json] = {
             "system": [{"text": system}],
             "messages": [{"role": "user", "content": [{"text": user}]}],
-            "inferenceConfig": {"temperature": 0, "maxTokens": 800},
+            "inferenceConfig": {"maxTokens": 800} | ({"temperature": 0} if self._temperature else {}),
             **_PURPOSE,
         }
-        if self._tools:
-            tool = {"name": "verdict", "description": "Your decision.", "inputSchema": {"json": schema}}
-            choice = {"tool": {"name": "verdict"}}
-            try:
-                asked = body | {"toolConfig": {"tools": [{"toolSpec": tool}], "toolChoice": choice}}
-                return _decision(call(self._transport, self._model_id, "converse", asked))
-            except CallRefused as error:
-                if isinstance(error, ModelNotEnabled) or not _ABOUT_TOOLS.search(str(error)):
-                    raise
-                self._tools = False
-        return _decision(call(self._transport, self._model_id, "converse", body))
+        if not mark:
+            tool = {"name": _TOOL, "description": "Your decision.", "inputSchema": {"json": schema}}
+            choice: Json = {"tool": {"name": _TOOL}} if self._forced else {"auto": {}}
+            body["toolConfig"] = {"tools": [{"toolSpec": tool}], "toolChoice": choice}
+        answer = answer_of(call(self._transport, self._model_id, "converse", body), 0.0)
+        if not mark:
+            said = [one.input for one in answer.tool_calls if one.name == _TOOL]
+            return said[0] if len(said) == 1 else answer.text
+        return _marked(answer.text, mark)
 
 
-def _decision(data: Mapping[str, Json]) -> Json:
-    """The tool's input, else the first JSON object in the text, else the text (which will not fit the schema)."""
-    answer = answer_of(data, 0.0)
-    if answer.tool_calls:
-        return answer.tool_calls[0].input
-    start = answer.text.find("{")
-    if start >= 0:
+def _marked(text: str, mark: str) -> Json:
+    """The JSON object that bears the mark, without it; else the text, which fits no schema."""
+    decoder = json.JSONDecoder()
+    found, position = list[Mapping[str, Json]](), text.find("{")
+    while position >= 0 and len(found) < 2:
         try:
-            return json.JSONDecoder().raw_decode(answer.text, start)[0]
+            value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
-            return answer.text
-    return answer.text
+            position += 1
+        else:
+            if value.get(_DECISION) == mark:
+                found.append(value)
+        position = text.find("{", position)
+    return {name: value for name, value in found[0].items() if name != _DECISION} if len(found) == 1 else text
 
 
 class BedrockEmbedder:
-    """`Embedder` over InvokeModel; knows the request forms of Amazon Titan and Cohere."""
+    """`Embedder` over InvokeModel; knows the request forms of Amazon Titan and Nova, and of Cohere."""
 
     def __init__(self, transport: Transport, model_id: str) -> None:
         self._transport, self._model_id = transport, model_id
 
     def embed(self, text: str) -> Sequence[float]:
-        body: dict[str, Json] = {"inputText": text}
-        if "cohere" in self._model_id:
-            body = {"texts": [text[:2_000]], "input_type": "search_document"}
-        data = call(self._transport, self._model_id, "invoke", body)
-        vector = data.get("embedding") or (data.get("embeddings") or [None])[0]
-        if not isinstance(vector, list) or not vector:
+        vector = _vector(call(self._transport, self._model_id, "invoke", self._body(text)))
+        if vector is None:
             raise CallRefused(
                 f"{self._model_id} returned no embedding; choose an embedding model (tests.embedding_model)"
             )
-        return [float(x) for x in vector]
+        return vector
+
+    def _body(self, text: str) -> dict[str, Json]:
+        if "cohere" in self._model_id:
+            if "embed-v4" in self._model_id:
+                return {"texts": [text], "input_type": "search_document", "embedding_types": ["float"]}
+            return {
+                "texts": [text[:2_000]],
+                "input_type": "search_document",
+            }  # its third version takes 2,048 characters
+        if "nova" in self._model_id:
+            said = {"truncationMode": "END", "value": text}
+            wanted = {"embeddingPurpose": "GENERIC_INDEX", "embeddingDimension": 1_024, "text": said}
+            return {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": wanted}
+        return {"inputText": text}
+
+
+def _vector(data: Mapping[str, Json]) -> list[float] | None:
+    """The one vector of an answer, in the shapes that are documented; None where it holds none of finite numbers.
+
+    `embedding` (Titan), `embeddings` with a list of vectors (Cohere), with vectors by type (Cohere, where types were
+    asked for), or with objects that hold one (Nova); `embeddingsByType` (Titan, where types were asked for).
+    """
+    found: Json = data.get("embedding") or data.get("embeddings") or data.get("embeddingsByType")
+    if isinstance(found, Mapping):
+        found = found.get("float")
+    while isinstance(found, list) and len(found) == 1 and isinstance(found[0], (list, Mapping)):
+        found = found[0].get("embedding") if isinstance(found[0], Mapping) else found[0]
+    if not isinstance(found, list) or not found:
+        return None
+    if not all(isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) for x in found):
+        return None
+    return [float(x) for x in found]
 
 
 def call(transport: Transport, model_id: str, operation: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
     """The response as JSON. Raises Throttled, Unavailable (try again), CallRefused, ModelNotEnabled (do not)."""
     status, kind, raw = transport.post(model_id, operation, body)
     try:
-        data = json.loads(raw)
-    except ValueError:
+        data = json.loads(raw, parse_constant=_no_number, parse_float=_number)
+    except (json.JSONDecodeError, UnicodeDecodeError):
         data = None
+    except ValueError:  # valid JSON, such as of a tool's input, that nothing else could read
+        raise CallRefused(f"{model_id}: the answer holds a number beyond all that can be read") from None
     except RecursionError:
         raise _too_deep(model_id) from None
     if status < 300:
@@ -149,6 +213,16 @@ def call(transport: Transport, model_id: str, operation: str, body: Mapping[str,
         return data
     message = str((data.get("message") or data.get("Message") or "") if isinstance(data, Mapping) else raw[:300])
     raise refusal(status, kind, message, model_id)
+
+
+def _number(text: str) -> float:
+    if math.isfinite(number := float(text)):
+        return number
+    return _no_number(text)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text[:40]} is no number that JSON has")
 
 
 def _too_deep(model_id: str) -> CallRefused:

@@ -24,12 +24,13 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import get_cert_path
 
 from promptlane.domain.errors import InvalidInput, Unauthorized, Unavailable
+from promptlane.domain.suite.answers import CALL_SECONDS
 
 from .sigv4 import signed_headers
 
 Json = Any
 _STALE: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, http.client.CannotSendRequest)
-READ_SECONDS: Final = 120.0
+READ_SECONDS: Final = CALL_SECONDS
 CONNECT_SECONDS: Final = 10.0
 """What a first connection may take, where one is opened only to see whether anything answers."""
 

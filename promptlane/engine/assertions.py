@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Final, Literal
 
 from rapidfuzz.distance import Levenshtein
@@ -53,6 +54,8 @@ class Grader:
     preferences: dict[str, tuple[int, str]] = field(default_factory=dict)
     steps: dict[str, str] = field(default_factory=dict)
     """By which a judge grades a criterion, made once for all that share this."""
+    late: Callable[[], bool] = lambda: False
+    """Whether the time for grading is over."""
     turn: int = 0
     exchanges: tuple[str, str, str] | None = None
     """Of a later turn, for comparing: what both were given at first, and what was said since, here and by the other."""
@@ -92,8 +95,18 @@ class Grader:
 
     def assertion(self, assertion: Assertion, case: Case, answer: Answer) -> Grade:
         """Grade one assertion, negated if it says so."""
-        asked = filled(assertion, case)
-        passed, score, reason = KINDS[asked.kind].evaluate(self, asked, case, answer)
+        if self.late():
+            raise Ungradable("the time was up before it was graded")
+        try:
+            asked = filled(assertion, case)
+            passed, score, reason = KINDS[asked.kind].evaluate(self, asked, case, answer)
+        except Ungradable:
+            raise
+        except Exception as error:  # whatever an odd answer or value makes of a library: this run is missing, no other
+            said = f"{type(error).__name__}: {error}"[:_SHOWN]
+            raise Ungradable(f"{assertion.type} could not be evaluated on this answer ({said})") from error
+        if not isfinite(score):
+            raise Ungradable(f"{assertion.type} could not be evaluated on this answer (its score is {score})")
         if assertion.negated:
             passed, score = not passed, 1 - score
             reason = reason or f"{_named(asked)} holds"
@@ -432,17 +445,6 @@ KINDS: Final = {
     )
 }
 """Every assertion type by name. A row more is all that one takes."""
-
-
-def guarded(kinds: Iterable[str]) -> list[str]:
-    """Which of these assertion types need a version with a guardrail."""
-    return sorted(kind for kind in kinds if KINDS[kind].guarded)
-
-
-NO_GUARDRAIL: Final = (
-    "asks whether a guardrail intervened, and the prompt has none, so every answer would look alike; give it one "
-    "(guardrail: {id: ..., version: ...} in prompt.yaml), or leave the assertion out"
-)
 
 
 def asked_by(assertions: Iterable[Assertion]) -> list[str]:

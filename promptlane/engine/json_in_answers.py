@@ -1,11 +1,13 @@
 """JSON in what a model answered, and whether it fits a schema; within limits, since others wrote both.
 
-What is nested too deeply to be read is Ungradable: it is neither right nor wrong, and no negation makes a pass of it.
+What is nested too deeply to be read, or holds a number that no reader keeps, is Ungradable: it is neither right nor
+wrong, and no negation makes a pass of it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import Any, Final
 
@@ -39,9 +41,9 @@ class Patience:
 
 
 def value_of(text: str) -> Json:
-    """The JSON value of a text. ValueError when it holds none, Ungradable when it is nested too deeply."""
+    """The JSON value of a text. ValueError when it holds none, Ungradable when it cannot be read whole."""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_float, parse_int=_int)
     except RecursionError:
         raise Ungradable(_TOO_DEEP) from None
     if limits.depth_of(value) > limits.MAX_DEPTH:
@@ -51,15 +53,19 @@ def value_of(text: str) -> Json:
 
 def complaint_of(text: str, schema: Json) -> str:
     """Why no JSON that stands in a text fits a schema; empty when some does. Raises Ungradable."""
-    decoder = json.JSONDecoder(parse_constant=_no_constant)
+    decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_float, parse_int=_int)
     complaint, position = "the output contains no JSON", 0
     patience, too_deep = Patience(), False
+    unread: Ungradable | None = None
     for _attempt in range(_MAX_STARTS):
         starts = [i for i in (text.find("{", position), text.find("[", position)) if i >= 0]
         if not starts:
             break
         try:
             value, position = decoder.raw_decode(text, min(starts))
+        except Ungradable as error:
+            unread, position = error, min(starts) + 1
+            continue
         except (ValueError, RecursionError) as error:
             too_deep = too_deep or isinstance(error, RecursionError)
             patience.check(_TOO_DEEP if too_deep else "the output begins too much JSON to be read in time")
@@ -74,7 +80,22 @@ def complaint_of(text: str, schema: Json) -> str:
         complaint = f"the JSON in the output does not fit the schema: {misfit}"
     if too_deep:
         raise Ungradable(_TOO_DEEP)
+    if unread is not None:
+        raise unread
     return complaint
+
+
+def _float(text: str) -> float:
+    if math.isfinite(number := float(text)):
+        return number
+    raise Ungradable(f"the JSON in the output holds {text[:40]}, a number beyond all that can be read")
+
+
+def _int(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # Python reads no more digits than 4,300
+        raise Ungradable(f"the JSON in the output holds a number of {len(text):,} digits") from None
 
 
 def _no_constant(name: str) -> Json:

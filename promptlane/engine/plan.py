@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.policy import TestPolicy
+from promptlane.domain.suite.answers import CALL_SECONDS
 from promptlane.domain.suite.statistics import cases_needed, detectable, planned_variance, provable_margin
 from promptlane.domain.suite.verdict import CaseTally, Rules, assess
 
-from .assertions import KINDS, NO_GUARDRAIL, asked_by, guarded
+from .assertions import KINDS, asked_by
 from .checks import unknown
+from .guarded import unguarded
 from .prices import cache_price_of, cost, price_of
 from .suite import Assertion, Case, Suite, flat
 from .targets import Target
@@ -28,6 +32,8 @@ JUDGE_TOKENS: Final = 800
 """What a judge may answer, and about what its instructions take."""
 THREADS: Final = 8
 """Calls that one batch keeps in flight."""
+BATCH_SECONDS: Final = 720.0
+"""What a batch's calls may take together, of the fifteen minutes that its function has."""
 
 
 class TestPlanRefused(InvalidInput):
@@ -92,7 +98,7 @@ def make_plan(
     targets = [candidate] + ([stable] if stable else [])
     refused = unknown(suite.checks) + [problem for target in targets for problem in target.unfit(suite.cases)][:10]
     if candidate.guardrail is None:
-        refused += [f"{kind} {NO_GUARDRAIL}" for kind in guarded(suite.kinds)]
+        refused += unguarded(suite.kinds)
     repeats = suite.repeats or policy.repeats
     asked = {n for case in suite.cases for n in asked_by(case.all_asserts)}
     helpers = {"judge": policy.judge_model, "embedder": policy.embedding_model}
@@ -113,7 +119,8 @@ def make_plan(
             f"{policy.max_cost_usd:g}; raise it, use fewer cases or repeats, or set max_tokens in the prompt"
         )
     n, rules = len(suite.cases), rules_of(policy)
-    threads = max(1, min(THREADS, policy.max_concurrency, policy.batch_size * len(targets) * repeats))
+    size = _batch_size(suite.cases, policy, sides=len(targets), repeats=repeats)
+    threads = max(1, min(THREADS, policy.max_concurrency, size * len(targets) * repeats))
     if stable is not None:
         variance = planned_variance(_counted(suite, repeats))
         found = detectable(n, variance, alpha=rules.alpha, power=rules.power)
@@ -133,7 +140,7 @@ def make_plan(
         detectable=found,
         provable=provable,
         cases_needed=needed,
-        batch_size=policy.batch_size,
+        batch_size=size,
         threads=threads,
         parallel=max(1, policy.max_concurrency // threads),
         warnings=(*size_warnings(suite, policy), *warnings),
@@ -199,6 +206,27 @@ def _cost(cases: Sequence[Case], policy: TestPolicy, targets: Sequence[Target], 
 def _counted(suite: Suite, repeats: int) -> int:
     """Runs of a case that the verdict counts apart: one that passes as a whole gives one."""
     return min((1 if case.at_least else case.runs(repeats) for case in suite.cases), default=1)
+
+
+def calls_of(case: Case, *, sides: int, repeats: int) -> int:
+    """Calls that one case makes: of the versions, turn by turn, and of whoever grades their answers."""
+    return sides * case.runs(repeats) * (case.calls + len(asked_by(case.all_asserts)))
+
+
+def _batch_size(cases: Sequence[Case], policy: TestPolicy, *, sides: int, repeats: int) -> int:
+    """Cases of a batch: as many as the policy says, but none whose calls could outlive its function.
+
+    That is reckoned with the time-out of each call, for any neighbours that a batch may hold. One case at least.
+    """
+    most = max(1, min(THREADS, policy.max_concurrency)) * BATCH_SECONDS / CALL_SECONDS
+    upto = list(accumulate((calls_of(case, sides=sides, repeats=repeats) for case in cases), initial=0))
+
+    def fits(size: int) -> bool:
+        return all(upto[min(i + size, len(cases))] - upto[i] <= most for i in range(len(cases)))
+
+    sizes = range(1, min(policy.batch_size, max(1, len(cases))) + 1)
+    smaller = bisect_left(sizes, True, key=lambda size: not fits(size))  # the more cases, the longer
+    return policy.batch_size if smaller == len(sizes) else max(1, smaller)
 
 
 def _helpers(asserts: Sequence[Assertion]) -> list[tuple[str, int]]:

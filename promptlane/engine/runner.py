@@ -229,6 +229,8 @@ class _Runner:
             return Run(missing=str(error))
         except (CallRefused, Unavailable) as error:
             return Run(missing=str(error))
+        except Exception as error:  # noqa: BLE001 - of one call's answer, or of one case's text: the others go on
+            return Run(missing=f"the call could not be made or read ({type(error).__name__}: {error})"[:500])
 
     def ask(self, request: ModelRequest) -> Answer:
         return patiently(self.bench, lambda: self.bench.model.answer(request))
@@ -267,10 +269,13 @@ class _Runner:
             if whole[side] and not all(r.reused for r in runs):
                 store.put(target, pending.case, [r.answer for r in runs if r.answer])
 
+    def late(self) -> bool:
+        """Whether nothing more is graded."""
+        deadline = self.bench.deadline
+        return deadline is not None and self.bench.clock() > deadline + GRADING_SECONDS
+
     def graded(self, pending: _Pending, side: str, repeat: int, run: Run) -> Run:
         assert run.answer is not None
-        if self.bench.deadline is not None and self.bench.clock() > self.bench.deadline + GRADING_SECONDS:
-            return replace(run, missing="the time was up before it was graded")
         rival = None
         if len(self.sides) == 2:
             rival = pending.runs[STABLE if side == CANDIDATE else CANDIDATE][repeat].answer
@@ -282,6 +287,7 @@ class _Runner:
             other=rival,
             is_candidate=side == CANDIDATE,
             preferences=pending.preferences[repeat],
+            late=self.late,
             steps=self.steps,
         )
         try:

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Final
 
 from .kinds import Ungradable
@@ -53,4 +53,7 @@ def cosine(a: Sequence[float], b: Sequence[float]) -> float:
     if len(a) != len(b) or not len(a):
         raise Ungradable("the embedding model returned vectors of different lengths")
     norm = sqrt(sum(x * x for x in a) * sum(y * y for y in b))
-    return float(sum(x * y for x, y in zip(a, b, strict=True)) / norm) if norm else 0.0
+    found = float(sum(x * y for x, y in zip(a, b, strict=True)) / norm) if norm else 0.0
+    if not isfinite(found):
+        raise Ungradable("the embedding model returned vectors whose numbers are too large, or none")
+    return found

@@ -21,7 +21,7 @@ from promptlane.domain.release.content import is_content_of, rounding, vouches
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.timeline import Event, TimelineEntry, digest
-from promptlane.domain.suite.answers import Embedder, Judge, Model
+from promptlane.domain.suite.answers import CALL_SECONDS, Embedder, Judge, Model
 from promptlane.engine.assertions import asked_by
 from promptlane.engine.caching import cold_cache
 from promptlane.engine.checks import load
@@ -31,14 +31,14 @@ from promptlane.engine.parse import parse
 from promptlane.engine.plan import Plan, TestPlanRefused, make_plan
 from promptlane.engine.records import Collector, record_of
 from promptlane.engine.report import Heading, build
-from promptlane.engine.runner import Bench, Retry, run_cases
+from promptlane.engine.runner import GRADING_SECONDS, Bench, Retry, run_cases
 from promptlane.engine.suite import Case
 from promptlane.engine.targets import Target
 from promptlane.pages.test_report import page
 
 Json = Any
-SPARE_SECONDS: Final = 45.0
-"""Kept of a batch's time for grading what was answered and writing it down."""
+SPARE_SECONDS: Final = CALL_SECONDS + GRADING_SECONDS + 15.0
+"""Kept of a batch's time: for the calls that are under way, for grading what was answered, and for writing it down."""
 
 
 LONGEST_TURN: Final = 6 * 3600.0
@@ -187,7 +187,10 @@ class BatchRunner:
             retry=self.retry,
             deadline=None if deadline is None else deadline - SPARE_SECONDS,
         )
-        records = [record_of(run) for run in run_cases(cases, bench)]
+        found = {run.case.id: record_of(run) for run in run_cases(cases, bench)}
+        records = [
+            found[case.id] for case in cases if case.id in found
+        ]  # as they stand in the suite, however they ended
         self.objects.put(
             f"{base}/results/{items[0]['i']:06d}.jsonl", b"".join(json_lines(records)), "application/x-ndjson"
         )

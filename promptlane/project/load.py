@@ -13,9 +13,9 @@ from promptlane.domain.errors import DraftInvalid, InvalidInput, PolicyInvalid, 
 from promptlane.domain.model_regions import profiled
 from promptlane.domain.policy import Policy
 from promptlane.domain.release.prompt import VARIABLE, PromptDraft, template_texts
-from promptlane.engine.assertions import NO_GUARDRAIL, guarded
 from promptlane.engine.dataset import MAX_BYTES as MAX_FILE
 from promptlane.engine.document import Document, Problem, read_document
+from promptlane.engine.guarded import unguarded
 from promptlane.engine.parse import parse
 from promptlane.engine.suite import Read, Suite
 from promptlane.engine.suite import problems as suite_problems
@@ -105,7 +105,7 @@ def load_one(directory: Path | str) -> PromptProject:
             target = Target.of_draft(PROMPT_FILE, draft.variants())
             found = suite_problems(suite, draft.variables) + target.unfit(suite.cases)
             if draft.guardrail is None:
-                found += [f"{kind} {NO_GUARDRAIL}" for kind in guarded(suite.kinds)]
+                found += unguarded(suite.kinds)
             problems += [suite_document.problem("tests", text) for text in found]
     if draft is None or policy is None or suite is None or problems:
         raise ProjectInvalid(problems)

@@ -13,6 +13,10 @@ _CACHED: Final = ("cache_read_tokens", "cache_write_tokens")
 _APART: Final = ("later", "broken", "content", "tool_calls", "paid_usd", *_CACHED)
 
 
+CALL_SECONDS: Final = 120.0
+"""The longest that one call of a model may take."""
+
+
 class CallRefused(InvalidInput):
     """The model's service refuses this request for good: trying again would not help. Says what to change."""
 

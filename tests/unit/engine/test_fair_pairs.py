@@ -122,9 +122,26 @@ def test_a_refused_call_is_missing_at_once_and_a_closed_model_is_not_asked_again
     assert sum(said(r).startswith("new") for r in closed.asked) == 1
 
 
-def test_a_defect_in_the_engine_reaches_the_caller() -> None:
+def test_what_one_answer_makes_of_the_code_costs_that_run_and_no_other() -> None:
+    def odd(request: ModelRequest) -> Answer | str:
+        return Answer("x", input_tokens=None) if said(request) == "new: question 1" else said(request)  # type: ignore[arg-type]
+
+    found = {run.case.id: run for run in runs(suite(3), bench(ScriptedModel(odd)))}
+    assert "could not be made or read (TypeError: " in found["q1"].candidate[0].missing
+    assert [run.candidate[0].passed for run in found.values()].count(True) == 2
+    assert all(run.stable and run.stable[0].passed for run in found.values())
+
+
+def test_a_defect_outside_of_any_case_reaches_the_caller() -> None:
+    class Broken:
+        def get(self, target: Target, case: Case) -> list[Answer]:
+            return []
+
+        def put(self, target: Target, case: Case, answers: list[Answer]) -> None:
+            raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        runs(suite(3), bench(ScriptedModel(lambda r: 1 / 0)))  # type: ignore[arg-type, return-value]
+        runs(suite(3), bench(ScriptedModel(said), store=Broken()))
 
 
 def test_a_judge_that_is_throttled_is_asked_again() -> None:

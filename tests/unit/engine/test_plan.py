@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from promptlane.domain.policy import TestPolicy as Policy
 from promptlane.domain.suite.statistics import cases_needed, detectable, planned_variance, provable_margin
 from promptlane.domain.suite.verdict import CaseTally, Rules, assess
-from promptlane.engine.plan import Plan, TestPlanRefused, make_plan, rules_of, size_warnings
+from promptlane.engine.assertions import asked_by
+from promptlane.engine.plan import Plan, TestPlanRefused, calls_of, make_plan, rules_of, size_warnings
 from promptlane.engine.suite import Assertion, Case, Suite
 from promptlane.engine.targets import Target
 from tests.support.near import near
@@ -125,7 +128,6 @@ def test_models_that_are_free_cost_nothing() -> None:
         (10, 10, 1, 8, 1),
         (31, 10, 1, 8, 3),
         (5, 10, 1, 5, 1),
-        (1, 10, 1, 1, 1),
         (40, 1, 1, 2, 20),
         (40, 1, 3, 6, 6),
         (40, 3, 1, 6, 6),
@@ -256,3 +258,38 @@ def test_what_asks_about_a_guardrail_is_refused_where_there_is_none() -> None:
     # A stable version without one is no obstacle to the first version that has one.
     assert make_plan(suite(30, blocked), POLICY, guarded, OLD).cases == 30
     assert make_plan(suite(30), POLICY, NEW, OLD).cases == 30
+
+
+def test_a_batch_holds_no_more_calls_than_its_function_has_time_for() -> None:
+    """Of 8 calls at once, each of at most 120 s, 48 end within 720 s."""
+
+    def size(*asserts: Assertion, policy: Policy = POLICY, stable: Target | None = OLD, n: int = 40) -> int:
+        return make_plan(suite(n, *(asserts or (HAS,))), policy, NEW, stable).batch_size
+
+    most = replace(POLICY, batch_size=200)
+    assert size(policy=most) == 24
+    assert size(policy=most, stable=None, n=60) == 48
+    assert size(RUBRIC, policy=most) == 12
+    assert size(RUBRIC, policy=replace(most, repeats=3)) == 4
+    assert size(BEST, LIKE, policy=most) == 48 // (2 * (1 + len(asked_by((BEST, LIKE)))))
+    assert size(policy=replace(most, max_concurrency=1)) == 3
+    assert size(policy=replace(most, repeats=20)) == 1
+    assert size(policy=replace(POLICY, batch_size=7)) == 7
+    assert size(policy=most, n=4) == 200  # all of them: nothing is parted
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=30), st.integers(1, 40), st.integers(1, 3))
+def test_wherever_batches_begin_none_is_too_long_and_none_could_be_longer(
+    rubrics: list[int], batch: int, repeats: int
+) -> None:
+    cases = tuple(Case(f"q{i}", {"q": "x"}, (HAS, *(RUBRIC,) * n)) for i, n in enumerate(rubrics))
+    policy = replace(POLICY, batch_size=batch, repeats=repeats)
+    made = make_plan(Suite(cases), policy, NEW, OLD)
+    calls = [calls_of(case, sides=2, repeats=repeats) for case in cases]
+    assert calls == [2 * repeats * (1 + n) for n in rubrics]
+
+    def longest(size: int) -> int:
+        return max(sum(calls[i : i + size]) for i in range(len(calls)))
+
+    assert longest(made.batch_size) <= 48 or made.batch_size == 1
+    assert made.batch_size == batch or longest(made.batch_size + 1) > 48
