@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Any, Final, Literal
 
 from rapidfuzz.distance import Levenshtein
@@ -105,8 +104,6 @@ class Grader:
         except Exception as error:  # whatever an odd answer or value makes of a library: this run is missing, no other
             said = f"{type(error).__name__}: {error}"[:_SHOWN]
             raise Ungradable(f"{assertion.type} could not be evaluated on this answer ({said})") from error
-        if not isfinite(score):
-            raise Ungradable(f"{assertion.type} could not be evaluated on this answer (its score is {score})")
         if assertion.negated:
             passed, score = not passed, 1 - score
             reason = reason or f"{_named(asked)} holds"
