@@ -21,9 +21,10 @@ from promptlane.engine.targets import Target
 from promptlane.project import load_one
 
 from .bench import Models, bedrock, progress
+from .group import COULD_NOT
 from .session import Session
 from .terminal import as_json as text_of
-from .test import COULD_NOT, called, profile
+from .test import called, profile
 
 if TYPE_CHECKING:
     from rich.console import Console

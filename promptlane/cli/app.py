@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -100,15 +101,21 @@ def run_tests(
     ctx: typer.Context,
     directory: Annotated[Path, typer.Argument(help="Folder of a prompt, with its suite.yaml.", show_default=False)],
     against: Annotated[str | None, typer.Option(help="Version to compare with: a number, or `stable`.")] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(help="One more side: a model id, a version, `stable`; may be given several times."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Where the report goes [test-results/<prompt>].")] = None,
     repeats: Annotated[int | None, typer.Option(help="Runs of each case and side.", min=1, max=20)] = None,
     concurrency: Annotated[int | None, typer.Option(help="Calls in flight at once.", min=1, max=512)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a folder's regression tests here. Exit code 0: pass, 1: fail, 2: inconclusive, 3: could not run."""
+    from .comparing import compare_sides
     from .test import run_suite
 
-    code = run_suite(
+    run = partial(compare_sides, sides=compare) if compare else run_suite
+    code = run(
         ctx.obj, directory, against=against, output=output, repeats=repeats, concurrency=concurrency, as_json=as_json
     )
     raise typer.Exit(code)

@@ -24,12 +24,12 @@ from promptlane.project import PromptProject, load_one
 from .bench import Models, bedrock, bench_of, progress
 from .deployment import Deployment
 from .drift import differences
+from .group import COULD_NOT
 from .session import Session
 from .tested import causes, summary
 
 Json = Any
 EXIT: Final = {"pass": 0, "fail": 1, "inconclusive": 2}
-COULD_NOT: Final = 3
 
 
 def run_suite(
