@@ -26,9 +26,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks import promptfoo as promptfoo_at
+
 ROOT = Path(__file__).resolve().parents[1]
 BENCH = ROOT / ".local" / "bench"
-PROMPTFOO = BENCH / "promptfoo"
 LATENCY = 0.05
 LEVELS = {4: 240, 32: 500, 128: 500}
 """Cases by concurrency; each is asked twice."""
@@ -143,19 +144,6 @@ def bare(url: str, concurrency: int, calls: int) -> None:
     subprocess.run(command, check=True)
 
 
-def promptfoo_missing() -> str:
-    """Why promptfoo cannot be run; empty when it can."""
-    if not (PROMPTFOO / "node_modules" / "promptfoo").is_dir():
-        return "promptfoo is not installed in .local/bench/promptfoo (npm could not install it: see npm.log there)"
-    if not _node().exists():
-        return "promptfoo needs Node >= 22.22 and npm's package `node` gave none"
-    return ""
-
-
-def _node() -> Path:
-    return PROMPTFOO / "node_modules" / "node" / "bin" / "node"
-
-
 def promptfoo(url: str, concurrency: int, cases: int, folder: Path) -> float:
     """Seconds of the whole process."""
     config = {
@@ -166,10 +154,10 @@ def promptfoo(url: str, concurrency: int, cases: int, folder: Path) -> float:
     }
     (folder / "promptfooconfig.json").write_text(json.dumps(config))
     output = folder / "out.json"
-    entry = json.loads((PROMPTFOO / "node_modules" / "promptfoo" / "package.json").read_text())["bin"]["promptfoo"]
+    entry = json.loads((promptfoo_at.FOLDER / "package.json").read_text())["bin"]["promptfoo"]
     command = [
-        str(_node()),
-        str(PROMPTFOO / "node_modules" / "promptfoo" / entry),
+        promptfoo_at.node(),
+        str(promptfoo_at.FOLDER / entry),
         "eval",
         "-c",
         str(folder / "promptfooconfig.json"),
@@ -192,7 +180,7 @@ def promptfoo(url: str, concurrency: int, cases: int, folder: Path) -> float:
 
 
 def measure(url: str, repetitions: int) -> dict[str, Any]:
-    missing = promptfoo_missing()
+    missing = promptfoo_at.missing()
     levels = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -139,7 +139,7 @@ def _matches_nothing(pattern: str) -> bool:
 
 def proves_nothing(kind: Kind, value: Json) -> bool:
     """Whether any answer would do: a text of nothing but space, alone or among others, or no text at all."""
-    if kind.value in ("text", "pattern"):
+    if kind.value in ("text", "pattern") or (kind.value == "any" and isinstance(value, str)):
         return not str(value).strip()
     if kind.value in ("texts", "listed", "names") and value is not None:
         return not value or not all(str(one).strip() for one in value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from promptlane.domain import limits
@@ -74,10 +75,11 @@ def complaint_of(text: str, schema: Json) -> str:
         if limits.depth_of(value) > limits.MAX_DEPTH:
             too_deep = True
             continue
-        misfit = patience.misfit(value, schema)
-        if not misfit:
-            return ""
-        complaint = f"the JSON in the output does not fit the schema: {misfit}"
+        for one in _outermost(value):
+            misfit = patience.misfit(one, schema)
+            if not misfit:
+                return ""
+            complaint = f"the JSON in the output does not fit the schema: {misfit}"
     if too_deep:
         raise Ungradable(_TOO_DEEP)
     if unread is not None:
@@ -96,6 +98,18 @@ def _int(text: str) -> int:
         return int(text)
     except ValueError:  # Python reads no more digits than 4,300
         raise Ungradable(f"the JSON in the output holds a number of {len(text):,} digits") from None
+
+
+def _outermost(value: Json) -> Iterator[Json]:
+    """A value, and the objects of a list: what lists them is JSON, and so is each."""
+    yield value
+    waiting = list(reversed(value)) if isinstance(value, list) else []
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            yield one
+        elif isinstance(one, list):
+            waiting += reversed(one)
 
 
 def _no_constant(name: str) -> Json:

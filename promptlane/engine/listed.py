@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_FIELD: Final = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.|"")*)"\s*|(?P<plain>(?:[^,"][^,]*)?))(?:,|\Z)', re.S)
+_FIELD: Final = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.|"")*)"\s*|(?P<plain>(?:[^,"\s][^,]*)?))(?:,|\Z)', re.S)
 _ESCAPED: Final = re.compile(r'\\(["\\])|"(")')
 
 

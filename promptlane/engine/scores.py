@@ -23,7 +23,7 @@ def rouge_1(answer: str, reference: str) -> float:
     from nltk.tokenize import TreebankWordTokenizer
 
     tokenize = TreebankWordTokenizer().tokenize
-    mine, theirs = Counter(tokenize(answer.lower())), Counter(tokenize(reference.lower()))
+    mine, theirs = Counter(tokenize(_lower(answer))), Counter(tokenize(_lower(reference)))
     both = (mine & theirs).total()
     return 2 * both / (mine.total() + theirs.total()) if both else 0.0
 
@@ -35,12 +35,17 @@ def bleu(answer: str, references: Sequence[str]) -> float:
     """
     from nltk.translate.bleu_score import sentence_bleu
 
-    words = answer.lower().split()
+    words = _lower(answer).split()
     if not words:
         return 0.0
     orders = min(MAX_ORDER, len(words))
-    compared = [reference.lower().split() for reference in references]
+    compared = [_lower(reference).split() for reference in references]
     return float(sentence_bleu(compared, words, [1 / orders] * orders, smoothing_function=_unsmoothed))
+
+
+def _lower(text: str) -> str:
+    """In lower case, and a byte order mark, which is no part of a word, as the space that it is to JavaScript."""
+    return text.lower().replace("\ufeff", " ")
 
 
 def _unsmoothed(precisions: Sequence[Fraction], **_: object) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from promptlane.domain.incoming import odd_places
@@ -20,6 +21,8 @@ from .templates import problems, references
 Json = Any
 MAX_WHOLE: Final = 1e21
 """From here on JavaScript writes numbers with an exponent."""
+LEAST_POWER: Final = -6
+"""Below this power of ten, too."""
 
 
 class _Told(Exception):
@@ -186,9 +189,20 @@ def text_of(value: Json) -> str:
     """A value as text: texts as they are, whole numbers without a fraction, all else as JSON."""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_WHOLE:
-        value = int(value)
+    if isinstance(value, float):
+        return _number(value)
     return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _number(value: float) -> str:
+    """A number as JavaScript writes it, and so as promptfoo compares it: digits alone from 1e-6 up to 1e21."""
+    if value.is_integer() and abs(value) < MAX_WHOLE:
+        return format(Decimal(repr(value + 0.0)), "f").removesuffix(".0")
+    digits, _, exponent = json.dumps(value).partition("e")
+    if not exponent:
+        return digits
+    power = int(exponent)
+    return format(Decimal(f"{digits}e{power}"), "f") if LEAST_POWER <= power < 0 else f"{digits}e{power:+d}"
 
 
 def is_multiplied(value: Json) -> bool:

@@ -97,7 +97,8 @@ def test_commas_part_a_list_once_its_variables_are_filled_in() -> None:
     assert one("not-contains-any", "{{colours}}", "I like green", colours="red, green") == "fail"
     assert one("contains-all", "{{colours}}", "green and red", colours="red, green") == "pass"
     assert listed('"hello, world",bye , "a ""b"" \\"c\\""') == ["hello, world", "bye", 'a "b" "c"']
-    assert "do not fit" in one("contains-any", '"open, b')
+    for unfit in ('"open, b', 'a, "open, b', 'a,  "b" c'):
+        assert "do not fit" in one("contains-any", unfit)
     assert one("contains-any", "{{broken}}", broken='"open, b').startswith("missing: ")
 
 
@@ -186,6 +187,12 @@ SCHEMAS: list[tuple[Json, Json, str]] = [
     ({"additionalProperties": {"type": "string"}}, {"a": 1}, "fail"),
     ({"type": "integer"}, True, "fail"),
     ({"const": 1}, True, "fail"),
+    ({"dependencies": {"a": ["b"]}}, {"a": 1}, "refused"),
+    ({"$schema": "http://json-schema.org/draft-07/schema#", "dependencies": {"a": ["b"]}}, {"a": 1}, "fail"),
+    ({"$schema": "http://json-schema.org/draft-07/schema#", "dependentRequired": {"a": ["b"]}}, {"a": 1}, "refused"),
+    ({"dependentRequired": {"a": ["b"]}}, {"a": 1}, "fail"),
+    ({"$schema": "http://json-schema.org/draft-04/schema#", "const": 1}, 2, "refused"),
+    ({"items": {"additionalItems": False}}, [], "refused"),
     (True, 4, "refused"),
     ("true", 4, "refused"),
 ]
@@ -194,6 +201,25 @@ SCHEMAS: list[tuple[Json, Json, str]] = [
 @pytest.mark.parametrize(("schema", "value", "right"), SCHEMAS)
 def test_every_word_of_a_schema_is_checked_or_refused(schema: Json, value: Json, right: str) -> None:
     assert one("is-json", schema, json.dumps(value)).partition(":")[0] == right
+
+
+def test_an_object_in_a_list_is_json_in_the_answer() -> None:
+    person = {"type": "object", "required": ["name"]}
+    assert one("contains-json", person, 'Found: [1, [{"name": "Ana"}]]') == "pass"
+    assert one("not-contains-json", person, 'Found: [{"name": "Ana"}]') == "fail"
+    assert one("contains-json", {"type": "array"}, 'Found: [{"name": "Ana"}]') == "pass"
+    assert one("contains-json", person, 'Found: [{"age": 3}]') == "fail"
+
+
+def test_a_number_is_the_text_that_javascript_makes_of_it() -> None:
+    for number, text in ((1e-5, "0.00001"), (1.5e-6, "0.0000015"), (1.25e-7, "1.25e-7"), (-0.0, "0"), (1e21, "1e+21")):
+        assert one("contains", number, f"is {text}.") == "pass"
+    assert one("contains", 123456789012345680000.0, "is 123456789012345680000") == "pass"
+
+
+def test_nothing_is_no_text_to_equal() -> None:
+    assert one("not-equals", "{{want}}", "hello", want="").startswith("missing: ")
+    assert one("equals", " ", "").startswith("refused: ")
 
 
 def test_numbers_are_no_booleans_and_whole_numbers_one_number() -> None:
@@ -210,6 +236,7 @@ def test_scores_are_those_of_the_papers() -> None:
     assert scores.bleu("Paris", ["paris"]) == scores.bleu("New York", ["new york"]) == 1
     # Papineni et al. 2002, 2.1: 'the' counts as often as a reference has it.
     assert scores.bleu("the the the the the the the", ["the cat is on the mat", "there is a cat on the mat"]) < 1e-9
+    assert scores.bleu("\ufeffyes", ["yes"]) == scores.rouge_1("\ufeffyes", "yes") == 1
     assert scores.bleu("on the mat the cat sat", ["the cat sat on the mat"]) < 0.3
 
 
