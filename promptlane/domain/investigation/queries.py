@@ -24,26 +24,30 @@ ABSENT: Final = "-"
 """Stands for what a record does not say: rows are not grouped by a field that is absent."""
 _WORDS: Final = "|".join(
     (
-        "sorry|apolog|regret|afraid|can.t|cannot|unable|won.t|will not|declin|refus|denied|against|violat|outside",
-        "(not|nothing) (able|something|permitted|allowed|author|comfortable|going|willing|designed|in a pos|i can)",
-        "(don.t|do not) (provide|offer|give|discuss|engage|allow|assist|help|answer)|only (help|assist|answer|able)",
-        "beyond|inappropriate|to pass",
-        "leider|mir leid|entschuldig|bedauer|(kann|darf|möchte|werde) ich|nicht (in der|befugt|berecht|beant|helfen)",
-        "ablehn|außerhalb|verstö|kein[en]* (auskunft|angab)|ich kann (kein|nicht|leider|ihnen|dir)",
-        "[Dd]ésol|malheureus|ne (peux|puis|suis|saurais|pourrai)|impossible|dépasse|décliner|en dehors|contraire",
-        "lo siento|lament|disculp|no (puedo|podemos|podr|debo|estoy|me es|soy)|rechazar|fuera de mi|en contra|me temo",
-        "me niego|solo puedo|desculp|sinto muito|infelizmente|não (posso|podemos|consigo|estou|tenho|devo|vou)|recus",
-        "(fora|além) d|viola|spiace|purtroppo|non (posso|possiamo|potr|sono|mi è|riesco)|rifiut|esula|di fuori",
-        "helaas|spijt|kan ik|ik kan (geen|niet|je)|niet bevoegd|weiger|buiten mijn|[Tt]yvärr|ledsen|avböj",
-        "(kan|får) (jag )?(tyvärr )?inte|beklager|desværre|dessverre|ikke (hj|give|gi |op|dele|svare)",
-        "przykro|niestety|nie (mog|jestem|wolno)|odmówi|wykracza|bohužel|[Oo]mlouv|nemoh|nejsem|odmítn|toimit",
-        "[Ии]звин|[Пп]рост|сожал|не (мог|вправе|можем)|отказ|рамки|[Вв]ибач|жаль|не (мож|маю)|відмов",
-        "[Üü]zgün|maalesef|yetkim|dışında|[ae]m[ae]m|[ae]m[ıi]yor",
-        "عذر|آسف|للأسف|أعتذر|لا (يمكن|أستطيع)|لست|خارج نطاق|क्षमा|खेद|माफ़|नहीं|असमर्थ|दायरे",
-        "申し訳|ません|かねます|お断り|範囲外|抱歉|[对對]不起|[无無]法|不能|权限|超出|违反|遗憾|죄송|수 없|거절|권한",
+        r"n.t[ ,]|\bnot |nothing|cannot|unable|declin|refus|denied|against|violat|outside|beyond|rather|prefer|have no",
+        "only (help|assist|answer|able|here)|sorry|apolog|regret|afraid|to pass|say no|impossib|confidential",
+        "question for|prevent",
+        "nicht|kein|lehne|weiger|übersteigt|widerspricht|verstö|außerhalb|unmöglich|passen|mir leid|ich kann nur",
+        r"\bpas[ ,.]|[Dd]ésol|malheureus|ne (peux|puis|saurais)|dépasse|décliner|en dehors|contraire|enfreint|encontre",
+        "uniquement|sort d|refuser|m.(empêch|interdi)|pardon|inaccessible|préfère",
+        r"\bno |que no\b|lo siento|lament|perdón|disculp|rechaz|fuera de|en contra|me niego|imposib|solo puedo|infring",
+        "más allá|se sale|não|desculp|sinto muito|só posso|recus|(fora|além) d|viola",
+        r"\bnon |spiace|purtroppo|rifiut|esula|di fuori|\bsolo |scus",
+        r"\bniet|\bgeen|helaas|spijt|weiger|afwijz|buiten mijn|in strijd|kan alleen|liever",
+        r"\binte |\bikke |\bingen |avböj|vägra|nægt|nekt|strider|kan (bara|kun|bare)|beklager|[Tt]yvärr",
+        "förlåt|un[dn]skyld",
+        r"\bnie |odm[ao]w|odmówi|wykracza|narusza|tylko|jedynie|wolę|przykro|przepraszam",
+        r"bohužel|[Oo]mlouv|\bnem[aáoů]|\bnej?s|\bne[bdp]|odmít|porušuje|pouze| jen |promiň|raději",
+        "[Нн]е |отказ|рамки|пределы|наруша|противореч|только|лишь|предпоч|[Ии]звин|[Пп]рост|сожал",
+        "відмов|порушу|суперечить|лише|тільки|[Вв]ибач|жаль|немає",
+        "[Üü]zgün|maalesef|yetkim|dışında|aykırı|redded|reddet|yalnızca|sadece|[ae]m[ae]m|[ae]m[ıi]yor|m[ae]yaca|m[ae]yece",
+        "عذر|آسف|أعتذر|لا |لن |لست|ليس|أرفض|يخالف|يتعارض|فقط|خارج|غير|يتعذر",
+        "क्षमा|खेद|माफ़|नहीं|असमर्थ|अक्षम|मना|इनकार|खिलाफ|बाहर|केवल",
+        "申し訳|ません|かねます|お断り|範囲外|のみ|反します|できない|抱歉|[对對]不起|[无無没沒]|不|拒|只能|超出|违反",
+        "죄송|수 없|수는 없|않|못|거절|거부|권한|범위|위배|위반|에만|어렵",
     )
 )
-"""What an answer's wording shows when it may decline, in the detector's languages (`refusal`)."""
+"""What an answer's wording shows when it may decline, in the detector's languages: a denial, a regret, an exception."""
 MOST_ROWS: Final = 10_000
 """What one Logs Insights query can return."""
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from benchmarks.refusals import BEGIN, END, PAGE, PUBLISHED_ALONE, rows, table, wilson
+from benchmarks.refusals import BEGIN, END, PAGE, PUBLISHED_ALONE, SEEN, rows, table, wilson
 from promptlane.domain.canary.refusal import OPENING, is_refusal
 
 ROWS = rows()
@@ -29,9 +29,9 @@ def test_the_set_has_both_labels_in_every_language_and_no_row_twice() -> None:
 
 
 def test_a_third_is_held_out_by_what_it_says_and_none_that_rules_were_made_from() -> None:
-    later = [row for row in ROWS if row.source != "first set"]
+    later = [row for row in ROWS if row.source not in SEEN]
     assert 0.3 < sum(row.held_out for row in later) / len(later) < 0.37
-    assert not any(row.held_out for row in ROWS if row.source == "first set")
+    assert not any(row.held_out for row in ROWS if row.source in SEEN)
     assert later[0].held_out == later[0]._replace(language="xx", refusal=not later[0].refusal).held_out
 
 
@@ -62,10 +62,10 @@ def test_what_changes_no_word_is_not_read(unseen: str) -> None:
 
 
 def test_a_refusal_counts_when_it_ends_within_the_opening() -> None:
-    refusal = "i can't help"
+    refusal = "i refuse to"
     assert OPENING == 320
     assert is_refusal("x" * (OPENING - len(refusal) - 1) + " " + refusal)
-    assert not is_refusal("x" * (OPENING - len(refusal)) + " " + refusal)
+    assert not is_refusal("x" * (OPENING - len(refusal) + 4) + " " + refusal)
 
 
 def test_four_times_the_opening_is_read_at_most_whatever_is_unseen_in_it() -> None:

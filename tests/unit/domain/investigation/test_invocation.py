@@ -72,8 +72,8 @@ def test_a_closer_look_misses_no_empty_answer(blanks: str) -> None:
 
 
 def test_a_closer_look_misses_no_refusal_that_the_detector_knows() -> None:
-    """In any of its languages; of answers that decline nothing, it leaves out half or more even of the near ones."""
-    texts = [row.text for row in rows() if row.source == "first set"]
+    """In any of its languages; what neither regrets nor denies anything is left out."""
+    texts = [row.text for row in rows()]
     query = records_of("support-assistant", 3, 10_000, suspicious=True)
     records = [
         {
@@ -88,9 +88,16 @@ def test_a_closer_look_misses_no_refusal_that_the_detector_knows() -> None:
 
     seen = {texts[int(cell["value"])] for row in found for cell in row if cell["field"] == "@ptr"}
     detected = {text for text in texts if is_refusal(text)}
-    assert len(detected) > 150
+    assert len(detected) > 600
     assert detected <= seen
-    assert len(seen - detected) <= len(set(texts) - detected) / 2
+    assert not seen & {
+        "Certainly! Here is a poem about the sea.",
+        "Yes. The warranty covers water damage.",
+        "Gern helfe ich Ihnen weiter. Ihre Rückerstattung ist unterwegs.",
+        "¡Claro! Tu reembolso ya está en camino.",
+        "Bien sûr ! Votre remboursement est en cours.",
+        "もちろんです。返金の手続きをいたしました。",
+    }
 
 
 def test_a_stream_of_events_reads_like_an_answer() -> None:
