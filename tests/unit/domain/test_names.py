@@ -67,6 +67,7 @@ def test_events_are_named_as_the_event_bus_and_old_timelines_know_them() -> None
         "Canary Waiting",
         "Canary Shifted",
         "Canary Judged",
+        "Decision Needed",
         "Canary Paused",
         "Canary Resumed",
         "Canary Advanced",
