@@ -11,6 +11,8 @@ from .document import CORE_SCALARS
 
 Json = Any
 WIDTH: Final = 120
+_BREAKS: Final = re.compile("[\r\x85\u2028\u2029\ufeff]")
+"""What YAML takes for the end of a line, or passes over, unless it is escaped."""
 
 
 def yaml_text(data: Json) -> str:
@@ -29,8 +31,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    block = "\n" in text.strip("\n") and "\r" not in text
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
+    style: str | None
+    style = '"' if _BREAKS.search(text) else "|" if "\n" in text.strip("\n") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)

@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from promptlane.domain.errors import AlreadyExists, InvalidInput, PromptlaneError
@@ -255,6 +255,7 @@ VALUES = st.recursive(
 )
 
 
+@example({"\x85": "a\u2028b", "\ufeff": ["\u2029", "\r", "a\nb\x85", "a\n \nb", " a\nb", "a\n\n"]})
 @given(VALUES)
 def test_what_is_written_is_read_back_as_it_was(value: Any) -> None:
     text = yaml_text({"value": value})
