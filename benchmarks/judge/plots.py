@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 RULES = ("equal", "harmful_vs_sprt", "worse_promoted", "good_releases")
-BESIDE = ("hostile", "knows_track", "six_hours", "sprt_beside_fresh_sessions")
+BESIDE = ("hostile", "knows_track", "six_hours", "sprt_beside_fresh_sessions", "means")
 LABELS = {
     "promptlane": "**Promptlane, judge and fuse**",
     "promptlane_judge_alone": "the judge alone",
@@ -34,6 +34,8 @@ def write(result: dict[str, Any], docs: Path) -> None:
         _replace(page, "bench-judge", _table(result))
     if "hostile" in result["rows"]:
         _replace(page, "bench-judge-beside", "\n".join(_beside(result)))
+    if "means" in result["rows"]:
+        _replace(page, "bench-judge-means", "\n".join(_means(result)))
 
 
 def _replace(page: Path, name: str, text: str) -> None:
@@ -114,6 +116,26 @@ def _beside(result: dict[str, Any]) -> list[str]:
         for row in rows.get("sprt_beside_fresh_sessions", [])
     ]
     return lines
+
+
+def _means(result: dict[str, Any]) -> list[str]:
+    """How often the judge errs on means, and how long it takes."""
+    runs = result["hostile_runs"]
+    return [
+        "",
+        f"Means, as a share of the cap ({runs:,} runs each; margin 20 % of stable's mean, weight 10 %; six hours, and "
+        "three for the version that is 30 % dearer; minutes are medians):",
+        "",
+        "| answers | equal rolled back | 20 % dearer advanced | 30 % dearer missed | minutes to find it "
+        "| minutes to advance an equal one |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(
+            f"| {row['scenario']} | "
+            + " | ".join(f"{row[name]:.1%}" for name in ("false_rollback", "false_advance", "missed"))
+            + f" | {_minutes(row['median_minutes'])} | {_minutes(row['median_minutes_to_advance'])} |"
+            for row in result["rows"]["means"]
+        ),
+    ]
 
 
 def _minutes(median: float | None) -> str:

@@ -13,6 +13,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from promptlane.cdk.fuse import Fuse
+from promptlane.domain.metrics import is_mean
 from promptlane.domain.names import (
     ADVANCE_EVIDENCE,
     ASSIGNED,
@@ -120,7 +121,7 @@ class _Graphs:
         return _graph("Requests by version", lines)
 
     def rate(self, metric: str) -> Json:
-        """Each track's rate, and dashed bounds of two standard errors."""
+        """Each track's rate, and dashed bounds of two standard errors; those of a mean are at most as wide."""
         lines: list[list[Any]] = []
         for track, color in _TRACKS:
             rate, count = f"r_{track}", f"n_{track}"
@@ -130,7 +131,8 @@ class _Graphs:
                 bound = f"{rate} {sign} 2 * ({rate} * (1 - {rate}) / {count}) ^ 0.5"
                 shown = {"label": f"{track} {name}", "color": f"{color}55"}
                 lines.append(self._computed(f"IF({bound} > 0, {bound}, 0)", **shown))
-        return _graph(f"{metric}: rate by track", lines, {"min": 0})
+        how = "mean by track, as a share of the cap" if is_mean(metric) else "rate by track"
+        return _graph(f"{metric}: {how}", lines, {"min": 0})
 
     def _tracked(self, metric: str, track: Track, **shown: Any) -> list[Any]:
         dimensions = ("Prompt", self._prompt, "Track", str(track))

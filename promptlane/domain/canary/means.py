@@ -30,9 +30,9 @@ BOLDEST: Final = 0.8
 """Of l r, which must stay below 1."""
 LEAST: Final = 20
 """Answers of the control that must be known before anything is bet; a guess weighs as much."""
-_SCATTER: Final = 0.25
+GUESSED_SCATTER: Final = 0.25
 """Of a guess: its variance as a part of the largest that its mean allows."""
-_NARROW: Final = 1e-3
+NARROWEST: Final = 1e-3
 """The least r; a larger one than need be is valid too."""
 
 
@@ -52,7 +52,7 @@ class Learner:
     def __init__(self, mean: float | None = None) -> None:
         known = LEAST if mean is not None else 0
         guess = mean or 0.0
-        self._control = known, known * guess, known * (guess * guess + _SCATTER * guess * (1 - guess))
+        self._control = known, known * guess, known * (guess * guess + GUESSED_SCATTER * guess * (1 - guess))
         self._trial: Triple = (0, 0.0, 0.0)
 
     @property
@@ -66,7 +66,7 @@ class Learner:
         (n0, y0, _), (n1, y1, _) = self._control, self._trial
         mean0 = min(max(y0 / n0, 0.0), 1.0)
         mean1 = min(max((LEAST * mean0 + y1) / (LEAST + n1), 0.0), 1.0)
-        v0 = (_about(self._control, mean0) + LEAST * _SCATTER * mean0 * (1 - mean0)) / (n0 + LEAST)
+        v0 = (_about(self._control, mean0) + LEAST * GUESSED_SCATTER * mean0 * (1 - mean0)) / (n0 + LEAST)
         return Known((mean0, mean1), (v0, (_about(self._trial, mean1) + LEAST * v0) / (n1 + LEAST)))
 
     def learn(self, control: Triple, trial: Triple) -> None:
@@ -77,7 +77,7 @@ class Learner:
 def harm_gains(control: Triple, trial: Triple, known: Known, tolerance: float = 0.0) -> list[float]:
     """ln gain of each bet, against mean1 <= mean0 + tolerance."""
     mean0, mean1 = known.means
-    ranges = max(1 - mean0, _NARROW), max(mean1, _NARROW)
+    ranges = max(1 - mean0, NARROWEST), max(mean1, NARROWEST)
     gaps = [min(part * (mean0 + tolerance), 1 - mean0 - tolerance) for part, _ in HARM_BETS]
     above = trial[1] / trial[0] - control[1] / control[0] - tolerance
     return [_gain(control, trial, known, above, gap, ranges, 1.0) for gap in gaps]
@@ -91,7 +91,7 @@ def advance_gains(control: Triple, trial: Triple, known: Known, margins: tuple[f
     margin = (c - 1) * mean0 + d
     if mean0 + margin >= 1:
         return [0.0] * len(ADVANCE_BETS)
-    ranges = max(mean0, _NARROW), max(1 - mean1, _NARROW)
+    ranges = max(mean0, NARROWEST), max(1 - mean1, NARROWEST)
     below = c * control[1] / control[0] + d - trial[1] / trial[0]
     return [_gain(control, trial, known, below, (1 - depth) * margin, ranges, c) for depth, _ in ADVANCE_BETS]
 

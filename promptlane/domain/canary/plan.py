@@ -3,7 +3,8 @@
 An equal version's evidence grows by D = min over the margin's line of (1-w)/w KL(p0|s0) + KL(p0|s1) per canary
 request. It needs about 0.85 (ln(1/beta) + 0.29) / D requests in the median (0.29 pays for the second bet; 0.85 was
 measured), and in one release of ten twice that. Of a mean D is what the bets of means.py gain where values scatter as
-much as they are large on average (an exponential distribution); those that scatter less take less.
+much as they are large on average (an exponential distribution); those that scatter less take less. There the median is
+what the formula says, without the factor.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def _answers(guard: GuardPolicy, share: float, factor: float, mean: float, beta:
         return round(n), round(n) * mean, round(n) * (mean * mean + variance)
 
     gain = max(means.advance_gains(usual(n0), usual(n1), known, margins)) / n1
-    return MEDIAN * (math.log(1 / beta) + 0.29) / gain if gain > 0 else math.inf
+    return (math.log(1 / beta) + 0.29) / gain if gain > 0 else math.inf
 
 
 def _kl(p: float, q: float) -> float:
