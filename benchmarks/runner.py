@@ -3,7 +3,8 @@
 Every measurement is a fresh process, ours and theirs alternating, 1,000 calls (500 cases x 2 prompts, two deterministic
 assertions a case, no cache). The rate is taken where both look alike, at the model: calls from the first one's arrival
 to the last answer, so start-up does not count; the wall time of the whole process is noted too. Beside them stand bare
-threads over http.client, which tell what the machine and the model stub allow at that moment. Writes
+threads over http.client, which tell what the machine and the model stub allow at that moment; and the same runner with
+conversations, whose turns wait for each other. Writes
 `.local/bench/runner.json`. `python -m benchmarks.runner --quick` leaves the repetitions out.
 """
 
@@ -33,6 +34,8 @@ BENCH = ROOT / ".local" / "bench"
 LATENCY = 0.05
 LEVELS = {4: 240, 32: 500, 128: 500}
 """Cases by concurrency; each is asked twice."""
+TURNS = 3
+"""Turns after the first answer, in the scenario of conversations."""
 ASSERTS = [{"type": "icontains", "value": "refunds"}, {"type": "not-contains", "value": "sorry"}]
 
 
@@ -72,14 +75,14 @@ def environment(url: str) -> dict[str, str]:
     return {**os.environ, **quiet, **aws}
 
 
-def child(concurrency: int, cases: int) -> None:
-    """Our side, in its own process: exactly what a release and `promptlane test` run."""
+def child(concurrency: int, cases: int, turns: int) -> None:
+    """Our side, in its own process: exactly what a release and `promptlane test` run. `turns`: after each answer."""
     from promptlane.aws.models import ConverseModel
     from promptlane.aws.transport import BedrockTransport
     from promptlane.engine.parse import parse
     from promptlane.engine.records import Collector, record_of
     from promptlane.engine.runner import Bench, run_cases
-    from promptlane.engine.suite import Case
+    from promptlane.engine.suite import Case, Turn
     from promptlane.engine.targets import Target
 
     def target(label: str, text: str) -> Target:
@@ -89,7 +92,8 @@ def child(concurrency: int, cases: int) -> None:
 
     suite = parse({"defaultTest": {"assert": ASSERTS}, "tests": [{"vars": {"question": "?"}}]})
     asserts = suite.cases[0].asserts
-    made = (Case(f"case-{i}", {"question": f"When does refund {i} arrive?"}, asserts) for i in range(cases))
+    talk = tuple(Turn(({"text": f"And how about number {turn}?"},), asserts) for turn in range(turns))
+    made = (Case(f"case-{i}", {"question": f"When does refund {i} arrive?"}, asserts, turns=talk) for i in range(cases))
     bench = Bench(
         candidate=target("candidate", "Answer briefly. {{question}}"),
         stable=target("stable", "Answer. {{question}}"),
@@ -112,9 +116,9 @@ def seen(url: str) -> dict[str, float]:
     return found
 
 
-def ours(url: str, concurrency: int, cases: int) -> tuple[float, float]:
+def ours(url: str, concurrency: int, cases: int, turns: int = 0) -> tuple[float, float]:
     """(seconds of the whole process, peak memory in MB)."""
-    command = [sys.executable, "-m", "benchmarks.runner", "--child", str(concurrency), str(cases)]
+    command = [sys.executable, "-m", "benchmarks.runner", "--child", str(concurrency), str(cases), str(turns)]
     started = time.perf_counter()
     done = subprocess.run(command, env=environment(url), cwd=ROOT, capture_output=True, text=True, check=False)
     elapsed = time.perf_counter() - started
@@ -237,14 +241,41 @@ def _line(level: dict[str, Any]) -> str:
     )
 
 
-def memory(url: str) -> dict[str, float]:
+def memory(url: str, turns: int = 0) -> dict[str, float]:
     """Peak memory by number of cases: it must not grow with them."""
-    return {str(cases): round(ours(url, 128, cases)[1], 1) for cases in (500, 5_000)}
+    sizes = [cases // (1 + turns) for cases in (500, 5_000)]
+    return {str(cases): round(ours(url, 128, cases, turns)[1], 1) for cases in sizes}
+
+
+def conversations(url: str, repetitions: int) -> dict[str, Any]:
+    """The rate at which conversations of four answers are held, each turn waiting for the answer before."""
+    levels = []
+    for concurrency, cases in LEVELS.items():
+        talks = max(concurrency, cases // (1 + TURNS))
+        calls = 2 * talks * (1 + TURNS)
+        rates, peaks = [], []
+        for _ in range(repetitions):
+            seen(url)
+            peaks.append(ours(url, concurrency, talks, TURNS)[1])
+            rates.append(_rate(seen(url), calls))
+        rate, ideal = statistics.median(rates), concurrency / LATENCY
+        levels.append(
+            {
+                "concurrency": concurrency,
+                "calls": calls,
+                "ours_per_s": round(rate, 1),
+                "ideal_per_s": ideal,
+                "ours_share_of_ideal": round(rate / ideal, 3),
+                "ours_peak_mb": round(max(peaks), 1),
+            }
+        )
+        print(f"conversations, {concurrency:>3} at once: {rate:7.1f}/s, {rate / ideal:.1%} of {ideal:.0f}", flush=True)
+    return {"answers_each": 1 + TURNS, "levels": levels, "memory_mb_by_cases": memory(url, TURNS)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--child", nargs=2, type=int, metavar=("CONCURRENCY", "CASES"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, type=int, metavar=("CONCURRENCY", "CASES", "TURNS"), help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="one repetition")
     options = parser.parse_args()
     if options.child:
@@ -256,6 +287,7 @@ def main() -> None:
     with stub() as url:
         result = measure(url, 1 if options.quick else 3)
         result["memory_mb_by_cases"] = memory(url)
+        result["conversations"] = conversations(url, 1 if options.quick else 3)
     result["conditions"] = {
         "latency_s": LATENCY,
         "cores": os.cpu_count(),
@@ -265,7 +297,8 @@ def main() -> None:
     }
     path = BENCH / "runner.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"peak memory by cases: {result['memory_mb_by_cases']}\nwrote {path.relative_to(ROOT)}")
+    print(f"peak memory by cases: {result['memory_mb_by_cases']}")
+    print(f"with conversations: {result['conversations']['memory_mb_by_cases']}\nwrote {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -148,7 +148,13 @@ def _turns(r: Mapping[str, Json], stable: Mapping[str, Json], candidate: Mapping
         yield f'<p class="small"><b>Turn {i + 1}</b></p>'
         if asked:
             yield f'<p class="small dim">user</p><pre>{escape(asked)}</pre>'
-        texts = [turn["output"] if turn else "(not asked)" for turn in sides]
+        if stable and not all(sides):
+            went_on, turn = ("stable", sides[0]) if sides[0] else ("candidate", sides[1])
+            other = "candidate" if sides[0] else "stable"
+            yield f'<p class="small dim">{escape(r[went_on])} ({other}: not asked)</p>'
+            yield f"<pre>{escape(turn['output'] if turn else '')}</pre>"
+            continue
+        texts = [turn["output"] if turn else None for turn in sides]
         yield from _outputs(r, stable or None, texts[0], texts[1])
 
 

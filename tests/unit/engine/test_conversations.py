@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.domain import policy as policies
 from promptlane.domain.errors import SuiteInvalid, Unavailable
+from promptlane.domain.policy import TestPolicy as Policy
 from promptlane.domain.suite.answers import Answer, CallRefused, ModelRequest, ToolCall
+from promptlane.engine.junit import junit
 from promptlane.engine.objects import KeptAnswers
 from promptlane.engine.parse import parse
 from promptlane.engine.plan import TestPlanRefused, make_plan
 from promptlane.engine.records import Collector, record_of
+from promptlane.engine.report import Heading, build
 from promptlane.engine.runner import Bench, CaseRun, Retry, run_cases
 from promptlane.engine.suite import Case, Suite
 from promptlane.engine.targets import Target
 from promptlane.fakes.objects import MemoryObjects, ScriptedJudge, ScriptedModel
+from promptlane.pages.test_report import page
 
 Json = Any
 YES: list[Json] = [{"type": "contains", "value": "yes"}]
@@ -302,7 +306,7 @@ def test_a_conversation_that_a_version_cannot_take_is_refused_before_any_call(
     assert any(said in problem for problem in target.unfit([case]))
     prices = {"m": (1.0, 1.0)}
     with pytest.raises(TestPlanRefused, match="case 'case-1'"):
-        make_plan(Suite((case,)), policies.TestPolicy(prices=prices), text_target("fine"), target)
+        make_plan(Suite((case,)), Policy(prices=prices), text_target("fine"), target)
 
 
 THREE = [
@@ -510,7 +514,7 @@ def test_what_is_kept_is_named_by_all_that_was_said() -> None:
 
 def test_a_plan_counts_every_call_and_what_is_sent_again() -> None:
     prices = {"m": (1.0, 1.0)}
-    policy = policies.TestPolicy(prices=prices, repeats=2)
+    policy = Policy(prices=prices, repeats=2)
     short, long = (make_plan(Suite((case_of(**t),)), policy, text_target(), None) for t in ({}, {"turns": THREE}))
     assert (short.calls, long.calls) == (2, 6)
     assert long.cost_usd > 3 * short.cost_usd
@@ -573,3 +577,47 @@ def test_a_report_tells_turn_by_turn_what_was_asked_and_answered() -> None:
     ]
     sums = collector.sides["candidate"].to_dict()
     assert (sums["runs"], sums["input_tokens_mean"]) == (3, 100)
+
+
+def failing_report() -> dict[str, Json]:
+    """Of a conversation whose last answer the candidate gets wrong, and from whose opening stable cannot go on."""
+    case = case_of(messages=ANSWERED, turns=THREE, description="Two orders")
+
+    def script(request: ModelRequest) -> Answer:
+        asked = request.body["messages"][-1]["content"][0]["text"]
+        old = request.body["messages"][0]["content"][0]["text"].startswith("old")
+        return Answer("" if old and asked.startswith("And") else "no <b>" if asked == "Thanks" else "yes & more")
+
+    found, _ = run(case, script, stable=text_target("old"))
+    collector = Collector([case.id], repeats=1, absolute=False)
+    collector.add(case, json.loads(json.dumps(record_of(found))))
+    policy = Policy(prices={"m": (1.0, 1.0)})
+    plan = make_plan(Suite((case,)), policy, text_target(), text_target("old"))
+    heading = Heading.of("support", 1.8e9, text_target(), text_target("old"))
+    return json.loads(json.dumps(build(heading, plan, policy, collector)))  # type: ignore[no-any-return]
+
+
+def test_a_page_shows_turn_by_turn_what_both_sides_said() -> None:
+    shown = page(failing_report()).decode()
+    for said in (
+        "Said before",
+        "Which order?",
+        "<b>Turn 1</b>",
+        "<b>Turn 3</b>",
+        "yes &amp; more",
+        "no &lt;b&gt;",
+        "Thanks",
+        "new (stable: not asked)",
+        "turn 3, not-contains",
+    ):
+        assert said in shown, said
+    assert "no <b>" not in shown
+
+
+def test_junit_names_the_turn_that_failed_and_holds_the_conversation() -> None:
+    report = failing_report()
+    report["cases"][0]["change"] = "newly failing"
+    text = "".join(ElementTree.fromstring(junit(report)).itertext())
+    assert "turn 3, not-contains: " in text
+    assert "[turn 2] user: And in 7?\nyes & more" in text
+    assert "[turn 3] user: Thanks\nno <b>" in text
