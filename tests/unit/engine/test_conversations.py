@@ -521,6 +521,16 @@ def test_a_plan_counts_every_call_and_what_is_sent_again() -> None:
     assert long.sentence.startswith("1 cases x 1 x 2, each with its turns and repeats = 6 calls")
 
 
+def test_a_batch_of_conversations_is_smaller() -> None:
+    """48 calls of two minutes fit into a batch's time: 10 cases of one call a side, and 8 of three."""
+    policy = Policy(prices={"m": (1.0, 1.0)}, batch_size=10)
+    sizes = [
+        make_plan(Suite((case_of(**test),) * 20), policy, text_target(), text_target("old")).batch_size
+        for test in ({}, {"turns": THREE})
+    ]
+    assert sizes == [10, 8]
+
+
 def test_a_judge_sees_what_was_said_and_nothing_in_an_answer_is_filled_in() -> None:
     judge = ScriptedJudge(lambda user: {"pass": True, "score": 1.0, "reason": "so"})
     rubric = [{"type": "llm-rubric", "value": "kind"}]
