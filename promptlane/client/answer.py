@@ -58,8 +58,8 @@ class StreamedAnswer:
     """An answer as it comes: iterate for text, or over `events()` for Converse's own events. Read it once.
 
     A stream that breaks before its first text is answered by stable when it was a canary's; later it raises
-    StreamInterrupted with the text so far. `decision` and `receipt` are sure once the first text came. Close it, or
-    leave its `with` block, to hang up early: what was delivered until then is counted, and no error.
+    StreamInterrupted with the text so far. `decision` is sure, and `receipt` there, once the first text came. Close it,
+    or leave its `with` block, to hang up early: what was delivered until then is counted, and no error.
     """
 
     def __init__(
@@ -90,7 +90,9 @@ class StreamedAnswer:
 
     @property
     def receipt(self) -> str | None:
-        if self._receipt is None:
+        """What feedback() takes; None before anything was answered, since another version may answer still."""
+        answered = self._first_ms is not None or self.stop_reason is not None
+        if self._receipt is None and answered:
             self._receipt = self._sign(self._request)
         return self._receipt
 

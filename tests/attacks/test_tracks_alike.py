@@ -342,6 +342,18 @@ def test_no_answer() -> bool:
 
 
 @attack(
+    "feedback is given on a stream that nobody waited for",
+    kind=VOICES,
+    without=patched(answer.StreamedAnswer, "receipt", property(lambda self: self._sign(self._request))),
+)
+def test_no_stream() -> bool:
+    split = Split("canary", OUTCOMES["text"])
+    with split.client.converse_stream("mine", unit=split.units["canary"]) as stream:
+        receipt = stream.receipt
+    return receipt is not None and split.client.feedback(receipt, positive=False)
+
+
+@attack(
     "whoever reads the feedback table finds a user by trying names",
     kind=VOICES,
     without=patched(receipts, "mark", lambda salt, unit: blake2s(unit.encode()).hexdigest()[:16]),
