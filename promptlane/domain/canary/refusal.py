@@ -66,7 +66,7 @@ def _declines(opening: str, words: Words) -> bool:
         return _pattern(words.nothing_but).fullmatch(opening.strip(" .!…")) is not None
     if _pattern(words.delivers).search(opening):
         return False
-    sentences = [m[0].strip() for m in _SENTENCE.finditer(opening)]
+    sentences = sentences_of(opening)
     for at, sentence in enumerate(sentences):
         match = _pattern(words.declines).search(sentence)
         if match is None or _pattern(words.not_meant).search(sentence):
@@ -76,6 +76,11 @@ def _declines(opening: str, words: Words) -> bool:
         if not _helps(sentence[match.end() :], sentences[at + 1 :], words):
             return True
     return False
+
+
+def sentences_of(text: str) -> list[str]:
+    """The sentences of a text, in order, with what ends them."""
+    return [m[0].strip() for m in _SENTENCE.finditer(text)]
 
 
 def _helps(rest: str, following: list[str], words: Words) -> bool:

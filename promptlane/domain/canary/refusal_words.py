@@ -54,7 +54,7 @@ _EN_CANNOT: Final = (
     r"|unable to|unwilling to|prohibited from|prevented from))"
 )
 _EN_UNSURE: Final = (
-    r"(?:see|find|locate|say|know|wait|believe|imagine|picture|attend|fault|complain|go on|make it|sleep|hear|agree|stress|thank|overstate|emphasi[sz]e|promise|guarantee|detect|determine|spot|remember|recall|understand why|be(?! (?:able|of|\w+ing)\b)"
+    r"(?:see|find|locate|say|know|wait|believe|imagine|picture|attend|fault|complain|go on|make it|sleep|hear|agree|stress|thank|overstate|emphasi[sz]e|promise|guarantee|detect|determine|spot|remember|recall|understand why|be(?! (?:able|of|part|\w+ing)\b)"
     r"|help (?:but|noticing|wondering|loving|thinking|laughing|smiling|feeling)|make out|rule out|think of|tell (?:from|which|whether|if|by|how|what|you how|apart)|reproduce the (?:bug|crash|error|problem|issue))\b"
 )
 _EN: Final = Words(
@@ -68,7 +68,7 @@ _EN: Final = Words(
         r"\bi (?:have no|don't have (?:a|any)|do not have (?:a|any)) (?:way|means) (?:to|of)\b",
         rf"\bi(?:'d| would)(?: much)? (?:rather not|prefer not to) {_SERVE}|\bi(?:'d| would)(?: much)? rather not get into|\bi (?:prefer not|choose not) to (?:get into|{_SERVE})",
         r"\b(?:i|we)(?:'ll| will|'m going to| am going to| would|'d like to|'d)?(?: (?:must|need to|have to|have got to))?(?: (?:respectfully|politely|kindly|regretfully))? (?:decline|refuse)\b(?! (?:by|in|of))",
-        r"\bi(?:'ll| will|'m going to| am going to)?(?: (?:must|need to|have to))(?: (?:respectfully|politely))? (?:pass|say no(?! one)|stop here|draw (?:the|a) line|turn (?:this|that) down)\b",
+        r"\bi(?:'ll| will|'m going to| am going to)?(?: (?:must|need to|have to))(?: (?:respectfully|politely))? (?:pass(?! (?:the|some|a|along|it)\b)|say no(?! one)|stop here|draw (?:the|a) line|turn (?:this|that) down)\b",
         r"\bi (?:don't|do not) (?:feel comfortable|feel able|provide|offer|give|engage|assist|help|discuss|answer|create|write|generate|share|reveal|take (?:sides|part|positions)|do (?:that|this)|support|participate)\b",
         r"\bi(?:'m| am) (?:really |simply |just )?not (?:comfortable|the right one to|supposed to|here to)",
         r"\bi(?:'m| am)? ?(?:was|been|have been|'ve been)? (?:told|instructed|asked|designed|programmed|trained) not to",
@@ -93,7 +93,7 @@ _EN: Final = Words(
         r"\b(?:if|when|whenever|in case|unless|once|should|whether|where) (?:i|we)(?:'m|'re| are| am)? ?(?:can't|cannot|can not|won't|unable|not able|do not|don't)",
         r"\brecommend (?:[\w' ]{0,30})enough\b|\benough\b[^.!?]{0,12}$",
         r"\b(?:exact|precise|specific) (?:dates?|times?|days?|number|amount|shade|price|figure)\b|\bexact(?:ly)? (?:what|when|where|how)|\b(?:don't worry|no worries)\b",
-        r", (?:he|she|they|i|\w+) (?:said|thought|replied|whispered|says|answered|told|shouted|cried)\b",
+        r", (?:he|she|they|i|\w+) (?:said|thought|replied|whispered|says|answered|told|shouted|cried)\b|, (?:said|joked|thought|replied|whispered|cried|shouted) (?:the )?\w+",
         r"\b(?:would(?:n't)? )?be (?:sure|certain)\b|\b(?:without (?:the|your|an?) (?:\w+ ){0,2}(?:number|id|code|email|confirmation|receipt))\b",
         r"\buntil (?:you|the|we|i)\b|\bmore than \d|\bat a time\b|\bmyself\b",
     ),

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from benchmarks.refusals import BEGIN, END, PAGE, PUBLISHED_ALONE, SEEN, rows, table, wilson
-from promptlane.domain.canary.refusal import OPENING, is_refusal
+from promptlane.domain.canary.refusal import LANGUAGES, OPENING, is_refusal, sentences_of
 
 ROWS = rows()
 
@@ -83,3 +83,71 @@ def test_a_sentence_about_what_is_not_known_exactly_refuses_nothing() -> None:
 def test_long_hostile_text_takes_no_longer_than_its_opening() -> None:
     text = re.sub("x", "I can't " * 5, "x" * 20_000)
     assert is_refusal(text) in (True, False)
+
+
+@pytest.mark.parametrize(("opens", "closes"), ['""', "“”", "„“", "«»", "「」", "``"])
+@pytest.mark.parametrize("said", ["I can't help with that.", "Je ne peux pas vous aider.", "お手伝いできません。"])
+def test_what_is_quoted_declines_nothing(opens: str, closes: str, said: str) -> None:
+    assert is_refusal(said)
+    assert not is_refusal(f"The sign on the door says {opens}{said}{closes} to everybody.")
+    assert is_refusal(f"{said} The sign on the door says {opens}Open{closes} to everybody.")
+
+
+@pytest.mark.parametrize(
+    ("declines", "helps", "elsewhere"),
+    [
+        ("I can't advise you on a fund", "but index funds cost a tenth of active ones.", "but I can help with cards."),
+        ("I can't advise you on a fund", "however, index funds cost a tenth.", "please contact an adviser."),
+        ("Dazu kann ich nicht raten", "aber Indexfonds kosten ein Zehntel.", "aber ich helfe gern bei Karten."),
+        ("Je ne peux pas vous conseiller", "mais un fonds indiciel coûte moins.", "mais je peux vous aider ailleurs."),
+        ("No puedo aconsejarle un fondo", "pero los indexados cuestan menos.", "pero puedo ayudarle con tarjetas."),
+    ],
+)
+def test_after_a_turn_help_is_an_answer_and_the_way_elsewhere_is_none(
+    declines: str, helps: str, elsewhere: str
+) -> None:
+    assert is_refusal(f"{declines}.")
+    assert not is_refusal(f"{declines}, {helps}")
+    assert is_refusal(f"{declines}, {elsewhere}")
+    assert is_refusal(f"{declines}. {elsewhere}")
+
+
+@pytest.mark.parametrize(
+    ("policy", "refusal"),
+    [
+        ("We cannot give refunds after 30 days.", "I cannot give you that."),
+        ("We cannot help with keys after 6 pm.", "We cannot help with that."),
+        ("We do not share rooms.", "We do not share personal data."),
+        ("Wir können nach 30 Tagen nichts zurückgeben.", "Wir können Ihre Anfrage nicht bearbeiten."),
+        ("Nous ne pouvons pas donner de remboursement.", "Nous ne pouvons pas traiter votre demande."),
+        ("No podemos dar reembolsos.", "No podemos atender su solicitud."),
+    ],
+)
+def test_a_business_states_policies_and_declines_only_the_request_itself(policy: str, refusal: str) -> None:
+    assert not is_refusal(policy)
+    assert is_refusal(refusal)
+
+
+def test_a_sentence_that_supposes_declines_nothing_and_the_next_may() -> None:
+    assert not is_refusal("If I can't help you, a colleague will.")
+    assert is_refusal("If you can't log in, call us. I can't help with that.")
+
+
+def test_a_text_that_was_asked_for_may_decline() -> None:
+    assert not is_refusal("Suggested reply: Thank you, but I can't take part. Best wishes, Lea")
+    assert is_refusal("Dear Lea, I can't take part in that.")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [("I can't. Sorry", 2), ("It costs 3.4 % today.", 1), ("できません。はい。", 2), ("No! Why? So.", 3), ("", 0)],
+)
+def test_a_full_stop_within_a_number_ends_no_sentence(text: str, sentences: int) -> None:
+    assert len(sentences_of(text)) == sentences
+
+
+def test_reading_stays_linear_in_texts_made_to_go_back_and_forth() -> None:
+    """No group is repeated without a bound, so that none is repeated within another: told from the rules, not timed."""
+    for words in LANGUAGES:
+        for pattern in words:
+            assert not re.search(r"[^\\]\)[*+]", pattern), pattern
