@@ -24,7 +24,7 @@ from .bench import Models, bedrock, progress
 from .group import COULD_NOT
 from .session import Session
 from .terminal import as_json as text_of
-from .test import called, profile
+from .test import profile
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,9 +51,12 @@ def agreement(
     `directory`: its policy says judge, embedding model, prices and the most that it may cost; the defaults without it.
     Raises InvalidInput before any call is paid for.
     """
-    policy = called(session, load_one(directory))[0].policy.tests if directory else TestPolicy()
     rows = read_labels(*_file(labels))
-    chosen = [replace(policy, judge_model=profile(session, one)) for one in dict.fromkeys(judges or ())] or [policy]
+    policy = load_one(directory).policy.tests if directory else TestPolicy()
+    deployment = session.reachable
+    policy = replace(policy, embedding_model=profile(deployment, policy.embedding_model))
+    names = dict.fromkeys(profile(deployment, one) for one in judges or (policy.judge_model,))
+    chosen = [replace(policy, judge_model=name) for name in names]
     most = sum(most_usd(rows, one) for one in chosen)
     if output is not None:
         _write(output, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,8 @@ def run() -> int:
     from .streams import print_anything
 
     print_anything()
+    if region := os.environ.get("AWS_REGION"):
+        os.environ["AWS_DEFAULT_REGION"] = region  # the only one that boto3 reads; the AWS CLI and the CDK take either
     try:
         app()
     except SystemExit as end:

@@ -26,6 +26,7 @@ from promptlane.lifecycle.test_round import write_report
 from promptlane.project import PromptProject, load_one
 
 from .bench import Models, bedrock, bench_of, progress
+from .deployment import Deployment
 from .drift import differences
 from .group import COULD_NOT
 from .session import Session
@@ -62,7 +63,7 @@ def compare_sides(
     project, deployment = called(session, load_one(directory))
     policy = project.policy.tests
     suite = replace(project.suite, repeats=repeats) if repeats else project.suite
-    targets = _targets(session, project, [against] if against else [], sides)
+    targets = _targets(session, deployment, project, [against] if against else [], sides)
     most = _most_usd(suite, policy, targets)
     warnings = [*differences(project, deployment), *_left_out(suite)]
     root = output or Path("test-results") / f"{project.name}-compared"
@@ -98,7 +99,13 @@ def _nothing() -> None:
     return
 
 
-def _targets(session: Session, project: PromptProject, first: Sequence[str], others: Sequence[str]) -> list[Target]:
+def _targets(
+    session: Session,
+    deployment: Deployment | None,
+    project: PromptProject,
+    first: Sequence[str],
+    others: Sequence[str],
+) -> list[Target]:
     """The sides in order, each once. A model's side is the draft with that model and nothing else changed."""
     draft = Target.of_draft("draft", project.draft.variants())
     found = [version_of(session.deployment, project.name, which, "--against") for which in first] + [draft]
@@ -108,7 +115,7 @@ def _targets(session: Session, project: PromptProject, first: Sequence[str], oth
             version = version_of(session.deployment, project.name, which, "--compare")
             found.append(replace(version, label=f"{version.label} ({version.model})"))
         elif _MODEL.fullmatch(which):
-            model = profile(session, which)
+            model = profile(deployment, which)
             variant, *rest = project.draft.variants()
             found.append(Target.of_draft(model, [{**variant, "modelId": model}, *rest]))
         else:

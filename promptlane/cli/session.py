@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.ports import Clock
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ class Session:
     @cached_property
     def deployment(self) -> Deployment:
         return self.connect()
+
+    @cached_property
+    def reachable(self) -> Deployment | None:
+        """The same for commands that do without one; looked for once."""
+        try:
+            return self.deployment
+        except PromptlaneError:
+            return None
 
     @cached_property
     def console(self) -> Console:

@@ -89,20 +89,20 @@ def run_suite(
 
 def called(session: Session, project: PromptProject) -> tuple[PromptProject, Deployment | None]:
     """The project with models as the deployment calls them; as they are named, and None, where there is none yet."""
+    deployment = session.reachable
     try:
-        deployment = session.deployment
-        return project.called_in(*deployment.models), deployment
-    except PromptlaneError:
+        return (project.called_in(*deployment.models) if deployment else project), deployment
+    except PromptlaneError:  # a deployment of which not every stack is there
         return project, None
 
 
-def profile(session: Session, model: str) -> str:
-    """A model as the deployment calls it; as it is named where there is no deployment."""
+def profile(deployment: Deployment | None, model: str) -> str:
+    """A model as the deployment calls it; as it is named where there is none."""
     try:
-        region, group = session.deployment.models
-        return profiled(model, group, region)
-    except PromptlaneError:
+        region, group = deployment.models if deployment else ("", "")
+    except PromptlaneError:  # as above
         return model
+    return profiled(model, group, region)
 
 
 def version_of(deployment: Deployment, prompt: str, which: str, option: str) -> Target:

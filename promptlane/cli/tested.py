@@ -49,7 +49,9 @@ def summary(console: Console, report: Mapping[str, Json], folder: Path) -> None:
     for reason in report["reasons"][:4]:
         console.print(visible(reason))
     if report["cost_usd"] is not None:
-        console.print(f"cost {report['cost_usd']:.4f} USD")
+        plan = report["plan"]
+        graded = f", with grading at most {plan['cost_usd']:.4f} USD" if plan["judge_calls"] else ""
+        console.print(f"answers cost {report['cost_usd']:.4f} USD{graded}")
     console.print(f"report: {folder / 'report.html'}")
 
 

@@ -18,7 +18,7 @@ from . import messages, promptfoo, templates
 from .admissible import chars_of, is_number
 from .assertions import KINDS
 from .dataset import DatasetInvalid, load_rows
-from .kinds import READS, split_negation, unknown_type
+from .kinds import ASKED, READS, split_negation, unknown_type
 from .repeating import Repeating
 from .suite import MAX_CASES, Assertion, Case, Message, Read, Suite, Turn, flat
 from .templates import references, resolved
@@ -340,9 +340,11 @@ class _Reader:
                 self.problem(
                     path, f"reads no answer, only what was fetched ({kinds}); add an assertion about the answer"
                 )
+        spoken = {id(a) for turn in case.turns for a in flat(turn.asserts)} if not case.messages else None
         for assertion in flat(case.all_asserts):
             for names in READS.get(assertion.kind, ()):
-                if not any(name in case.vars for name in names):
+                said_last = names is ASKED and (spoken is None or id(assertion) in spoken)  # a message asks instead
+                if not said_last and not any(name in case.vars for name in names):
                     said = f"{assertion.type} reads the variable {' or '.join(names)}, which the case does not have"
                     self.problem(f"{path}.assert", f"{said}; add it to `vars`")
             for name in sorted(references(assertion.value) - case.vars.keys()):

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from promptlane.cli import test
 from promptlane.cli.app import app
+from promptlane.cli.app import run as run_typed
 from promptlane.cli.bench import Models
 from promptlane.cli.session import Session
 from promptlane.cli.test import run_suite
@@ -272,6 +273,7 @@ from typer.testing import CliRunner
 
 from promptlane.cli import test
 from promptlane.cli.app import app
+from promptlane.cli.app import run as run_typed
 from promptlane.cli.bench import Models
 from promptlane.fakes.objects import ScriptedModel
 test.run_suite.__kwdefaults__["models"] = lambda: Models(ScriptedModel(lambda r: "h\\u00e9 \\u2192 no"), None, None)
@@ -298,3 +300,11 @@ def test_a_verdict_reaches_its_exit_code_through_closed_pipes_and_ascii(
     assert shown.isascii()
     assert b"\x1b" not in shown
     assert (b"FAIL" in shown) is reads
+
+
+def test_the_region_may_be_named_as_the_aws_cli_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setattr(sys, "argv", ["promptlane", "--version"])
+    assert run_typed() == 0
+    assert os.environ["AWS_DEFAULT_REGION"] == "eu-central-1"

@@ -286,3 +286,19 @@ def test_numbers_and_abbreviations_stay_whole_and_lists_are_parted() -> None:
     ]
     assert sentences('1. One\n2) Two\n * "Three." Four\n---\n') == ["One", "Two", '"Three.', "Four"]
     assert sentences("") == sentences("\n ?! \n") == []
+
+
+def test_in_a_conversation_the_question_is_what_the_user_said_last() -> None:
+    relevant = {"type": "answer-relevance"}
+    said = {"role": "user", "content": "And when may I return it?"}
+    told = {"role": "assistant", "content": "We are open all day."}
+    suite = {"tests": [{"messages": [told, said], "assert": [relevant], "turns": [{"user": "Why?", "assert": [HAS]}]}]}
+    [case] = parse(suite).cases
+    judge = Judge(questions=[["a", "a", "a"]], evades=False)
+    embedder = Vectors(**{said["content"]: (1.0, 0.0), "a": (1.0, 0.0)})
+    assert Grader(judge=judge, embedder=embedder).assertion(case.asserts[0], case, Answer("Within 30 days.")).passed
+    later = {"tests": [{"vars": {"q": "x"}, "assert": [HAS], "turns": [{"user": "Why?", "assert": [relevant]}]}]}
+    assert parse(later).cases[0].turns[0].asserts[0].kind == "answer-relevance"
+    first = {"tests": [{"vars": {"q": "x"}, "assert": [relevant], "turns": [{"user": "Why?", "assert": [HAS]}]}]}
+    with pytest.raises(SuiteInvalid, match="reads the variable query or question"):
+        parse(first)
