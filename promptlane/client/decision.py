@@ -7,6 +7,8 @@ again, without that module's imports, and a test keeps the two the same.
 
 from __future__ import annotations
 
+from math import inf
+
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.incoming import torn_problem, version_number
 from promptlane.domain.split import BUCKETS, below, keys
@@ -251,9 +253,17 @@ def _config(named: Mapping[str, Any] | None) -> dict[str, str] | None:
 
 
 def _per_token(item: Mapping[str, Any], version: str) -> dict[str, PerToken]:
-    given = item.get("per_token") or {}
-    told = {str(metric): of[version] for metric, of in given.items() if version in of}
-    return {metric: (float(each[0]), float(each[1])) for metric, each in told.items()}
+    """What is not two numbers from 0 on is left out: no mean is worth a route that cannot be used."""
+    found: dict[str, PerToken] = {}
+    given = item.get("per_token")
+    for metric, of in given.items() if isinstance(given, dict) else ():
+        try:
+            of_input, of_output = map(float, of[version])
+        except (KeyError, TypeError, ValueError):
+            continue
+        if 0 <= of_input < inf and 0 <= of_output < inf:
+            found[str(metric)] = of_input, of_output
+    return found
 
 
 def pinned(prompt: str, fallback: str) -> LiveRoute:

@@ -17,8 +17,15 @@ def to_plain(per_token: PerVersion) -> dict[str, Json]:
     return {metric: {str(v): list(each) for v, each in of.items()} for metric, of in per_token.items()}
 
 
-def from_plain(stored: Mapping[str, Json] | None) -> PerVersion:
-    return {
-        str(metric): {int(version): (float(each[0]), float(each[1])) for version, each in of.items()}
-        for metric, of in (stored or {}).items()
-    }
+def from_plain(stored: Json) -> PerVersion:
+    """What cannot be read is left out: a rollback must not fail on how costs are told."""
+    found: dict[str, dict[int, PerToken]] = {}
+    for metric, of in stored.items() if isinstance(stored, Mapping) else ():
+        for version, each in of.items() if isinstance(of, Mapping) else ():
+            try:
+                of_input, of_output = map(float, each)
+                number = int(version)
+            except (TypeError, ValueError):
+                continue
+            found.setdefault(str(metric), {})[number] = of_input, of_output
+    return found

@@ -306,3 +306,27 @@ def test_a_decision_knows_what_its_own_answers_add_to_means_while_a_release_is_o
     watched = live_route("greeter", item("watch", previous=PREVIOUS, holdback=400, per_token=PER_TOKEN))
     assert (watched.low.per_token, watched.high.per_token) == ({"CostShare": (0.001, 0.002)}, {})
     assert live_route("greeter", item("steady", per_token=PER_TOKEN)).stable.per_token == {}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        "dear",
+        7,
+        {"CostShare": None},
+        {"CostShare": {"3": None}},
+        {"CostShare": {"3": []}},
+        {"CostShare": {"3": [1]}},
+        {"CostShare": {"3": [1, 2, 3]}},
+        {"CostShare": {"3": ["much", 1]}},
+        {"CostShare": {"3": [-0.1, 1]}},
+        {"CostShare": {"3": [0, "nan"]}},
+        {"CostShare": {"3": [0, "inf"]}},
+        {"CostShare": {"2": [0, 1]}},
+        {"CostShare": [0, 1]},
+    ],
+)
+def test_a_mean_that_a_route_does_not_tell_rightly_is_not_counted_and_the_route_is_used(odd: Any) -> None:
+    live = live_route("greeter", item("canary", canary=CANARY, weight=2500, per_token=odd))
+    assert (live.low.version, live.low.per_token) == (3, {})

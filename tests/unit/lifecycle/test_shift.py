@@ -539,3 +539,11 @@ def test_a_release_that_watches_no_mean_leaves_nothing_of_the_one_before_on_the_
     shifted(stage)
     assert stage.route.per_token == {}
     assert "per_token" not in stage.route.to_item()
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "dear", 7, {"A": None}, {"A": {"x": [1, 2]}}, {"A": {"1": [1]}}, {"A": {"1": None}}]
+)
+def test_a_route_whose_means_cannot_be_read_is_read_without_them(odd: Any) -> None:
+    stage = Stage()
+    assert Route.from_item({**stage.route.to_item(), "per_token": odd}) == stage.route
