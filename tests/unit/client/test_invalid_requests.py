@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from promptlane.client import AsyncPromptClient, InvalidVariables, ModelCallFailed, RequestRefused
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
@@ -107,6 +109,36 @@ def test_all_else_stays_an_error_of_whom_it_happened_to(ask: Callable[..., str],
         with pytest.raises(ModelCallFailed):
             ask(world, unit)
         assert errors(world) == counted
+
+
+SAID = {"answers": "hi", "refuses": REFUSED, "fails": AwsError("ModelErrorException")}
+REPLIES = st.sampled_from(sorted(SAID))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["canary", "stable"]), REPLIES, REPLIES), max_size=12), st.booleans())
+def test_whatever_both_versions_say_each_request_counts_once_and_where_it_belongs(
+    requests: list[tuple[str, str, str]], streamed: bool
+) -> None:
+    """Errors of the canary: what it fails, and what it refuses and stable does not. Of stable: what it fails itself."""
+    world = InCanary("hi", breaker_errors=0)
+    for track, canary, stable in requests:
+        world.bedrock.replies = {2: SAID[canary], 1: SAID[stable]}
+        asked = stream if streamed else converse
+        if "answers" in ((canary, stable) if track == "canary" else (stable,)):
+            assert asked(world, getattr(world, track)) == "hi"
+        else:
+            with pytest.raises(ModelCallFailed):
+                asked(world, getattr(world, track))
+    on_canary = [(canary, stable) for track, canary, stable in requests if track == "canary"]
+    on_stable = [stable for track, _, stable in requests if track == "stable"]
+    both_refuse = on_canary.count(("refuses", "refuses"))
+    wrong = sum(canary != "answers" for canary, _ in on_canary) - both_refuse
+    assert world.judge("Error", 2) == world.fuse("Error", "canary") == (wrong, len(on_canary) - both_refuse)
+    counted = len(on_stable) - on_stable.count("refuses")
+    assert world.judge("Error", 1) == world.fuse("Error", "stable") == (on_stable.count("fails"), counted)
+    assert (world.judge("Assigned", 2)[1], world.judge("Assigned", 1)[1]) == (len(on_canary), len(on_stable))
+    assert world.judge("InvalidRequest", 2)[1] == both_refuse
+    assert world.judge("InvalidRequest", 1)[1] == on_stable.count("refuses")
 
 
 def test_a_canary_that_takes_no_request_is_seen_at_once_and_sent_nothing_more() -> None:
