@@ -283,8 +283,8 @@ def _measures(r: Mapping[str, Json]) -> Iterator[str]:
         yield f'<tr><td>{what}</td><td class="n">{cells[0]}</td><td class="n">{cells[1]}</td>'
         yield f'<td class="n">{change}</td></tr>'
     actual = "not known (no price)" if r["cost_usd"] is None else f"{r['cost_usd']:.4f} USD"
-    yield f'</tbody></table></div><p class="small dim">The answers cost {actual}; before it, grading and all, at most '
-    yield f"{r['cost_estimated_usd']:.4f} USD were reckoned with.</p></section>"
+    yield f'</tbody></table></div><p class="small dim">The answers cost {actual}; with grading at most '
+    yield f"{r['cost_estimated_usd']:.4f} USD were reckoned.</p></section>"
 
 
 def _limits(r: Mapping[str, Json]) -> Iterator[str]:

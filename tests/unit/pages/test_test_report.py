@@ -255,7 +255,7 @@ def test_measures_are_compared_where_both_are_known() -> None:
         "td.n | 4",
         "td.n | 2,000",
         "td.n | +49900%",
-        "p.small.dim | The answers cost not known (no price); before it, grading and all, at most 0.2500 USD were reckoned with.",
+        "p.small.dim | The answers cost not known (no price); with grading at most 0.2500 USD were reckoned.",
     ]
 
 
