@@ -217,6 +217,32 @@ SHAPES = {
         2,
         ["is-valid-tool-call not-is-valid-tool-call", "similar not-similar"],
     ),
+    "guardrails": Shape(
+        "tests: [{assert: [{type: guardrails}, {type: is-json}]}, {assert: [{type: not-guardrails}]}]",
+        2,
+        ["is-json", USUAL],
+        ("the prompt has none", "ours stand in"),
+    ),
+    "judges of facts": Shape(
+        """
+        tests:
+          - vars: {query: "When?", context: In May.}
+            assert: [{type: context-faithfulness, threshold: 0.8}, {type: model-graded-factuality, value: In May.}]
+          - {vars: {question: x}, assert: [{type: g-eval, value: brief}, {type: answer-relevance, threshold: 0.7}]}
+        """,
+        2,
+        ["context-faithfulness factuality", "g-eval answer-relevance"],
+    ),
+    "conversations": Shape(
+        """
+        tests:
+          - {vars: {q: Hi}, metadata: {conversationId: a}, assert: [{type: is-json}]}
+          - {vars: {q: Bye}, assert: [{type: is-json}]}
+        """,
+        1,
+        ["is-json"],
+        ("with `turns`",),
+    ),
     "images": Shape(
         "tests: [{vars: {i: 'file://a.png'}, assert: [{type: is-json}]}, {assert: [{type: is-json}]}]",
         1,

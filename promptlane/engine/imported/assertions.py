@@ -10,10 +10,10 @@ from typing import Any, Final
 from promptlane.domain.errors import SuiteInvalid
 from promptlane.engine import promptfoo
 from promptlane.engine.assertions import KINDS
+from promptlane.engine.guarded import NO_GUARDRAIL, unguarded
 from promptlane.engine.kinds import split_negation
 from promptlane.engine.parse import parse
 from promptlane.engine.suite import Read
-from promptlane.engine.templates import references
 
 from .found import Notes
 from .graders import bedrock_model, graders
@@ -37,8 +37,8 @@ _CACHE: Final = 50_000
 class Assertions:
     """Carries them over, one by one. `names`, in each call: the variables that the case has."""
 
-    def __init__(self, notes: Notes, templates: Mapping[str, Json], read: Read | None) -> None:
-        self.notes, self.templates, self.read = notes, templates, read
+    def __init__(self, notes: Notes, templates: Mapping[str, Json], read: Read | None, guardrail: bool) -> None:
+        self.notes, self.templates, self.read, self.guardrail = notes, templates, read, guardrail
         self._known: dict[str, tuple[tuple[str, str], ...]] = {}
 
     def all(self, found: Json, place: str, names: Collection[str]) -> list[Json]:
@@ -75,6 +75,9 @@ class Assertions:
             self.notes.leave(place, f"`{bare}`, read as `llm-rubric`", why)
             data = {**data, "type": "not-llm-rubric" if negated else "llm-rubric"}
             bare = "llm-rubric"
+        if not self.guardrail and unguarded({bare} & KINDS.keys()):
+            self.notes.leave(place, f"`{written}`", NO_GUARDRAIL)
+            return None
         if bare == "assert-set":
             return self.set(data, place, names)
         return self.plain(data, bare, place, names)
@@ -144,12 +147,12 @@ class Assertions:
 
     def problems(self, data: Mapping[str, Json], names: Collection[str]) -> tuple[tuple[str, str], ...]:
         """(key, what is wrong) with an assertion, as our own loader says it."""
-        used = sorted(references(data.get("value")) & set(names))
-        key = json.dumps([data, used], ensure_ascii=False, sort_keys=True, default=repr)
+        known = sorted(names)
+        key = json.dumps([data, known], ensure_ascii=False, sort_keys=True, default=repr)
         if key not in self._known:
             if len(self._known) > _CACHE:
                 self._known.clear()
-            case = {"vars": dict.fromkeys(used, "x"), "assert": [data]}
+            case = {"vars": dict.fromkeys(known, "x"), "assert": [data]}
             try:
                 parse({"tests": [case]}, read=self.read)
                 self._known[key] = ()

@@ -105,6 +105,8 @@ class Cases:
 
     def another_input(self, test: Mapping[str, Json], options: Mapping[str, Json]) -> str:
         """Why a case would be another one here; empty when it would not."""
+        if mapping(test.get("metadata")).get("conversationId") is not None:
+            return "it goes on from the cases before it (`conversationId`); write them as one case with `turns`"
         if "providerOutput" in test:
             return "an answer that was not given by the model (`providerOutput`) proves nothing"
         if self.default.get("vars", {}) is None:

@@ -48,7 +48,7 @@ class _File:
 class _Import:
     def __init__(self, data: Mapping[str, Json], notes: Notes, sources: Sources, usual: Usual) -> None:
         self.data, self.notes, self.sources, self.usual = data, notes, sources, usual
-        assertions = Assertions(notes, mapping(data.get("assertionTemplates")), sources.read)
+        assertions = Assertions(notes, mapping(data.get("assertionTemplates")), sources.read, usual.guardrail)
         self.cases = Cases(notes, assertions, sources, usual)
         self.new_files: dict[str, str] = {}
         self.rewritten: dict[str, list[Json]] = {}
