@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from promptlane.domain.suite.answers import CALL_SECONDS
+from promptlane.engine.plan import BATCH_SECONDS
+from promptlane.engine.runner import GRADING_SECONDS
+from promptlane.lifecycle.test_round import SPARE_SECONDS
 from tests.support.alone import plain
 from tests.support.synthesized import Json, Synthesized
 
@@ -47,6 +51,12 @@ def test_a_function_has_the_time_the_memory_and_the_packages_that_it_needs(synth
     packages = {"<Sdk>", "<Packages>", *(["<EnginePackages>"] if verb in SUITES else [])}
     own = {"<Sdk>", *(["<ReceiptPackages>"] if verb == "gateway" else [])}
     assert set(function.get("Layers", [])) == (own if verb in STANDARD_LIBRARY_ALONE else packages)
+
+
+def test_no_batch_of_cases_outlives_its_function() -> None:
+    starting = 10.0
+    assert BATCH_SECONDS + SPARE_SECONDS + starting <= SIZES["run_cases"][0]
+    assert SPARE_SECONDS > CALL_SECONDS + GRADING_SECONDS, "a call that begins last is waited for, and graded"
 
 
 def test_every_function_is_sized(synthesized: Synthesized) -> None:
