@@ -33,6 +33,7 @@ _HELP: Final = 12
 
 _APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'"})
 """Before NFKC, which makes a blank and an accent of `´`; it makes a blank of every other kind of blank."""
+_PUNCTUATION: Final = str.maketrans(dict.fromkeys(".,;:!?…()¡¿", " "))
 _UNSEEN: Final = re.compile("[*_\u064b-\u0652\u200b-\u200f]")
 """Markdown's emphasis, Arabic vowel signs and zero-width characters: they change no word."""
 _CODE: Final = re.compile(r"```.{0,600}?(?:```|$)|`[^`\n]{2,200}`|^ {0,3}>[^\n]*", re.DOTALL | re.MULTILINE)
@@ -48,7 +49,15 @@ _SENTENCE: Final = re.compile(r"[^.!?。！？।]+(?:[.!?]+(?=[^\s.!?。！？�
 def is_refusal(text: str) -> bool:
     """Whether the answer's opening declines the request. Empty text is no refusal: nothing was said."""
     opening = _opening(text)
-    return any(_pattern(words.letter).search(opening) and _declines(opening, words) for words in LANGUAGES)
+    spaced = f" {opening.translate(_PUNCTUATION)} "
+    return any(_may_be(words, spaced) and _declines(opening, words) for words in LANGUAGES)
+
+
+def _may_be(words: Words, spaced: str) -> bool:
+    """Whether the rules of a language can find anything: they are compiled when they first can."""
+    if words.hints:
+        return any(hint in spaced for hint in words.hints)
+    return _pattern(words.letter).search(spaced) is not None
 
 
 def _opening(text: str) -> str:
@@ -106,5 +115,5 @@ def _answers(said: str, words: Words) -> bool:
 
 @cache
 def _pattern(text: str) -> re.Pattern[str]:
-    """Compiled when an answer first needs it: a script unseen costs nothing."""
+    """Compiled when an answer first needs it: a language unseen costs nothing."""
     return re.compile(text)

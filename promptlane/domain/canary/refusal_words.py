@@ -14,7 +14,8 @@ _NEVER: Final = r"(?!)"
 class Words(NamedTuple):
     """Regular expressions of one language, or of several that are near.
 
-    `letter`: a letter of its script. `declines`: the assistant declines; the group `policy` is what only a business says.
+    `letter`: a letter of its script. `hints`: one of them stands in whatever the rest is for, blanks in place of
+    punctuation; empty where all is read. `declines`: the assistant declines; the group `policy` is what only a business says.
     `not_meant`: a sentence that supposes, praises or only does not know. `bounds`: what makes a business's sentence a
     policy. `turns`: within a sentence, what help may follow; `begins`: the same at a sentence's start. `elsewhere`: what
     sends the user away or offers other help. `nothing_but`: a whole answer that declines by saying no more. `delivers`: how a
@@ -23,6 +24,7 @@ class Words(NamedTuple):
 
     letter: str
     declines: str
+    hints: tuple[str, ...] = ()
     not_meant: str = _NEVER
     bounds: str = _NEVER
     turns: str = _NEVER
@@ -133,6 +135,25 @@ _EN: Final = Words(
 
 _DE: Final = Words(
     letter="[a-z]",
+    hints=(
+        " ich ",
+        " mir ",
+        " mich ",
+        " meine",
+        " unsere",
+        " wir ",
+        "leid",
+        "entschuldigung",
+        "verzeihung",
+        "leider",
+        " nein ",
+        "bedau",
+        "ausserhalb",
+        "verstöss",
+        "verstoss",
+        "widerspricht",
+        "jenseits",
+    ),
     declines=any_of(
         r"\b(?:(?:kann|darf|werde|möchte|will|könnte|kann und werde) ich|ich (?:kann|darf|werde|möchte|will|könnte))\b[^.!?;:]{0,90}?\b(?:nicht|nichts|kein\w*|keinesfalls|nur fragen|nur zu|nur bei)\b",
         r"\b(?:ich )?\w+ (?:kann|darf|möchte|will) (?:und (?:werde|will|möchte) )?ich (?:das )?(?:leider )?nicht\b",
@@ -187,6 +208,25 @@ _DE: Final = Words(
 
 _FR: Final = Words(
     letter="[a-z]",
+    hints=(
+        " je ",
+        " j'",
+        " m'",
+        " mes ",
+        " mon ",
+        " ma ",
+        " nos ",
+        " notre ",
+        " nous ",
+        "désol",
+        "pardon",
+        "excuse",
+        " non ",
+        "pouvoir",
+        "dépasse",
+        "en dehors",
+        " hors ",
+    ),
     declines=any_of(
         r"\b(?:je|j') ?(?:ne|n')? ?(?:peux|puis|saurais|pourrai|pourrais|veux|souhaite|dois|vais)(?: (?:malheureusement|hélas|vraiment|donc))?(?: et ne (?:veux|vais|peux))? (?:pas|point)\b",
         r"\bje ne (?:saurais|puis) (?!trop\b)\w+|\b(?:et|mais|donc) ne (?:peux|puis|saurais)(?: donc)? pas\b|\bpouvoir (?:malheureusement )?pas\b|\bne pas pouvoir\b",
@@ -239,6 +279,24 @@ _FR: Final = Words(
 
 _ES: Final = Words(
     letter="[a-z]",
+    hints=(
+        " no ",
+        " me ",
+        " mis ",
+        " mi ",
+        " solo ",
+        "siento",
+        "perdón",
+        "disculp",
+        "lament",
+        " debo ",
+        " tengo ",
+        " rechazo ",
+        "nuestr",
+        "fuera de",
+        "más allá",
+        "prefiero",
+    ),
     declines=any_of(
         r"\bno (?:(?:me|te|le|les|os|lo|la|se) )?(?:puedo|podré|podría|debo|quiero|deseo|voy a)\b",
         r"\bno (?:(?:me|te|le|les|os|lo|la) )?(?:soy capaz|estoy (?:en condiciones|en posición|autorizad[oa]|capacitad[oa]|facultad[oa]|en capacidad|programad[oa]|diseñad[oa]|habilitad[oa]|dispuest[oa])|tengo (?:permitido|permiso|autorización|acceso|la capacidad|la posibilidad|capacidad|manera|forma|herramientas|competencia|información sobre eso))",

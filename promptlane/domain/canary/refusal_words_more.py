@@ -11,6 +11,7 @@ _MARKS: Final = "[;:–—]"
 
 _PT: Final = Words(
     letter="[a-z]",
+    hints=(" não ", "recus", "-me ", " só ", "desculp", "lamento", "sinto", "perdão", " minha", " meu", "impossível"),
     declines=any_of(
         r"\bnão (?:(?:te|lhe|o|a|vos|me) )?(?:posso|poderei|poderia|consigo|devo|vou|quero)\b",
         r"\bnão (?:me é possível|estou (?:autorizad[oa]|habilitad[oa]|em condições|apt[oa]|capacitad[oa]|programad[oa])|sou capaz|tenho (?:permissão|autorização|acesso|capacidade|a capacidade|como|ferramentas))|\bme é impossível|\bnão me sinto",
@@ -32,6 +33,23 @@ _PT: Final = Words(
 )
 _IT: Final = Words(
     letter="[a-z]",
+    hints=(
+        " non ",
+        " rifiut",
+        " mi ",
+        " devo ",
+        " esula",
+        " solo ",
+        " soltanto ",
+        " mie ",
+        "spiac",
+        "scus",
+        "purtroppo",
+        " oltre ",
+        " di fuori",
+        " viola ",
+        "contraria",
+    ),
     declines=any_of(
         r"\bnon (?:(?:ti|le|vi|la|mi) )?(?:posso|potrò|potrei|riesco|intendo|voglio|devo)\b",
         r"\bnon (?:sono (?:in grado|autorizzat[oa]|abilitat[oa]|nella posizione|capace|programmat[oa])|mi è (?:possibile|consentito|permesso)|ho (?:accesso|il permesso|l'autorizzazione|la possibilità|la capacità|gli strumenti)|mi sento)|\bmi è impossibile",
@@ -52,6 +70,21 @@ _IT: Final = Words(
 )
 _NL: Final = Words(
     letter="[a-z]",
+    hints=(
+        " ik ",
+        " mijn ",
+        " onze ",
+        " wij ",
+        " we ",
+        " mij ",
+        " me ",
+        "spijt",
+        "sorry",
+        "excuses",
+        "helaas",
+        "liever",
+        " nee ",
+    ),
     declines=any_of(
         r"\b(?:(?:kan|mag|zal|wil|ga) ik|ik (?:kan|mag|zal|wil|ga))\b[^.!?;:]{0,70}?\b(?:niet|niets|geen|alleen)\b",
         r"\b(?:kan|mag|wil) ik\b[^.!?;:]{0,25}\bniet\b",
@@ -73,6 +106,27 @@ _NL: Final = Words(
 _NORDIC_NOT: Final = r"(?:inte|ikke|ej|inget|ingen|intet)"
 _NORDIC: Final = Words(
     letter="[a-z]",
+    hints=(
+        " jag ",
+        " jeg ",
+        " mina ",
+        " mine ",
+        " mit ",
+        " mitt ",
+        " våra ",
+        " våre ",
+        " vores ",
+        " mig ",
+        "beklag",
+        "förlåt",
+        "undskyld",
+        "unnskyld",
+        "tyvärr",
+        "desværre",
+        "dessverre",
+        " nej ",
+        " nei ",
+    ),
     declines=any_of(
         rf"\b(?:jag|jeg)(?: (?:tyvärr|desværre|dessverre))? (?:kan|får|vil|må|kommer|tänker|kunne)\b[^.!?;:]{{0,25}}?\b{_NORDIC_NOT}\b",
         rf"\b(?:kan|får|vil|må) (?:jag|jeg)\b[^.!?;:]{{0,25}}?\b{_NORDIC_NOT}\b",
@@ -91,6 +145,19 @@ _NORDIC: Final = Words(
 )
 _PL: Final = Words(
     letter="[a-z]",
+    hints=(
+        " nie ",
+        "odm",
+        "wykracza",
+        "narusza",
+        "niezgodn",
+        " mogę ",
+        " moje ",
+        "przykro",
+        "przepraszam",
+        "niestety",
+        " wolę ",
+    ),
     declines=any_of(
         r"\bnie (?:mogę|jestem w stanie|potrafię|mam możliwości|mogłabym|mógłbym|będę|jestem upoważnion[ya]|wolno mi|jestem uprawnion[ya]|mam (?:uprawnień|dostępu|zgody|prawa|narzędzi))\b",
         r"\bnie (?:udostępniam|podaję|podam|udzielam|udzielę|piszę|napiszę|tworzę|stworzę|omawiam|komentuję|ujawniam|ujawnię|pomogę|odpowiem|zrobię)\b|\bwolę nie\b",
@@ -108,6 +175,28 @@ _PL: Final = Words(
 )
 _CS: Final = Words(
     letter="[a-z]",
+    hints=(
+        " nem",
+        " nes",
+        " ned",
+        " neb",
+        " nej",
+        " nep",
+        " ne ",
+        "odmít",
+        "porušuje",
+        "rozporu",
+        " mimo ",
+        " moje ",
+        " mohu ",
+        "promiň",
+        "omlouv",
+        " líto ",
+        "bohužel",
+        "lituji",
+        "raději",
+        "musím",
+    ),
     declines=any_of(
         r"\b(?:nemohu|nemůžu|nesmím|nedokážu|nebudu|nemám (?:přístup|oprávnění|možnost|povoleno)|nejsem (?:schop\w+|oprávněn\w?|v pozici))\b",
         r"\b(?:neposkytuji|nesdílím|nepíšu|nenapíšu|neposkytnu|odmítám|raději ne\w+)\b|\bmusím (?:\w+ )?odmítnout\b",
@@ -123,6 +212,30 @@ _CS: Final = Words(
 )
 _TR: Final = Words(
     letter="[a-z]",
+    hints=(
+        "amam",
+        "emem",
+        "amıyor",
+        "emiyor",
+        "amay",
+        "emey",
+        "meyece",
+        "mayaca",
+        "redded",
+        "reddet",
+        "dışında",
+        "aykırı",
+        " yok ",
+        "verilmiyor",
+        "yalnızca",
+        "sadece",
+        "üzgünüm",
+        "maalesef",
+        "özür",
+        "kusura",
+        "hayır",
+        "paylaşm",
+    ),
     declines=any_of(
         r"\b\w+(?:amam|emem|amıyorum|emiyorum|ayamam|eyemem|amayacağım|emeyeceğim)\b",
         r"\b\w*(?:vermeyeceğim|yapmayacağım|yazmayacağım|paylaşmam|paylaşmıyorum|reddediyorum|reddetmeliyim|etmeyeceğim)\b|\breddetmek zorunda",

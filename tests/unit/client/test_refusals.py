@@ -7,6 +7,7 @@ import re
 import pytest
 
 from benchmarks.refusals import BEGIN, END, PAGE, PUBLISHED_ALONE, SEEN, rows, table, wilson
+from promptlane.domain.canary import refusal
 from promptlane.domain.canary.refusal import LANGUAGES, OPENING, is_refusal, sentences_of
 
 ROWS = rows()
@@ -149,5 +150,11 @@ def test_a_full_stop_within_a_number_ends_no_sentence(text: str, sentences: int)
 def test_reading_stays_linear_in_texts_made_to_go_back_and_forth() -> None:
     """No group is repeated without a bound, so that none is repeated within another: told from the rules, not timed."""
     for words in LANGUAGES:
-        for pattern in words:
+        for pattern in (part for part in words if isinstance(part, str)):
             assert not re.search(r"[^\\]\)[*+]", pattern), pattern
+
+
+def test_hints_leave_out_nothing_that_the_rules_would_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    hinted = [is_refusal(row.text) for row in ROWS]
+    monkeypatch.setattr(refusal, "LANGUAGES", [words._replace(hints=()) for words in LANGUAGES])
+    assert [is_refusal(row.text) for row in ROWS] == hinted
