@@ -337,4 +337,29 @@ SHAPES = {
         ["is-json"],
         ("its `prefix` puts a text before",),
     ),
+    "retrieval": Shape(
+        """
+        defaultTest: {assert: [{type: context-faithfulness, threshold: 0.9}]}
+        tests:
+          - vars: {query: What is it, context: It is free.}
+            assert:
+              - {type: context-relevance, threshold: 0.3}
+              - {type: context-recall, value: It is free.}
+              - {type: not-context-recall, value: It is free.}
+              - {type: answer-relevance}
+              - {type: model-graded-factuality, value: It is free.}
+              - {type: g-eval, value: [polite, short]}
+          - {vars: {question: What is it}, assert: [{type: context-recall, value: It is free.}]}
+          - vars: {question: What is it, context: It is free.}
+            options: {disableDefaultAsserts: true}
+            assert: [{type: context-recall, value: It is free.}]
+        """,
+        3,
+        [
+            "context-relevance context-recall answer-relevance factuality g-eval context-faithfulness",
+            USUAL,
+            f"context-recall {USUAL}",
+        ],
+        ("write it without `not-`", "which the case has not: give it the variable", "ours stand in"),
+    ),
 }

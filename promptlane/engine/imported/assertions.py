@@ -11,7 +11,7 @@ from promptlane.domain.errors import SuiteInvalid
 from promptlane.engine import promptfoo
 from promptlane.engine.assertions import KINDS
 from promptlane.engine.guarded import NO_GUARDRAIL, unguarded
-from promptlane.engine.kinds import split_negation
+from promptlane.engine.kinds import READS, split_negation
 from promptlane.engine.parse import parse
 from promptlane.engine.suite import Read
 
@@ -32,6 +32,8 @@ _REWRITES: Final = ("transform", "contextTransform")
 _SETTINGS: Final = {"judge": "judge_model", "embedder": "embedding_model"}
 _SLUG: Final = re.compile(r"[^a-z0-9]+")
 _CACHE: Final = 50_000
+_BESIDE: Final[Json] = {"type": "contains", "value": "x"}
+"""Since a case needs an assertion that reads the answer, and this is about one alone."""
 
 
 class Assertions:
@@ -152,7 +154,7 @@ class Assertions:
         if key not in self._known:
             if len(self._known) > _CACHE:
                 self._known.clear()
-            case = {"vars": dict.fromkeys(known, "x"), "assert": [data]}
+            case = {"vars": dict.fromkeys(known, "x"), "assert": [data, _BESIDE]}
             try:
                 parse({"tests": [case]}, read=self.read)
                 self._known[key] = ()
@@ -162,6 +164,12 @@ class Assertions:
                 ]
                 self._known[key] = tuple(found)
         return self._known[key]
+
+
+def read_by(assertion: Json) -> tuple[tuple[str, ...], ...]:
+    """Variables that an assertion reads by itself: one name of each group."""
+    written = assertion.get("type") if isinstance(assertion, Mapping) else None
+    return READS.get(split_negation(written)[0], ()) if isinstance(written, str) else ()
 
 
 def _told(problems: Collection[tuple[str, str]]) -> str:

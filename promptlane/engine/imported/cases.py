@@ -8,12 +8,14 @@ from typing import Any, Final
 from promptlane.domain.errors import SuiteInvalid
 from promptlane.engine import promptfoo
 from promptlane.engine.admissible import is_number
+from promptlane.engine.assertions import KINDS
 from promptlane.engine.dataset import DatasetInvalid
+from promptlane.engine.kinds import split_negation
 from promptlane.engine.parse import parse
 from promptlane.engine.templates import problems as template_problems
 from promptlane.engine.templates import references
 
-from .assertions import Assertions
+from .assertions import Assertions, read_by
 from .defaults import Usual
 from .found import Notes
 from .sources import Sources, mapping
@@ -115,21 +117,23 @@ class Cases:
 
     def own_defaults(self, test: dict[str, Json], place: str, known: Mapping[str, Json]) -> list[Json]:
         """The default assertions, written out, for a case that lacks a variable of one of them; without that one."""
-        absent = {name for one in self.default_asserts for name in _named([one])} - known.keys()
+        absent = {name for one in self.default_asserts for name in _lacking(one, known)}
         if not absent or _alone(test):
             return []
         for name in sorted(absent):
             why = f"refers to {{{{{name}}}}}, which the case has not: give it the variable"
             self.notes.leave(place, "a default assertion", why)
         test["options"] = {**mapping(test.get("options")), "disableDefaultAsserts": True}
-        return [one for one in self.default_asserts if not _named([one]) & absent]
+        return [one for one in self.default_asserts if not _lacking(one, known)]
 
     def count(self, test: dict[str, Json], place: str) -> None:
         """Note whether a case asserts anything; one that does not gets ours, here or, by `end`, in defaultTest."""
-        if test.get("assert") or (self.default_asserts and not _alone(test)):
-            self.asserting = True
+        asserts = list(test.get("assert") or [])
+        asked = [*asserts, *([] if _alone(test) else self.default_asserts)]
+        self.asserting |= bool(asked)
+        if any(map(_reads_the_answer, asked)):
             return
-        test["assert"] = [{"$ref": f"#/assertionTemplates/{name}"} for name in self.usual.assertions()]
+        test["assert"] = asserts + [{"$ref": f"#/assertionTemplates/{name}"} for name in self.usual.assertions()]
         self.bare.append((place, test))
 
     def keys(self, test: Mapping[str, Json], place: str) -> dict[str, Json]:
@@ -247,8 +251,21 @@ def _named(value: Json) -> set[str]:
     found: set[str] = set()
     for one in value if isinstance(value, list) else []:
         if isinstance(one, Mapping):
-            found |= references(one.get("value")) | _named(one.get("assert"))
+            found |= references(one.get("value")) | _named(one.get("assert")) | {group[0] for group in read_by(one)}
     return found
+
+
+def _lacking(assertion: Json, known: Mapping[str, Json]) -> set[str]:
+    """Variables that an assertion needs, and a case has not; of those of which one is enough, the first."""
+    spare = {group[0] for group in read_by(assertion) if any(name in known for name in group)}
+    return _named([assertion]) - known.keys() - spare
+
+
+def _reads_the_answer(assertion: Json) -> bool:
+    kind = KINDS.get(split_negation(assertion["type"])[0])
+    if kind is not None and kind.name == "assert-set":
+        return any(map(_reads_the_answer, assertion["assert"]))
+    return kind is None or kind.of_answer
 
 
 def said(test: Mapping[str, Json]) -> dict[str, Json]:
