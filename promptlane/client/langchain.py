@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from promptlane.domain.usage import usage_of
+
 from .errors import InvalidUnit
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ class PromptRunnable(Runnable[dict[str, str], AIMessage]):
         if not unit:
             raise InvalidUnit('no unit: pass config={"configurable": {"unit": user_id}}, or unit=... to PromptRunnable')
         answer = self._client.converse(self._prompt, unit=unit, variables=input)
-        usage = answer.response.get("usage") or {}
+        told = answer.response.get("usage") or {}
+        usage = usage_of(told)
+        details = {"cache_read": usage.cache_read_tokens, "cache_creation": usage.cache_write_tokens}
         return AIMessage(
             content=answer.text,
             response_metadata={
@@ -45,8 +49,9 @@ class PromptRunnable(Runnable[dict[str, str], AIMessage]):
                 "stop_reason": answer.stop_reason,
             },
             usage_metadata={
-                "input_tokens": int(usage.get("inputTokens", 0)),
-                "output_tokens": int(usage.get("outputTokens", 0)),
-                "total_tokens": int(usage.get("totalTokens", 0)),
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "total_tokens": int(told.get("totalTokens", 0)),
+                **({"input_token_details": details} if usage.cached else {}),
             },
         )

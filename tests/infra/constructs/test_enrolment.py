@@ -73,3 +73,14 @@ def test_every_weakness_of_a_suite_is_a_warning_of_its_own() -> None:
         "promptlane:suite-support-assistant-1",
         "promptlane:suite-support-assistant-2",
     ]
+
+
+def test_who_watches_slow_answers_of_a_cached_prompt_is_warned() -> None:
+    cached = replace(PROJECT, draft=replace(PROJECT.draft, cache_point=True))
+    stack = alone()
+    Enrolment(stack, "Enrolment", project=cached, policy=POLICY, platform=LANE)
+    [said] = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("cache points"))
+    text = str(said.entry.data)
+    assert text.startswith("support-assistant/release.yaml: the prompt has cache points")
+    assert "at 10% of the traffic" in text
+    assert text.rsplit("[ack: ")[-1].rstrip("]") == "promptlane:cache-support-assistant"

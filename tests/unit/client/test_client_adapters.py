@@ -159,6 +159,19 @@ def test_a_message_has_all_that_came_with_the_answer(client: PromptClient) -> No
     )
 
 
+def test_a_message_counts_cached_input_as_langchain_does() -> None:
+    routes = StaticRoutes()
+    routes.put("greeter", stable=1)
+    usage = {"inputTokens": 10, "outputTokens": 5, "cacheReadInputTokens": 70, "cacheWriteInputTokens": 20}
+    client = fake_client(routes, FakeBedrock({"output": {}, "usage": {**usage, "totalTokens": 105}}))
+    assert PromptRunnable(client, "greeter", unit="anna").invoke({}).usage_metadata == {
+        "input_tokens": 100,
+        "output_tokens": 5,
+        "total_tokens": 105,
+        "input_token_details": {"cache_read": 70, "cache_creation": 20},
+    }
+
+
 def test_the_unit_of_the_config_wins_over_the_runnables_own() -> None:
     routes = StaticRoutes()
     routes.put("greeter", stable=1, canary=2, weight=5000)
