@@ -83,7 +83,7 @@ def _converse(event: dict[str, Any], prompt: str) -> dict[str, Any]:
 def _route(event: dict[str, Any], prompt: str) -> dict[str, Any]:
     unit = http.part(event, "queryStringParameters", "unit")
     decision = wire().route(prompt, unit)
-    names = ("prompt", "version", "version_arn", "track", "release_id", "revision")
+    names = ("prompt", "version", "version_arn", "track", "release_id", "revision", "guardrail")
     return {name: getattr(decision, name) for name in names}
 
 

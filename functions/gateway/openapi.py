@@ -158,6 +158,11 @@ DOCUMENT: dict[str, Any] = {
                     "track": _TRACK,
                     "release_id": _TEXT,
                     "revision": {"type": "integer"},
+                    "guardrail": {
+                        "type": ["object", "null"],
+                        "properties": {"guardrailIdentifier": _TEXT, "guardrailVersion": _TEXT},
+                        "description": "Pass it as guardrailConfig to Converse: the version was tested behind it.",
+                    },
                 }
             ),
             "Feedback": _object({"receipt": _TEXT, "positive": {"type": "boolean"}}),

@@ -94,5 +94,5 @@ def _details(decision: Decision, value: Any) -> FlagResolutionDetails[Any]:
         value=value,
         variant=f"version-{decision.version}",
         reason=Reason.SPLIT if decision.phase != "steady" else Reason.STATIC,
-        flag_metadata={"track": decision.track, "release_id": decision.release_id},
+        flag_metadata={"track": decision.track, "release_id": decision.release_id, **(decision.guardrail or {})},
     )

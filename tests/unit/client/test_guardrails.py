@@ -173,3 +173,14 @@ def test_a_fallback_may_name_its_guardrail(id: str) -> None:
 def test_a_fallback_with_half_a_guardrail_is_refused(behind: str) -> None:
     with pytest.raises(InvalidInput, match=r"ends in #.*; give its guardrail's id and the number of its version"):
         pinned("greeter", f"{ARN}:3#{behind}")
+
+
+def test_who_calls_bedrock_by_openfeature_is_told_the_guardrail() -> None:
+    provider = pytest.importorskip("promptlane.client.openfeature").PromptlaneProvider
+    context = pytest.importorskip("openfeature.evaluation_context").EvaluationContext("u")
+
+    guarded, plain = (provider(World(guardrails=of).client) for of in (OWN, None))
+
+    told = guarded.resolve_string_details("greeter", "", context).flag_metadata
+    assert {name: told[name] for name in CANARYS} == CANARYS
+    assert set(plain.resolve_string_details("greeter", "", context).flag_metadata) == {"track", "release_id"}

@@ -171,6 +171,7 @@ def test_it_answers_over_its_tables_with_receipts_of_its_key(
                 "track": "stable",
                 "release_id": "PROMPT0001-3-1",
                 "revision": 8,
+                "guardrail": None,
             },
         )
     )
