@@ -9,13 +9,15 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from benchmarks.promptfoo import FOLDER, missing, node
+from promptlane.engine.assertions import KINDS as OURS
+from promptlane.engine.kinds import split_negation, unknown_type
 
 from . import ours
 from .cases import cases
@@ -28,8 +30,8 @@ CASES, OUTPUTS = 560, 120
 _SHOWN = 10
 
 
-def theirs(made: Sequence[Json], answers: Sequence[Output]) -> list[str]:
-    """promptfoo's row for each case. RuntimeError with what its process said."""
+def theirs(made: Sequence[Json], answers: Sequence[Output]) -> tuple[list[str], list[str]]:
+    """(promptfoo's row for each case, the names of its assertion types). RuntimeError with what its process said."""
     data = {"cases": made, "outputs": [asdict(answer) for answer in answers], "tools": TOOLS}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -40,8 +42,15 @@ def theirs(made: Sequence[Json], answers: Sequence[Output]) -> list[str]:
         done = subprocess.run(command, env=home, cwd=scratch, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"promptfoo's process exited {done.returncode}:\n{done.stderr[-2_000:]}")
-        found: list[str] = json.loads((folder / "out.json").read_text())
-    return found
+        found = json.loads((folder / "out.json").read_text())
+    return found["rows"], found["types"]
+
+
+def unheard_of(types: Iterable[str]) -> list[str]:
+    """Assertion types of promptfoo's that our loader knows neither as its own nor as theirs."""
+    return [
+        name for name in types if unknown_type(name, ()).startswith("unknown") and split_negation(name)[0] not in OURS
+    ]
 
 
 def differences(
@@ -57,10 +66,10 @@ def differences(
 def measure(seed: int) -> tuple[dict[str, Json], list[str]]:
     """(what is written, a line for each difference of no kind and each error)."""
     made, answers = cases(Random(f"cases {seed}"), CASES), outputs(Random(f"outputs {seed}"), OUTPUTS)
-    other = theirs(made, answers)
+    other, types = theirs(made, answers)
     mine, raised = ours.rows(made, answers)
     documented: Counter[str] = Counter()
-    passing, lines = 0, list(raised)
+    passing, lines = 0, [*raised, *(f"{name} is unknown to our loader" for name in unheard_of(types))]
     for case, answer, outcome, kind in differences(made, answers, mine, other):
         passing += outcome == "pf"
         documented[kind] += 1
@@ -75,6 +84,7 @@ def measure(seed: int) -> tuple[dict[str, Json], list[str]]:
         "errors": len(raised),
         "documented": {kind: count for kind, count in sorted(documented.items()) if kind},
         "undocumented": documented[""],
+        "unknown_types": unheard_of(types),
         "seed": seed,
         "assertions": len({json.dumps(case["assert"], sort_keys=True) for case in made}),
         "outputs": len(answers),
@@ -101,7 +111,7 @@ def main() -> int:
         f"{differ:,} differ, {result['undocumented']} of no documented kind; {result['errors']} errors of ours\n"
         f"wrote {path.relative_to(BENCH.parents[1])}"
     )
-    return 1 if result["undocumented"] or result["errors"] else 0
+    return 1 if result["undocumented"] or result["errors"] or result["unknown_types"] else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 // promptfoo's own functions over every pair, in one process that can reach no network.
-// node theirs.mjs <promptfoo's folder> <in.json> <out.json>. A letter for each pair: p(ass), f(ail), e(rror).
+// node theirs.mjs <promptfoo's folder> <in.json> <out.json>: {types, rows}, the names of its assertion types, and for each
+// case a letter for each answer: p(ass), f(ail), e(rror).
 import { readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
@@ -11,7 +12,7 @@ process.env.LOG_LEVEL = "error";
 for (const method of ["log", "info", "warn", "debug"]) console[method] = () => {};
 
 const [folder, input, output] = process.argv.slice(2);
-const { assertions } = await import(pathToFileURL(path.join(folder, "dist/src/index.js")));
+const { assertions, ...promptfoo } = await import(pathToFileURL(path.join(folder, "dist/src/index.js")));
 const { cases, outputs, tools } = JSON.parse(readFileSync(input, "utf8"));
 const config = {
   tools: Object.entries(tools).map(([name, parameters]) => ({ type: "function", function: { name, parameters } })),
@@ -41,5 +42,6 @@ for (const test of cases) {
   for (const answer of outputs) row += await graded(test, answer);
   found.push(row);
 }
-writeFileSync(output, JSON.stringify(found));
+const types = ["Base", "Special"].flatMap((some) => promptfoo[`${some}AssertionTypesSchema`].options);
+writeFileSync(output, JSON.stringify({ types, rows: found }));
 process.exit(0);

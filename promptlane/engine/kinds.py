@@ -32,6 +32,9 @@ REFUSED: Final[Mapping[str, str]] = {
     "model-graded-closedqa": _JUDGED,
     "conversation-relevance": _JUDGED,
     "pi": _JUDGED,
+    "agent-rubric": "a judge has no tools here; " + _JUDGED,
+    "search-rubric": "a judge looks nothing up; put what is true into the criterion of an `llm-rubric`",
+    "skill-used": "answers name no skills; use `is-valid-tool-call` with the tool names",
     "max-score": "use `select-best`, which compares candidate and stable",
     "human": "people decide in the review step",
     "classifier": "there is no classifier model on Bedrock; use `llm-rubric`",
@@ -82,6 +85,8 @@ def split_negation(name: str) -> tuple[str, bool]:
 def unknown_type(name: str, known: Iterable[str]) -> str:
     """What to tell somebody who wrote an assertion type that is not ours."""
     bare = name[4:] if name.startswith("not-") else name
+    if bare.startswith("promptfoo:redteam:"):
+        return f"promptfoo's assertion type {name!r} is not supported: red teaming is not part of a regression suite"
     if bare in REFUSED or bare.startswith(("trace-", "trajectory:")):
         return f"promptfoo's assertion type {name!r} is not supported: {REFUSED.get(bare, 'answers carry no trace')}"
     known = list(known)

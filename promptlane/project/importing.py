@@ -67,11 +67,21 @@ def _config(source: Path) -> Path:
     if not source.is_file():
         raise InvalidInput(f"{source} is no file; name a configuration of promptfoo in YAML or JSON")
     if problem := not_data(source.name):
-        raise InvalidInput(f"{source} {problem}; only a configuration in YAML or JSON can be read")
+        raise InvalidInput(
+            f"{source} {problem}; only a configuration in YAML or JSON, or cases in CSV or JSONL, can be read"
+        )
     return source
 
 
 def _data(source: Path) -> Json:
+    """The configuration; cases alone, as a CSV or JSONL file or a list has them, are one with nothing else."""
+    if source.suffix.lower() in (".csv", ".jsonl"):
+        return {"tests": [source.name]}
+    data = _document(source)
+    return {"tests": data} if isinstance(data, list) else data
+
+
+def _document(source: Path) -> Json:
     if source.suffix.lower() == ".json":
         try:
             if (size := source.stat().st_size) > MAX_BYTES:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.differential import ours
-from benchmarks.differential.__main__ import CASES, OUTPUTS, differences
+from benchmarks.differential.__main__ import CASES, OUTPUTS, differences, unheard_of
 from benchmarks.differential.cases import cases
 from benchmarks.differential.kinds import KINDS, flat, kind_of, same
 from benchmarks.differential.texts import Output, outputs
@@ -137,6 +137,11 @@ def test_neither_gives_a_grade_is_the_same_and_a_grade_against_none_is_not() -> 
     found = [*differences([case], answers, ["pfrmpr"], ["pfeefp"])]
     assert [(answer.text, both) for _, answer, both, _ in found] == [("e", "pf"), ("f", "rp")]
     assert not same("p", "e")
+
+
+def test_a_type_that_nobody_here_has_heard_of_is_found() -> None:
+    known = ["contains", "similar:cosine", "guardrails", "javascript", "trace-span-count", "select-best", "human"]
+    assert unheard_of([*known, "new-kind"]) == ["new-kind"]
 
 
 def test_promptfoo_runs_on_the_nodes_that_it_names() -> None:

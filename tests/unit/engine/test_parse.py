@@ -643,6 +643,9 @@ INSTEAD = {
     "meteor": "use `rouge-n`, `bleu` or `similar`",
     "gleu": "use `bleu`",
     "similar:dot": "use `similar`, the cosine",
+    "agent-rubric": "write it as an `llm-rubric`",
+    "search-rubric": "the criterion of an `llm-rubric`",
+    "skill-used": "use `is-valid-tool-call`",
     "similar:euclidean": "use `similar`, the cosine",
     "f-score": "`python` check",
     "is-xml": "use `regex`",
@@ -665,6 +668,8 @@ def test_promptfoos_other_types_are_refused_with_what_to_write_instead() -> None
             assert path == ".type"
             assert message == f"promptfoo's assertion type {written!r} is not supported: {REFUSED[name]}"
             assert instead in message
+    [(_, message)] = complaint(type="promptfoo:redteam:pii")
+    assert message.endswith("is not supported: red teaming is not part of a regression suite")
     for name in ("trace-span-count", "not-trajectory:steps"):
         assert complaint(type=name) == [
             (".type", f"promptfoo's assertion type {name!r} is not supported: answers carry no trace")

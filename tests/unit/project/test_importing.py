@@ -165,7 +165,8 @@ HOSTILE = {
     "depth": ("tests: " + "[" * 3_000, "nested too deeply"),
     "itself": ("tests: &t [*t]", "contains itself"),
     "tag": ("tests: !!python/object/apply:os.system [ls]", "not valid YAML"),
-    "no mapping": ("[1, 2]", "no configuration of promptfoo"),
+    "no mapping": ("text", "no configuration of promptfoo"),
+    "no cases": ("[1, 2]", "no case carries over"),
     "no tests": ("prompts: [a]", "holds no `tests`"),
     "nothing": ("tests: []", "no case carries over"),
     "no case": ("tests: [1, x.py]", "is code"),
@@ -190,6 +191,20 @@ def test_a_hostile_configuration_is_refused_and_nothing_written(name: str, tmp_p
     with pytest.raises(PromptlaneError, match=said):
         import_suite(source)
     assert list(all_files(folder)) == [CONFIG]
+
+
+def test_cases_alone_are_a_configuration(tmp_path: Path) -> None:
+    row = '{"vars": {"q": "a"}, "assert": [{"type": "is-json"}]}'
+    for name, content in (
+        ("c.csv", "q;__expected\na;is-json\n"),
+        ("c.jsonl", row + "\n"),
+        ("c.json", f"[{row}]"),
+        ("c.yaml", f"- {row}\n"),
+    ):
+        (tmp_path / name).write_text(content)
+        import_suite(tmp_path / name, force=True)
+        [case] = loaded(tmp_path).cases
+        assert (case.vars, [a.type for a in case.asserts]) == ({"q": "a"}, ["is-json"])
 
 
 def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
