@@ -245,13 +245,18 @@ class _Runner:
             return pending.earlier
 
     def priced(self, answer: Answer, side: str) -> Answer:
-        read, written = answer.cache_read_tokens, answer.cache_write_tokens
-        used = Usage(answer.input_tokens, answer.output_tokens, read, written)
+        """The answer with what it cost, and without what only its conversation needed."""
+        real = None
+        if answer.cache_read_tokens or answer.cache_write_tokens:
+            cached = (answer.cache_read_tokens, answer.cache_write_tokens)
+            used = Usage(answer.input_tokens, answer.output_tokens, *cached)
+            real = paid(self.targets[side].model, self.bench.prices, used)
         return replace(
             answer,
             cost_usd=cost(self.price[side], answer.input_tokens, answer.output_tokens),
-            paid_usd=paid(self.targets[side].model, self.bench.prices, used) if read or written else None,
-            later=tuple(self.priced(one, side) for one in answer.later),
+            paid_usd=real,
+            later=tuple(self.priced(one, side) for one in answer.later) if answer.later else (),
+            content=(),
         )
 
     def finish(self, pending: _Pending) -> None:

@@ -44,7 +44,8 @@ def _as_json(value: Json) -> str:
 
 def messages_of(case: Case, variables: frozenset[str]) -> list[Json]:
     """What is sent behind the template of a version that takes these variables. CallRefused for what grows too long."""
-    return _filled(list(case.history(variables)), case)
+    history = case.history(variables)
+    return _filled(list(history), case) if history else []
 
 
 def asked_in(turn: Turn, case: Case) -> str:
@@ -62,6 +63,8 @@ def conversation(ask: Callable[[ModelRequest], Answer], request: ModelRequest, c
     Where a call fails, the answers before it come with its reason in `broken`; where the first does, it raises.
     """
     said = ask(request)
+    if not case.turns:
+        return said
     first, later = said, list[Answer]()
     for number, turn in enumerate(case.turns, start=OPENING + 1):
         if halted(turn, said):
@@ -70,9 +73,9 @@ def conversation(ask: Callable[[ModelRequest], Answer], request: ModelRequest, c
             request = _continued(request, said, turn, case)
             said = ask(request)
         except (CallRefused, Unavailable) as error:
-            return replace(first, later=tuple(later), broken=f"turn {number}: {error}", content=())
+            return replace(first, later=tuple(later), broken=f"turn {number}: {error}")
         later.append(said)
-    return replace(first, later=tuple(replace(one, content=()) for one in later), content=())
+    return replace(first, later=tuple(later))
 
 
 def halted(turn: Turn, said: Answer) -> str:

@@ -631,3 +631,9 @@ def test_junit_names_the_turn_that_failed_and_holds_the_conversation() -> None:
     assert "turn 3, not-contains: " in text
     assert "[turn 2] user: And in 7?\nyes & more" in text
     assert "[turn 3] user: Thanks\nno <b>" in text
+
+
+@pytest.mark.parametrize("test", OTHERS)
+def test_a_case_that_is_deployed_is_read_back_as_it_was(test: Json) -> None:
+    case = case_of(**test)
+    assert parse({"tests": [json.loads(json.dumps(case.to_dict()))]}).cases == (case,)
