@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any, Final
@@ -30,6 +30,8 @@ UNBOUNDED_TOKENS: Final = 4_096
 """The longest answer to be reckoned with where a version sets no maxTokens."""
 JUDGE_TOKENS: Final = 800
 """What a judge may answer, and about what its instructions take."""
+MOST_TOLD: Final = 5
+"""Conversations that do not fit a version, told one by one."""
 THREADS: Final = 8
 """Calls that one batch keeps in flight."""
 BATCH_SECONDS: Final = 720.0
@@ -96,7 +98,8 @@ def make_plan(
     about a guardrail that the candidate has not.
     """
     targets = [candidate] + ([stable] if stable else [])
-    refused = unknown(suite.checks) + [problem for target in targets for problem in target.unfit(suite.cases)][:10]
+    refused = unknown(suite.checks) + candidate.unfit(suite.cases)[:MOST_TOLD]
+    missing = stable.unfit(suite.cases) if stable else []
     if candidate.guardrail is None:
         refused += unguarded(suite.kinds)
     repeats = suite.repeats or policy.repeats
@@ -143,8 +146,16 @@ def make_plan(
         batch_size=size,
         threads=threads,
         parallel=max(1, policy.max_concurrency // threads),
-        warnings=(*size_warnings(suite, policy), *warnings),
+        warnings=(*size_warnings(suite, policy), *_missing_of_stable(missing), *warnings),
     )
+
+
+def _missing_of_stable(problems: Sequence[str]) -> Iterator[str]:
+    """What is told of conversations that only the candidate takes: a release may well be about that."""
+    for problem in problems[:MOST_TOLD]:
+        yield f"{problem}; until then the case fails there, or is missing"
+    if len(problems) > MOST_TOLD:
+        yield f"{len(problems) - MOST_TOLD} more conversations do not fit the stable version either"
 
 
 def size_warnings(suite: Suite, policy: TestPolicy) -> list[str]:

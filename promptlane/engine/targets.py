@@ -83,9 +83,9 @@ class Target:
     def unfit(self, cases: Iterable[Case]) -> list[str]:
         """Where conversations of a suite cannot be sent to this version; each sentence names case and remedy."""
         variables, tools = self.variables, self.tools
-        return [f"case {c.id!r}: {problem}" for c in cases for problem in self._unfit(c, variables, bool(tools))]
+        return [f"case {c.id!r}: {problem}" for c in cases for problem in self._unfit(c, variables, tools)]
 
-    def _unfit(self, case: Case, variables: frozenset[str], has_tools: bool) -> Iterator[str]:
+    def _unfit(self, case: Case, variables: frozenset[str], tools: Mapping[str, Json]) -> Iterator[str]:
         history = case.history(variables)
         for name in case.vars.keys() - variables - {case.chat}:
             yield from (f"variable {name!r} as a chat: {problem}" for problem in chat_problems(case.vars[name]))
@@ -102,8 +102,10 @@ class Target:
                 "the assistant's; take it out of the template, or the turns out of the case"
             )
         acts = any("toolUse" in block or "toolResult" in block for m in history for block in m["content"])
-        if (acts or any(turn.tool_results for turn in case.turns)) and not has_tools:
+        if (acts or any(turn.tool_results for turn in case.turns)) and not tools:
             yield f"holds tool calls, and {self.label} declares no tools, without which Bedrock takes none; add them"
+        elif undeclared := sorted({name for turn in case.turns for name in turn.tool_results} - tools.keys()):
+            yield f"gives a result of the tool {undeclared[0]!r}, which {self.label} does not declare; correct the name"
 
     def prompt_chars(self, case: Case) -> int:
         """Characters of the rendered prompt with its messages, for estimating what a case costs."""

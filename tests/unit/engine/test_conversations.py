@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -306,7 +307,26 @@ def test_a_conversation_that_a_version_cannot_take_is_refused_before_any_call(
     assert any(said in problem for problem in target.unfit([case]))
     prices = {"m": (1.0, 1.0)}
     with pytest.raises(TestPlanRefused, match="case 'case-1'"):
-        make_plan(Suite((case,)), Policy(prices=prices), text_target("fine"), target)
+        make_plan(Suite((case,)), Policy(prices=prices), target, text_target("fine"))
+
+
+def test_what_only_the_candidate_can_be_asked_is_told_before() -> None:
+    """A release that brings tools brings cases with them; to refuse them would keep it for ever."""
+    turns = [{"tool_results": {"find_order": "sent"}, "assert": YES}]
+    cases = tuple(replace(case_of(turns=turns), id=f"case-{i}") for i in range(7))
+    made = make_plan(
+        Suite(cases),
+        Policy(prices={"m": (1.0, 1.0)}),
+        chat_target("user"),
+        chat_target("user", tools=False, label="v1"),
+    )
+    told = [warning for warning in made.warnings if "declares no tools" in warning]
+    assert len(told) == 5
+    assert told[0].startswith("case 'case-0': holds tool calls, and v1 declares no tools")
+    assert told[0].endswith("until then the case fails there, or is missing")
+    assert "2 more conversations do not fit the stable version either" in made.warnings
+    [problem] = chat_target("user").unfit([case_of(turns=[{"tool_results": {"pay": "x"}, "assert": YES}])])
+    assert problem == ("case 'case-1': gives a result of the tool 'pay', which new does not declare; correct the name")
 
 
 THREE = [
