@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from promptlane.aws import http_events
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.policy import Reviewer, ReviewPolicy
+from promptlane.domain.release.guardrail import Guardrail
 from promptlane.pages.markup import Html, document, tag
 from promptlane.pages.style import STYLE
 from tests.support.review import LEAD, LEGAL, NEW, OLD, QUALITY, RELEASE, UnderReview, key, person
@@ -485,6 +486,19 @@ def test_what_is_no_part_opens_nothing(form: str, status: int) -> None:
     w.ask()
     assert w.http("POST", w.token(LEAD), path="/part", body=form)["statusCode"] == status
     assert w.reviews.marked(RELEASE, "opened#") == set()
+
+
+@pytest.mark.parametrize("old", [None, Guardrail("gr0000000001", "1")])
+def test_a_reviewer_sees_which_guardrail_a_version_brings_or_loses(old: Guardrail | None) -> None:
+    new = None if old else Guardrail("gr0000000002", "7")
+    w = UnderReview(old=replace(OLD, guardrail=old), new=replace(OLD, guardrail=new))
+    w.ask()
+
+    text = harmless(w.http("GET", w.token(LEAD))["body"]).text
+
+    (shown,) = [guard for guard in (old, new) if guard]
+    assert f"id: {shown.id}" in text
+    assert f"version: {shown.version}" in text
 
 
 WORST = ("\U000e0100", '"<&>', "\u0430b ")
