@@ -31,7 +31,6 @@ _NO_GUARDRAIL: Final = re.compile(r"guardrail identifier", re.I)
 _PURPOSE: Final = {"requestMetadata": {"purpose": "promptlane test"}}
 """So that the invocation log tells test runs from requests of users."""
 _ABOUT_TOOLS: Final = re.compile(r"tool", re.I)
-_ABOUT_FORCING: Final = re.compile(r"tool_?choice|forces tool use", re.I)
 _ABOUT_TEMPERATURE: Final = re.compile(r"temperature", re.I)
 _TOOL: Final = "verdict"
 _DECISION: Final = "decision"
@@ -82,29 +81,27 @@ def answer_of(data: Mapping[str, Json], elapsed_ms: float) -> Answer:
 class ConverseJudge:
     """`Judge` over Converse: its answer forced into a tool call whose schema is the wanted one, at temperature 0.
 
-    What a model refuses of that is left out from then on: recent Claude models know no `temperature`, some models no
-    tools, and some no tool that they are forced to call; then they are asked for JSON as text.
+    What a model refuses of that is left out from then on: recent Claude models know no `temperature`, and some
+    models no tools, or none that they are forced to call; those are asked for JSON as text.
     """
 
     def __init__(self, transport: Transport, model_id: str) -> None:
         self._transport, self._model_id = transport, model_id
-        self._tools = self._forced = self._temperature = True
+        self._tools = self._temperature = True
 
     def ask(self, system: str, user: str, schema: Mapping[str, Json]) -> Json:
         while True:
-            tools, forced, temperature = self._tools, self._forced, self._temperature
+            tools, temperature = self._tools, self._temperature
             try:
                 return self._asked(system, user, schema)
             except CallRefused as error:
-                if isinstance(error, ModelNotEnabled) or not self._without(str(error), tools, forced, temperature):
+                if isinstance(error, ModelNotEnabled) or not self._without(str(error), tools, temperature):
                     raise
 
-    def _without(self, said: str, tools: bool, forced: bool, temperature: bool) -> bool:
+    def _without(self, said: str, tools: bool, temperature: bool) -> bool:
         """Give up what a refusal names, of what was asked with; whether there was any."""
         if temperature and _ABOUT_TEMPERATURE.search(said):
             self._temperature = False
-        elif tools and forced and _ABOUT_FORCING.search(said):
-            self._forced = False
         elif tools and _ABOUT_TOOLS.search(said):
             self._tools = False
         else:
@@ -122,8 +119,7 @@ class ConverseJudge:
         }
         if not mark:
             tool = {"name": _TOOL, "description": "Your decision.", "inputSchema": {"json": schema}}
-            choice: Json = {"tool": {"name": _TOOL}} if self._forced else {"auto": {}}
-            body["toolConfig"] = {"tools": [{"toolSpec": tool}], "toolChoice": choice}
+            body["toolConfig"] = {"tools": [{"toolSpec": tool}], "toolChoice": {"tool": {"name": _TOOL}}}
         answer = answer_of(call(self._transport, self._model_id, "converse", body), 0.0)
         if not mark:
             said = [one.input for one in answer.tool_calls if one.name == _TOOL]

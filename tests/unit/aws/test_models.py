@@ -164,14 +164,12 @@ FORCING = (400, "ValidationException", {"message": "Thinking may not be enabled 
 
 
 def test_what_a_judge_refuses_is_left_out_from_then_on() -> None:
-    decided = (200, "", converse({"toolUse": {"toolUseId": "1", "name": "verdict", "input": {"pass": True}}}))
-    transport = Recorded(TEMPERATURE, FORCING, decided, decided)
+    transport = Told(TEMPERATURE, FORCING, says=lambda mark: f'{{"decision": "{mark}", "pass": true}}')
     judge = ConverseJudge(transport, "judge")
     assert judge.ask("s", "u", SCHEMA) == judge.ask("s", "u", SCHEMA) == {"pass": True}
-    asked = [(body["inferenceConfig"], body["toolConfig"]["toolChoice"]) for _, _, body in transport.sent]
+    asked = [(body["inferenceConfig"], "toolConfig" in body) for _, _, body in transport.sent]
     plain, warm = {"maxTokens": 800}, {"maxTokens": 800, "temperature": 0}
-    forced: Any = {"tool": {"name": "verdict"}}
-    assert asked == [(warm, forced), (plain, forced), (plain, {"auto": {}}), (plain, {"auto": {}})]
+    assert asked == [(warm, True), (plain, True), (plain, False), (plain, False)]
 
 
 def test_a_refusal_that_stays_is_told_and_not_asked_for_ever() -> None:
