@@ -217,7 +217,7 @@ class StateStack(Stack):
         accept_finding(
             table,
             "DDB3",
-            "Holds one marker per unit and hour of feedback for three days; losing them could at worst count a feedback twice.",
+            "Holds one marker per unit and hour of feedback for three days; without it one could at worst count twice.",
         )
         return table
 
