@@ -31,6 +31,7 @@ from local import model, seams
 from local.gaps import (
     callers,
     cloudtrail,
+    conversations,
     embeddings,
     guardrails,
     invocation_log,
@@ -190,11 +191,7 @@ def _resolve(call: Call) -> None:
         raise prompts.invalid(f"The provided model identifier is invalid: {call.resolved_model}")
     _offered(call)
     _check_tools((call.rendered.get("toolConfig") or {}).get("tools") or [])
-    messages = call.rendered.get("messages") or []
-    if not messages:
-        raise prompts.invalid("A conversation must have at least one message.")
-    if messages[0]["role"] != "user":
-        raise prompts.invalid("A conversation must start with a user message.")
+    conversations.check(call.rendered.get("messages") or [])
 
 
 def _offered(call: Call) -> None:
