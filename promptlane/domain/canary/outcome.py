@@ -64,15 +64,18 @@ def error_type(error: BaseException) -> str:
 
 
 _OF_THE_REQUEST = frozenset({"ValidationException", "ParamValidationError"})
+_NO_GUARDRAIL = "guardrail identifier"
+"""In what Bedrock says of a guardrail or a version of one that does not exist."""
 
 
 def invalid(error: BaseException) -> bool:
     """Whether the request itself may be what was not accepted: by Bedrock, or by the SDK before it was sent.
 
-    Throttling, time-outs, faults of service or model, a version that is gone or not allowed are not the request's.
+    Throttling, time-outs, faults of service or model, a version that is gone or not allowed are not the request's; nor
+    is a guardrail that is gone, which Bedrock tells by the same code, and which every request to that version meets.
     A version may be at fault for this one too (a prompt that Bedrock does not take): only another version tells.
     """
-    return error_type(error) in _OF_THE_REQUEST
+    return error_type(error) in _OF_THE_REQUEST and _NO_GUARDRAIL not in str(error).lower()
 
 
 def of_answer(

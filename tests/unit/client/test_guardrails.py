@@ -18,6 +18,7 @@ OWN = {1: ("grstable", "4"), 2: ("arn:aws:bedrock:eu-west-1:111122223333:guardra
 STABLES = {"guardrailIdentifier": "grstable", "guardrailVersion": "4"}
 CANARYS = {"guardrailIdentifier": OWN[2][0], "guardrailVersion": "7"}
 GONE = AwsError("ValidationException")
+GONE.args = ("ValidationException: The guardrail identifier or version provided in the request does not exist.",)
 
 
 class World:
@@ -104,6 +105,26 @@ def test_a_guardrail_that_was_deleted_is_an_error_of_the_canary_that_stable_answ
 def test_where_stables_is_gone_too_the_failure_names_guardrails() -> None:
     with pytest.raises(ModelCallFailed, match="or its guardrail is gone"):
         World(GONE).client.converse("greeter", unit="u")
+
+
+@pytest.mark.parametrize("same", [OWN, {1: OWN[2], 2: OWN[2]}])
+def test_a_guardrail_that_both_versions_lost_is_an_error_that_judge_and_fuse_see(same: Any) -> None:
+    for canary, version in ((True, "2"), (False, "1")):
+        world = World(GONE, canary=canary, guardrails=same)
+        with pytest.raises(ModelCallFailed):
+            world.client.converse("greeter", unit="u")
+        with pytest.raises(ModelCallFailed):
+            list(world.client.converse_stream("greeter", unit="u"))
+        assert world.sink.total("Error", Prompt="greeter", Version=version) == (2, 2)
+
+
+def test_it_is_seen_while_nothing_is_released_too() -> None:
+    routes, sink = StaticRoutes(), ListSink()
+    routes.put("greeter", stable=1, guardrails=OWN)
+    client = fake_client(routes, FakeBedrock(GONE), sink=sink)
+    with pytest.raises(ModelCallFailed):
+        client.converse("greeter", unit="u")
+    assert sink.total("Error", Prompt="greeter", Track="stable") == (1, 1)
 
 
 HALVES = [
