@@ -36,6 +36,7 @@ from local.gaps import (
     guardrails,
     invocation_log,
     metric_store,
+    prompt_cache,
     prompt_rendering,
     prompts,
 )
@@ -89,6 +90,7 @@ class Call:
     rendered: dict[str, Any] = field(default_factory=dict)
     prompt_arn: str | None = None
     guardrail: guardrails.Guardrail | None = None
+    usage: dict[str, int] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
 
 
@@ -303,13 +305,19 @@ def _response(call: Call, answer: ModelAnswer) -> dict[str, Any]:
     }
 
 
+def _tokens_of(call: Call, answer: ModelAnswer) -> dict[str, int]:
+    """Counted once: to ask the prompt cache is to fill it."""
+    if not call.usage:
+        scope = f"{seams.account()}/{seams.region()}/{call.resolved_model}"
+        sent = prompt_cache.usage(scope, call.rendered, answer.input_tokens)
+        total = answer.input_tokens + answer.output_tokens
+        call.usage = {**sent, "outputTokens": answer.output_tokens, "totalTokens": total}
+    return call.usage
+
+
 def _usage(call: Call, answer: ModelAnswer) -> dict[str, Any]:
     return {
-        "usage": {
-            "inputTokens": answer.input_tokens,
-            "outputTokens": answer.output_tokens,
-            "totalTokens": answer.input_tokens + answer.output_tokens,
-        },
+        "usage": _tokens_of(call, answer),
         "metrics": {"latencyMs": max(1, round((time.time() - call.started) * 1000))},
         **(call.guardrail.trace if call.guardrail else {}),
     }
@@ -431,7 +439,8 @@ def _observe(
         identity_arn=identity.get("arn", ""),
         request=call.rendered or call.body,
         response=response,
-        tokens=(answer.input_tokens, answer.output_tokens) if answer else (None, None),
+        tokens=(call.usage.get("inputTokens", answer.input_tokens), answer.output_tokens) if answer else (None, None),
+        cached=(call.usage.get("cacheReadInputTokens"), call.usage.get("cacheWriteInputTokens")),
         metadata=call.body.get("requestMetadata") or {},
         error=error,
         status=status,

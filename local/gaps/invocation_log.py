@@ -64,8 +64,9 @@ def write(
     metadata: dict[str, str],
     error: tuple[str, str] | None,
     status: int,
+    cached: tuple[int | None, int | None] = (None, None),
 ) -> None:
-    """Log one model invocation, if the account logs them in this Region."""
+    """Log one model invocation, if the account logs them in this Region. `cached`: tokens of its input that were read, written."""
     config = bedrock._invocation_logging_config.get("config")
     if not config:
         return
@@ -80,7 +81,8 @@ def write(
         "requestId": request_id,
         "operation": operation,
         "modelId": model_id,
-        "input": {"inputContentType": "application/json", "inputBodyJson": request, "inputTokenCount": tokens[0]},
+        "input": {"inputContentType": "application/json", "inputBodyJson": request, "inputTokenCount": tokens[0]}
+        | {"cacheReadInputTokenCount": cached[0], "cacheWriteInputTokenCount": cached[1]},
         "output": {"outputContentType": "application/json", "outputBodyJson": response, "outputTokenCount": tokens[1]},
         "inferenceRegion": seams.region(),
         "schemaType": "ModelInvocationLog",

@@ -114,3 +114,26 @@ def test_the_embedded_bedrock_refuses_what_suites_are_refused_for(
     with pytest.raises(ClientError, match=refusal) as raised:
         client("bedrock-runtime").converse(modelId=MODEL, messages=messages, toolConfig={"tools": [TOOL]})
     assert raised.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_a_cached_prompt_is_paid_for_less_the_second_time_and_compared_alike(model: ConverseModel) -> None:
+    rules = "Answer briefly and say where it stands. " * 200
+    chat = {
+        "system": [{"text": rules}, {"cachePoint": {"type": "default"}}],
+        "messages": [{"role": "user", "content": [{"text": "{{question}}"}]}],
+    }
+    variant = {"modelId": MODEL, "templateType": "CHAT", "templateConfiguration": {"chat": chat}}
+    suite = parse({"tests": [{"vars": {"question": "Hello"}, "assert": [{"type": "cost", "threshold": 1}]}]})
+    first, second = (
+        next(run_cases(suite.cases, Bench(Target.of_draft("draft", [variant]), None, model))).candidate[0].answer
+        for _ in range(2)
+    )
+    assert first is not None
+    assert second is not None
+    assert first.cache_write_tokens == second.cache_read_tokens >= 1_000
+    assert first.cache_read_tokens == second.cache_write_tokens == 0
+    assert first.input_tokens == second.input_tokens
+    assert first.cost_usd == second.cost_usd == first.paid_usd  # to write costs Nova's price of input
+    assert second.paid_usd is not None
+    assert second.cost_usd is not None
+    assert second.paid_usd < second.cost_usd
