@@ -66,7 +66,10 @@ def write(
     status: int,
     cached: tuple[int | None, int | None] = (None, None),
 ) -> None:
-    """Log one model invocation, if the account logs them in this Region. `cached`: tokens of its input that were read, written."""
+    """Log one model invocation, if the account logs them in this Region.
+
+    `cached`: tokens of its input that the prompt cache gave, and took.
+    """
     config = bedrock._invocation_logging_config.get("config")
     if not config:
         return
