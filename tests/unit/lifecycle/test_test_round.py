@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -304,7 +305,7 @@ def noting(benches: list[Any]) -> Callable[[Any, Any], list[Any]]:
 
 
 def test_no_call_is_started_in_the_time_that_is_kept_for_writing_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    """45 seconds of a batch's time; a fake clock would only tell what the bench is given."""
+    """165 seconds of a batch's time; a fake clock would only tell what the bench is given."""
     made = desk()
     made.plan()
     benches: list[Any] = []
@@ -692,3 +693,24 @@ def test_what_the_first_stage_writes_the_others_read_as_it_was(policy: Policy, p
     assert stages._policy_of(plainly(stages._plain_policy(policy))) == policy
     assert stages._plan_of(plainly(plan.to_dict())) == plan
     assert stages._target_of(plainly(stages._plain_target(target))) == target
+
+
+def test_results_are_written_in_the_order_of_the_cases_however_they_end() -> None:
+    made = desk(suite(4), max_concurrency=8)
+    made.plan()
+    others, left, lock = threading.Event(), [3 * 2], threading.Lock()
+
+    def slowly(request: ModelRequest) -> str:
+        asked = question(request)
+        if asked.endswith("0"):
+            assert others.wait(10)
+            return asked
+        with lock:
+            left[0] -= 1
+            if left[0] == 0:
+                others.set()
+        return asked
+
+    batch(made, items(made), ScriptedModel(slowly))
+
+    assert [record["case"] for record in records(made, 0)] == ["q0", "q1", "q2", "q3"]
