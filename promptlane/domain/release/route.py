@@ -379,10 +379,10 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
 
 def _bounded(evidence: Mapping[str, Json]) -> Mapping[str, Json]:
     """Evidence as it can be stored, or the beginning of its text: the write of a rollback fits whatever is said."""
-    fits = storable(evidence)
+    fits: Mapping[str, Json] = storable(evidence)
     text = canonical_json(fits)
     cut = _cut(text, _EVIDENCE_BYTES)
-    return fits if cut == text and isinstance(fits, Mapping) else {"cut": cut}
+    return fits if cut == text else {"cut": cut}
 
 
 def _cut(text: str, most: int) -> str:
