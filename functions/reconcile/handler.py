@@ -23,6 +23,9 @@ def wire(of: Function) -> tuple[Reconciliation, EditSweep]:
     def wind_up(release_id: str, reason: str) -> None:
         functions.send(ending, {"release_id": release_id, "outcome": "failed", "reason": reason})
 
+    def restored(prompt: str) -> None:
+        functions.send(ending, {"restored": prompt})
+
     sweep = EditSweep(
         named=of.named,
         trail=of.trail,
@@ -44,6 +47,7 @@ def wire(of: Function) -> tuple[Reconciliation, EditSweep]:
         notices=of.notices,
         cursors=of.cursors,
         wind_up=wind_up,
+        restored=restored,
         clock=time.time,
         log=log.warning,
     )

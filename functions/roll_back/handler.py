@@ -39,10 +39,13 @@ def wire(of: Function) -> tuple[RouteStore, str]:
 
 @wired
 def wire_aftermath(of: Function) -> Aftermath:
+    from promptlane.lifecycle.restored import Restoration
+
     return Aftermath(
         releases=of.releases,
         workflow=of.workflow,
         telling=of.telling,
+        restoration=Restoration(routes=of.routes, releases=of.releases, quarantine=of.quarantine, clock=time.time),
         clock=time.time,
         log=log().error,
     )

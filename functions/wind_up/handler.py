@@ -33,7 +33,15 @@ def wire(of: Function) -> tuple[WindUp, Turns]:
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """`{release_id, outcome, reason}`, or a Step Functions status-change event of our state machine."""
+    """`{release_id, outcome, reason}`, or a Step Functions status-change event of our state machine.
+
+    Or `{"restored": prompt}`: `reconcile` found a route of a lower revision than was written.
+    """
+    if "restored" in event:
+        wind_up, _ = wire()
+        found = wind_up.mend(str(event["restored"]))
+        log.warning("a restored route", extra={"prompt": event["restored"], "raised": found})
+        return {"restored": found}
     if event.get("detail-type") == "Step Functions Execution Status Change":
         detail = event["detail"]
         release_id, outcome = detail["name"], Outcome.FAILED

@@ -22,6 +22,7 @@ from promptlane.domain.names import parse_release_id
 from promptlane.domain.release import notice
 from promptlane.domain.release.content import canonical_json
 from promptlane.domain.release.release import Release, Waiting
+from promptlane.domain.release.replay import route_revision
 from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 
 from .error_codes import CANCELLED_AGAIN
@@ -101,6 +102,11 @@ class DynamoReleases:
     def head(self, release_id: str) -> ChainHead | None:
         item = self._get(f"{CHAIN}{release_id}", "head")
         return None if item is None else ChainHead(int(item["seq"]), str(item["hash"]))
+
+    def written(self, release_id: str) -> dict[str, int]:
+        marks = items_of(self._table, f"{CHAIN}{release_id}", f"entry#{release_id}/route/")
+        ids = (str(mark["sk"]).removeprefix("entry#") for mark in marks)
+        return {name: route_revision(name, release_id) for name in ids}
 
     def of_prompt(self, prompt_id: str) -> list[Release]:
         return [Release.from_item(item) for item in items_of(self._table, f"{PROMPT}{prompt_id}", "release#")]

@@ -78,6 +78,9 @@ class ReleaseStore(Protocol):
     def head(self, release_id: str) -> ChainHead | None:
         """The head of the timeline's chain; None when nothing was ever appended."""
 
+    def written(self, release_id: str) -> dict[str, int]:
+        """The revisions of the route that the release's timeline tells of, by the ids of its entries. One call."""
+
     def of_prompt(self, prompt_id: str) -> list[Release]:
         """All releases of a prompt, oldest version and attempt first."""
 

@@ -15,6 +15,7 @@ from promptlane.domain.release.meant import Identity
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.quarantine import Quarantine, at_six_digits, lifted_by
 from promptlane.domain.release.release import Release, Waiting
+from promptlane.domain.release.replay import route_revision
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import GENESIS, ChainHead, TimelineEntry
 
@@ -230,6 +231,10 @@ class InMemoryReleases:
         with self._lock:
             entries = self._timelines.get(release_id)
             return ChainHead(entries[-1].seq, entries[-1].hash) if entries else None
+
+    def written(self, release_id: str) -> dict[str, int]:
+        found = {e.id: route_revision(e.id, release_id) for e in self.timeline(release_id)}
+        return {name: revision for name, revision in found.items() if revision}
 
     def of_prompt(self, prompt_id: str) -> list[Release]:
         with self._lock:

@@ -27,6 +27,7 @@ from .identities import NamedPrompts, fixed_id, holder
 from .intake import supersede, worth_starting
 from .listed_prompts import ListedPrompts
 from .prompt_watch import PromptWatch
+from .restored import written
 from .routing import move_pending
 from .signs import AT_ONCE, RECENT, changed, in_turn
 from .telling import Telling
@@ -45,6 +46,8 @@ class Reconciled:
     wound_up: list[str] = field(default_factory=list)
     tagged: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+    """Prompts whose route is older than what was written."""
     untold: int = 0
     """Notices that are owed and could not be sent."""
     looked_at: list[str] = field(default_factory=list, compare=False)
@@ -52,7 +55,10 @@ class Reconciled:
 
 @dataclass(frozen=True, kw_only=True)
 class Reconciliation:
-    """What is looked after. `wind_up(release id, reason)` asks the only function that may end a release."""
+    """What is looked after. `wind_up(release id, reason)` asks the only function that may end a release.
+
+    `restored(prompt)` asks it to raise the revision of a route whose table was restored.
+    """
 
     prompts: PromptLister
     enrolments: Enrolments
@@ -66,6 +72,7 @@ class Reconciliation:
     notices: Notices
     cursors: Cursors
     wind_up: Callable[[str, str], None]
+    restored: Callable[[str], None]
     clock: Clock
     log: Callable[[str], None]
 
@@ -125,6 +132,9 @@ class Reconciliation:
         route = self.routes.get(prompt)
         if route is not None:
             move_pending(self.releases, route)
+            if written(self.releases, route):
+                self.restored(prompt)
+                done.restored.append(prompt)
         held, routed = self.releases.holder(prompt_id), route.release_id if route else None
         for release_id in dict.fromkeys(filter(None, (held, routed))):
             release = self.releases.find(release_id)

@@ -17,6 +17,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry, from_iso
 if TYPE_CHECKING:  # the safe route is not kept waiting for what ports and notices name
     from promptlane.domain.ports import Clock, OlderQuarantine, ReleaseStore, RouteStore, Workflow
 
+    from .restored import Restoration
     from .telling import Telling
 
 PATH_CALLS: Final = 2
@@ -142,6 +143,7 @@ class Aftermath:
     releases: ReleaseStore
     workflow: Workflow
     telling: Telling
+    restoration: Restoration
     clock: Clock
     log: Callable[[str], None]
 
@@ -162,6 +164,8 @@ class Aftermath:
             self._tried(done, lambda: self.workflow.stop(done.release_id, done.reason))
         if done.result != "already" and not written[-1]:
             self._tried(done, lambda: self.telling.at_once(entries[-1], prompt=done.prompt))
+        # Clients ignore a route that is older than theirs: the one of a restored table, this rollback included.
+        self._tried(done, lambda: self.restoration.mend(done.prompt))
         self.telling.settle(done.release_id, prompt=done.prompt)
 
     def _appending(self, entry: TimelineEntry) -> Callable[[], object]:

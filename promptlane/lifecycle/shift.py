@@ -29,6 +29,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from .identities import fixed_id, standing
 from .per_token import per_token
 from .recording import Update, update
+from .restored import Restoration
 from .routing import change, move_pending, shorten, without_moved
 from .telling import Telling
 
@@ -76,6 +77,9 @@ class Traffic:
         if release.state in ("watch", "ended"):
             return Moved("gone", f"release {release_id} is past its canary")
         approved = self._approved(release)
+        mended = self._mended(release.prompt)
+        if mended is not None and release.state == "canary" and not mended.in_flight(release_id):
+            return Moved("gone", f"the route table was restored to a time before the canary of release {release_id}")
         if not approved.tested_against:
             raise InvalidInput(
                 f"release {release_id} is the first of {release.prompt}: it is promoted without a canary"
@@ -126,6 +130,7 @@ class Traffic:
         if release.ended:
             return Moved("gone", f"release {release_id} has ended")
         approved = self._approved(release)
+        self._mended(release.prompt)
         if not approved.tested_against:
             if self.routes.get(release.prompt) is None and (reason := self.reopened(release)):
                 return Moved("authors_changed", reason)
@@ -145,6 +150,14 @@ class Traffic:
         self._recorded(release, written, state="watch", step=release.step)
         self.releases.unlock(release.prompt_id, release_id)  # a newer version may be admitted while this is watched
         return Moved("done", route=written)
+
+    def _mended(self, prompt: str) -> Route | None:
+        """The route, where its table was restored and is mended now; people are told."""
+        of = Restoration(routes=self.routes, releases=self.releases, quarantine=self.quarantine, clock=self.clock)
+        mended = of.mend(prompt)
+        if mended is not None:
+            self.telling.settle(mended.release_id, prompt=prompt)
+        return mended
 
     def _written(self, release: Release, transition: Callable[[Route], Route]) -> Route | Moved:
         """The route after a transition; what came of it where the route has moved on."""

@@ -14,6 +14,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 
 from .intake import worth_starting
 from .recording import Update, update
+from .restored import Restoration
 from .routing import change, move_pending, shorten, without_moved
 from .telling import Telling
 
@@ -36,10 +37,13 @@ class WindUp:
         Safe to call for an ended release and at any moment of a running one: what it leaves is always a safe route.
         """
         release = self.releases.get(release_id)
+        back = self.restoration.mend(release.prompt)
         route = self._settled(release)
         told = {entry.event: entry for entry in self.releases.timeline(release_id)}
         outcome = _outcome(release, route, told, claimed)
         why = _why(told, outcome, claimed, reason)
+        if back is not None and not release.ended:
+            why = f"its route table was restored to a time before: {why}" if why else "its route table was restored"
 
         def over(release: Release) -> Update | None:
             if release.ended:
@@ -53,10 +57,22 @@ class WindUp:
         release = update(self.releases, release_id, over)
         self.releases.unlock(release.prompt_id, release_id)
         self.telling.settle(release_id)
+        if back is not None:
+            self.telling.settle(back.release_id)
         self._start_next(release)
         if route is not None and route.outgrown:
             self._shorten(release.prompt)
         return release
+
+    def mend(self, prompt: str) -> bool:
+        """Whether the prompt's route was of a restored table; then its revision was raised, and people are told."""
+        mended = self.restoration.mend(prompt)
+        self.telling.settle(mended.release_id if mended else "", prompt=prompt)
+        return mended is not None
+
+    @property
+    def restoration(self) -> Restoration:
+        return Restoration(routes=self.routes, releases=self.releases, quarantine=self.quarantine, clock=self.clock)
 
     def _shorten(self, prompt: str) -> None:
         """What the route holds too much of; `shift` does it too, before a canary."""

@@ -411,7 +411,11 @@ def test_a_renaming_is_told(tells: str) -> bool:
 def test_a_lost_event() -> bool:
     account = recreated()
     names = ("prompts", "enrolments", "identities", "watched", "notices", "tags", "routes", "releases", "workflow")
-    Reconciliation(**account.ports(*names, "queue", "cursors", "clock", "log"), wind_up=lambda name, why: None).run()
+    Reconciliation(
+        **account.ports(*names, "queue", "cursors", "clock", "log"),
+        wind_up=lambda name, why: None,
+        restored=lambda prompt: None,
+    ).run()
     return not account.notices.sent
 
 

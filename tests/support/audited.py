@@ -33,6 +33,7 @@ from promptlane.lifecycle.admit import Admission
 from promptlane.lifecycle.authors import ApprovalCheck
 from promptlane.lifecycle.briefs import Briefs
 from promptlane.lifecycle.intake import Intake
+from promptlane.lifecycle.restored import Restoration
 from promptlane.lifecycle.review_desk import ReviewDesk
 from promptlane.lifecycle.review_round import ReviewRound
 from promptlane.lifecycle.rollback import Aftermath, Wish, restore_safe_route
@@ -208,6 +209,9 @@ class Audited(Desk):
             releases=self.releases,
             workflow=FakeWorkflow(),
             telling=self.telling,
+            restoration=Restoration(
+                routes=self.routes, releases=self.releases, quarantine=self.quarantine, clock=self.clock
+            ),
             clock=self.clock,
             log=lambda text: None,
         ).tell(done, stop_execution=False)

@@ -28,6 +28,7 @@ from promptlane.fakes import (
     InMemoryRoutes,
 )
 from promptlane.fakes.review import FakeDirectory
+from promptlane.lifecycle.restored import Restoration
 from promptlane.lifecycle.telling import Telling
 from tests.support.prompt import ID, PROMPT
 
@@ -118,6 +119,10 @@ class Stage:
         }
         self.routes.put(Route(PROMPT, ID, self.ref(stable), **known), expected=stored)
         return self.route
+
+    @property
+    def restoration(self) -> Restoration:
+        return Restoration(**self.ports("routes", "releases", "quarantine", "clock"))
 
     @property
     def telling(self) -> Telling:

@@ -91,7 +91,7 @@ def add_release(
         "Makes the candidate stable",
         variables,
         looks,
-        g.releases_write(put=record, query=True, delete=[PROMPT, OWED]),
+        g.releases_write(put=[*record, QUARANTINE], query=True, delete=[PROMPT, OWED]),
     )
     functions.add(
         "judge",
@@ -107,7 +107,7 @@ def add_release(
         "Puts the safe version back; needs the route table alone",
         (*TABLES, "NOTICES_TOPIC", "STATE_MACHINE_ARN", "DEPLOYMENT"),
         g.routes_write()
-        + g.releases_write(query=True, put=APPENDED, delete=[OWED])
+        + g.releases_write(query=True, put=[*APPENDED, QUARANTINE], delete=[OWED])
         + g.notices_send()
         + g.executions("StopExecution"),
         memory_mib=1024,  # more than half a processor, for TLS and what is loaded after the write; it runs for a second

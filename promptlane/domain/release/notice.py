@@ -137,6 +137,20 @@ def _impossible(entry: TimelineEntry, prompt: str, version: int) -> Words:
     ]
 
 
+def _restored(entry: TimelineEntry, prompt: str, version: int) -> Words:
+    detail = entry.detail
+    canary = f", version {detail['canary']} {traffic(int(detail['weight']))} of users" if detail["canary"] else ""
+    return f"{prompt}: its route was restored", [
+        f"The route of {prompt} has revision {detail['revision']}, and {detail['written']} was written before: its",
+        "table was restored, or somebody put an older item there.",
+        "",
+        f"Users get version {detail['stable']} now{canary}. What was promoted or rolled back in between is undone;",
+        "what was rolled back stays barred from new releases.",
+        "",
+        f"What they get:  promptlane status {prompt}",
+    ]
+
+
 def _asked(entry: TimelineEntry, prompt: str, version: int) -> Words:
     return f"{prompt}: version {version} needs your decision", [
         str(entry.detail["reason"]),
@@ -161,6 +175,7 @@ _WORDS: Final[Mapping[Event, Callable[[TimelineEntry, str, int], Words]]] = {
     Event.PROMOTED: _promoted,
     Event.ROLLED_BACK: _rolled_back,
     Event.ROLLBACK_IMPOSSIBLE: _impossible,
+    Event.ROUTE_RESTORED: _restored,
     Event.DECISION_NEEDED: _asked,
     Event.ENDED: _ended,
 }

@@ -36,6 +36,16 @@ def entry_that(quarantine: Quarantine, fits: Callable[[VersionRef], bool]) -> Ma
     return next((entry for ref, entry in kept if fits(ref)), None)
 
 
+def entry_of(bad: VersionRef, release_id: str, at: float) -> dict[str, Json]:
+    """What is kept of a content that a release's rollback took back. `at`: epoch seconds."""
+    return {
+        "version": bad.version,
+        "release_id": release_id,
+        "at": at,
+        **({"rounded": bad.rounded} if bad.rounded else {}),
+    }
+
+
 def _at(entry: Mapping[str, Json]) -> float:
     return float(entry.get("at") or 0.0)
 

@@ -19,6 +19,8 @@ from .timeline import COPIED_WITHIN, SYSTEM, Event, TimelineEntry, iso
 
 Json = Any
 
+_OF_ROUTE: Final = r"route/(\d+)(?:/\d+)?"
+"""Its revision, and since a table may be restored, the milliseconds in which it was written."""
 IDS: Final[Mapping[Event, str]] = {
     Event.STARTED: r"started",
     Event.PROMPT_REPLACED: r"replaced",
@@ -35,15 +37,16 @@ IDS: Final[Mapping[Event, str]] = {
     Event.REVIEW_DECIDED: r"review/(?P<round>\d+)/decided(/.+)?",
     Event.REVIEW_REOPENED: r"review/(?P<round>\d+)/reopened",
     Event.CANARY_WAITING: r"(waiting|asked)/.+",
-    Event.CANARY_SHIFTED: r"route/\d+",
+    Event.CANARY_SHIFTED: _OF_ROUTE,
     Event.CANARY_JUDGED: r"judged/.+",
     Event.DECISION_NEEDED: r"asked/.+",
     Event.CANARY_PAUSED: r"pause/\d+",
     Event.CANARY_RESUMED: r"resume/\d+",
     Event.CANARY_ADVANCED: r"advance/\d+",
-    Event.PROMOTED: r"route/\d+",
-    Event.ROLLED_BACK: r"route/\d+",
+    Event.PROMOTED: _OF_ROUTE,
+    Event.ROLLED_BACK: _OF_ROUTE,
     Event.ROLLBACK_IMPOSSIBLE: r"impossible/\d+",
+    Event.ROUTE_RESTORED: _OF_ROUTE,
     Event.ENDED: r"ended",
 }
 """What follows the release id in the id of an entry. What it names must be what the entry's detail says."""
@@ -66,6 +69,7 @@ _OURS: Final = frozenset(
         Event.DECISION_NEEDED,
         Event.PROMOTED,
         Event.ROLLBACK_IMPOSSIBLE,
+        Event.ROUTE_RESTORED,
         Event.ENDED,
     }
 )
@@ -84,7 +88,13 @@ _NEEDS: Final[Mapping[Event, tuple[Event, ...]]] = {
     **dict.fromkeys(_OPERATED, (Event.CANARY_SHIFTED,)),
 }
 """One of these must stand before. Only what is written by one step after another, whatever crashes in between."""
-_TOLD_LATER: Final = (Event.CANARY_SHIFTED, Event.PROMOTED, Event.ROLLED_BACK, Event.REVIEW_DECIDED)
+_TOLD_LATER: Final = (
+    Event.CANARY_SHIFTED,
+    Event.PROMOTED,
+    Event.ROLLED_BACK,
+    Event.ROUTE_RESTORED,
+    Event.REVIEW_DECIDED,
+)
 """What may be appended long after it happened: it waited on the route, or on the request of a review."""
 _NEVER_AFTER_THE_END: Final = (Event.STARTED, Event.PROMPT_REPLACED, Event.ADMITTED, Event.TESTS_PLANNED, *_OPERATED)
 
@@ -206,7 +216,7 @@ def _date(entry: TimelineEntry, before: Sequence[TimelineEntry]) -> list[str]:
     return [f"it is dated {iso(entry.at)}, before entry {latest.seq} of {iso(latest.at)}, which was there already"]
 
 
-def route_revision(entry: TimelineEntry) -> int:
+def route_revision(entry_id: str, release_id: str) -> int:
     """The revision of the route that an entry came with; 0 for one that came with none."""
-    match = re.fullmatch(r"route/(\d+)", entry.id.removeprefix(f"{entry.release_id}/"))
+    match = re.fullmatch(_OF_ROUTE, entry_id.removeprefix(f"{release_id}/"))
     return int(match[1]) if match else 0

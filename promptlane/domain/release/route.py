@@ -18,7 +18,7 @@ from .content import canonical_json
 from .numbers import storable
 from .per_token import PerVersion, from_plain, to_plain
 from .prompt import VersionRef
-from .quarantine import Quarantine, entry_that, lifted_by, outgrown, taken_back, with_room
+from .quarantine import Quarantine, entry_of, entry_that, lifted_by, outgrown, taken_back, with_room
 from .timeline import SYSTEM, Event, TimelineEntry
 
 Json = Any
@@ -363,12 +363,7 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
         watch_until=0.0,
         quarantined={
             **with_room(route.quarantined),
-            bad.fingerprint: {
-                "version": bad.version,
-                "release_id": route.release_id,
-                "at": now,
-                **({"rounded": bad.rounded} if bad.rounded else {}),
-            },
+            bad.fingerprint: entry_of(bad, route.release_id, now),
         },
     )
     reason, by = _cut(wish.reason, _REASON_BYTES), _cut(wish.by, _BY_BYTES)
@@ -420,6 +415,22 @@ def settle(route: Route, *, release_id: str, now: float) -> Route:
     return replace(quiet, revision=route.revision + 1)
 
 
+def restored(route: Route, *, written: int, now: float) -> Route:
+    """The route of a table that was restored: as it is, with a revision above all that were `written` before.
+
+    Clients ignore a route that is older than theirs: until then they go on with what they know.
+    """
+    detail = {
+        "revision": route.revision,
+        "written": written,
+        "stable": route.stable.version,
+        "canary": route.canary.version if route.canary else None,
+        "weight": route.weight,
+        "watch_until": route.watch_until,
+    }
+    return _next(replace(route, revision=written), route, Event.ROUTE_RESTORED, now, SYSTEM, detail)
+
+
 def alarm_applies(route: Route, *, track: Track, changed_at: float) -> None:
     """Raise NotApplicable, with the reason, when an alarm on `track` that changed at `changed_at` says nothing now.
 
@@ -446,4 +457,6 @@ def _next(before: Route, after: Route, event: Event, now: float, by: str, detail
 
 
 def _entry(route: Route, event: Event, now: float, by: str, detail: Mapping[str, Json]) -> TimelineEntry:
-    return TimelineEntry(f"{route.release_id}/route/{route.revision}", route.release_id, now, event, by, detail)
+    # By its moment, too: a table that was restored has the same revision twice.
+    name = f"{route.release_id}/route/{route.revision}/{round(now * 1000)}"
+    return TimelineEntry(name, route.release_id, now, event, by, detail)

@@ -44,8 +44,8 @@ def route_findings(
     Nothing is compared for a route whose first entry is not among them: its prompt was made anew under another id.
     """
     entries = [e for timeline in timelines.values() for e in timeline] + list(route.pending)
-    by_id = {entry.id: entry for entry in entries if route_revision(entry)}
-    told = sorted(by_id.values(), key=route_revision)
+    by_id = {entry.id: entry for entry in entries if _revision(entry)}
+    told = sorted(by_id.values(), key=_revision)
     _pending(route, timelines, found)
     if not told or not told[0].detail.get("first"):
         found.uncovered.append(f"the route of {route.prompt} (its first entry is of a release that is not known here)")
@@ -54,7 +54,7 @@ def route_findings(
     state = _replayed(told, contents, found)
     last = told[-1]
     found.agree(
-        route_revision(last) <= route.revision,
+        _revision(last) <= route.revision,
         "route",
         f"it has revision {route.revision}, {last.id} came with a later one",
         TABLE,
@@ -78,6 +78,10 @@ def route_findings(
     _barred({**(older or {}), **route.quarantined}, state, found)
 
 
+def _revision(entry: TimelineEntry) -> int:
+    return route_revision(entry.id, entry.release_id)
+
+
 def _barred(quarantined: Quarantine, state: _Told, found: Findings) -> None:
     barred = {int(q.get("version") or 0): str(q.get("release_id")) for q in quarantined.values()}
     for version, release_id in barred.items():
@@ -92,7 +96,7 @@ def _pending(route: Route, timelines: Mapping[str, Sequence[TimelineEntry]], fou
     """What waits on the route to be moved is of a known release, and says what its timeline says where it has it."""
     for entry in route.pending:
         timeline = timelines.get(entry.release_id)
-        number = route_revision(entry)
+        number = _revision(entry)
         known = timeline is not None and 0 < number <= route.revision
         if not found.agree(known, "route", f"the entry {entry.id} that waits on it is of no write of it", TABLE):
             continue
@@ -107,7 +111,7 @@ def _replayed(told: Sequence[TimelineEntry], contents: Mapping[int, set[str]], f
     state = _Told()
     before = 0
     for entry in told:
-        number, detail = route_revision(entry), entry.detail
+        number, detail = _revision(entry), entry.detail
         item = f"entry {entry.id}"
         found.agree(number > before, item, f"another entry has revision {number} of the route", copy_of(entry))
         before = number
@@ -125,6 +129,10 @@ def _replayed(told: Sequence[TimelineEntry], contents: Mapping[int, set[str]], f
             state.canary = version if state.weight else None
             again = contents.get(version, set()) if state.weight else set()
             state.barred = {v: r for v, r in state.barred.items() if not again & contents.get(v, set())}
+        elif entry.event is Event.ROUTE_RESTORED:
+            # Whoever restores a table takes the route back to an earlier one: what follows, follows from that.
+            state.stable, state.canary = int(detail.get("stable") or 0), detail.get("canary")
+            state.weight, state.watch_until = int(detail.get("weight") or 0), float(detail.get("watch_until") or 0.0)
         elif entry.event is Event.ROLLED_BACK:
             out = version in (state.canary, state.stable)
             found.agree(out, item, f"it takes back version {version}, which served nobody", copy_of(entry))

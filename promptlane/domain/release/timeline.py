@@ -57,6 +57,7 @@ class Event(StrEnum):
     PROMOTED = "Release Promoted", "moves", "good"
     ROLLED_BACK = "Release Rolled Back", "moves", "bad"
     ROLLBACK_IMPOSSIBLE = "Rollback Impossible"
+    ROUTE_RESTORED = "Route Restored", "moves", "bad"
     ENDED = "Release Ended"
 
 

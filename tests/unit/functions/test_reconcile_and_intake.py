@@ -207,6 +207,7 @@ def reconcile(world: World) -> dict[str, Json]:
 
 NOTHING: dict[str, Json] = {
     "untold": 0,
+    "restored": [],
     "requested": [],
     "restarted": [],
     "wound_up": [],

@@ -53,7 +53,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         phase_since=1000.0,
         shifts=((1000.0, 500),),
     )
-    after = Aftermath(**stage.ports("releases", "workflow", "telling", "clock", "log"))
+    after = Aftermath(**stage.ports("releases", "workflow", "telling", "restoration", "clock", "log"))
     monkeypatch.setattr(handler, "wire", lambda: (stage.routes, "promptlane"))
     monkeypatch.setattr(handler, "wire_aftermath", lambda: after)
     going_back = partial(PromotedBefore, **stage.ports("releases", "quarantine"))

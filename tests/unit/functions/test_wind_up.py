@@ -10,7 +10,7 @@ import pytest
 from promptlane.domain.errors import Conflict, InvalidInput, Unavailable
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.release import Waiting
-from promptlane.domain.release.timeline import Event
+from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.functions import NOW, Context, World
 from tests.support.prompt import ID, PROMPT, RELEASE
 
@@ -141,3 +141,21 @@ def test_a_route_that_cannot_be_written_keeps_the_release_open(world: World, cod
     with pytest.raises(error):
         wind_up(world)
     assert not world.releases.get(RELEASE).ended
+
+
+def test_a_restored_route_gets_a_revision_above_all_that_were_written(world: World) -> None:
+    """`reconcile` asks: the table was restored to a time before the canary."""
+    release = world.approved(2, state="canary")
+    assert release.stable is not None
+    before = world.route(release.stable, revision=4, phase_since=NOW - 900)
+    later = TimelineEntry(f"{RELEASE}/route/5/1", RELEASE, NOW - 600, Event.CANARY_SHIFTED, detail={"weight": 700})
+    world.releases.append(later)
+
+    handled = world.function("wind_up").handle({"restored": PROMPT}, Context())
+
+    assert handled == {"restored": True}
+    assert (world.current.revision, world.current.stable) == (6, before.stable)
+    ((subject, body),) = world.told()
+    assert subject == f"[Promptlane] {PROMPT}: its route was restored"
+    assert "has revision 4, and 5 was written before" in body
+    assert world.function("wind_up").handle({"restored": PROMPT}, Context()) == {"restored": False}

@@ -96,6 +96,7 @@ class Many(Stage):
             **self.counted(*PORTS, "notices", "cursors"),
             **self.ports("clock", "log"),
             wind_up=lambda name, why: self.wound_up.append(name),
+            restored=lambda prompt: None,
         )
         done = run.run()
         assert (done.failed, self.logged) == ([], [])
@@ -166,7 +167,9 @@ def test_every_sign_of_change_is_looked_at_in_the_same_run() -> None:
     many.prompts.version = lambda prompt_id, version: None  # type: ignore[method-assign,assignment,return-value]
 
     run = Reconciliation(
-        **many.ports(*PORTS, "notices", "cursors", "clock", "log"), wind_up=lambda name, why: many.wound_up.append(name)
+        **many.ports(*PORTS, "notices", "cursors", "clock", "log"),
+        wind_up=lambda name, why: many.wound_up.append(name),
+        restored=lambda prompt: None,
     )
     looked_at = set(run.run().looked_at)
 
@@ -214,7 +217,11 @@ def test_where_the_signs_cannot_be_read_everybody_is_looked_at() -> None:
         raise Unavailable("the table")
 
     many.cursors.get = silent  # type: ignore[method-assign]
-    run = Reconciliation(**many.ports(*PORTS, "notices", "cursors", "clock", "log"), wind_up=lambda name, why: None)
+    run = Reconciliation(
+        **many.ports(*PORTS, "notices", "cursors", "clock", "log"),
+        wind_up=lambda name, why: None,
+        restored=lambda prompt: None,
+    )
     assert run.run().looked_at == many.names
     assert many.logged == ["looking for what changed: the table"]
 

@@ -61,6 +61,7 @@ from promptlane.fakes.review import FakeDirectory
 from promptlane.lifecycle.admit import Admission
 from promptlane.lifecycle.intake import Intake, Taken
 from promptlane.lifecycle.reconcile import GRACE, Reconciliation
+from promptlane.lifecycle.restored import Restoration
 from promptlane.lifecycle.rollback import Aftermath, PromotedBefore, RolledBack, Wish, restore_safe_route
 from promptlane.lifecycle.routing import change
 from promptlane.lifecycle.shift import Moved, Traffic
@@ -351,6 +352,7 @@ class Lifecycle(RuleBasedStateMachine):
                 queue=self.queue,
                 cursors=self.cursors,
                 wind_up=self.given_up,
+                restored=lambda prompt: None,
                 clock=self.clock,
                 log=lambda text: None,
             ).run(),
@@ -586,6 +588,7 @@ class Lifecycle(RuleBasedStateMachine):
                 releases=self.releases,
                 workflow=self.workflow,
                 telling=self.telling,
+                restoration=self.restoration,
                 clock=self.clock,
                 log=lambda text: None,
             ).tell(done, stop_execution=True)
@@ -679,6 +682,10 @@ class Lifecycle(RuleBasedStateMachine):
         other = once and route.phase is not Phase.CANARY and once[0].fingerprint != route.stable.fingerprint
         fine = other and once[0].fingerprint not in self.stored.barred
         return "rolled_back" if fine else "not_applicable"
+
+    @property
+    def restoration(self) -> Restoration:
+        return Restoration(routes=self.routes, releases=self.releases, quarantine=self.quarantine, clock=self.clock)
 
     @property
     def telling(self) -> Telling:

@@ -43,7 +43,11 @@ def reconciled(stage: Stage, ended: list[tuple[str, str]] | None = None) -> Reco
         "clock",
         "log",
     )
-    return Reconciliation(**stage.ports(*names), wind_up=lambda name, why: wound_up.append((name, why))).run()
+    return Reconciliation(
+        **stage.ports(*names),
+        wind_up=lambda name, why: wound_up.append((name, why)),
+        restored=lambda prompt: wound_up.append((prompt, "restored")),
+    ).run()
 
 
 def test_where_nothing_was_missed_nothing_is_done(stage: Stage) -> None:

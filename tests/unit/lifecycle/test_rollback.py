@@ -82,7 +82,7 @@ def test_the_safe_version_is_put_back_and_the_other_quarantined(
 
     detail = {"version": 2, "restored": 1, "cause": cause, "reason": "bad", "phase": str(before.phase)}
     entry = TimelineEntry(
-        f"{RELEASE}/route/9",
+        f"{RELEASE}/route/9/5000000",
         RELEASE,
         5000.0,
         Event.ROLLED_BACK,
@@ -323,7 +323,7 @@ def test_nobody_goes_back_to_what_was_not_promoted_as_it_was_approved(fields: di
 
 
 def told(stage: Stage, done: RolledBack, *, stop_execution: bool = True) -> None:
-    ports = stage.ports("releases", "workflow", "telling", "clock", "log")
+    ports = stage.ports("releases", "workflow", "telling", "restoration", "clock", "log")
     Aftermath(**ports).tell(done, stop_execution=stop_execution)
 
 
@@ -361,7 +361,7 @@ def test_after_a_rollback_the_timeline_the_execution_and_people_are_told(stop_ex
     assert "quarantined" in body
     assert body.splitlines()[-2:] == [
         f"What happened:  promptlane history {RELEASE}",
-        f"Notice:         {RELEASE}/route/{stage.route.revision}",
+        f"Notice:         {RELEASE}/route/{stage.route.revision}/5000000",
     ]
     assert stage.releases.owed() == []
 

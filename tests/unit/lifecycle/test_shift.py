@@ -53,7 +53,7 @@ def watched() -> Stage:
 
 def on_route(route: Route, at: float, event: Event, **detail: Any) -> TimelineEntry:
     name = route.release_id
-    return TimelineEntry(f"{name}/route/{route.revision}", name, at, event, "promptlane", detail)
+    return TimelineEntry(f"{name}/route/{route.revision}/{round(at * 1000)}", name, at, event, "promptlane", detail)
 
 
 def unmoved(stage: Stage, step: Callable[[], object]) -> Any:

@@ -148,7 +148,7 @@ def test_a_canary_is_taken_back_and_every_step_is_told() -> None:
     release = wound_up(stage, Outcome.REJECTED, "reviewers say no")
 
     taken_back = TimelineEntry(
-        f"{RELEASE}/route/9",
+        f"{RELEASE}/route/9/5000000",
         RELEASE,
         5000.0,
         Event.CANARY_SHIFTED,

@@ -137,4 +137,4 @@ def test_what_was_late_may_be_dated_early_and_may_come_after_the_end() -> None:
 
 def test_approvals_and_revisions_are_read_from_entries() -> None:
     assert approvals_told(WHOLE) == [APPROVED]
-    assert [route_revision(e) for e in (SHIFTED, PROMOTED, ENDED)] == [2, 3, 0]
+    assert [route_revision(e.id, e.release_id) for e in (SHIFTED, PROMOTED, ENDED)] == [2, 3, 0]

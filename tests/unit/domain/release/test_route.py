@@ -37,11 +37,11 @@ from tests.support.prompt import ID
 ONE, TWO, THREE, FOUR = (VersionRef(n, f"{n}" * 64, f"arn:{n}") for n in (1, 2, 3, 4))
 R1, R2, R3 = (f"PROMPT0001-{n}-1" for n in (1, 2, 3))
 BAD = {"9" * 64: {"version": 9, "release_id": "PROMPT0001-9-1", "at": 5.0}}
-EARLIER = TimelineEntry(f"{R1}/route/1", R1, 100.0, Event.PROMOTED, "lead", {"version": 1, "first": True})
+EARLIER = TimelineEntry(f"{R1}/route/1/100000", R1, 100.0, Event.PROMOTED, "lead", {"version": 1, "first": True})
 
 
 def told(release: str, revision: int, at: float, event: Event, by: str = "promptlane", **detail: Any) -> TimelineEntry:
-    return TimelineEntry(f"{release}/route/{revision}", release, at, event, by, detail)
+    return TimelineEntry(f"{release}/route/{revision}/{round(at * 1000)}", release, at, event, by, detail)
 
 
 STEADY = Route(

@@ -1,0 +1,78 @@
+"""A route table that was restored from a backup: noticed by its revision, said, and no rollback forgotten by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from promptlane.domain.errors import NotFound
+from promptlane.domain.names import Outcome
+from promptlane.domain.ports import Clock, OlderQuarantine, ReleaseStore, RouteStore
+from promptlane.domain.release.quarantine import entry_of
+from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Route, restored
+
+from .routing import change, move_pending, without_moved
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restoration:
+    """Only who may write routes takes it."""
+
+    routes: RouteStore
+    releases: ReleaseStore
+    quarantine: OlderQuarantine
+    clock: Clock
+
+    def mend(self, prompt: str) -> Route | None:
+        """The route with a revision above all that were written; None where it was not restored, or is none.
+
+        What was rolled back since the backup is barred again, beside the route, before its revision is raised: from
+        then on nobody sees that it was restored.
+        """
+        route = self.routes.get(prompt)
+        if route is None or not written(self.releases, route):
+            return None
+        self._bar_again(route)
+
+        def raised(stored: Route) -> Route:
+            known = written(self.releases, stored)
+            return restored(without_moved(self.releases, stored), written=known, now=self.clock()) if known else stored
+
+        try:
+            mended = change(self.routes, prompt, raised)
+        except NotFound:
+            return None
+        move_pending(self.releases, mended)
+        return mended
+
+    def _bar_again(self, route: Route) -> None:
+        """What was rolled back, and got no traffic by a later release, in the order of their beginning."""
+        barred: dict[str, Release] = {}
+        for release in sorted(self.releases.of_prompt(route.prompt_id), key=lambda r: r.started_at):
+            if release.candidate is None:
+                continue
+            if release.outcome is Outcome.ROLLED_BACK:
+                barred[release.candidate.fingerprint] = release
+            elif release.outcome is Outcome.PROMOTED or release.state in ("canary", "watch"):
+                barred.pop(release.candidate.fingerprint, None)
+        missing = {
+            fingerprint: entry_of(release.candidate, release.release_id, release.ended_at or self.clock())
+            for fingerprint, release in barred.items()
+            if release.candidate is not None and fingerprint not in route.quarantined
+        }
+        if missing:
+            self.quarantine.keep(route.prompt, missing)
+
+
+def written(releases: ReleaseStore, route: Route) -> int:
+    """The highest revision that others than this route's own writes had; 0 where it is the latest.
+
+    By the timelines of the route's and of the newest release: what is not told by an entry that still rides on the
+    route was written before it, and has a lower revision, unless the table was restored.
+    """
+    newest = releases.newest(route.prompt_id)
+    names = {route.release_id, newest.release_id if newest else ""} - {""}
+    own = {entry.id for entry in route.pending}
+    others = [revision for name in names for id, revision in releases.written(name).items() if id not in own]
+    highest = max(others, default=0)
+    return highest if highest >= route.revision else 0
