@@ -151,6 +151,11 @@ def _looks_like_one(value: Json) -> bool:
     return len(value) == 1 and next(iter(value)) in (*_ROLES, *_SYSTEM)
 
 
+def may_be_chat(value: Json) -> bool:
+    """Whether a variable's text begins as a chat does; for where YAML cannot be read."""
+    return isinstance(value, str) and (value.lstrip().startswith("[") or bool(_CHAT_YAML.match(value)))
+
+
 def chat_of(value: Json) -> list[Json] | None:
     """The messages that a variable holds, as a list or as its JSON or YAML text; None where it holds none."""
     if isinstance(value, str):

@@ -218,6 +218,9 @@ class _Reader:
         if "messages" in test:
             found = messages.read(test["messages"], f"{path}.messages", self.problem)
             self.note(self.sent_problems(found, f"{path}.messages"))
+            held = variables.get(chat) if isinstance(chat, str) else None
+            if chat and not (messages.may_be_chat(held) or messages.is_chat(held)):
+                self.problem(f"{path}.chat", f"names {chat!r}, which is no variable that holds a list of messages")
             return found, str(chat)
         if chat:
             held = messages.chat_of(variables.get(chat)) if isinstance(chat, str) else None

@@ -268,8 +268,9 @@ def test_several_chats_are_told_apart_by_name_and_a_name_must_hold_one() -> None
     two = {"q": "x", "number": 7, "one": CHAT, "two": [{"user": "Hi"}]}
     assert case_of(vars=two).messages == ()
     assert case_of(vars=two, chat="two").messages == ({"role": "user", "content": [{"text": "Hi"}]},)
-    [(path, said)] = problems_of(vars=two, chat="q")
-    assert (path, said) == ("tests[0].chat", "names 'q', which is no variable that holds a list of messages")
+    for test in ({"chat": "q"}, {"chat": "q", "messages": ANSWERED}):
+        [(path, said)] = problems_of(vars=two, **test)
+        assert (path, said) == ("tests[0].chat", "names 'q', which is no variable that holds a list of messages")
 
 
 def test_a_chat_that_cannot_be_sent_says_why_beside_the_version() -> None:
