@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -50,11 +51,24 @@ class Cases:
         if "vars" in default:
             variables = self.variables(default["vars"], f"{place}.vars")
             self.default["vars"] = variables
+        for key, why in self.unfit_defaults().items():
+            self.notes.leave(f"{place}.{key}", f"`{key}` of defaultTest", why)
+            self.default.pop(key, None)
         asserts = default.get("assert")
         known = {*mapping(self.default.get("vars")), *_named(asserts)}
         self.default_asserts = self.assertions.all(
             _transformed(asserts, self.default_options), f"{place}.assert", known
         )
+
+    def unfit_defaults(self) -> dict[str, str]:
+        """What our loader says of keys that it does not take in defaultTest, by key."""
+        default = {key: value for key, value in self.default.items() if key != "vars"}
+        try:
+            parse({"tests": [{"assert": [_PLACEHOLDER]}], "defaultTest": default}, read=self.sources.read)
+        except SuiteInvalid as error:
+            places = [(re.split(r"[.\[]", path), why) for path, why in error.problems]
+            return {names[1]: why for names, why in places if names[0] == "defaultTest" and len(names) > 1}
+        return {}
 
     def end(self) -> tuple[dict[str, Json], dict[str, Json]]:
         """(defaultTest, assertionTemplates) once every case is known: ours stand in where nothing was asserted."""
@@ -70,7 +84,7 @@ class Cases:
         if not self.usual.guardrail:
             why = "prompt.yaml names no guardrail, and without one none can intervene; add it once there is one"
             self.notes.leave("suite", "no guardrail intervention, of the usual assertions", why)
-        if self.asserting or self.default_asserts or any(_alone(test) for _, test in self.bare):
+        if self.asserting or self.default_asserts or any(self.alone(test) for _, test in self.bare):
             return made, ours
         for _, test in self.bare:
             del test["assert"]
@@ -99,8 +113,9 @@ class Cases:
         asserts += self.own_defaults(carried, place, known)
         if asserts:
             carried["assert"] = asserts
-        if "threshold" in carried and 0 < len(asserts) < len(test.get("assert") or []):
-            why = f"is now over {len(asserts)} of {len(test['assert'])} assertions; look at it"
+        written = test["assert"] if isinstance(test.get("assert"), list) else []
+        if "threshold" in carried and 0 < len(asserts) < len(written):
+            why = f"is now over {len(asserts)} of {len(written)} assertions; look at it"
             self.notes.leave(f"{place}.threshold", "threshold of a case of which assertions were left", why)
         self.count(carried, place)
         return carried
@@ -118,7 +133,7 @@ class Cases:
     def own_defaults(self, test: dict[str, Json], place: str, known: Mapping[str, Json]) -> list[Json]:
         """The default assertions, written out, for a case that lacks a variable of one of them; without that one."""
         absent = {name for one in self.default_asserts for name in _lacking(one, known)}
-        if not absent or _alone(test):
+        if not absent or self.alone(test):
             return []
         for name in sorted(absent):
             why = f"refers to {{{{{name}}}}}, which the case has not: give it the variable"
@@ -126,10 +141,15 @@ class Cases:
         test["options"] = {**mapping(test.get("options")), "disableDefaultAsserts": True}
         return [one for one in self.default_asserts if not _lacking(one, known)]
 
+    def alone(self, test: Mapping[str, Json]) -> bool:
+        """Whether a case does without the default assertions."""
+        options = {**mapping(self.default.get("options")), **mapping(test.get("options"))}
+        return bool(options.get("disableDefaultAsserts"))
+
     def count(self, test: dict[str, Json], place: str) -> None:
         """Note whether a case asserts anything; one that does not gets ours, here or, by `end`, in defaultTest."""
         asserts = list(test.get("assert") or [])
-        asked = [*asserts, *([] if _alone(test) else self.default_asserts)]
+        asked = [*asserts, *([] if self.alone(test) else self.default_asserts)]
         self.asserting |= bool(asked)
         if any(map(_reads_the_answer, asked)):
             return
@@ -146,6 +166,9 @@ class Cases:
                 made["options"] = self.options(value, place)
             elif key == "metadata":
                 made["metadata"] = self.metadata(value, place)
+            elif key == "id" and not (place != "defaultTest" and self.own("id", value)):
+                why = "is that of another case, or none; ids are unique texts of 1 to 120 characters"
+                self.notes.leave(f"{place}.id", f"id {value!r:.60}", why)
             elif key == "threshold" and not (is_number(value) and 0 < value <= 1):
                 why = "lies not above 0 and at most at 1; without it every assertion must hold"
                 self.notes.leave(f"{place}.threshold", f"threshold {value!r}", why)
@@ -271,10 +294,6 @@ def _reads_the_answer(assertion: Json) -> bool:
 def said(test: Mapping[str, Json]) -> dict[str, Json]:
     """A case without what says nothing."""
     return {k: v for k, v in test.items() if v not in (None, [], {}, "")}
-
-
-def _alone(test: Mapping[str, Json]) -> bool:
-    return bool(mapping(test.get("options")).get("disableDefaultAsserts"))
 
 
 def _transformed(asserts: Json, options: Mapping[str, Json]) -> Json:

@@ -220,10 +220,12 @@ class _Import:
 def _merged(given: Mapping[str, Json], test: Mapping[str, Json]) -> dict[str, Json]:
     both = {**given, **test}
     for key in ("vars", "options", "metadata"):
-        if key in given or key in test:
+        if all(isinstance(one.get(key, {}), Mapping) for one in (given, test)):
             both[key] = {**mapping(given.get(key)), **mapping(test.get(key))}
-    asserts = [*(given.get("assert") or []), *(test.get("assert") or [])]
-    return {**both, "assert": asserts} if asserts else both
+    parts = [one["assert"] for one in (given, test) if one.get("assert") is not None]
+    if all(isinstance(part, list) for part in parts):
+        return {**both, "assert": [one for part in parts for one in part]}
+    return both  # what is no list is told of the case
 
 
 def _file_names(value: Json) -> Iterator[str]:
