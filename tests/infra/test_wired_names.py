@@ -5,11 +5,14 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aws_cdk import App
 
 from functions.wind_up import handler as wind_up
+from infra.stacks.state import StateStack
 from promptlane.aws import emf as of_functions
 from promptlane.aws.mail import ReviewerTopics
 from promptlane.aws.releases import DynamoReleases
@@ -28,8 +31,8 @@ from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route
 from promptlane.domain.review.review import reviewer_key
 from promptlane.project import load, load_reviewers
-from tests.support.alone import plain
-from tests.support.synthesized import ROOT, Json, Synthesized
+from tests.support.alone import KEPT, made, plain
+from tests.support.synthesized import ROOT, Json, Synthesized, context
 
 Read = tuple[str, str, tuple[str, ...], str]
 """Namespace, metric, names of dimensions, and the track if that is one of them."""
@@ -299,3 +302,12 @@ def test_the_docs_name_outputs_that_there_are(synthesized: Synthesized) -> None:
     said = {name for text in texts for name in re.findall(r"[Oo]utput `(\w+)`", text)}
     assert said >= {"ApplicationPolicy", "GatewayUrl"}
     assert said - outputs == set()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 3])
+def test_a_time_scale_is_recorded_as_it_is_so_that_policies_can_be_compared(scale: float) -> None:
+    stack = StateStack(App(context=context()), "lane-state", config=replace(KEPT, time_scale=scale))
+    parameters = [r["Properties"] for r in made(stack).values() if r["Type"] == "AWS::SSM::Parameter"]
+    [told] = [json.loads(p["Value"]) for p in parameters if p["Name"].endswith("/resources/state")]
+    assert float(told.get("time_scale", 1)) == scale
+    assert ("time_scale" in told) is (scale != 1)
