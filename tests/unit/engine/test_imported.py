@@ -48,15 +48,21 @@ def some(**fields: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
     return st.fixed_dictionaries({}, optional={key: inner | VALUES for key, inner in fields.items()})
 
 
-ASSERTION = st.deferred(
-    lambda: some(
-        **{"type": WORDS, "value": VALUES, "assert": ASSERTS, "$ref": WORDS, "transform": WORDS, "provider": VALUES},
-        threshold=LEAVES,
-        weight=LEAVES,
-        metric=WORDS,
+def assertions(depth: int) -> st.SearchStrategy[Json]:
+    """Lists of assertions, some of them sets."""
+    inner = assertions(depth - 1) if depth else VALUES
+    return st.lists(
+        some(
+            **{"type": WORDS, "value": VALUES, "assert": inner, "$ref": WORDS, "transform": WORDS, "provider": VALUES},
+            threshold=LEAVES,
+            weight=LEAVES,
+            metric=WORDS,
+        ),
+        max_size=3,
     )
-)
-ASSERTS = st.lists(ASSERTION, max_size=3)
+
+
+ASSERTS = assertions(2)
 OPTIONS = some(provider=VALUES, transform=WORDS, disableDefaultAsserts=st.booleans(), prefix=WORDS)
 TEST = some(
     **{"vars": st.dictionaries(st.sampled_from(["q", "w"]), VALUES, max_size=2), "assert": ASSERTS, "options": OPTIONS},
@@ -70,7 +76,7 @@ CONFIG = some(
     tests=st.lists(TEST | WORDS, max_size=3) | WORDS,
     defaultTest=TEST | WORDS,
     scenarios=st.lists(some(config=st.lists(TEST, max_size=2), tests=st.lists(TEST, max_size=2)), max_size=2),
-    assertionTemplates=st.dictionaries(st.sampled_from(["t"]), ASSERTION, max_size=1),
+    assertionTemplates=st.dictionaries(st.sampled_from(["t"]), some(type=WORDS, value=VALUES), max_size=1),
     evaluateOptions=VALUES,
     providers=VALUES,
     extensions=VALUES,
