@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound
-from promptlane.domain.names import FULL, Phase, parse_release_id
+from promptlane.domain.names import FULL, Phase, parse_release_id, prompt_id_of
 from promptlane.domain.ports import PromptReader
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import iso
 from promptlane.lifecycle.listed_prompts import ListedPrompts
+from promptlane.lifecycle.restored import written
 
 from .deployment import Deployment
 from .judge import curve_lines, expected, guarded_by_judge
@@ -61,15 +62,18 @@ def _looks(session: Session, names: list[str], every: float) -> Iterator[dict[st
     """Where the prompts stand, again and again until no release of them is in flight."""
     while True:
         listed = ListedPrompts(session.deployment.prompts)
-        prompts = in_parallel(partial(standing, session, prompts=listed), names)
+        prompts = in_parallel(partial(standing, session, prompts=listed, closely=len(names) == 1), names)
         yield {"deployment": session.deployment.name, "prompts": prompts}
         if not any(p["release"] and not p["release"]["ended"] for p in prompts):
             return
         session.sleep(every)
 
 
-def standing(session: Session, name: str, prompts: PromptReader) -> dict[str, Json]:
-    """Where one prompt stands, as plain JSON values. `prompts`: where a name is looked up that nothing has fixed."""
+def standing(session: Session, name: str, prompts: PromptReader, *, closely: bool = False) -> dict[str, Json]:
+    """Where one prompt stands, as plain JSON values. `prompts`: where a name is looked up that nothing has fixed.
+
+    `closely`: also whether applications can be served what the route names, and whether its table was restored.
+    """
     deployment = session.deployment
     route = deployment.routes.get(name)
     fixed = route.prompt_id if route else deployment.named.fixed(name)
@@ -103,7 +107,29 @@ def standing(session: Session, name: str, prompts: PromptReader) -> dict[str, Js
         for w in releases.waiting(found[0])
     ]
     document["notes"] += _notes(route, current, session.clock())
+    if closely and route is not None:
+        document["notes"] += _what_applications_meet(deployment, route)
     return document
+
+
+def _what_applications_meet(deployment: Deployment, route: Route) -> list[str]:
+    """Where the route says one thing and applications get another."""
+    notes: list[str] = []
+    if highest := written(deployment.releases, route):
+        notes.append(
+            f"the route was restored: it has revision {route.revision}, and {highest} was written before. Applications "
+            "that know the later one go on with it until `reconcile` has raised the revision, in 15 minutes at most"
+        )
+    for prompt_id in {prompt_id_of(ref.arn) or route.prompt_id for ref in route.named}:
+        there = set(deployment.prompts.versions(prompt_id)) if deployment.prompts.name_of(prompt_id) else set()
+        for ref in route.named:
+            if (prompt_id_of(ref.arn) or route.prompt_id) == prompt_id and ref.version not in there:
+                notes.append(
+                    f"version {ref.version} does not exist any more: applications that are sent to it get an error. "
+                    f"`promptlane rollback {route.prompt} --reason ...` goes back to another one; `promptlane restore "
+                    f"{route.prompt} {ref.version}` publishes its content again"
+                )
+    return notes
 
 
 def _route(route: Route) -> dict[str, Json]:

@@ -96,6 +96,22 @@ def test_status_in_watch_shows_the_share_held_back(desk: Desk) -> None:
     assert "10 min to go" in desk.type("status", "greeter").stdout
 
 
+def test_status_says_what_applications_meet_where_the_route_says_otherwise(desk: Desk) -> None:
+    stable, trial = desk.publish(), desk.publish("Greet {{name}} twice.")
+    desk.canary(stable, trial, 2500)
+    desk.start(2, state="canary")
+    assert desk.json("status", "greeter")["prompts"][0]["notes"] == []
+    later = TimelineEntry(f"{ID}-2-1/route/99/1", f"{ID}-2-1", desk.now, Event.CANARY_SHIFTED, detail={"weight": 5000})
+    desk.releases.append(later)
+    desk.prompts.alter(ID, 2, None)
+
+    restored, gone = desk.json("status", "greeter")["prompts"][0]["notes"]
+
+    assert "the route was restored" in restored
+    assert "99 was written before" in restored
+    assert gone.startswith("version 2 does not exist any more: applications that are sent to it get an error")
+
+
 def test_status_lists_waiting_versions_and_a_pause(desk: Desk) -> None:
     desk.publish()
     desk.start(1, paused={"by": OPERATOR, "reason": "campaign today", "at": desk.now})
