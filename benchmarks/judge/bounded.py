@@ -54,6 +54,7 @@ class Case:
         good, edge = (self._decided(grown, 360, harmful=False) for grown in (1.0, 1 + MARGIN))
         return {
             "scenario": self.name,
+            "runs": self.runs,
             "false_rollback": _share(harm[1.0]),
             "false_advance": _share(edge),
             "missed": round(1 - _share(harm[1.3]), 4),

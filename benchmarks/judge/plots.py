@@ -120,17 +120,16 @@ def _beside(result: dict[str, Any]) -> list[str]:
 
 def _means(result: dict[str, Any]) -> list[str]:
     """How often the judge errs on means, and how long it takes."""
-    runs = result["hostile_runs"]
     return [
         "",
-        f"Means, as a share of the cap ({runs:,} runs each; margin 20 % of stable's mean, weight 10 %; six hours, and "
+        "Means, as a share of the cap (margin 20 % of stable's mean, weight 10 %; simulated for six hours, and "
         "three for the version that is 30 % dearer; minutes are medians):",
         "",
-        "| answers | equal rolled back | 20 % dearer advanced | 30 % dearer missed | minutes to find it "
+        "| answers | runs | equal rolled back | 20 % dearer advanced | 30 % dearer missed | minutes to find it "
         "| minutes to advance an equal one |",
-        "|---|---:|---:|---:|---:|---:|",
+        "|---|---:|---:|---:|---:|---:|---:|",
         *(
-            f"| {row['scenario']} | "
+            f"| {row['scenario']} | {row['runs']:,} | "
             + " | ".join(f"{row[name]:.1%}" for name in ("false_rollback", "false_advance", "missed"))
             + f" | {_minutes(row['median_minutes'])} | {_minutes(row['median_minutes_to_advance'])} |"
             for row in result["rows"]["means"]
