@@ -74,6 +74,7 @@ def test_events_are_named_as_the_event_bus_and_old_timelines_know_them() -> None
         "Release Promoted",
         "Release Rolled Back",
         "Rollback Impossible",
+        "Route Restored",
         "Release Ended",
     ]
 
