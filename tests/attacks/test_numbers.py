@@ -21,7 +21,7 @@ from promptlane.lifecycle.admit import Admission
 from promptlane.lifecycle.shift import Traffic
 from tests.support.attacks import attack, patched, together
 from tests.support.prompt import ID, PROMPT, RELEASE
-from tests.support.stage import Stage
+from tests.support.stage import TRAFFIC, Stage
 
 KIND = "unchanged when it changed"
 Json = Any
@@ -86,11 +86,7 @@ def approved_before(stage: Stage, *, shown: Json, served: Json) -> None:
 def test_an_approval_from_before() -> bool:
     stage = Stage()
     approved_before(stage, shown=1_000_000, served=1_000_004)
-    traffic = Traffic(
-        **stage.ports(
-            "routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened"
-        )
-    )
+    traffic = Traffic(**stage.ports(*TRAFFIC))
     try:
         return traffic.shift(RELEASE, 0).result == "done"
     except PromptlaneError:

@@ -34,7 +34,7 @@ from promptlane.lifecycle.shift import Traffic
 from tests.support.attacks import anything, attack, patched, together
 from tests.support.cli_desk import Desk
 from tests.support.prompt import ID, PROMPT, RELEASE
-from tests.support.stage import POLICY, Stage
+from tests.support.stage import POLICY, TRAFFIC, Stage
 
 Json = Any
 OTHER_ID, OTHER = "PROMPT0002", "refunds"
@@ -295,11 +295,7 @@ def test_traffic_after_a_renaming(then: str, step: str) -> bool:
     stage.prompts.rename(ID, "support-old")
     if then == "swapped":
         stage.prompts.publish(PromptDraft(PROMPT, "m", template="mine"), prompt_id="PROMPT0003")
-    traffic = Traffic(
-        **stage.ports(
-            "routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened"
-        )
-    )
+    traffic = Traffic(**stage.ports(*TRAFFIC))
     try:
         moved = traffic.shift(RELEASE, 0) if step == "shift" else traffic.promote(RELEASE)
     except PromptlaneError:

@@ -22,7 +22,7 @@ from promptlane.lifecycle.judge_step import Timing
 from promptlane.lifecycle.shift import Traffic
 from promptlane.lifecycle.test_round import Planner
 from tests.support.prompt import PROMPT, RELEASE
-from tests.support.stage import POLICY, Stage
+from tests.support.stage import POLICY, TRAFFIC, Stage
 from tests.support.state_machine import MACHINE, STATES, Execution, events_of, following, loops
 
 WEEK = 7 * 86_400.0
@@ -45,11 +45,9 @@ class Waiting:
         self.stage.enrolments.deployed[PROMPT] = self.policy
         record = self.stage.approved(2)
         self.stage.releases.update(replace(record, approval={**record.approval, "at": self.stage.now}))
-        ports = self.stage.ports(
-            "routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened"
-        )
+        ports = self.stage.ports(*TRAFFIC)
         wired = (Traffic(**ports), self.resolution)
-        judging = self.stage.ports("routes", "releases", "enrolments", "alarms", "notices")
+        judging = self.stage.ports("routes", "releases", "enrolments", "alarms", "telling")
         self.judge = judge_step.Ports(
             **judging, counts=FakeCounts(), blocks=InMemoryBlocks(), timing=Timing.at(self.resolution)
         )
@@ -104,9 +102,7 @@ class Waiting:
         return seen.to_dict()
 
     def shift(self, step: int) -> None:
-        ports = self.stage.ports(
-            "routes", "releases", "prompts", "enrolments", "identities", "quarantine", "alarms", "clock", "reopened"
-        )
+        ports = self.stage.ports(*TRAFFIC)
         Traffic(**ports).shift(RELEASE, step)
 
 
