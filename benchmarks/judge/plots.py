@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,10 @@ def _table(result: dict[str, Any]) -> str:
     harm = result["scenarios"]["harmful_vs_sprt"]
     lines = [
         f"Six hours of looks each minute, seed {result['seed']}: {len(null)} scenarios with an equal version "
-        f"({result['equal_runs']:,} runs each), {len(harm)} with a harmful one and {len(worse)} with one at the margin "
-        f"or ten times worse ({result['runs']:,} runs each); Kayenta: 60 runs each.",
+        f"({result['equal_runs']:,} runs each, a quarter of them where users stay all day), {len(harm)} with a harmful "
+        f"one and {len(worse)} with one at the margin or ten times worse ({result['runs']:,} runs each); Kayenta: 60 "
+        f"runs each. A share of 2 % is known to {_half_width(result['equal_runs']):.1%} more or less, its mean over "
+        f"scenarios to {_half_width(len(null) * result['equal_runs']):.1%}.",
         "",
         "| rule | false rollback, mean | worst scenario | median requests vs SPRT (reached) | worse promoted, worst |",
         "|---|---:|---:|---:|---:|",
@@ -80,6 +83,11 @@ def _table(result: dict[str, Any]) -> str:
             f"| {row['rate']:,} | {row['p0']:.1%} | {row['promoted']:.1%} | {minutes} | {row['rolled_back']:.1%} |"
         )
     return "\n".join(lines)
+
+
+def _half_width(runs: int, share: float = 0.02) -> float:
+    """Of the 95 % interval of a share that was found in so many runs."""
+    return 1.96 * math.sqrt(share * (1 - share) / runs)
 
 
 def _beside(result: dict[str, Any]) -> list[str]:
