@@ -50,6 +50,7 @@ class DeploymentConfig:
     log_retention_days: for every log group.
     reserved_concurrency: executions reserved for `roll_back`, and as many for `decide`; 0 reserves none, and bounds
         what starts functions so that two of the ten of a fresh account stay free (infra/concurrency.py).
+    drill_hours: how often the way back of every prompt is proven, by a drill that moves no traffic; 0 is never.
     reconcile_minutes: how often missed events and dead executions are looked for.
     trial: nothing outlives its stack: no deletion protection, nothing retained, buckets emptied, keys gone after a
         week, and a lock of the audit bucket that the account itself can lift.
@@ -91,6 +92,7 @@ class DeploymentConfig:
     time_scale: float = 1.0
     log_retention_days: int = 90
     reserved_concurrency: int = 0
+    drill_hours: int = 0
     reconcile_minutes: int = 15
     trial: bool = False
     budget_usd_per_prompt: float = 15.0
@@ -237,6 +239,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "time_scale": values.number(above=0, up_to=1),
     "log_retention_days": values.whole_of(*_RETENTION),
     "reserved_concurrency": values.whole(low=0, high=100),
+    "drill_hours": values.whole(low=0, high=72),
     "reconcile_minutes": values.whole(low=1, high=60),
     "trial": values.flag,
     "budget_usd_per_prompt": values.number(above=0, up_to=1000),

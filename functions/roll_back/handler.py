@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from promptlane.aws.composition import Function, wired
 from promptlane.aws.signed_routes import signed_routes
 from promptlane.domain import incoming
-from promptlane.domain.errors import InvalidInput
-from promptlane.domain.names import CONSOLE
+from promptlane.domain.errors import InvalidInput, PromptlaneError
+from promptlane.domain.names import CONSOLE, DRILL_SECONDS, is_drill_alarm
 from promptlane.domain.release.route import Route, alarm_applies
 from promptlane.domain.release.timeline import SYSTEM
 from promptlane.domain.text import one_line
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
     from promptlane.domain.ports import RouteStore
+    from promptlane.lifecycle.drill import Drills
 
 _OF_THE_JUDGE = ("judge", "undecided")
 """Causes that the workflow passes on from `judge`, always with the release that it is about."""
@@ -49,6 +50,11 @@ def wire_aftermath(of: Function) -> Aftermath:
         clock=time.time,
         log=log().error,
     )
+
+
+@wired
+def wire_drills(of: Function) -> Drills:
+    return of.drills
 
 
 @wired
@@ -81,6 +87,10 @@ def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
     _, _, _, region, account, *_ = context.invoked_function_arn.split(":")
     try:
         message = json.loads(record["Sns"]["Message"])
+        if isinstance(message, dict) and is_drill_alarm(
+            message.get("AlarmArn"), deployment=deployment, function_arn=context.invoked_function_arn
+        ):
+            return _drilled(message, context)
         alarm = read_alarm(message, deployment=deployment, account=account, region=region)
     except (InvalidInput, ValueError, RecursionError) as error:
         why = str(error) if isinstance(error, InvalidInput) else f"not JSON: {error}"
@@ -99,6 +109,28 @@ def _from_alarm(record: dict[str, Any], context: Any) -> dict[str, Any]:
         evidence={"alarm": alarm.arn, "changed_at": alarm.changed_at},
     )
     return _answer(_rolled_back(wish, context))
+
+
+def _drilled(message: dict[str, Any], context: Any) -> dict[str, Any]:
+    """The drill alarm's notification: everything but the write. Nothing that goes wrong here stops another record."""
+    from promptlane.lifecycle.drill import prove, read_drill
+
+    asked = read_drill(message)
+    if asked is None:
+        return {"result": "not_applicable", "reason": "the drill alarm is well"}
+    routes, _ = wire()
+    drill = prove(routes, asked, clock=time.time, keep_trying=_patience(context))
+    if drill.proved:
+        from promptlane.aws import emf
+
+        emf.publish(drill.prompt, {DRILL_SECONDS: drill.seconds}, at=drill.ended_at)
+    answer = {"result": "drill", "reason": drill.says, **drill.to_dict(), "seconds": drill.seconds}
+    try:
+        wire_drills().keep(drill)
+    except PromptlaneError as error:
+        log().error("the drill could not be noted", extra={"why": str(error)})
+    log().info("drill", extra={"prompt": drill.prompt, "proved": drill.proved, "why": drill.says})
+    return answer
 
 
 def _from_workflow(event: dict[str, Any], context: Any) -> RolledBack:

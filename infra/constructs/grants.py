@@ -13,7 +13,7 @@ from infra.constructs.accepted import accept_finding, finding_text
 from infra.constructs.statements import arn
 from infra.state import State
 from promptlane.domain.keys import WHOLE
-from promptlane.domain.names import ENROLLED_TAG, NAMESPACE, RECEIPT_CONTEXT, ROUTES_BY_ID
+from promptlane.domain.names import ENROLLED_TAG, NAMESPACE, RECEIPT_CONTEXT, ROUTES_BY_ID, drill_alarm_name
 
 _KEYS = "Objects of one kind share a prefix of the bucket; their names are release ids and hashes."
 _PARAMETERS = "One parameter per prompt or reviewer, below a prefix that is this deployment's own."
@@ -264,6 +264,11 @@ class Grants:
 
     def alarms_read(self) -> list[Grant]:
         return [allow("ReadAlarms", ["cloudwatch:DescribeAlarms"], ["*"], because=_NO_RESOURCES)]
+
+    def drill(self) -> list[Grant]:
+        """Set the one alarm that is there to be set."""
+        alarm = arn("cloudwatch", f"alarm:{drill_alarm_name(self._config.name)}")
+        return [allow("Drill", ["cloudwatch:SetAlarmState"], [alarm])]
 
     def metrics_read(self) -> list[Grant]:
         return [allow("ReadMetrics", ["cloudwatch:GetMetricData"], ["*"], because=_NO_RESOURCES)]

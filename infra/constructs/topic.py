@@ -33,6 +33,11 @@ class AlarmTopic(Construct):
             let_in("cloudwatch.amazonaws.com", "AlarmsOfThisAccount", ["sns:Publish"], self.topic.topic_arn, ours)
         )
 
+    def only_alarms_publish(self) -> None:
+        """No role or user of the account, whatever their own policies allow."""
+        people = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
+        self.topic.add_to_resource_policy(keep_out(people, "OnlyAlarmsPublish", ["sns:Publish"], self.topic.topic_arn))
+
 
 class ReviewerTopic(Construct):
     """One reviewer's own topic: a signed link reaches nobody else.

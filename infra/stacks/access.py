@@ -190,6 +190,7 @@ class AccessStack(Stack):
                     *self._investigating(),
                     *g.queue_send(self._pipeline.intake_queue.queue_arn),
                     *self._subscribing(),
+                    *g.drill(),
                     # All but the decision, which is denied below: a policy has little room.
                     self._call("OperateReleases", *everything),
                     allow(

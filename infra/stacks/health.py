@@ -16,8 +16,8 @@ from infra.state import State
 LAMBDA, STATES, SQS = "AWS/Lambda", "AWS/States", "AWS/SQS"
 REFUSE_ON_PURPOSE = ("admit", "plan_tests")
 """A refused version is an error of the function to Lambda, and a release that ends as failed to everybody else."""
-ALONE = ("roll_back",)
-"""Have an alarm of their own, at the first error."""
+ALONE = ("roll_back", "drill")
+"""Have an alarm of their own, at the first error; `drill` where it runs by itself."""
 _MINUTE, _FIVE, _QUARTER, _HOUR = (Duration.minutes(n) for n in (1, 5, 15, 60))
 _REMIND_MINUTES = 5
 
@@ -37,6 +37,8 @@ def watch_ourselves(
     _releases(health, pipeline)
     _dead_letters(health, pipeline)
     _schedules(health, pipeline.functions, reconcile_minutes=config.reconcile_minutes)
+    if config.drill_hours:
+        _drills(health, pipeline.functions, every=config.drill_hours)
     _apis(health, pipeline, runtime)
     _tables(health, {"routes": state.route_table.table_name, "releases": state.release_table.table_name})
     if invocations is not None:  # without a log of ours nothing would ever be counted
@@ -179,6 +181,26 @@ def _schedules(health: Health, made: dict[str, lambda_.Function], *, reconcile_m
             of=of,
             also_when_silent=verb == "remind",
         )
+
+
+def _drills(health: Health, made: dict[str, lambda_.Function], *, every: int) -> None:
+    """`every`: hours. A drill that nobody answers fails `drill`; that none runs is told by the clock of `remind`."""
+    health.tell(
+        "way-back-broken",
+        "A drill found no way back: an alarm would not have reached the route, or roll_back could not have written it.",
+        "Look at once: promptlane drill says what is broken. Until it is mended, watch releases and roll back by hand.",
+        reads={"errors": counted(LAMBDA, "Errors", FunctionName=made["drill"].function_name)},
+        period=_FIVE,
+    )
+    health.tell(
+        "drill-not-running",
+        f"No drill has run for {2 * every} hours.",
+        "Look at its rule in EventBridge (enabled?) and at the function's throttles and permissions.",
+        reads=_of_functions(made, ("drill", "remind"), "Invocations"),
+        expression=f"IF(remind >= {60 // _REMIND_MINUTES - 1} && SUM([remind * 0, drill]) == 0, 1, 0)",
+        period=_HOUR,
+        of=(2 * every, 2 * every + 1),
+    )
 
 
 def _apis(health: Health, pipeline: PipelineStack, runtime: RuntimeStack) -> None:

@@ -49,6 +49,7 @@ class StateStack(Stack):
         alarms = AlarmTopic(
             self, "Alarms", config=config, key=message_key, alarms=f"{config.name}/*", shown_as="Promptlane fuse"
         )
+        alarms.only_alarms_publish()  # what comes by it is taken for an alarm
         reports = self._reports(data_key)
         if config.trial:
             EmptiedBuckets(self, "Emptied", config=config, buckets={"Reports": reports})

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         Cursors,
         Enrolments,
         EnrolmentTags,
-        FuseAlarms,
         IntakeQueue,
         Notices,
         OlderQuarantine,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from promptlane.domain.trail import Trail
     from promptlane.lifecycle.authors import AuthorSearch
     from promptlane.lifecycle.briefs import Briefs
+    from promptlane.lifecycle.drill import Drills
     from promptlane.lifecycle.identities import NamedPrompts
     from promptlane.lifecycle.model_logging import LoggingSwitch, Memory
     from promptlane.lifecycle.render_events import Recording
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from promptlane.lifecycle.shift import Traffic
     from promptlane.lifecycle.telling import Telling
 
+    from .alarms import CloudWatchAlarms
     from .audit_copies import AuditCopies
     from .events import EventBus
     from .functions import Functions
@@ -143,6 +144,12 @@ class Composition(ABC):
         return DynamoTurns(self._table("release_table"))
 
     @cached_property
+    def drills(self) -> Drills:
+        from .drills import DynamoDrills
+
+        return DynamoDrills(self._table("release_table"))
+
+    @cached_property
     def reviews(self) -> ReviewStore:
         from .reviews import DynamoReviews
 
@@ -191,9 +198,8 @@ class Composition(ABC):
     def enrolments(self) -> Enrolments:
         from .enrolment import DynamoEnrolments
 
-        return DynamoEnrolments(
-            table=self._table("release_table"), s3=clients.client("s3"), report_bucket=self.setting("report_bucket")
-        )
+        bucket = self.setting("report_bucket")
+        return DynamoEnrolments(table=self._table("release_table"), s3=clients.client("s3"), report_bucket=bucket)
 
     @cached_property
     def register(self) -> Register:
@@ -205,9 +211,8 @@ class Composition(ABC):
     def deployed_config(self) -> ConfigStore:
         from .enrolment import DeployedConfig
 
-        return DeployedConfig(
-            clients.client("s3"), account=self.setting("account"), report_bucket=self.setting("report_bucket")
-        )
+        bucket = self.setting("report_bucket")
+        return DeployedConfig(clients.client("s3"), account=self.setting("account"), report_bucket=bucket)
 
     @cached_property
     def stacks(self) -> Stacks:
@@ -228,7 +233,7 @@ class Composition(ABC):
         return CloudWatchCounts(clients.client("cloudwatch"))
 
     @cached_property
-    def alarms(self) -> FuseAlarms:
+    def alarms(self) -> CloudWatchAlarms:
         from .alarms import CloudWatchAlarms
 
         return CloudWatchAlarms(clients.client("cloudwatch"), self.setting("deployment"))
@@ -279,9 +284,8 @@ class Composition(ABC):
     def reviewer_topics(self) -> ReviewerTopics:
         from .mail import ReviewerTopics
 
-        return ReviewerTopics(
-            sns=clients.client("sns"), ssm=clients.client("ssm"), deployment=self.setting("deployment")
-        )
+        name = self.setting("deployment")
+        return ReviewerTopics(sns=clients.client("sns"), ssm=clients.client("ssm"), deployment=name)
 
     @cached_property
     def model_logging(self) -> tuple[LoggingSwitch, Memory]:

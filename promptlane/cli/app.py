@@ -281,6 +281,19 @@ def rollback(
     rollback(ctx.obj, prompt, reason=reason, to=to, function=function, as_json=as_json)
 
 
+@app.command()
+def drill(
+    ctx: typer.Context,
+    prompt: Prompt,
+    last: Annotated[bool, typer.Option("--last", help="Show the last drill, and make none.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prove the way back: an alarm, CloudWatch, SNS, roll_back, all but the write. Moves no traffic."""
+    from .drilling import drill
+
+    drill(ctx.obj, prompt, last=last, as_json=as_json)
+
+
 reviewers = typer.Typer(help="Reviewers and the subscriptions by which email reaches them.")
 app.add_typer(reviewers, name="reviewers")
 Person = Annotated[

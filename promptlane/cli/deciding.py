@@ -104,7 +104,7 @@ def rollback(session: Session, prompt: str, *, reason: str, to: int | None, func
     else:
         # Only the prompt's name is needed: Bedrock is not asked, it may be what is down.
         deployment = session.deployment
-        name = _name_without_bedrock(deployment, prompt)
+        name = name_without_bedrock(deployment, prompt)
         if to:
             _check_exists(deployment, name, to)
         try:
@@ -143,7 +143,7 @@ def in_flight(deployment: Deployment, subject: str) -> str:
     return subject
 
 
-def _name_without_bedrock(deployment: Deployment, prompt: str) -> str:
+def name_without_bedrock(deployment: Deployment, prompt: str) -> str:
     """A name is taken as it is; an id or ARN needs Bedrock to be told its name."""
     if deployment.routes.get(prompt) is not None:
         return prompt

@@ -44,5 +44,7 @@ DECLARED: Final = "declared"
 """The reviewers whom the deployment declares, and the requests that changed them. Only `enrol` writes it."""
 CURSORS: Final = "cursors"
 """Where runs that take turns stopped."""
-WHOLE: Final = (OPEN_REVIEWS, OWED, ENROLMENTS, TURN, DECLARED, CURSORS)
+DRILLS: Final = "drills"
+"""The last drill of each prompt. Only `roll_back` writes it."""
+WHOLE: Final = (OPEN_REVIEWS, OWED, ENROLMENTS, TURN, DECLARED, CURSORS, DRILLS)
 """Nothing follows in the key."""

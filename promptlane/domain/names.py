@@ -17,6 +17,10 @@ CONSOLE: Final = "console"
 """The alias of `roll_back` that people invoke. What comes that way is a person's request, whatever it says it is."""
 ENROLLED_TAG: Final = "promptlane:enrolled"
 """On prompts and versions that a deployment admitted, with its name: IAM lets applications to no others."""
+DRILL_SECONDS: Final = "DrillSeconds"
+"""The metric of drills: from the alarm's change to the proof that the route could be written."""
+DRILL_NEVER: Final = "DrillNever"
+"""The metric of the alarm that drills set; nobody writes it."""
 TRIAL_TAG: Final = "promptlane-trial"
 """On buckets that may be emptied. A deployment that is kept from now on takes it off before anything is deleted."""
 FULL: Final = 10_000
@@ -110,6 +114,18 @@ def alarm_name(deployment: str, prompt: str, track: Track, metric: str) -> str:
 def health_alarm_name(deployment: str, name: str = "") -> str:
     """The physical name of an alarm on the deployment itself; what they all begin with, without a name of its own."""
     return f"{deployment}_health-{name}"  # no deployment's name holds an underscore
+
+
+def drill_alarm_name(deployment: str) -> str:
+    """The physical name of the alarm that drills set; no fuse alarm has so few parts."""
+    return f"{deployment}/drill"
+
+
+def is_drill_alarm(arn: object, *, deployment: str, function_arn: str) -> bool:
+    """Whether this is exactly the ARN of the drill alarm, in the account and Region of a function of ours."""
+    _, partition, _, region, account, *_ = function_arn.split(":")
+    name = drill_alarm_name(deployment)
+    return arn == f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}"
 
 
 def parse_alarm_arn(arn: str, *, deployment: str, account: str, region: str) -> tuple[str, Track, str]:

@@ -116,6 +116,15 @@ def test_an_alarm_rolls_back_without_the_workflow(deployed: Deployment) -> None:
     release_id = deployed.in_canary("alarmed", "Be rude.")
     cloudwatch = deployed.client("cloudwatch")
     alarm = "promptlane/e2e-alarmed/canary/Error"
+
+    before = deployed.route("alarmed")
+    drilled = deployed.promptlane("drill", "e2e-alarmed")
+    assert (drilled["proved"], drilled["says"]) == (True, "a rollback would leave version 1 to everybody")
+    assert 0 < drilled["seconds"] < 30
+    assert deployed.promptlane("drill", "e2e-alarmed", "--last") == drilled
+    assert deployed.route("alarmed") == before
+    print(f"drill: {drilled['seconds']:.2f} s")
+
     began = time.monotonic()
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="set by a test")
     deployed.wait(lambda: (r := deployed.route("alarmed")) is not None and r.canary is None, "not rolled back", 30)

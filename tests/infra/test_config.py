@@ -47,6 +47,7 @@ def test_text_from_the_command_line_means_the_same_as_json(root: Path) -> None:
         ("reserved_concurrency", -1),
         ("reserved_concurrency", "2.5"),
         ("reconcile_minutes", 0),
+        ("drill_hours", 73),
         ("trial", 1),
         ("budget_usd_per_prompt", -5),
         ("subscription_admins", "everybody"),

@@ -16,6 +16,7 @@ SIZES = {
     # verb: seconds, MiB, where an event ends that failed every retry
     "admit": (30, 256, None),
     "decide": (20, 256, None),
+    "drill": (900, 256, BY_EVENTS),
     "enrol": (120, 512, None),
     "gateway": (30, 512, None),
     "grade": (900, 1024, None),

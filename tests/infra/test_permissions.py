@@ -22,7 +22,7 @@ QUEUE = {
 }
 STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"}
 BY_LAMBDA = {"intake": QUEUE, "relay": STREAM}
-DEAD_LETTERS = {"roll_back", "wind_up", "reconcile", "remind", "housekeep"}
+DEAD_LETTERS = {"drill", "roll_back", "wind_up", "reconcile", "remind", "housekeep"}
 # Encrypted tables, buckets and topics use keys under the caller's role.
 KEYS = {"kms:Decrypt", "kms:GenerateDataKey"}
 # Model calls that go over our own HTTP transport or by a name that is also ours.

@@ -15,6 +15,7 @@ from typing import Any
 
 from promptlane.aws.blocks import DynamoBlocks
 from promptlane.aws.cursors import DynamoCursors
+from promptlane.aws.drills import DynamoDrills
 from promptlane.aws.edits import DynamoEdits
 from promptlane.aws.enrolment import DynamoRegister
 from promptlane.aws.identities import DynamoIdentities, DynamoWatched
@@ -36,6 +37,7 @@ from promptlane.domain.review.declared import Declared
 from promptlane.domain.review.edits import Edit
 from promptlane.domain.review.review import Authors
 from promptlane.domain.trail import TrailEvent, Window
+from promptlane.lifecycle.drill import Drill
 from tests.support.aws_calls import ROOT_OF_ALL, TRANSACTED, module, reach, terminal
 from tests.support.review_contract import REQUEST, decision
 
@@ -149,6 +151,7 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
         {"put": lambda store: store.put(_DECLARATION, expected=0, request="the-request", at=1.0)},
     ),
     "cursors": (DynamoCursors, {"put": lambda store: store.put("reconcile", "support")}),
+    "drills": (DynamoDrills, {"keep": lambda store: store.keep(Drill("support", "a1", 1.0, 2.0, True, "fine"))}),
     "quarantine": (
         DynamoQuarantine,
         {

@@ -3,15 +3,18 @@
 import json
 
 from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
 from infra.config import DeploymentConfig
 from infra.constructs.queue import DeadLetters
 from promptlane.domain.keys import TIMELINE
+from promptlane.domain.names import DRILL_NEVER, NAMESPACE, drill_alarm_name
 from promptlane.domain.release.timeline import Event
 from promptlane.domain.release.trigger import CHANGES
 from promptlane.domain.review.edits import RECORDED
@@ -72,10 +75,32 @@ def on_started_release(
     _call(rule, housekeep, undelivered)
 
 
+def drill_alarm(stack: Stack, *, deployment: str, topic: sns.ITopic) -> None:
+    """The alarm that drills set: it reads what nobody writes, so that CloudWatch puts it back to OK by itself."""
+    name = drill_alarm_name(deployment)
+    cloudwatch.CfnAlarm(
+        stack,
+        "DrillAlarm",
+        alarm_name=name,
+        alarm_description="Set by `promptlane drill`: walks the way from an alarm to the route, and moves no traffic.",
+        alarm_actions=[topic.topic_arn],
+        namespace=NAMESPACE,
+        metric_name=DRILL_NEVER,
+        statistic="Sum",
+        period=60,
+        evaluation_periods=1,
+        threshold=1,
+        comparison_operator="GreaterThanOrEqualToThreshold",
+        treat_missing_data="notBreaching",
+    )
+
+
 def on_schedules(
     stack: Stack, made: dict[str, lambda_.Function], *, config: DeploymentConfig, undelivered: DeadLetters
 ) -> None:
+    drills = [("drill", "Proves the way back of every prompt", Duration.hours(config.drill_hours))]
     for verb, description, every in (
+        *(drills if config.drill_hours else ()),
         ("reconcile", "Looks for what an event should have told", Duration.minutes(config.reconcile_minutes)),
         ("remind", "Looks for reviews that expire soon", Duration.minutes(5)),
         ("housekeep", "Archives versions, and deletes the oldest that nobody needs", Duration.days(1)),

@@ -13,6 +13,7 @@ from promptlane.domain.keys import (
     BLOCKS,
     CURSORS,
     DECLARED,
+    DRILLS,
     EDITS,
     ENROLMENT,
     ENROLMENTS,
@@ -107,12 +108,20 @@ def add_release(
         "Puts the safe version back; needs the route table alone",
         (*TABLES, "NOTICES_TOPIC", "STATE_MACHINE_ARN", "DEPLOYMENT"),
         g.routes_write()
-        + g.releases_write(query=True, put=[*APPENDED, QUARANTINE], delete=[OWED])
+        + g.releases_write(query=True, put=[*APPENDED, QUARANTINE, DRILLS], delete=[OWED])
         + g.notices_send()
         + g.executions("StopExecution"),
         memory_mib=1024,  # more than half a processor, for TLS and what is loaded after the write; it runs for a second
         reserved_concurrency=reserved_concurrency or None,
         dead_letters=dead_alarms,
+    )
+    functions.add(
+        "drill",
+        "Proves the way back of every prompt, and moves no traffic",
+        (*TABLES, "DEPLOYMENT"),
+        g.routes_read(listed=True) + g.releases_read() + g.drill(),
+        timeout=Duration.minutes(15),
+        dead_letters=undelivered,
     )
 
 

@@ -20,6 +20,7 @@ from infra.constructs.reviewers import DeclaredReviewers
 from infra.constructs.workflow import ReleaseWorkflow
 from infra.stacks.audit import AuditStack
 from infra.stacks.pipeline.events import (
+    drill_alarm,
     on_dead_execution,
     on_published_version,
     on_schedules,
@@ -170,6 +171,7 @@ class PipelineStack(Stack):
         ).machine
         on_published_version(self, self.functions["intake"], requests=self.intake_queue, undelivered=undelivered)
         state.alarms.add_subscription(subscriptions.LambdaSubscription(roll_back, dead_letter_queue=dead_alarms.queue))
+        drill_alarm(self, deployment=config.name, topic=state.alarms)
         on_dead_execution(
             self, self.functions["wind_up"], machine_arn=self.machine.state_machine_arn, undelivered=undelivered
         )

@@ -125,6 +125,23 @@ def test_by_email_a_topic_reaches_nobody_who_is_not_declared() -> None:
     ]
 
 
+def test_a_topic_may_be_closed_to_everybody_but_aws_services() -> None:
+    stack = alone()
+    fuse = AlarmTopic(stack, "Fuse", config=KEPT, key=key(stack), alarms="lane/*", shown_as="Promptlane fuse")
+    fuse.only_alarms_publish()
+    document = made(stack)["FuseTopicPolicy"]["Properties"]["PolicyDocument"]
+    assert document["Statement"][2:] == [
+        {
+            "Action": "sns:Publish",
+            "Condition": {"Bool": {"aws:PrincipalIsAWSService": "false"}},
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Resource": "<FuseTopic>",
+            "Sid": "OnlyAlarmsPublish",
+        }
+    ]
+
+
 def test_the_topic_of_alarms_goes_with_a_deployment_that_is_not_kept() -> None:
     stack, known = alone(), key(alone())
     AlarmTopic(stack, "Fuse", config=PASSING, key=known, alarms="*", shown_as="Promptlane fuse")
