@@ -299,3 +299,34 @@ def test_an_alarm_is_looked_at_while_its_newest_period_runs(client: Client, even
     begun = time.time() // 10
     eventually(lambda: state_of(client) == "ALARM")
     assert time.time() // 10 == begun
+
+
+def test_setting_a_state_runs_the_actions_of_a_change_alone_and_the_next_look_puts_it_back(
+    client: Client, eventually: Any
+) -> None:
+    """AWS documents both of SetAlarmState; a drill goes through OK for it."""
+    topic = client("sns").create_topic(Name="alarms")["TopicArn"]
+    queue, cloudwatch = subscribe_queue(client, topic), client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="promptlane/drill",
+        Namespace="Promptlane",
+        MetricName="Nothing",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+        AlarmActions=[topic],
+    )
+    for value, reason in (("OK", "a"), ("ALARM", "b"), ("ALARM", "c"), ("OK", "d"), ("ALARM", "e")):
+        cloudwatch.set_alarm_state(AlarmName="promptlane/drill", StateValue=value, StateReason=reason)
+    told: list[str] = []
+
+    def both() -> bool:
+        told.extend(message["NewStateReason"] for message in received(client, queue))
+        return len(told) >= 2
+
+    eventually(both)
+    assert sorted(told) == ["b", "e"]
+    eventually(lambda: state_of(client, "promptlane/drill") == "OK")
