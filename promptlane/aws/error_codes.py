@@ -29,8 +29,8 @@ from promptlane.domain.errors import (
 _TABLE: Final[dict[type[PromptlaneError], str]] = {
     # What was asked for is not there.
     NotFound: """
-        ResourceNotFoundException NotFoundException NotFound NoSuchKey NoSuchVersion 404 ParameterNotFound
-        ParameterVersionNotFound ExecutionDoesNotExist TrailNotFoundException
+        ResourceNotFoundException ResourceNotFound NotFoundException NotFound NoSuchKey NoSuchVersion 404
+        ParameterNotFound ParameterVersionNotFound ExecutionDoesNotExist TrailNotFoundException
     """,
     # The condition of a write did not hold, or somebody else just changed the thing.
     Conflict: """
@@ -49,7 +49,7 @@ _TABLE: Final[dict[type[PromptlaneError], str]] = {
         InvalidExecutionInput InvalidOutput InvalidToken InvalidRange
         InvalidNextToken InvalidNextTokenException InvalidMaxResultsException InvalidTimeRangeException
         InvalidLookupAttributesException InvalidEventCategoryException UnsupportedOperationException
-        InvalidFilterKey InvalidFilterOption InvalidFilterValue MalformedQueryException
+        InvalidFormat InvalidFilterKey InvalidFilterOption InvalidFilterValue MalformedQueryException
         HierarchyLevelLimitExceededException HierarchyTypeMismatchException IncompatiblePolicyException
         InvalidAllowedPatternException InvalidPolicyAttributeException InvalidPolicyTypeException
         ParameterPatternMismatchException UnsupportedParameterType InvalidKeyUsageException
