@@ -1,7 +1,7 @@
 """Puts the safe version back. Alarms (SNS), the workflow, the operations API and the console all come here.
 
 The safe route needs the route table alone: one read, one conditional write, signed here. Everything else follows after
-it, and is loaded after it: boto3, the logger, what people are told by (docs/adr/0043).
+it, and is loaded after it: the SDK, the logger, what people are told by (docs/adr/0043).
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ RELEASES, STEP, BETWEEN = 3, 2.0, 60.0
 """Prompts of the sample under release at once, each with a step of two seconds a minute."""
 MOMENTARY = {"wind_up": "once for an execution that died", "housekeep": "once for a release that starts"}
 """Called by events that are seldom and leave within seconds; Lambda tries them again, as it does a rollback."""
+BY_SETTING = {"drill"}
+"""On a schedule of hours, where a deployment asks for it."""
 AT_DEPLOYMENT = {"enrol", "invocation_logging", "record_renders"}
 SCHEDULE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
@@ -138,7 +140,7 @@ def test_every_starter_is_one_that_was_counted(synthesized: Synthesized) -> None
     counted = {label.split(",")[0] for label in queues_and_streams(synthesized) | schedules(synthesized)}
     counted |= {"".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_") for name in in_workflow}
     routed = {"review", "decide", "operate", "roll_back", "gateway"}
-    assert {v for v, _ in verbs(synthesized).values()} == counted | set(MOMENTARY) | routed | AT_DEPLOYMENT
+    assert {v for v, _ in verbs(synthesized).values()} == counted | set(MOMENTARY) | routed | AT_DEPLOYMENT | BY_SETTING
 
 
 def test_a_round_waits_for_its_turn_and_gives_it_back() -> None:

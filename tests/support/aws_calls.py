@@ -57,6 +57,7 @@ OPERATIONS = {
     "list_subscriptions_by_topic": ["sns:ListSubscriptionsByTopic"],
     "get_subscription_attributes": ["sns:GetSubscriptionAttributes"],
     "describe_alarms": ["cloudwatch:DescribeAlarms"],
+    "set_alarm_state": ["cloudwatch:SetAlarmState"],
     "get_metric_data": ["cloudwatch:GetMetricData"],
     "put_metric_data": ["cloudwatch:PutMetricData"],
     "lookup_events": ["cloudtrail:LookupEvents"],
