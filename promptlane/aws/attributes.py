@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from promptlane.domain.errors import InvalidInput
-from promptlane.domain.release.numbers import fits
+from promptlane.domain.release.storable import fits
 
 Json = Any
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from promptlane.domain.errors import InvalidInput
 from promptlane.domain.keys import CHAIN
-from promptlane.domain.release.numbers import fits
+from promptlane.domain.release.storable import fits
 from promptlane.domain.release.timeline import TimelineEntry
 
 Json = Any

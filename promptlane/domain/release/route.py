@@ -14,19 +14,15 @@ from typing import Any, Final, Literal
 from promptlane.domain.errors import InvalidInput, NotApplicable
 from promptlane.domain.names import FULL, Phase, Track, prompt_id_of
 
-from .content import canonical_json
-from .numbers import storable
 from .per_token import PerVersion, from_plain, to_plain
 from .prompt import VersionRef
 from .quarantine import Quarantine, entry_of, entry_that, lifted_by, outgrown, taken_back, with_room
+from .storable import BY_BYTES, REASON_BYTES, bounded, cut
 from .timeline import SYSTEM, Event, TimelineEntry
 
 Json = Any
 RollbackCause = Literal["alarm", "judge", "operator", "undecided"]
 SCHEMA: Final = 1
-_REASON_BYTES: Final = 4_000
-_BY_BYTES: Final = 1_000
-_EVIDENCE_BYTES: Final = 6_000
 
 
 class StableChanged(NotApplicable):
@@ -366,23 +362,10 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
             bad.fingerprint: entry_of(bad, route.release_id, now),
         },
     )
-    reason, by = _cut(wish.reason, _REASON_BYTES), _cut(wish.by, _BY_BYTES)
+    reason, by = cut(wish.reason, REASON_BYTES), cut(wish.by, BY_BYTES)
     detail = {"version": bad.version, "restored": safe.version, "cause": wish.cause, "reason": reason}
-    evidence = {"evidence": _bounded(wish.evidence)} if wish.evidence else {}
+    evidence = {"evidence": bounded(wish.evidence)} if wish.evidence else {}
     return _next(route, back, Event.ROLLED_BACK, now, by, {**detail, "phase": route.phase, **evidence})
-
-
-def _bounded(evidence: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Evidence as it can be stored, or the beginning of its text: the write of a rollback fits whatever is said."""
-    fits: Mapping[str, Json] = storable(evidence)
-    text = canonical_json(fits)
-    cut = _cut(text, _EVIDENCE_BYTES)
-    return fits if cut == text else {"cut": cut}
-
-
-def _cut(text: str, most: int) -> str:
-    """At most so many bytes of a text, in UTF-8."""
-    return text.encode("utf-8", "backslashreplace")[:most].decode("utf-8", "ignore")
 
 
 def _named_by_operator(route: Route, to: VersionRef, cause: RollbackCause) -> VersionRef:

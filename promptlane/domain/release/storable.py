@@ -1,4 +1,7 @@
-"""Numbers as DynamoDB holds them: of 1e-130 to 1e126, finite. Evidence is not: a judge's may be 1e300."""
+"""What a table holds of what is said with a rollback: texts of some length, numbers of 1e-130 to 1e126.
+
+Evidence is neither: a judge's may be 1e300, and whatever it is, the write of a rollback fits.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,33 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from .content import canonical_json
+
 Json = Any
 LEAST: Final = 1e-100
 MOST: Final = 1e100
 """A decade of decades within what DynamoDB documents, and beyond what any number of ours has to tell."""
+REASON_BYTES: Final = 4_000
+BY_BYTES: Final = 1_000
+EVIDENCE_BYTES: Final = 6_000
 
 
 def fits(number: float) -> bool:
     """Whether DynamoDB stores this number (Amazon DynamoDB Developer Guide, "Constraints", number)."""
     return math.isfinite(number) and (number == 0 or 1e-130 <= abs(number) < 1e126)
+
+
+def bounded(evidence: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Evidence as it can be stored, or the beginning of its text."""
+    fitting: Mapping[str, Json] = storable(evidence)
+    text = canonical_json(fitting)
+    beginning = cut(text, EVIDENCE_BYTES)
+    return fitting if beginning == text else {"cut": beginning}
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many bytes of a text, in UTF-8."""
+    return text.encode("utf-8", "backslashreplace")[:most].decode("utf-8", "ignore")
 
 
 def storable(value: Json) -> Json:
