@@ -121,14 +121,14 @@ class AccessStack(Stack):
         enrolled = {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [ENROLLED_TAG]}}
         never = sorted({*duty.denied, *DELETIONS, *TASK_ANSWERS, *TRAIL_CHANGES, *COPIES_OF_TABLES})
         denials = [
-            _deny("NeverWhateverElseIsAttached", never, ["*"]),
-            _deny("OnlyDeploymentsWrite", [*_TABLE_WRITES, *FILE_WRITES], self._deployed()),
-            _deny("OnlyReleasesEnrol", TAGGING, ["*"], enrolled),
+            _deny("Never", never, ["*"]),
+            _deny("OnlyDeployments", [*_TABLE_WRITES, *FILE_WRITES], self._deployed()),
+            _deny("OnlyReleases", TAGGING, ["*"], enrolled),
         ]
         if duty.name != "operator":
             queue = [self._pipeline.intake_queue.queue_arn]
             denials.append(_deny("OnlyOperatorsAskForReleases", ["sqs:SendMessage"], queue))
-        denials.append(_deny("OnlyServicesInvoke", ["lambda:InvokeFunction"], duty.denied_functions))
+        denials.append(_deny("OnlyServices", ["lambda:InvokeFunction"], duty.denied_functions))
         if duty.denied_routes:
             routes = [self._operation(path) for path in duty.denied_routes]
             denials.append(_deny("NotThisDuty", ["execute-api:Invoke"], routes))
