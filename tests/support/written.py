@@ -87,7 +87,8 @@ class NotingTable:
 
 _ID = REQUEST.release_id
 _RELEASE = Release(_ID, "support", 1.0, "somebody")
-_ENTRY = TimelineEntry(f"{_ID}/x", _ID, 1.0, Event.STARTED)
+_ENTRY = TimelineEntry(f"{_ID}/x", _ID, 1.0, Event.ENDED)
+"""One of which people are told."""
 _WAITING = Waiting("support", _ID[:10], 2, 1.0, "somebody")
 _CHUNK = Chunk("canary", "Error", 0.0, 60.0, ())
 _EDIT = Edit(TrailEvent("UpdatePrompt", 1.0, "arn"), 2.0)
@@ -110,6 +111,7 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, Callable[[Any], obj
             "record_ended": lambda store: store.record_ended(_RELEASE, _ENTRY),
             "update": lambda store: store.update(_RELEASE, _ENTRY),
             "append": lambda store: store.append(_ENTRY),
+            "told": lambda store: store.told(_ENTRY),
             "write": lambda store: store.write([], [_ENTRY]),
             "unlock": lambda store: store.unlock(_ID[:10], _ID),
             "wait": lambda store: store.wait(_WAITING),
