@@ -126,7 +126,8 @@ def _drilled(message: dict[str, Any], context: Any) -> dict[str, Any]:
         emf.publish(drill.prompt, {DRILL_SECONDS: drill.seconds}, at=drill.ended_at)
     answer = {"result": "drill", "reason": drill.says, **drill.to_dict(), "seconds": drill.seconds}
     try:
-        wire_drills().keep(drill)
+        drills = wire_drills()
+        drills.keep(drill)
     except PromptlaneError as error:
         log().error("the drill could not be noted", extra={"why": str(error)})
     log().info("drill", extra={"prompt": drill.prompt, "proved": drill.proved, "why": drill.says})

@@ -41,7 +41,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         wind_up, _ = wire()
         found = wind_up.mend(str(event["restored"]))
         log.warning("a restored route", extra={"prompt": event["restored"], "raised": found})
-        return {"restored": found}
+        return {"outcome": None, "restored": found}
     if event.get("detail-type") == "Step Functions Execution Status Change":
         detail = event["detail"]
         release_id, outcome = detail["name"], Outcome.FAILED

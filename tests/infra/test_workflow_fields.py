@@ -44,8 +44,9 @@ ANSWERING = {
 OFTEN_CALLED = {
     "wind_up": {"release_id", "outcome", "reason"},
     "roll_back": {"release_id", "prompt", "cause", "reason", "evidence"},
+    "judge": {"release_id", "phase", "step", "asked"},
 }
-"""Functions that others call too, with other fields; and what the machine gives them."""
+"""Functions that others call too, with other fields, or that do without one; and what the machine gives them."""
 
 
 def states(machine: Json) -> Iterator[tuple[str, Json]]:

@@ -153,9 +153,9 @@ def test_a_restored_route_gets_a_revision_above_all_that_were_written(world: Wor
 
     handled = world.function("wind_up").handle({"restored": PROMPT}, Context())
 
-    assert handled == {"restored": True}
+    assert handled == {"outcome": None, "restored": True}
     assert (world.current.revision, world.current.stable) == (6, before.stable)
     ((subject, body),) = world.told()
     assert subject == f"[Promptlane] {PROMPT}: its route was restored"
     assert "has revision 4, and 5 was written before" in body
-    assert world.function("wind_up").handle({"restored": PROMPT}, Context()) == {"restored": False}
+    assert world.function("wind_up").handle({"restored": PROMPT}, Context()) == {"outcome": None, "restored": False}
