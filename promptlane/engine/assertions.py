@@ -19,7 +19,7 @@ from promptlane.domain.errors import Unavailable
 from promptlane.domain.metrics import GUARDRAIL_STOP
 from promptlane.domain.suite.answers import Answer, CallRefused, Embedder, Judge
 
-from . import judged, rubric, sandbox, scores, templates
+from . import faults, judged, rubric, sandbox, scores, templates
 from .checks import Check
 from .grades import CaseGrade as CaseGrade
 from .grades import Grade as Grade
@@ -102,8 +102,7 @@ class Grader:
         except Ungradable:
             raise
         except Exception as error:  # whatever an odd answer or value makes of a library: this run is missing, no other
-            said = f"{type(error).__name__}: {error}"[:_SHOWN]
-            raise Ungradable(f"{assertion.type} could not be evaluated on this answer ({said})") from error
+            raise faults.unevaluated(assertion, error) from error
         if assertion.negated:
             passed, score = not passed, 1 - score
             reason = reason or f"{_named(asked)} holds"

@@ -28,6 +28,7 @@ from promptlane.domain.suite.answers import (
 )
 from promptlane.domain.usage import Usage
 
+from . import faults
 from .assertions import KINDS, CaseGrade, Grader
 from .checks import Check
 from .kinds import Ungradable
@@ -230,7 +231,7 @@ class _Runner:
         except (CallRefused, Unavailable) as error:
             return Run(missing=str(error))
         except Exception as error:  # noqa: BLE001 - of one call's answer, or of one case's text: the others go on
-            return Run(missing=f"the call could not be made or read ({type(error).__name__}: {error})"[:500])
+            return Run(missing=faults.unread(error))
 
     def ask(self, request: ModelRequest) -> Answer:
         return patiently(self.bench, lambda: self.bench.model.answer(request))
