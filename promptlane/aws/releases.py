@@ -244,7 +244,7 @@ class DynamoReleases:
             actions.append(self._put(body, "attribute_not_exists(pk)"))
             mark = {"pk": f"{CHAIN}{release_id}", "sk": f"entry#{entry.id}", "seq": chained.seq}
             actions.append(self._put(mark, "attribute_not_exists(pk)"))
-            if notice.owed(entry):
+            if notice.is_told(entry):
                 due = {"pk": OWED, "sk": f"{release_id}#{entry.id}", "body": canonical_json(chained.to_dict())}
                 debts.append({"Put": {"TableName": self._table.name, "Item": to_store(due)}})
         new_head = {"pk": f"{CHAIN}{release_id}", "sk": "head", "seq": seq + len(entries), "hash": last}

@@ -64,7 +64,7 @@ class ReleaseStore(Protocol):
         """Append to the release's timeline; False when an entry with this id is there already."""
 
     def owed(self, release_id: str = "") -> list[TimelineEntry]:
-        """Entries for which people were not told yet (`notice.owed`), of one release or of all, oldest first.
+        """Entries for which people were not told yet (`notice.is_told`), of one release or of all, oldest first.
 
         They are owed from the very write that appends them.
         """

@@ -210,7 +210,7 @@ class InMemoryReleases:
             entries = self._timelines.setdefault(entry.release_id, [])
             last = entries[-1].hash if entries else GENESIS
             entries.append(TimelineEntry.from_dict(entry.chained(len(entries) + 1, last).to_dict()))
-            if notice.owed(entry):
+            if notice.is_told(entry):
                 self._owed[entry.release_id, entry.id] = entries[-1]
             return True
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from promptlane.domain.names import parse_release_id
 from promptlane.domain.ports import Clock, Notices, ReleaseStore
-from promptlane.domain.release.notice import notice_of, owed
+from promptlane.domain.release.notice import is_told, notice_of
 from promptlane.domain.release.timeline import TimelineEntry
 
 LATE: Final = 120.0
@@ -48,7 +48,7 @@ class Telling:
 
     def at_once(self, entry: TimelineEntry, *, prompt: str) -> None:
         """Send the notice of an entry that no timeline holds yet, since its table does not answer. It stays owed."""
-        if owed(entry):
+        if is_told(entry):
             _, version, _ = parse_release_id(entry.release_id)
             self._send(entry, prompt, version)
 

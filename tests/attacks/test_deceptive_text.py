@@ -87,7 +87,7 @@ def test_another_spelling(old: str, new: str) -> bool:
     return visible(old).count("⟦") == visible(new).count("⟦")
 
 
-def _unguarded_terminal(*, stderr: bool = False) -> Console:
+def _unguarded_terminal(*, stderr: bool = False, outlives_pipe: bool = False) -> Console:
     return Console(highlight=False, soft_wrap=True, stderr=stderr)
 
 

@@ -29,6 +29,7 @@ from promptlane.domain.release.prompt import PromptDraft, PromptVersion, static_
 from promptlane.domain.suite.answers import Answer, ToolCall
 from promptlane.engine import assertions, dataset, document, faults, sandbox
 from promptlane.engine import parse as parse_module
+from promptlane.engine import schemas as schemas_module
 from promptlane.engine.assertions import Grader
 from promptlane.engine.kinds import Ungradable
 from promptlane.engine.objects import KeptAnswers
@@ -262,6 +263,7 @@ def test_foreign_tool_of_another_variant() -> bool:
     without=together(
         patched(limits, "schema_problems", nothing),
         patched(sandbox, "schema_error", lambda schema: ""),
+        patched(schemas_module, "_passed_over", lambda *_: ""),
     ),
 )
 def test_foreign_suite(schema: Json) -> bool:

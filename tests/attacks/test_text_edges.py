@@ -26,7 +26,7 @@ from promptlane.aws.events import EventBus
 from promptlane.cli import arguments, authoring
 from promptlane.cli.app import app
 from promptlane.cli.session import Session
-from promptlane.client import decision
+from promptlane.client import decision, sent
 from promptlane.client.testing import FakeBedrock, StaticRoutes, fake_client
 from promptlane.domain import fields, incoming
 from promptlane.domain.errors import PolicyInvalid, PromptlaneError
@@ -183,7 +183,8 @@ IN_CONVERSE = {
 def gateway_without_text_checks() -> Iterator[None]:
     with (
         mock.patch.object(http_events, "odd_places", nothing),
-        mock.patch.object(decision, "odd_places", nothing),
+        mock.patch.object(sent, "odd_places", nothing),
+        mock.patch.object(sent, "_check_metadata", nothing),
         mock.patch.object(decision, "torn_problem", return_value=""),
     ):
         yield
@@ -424,9 +425,7 @@ def by_diff(text: str) -> bool:
 def by_against(text: str) -> bool:
     desk = Desk()
     desk.publish()
-    project = mock.Mock()
-    project.name = "greeter"
-    return accepts(lambda: cli_test._stable(Session(connect=desk.connect), project, text))
+    return accepts(lambda: cli_test.version_of(Session(connect=desk.connect).deployment, "greeter", text, "--against"))
 
 
 def by_fallback(text: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from promptlane.domain.release.findings import Findings
-from promptlane.domain.release.notice import owed
+from promptlane.domain.release.notice import is_told
 from promptlane.domain.release.replay import story_findings
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event, chain_problems
@@ -89,4 +89,4 @@ def _of_the_timeline(play: Play) -> Iterator[str]:
     if judged > asked:
         yield f"{judged} judgements of {asked} looks"
     told = Counter(body.rpartition("Notice:")[2].strip() for _, body in play.world.told())
-    yield from (f"no notice of {e.id}" for e in entries if owed(e) and not told[e.id])
+    yield from (f"no notice of {e.id}" for e in entries if is_told(e) and not told[e.id])

@@ -43,7 +43,9 @@ NEVER_CALLED = {
     "roll_back": {"states:DescribeExecution", "states:StartExecution"},
     "remind": {"bedrock:CreatePromptVersion"},  # `publish` is that of notices
     "request_review": {"bedrock:CreatePromptVersion"},
-    "housekeep": {"bedrock:CreatePromptVersion"},  # `publish` is that of notices
+    "housekeep": {"bedrock:CreatePromptVersion"},
+    "shift": {"bedrock:CreatePromptVersion"},
+    "promote": {"bedrock:CreatePromptVersion"},
     "relay": {"dynamodb:PutItem"},  # `append` and `update` are those of a list and of a dict
     "gateway": {"cloudwatch:PutMetricData"},  # in Lambda metrics go out through the log
 }

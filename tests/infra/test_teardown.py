@@ -115,7 +115,9 @@ class Account:
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-    with mock_aws():
+    mocked = mock_aws()
+    with mocked:
+        mocked.reset()  # another test of this process may have one that outlives its own
         yield Account()
 
 

@@ -28,7 +28,7 @@ class Notice:
     body: str
 
 
-def owed(entry: TimelineEntry) -> bool:
+def is_told(entry: TimelineEntry) -> bool:
     """Whether people are told of this entry.
 
     Of whatever ends, moves or takes back a version: the first share of traffic, the promotion, the rollback, the end.

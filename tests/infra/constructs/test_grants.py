@@ -75,6 +75,10 @@ def only_below(*keys: str) -> Json:
 
 
 WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]] = {
+    "set the drill alarm": (
+        lambda g: g.drill(),
+        [("Drill", "cloudwatch:SetAlarmState", "arn:<aws>:cloudwatch:<here>:alarm:lane/drill")],
+    ),
     "read routes": (lambda g: g.routes_read(), [("ReadRoutes", "dynamodb:GetItem", "<Routes.Arn>")]),
     "write routes": (
         lambda g: g.routes_write(),

@@ -35,7 +35,7 @@ from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release import quarantine as quarantine_module
 from promptlane.domain.release.compared import record_findings
 from promptlane.domain.release.findings import Findings
-from promptlane.domain.release.notice import owed
+from promptlane.domain.release.notice import is_told
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.replay import story_findings
@@ -892,7 +892,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.reconcile(None)
         assert self.real_releases.owed() == []
         records = self.real_releases.of_prompt(ID)
-        news = [e.id for r in records for e in self.real_releases.timeline(r.release_id) if owed(e)]
+        news = [e.id for r in records for e in self.real_releases.timeline(r.release_id) if is_told(e)]
         told = Counter(self.real_notices.ids)
         assert set(news) <= set(told), "12: nobody was told"
         again = sum(told.values()) - len(told)
