@@ -67,7 +67,7 @@ house: $(PYTHON_READY)  ## circles, long files and what else is out of order in 
 	@$(PY) -m tests.house
 
 .PHONY: test
-test: setup chromium lint  ## lint and all tests, but for the attacks on deployed stacks
+test: setup chromium lint  ## lint and all tests, but for `make attacks` and `make deployments` on deployed stacks
 	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup -m "not deployed_attack and not deployments"
 
 .PHONY: test-unit

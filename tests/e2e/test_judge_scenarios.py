@@ -20,6 +20,7 @@ from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.release.timeline import Event, TimelineEntry
 from tests.support.deployment import Deployment
 
+pytestmark = pytest.mark.deployments
 REFUSAL = "I'm sorry, but I can't help with that request."
 ANSWER = "Your order left our warehouse this morning and arrives on Friday."
 

@@ -47,3 +47,9 @@ def test_a_rollback_is_done_and_told_whatever_becomes_of_one_call(
     at = next(number for number, call in calls if call == operation)
     with played(SCENARIOS[BY_ALARM], at=at, kind=kind) as play:
         assert list(wrong(play, SCENARIOS[BY_ALARM], came_to)) == []
+
+
+@pytest.mark.parametrize("name", ["promoted", "rolled back by the judge"])
+def test_a_release_goes_its_way_over_the_real_functions_and_the_definition_of_the_machine(name: str) -> None:
+    _, came_to, problems = recorded(name)
+    assert (problems, came_to.mailed) == ([], (True, True))
