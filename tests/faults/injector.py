@@ -111,7 +111,8 @@ class Injector:
 
         def through(client: BaseClient, operation: str, params: Mapping[str, Json]) -> Any:
             service = client.meta.service_model.service_name
-            return self.of(service, operation, lambda: sent(client, operation, params))
+            # A copy for each: botocore puts a stream in the place of a body, which is empty the second time.
+            return self.of(service, operation, lambda: sent(client, operation, dict(params)))
 
         with patch.object(BaseClient, "_make_api_call", through):
             yield

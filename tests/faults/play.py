@@ -27,6 +27,9 @@ Json = Any
 ASYNC_TRIES: Final = 3
 """Lambda's, of an event that is invoked asynchronously."""
 SQS_TRIES: Final = 5
+REMIND_EVERY: Final = 300.0
+REMINDED: Final = 2
+"""How often the schedule of reviews comes round before a review that people have decided is given up."""
 SETTLED_AFTER: Final = 1_000.0
 """Seconds between two rounds of the schedules at the end: longer than a notice may be owed before others send it."""
 
@@ -271,6 +274,10 @@ class Machine(Execution):
         if not waits:
             return {"Payload": answer}
         self.play.people(self.play, token)
+        for _ in range(REMINDED):
+            if token not in self.play.executions.answers:
+                self.play.world.now += REMIND_EVERY
+                self.play.deliver("remind", {})
         self.play.executions.waiting.discard(token)
         if token in self.play.executions.answers:
             return self.play.executions.answers[token]

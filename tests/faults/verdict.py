@@ -16,8 +16,8 @@ from tests.faults.scenarios import Scenario
 from tests.support.functions import LEAD, LEGAL
 from tests.support.prompt import ID, PROMPT, RELEASE
 
-AS_OFTEN_AS_ASKED = (Event.CANARY_JUDGED,)
-"""How often a judge looks depends on the clock, and a fault may move it."""
+AS_OFTEN_AS_ASKED = (Event.CANARY_JUDGED, Event.REVIEW_LINK_REFUSED)
+"""How often a judge looks depends on the clock, which a fault may move; who decides again is told that it is done."""
 
 
 @dataclass(frozen=True)
