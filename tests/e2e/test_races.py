@@ -245,6 +245,7 @@ def test_duplicates_strangers_and_stale_alarms(track: Track) -> None:
     assert track.route.canary is not None
 
 
+@pytest.mark.deployments
 def test_an_alarm_that_was_deleted_meanwhile_still_counts(track: Track) -> None:
     release_id = track.canary()
     message = track.message(CANARY_REFUSAL, at=time.time())
@@ -268,6 +269,7 @@ def test_an_alarm_that_was_deleted_meanwhile_still_counts(track: Track) -> None:
         track.cloudwatch.put_metric_alarm(**{key: alarm[key] for key in known if key in alarm})
 
 
+@pytest.mark.deployments
 def test_a_rollback_in_watch_while_the_next_version_waits_at_review(track: Track) -> None:
     stable, deployed = track.route.stable, track.deployed
     watched = track.promoted()
@@ -287,6 +289,7 @@ def test_a_rollback_in_watch_while_the_next_version_waits_at_review(track: Track
     assert events.count(Event.REVIEW_DECIDED) == 2
 
 
+@pytest.mark.deployments
 def test_an_operator_rolls_back_in_steady(track: Track) -> None:
     stable, deployed = track.route.stable, track.deployed
     release_id = track.promoted()
@@ -304,6 +307,7 @@ def test_an_operator_rolls_back_in_steady(track: Track) -> None:
     assert deployed.promptlane("rollback", PROMPT, "--reason", "and again", status=1)
 
 
+@pytest.mark.deployments
 def test_an_operator_goes_back_further_than_the_route_remembers(track: Track) -> None:
     first, deployed = track.route.stable, track.deployed
     second = track.promoted()
@@ -324,6 +328,7 @@ def test_an_operator_goes_back_further_than_the_route_remembers(track: Track) ->
     assert deployed.promptlane("rollback", PROMPT, "--to", str(middle), "--reason", "x")["stable"] == middle
 
 
+@pytest.mark.deployments
 def test_a_storm_of_shifts(track: Track) -> None:
     stable, release_id = track.route.stable, track.canary()
     table = track.deployed.aws.session().resource("dynamodb", endpoint_url=track.deployed.aws.url)
@@ -355,6 +360,7 @@ def test_a_storm_of_shifts(track: Track) -> None:
     assert track.route.stable == stable
 
 
+@pytest.mark.deployments
 def test_an_alarm_that_is_red_already_makes_the_release_wait_and_say_so(track: Track) -> None:
     deployed = track.deployed
     with track.held_red(CANARY_ERROR):
@@ -382,6 +388,7 @@ def test_an_alarm_that_stands_is_acted_upon_by_the_next_look(track: Track) -> No
     assert look.detail["cause"] == "alarm"
 
 
+@pytest.mark.deployments
 def test_pause_resume_and_advance(track: Track) -> None:
     deployed = track.deployed
     at_review = deployed.publish(draft(ROLE, track.text()))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pytest
-from moto import mock_aws
 
 from promptlane.domain.names import Outcome, Phase
 from promptlane.domain.policy import CanaryPolicy, Step, WatchPolicy
@@ -19,6 +18,7 @@ from tests.faults.play import Play
 from tests.faults.surroundings import CloudWatch
 from tests.support.functions import ACCOUNT, LEAD, LEGAL, POLICY, SUITE, World, running
 from tests.support.prompt import ID, PROMPT, RELEASE
+from tests.support.second_emulator import empty_aws
 
 Json = Any
 PLAYED: Final = replace(
@@ -86,7 +86,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 @contextmanager
 def played(scenario: Scenario, *, at: int = -1, kind: Kind = Kind.FAILED) -> Iterator[Play]:
     """A play of the scenario, from the request to the end, with the fault `kind` at call `at`."""
-    with mock_aws(), pytest.MonkeyPatch.context() as patched, running(patched) as world:
+    with empty_aws(), pytest.MonkeyPatch.context() as patched, running(patched) as world:
         injector = Injector(later=lambda seconds: _later(world, seconds), at=at, kind=kind)
         play = Play(world, injector, CloudWatch(scenario.bad), scenario.people, scenario.at)
         _before(world, play)

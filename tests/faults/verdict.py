@@ -16,8 +16,10 @@ from tests.faults.scenarios import Scenario
 from tests.support.functions import LEAD, LEGAL
 from tests.support.prompt import ID, PROMPT, RELEASE
 
-AS_OFTEN_AS_ASKED = (Event.CANARY_JUDGED, Event.REVIEW_LINK_REFUSED)
-"""How often a judge looks depends on the clock, which a fault may move; who decides again is told that it is done."""
+AS_OFTEN_AS_ASKED = (Event.CANARY_JUDGED, Event.REVIEW_LINK_REFUSED, Event.REVIEW_HINDERED)
+"""How often a judge looks depends on the clock, which a fault may move; who decides again is told that it is done; and
+that a reviewer could not be reached just then is so."""
+HINDERED = ": needs attention"
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,10 @@ def wrong(play: Play, scenario: Scenario, undisturbed: Seen) -> Iterator[str]:
     if now.timeline != undisturbed.timeline:
         yield f"the timeline has {dict(set(now.timeline) ^ set(undisturbed.timeline))}"
     yield from (f"nobody was told: {subject}" for subject in sorted(undisturbed.subjects - now.subjects))
-    yield from (f"told, and not so: {subject}" for subject in sorted(now.subjects - undisturbed.subjects))
-    if now.mailed != undisturbed.mailed:
+    others = {subject for subject in now.subjects - undisturbed.subjects if not subject.endswith(HINDERED)}
+    yield from (f"told, and not so: {subject}" for subject in sorted(others))
+    said = any(subject.endswith(HINDERED) for subject in now.subjects)
+    if now.mailed != undisturbed.mailed and not said:  # mailed later, or decided by an identity before that
         yield f"reviewers were mailed: {now.mailed}"
     if world.releases.holder(ID) is not None:
         yield "the lock is held"

@@ -8,9 +8,9 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from infra.teardown import CannotDestroy, Teardown
+from tests.support.second_emulator import empty_aws
 from tests.support.tables import make_table
 
 Json = Any
@@ -115,9 +115,7 @@ class Account:
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-    mocked = mock_aws()
-    with mocked:
-        mocked.reset()  # another test of this process may have one that outlives its own
+    with empty_aws():
         yield Account()
 
 

@@ -22,6 +22,15 @@ MOTO = "moto"
 
 
 @contextmanager
+def empty_aws() -> Iterator[None]:
+    """An AWS in this process with nothing in it, whatever a fixture of another test, which outlives it, left there."""
+    mocked = mock_aws()
+    with mocked:
+        mocked.reset()
+        yield
+
+
+@contextmanager
 def moto_session() -> Iterator[boto3.Session]:
     """A session whose clients and resources moto answers, with nothing in it yet, one request at a time: moto's
     conditions and writes are two steps, between which another thread would come."""
@@ -31,7 +40,7 @@ def moto_session() -> Iterator[boto3.Session]:
         with one_at_a_time:
             return process(stubber, request)
 
-    with mock_aws(), patch.object(BotocoreStubber, "process_request", processed):
+    with empty_aws(), patch.object(BotocoreStubber, "process_request", processed):
         yield boto3.Session("AKIAIOSFODNN7EXAMPLE", "secret", region_name="us-east-1")
 
 
