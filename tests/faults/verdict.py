@@ -16,9 +16,12 @@ from tests.faults.scenarios import Scenario
 from tests.support.functions import LEAD, LEGAL
 from tests.support.prompt import ID, PROMPT, RELEASE
 
-AS_OFTEN_AS_ASKED = (Event.CANARY_JUDGED, Event.REVIEW_LINK_REFUSED, Event.REVIEW_HINDERED)
+AS_OFTEN_AS_ASKED = (
+    *(Event.CANARY_JUDGED, Event.REVIEW_LINK_REFUSED, Event.REVIEW_HINDERED),
+    Event.AUTHORS_FOUND,
+)
 """How often a judge looks depends on the clock, which a fault may move; who decides again is told that it is done; and
-that a reviewer could not be reached just then is so."""
+that a reviewer could not be reached just then, or that an author was found later, is so."""
 HINDERED = ": needs attention"
 
 
