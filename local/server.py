@@ -35,6 +35,7 @@ GAPS = (
     "guardrails",
     "bedrock_runtime",
     "lambda_functions",
+    "code_archives",
     "alarms",
     "mail",
     "stepfunctions",
