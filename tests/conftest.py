@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from local.running import EmbeddedAws
-from tests.support.deployment import ENFORCED, JUDGED, Deployment
+from tests.support.deployment import JUDGED, Deployment
 
 # How long an example takes is the machine's affair; what is fast enough, the benchmarks say. The same examples in each
 # run, so that a red run is about the change; `make explore` looks for new ones.
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: "test_machine.py" not in item.nodeid)
     for item in items:
-        for shared in ("attacked", "deployed", "enforced", "busy"):
+        for shared in ("attacked", "deployed", "busy"):
             if shared in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
                 item.add_marker(pytest.mark.xdist_group(shared))
         if "attacked" in getattr(item, "fixturenames", ()):
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    """A running embedded AWS, IAM not enforced: `.client(service)`, `.session(account=…)`, `.env()`, `.mails()`."""
+    """A running embedded AWS, IAM not enforced, nothing deployed: `.client(service)`, `.session(account=…)`, `.env()`, `.mails()`."""
     with EmbeddedAws(home=tmp_path_factory.mktemp("embedded-aws")) as aws:
         yield aws
 
@@ -59,7 +59,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Deployment]:
-    """Every stack, deployed once by the real CDK CLI to an embedded AWS, all subscriptions confirmed."""
+    """Every stack, deployed once by the real CDK CLI to an embedded AWS with IAM enforced; who is told has confirmed."""
     with Deployment(tmp_path_factory.mktemp("deployed"), shared=shared) as deployment:
         yield deployment
 
@@ -72,16 +72,8 @@ def busy(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Dep
 
 
 @pytest.fixture(scope="session")
-def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The same on an embedded AWS that enforces IAM."""
-    home = tmp_path_factory.mktemp("enforced")
-    with Deployment(home, shared=home, auth=True, roles=ENFORCED) as deployment:
-        yield deployment
-
-
-@pytest.fixture(scope="session")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Another such one, for attacks alone: what succeeds without its guard leaves traces that nobody cleans up."""
     home = tmp_path_factory.mktemp("attacked")
-    with Deployment(home, shared=home, auth=True) as deployment:
+    with Deployment(home, shared=home) as deployment:
         yield deployment

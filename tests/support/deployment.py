@@ -51,12 +51,13 @@ ROLES = (
     "regressed",
     "equal",
     "thin",
+    "owned",
+    "keyed",
+    "foreign",
 )
 """One prompt for each role that a test needs, so that tests do not wait for each other's locks."""
 JUDGED = ("regressed", "equal", "thin")
 """Roles whose releases the judge decides, in one step."""
-ENFORCED = ("reviewed", "redeployed", "racing", "canary", "watched", "expiring")
-"""Roles that tests with IAM enforced need."""
 
 STEPS = """\
     - {weight: 10%, min_bake: 5m, max_time: 20d}
@@ -149,12 +150,11 @@ def _investigated(parent: Path) -> None:
 class Deployment:
     """The deployed stacks, and what authors, reviewers and operators do to them."""
 
-    def __init__(self, home: Path, *, shared: Path, auth: bool = False, roles: Sequence[str] = ROLES) -> None:
+    def __init__(self, home: Path, *, shared: Path, roles: Sequence[str] = ROLES) -> None:
         """`roles`: whose prompts' stacks are deployed. `shared`: a folder in which deployments with equal settings find
         the prompts, and what the first of them synthesized."""
         self.home, self.prompts, self.roles, self.shared = home, shared / "prompts", roles, shared
-        self.aws = EmbeddedAws(home=home, auth=auth, variables={"PROMPTLANE_ASSISTANT_LATENCY_MS": "20"})
-        self.keyed = auth
+        self.aws = EmbeddedAws(home=home, auth=True, variables={"PROMPTLANE_ASSISTANT_LATENCY_MS": "20"})
         self.prompt_key = ""
         self.resources: dict[str, Any] = {}
         self.outputs: dict[str, dict[str, str]] = {}
@@ -163,7 +163,7 @@ class Deployment:
     def __enter__(self) -> Deployment:
         self.aws.start()
         try:
-            self.prompt_key = self.key() if self.keyed else ""
+            self.prompt_key = self.key()
             self.deploy()
             self.resources = self._read_resources()
             self.mail = Mailbox(self.home / "mail")
@@ -185,7 +185,7 @@ class Deployment:
     def deploy(self, **settings: str) -> None:
         """`cdk deploy --all` with the test's settings, and others on top."""
         context = {**SETTINGS, "promptlane:prompts_dir": str(self.prompts)}
-        context |= {"promptlane:prompt_keys": self.prompt_key} if self.prompt_key else {}
+        context |= {"promptlane:prompt_keys": self.prompt_key}
         context |= {f"promptlane:{name}": value for name, value in settings.items()}
         env, again = self.aws.env(), bool(self.outputs)
         assembly = self.shared / f"cdk.out-{hashlib.sha256(json.dumps(context).encode()).hexdigest()[:8]}"
@@ -211,7 +211,7 @@ class Deployment:
         return any(f"-prompt-e2e-{role}-" in stack for role in ROLES if role not in self.roles)
 
     def key(self) -> str:
-        """The ARN of a new key of the account's own. Where IAM is enforced, the deployment names one for prompts."""
+        """The ARN of a new key of the account's own; the deployment names one for prompts."""
         return str(self.client("kms").create_key()["KeyMetadata"]["Arn"])
 
     def client(self, service: str) -> Any:
