@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    """A running embedded AWS, IAM not enforced, nothing deployed: `.client(service)`, `.session(account=…)`, `.env()`, `.mails()`."""
+    """A running embedded AWS, IAM not enforced: `.client(service)`, `.session(account=…)`, `.env()`, `.mails()`."""
     with EmbeddedAws(home=tmp_path_factory.mktemp("embedded-aws")) as aws:
         yield aws
 
@@ -59,7 +59,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[Deployment]:
-    """Every stack, deployed once by the real CDK CLI to an embedded AWS with IAM enforced; who is told has confirmed."""
+    """Every stack, deployed once by the real CDK CLI to an embedded AWS with IAM enforced, and confirmed."""
     with Deployment(tmp_path_factory.mktemp("deployed"), shared=shared) as deployment:
         yield deployment
 
