@@ -50,6 +50,7 @@ GAPS = (
     "exports",
     "stack_limits",
     "http_api",
+    "function_urls",
     "service_metrics",
     "iam",
     "principal_arn",

@@ -8,8 +8,9 @@ a call needs one of
 - the access key of an IAM user that was made here;
 
 and the emulator's own routes below /_ministack/ and /_promptlane/ need the secret as a bearer token. What AWS serves
-without a signature needs none here either: public routes of HTTP APIs, the links in SNS's mails, the answer of a custom
-resource to the URL that it was given. Signatures themselves are verified where IAM is enforced."""
+without a signature needs none here either: public routes of HTTP APIs, public function URLs, the links in SNS's mails,
+the answer of a custom resource to the URL that it was given. Signatures themselves are verified where IAM is
+enforced."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from ministack.services import sts
 
 from local import browsers, seams
 
-_APIS: Final = "/_aws/execute-api/"
+_APIS: Final = ("/_aws/execute-api/", "/_aws/lambda-url/")
 _ANSWERS: Final = ("/_ministack/cfn-response/", "/_ministack/cfn-signal/")
 _HEALTH: Final = ("/_promptlane/health", "/_ministack/health")
 _LINKS: Final = ("ConfirmSubscription", "Unsubscribe")
@@ -70,7 +71,7 @@ def _open(method: str, path: str, query: Query, headers: Mapping[str, str]) -> b
         return False
     signed = "authorization" in headers or not {"X-Amz-Credential", "AWSAccessKeyId"}.isdisjoint(query)
     if path.startswith(_APIS):
-        return not signed  # a route with IAM refuses it by itself
+        return not signed  # a route, or a function URL, with IAM refuses it by itself
     if method == "GET" and path in _HEALTH:
         return True
     if method == "PUT" and path.startswith(_ANSWERS):

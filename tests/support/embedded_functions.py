@@ -12,10 +12,10 @@ Client = Callable[[str], Any]
 ROLE = "arn:aws:iam::000000000000:role/anything"
 
 
-def zipped(source: str) -> bytes:
+def zipped(source: str, name: str = "handler.py") -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("handler.py", source)
+        archive.writestr(name, source)
     return buffer.getvalue()
 
 
