@@ -138,8 +138,8 @@ teardown: setup  ## deploy, fail, remove and deploy again on an embedded AWS (so
 	@PROMPTLANE_TEARDOWN=1 $(VENV)/bin/pytest -q tests/e2e/test_teardown.py
 
 .PHONY: deployments
-deployments: setup  ## everyday edits, sizes and limits of a deployment; writes .local/deployments.json (some minutes)
-	@$(PY) -m tests.deployments
+deployments: setup  ## everyday edits, sizes and limits of a deployment, and an upgrade (SINCE=ref); writes .local/deployments.json
+	@$(PY) -m tests.deployments $(if $(SINCE),--since $(SINCE))
 	@$(VENV)/bin/pytest -q -m deployments tests/e2e
 
 .PHONY: faults

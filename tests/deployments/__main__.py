@@ -6,6 +6,7 @@ of which pytest says how they ended. Some minutes on two cores.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tests.deployments import scale
+from tests.deployments.upgrade import upgraded
 from tests.support.deployments import RULE
 from tests.support.stack_player import Refused
 from tests.support.synthesized import ROOT
@@ -83,6 +85,9 @@ def second_emulator(home: Path) -> dict[str, int]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--since", metavar="REF", help="play an upgrade from what this commit deploys, too")
+    since = parser.parse_args().since
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         told: dict[str, Json] = {
@@ -91,6 +96,8 @@ def main() -> None:
             "strict": strict(home),
             "second_emulator": second_emulator(home),
         }
+        if since:
+            told["transitions"].append(upgraded(home / "upgrade", since))
     WRITTEN.parent.mkdir(exist_ok=True)
     WRITTEN.write_text(json.dumps(told, indent=1) + "\n")
     failed = [one["name"] for one in told["transitions"] if not one["held"]]
