@@ -17,7 +17,8 @@ from promptlane.aws.signed_routes import signed_routes
 from promptlane.domain import incoming
 from promptlane.domain.errors import InvalidInput, PromptlaneError
 from promptlane.domain.names import CONSOLE, DRILL_SECONDS, is_drill_alarm
-from promptlane.domain.release.route import Route, alarm_applies
+from promptlane.domain.release.alarmed import alarm_applies
+from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import SYSTEM
 from promptlane.domain.text import one_line
 from promptlane.lifecycle.rollback import Aftermath, PromotedBefore, RolledBack, Wish, read_alarm, restore_safe_route

@@ -9,7 +9,7 @@ from promptlane.domain.release.route import Route
 
 from .errors import translated
 from .plain import from_store, to_store
-from .signed_routes import route_of
+from .signed_routes import as_read, route_of, unmoved
 
 
 class DynamoRoutes:
@@ -39,8 +39,8 @@ class DynamoRoutes:
             condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(prompt)"}
         else:
             condition = {
-                "ConditionExpression": "revision = :revision AND release_id = :release",
-                "ExpressionAttributeValues": {":revision": expected.revision, ":release": expected.release_id},
+                "ConditionExpression": unmoved(expected),
+                "ExpressionAttributeValues": as_read(expected),
             }
         try:
             with translated(f"writing the route of {route.prompt}"):

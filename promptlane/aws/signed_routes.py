@@ -45,9 +45,8 @@ class SignedRoutes:
             "ConditionExpression": "attribute_not_exists(prompt)",
         }
         if expected is not None:
-            request["ConditionExpression"] = "revision = :revision AND release_id = :release"
-            values = {":revision": expected.revision, ":release": expected.release_id}
-            request["ExpressionAttributeValues"] = {name: to_attribute(value) for name, value in values.items()}
+            request["ConditionExpression"] = unmoved(expected)
+            request["ExpressionAttributeValues"] = {k: to_attribute(v) for k, v in as_read(expected).items()}
         try:
             self._dynamodb.call("PutItem", request, doing=f"writing the route of {route.prompt}")
         except Conflict as error:
@@ -58,6 +57,17 @@ def signed_routes(table: str) -> SignedRoutes | None:
     """Of the function's environment; None where it asks for what only boto3 knows."""
     dynamodb = SignedDynamo.from_environment()
     return SignedRoutes(dynamodb, table) if dynamodb is not None else None
+
+
+def unmoved(route: Route) -> str:
+    """The condition that the stored route is still this one. Code that knew no epochs left none on the item."""
+    same = "epoch = :epoch" if route.epoch else "(attribute_not_exists(epoch) OR epoch = :epoch)"
+    return f"revision = :revision AND release_id = :release AND {same}"
+
+
+def as_read(route: Route) -> dict[str, Json]:
+    """The values of that condition."""
+    return {":revision": route.revision, ":release": route.release_id, ":epoch": route.epoch}
 
 
 def route_of(item: Json) -> Route:

@@ -97,19 +97,25 @@ def _session(region: str | None) -> Any:
 
 
 class RouteTable:
-    """Reads routes by eventually consistent GetItem, or BatchGetItem when several are due at once."""
+    """Reads routes by GetItem, or BatchGetItem when several are due at once: `read_again` consistently, `read` not."""
 
     def __init__(self, aws: Aws, table: str) -> None:
         self._aws = aws
         self._table = table
 
     def read(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any] | Exception]:
+        return self._read(prompts, {})
+
+    def read_again(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any] | Exception]:
+        return self._read(prompts, {"ConsistentRead": True})
+
+    def _read(self, prompts: Iterable[str], how: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any] | Exception]:
         names = list(prompts)
         dynamodb = self._aws.client("dynamodb", read_timeout=1.0, attempts=2)
         if len(names) == 1:
-            item = dynamodb.get_item(TableName=self._table, Key={"prompt": {"S": names[0]}}).get("Item")
+            item = dynamodb.get_item(TableName=self._table, Key={"prompt": {"S": names[0]}}, **how).get("Item")
             return {} if item is None else {names[0]: plain({"M": item})}
-        keys: dict[str, Any] = {self._table: {"Keys": [{"prompt": {"S": name}} for name in names]}}
+        keys: dict[str, Any] = {self._table: {"Keys": [{"prompt": {"S": name}} for name in names], **how}}
         found: dict[str, Mapping[str, Any] | Exception] = {}
         while keys:
             page = dynamodb.batch_get_item(RequestItems=keys)

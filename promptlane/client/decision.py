@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from promptlane.domain.metrics import PerToken
 
 SCHEMA = 1
+PHASES = ("steady", "canary", "watch")
 MAX_VARIABLES = 20
 _REFINED = frozenset({"trace", "streamProcessingMode"})
 """What of a guardrailConfig says how a guardrail is applied, not which."""
@@ -185,12 +186,37 @@ class LiveRoute:
     """One revision of a prompt's route, ready to decide by.
 
     A number below `threshold` gets `low`, any other `high`; both are the same when nothing is split. `due` (monotonic
-    seconds) is when it should be read again and `read_at` when it last was; the cache moves them.
+    seconds) is when it should be read again and `read_at` when it last was; the cache moves them. `barred` are the
+    fingerprints that were rolled back, as far as this route and those before it told.
     """
 
-    __slots__ = ("due", "high", "k1", "k2", "low", "read_at", "revision", "split", "stable", "threshold")
+    __slots__ = (
+        "barred",
+        "due",
+        "epoch",
+        "high",
+        "k1",
+        "k2",
+        "low",
+        "read_at",
+        "revision",
+        "schema",
+        "split",
+        "stable",
+        "threshold",
+    )
 
-    def __init__(self, stable: Decision, *, low: Decision, high: Decision, threshold: int) -> None:
+    def __init__(
+        self,
+        stable: Decision,
+        *,
+        low: Decision,
+        high: Decision,
+        threshold: int,
+        epoch: int = 0,
+        schema: int = SCHEMA,
+        barred: frozenset[str] = frozenset(),
+    ) -> None:
         self.stable = stable
         self.low = low
         self.high = high
@@ -198,14 +224,21 @@ class LiveRoute:
         self.threshold = threshold
         self.k1, self.k2 = keys(stable.salt)
         self.revision = stable.revision
+        self.epoch = epoch
+        self.schema = schema
+        self.barred = barred
         self.due = 0.0
         self.read_at = 0.0
 
 
-def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
-    """Parse a stored route; UnsupportedRoute when a newer Promptlane wrote it, InvalidInput when it is none."""
+def live_route(prompt: str, item: Mapping[str, Any], *, barred: frozenset[str] = frozenset()) -> LiveRoute:
+    """Parse a stored route; UnsupportedRoute when only a newer client can read it, InvalidInput when it is none.
+
+    What it does not know of a route it leaves aside: fields, tracks, and phases, in which everybody gets stable.
+    `barred`: fingerprints that get nothing here but what stable gets; InvalidInput where stable is one of them.
+    """
     schema = int(item.get("schema", 0))
-    if schema > SCHEMA:
+    if int(item.get("readable_by", schema)) > SCHEMA:
         raise UnsupportedRoute(
             f"the route of {prompt} has schema {schema}, this client knows {SCHEMA}; upgrade promptlane here"
         )
@@ -214,7 +247,7 @@ def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
 
     def decide(name: str, track: str, instead: Decision | None = None) -> Decision | None:
         ref = item.get(name)
-        if not ref:
+        if not ref or ref.get("fingerprint") in barred:
             return None
         return Decision(
             prompt=str(item.get("prompt", prompt)),
@@ -245,7 +278,15 @@ def live_route(prompt: str, item: Mapping[str, Any]) -> LiveRoute:
             stable.second, high.second = high, stable
     if buckets in (0, BUCKETS):
         low = high = high if buckets == 0 else low
-    return LiveRoute(stable, low=low, high=high, threshold=below(buckets))
+    return LiveRoute(
+        stable,
+        low=low,
+        high=high,
+        threshold=below(buckets),
+        epoch=int(item.get("epoch", 0)),
+        schema=schema,
+        barred=barred.union(item.get("quarantined") or ()),
+    )
 
 
 def _config(named: Mapping[str, Any] | None) -> dict[str, str] | None:

@@ -14,8 +14,9 @@ from time import monotonic
 
 from promptlane.domain.errors import InvalidInput, PromptlaneError, Unavailable
 
-from .decision import live_route, pinned
+from .decision import PHASES, SCHEMA, live_route, pinned
 from .errors import RouteUnavailable, UnknownPrompt
+from .order import BELIEVED_AFTER, Behind, standing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
     class RouteReader(Protocol):
         """Where routes are read from. `read` returns the items it found, by prompt, and an exception in place of each
-        that it could not read; it raises when it could read none."""
+        that it could not read; it raises when it could read none. `read_again` does the same, consistently."""
 
         def read(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any] | Exception]: ...
+        def read_again(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any] | Exception]: ...
         def name_of(self, prompt: str) -> str | None: ...
 
 
@@ -65,6 +67,9 @@ class Routes:
         self._fallback = {prompt: pinned(prompt, arn) for prompt, arn in (fallback or {}).items()}
         self._on_stale = on_stale
         self._names: dict[str, str] = {}
+        self._behind = Behind()
+        self.met: set[tuple[int, str]] = set()
+        """Schemas of the routes that were read, each with the phase where it is one that this client does not know."""
         self._forget_threads()
 
     def _forget_threads(self) -> None:
@@ -164,8 +169,9 @@ class Routes:
                 self._missed(prompt, _unavailable(prompt, error))
             return
         self._failures = 0
+        again = self._again([prompt for prompt in batch if self._earlier(prompt, items.get(prompt))])
         for prompt in batch:
-            self._take(prompt, items.get(prompt))
+            self._take(prompt, again.get(prompt, items.get(prompt)), consistent=prompt in again)
 
     def _items(self, batch: list[str]) -> dict[str, Mapping[str, Any] | Exception]:
         """The items of the prompts that have one, by what the caller calls them: name, id or ARN."""
@@ -179,6 +185,26 @@ class Routes:
                     found[prompt] = error
         return {prompt: found[name] for prompt, name in names.items() if name in found}
 
+    def _earlier(self, prompt: str, item: Mapping[str, Any] | Exception | None) -> bool:
+        """Whether the table shows an earlier route than the one held, as far as the item can be read."""
+        held = self.live.get(prompt)
+        if held is None or item is None or isinstance(item, Exception):
+            return False
+        with suppress(KeyError, TypeError, ValueError):
+            return standing(held, item, consistent=False) < 0
+        return False
+
+    def _again(self, prompts: list[str]) -> Mapping[str, Mapping[str, Any] | Exception | None]:
+        """What a consistent read says of prompts whose route seemed to be an earlier one: a read may lag."""
+        if not prompts:
+            return {}
+        names = {prompt: self._names.get(prompt, prompt) for prompt in prompts}
+        try:
+            found = self.reader.read_again(sorted(set(names.values())))
+        except Exception as error:  # noqa: BLE001 - as of every read
+            return dict.fromkeys(prompts, error)
+        return {prompt: found.get(name) for prompt, name in names.items()}
+
     def _by_id(self, prompt: str, names: dict[str, str]) -> Mapping[str, Mapping[str, Any] | Exception]:
         """The item of a prompt that is given by id or ARN, its name noted in `names`; empty when there is none."""
         name = self.reader.name_of(prompt)
@@ -188,7 +214,7 @@ class Routes:
         names[prompt] = self._names[prompt] = name
         return item
 
-    def _take(self, prompt: str, item: Mapping[str, Any] | Exception | None) -> None:
+    def _take(self, prompt: str, item: Mapping[str, Any] | Exception | None, *, consistent: bool) -> None:
         if isinstance(item, Exception):
             self._missed(prompt, _unavailable(prompt, item))
             return
@@ -197,18 +223,54 @@ class Routes:
             self._missed(prompt, UnknownPrompt(none))
             return
         try:
-            revision, held = int(item["revision"]), self.live.get(prompt)
-            live = held if held is not None and held.revision >= revision else live_route(prompt, item)
+            live = self._later(prompt, self.live.get(prompt), item, consistent=consistent)
         except PromptlaneError as error:
             self._missed(prompt, error)
             return
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             self._missed(prompt, InvalidInput(f"the route of {prompt} is malformed ({error!r}); restore the table"))
             return
         live.read_at = monotonic()
         live.due = self._next(live.read_at)
         self.live[prompt] = live
         self._failed.pop(prompt, None)
+
+    def _later(self, prompt: str, held: LiveRoute | None, item: Mapping[str, Any], *, consistent: bool) -> LiveRoute:
+        """What to go on with: the later one of the route held and the one read.
+
+        A table that is certain to show an earlier route was put back to an earlier state. It is followed after
+        `BELIEVED_AFTER` seconds, but to nothing that was rolled back since.
+        """
+        order = 1 if held is None else standing(held, item, consistent=consistent)
+        if held is None or order > 0:
+            self._behind.over(prompt)
+            return self._told(prompt, live_route(prompt, item))
+        if order == 0:
+            self._behind.over(prompt)
+            return held
+        behind = self._behind.seconds(prompt, monotonic())
+        if behind >= BELIEVED_AFTER and item["stable"]["fingerprint"] not in held.barred:
+            self._behind.over(prompt)
+            return self._told(prompt, live_route(prompt, item, barred=held.barred))
+        self._tell_stale(prompt, behind)
+        return held
+
+    def _told(self, prompt: str, live: LiveRoute) -> LiveRoute:
+        """The route, with a log line at the first one of a schema or a phase that this client does not know."""
+        met = live.schema, live.stable.phase if live.stable.phase not in PHASES else ""
+        if met not in self.met and len(self.met) < 100:
+            self.met.add(met)
+            if live.schema != SCHEMA or met[1]:
+                from logging import getLogger
+
+                getLogger("promptlane.client").warning(
+                    "the route of %s has schema %d and phase %s; this client knows schema %d and serves what it knows",
+                    prompt,
+                    live.schema,
+                    live.stable.phase,
+                    SCHEMA,
+                )
+        return live
 
     def _missed(self, prompt: str, error: PromptlaneError) -> None:
         """Nothing new for this prompt: go on with what is held, and try again not sooner than the next refresh."""

@@ -237,6 +237,13 @@ class PromptClient:
             self._sink().emit(document)
         return True
 
+    @property
+    def schemas(self) -> tuple[int, tuple[int, ...]]:
+        """(the schema of routes that this client knows, those of the routes it has read): for logs and support."""
+        from .decision import SCHEMA
+
+        return SCHEMA, tuple(sorted({schema for schema, _ in self._routes.met}))
+
     def flush(self) -> None:
         """Send the metrics that are held back."""
         self._sink().flush()

@@ -95,6 +95,9 @@ class StaticRoutes:
             raise self.down
         return {prompt: dict(self.items[prompt]) for prompt in prompts if prompt in self.items}
 
+    def read_again(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        return self.read(prompts)
+
     def name_of(self, prompt: str) -> str | None:
         """The name of a prompt given by id or by an ARN of it."""
         wanted = prompt.rpartition("/")[2].partition(":")[0]

@@ -30,7 +30,7 @@ class RouteStore(Protocol):
         """Every route, read consistently. Raises InvalidInput when one cannot be read, Unavailable."""
 
     def put(self, route: Route, *, expected: Route | None) -> None:
-        """Write `route` if the stored one still has the revision and release id of `expected` (None: none is stored).
+        """Write `route` if epoch, revision and release id of the stored one are those of `expected` (None: none is).
 
         Raises Conflict when it moved, Unavailable when the table does not answer.
         """

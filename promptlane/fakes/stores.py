@@ -84,8 +84,8 @@ class InMemoryQuarantine:
                 self._kept[prompt, fingerprint]["lifted_by"] = by
 
 
-def _key(route: Route | None) -> tuple[int, str] | None:
-    return None if route is None else (route.revision, route.release_id)
+def _key(route: Route | None) -> tuple[int, int, str] | None:
+    return None if route is None else (route.epoch, route.revision, route.release_id)
 
 
 class InMemoryIdentities:

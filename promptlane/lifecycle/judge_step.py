@@ -21,8 +21,9 @@ from promptlane.domain.metrics import is_mean
 from promptlane.domain.names import ADVANCE_EVIDENCE, ASSIGNED, FULL, HARM_EVIDENCE, SPLIT_EVIDENCE, WEIGHT, Phase
 from promptlane.domain.policy import GuardPolicy, Policy
 from promptlane.domain.ports import Enrolments, FuseAlarms, ReleaseStore, RouteStore
+from promptlane.domain.release.alarmed import alarm_applies
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.route import Route, alarm_applies
+from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import SYSTEM, Event, TimelineEntry
 from promptlane.domain.text import traffic
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promptlane.domain.errors import NotFound
@@ -9,7 +10,9 @@ from promptlane.domain.names import Outcome
 from promptlane.domain.ports import Clock, OlderQuarantine, ReleaseStore, RouteStore
 from promptlane.domain.release.quarantine import entry_of
 from promptlane.domain.release.release import Release
-from promptlane.domain.release.route import Route, restored
+from promptlane.domain.release.restoration import restored
+from promptlane.domain.release.route import Route
+from promptlane.domain.release.timeline import Event
 
 from .routing import change, move_pending, without_moved
 
@@ -24,19 +27,24 @@ class Restoration:
     clock: Clock
 
     def mend(self, prompt: str) -> Route | None:
-        """The route with a revision above all that were written; None where it was not restored, or is none.
+        """The route after all that were written; None where it was not restored, or is none.
 
         What was rolled back since the backup is barred again, beside the route, before its revision is raised: from
-        then on nobody sees that it was restored.
+        then on nobody sees that it was restored. With the revision it goes off the route itself.
         """
         route = self.routes.get(prompt)
         if route is None or not written(self.releases, route):
             return None
-        self._bar_again(route)
+        releases = sorted(self.releases.of_prompt(route.prompt_id), key=lambda r: r.started_at)
+        barred = self._bar_again(route, releases)
+        promoted = [r.candidate for r in releases if r.candidate is not None and r.outcome is Outcome.PROMOTED]
 
         def raised(stored: Route) -> Route:
             known = written(self.releases, stored)
-            return restored(without_moved(self.releases, stored), written=known, now=self.clock()) if known else stored
+            if not known:
+                return stored
+            base, now = without_moved(self.releases, stored), self.clock()
+            return restored(base, written=known, now=now, taken_back=barred, promoted=promoted)
 
         try:
             mended = change(self.routes, prompt, raised)
@@ -45,13 +53,13 @@ class Restoration:
         move_pending(self.releases, mended)
         return mended
 
-    def _bar_again(self, route: Route) -> None:
+    def _bar_again(self, route: Route, releases: Sequence[Release]) -> dict[str, Release]:
         """What was rolled back, and got no traffic by a later release, in the order of their beginning."""
         barred: dict[str, Release] = {}
-        for release in sorted(self.releases.of_prompt(route.prompt_id), key=lambda r: r.started_at):
+        for release in releases:
             if release.candidate is None:
                 continue
-            if release.outcome is Outcome.ROLLED_BACK:
+            if release.outcome is Outcome.ROLLED_BACK or (not release.ended and self._taken_back(release)):
                 barred[release.candidate.fingerprint] = release
             elif release.outcome is Outcome.PROMOTED or release.state in ("canary", "watch"):
                 barred.pop(release.candidate.fingerprint, None)
@@ -62,6 +70,11 @@ class Restoration:
         }
         if missing:
             self.quarantine.keep(route.prompt, missing)
+        return barred
+
+    def _taken_back(self, release: Release) -> bool:
+        """Whether a release that has not ended was rolled back: its end comes after."""
+        return any(entry.event is Event.ROLLED_BACK for entry in self.releases.timeline(release.release_id))
 
 
 def written(releases: ReleaseStore, route: Route) -> int:

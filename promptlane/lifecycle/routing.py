@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from promptlane.domain.errors import Conflict, NotFound
-from promptlane.domain.ports import OlderQuarantine, ReleaseStore, RouteStore
+from promptlane.domain.ports import Clock, OlderQuarantine, ReleaseStore, RouteStore
 from promptlane.domain.release.route import Route
 
 ATTEMPTS = 20
@@ -34,7 +34,7 @@ def change(routes: RouteStore, prompt: str, transition: Callable[[Route], Route]
     raise Conflict(f"the route of {prompt} kept changing; nothing was written by this caller")
 
 
-def shorten(routes: RouteStore, quarantine: OlderQuarantine, prompt: str) -> Route:
+def shorten(routes: RouteStore, quarantine: OlderQuarantine, prompt: str, clock: Clock) -> Route:
     """Move the oldest quarantined contents off the route until it holds no more than it may; the route as it is then.
 
     Each is put beside the route before it leaves it, so at every moment one of both has it. Raises as `change` does.
@@ -44,7 +44,7 @@ def shorten(routes: RouteStore, quarantine: OlderQuarantine, prompt: str) -> Rou
         if not route.outgrown:
             return route
         quarantine.keep(prompt, route.outgrown)
-        return route.without(route.outgrown)
+        return route.without(route.outgrown, now=clock())
 
     while (route := change(routes, prompt, shorter)).outgrown:
         pass

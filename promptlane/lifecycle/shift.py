@@ -95,7 +95,8 @@ class Traffic:
             return Moved("authors_changed", reason)
 
         if starting and found is not None and found.outgrown:
-            shorten(self.routes, self.quarantine, release.prompt)  # there is room to take back what starts now
+            # There is room to take back what starts now.
+            shorten(self.routes, self.quarantine, release.prompt, self.clock)
 
         compared = (found.stable, approved.candidate) if starting and found is not None else ()
         counted = per_token(policy, self.prompts, compared)

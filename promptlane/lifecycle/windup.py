@@ -77,7 +77,7 @@ class WindUp:
     def _shorten(self, prompt: str) -> None:
         """What the route holds too much of; `shift` does it too, before a canary."""
         try:
-            shorten(self.routes, self.quarantine, prompt)
+            shorten(self.routes, self.quarantine, prompt, self.clock)
         except PromptlaneError as error:
             self.log(f"moving older quarantined contents of {prompt}: {error}")
 

@@ -305,6 +305,8 @@ class Reader:
         self.asked += prompts
         return {}
 
+    read_again = read
+
     def name_of(self, prompt: str) -> None:
         return None
 

@@ -144,11 +144,24 @@ def _restored(entry: TimelineEntry, prompt: str, version: int) -> Words:
         f"The route of {prompt} has revision {detail['revision']}, and {detail['written']} was written before: its",
         "table was restored, or somebody put an older item there.",
         "",
-        f"Users get version {detail['stable']} now{canary}. What was promoted or rolled back in between is undone;",
-        "what was rolled back stays barred from new releases.",
+        f"Users get version {detail['stable']} now{canary}. What was promoted in between is undone; what was rolled",
+        "back gets no traffic and stays barred from new releases.",
+        *_of_restored(entry, prompt),
         "",
         f"What they get:  promptlane status {prompt}",
     ]
+
+
+def _of_restored(entry: TimelineEntry, prompt: str) -> list[str]:
+    stable = entry.detail["stable"]
+    if entry.detail.get("still_bad"):
+        return [
+            "",
+            f"BUT version {stable} itself was rolled back in between, and no other version is known. Publish one that",
+            f"is known to be good and release it, or name one: promptlane rollback {prompt} --to VERSION --reason ...",
+        ]
+    gone = " and ".join(map(str, entry.detail.get("taken_back", ())))
+    return ["", f"Taken off the restored route: version {gone}, rolled back since."] if gone else []
 
 
 def _asked(entry: TimelineEntry, prompt: str, version: int) -> Words:

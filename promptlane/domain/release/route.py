@@ -1,7 +1,8 @@
 """The route: the one record per prompt that says who gets what, and the only transitions it may make.
 
-Each transition is a pure function from a route to a new one with the next revision. Stores write it conditionally on
-the revision and the release id that were read, so of two writers one wins and the other decides again.
+Each transition is a pure function from a route to a new one with the next revision and a later epoch. Stores write it
+conditionally on the epoch, the revision and the release id that were read, so of two writers one wins and the other
+decides again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from promptlane.domain.errors import InvalidInput, NotApplicable
-from promptlane.domain.names import FULL, Phase, Track, prompt_id_of
+from promptlane.domain.names import FULL, Phase, prompt_id_of
 
 from .per_token import PerVersion, from_plain, to_plain
 from .prompt import VersionRef
@@ -66,6 +67,9 @@ class Rollback:
 class Route:
     """Who gets what. Times are epoch seconds, weight and holdback basis points. `prompt_id` is that of `stable`.
 
+    `epoch` is the moment of the write in milliseconds since 1970, and later than that of the route it was written over;
+    0 where code wrote it that knew no epochs. A table that was restored has revisions a second time, and no epoch.
+
     `per_token` is what tokens add to the values of means, by metric and version (domain/metrics.py, `PerToken`), for
     the versions that the present release compares; a version whose price is not known has none.
 
@@ -92,6 +96,7 @@ class Route:
     quarantined: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     pending: tuple[TimelineEntry, ...] = ()
     per_token: PerVersion = field(default_factory=dict)
+    epoch: int = 0
 
     def to_item(self) -> dict[str, Json]:
         """Plain values as stored; absent versions are left out."""
@@ -104,6 +109,7 @@ class Route:
             "salt": self.salt,
             "release_id": self.release_id,
             "revision": self.revision,
+            "epoch": self.epoch,
             "phase": str(self.phase),
             "phase_since": self.phase_since,
             "watch_until": self.watch_until,
@@ -138,6 +144,7 @@ class Route:
             salt=str(item.get("salt", "")),
             release_id=str(item.get("release_id", "")),
             revision=int(item["revision"]),
+            epoch=int(item.get("epoch", 0)),
             phase=Phase(item.get("phase", "steady")),
             phase_since=float(item.get("phase_since", 0)),
             watch_until=float(item.get("watch_until", 0)),
@@ -194,10 +201,16 @@ class Route:
         """
         return outgrown(self.quarantined, self.release_id)
 
-    def without(self, moved: Quarantine) -> Route:
+    def without(self, moved: Quarantine, *, now: float) -> Route:
         """The next route, without these quarantined contents: they have items of their own already."""
         left = {key: entry for key, entry in self.quarantined.items() if key not in moved}
-        return replace(self, quarantined=left, revision=self.revision + 1)
+        return replace(self, quarantined=left, revision=self.revision + 1, epoch=epoch_after(self.epoch, now))
+
+
+def epoch_after(epoch: int, now: float) -> int:
+    """The epoch of a route that is written `now` over one of `epoch`: later than all that were written before, also
+    than those that a restored table no longer shows, as far as the writers' clocks agree."""
+    return max(epoch + 1, round(now * 1000))
 
 
 def salt_of(release_id: str) -> str:
@@ -215,6 +228,7 @@ def first_route(*, prompt: str, prompt_id: str, candidate: VersionRef, release_i
         release_id=release_id,
         phase_since=now,
         revision=1,
+        epoch=epoch_after(0, now),
     )
     detail = {"version": candidate.version, "first": True}
     return replace(route, pending=(_entry(route, Event.PROMOTED, now, by, detail),))
@@ -265,7 +279,7 @@ def shift(
     )
     detail = {"version": candidate.version, "weight": weight, "stable": route.stable.version}
     begins = {} if mine else {"begins": True}
-    return _next(route, start, Event.CANARY_SHIFTED, now, SYSTEM, {**detail, **begins})
+    return next_route(route, start, Event.CANARY_SHIFTED, now, SYSTEM, {**detail, **begins})
 
 
 def _may_start(route: Route, approved: Approved, *, explicit: bool, older: Quarantine) -> None:
@@ -316,7 +330,7 @@ def promote(route: Route, approved: Approved, *, watch_for: float, holdback: int
         watch_until=now + watch_for if watching else 0.0,
     )
     detail = {"version": candidate.version, "previous": route.stable.version, "watch_until": done.watch_until}
-    return _next(route, done, Event.PROMOTED, now, SYSTEM, detail)
+    return next_route(route, done, Event.PROMOTED, now, SYSTEM, detail)
 
 
 def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None = None) -> Route:
@@ -365,7 +379,7 @@ def roll_back(route: Route, wish: Rollback, *, now: float, to: VersionRef | None
     reason, by = cut(wish.reason, REASON_BYTES), cut(wish.by, BY_BYTES)
     detail = {"version": bad.version, "restored": safe.version, "cause": wish.cause, "reason": reason}
     evidence = {"evidence": bounded(wish.evidence)} if wish.evidence else {}
-    return _next(route, back, Event.ROLLED_BACK, now, by, {**detail, "phase": route.phase, **evidence})
+    return next_route(route, back, Event.ROLLED_BACK, now, by, {**detail, "phase": route.phase, **evidence})
 
 
 def _named_by_operator(route: Route, to: VersionRef, cause: RollbackCause) -> VersionRef:
@@ -394,48 +408,13 @@ def settle(route: Route, *, release_id: str, now: float) -> Route:
     quiet = replace(route, holdback=0, weight=0, phase=Phase.STEADY, phase_since=now, watch_until=0.0, canary=None)
     if route.canary is not None:
         detail = {"version": route.canary.version, "weight": 0, "stable": route.stable.version}
-        return _next(route, replace(quiet, previous=None), Event.CANARY_SHIFTED, now, SYSTEM, detail)
-    return replace(quiet, revision=route.revision + 1)
+        return next_route(route, replace(quiet, previous=None), Event.CANARY_SHIFTED, now, SYSTEM, detail)
+    return replace(quiet, revision=route.revision + 1, epoch=epoch_after(route.epoch, now))
 
 
-def restored(route: Route, *, written: int, now: float) -> Route:
-    """The route of a table that was restored: as it is, with a revision above all that were `written` before.
-
-    Clients ignore a route that is older than theirs: until then they go on with what they know.
-    """
-    detail = {
-        "revision": route.revision,
-        "written": written,
-        "stable": route.stable.version,
-        "canary": route.canary.version if route.canary else None,
-        "weight": route.weight,
-        "watch_until": route.watch_until,
-    }
-    return _next(replace(route, revision=written), route, Event.ROUTE_RESTORED, now, SYSTEM, detail)
-
-
-def alarm_applies(route: Route, *, track: Track, changed_at: float) -> None:
-    """Raise NotApplicable, with the reason, when an alarm on `track` that changed at `changed_at` says nothing now.
-
-    Canary: alarms on the canary since the phase began. Watch: alarms on stable since then, and those on the canary
-    since this release's first shift, since a promotion may overtake the alarm that condemns what it promotes. Older
-    ones are stale. CloudWatch stamps a change with milliseconds: one in the moment in which the phase began counts.
-    """
-    if route.phase is Phase.STEADY:
-        raise NotApplicable(f"{route.prompt} is steady: no release is in canary or in watch")
-    since = {Track.CANARY: route.phase_since} if route.phase is Phase.CANARY else {Track.STABLE: route.phase_since}
-    if route.phase is Phase.WATCH and route.shifts:
-        since[Track.CANARY] = route.shifts[0][0]
-    if track not in since:
-        raise NotApplicable(
-            f"{route.prompt} is in {route.phase}: an alarm on track {track} does not condemn the release"
-        )
-    if changed_at < since[track]:
-        raise NotApplicable("the alarm changed before this phase began: it is about an earlier release or phase")
-
-
-def _next(before: Route, after: Route, event: Event, now: float, by: str, detail: Mapping[str, Json]) -> Route:
-    after = replace(after, revision=before.revision + 1)
+def next_route(before: Route, after: Route, event: Event, now: float, by: str, detail: Mapping[str, Json]) -> Route:
+    """`after` as what is written next over `before`, with the entry that tells of it."""
+    after = replace(after, revision=before.revision + 1, epoch=epoch_after(before.epoch, now))
     return replace(after, pending=(*before.pending, _entry(after, event, now, by, detail)))
 
 

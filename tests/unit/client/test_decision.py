@@ -220,6 +220,9 @@ def test_a_fallback_is_the_version_of_its_arn_for_everybody() -> None:
         "k1": keys("")[0],
         "k2": keys("")[1],
         "revision": 0,
+        "epoch": 0,
+        "schema": 1,
+        "barred": frozenset(),
         "due": 0.0,
         "read_at": 0.0,
     }

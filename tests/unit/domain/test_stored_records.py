@@ -90,6 +90,7 @@ def test_a_route_is_stored_by_these_names() -> None:
         ((10.0, 100), (11.0, 250)),
         {"q": {"version": 7, "release_id": "P-7-1", "at": 5.0}},
         (ENTRY,),
+        epoch=1_760_000_000_123,
     )
 
     assert route.to_item() == {
@@ -104,6 +105,7 @@ def test_a_route_is_stored_by_these_names() -> None:
         "salt": "salt",
         "release_id": "P-2-1",
         "revision": 9,
+        "epoch": 1_760_000_000_123,
         "phase": "watch",
         "phase_since": 11.0,
         "watch_until": 99.0,
@@ -131,6 +133,7 @@ def test_a_route_that_holds_only_what_it_must_is_steady_and_gives_all_to_stable(
         shifts=(),
         quarantined={},
         pending=(),
+        epoch=0,
     )
 
     assert Route("support", ID, TWO) == whole

@@ -64,7 +64,7 @@ def rolled_back(world: World, route: Route, *, by: str, cause: str, reason: str,
     assert route.canary is not None
     bad = route.canary
     quarantine = {bad.fingerprint: {"version": 2, "release_id": RELEASE, "at": NOW, "rounded": bad.rounded}}
-    assert replace(world.current, pending=()) == replace(
+    assert replace(world.current, pending=(), epoch=0) == replace(
         route, canary=None, weight=0, phase=Phase.STEADY, phase_since=NOW, revision=7, quarantined=quarantine
     )
     detail = {"version": 2, "restored": 1, "cause": cause, "reason": reason, "phase": "canary"}

@@ -33,13 +33,14 @@ from promptlane.domain.names import Outcome, Phase, Track
 from promptlane.domain.policy import CanaryPolicy, Policy, Reviewer, ReviewPolicy, Step, WatchPolicy
 from promptlane.domain.ports import RedAlarm
 from promptlane.domain.release import quarantine as quarantine_module
+from promptlane.domain.release.alarmed import alarm_applies
 from promptlane.domain.release.compared import record_findings
 from promptlane.domain.release.findings import Findings
 from promptlane.domain.release.notice import is_told
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import STATES, Release, Waiting
 from promptlane.domain.release.replay import story_findings
-from promptlane.domain.release.route import Route, alarm_applies
+from promptlane.domain.release.route import Route
 from promptlane.domain.release.routed import route_findings
 from promptlane.domain.release.timeline import Event, TimelineEntry, chain_problems
 from promptlane.domain.release.trigger import ReleaseRequest

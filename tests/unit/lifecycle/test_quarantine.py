@@ -81,7 +81,7 @@ def test_thousands_are_moved_in_several_writes_and_what_the_present_release_took
     mine = {f"{MANY - k:064x}": {"version": 2, "release_id": RELEASE, "at": float(k)} for k in (1, 2)}
     stage.serve(1, quarantined={**old, **mine}, release_id=RELEASE)
 
-    route = shorten(stage.routes, stage.quarantine, PROMPT)
+    route = shorten(stage.routes, stage.quarantine, PROMPT, stage.clock)
 
     assert len(route.quarantined) == QUARANTINE_HELD
     assert route.rolled_back(RELEASE)
@@ -99,7 +99,7 @@ def test_a_crash_at_any_write_forgets_nothing_and_the_next_end_goes_on(after: st
     else:
         stage.quarantine.keep(PROMPT, stage.route.outgrown)
         before = stage.route
-        stage.routes.put(before.without(before.outgrown), expected=before)
+        stage.routes.put(before.without(before.outgrown, now=stage.now), expected=before)
     assert barred_of(stage) == set(old)
 
     wind_up(stage)
@@ -121,7 +121,7 @@ def test_a_rollback_between_the_item_and_the_shorter_route_is_kept() -> None:
 
     stage.quarantine.keep = overtaken  # type: ignore[method-assign]
 
-    shorten(stage.routes, stage.quarantine, PROMPT)
+    shorten(stage.routes, stage.quarantine, PROMPT, stage.clock)
 
     bad = stage.ref(2).fingerprint
     assert stage.route.stable == stage.ref(1)
@@ -138,12 +138,12 @@ def test_of_two_that_end_releases_at_once_none_forgets_anything() -> None:
 
     def other_first(prompt: str, entries: Any) -> None:
         stage.quarantine.keep = keep  # type: ignore[method-assign]
-        shorten(stage.routes, stage.quarantine, PROMPT)
+        shorten(stage.routes, stage.quarantine, PROMPT, stage.clock)
         keep(prompt, entries)
 
     stage.quarantine.keep = other_first  # type: ignore[method-assign]
 
-    shorten(stage.routes, stage.quarantine, PROMPT)
+    shorten(stage.routes, stage.quarantine, PROMPT, stage.clock)
 
     assert barred_of(stage) == set(old)
     assert len(stage.route.quarantined) == QUARANTINE_HELD
@@ -209,7 +209,7 @@ def test_a_content_that_leaves_the_route_while_it_is_looked_for_is_found() -> No
     def moved_meanwhile(prompt: str) -> Route | None:
         read = get(prompt)
         stage.routes.get = get  # type: ignore[method-assign]
-        shorten(stage.routes, stage.quarantine, PROMPT)
+        shorten(stage.routes, stage.quarantine, PROMPT, stage.clock)
         return read
 
     stage.routes.get = moved_meanwhile  # type: ignore[method-assign]

@@ -100,6 +100,7 @@ def test_the_safe_version_is_put_back_and_the_other_quarantined(
         phase_since=5000.0,
         watch_until=0.0,
         revision=9,
+        epoch=5_000_000,
         pending=(entry,),
         quarantined={
             **EARLIER,

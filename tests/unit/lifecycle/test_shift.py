@@ -90,6 +90,7 @@ def test_the_first_step_gives_the_candidate_its_weight_and_says_so() -> None:
         salt=salt_of(RELEASE),
         release_id=RELEASE,
         revision=8,
+        epoch=5_000_000,
         phase=Phase.CANARY,
         phase_since=5000.0,
         shifts=((5000.0, 500),),
@@ -108,7 +109,7 @@ def test_the_next_step_builds_on_the_first_whose_entry_it_leaves_to_the_timeline
 
     moved = shifted(stage, 2)
 
-    expected = replace(before, weight=7000, revision=9, shifts=((5000.0, 500), (5010.0, 7000)))
+    expected = replace(before, weight=7000, revision=9, epoch=5_010_000, shifts=((5000.0, 500), (5010.0, 7000)))
     entry = on_route(expected, 5010.0, Event.CANARY_SHIFTED, version=2, weight=7000, stable=1)
     assert moved.route == stage.route == replace(expected, pending=(entry,))
     assert (stage.releases.get(RELEASE).state, stage.releases.get(RELEASE).step) == ("canary", 2)
@@ -382,6 +383,7 @@ def test_a_promotion_makes_the_candidate_stable_and_lets_a_newer_version_in(
         phase_since=5030.0,
         watch_until=until,
         revision=11,
+        epoch=5_030_000,
     )
     entry = on_route(expected, 5030.0, Event.PROMOTED, version=2, previous=1, watch_until=until)
     expected = replace(expected, pending=(entry,))
@@ -462,7 +464,8 @@ def test_a_first_version_is_promoted_to_everybody() -> None:
 
     moved = promoted(stage)
 
-    expected = Route(PROMPT, ID, stage.ref(2), salt=salt_of(RELEASE), release_id=RELEASE, phase_since=5000.0)
+    first_of_all = Route(PROMPT, ID, stage.ref(2), salt=salt_of(RELEASE), release_id=RELEASE, phase_since=5000.0)
+    expected = replace(first_of_all, epoch=5_000_000)
     entry = on_route(expected, 5000.0, Event.PROMOTED, version=2, first=True)
     expected = replace(expected, pending=(entry,))
     assert moved == Moved("done", "", expected)

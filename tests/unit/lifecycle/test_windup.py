@@ -157,7 +157,14 @@ def test_a_canary_is_taken_back_and_every_step_is_told() -> None:
     )
     detail = {"outcome": "rejected", "reason": "reviewers say no"}
     assert stage.route == replace(
-        before, canary=None, weight=0, phase=Phase.STEADY, phase_since=5000.0, revision=9, pending=(taken_back,)
+        before,
+        canary=None,
+        weight=0,
+        phase=Phase.STEADY,
+        phase_since=5000.0,
+        revision=9,
+        pending=(taken_back,),
+        epoch=5_000_000,
     )
     assert stage.told(RELEASE)[1:] == [
         *before.pending,
@@ -196,7 +203,14 @@ def test_a_watch_that_is_over_leaves_the_promoted_version_to_everybody() -> None
     release = wound_up(stage, Outcome.PROMOTED, "")
 
     assert stage.route == replace(
-        before, holdback=0, phase=Phase.STEADY, phase_since=5000.0, watch_until=0.0, revision=10, pending=()
+        before,
+        holdback=0,
+        phase=Phase.STEADY,
+        phase_since=5000.0,
+        watch_until=0.0,
+        revision=10,
+        pending=(),
+        epoch=5_000_000,
     )
     assert (release.outcome, release.reason) == (Outcome.PROMOTED, "")
     assert [e.event for e in stage.told(RELEASE)[1:]] == [Event.CANARY_SHIFTED, Event.PROMOTED, Event.ENDED]

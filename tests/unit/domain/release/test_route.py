@@ -12,6 +12,7 @@ import pytest
 from promptlane.aws.plain import to_store
 from promptlane.domain.errors import InvalidInput, NotApplicable, PromptlaneError
 from promptlane.domain.names import Phase, Track
+from promptlane.domain.release.alarmed import alarm_applies
 from promptlane.domain.release.prompt import PromptVersion, VersionRef
 from promptlane.domain.release.route import (
     Approved,
@@ -22,7 +23,6 @@ from promptlane.domain.release.route import (
     RollbackCause,
     Route,
     StableChanged,
-    alarm_applies,
     first_route,
     promote,
     roll_back,
@@ -69,6 +69,7 @@ CANARY = Route(
     salt=salt_of(R2),
     release_id=R2,
     revision=5,
+    epoch=200_000,
     phase=Phase.CANARY,
     phase_since=200.0,
     watch_until=0.0,
@@ -80,6 +81,7 @@ WIDER = replace(
     CANARY,
     weight=2500,
     revision=6,
+    epoch=250_000,
     shifts=((200.0, 500), (250.0, 2500)),
     pending=(
         EARLIER,
@@ -99,6 +101,7 @@ WATCH = Route(
     salt=salt_of(R2),
     release_id=R2,
     revision=6,
+    epoch=300_000,
     phase=Phase.WATCH,
     phase_since=300.0,
     watch_until=360.0,
@@ -106,7 +109,7 @@ WATCH = Route(
     quarantined=BAD,
     pending=(EARLIER, SHIFTED, PROMOTED),
 )
-CALM = replace(WATCH, phase=Phase.STEADY, phase_since=400.0, watch_until=0.0, holdback=0, revision=7)
+CALM = replace(WATCH, phase=Phase.STEADY, phase_since=400.0, watch_until=0.0, holdback=0, revision=7, epoch=400_000)
 
 
 def shifted(route: Route, release: str = R2, candidate: VersionRef = TWO, weight: int = 500, **more: Any) -> Route:
@@ -143,6 +146,7 @@ def test_a_first_version_is_given_to_everybody_with_nothing_to_go_back_to() -> N
         salt=salt_of(R1),
         release_id=R1,
         revision=1,
+        epoch=100_000,
         phase=Phase.STEADY,
         phase_since=100.0,
         watch_until=0.0,
@@ -192,6 +196,7 @@ def test_a_shift_of_a_newer_release_ends_a_watch_with_its_holdback() -> None:
         salt=salt_of(R3),
         release_id=R3,
         revision=7,
+        epoch=310_000,
         phase=Phase.CANARY,
         phase_since=310.0,
         watch_until=0.0,
@@ -329,6 +334,7 @@ def test_a_rollback_in_canary_takes_the_canary_back_and_quarantines_it() -> None
         salt=salt_of(R2),
         release_id=R2,
         revision=6,
+        epoch=210_000,
         phase=Phase.STEADY,
         phase_since=210.0,
         watch_until=0.0,
@@ -356,6 +362,7 @@ BACK = Route(
     salt=salt_of(R2),
     release_id=R2,
     revision=7,
+    epoch=359_900,
     phase=Phase.STEADY,
     phase_since=359.9,
     watch_until=0.0,
@@ -428,6 +435,7 @@ def test_an_operator_goes_back_to_the_version_that_is_named() -> None:
         stable=FOUR,
         previous=None,
         revision=8,
+        epoch=500_000,
         phase_since=500.0,
         quarantined={**BAD, TWO.fingerprint: {"version": 2, "release_id": R2, "at": 500.0}},
         pending=(*CALM.pending, entry),
@@ -473,6 +481,7 @@ def test_the_end_of_a_release_takes_back_a_canary_that_is_still_out() -> None:
         salt=salt_of(R3),
         release_id=R3,
         revision=8,
+        epoch=400_000,
         phase=Phase.STEADY,
         phase_since=400.0,
         watch_until=0.0,

@@ -1,0 +1,51 @@
+"""Which of two routes of a prompt is the later one, and how long a table is not believed that shows an earlier one.
+
+Every write of a route gives it an epoch later than all before, whatever the table held (the moment of the write, in
+milliseconds). Code of before wrote none: then the revisions decide. An earlier route than the one held is either an
+eventually consistent read that lags, which a consistent one settles, or a table that was put back to an earlier state.
+Such a table may name what was rolled back since; what is held goes on, until somebody writes the route, or for
+`BELIEVED_AFTER` seconds at most.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .decision import LiveRoute
+
+BELIEVED_AFTER = 1800.0
+"""Seconds for which a table must have shown nothing but earlier routes before one is followed: two runs of reconcile,
+which notices a restored table and writes its routes anew."""
+
+
+def standing(held: LiveRoute, item: Mapping[str, Any], *, consistent: bool) -> int:
+    """1 where the item is later than the route held, 0 where it is that one, -1 where it is earlier.
+
+    Of an item that is read consistently an epoch says that it was written by newer code than what has none.
+    """
+    epoch, revision = int(item.get("epoch", 0)), int(item["revision"])
+    if epoch and held.epoch:
+        mine, theirs = (held.epoch, held.revision), (epoch, revision)
+    else:
+        mine, theirs = (0, held.revision), (0, revision)
+        if consistent and epoch and theirs <= mine:
+            return 1
+    return (theirs > mine) - (theirs < mine)
+
+
+class Behind:
+    """Since when the table has shown earlier routes than those held, by prompt; monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def over(self, prompt: str) -> None:
+        """The table shows what is held, or a later route."""
+        self._since.pop(prompt, None)
+
+    def seconds(self, prompt: str, now: float) -> float:
+        """For how long the table has shown nothing but earlier routes, this time included."""
+        return now - self._since.setdefault(prompt, now)
