@@ -28,7 +28,7 @@ def test_the_first_step_gives_the_candidate_its_share(world: World) -> None:
 
     assert answer == {"result": "shifted", "reason": "", "wait_seconds": 50}
     moved = world.current
-    assert replace(moved, pending=()) == replace(
+    assert replace(moved, pending=(), epoch=0) == replace(
         route,
         canary=release.candidate,
         weight=700,
@@ -211,7 +211,7 @@ def test_a_canary_is_promoted_and_watched(world: World) -> None:
     answer = world.function("promote").handle({"release_id": RELEASE}, Context())
 
     assert answer == {"result": "promoted", "reason": "", "wait_seconds": 10, "watch": True}
-    assert replace(world.current, pending=()) == Route(
+    assert replace(world.current, pending=(), epoch=0) == Route(
         PROMPT,
         ID,
         release.candidate,
@@ -239,7 +239,7 @@ def test_the_first_version_is_promoted_without_a_watch(world: World) -> None:
     answer = world.function("promote", RESOLUTION_SECONDS="").handle({"release_id": release.release_id}, Context())
 
     assert answer == {"result": "promoted", "reason": "", "wait_seconds": 60, "watch": False}
-    assert replace(world.current, pending=()) == Route(
+    assert replace(world.current, pending=(), epoch=0) == Route(
         PROMPT,
         ID,
         release.candidate,
