@@ -11,6 +11,8 @@ PY := $(VENV)/bin/python
 # Inside the folders that they speak of, so that deleting one has it made again.
 PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
+JS_READY := clients/js/node_modules/.ready
+JS_BUILT := clients/js/dist/.built
 # Every process of the CDK would print its banner of ten lines: `need-node` says it in one.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -25,7 +27,7 @@ help:  ## list the commands
 		while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: setup
-setup: $(PYTHON_READY) $(NODE_READY)  ## install what the other commands need (they do so themselves)
+setup: $(PYTHON_READY) $(NODE_READY) $(JS_BUILT)  ## install what the other commands need (they do so themselves)
 
 .PHONY: need-python need-node
 need-python:
@@ -52,6 +54,16 @@ $(PYTHON_READY): requirements/dev.txt pyproject.toml | need-python
 $(NODE_READY): package.json package-lock.json | need-node
 	@echo "Installing the CDK CLI ..."
 	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(JS_READY): clients/js/package.json clients/js/package-lock.json | need-node
+	@echo "Installing what the TypeScript client is built with ..."
+	@cd clients/js && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+# Types are checked on the way.
+$(JS_BUILT): $(JS_READY) clients/js/build.mjs clients/js/tsconfig.json $(wildcard clients/js/src/*.ts)
+	@node clients/js/build.mjs
 	@touch $@
 
 .PHONY: lint

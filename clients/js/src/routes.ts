@@ -1,0 +1,247 @@
+// Routes in memory: read when first asked for, then refreshed behind the traffic.
+//
+// Whatever is due is read in one request for up to 100 prompts. Reads are started by traffic, never by a timer, so an
+// idle process reads nothing, and one that was frozen has nothing to repair: an old route is read before it is used.
+
+import { now, since, within, type Clock, type Moment } from "./clock.js";
+import { type Item, type LiveRoute, liveRoute, pinned } from "./decision.js";
+import { InvalidInput, PromptlaneError, RouteUnavailable, Unavailable, UnknownPrompt } from "./errors.js";
+
+/** Where routes are read from. `read` gives the items it found, and an error in place of each that it could not read. */
+export interface RouteReader {
+  read(prompts: readonly string[]): Promise<ReadonlyMap<string, Item | Error>>;
+  nameOf(prompt: string): Promise<string | undefined>;
+}
+
+const BATCH = 100;
+/** Names without a route that are remembered as such. */
+const MAX_FAILED = 1000;
+const MAX_HELD = 10_000;
+
+interface Held {
+  route: LiveRoute;
+  readAt: Moment;
+  /** When it should be read again, by either clock. */
+  due: Moment;
+  /** When it was last tried to. */
+  triedAt: Moment;
+}
+
+export interface RouteSettings {
+  /** Seconds between reads of a prompt in use (a tenth is jitter). */
+  refresh: number;
+  /** Seconds: an older route is read again before it is used. */
+  maxAge?: number | undefined;
+  /** Seconds that such a read may take. */
+  patience?: number;
+  /** Seconds that the first read may take. */
+  firstWait?: number;
+  fallback: Readonly<Record<string, string>>;
+  onStale(prompt: string, age: number): void;
+}
+
+export class Routes {
+  reader: RouteReader;
+  readonly #clock: Clock;
+  readonly #refresh: number;
+  readonly #maxAge: number;
+  readonly #patience: number;
+  readonly #firstWait: number;
+  readonly #fallback: ReadonlyMap<string, LiveRoute>;
+  readonly #onStale: (prompt: string, age: number) => void;
+  readonly #held = new Map<string, Held>();
+  readonly #names = new Map<string, string>();
+  readonly #failed = new Map<string, { at: Moment; error: PromptlaneError }>();
+  readonly #reads = new Map<string, Promise<void>>();
+  #wanted: string[] = [];
+  #batch: Promise<void> | undefined;
+
+  constructor(reader: RouteReader, clock: Clock, settings: RouteSettings) {
+    if (!(settings.refresh > 0)) {
+      throw new InvalidInput(`refresh=${settings.refresh}; give the seconds between two reads of a route, above 0`);
+    }
+    this.reader = reader;
+    this.#clock = clock;
+    this.#refresh = settings.refresh * 1000;
+    this.#maxAge = settings.maxAge === undefined ? 5 * this.#refresh : settings.maxAge * 1000;
+    this.#patience = (settings.patience ?? 0.3) * 1000;
+    this.#firstWait = (settings.firstWait ?? 10) * 1000;
+    this.#fallback = new Map(Object.entries(settings.fallback).map(([prompt, arn]) => [prompt, pinned(prompt, arn)]));
+    this.#onStale = settings.onStale;
+  }
+
+  /** The route to decide by, when nothing has to be waited for; a read is started when one is due. */
+  ready(prompt: string): LiveRoute | undefined {
+    const held = this.#held.get(prompt);
+    if (held === undefined) return undefined;
+    if (this.#clock.steady() < held.due.steady && this.#clock.wall() < held.due.wall) return held.route;
+    const at = now(this.#clock);
+    if (since(held.readAt, at) > this.#maxAge && since(held.triedAt, at) > this.#maxAge) return undefined;
+    this.#want(prompt);
+    return held.route;
+  }
+
+  /** The route to decide by now. Waits only when none is held, or the one held is old and no read was tried lately. */
+  async current(prompt: string): Promise<LiveRoute> {
+    const ready = this.ready(prompt);
+    if (ready !== undefined) return ready;
+    const held = this.#held.get(prompt);
+    if (held === undefined) return this.#first(prompt);
+    const reading = this.#want(prompt);
+    await within(reading, this.#patience);
+    const at = now(this.#clock);
+    if (since(held.readAt, at) > this.#maxAge && since(held.triedAt, at) > this.#maxAge) {
+      held.triedAt = at; // not answered in time: the last known route serves, and the read goes on
+      this.#tellStale(prompt, since(held.readAt, at));
+    }
+    return held.route;
+  }
+
+  async #first(prompt: string): Promise<LiveRoute> {
+    const before = this.#failed.get(prompt);
+    let error = before?.error;
+    if (before === undefined || since(before.at, now(this.#clock)) >= this.#refresh) {
+      const again = this.#fallback.has(prompt) ? 0 : this.#patience;
+      await within(this.#want(prompt), before === undefined ? this.#firstWait : again);
+      const held = this.#held.get(prompt);
+      if (held !== undefined) return held.route;
+      error = this.#failed.get(prompt)?.error;
+    }
+    error ??= new RouteUnavailable(
+      `the route of ${prompt} could not be read within ${this.#firstWait / 1000} s and no fallback is configured; ` +
+        "check the network path to DynamoDB, or pass fallback: { prompt: version ARN }",
+    );
+    const fallback = this.#fallback.get(prompt);
+    if (fallback === undefined || error instanceof UnknownPrompt) throw error;
+    this.#tellStale(prompt, 0);
+    return fallback;
+  }
+
+  /** The read of this prompt that is under way, begun unless there is one. */
+  #want(prompt: string): Promise<void> {
+    let reading = this.#reads.get(prompt);
+    if (reading === undefined) {
+      this.#wanted.push(prompt);
+      reading = this.#work(prompt);
+      this.#reads.set(prompt, reading);
+    }
+    return reading;
+  }
+
+  async #work(prompt: string): Promise<void> {
+    try {
+      for (let batch = this.#batch; this.#wanted.includes(prompt); batch = this.#batch) {
+        await (batch ?? Promise.resolve()); // whatever else is wanted in this turn goes along
+        if (this.#batch === undefined && this.#wanted.includes(prompt)) {
+          const read = this.#read(this.#wanted.splice(0, BATCH));
+          this.#batch = read.finally(() => (this.#batch = undefined));
+        }
+        await this.#batch;
+      }
+    } finally {
+      this.#reads.delete(prompt);
+    }
+  }
+
+  async #read(batch: readonly string[]): Promise<void> {
+    let items: ReadonlyMap<string, Item | Error>;
+    try {
+      items = await this.#items(batch);
+    } catch (error) {
+      for (const prompt of batch) this.#missed(prompt, unavailable(prompt, error));
+      return;
+    }
+    for (const prompt of batch) this.#take(prompt, items.get(prompt));
+  }
+
+  /** The items of the prompts that have one, by what the caller calls them: name, id or ARN. */
+  async #items(batch: readonly string[]): Promise<Map<string, Item | Error>> {
+    const names = new Map(batch.map((prompt) => [prompt, this.#names.get(prompt) ?? prompt]));
+    const found = new Map(await this.reader.read([...new Set(names.values())].sort()));
+    for (const prompt of batch) {
+      if (found.has(names.get(prompt)!) || this.#held.has(prompt)) continue;
+      try {
+        const name = await this.reader.nameOf(prompt);
+        if (name === undefined || name === prompt) continue;
+        for (const [of, item] of await this.reader.read([name])) found.set(of, item);
+        names.set(prompt, name);
+        this.#names.set(prompt, name);
+        forget(this.#names, MAX_HELD);
+      } catch (error) {
+        found.set(prompt, error as Error); // one that cannot be looked up hinders no other
+      }
+    }
+    const given = new Map<string, Item | Error>();
+    for (const [prompt, name] of names) {
+      const item = found.get(name);
+      if (item !== undefined) given.set(prompt, item);
+    }
+    return given;
+  }
+
+  #take(prompt: string, item: Item | Error | undefined): void {
+    if (item instanceof Error) return this.#missed(prompt, unavailable(prompt, item));
+    if (item === undefined) {
+      const none = `no route for ${JSON.stringify(prompt)}: never released, or its name is misspelt; \`promptlane status\` lists them`;
+      return this.#missed(prompt, new UnknownPrompt(none));
+    }
+    const held = this.#held.get(prompt);
+    let route: LiveRoute;
+    try {
+      const found = liveRoute(prompt, item);
+      route = held !== undefined && held.route.revision >= found.revision ? held.route : found;
+    } catch (error) {
+      if (!(error instanceof PromptlaneError)) throw error;
+      return this.#missed(prompt, error);
+    }
+    const at = now(this.#clock);
+    const next = { route, readAt: at, triedAt: at, due: this.#next(at) };
+    if (held === undefined) {
+      this.#held.set(prompt, next);
+      forget(this.#held, MAX_HELD);
+    } else Object.assign(held, next);
+    this.#failed.delete(prompt);
+  }
+
+  /** Nothing new for this prompt: go on with what is held, and try again not sooner than the next refresh. */
+  #missed(prompt: string, error: PromptlaneError): void {
+    const at = now(this.#clock);
+    const held = this.#held.get(prompt);
+    if (held === undefined) {
+      this.#failed.set(prompt, { at, error });
+      forget(this.#failed, MAX_FAILED);
+    } else {
+      held.triedAt = at;
+      held.due = this.#next(at);
+      this.#tellStale(prompt, since(held.readAt, at));
+    }
+  }
+
+  #next(at: Moment): Moment {
+    const ms = this.#refresh * (0.9 + Math.random() / 5);
+    return { steady: at.steady + ms, wall: at.wall + ms };
+  }
+
+  #tellStale(prompt: string, ageMs: number): void {
+    try {
+      this.#onStale(prompt, ageMs / 1000);
+    } catch {
+      // a metric that goes nowhere must not end the reading of routes
+    }
+  }
+}
+
+/** Drops the oldest entries beyond so many. */
+export function forget(kept: Map<unknown, unknown>, most: number): void {
+  while (kept.size > most) kept.delete(kept.keys().next().value);
+}
+
+function unavailable(prompt: string, error: unknown): PromptlaneError {
+  if (error instanceof PromptlaneError && error.constructor !== Unavailable) return error;
+  const { name, message } = error as Error;
+  return new RouteUnavailable(
+    `the route of ${prompt} cannot be read (${name}: ${message}) and no fallback is configured; check the table's ` +
+      "name, Region and permissions (dynamodb:GetItem), or pass fallback: { prompt: version ARN }",
+    { cause: error },
+  );
+}
