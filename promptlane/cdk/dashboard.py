@@ -17,6 +17,7 @@ from promptlane.domain.metrics import is_mean
 from promptlane.domain.names import (
     ADVANCE_EVIDENCE,
     ASSIGNED,
+    CANCELLED,
     HARM_EVIDENCE,
     INVALID_REQUEST,
     NAMESPACE,
@@ -116,8 +117,9 @@ class _Graphs:
     def versions(self) -> Json:
         wanted = f'Prompt="{self._prompt}" MetricName="{ASSIGNED}"'
         search = f"SEARCH('{{{NAMESPACE},Prompt,Version}} {wanted}', 'Sum')"
-        refused = search.replace(ASSIGNED, INVALID_REQUEST)
-        lines = [self._computed(search, label="version"), self._computed(refused, label="not accepted by Bedrock")]
+        lines = [self._computed(search, label="version")]
+        for metric, label in ((INVALID_REQUEST, "not accepted by Bedrock"), (CANCELLED, "left by the caller")):
+            lines.append(self._computed(search.replace(ASSIGNED, metric), label=label))
         return _graph("Requests by version", lines)
 
     def rate(self, metric: str) -> Json:

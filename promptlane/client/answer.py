@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from time import monotonic
 
-from promptlane.domain.canary.outcome import error_type, invalid, of_answer, of_error, of_response, text_of
-from promptlane.domain.errors import InvalidInput
+from promptlane.domain.canary.outcome import error_type, text_of
 
+from .aws import hang_up
 from .calls import failure
-from .errors import InvalidVariables, StreamInterrupted
+from .errors import StreamInterrupted
+from .progress import Progress, incomplete, text_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from promptlane.domain.canary.outcome import CallOutcome
 
-    from .calls import Call, Caller, Request
+    from .calls import Call, Caller
     from .decision import Decision
+    from .request import Request
 
 
 class Answer:
@@ -57,9 +60,13 @@ class Answer:
 class StreamedAnswer:
     """An answer as it comes: iterate for text, or over `events()` for Converse's own events. Read it once.
 
-    A stream that breaks before its first text is answered by stable when it was a canary's; later it raises
-    StreamInterrupted with the text so far. `decision` is sure, and `receipt` there, once the first text came. Close it,
-    or leave its `with` block, to hang up early: what was delivered until then is counted, and no error.
+    A stream that breaks before any of it reached its reader is answered by stable when it was a canary's: before the
+    first text to who iterates for text, and before what follows `messageStart` to who reads events. Later it raises
+    StreamInterrupted with the text so far; after its stop reason it is complete, whatever comes. `decision` is sure,
+    and `receipt` there, once the first text came.
+
+    Close it, or leave its `with` block, to hang up early, from any thread: what was delivered until then is counted,
+    and no error; where nothing was, the request counts as cancelled. Time that the reader takes is not the request's.
     """
 
     def __init__(
@@ -69,16 +76,15 @@ class StreamedAnswer:
         self._caller = caller
         self._call = call
         self._sign = sign
-        self._stream = stream
-        self._events = self._run()
-        self._first_ms: float | None = None
-        self._parts: list[str] = []
+        self._so_far = Progress()
+        self._stream: Any = None
+        self._take(stream)
+        self._reader = Lock()  # held by who waits for the next event
+        self._handed_at = monotonic()
         self._began = False  # its beginning was handed on
-        self._acts = False  # asks for the use of a tool
+        self._reached = False  # and some of the answer
         self._receipt: str | None = None
-        self._over = False  # ended or broken: counted, and the breaker knows
-        self.stop_reason: str | None = None
-        self.usage: Mapping[str, Any] = {}
+        self._open = [None]  # empty once it ended, broke or was left; popping it is atomic, and who did it counts
 
     @property
     def decision(self) -> Decision:
@@ -91,28 +97,34 @@ class StreamedAnswer:
     @property
     def receipt(self) -> str | None:
         """What feedback() takes; None before anything was answered, since another version may answer still."""
-        answered = self._first_ms is not None or self.stop_reason is not None
-        if self._receipt is None and answered:
+        if self._receipt is None and (self._so_far.complete or (self._reached and self._so_far.answered)):
             self._receipt = self._sign(self._request)
         return self._receipt
 
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self._parts)
+        return self._so_far.text
+
+    @property
+    def stop_reason(self) -> str | None:
+        return self._so_far.stop_reason
+
+    @property
+    def usage(self) -> Mapping[str, Any]:
+        return self._so_far.usage
 
     @property
     def time_to_first_token_ms(self) -> float | None:
-        return self._first_ms
+        return self._so_far.first_ms
 
     def events(self) -> Iterator[Mapping[str, Any]]:
-        return self._events
+        while (event := self._advance(whole=True)) is not None:
+            yield event
 
     def __iter__(self) -> Iterator[str]:
-        for event in self._events:
-            text = _text(event)
-            if text:
-                yield text
+        while (event := self._advance(whole=False)) is not None:
+            yield text_in(event)
 
     def __enter__(self) -> StreamedAnswer:
         return self
@@ -121,133 +133,135 @@ class StreamedAnswer:
         self.close()
 
     def close(self) -> None:
-        """Hang up. Harmless after the end."""
-        self._events.close()
-        if not self._over and (self._first_ms is not None or self.stop_reason is not None):
-            self._finish()
-        self._caller.settle(self._request, everybodys=False)
+        """Hang up. Harmless after the end; another thread that reads finds the end."""
+        if self._ends():
+            outcome = self._left()
+            if outcome is None:
+                self._request.count_cancelled()
+            else:
+                self._caller.count(self._request, outcome)
+            self._request.over(outcome, cancelled=True)
+        if not self._reader.acquire(blocking=False):
+            hang_up(self._stream, reading=True)  # its reader closes it
+            return
         self._hang_up()
+        self._reader.release()
+
+    def __del__(self) -> None:
+        open_ = getattr(self, "_open", ())  # none where making it failed
+        if open_ and self._ends():
+            self._request.forsake(self._left())
+            self._hang_up()
+
+    def _left(self) -> CallOutcome | None:
+        """What came before its reader left."""
+        request = self._request
+        return self._so_far.outcome(request.elapsed_ms(), request.slow_after_ms) if self._so_far.answered else None
+
+    def _ends(self) -> bool:
+        """Whether it ends now and here, for the first time."""
+        try:
+            self._open.pop()
+        except IndexError:
+            return False
+        return True
 
     def _hang_up(self) -> None:
-        close = getattr(self._stream, "close", None)
-        if close is not None:
-            close()
+        hang_up(self._stream)
+        self._stream = None
 
-    def _run(self) -> Generator[Mapping[str, Any]]:
-        while True:
+    def _take(self, stream: Any) -> None:
+        self._stream = stream
+        self._source = iter(stream)
+
+    def _advance(self, *, whole: bool) -> Mapping[str, Any] | None:
+        """The next event, or the next that holds text; None at the end."""
+        if not self._reader.acquire(blocking=False):
+            raise RuntimeError("this answer is being read already; read it once, by one thread or task at a time")
+        try:
+            self._request.pause(monotonic() - self._handed_at)
+            return self._next(whole=whole)
+        except Exception:
+            raise
+        except BaseException:  # interrupted, or a greenlet that is killed: its reader leaves
+            self._reader.release()
+            self.close()
+            self._reader.acquire()
+            raise
+        finally:
+            self._handed_at = monotonic()
+            if not self._open:
+                self._hang_up()
+            self._reader.release()
+            if not self._open:  # who left meanwhile found it being read
+                self._hang_up()
+
+    def _next(self, *, whole: bool) -> Mapping[str, Any] | None:
+        while self._open:
             try:
-                for event in self._stream:
+                if self._caller.left(self._request) <= 0 and not self._so_far.complete:
+                    raise TimeoutError("the stream took longer than the request may take")
+                event: Mapping[str, Any] | None = next(self._source, None)
+                if event is None and not self._so_far.complete:
+                    raise incomplete()
+                if event is not None and self._open:
                     self._note(event)
-                    if not self._again(event):
-                        yield event
-                    if self._caller.left(self._request) <= 0 and self.stop_reason is None:
-                        raise TimeoutError("the stream took longer than the request may take")
-                if self.stop_reason is None:
-                    raise StreamError("IncompleteStream", "the stream ended before the answer did")
-                break
             except Exception as error:  # noqa: BLE001 - whatever broke the stream is counted, then raised or shielded
-                self._broken(error)
-        self._finish()
+                event = None
+                if not self._so_far.complete:
+                    self._broken(error)
+                    continue
+            if event is None:
+                self._complete()
+            elif self._open and self._hands_on(event, whole=whole):
+                return event
+        return None
+
+    def _note(self, event: Mapping[str, Any]) -> None:
+        self._so_far.note(event, self._request.elapsed_ms())
+        if "messageStart" not in event:  # whoever was asked second takes the request
+            self._caller.settle(self._request, everybodys=False)
+
+    def _hands_on(self, event: Mapping[str, Any], *, whole: bool) -> bool:
+        if "messageStart" in event:
+            return whole and not self._again(event)
+        hands_on = whole or bool(text_in(event))
+        self._reached = self._reached or hands_on
+        return hands_on
 
     def _again(self, event: Mapping[str, Any]) -> bool:
         """Whether it begins an answer that had begun: stable's in a canary's place, which nobody is to tell by that."""
-        began, self._began = self._began, self._began or "messageStart" in event
-        return began and "messageStart" in event
+        began, self._began = self._began, True
+        return began
+
+    def _complete(self) -> None:
+        if self._ends():
+            request = self._request
+            outcome = self._so_far.outcome(request.elapsed_ms(), request.slow_after_ms)
+            self._caller.count(request, outcome)
+            request.over(outcome)
 
     def _broken(self, error: Exception) -> None:
-        """Go on with stable's stream when nothing was delivered yet; else raise."""
-        self._over = True
+        """Go on with another version's stream when nothing was delivered yet; else raise. Nothing, if it was left."""
+        request, decision = self._request, self.decision
+        if self._reached:
+            if self._ends():
+                found = self._so_far.broken(error, request.elapsed_ms(), request.slow_after_ms)
+                self._caller.count(request, found)
+                said = f"after {len(self.text)} characters: {failure(decision, error)}"
+                raised = StreamInterrupted(said, code=error_type(error), text=self.text, reason=str(error))
+                request.over(found, error=raised)
+                raise raised from error
+            return
+        if not self._open:
+            return
         self._hang_up()
-        decision = self._request.answered_by
-        if self._parts:
-            self._request.count_error(error, time_to_first_token_ms=self._first_ms)
-            self._caller.succeeded(self._request, error=True)
-            said = f"after {len(self.text)} characters: {failure(decision, error)}"
-            raise StreamInterrupted(said, code=error_type(error), text=self.text, reason=str(error)) from error
-        response = self._caller.fall_back(self._request, error, self._call)
-        self._stream = response["stream"]
-        self.stop_reason, self.usage, self._receipt, self._over, self._acts = None, {}, None, False, False
-
-    def _note(self, event: Mapping[str, Any]) -> None:
-        for name in event:
-            if name.endswith("Exception"):
-                raise StreamError(name[0].upper() + name[1:], str((event[name] or {}).get("message", "")))
-        if "messageStart" not in event:  # whoever was asked second takes the request
-            self._caller.settle(self._request, everybodys=False)
-        text = _text(event)
-        if text or "contentBlockStart" in event:
-            if self._first_ms is None:
-                self._first_ms = self._request.elapsed_ms()
-            self._parts.append(text)
-        if "toolUse" in (event.get("contentBlockStart") or {}).get("start", {}):
-            self._acts = True
-        if "messageStop" in event:
-            self.stop_reason = str(event["messageStop"].get("stopReason", ""))
-        if "metadata" in event:
-            self.usage = event["metadata"].get("usage") or {}
-
-    def _finish(self) -> None:
-        self._over = True
-        outcome = of_answer(
-            text=self.text,
-            stop_reason=self.stop_reason,
-            acts=self._acts or self.stop_reason is None,  # left by its reader: what would have come is not known
-            usage=self.usage,
-            latency_ms=self._request.elapsed_ms(),
-            slow_after_ms=self._request.slow_after_ms,
-            time_to_first_token_ms=self._first_ms,
-        )
-        self._request.count(outcome)
-        self._caller.succeeded(self._request, error=outcome.error_type is not None)
-
-
-class StreamError(Exception):
-    """An error event inside a stream, shaped like the SDK's ClientError."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message or code)
-        self.response = {"Error": {"Code": code, "Message": message}}
-
-
-class Observation:
-    """A call that the application makes itself: set `response`, or let the exception pass through the `with` block."""
-
-    def __init__(self, request: Request, sign: Callable[[Request], str | None]) -> None:
-        self._request = request
-        self._sign = sign
-        self.response: Mapping[str, Any] | None = None
-        self.outcome: CallOutcome | None = None
-
-    @property
-    def receipt(self) -> str | None:
-        """What feedback() takes; None before there is a response, since nothing was answered then."""
-        return None if self.response is None else self._sign(self._request)
-
-    def __enter__(self) -> Observation:
-        self._request.count_assigned()
-        self._request.started = monotonic()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        latency, slow = self._request.elapsed_ms(), self._request.slow_after_ms
-        if isinstance(error, Exception) and self._callers_own(error):
-            self._request.count_invalid()
-        elif isinstance(error, Exception):
-            self.outcome = of_error(error, latency_ms=latency, slow_after_ms=slow)
-        elif self.response is not None:
-            self.outcome = of_response(self.response, latency_ms=latency, slow_after_ms=slow)
-        if self.outcome is not None:
-            self._request.count(self.outcome)
-
-    def _callers_own(self, error: Exception) -> bool:
-        """Whether no version is at fault: of what Bedrock does not accept, that is known where none is compared."""
-        decided = self._request.decided
-        if isinstance(error, InvalidVariables) and decided.instead is not None and (error.missing or error.unknown):
-            given = ((decided.variables or frozenset()) - set(error.missing)) | set(error.unknown)
-            return decided.instead.variables is not None and given != decided.instead.variables
-        return isinstance(error, InvalidInput) or (invalid(error) and not self._request.compared)
-
-
-def _text(event: Mapping[str, Any]) -> str:
-    block = event.get("contentBlockDelta")
-    return str(block["delta"].get("text", "")) if block else ""
+        try:
+            response = self._caller.fall_back(request, error, self._call)
+        except Exception as failed:
+            if not self._ends():
+                return
+            request.over(error=failed)
+            raise
+        self._so_far = Progress()
+        self._take(response["stream"])

@@ -67,6 +67,28 @@ class Aws:
         return self.client("bedrock-runtime", read_timeout=read_timeout)
 
 
+def hang_up(stream: Any, *, reading: bool = False) -> None:
+    """End a response's stream, whatever state it is in.
+
+    `reading`: another thread waits for its next event. Closing it would wait for that thread, so the connection is shut
+    down, which wakes the thread; that thread closes it. A stream that is not the SDK's ends with its next event.
+    """
+    from contextlib import suppress
+
+    if reading:
+        from socket import SHUT_RDWR, socket
+
+        connection = getattr(getattr(stream, "_raw_stream", None), "_connection", None)
+        sock: Any = getattr(connection, "sock", None)
+        with suppress(OSError, TypeError):  # a socket's own method: that of a TLS one takes the reader's state away
+            socket.shutdown(sock, SHUT_RDWR)
+        return
+    close = getattr(stream, "close", None)
+    if close is not None:
+        with suppress(Exception):
+            close()
+
+
 def _session(region: str | None) -> Any:
     """A botocore session whose service models are plain dicts.
 

@@ -7,18 +7,18 @@ called      the call's outcome is counted once, on the version that was called
 fell back   a canary call failed: one canary error; stable answers, and that call is counted nowhere
 invalid     Bedrock does not accept the request: the release's other version is asked. If it does not either, the
             request counts for neither; if it does, that was an error of the version that the split decided for
+cancelled   whoever asked left before anything of an answer came: no version's error, and slow if it was by then
 """
 
 from __future__ import annotations
 
 import os
-from time import monotonic, sleep, time
+from time import monotonic, sleep
 from typing import NamedTuple
 
-from promptlane.domain.canary.outcome import CallOutcome, error_type, invalid, of_error
-from promptlane.domain.split import group, half
+from promptlane.domain.canary.outcome import error_type, invalid
 
-from . import metrics, sent
+from . import sent, tracing
 from .decision import check_guardrail
 from .errors import InvalidVariables, ModelCallFailed, RequestRefused
 
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from promptlane.domain.canary.outcome import CallOutcome
+
     from .breaker import Breaker
     from .decision import Decision
-    from .metrics import Sink
+    from .request import Request
 
 _PASSING = frozenset(
     {
@@ -81,96 +83,6 @@ class Call(NamedTuple):
         )
 
 
-class Request:
-    """One request under way: which decision answers, and what was counted.
-
-    `group` is empty unless the split is watched; `half` is that of the unit's group, always.
-    """
-
-    __slots__ = (
-        "_counted",
-        "_held",
-        "_sink",
-        "answered_by",
-        "decided",
-        "group",
-        "half",
-        "slow_after_ms",
-        "started",
-        "started_at",
-        "unit",
-    )
-
-    def __init__(self, decision: Decision, unit: str, sink: Sink, *, slow_after: float) -> None:
-        self.decided = decision
-        self.answered_by = decision
-        self.unit = unit
-        found = group(decision.salt, unit)
-        self.group = "" if decision.phase == "steady" else found
-        self.half = half(found)
-        self._sink = sink
-        self.slow_after_ms = slow_after * 1000
-        self._counted = False
-        self._held: CallOutcome | None = None
-        self.started_at = time()
-        self.started = monotonic()
-
-    def elapsed_ms(self) -> float:
-        return (monotonic() - self.started) * 1000
-
-    def count_assigned(self) -> None:
-        self._sink.emit(metrics.assigned(self.decided, self.group, started_at=self.started_at))
-
-    def count_shielded(self) -> None:
-        self._counted = True
-        stamps = {"started_at": self.started_at, "now": time()}
-        for document in metrics.shielded(self.decided, self.group, self.half, **stamps):
-            self._sink.emit(document)
-
-    def count(self, outcome: CallOutcome) -> None:
-        """Count the outcome on the version decided for, once; what comes later belongs to the fallback."""
-        if self._counted:
-            return
-        self._counted = True
-        stamps = {"started_at": self.started_at, "now": time()}
-        for document in metrics.finished(self.decided, self.group, self.half, outcome, **stamps):
-            self._sink.emit(document)
-
-    def count_error(self, error: BaseException, *, time_to_first_token_ms: float | None = None) -> None:
-        self.count(self._failed(error, time_to_first_token_ms))
-
-    def hold_error(self, error: BaseException) -> None:
-        """Whose error it is, the other version tells: `settle` says it."""
-        if not self._counted:
-            self._held = self._failed(error)
-
-    def settle(self, *, everybodys: bool) -> bool:
-        """Count the error that was held, or, if it is `everybodys`, the request as invalid. Whether one was held."""
-        held, self._held = self._held, None
-        if held is None:
-            return False
-        if everybodys:
-            self.count_invalid()
-        else:
-            self.count(held)
-        return True
-
-    def count_invalid(self) -> None:
-        """The request counts for no version: Bedrock does not accept it."""
-        if not self._counted:
-            self._counted = True
-            self._sink.emit(metrics.invalid(self.decided, now=time()))
-
-    @property
-    def compared(self) -> bool:
-        """Whether the version that the split decided for is being compared with another."""
-        return self.decided.phase != "steady"
-
-    def _failed(self, error: BaseException, first_ms: float | None = None) -> CallOutcome:
-        took = {"latency_ms": self.elapsed_ms(), "slow_after_ms": self.slow_after_ms}
-        return of_error(error, **took, time_to_first_token_ms=first_ms)
-
-
 class Caller:
     """Makes the calls of one client, shielded and within time.
 
@@ -189,6 +101,19 @@ class Caller:
 
     def call(self, request: Request, call: Call) -> Any:
         """The SDK's response from whoever answers; InvalidInput before anything is counted, else ModelCallFailed."""
+        request.span = tracing.begin(request.decided, stream=call.operation == "converse_stream")
+        try:
+            with request.span.current():
+                return self._called(request, call)
+        except Exception as error:
+            request.over(error=error)
+            raise
+        except BaseException:  # interrupted, or a greenlet that is killed
+            request.count_cancelled()
+            request.over(cancelled=True)
+            raise
+
+    def _called(self, request: Request, call: Call) -> Any:
         call.check()
         wrong = self._admit(request, call)
         if wrong is None:
@@ -204,6 +129,9 @@ class Caller:
         Counts the failure, but for one that may be the request's own: of a stream, only its first event tells.
         """
         decision = request.answered_by
+        if request.abandoned and (invalid(error) or error_type(error) in _PASSING):
+            request.count_cancelled()  # what another version or a second try would have told is not known
+            raise failure(decision, error) from error
         if invalid(error):
             other = self._second(request)
             if other is not None:
@@ -212,10 +140,8 @@ class Caller:
                 self._refused(request, error)
         else:
             self.settle(request, everybodys=False)
-            request.count_error(error)
+            self.count(request, request.failed(error))
             other = self._instead(request)
-            if decision.track == "canary":
-                self._breaker.record(decision.prompt, decision.release_id, request.half, error=True)
         if other is None:
             raise failure(decision, error) from error
         request.answered_by = other
@@ -230,18 +156,28 @@ class Caller:
             self.settle(request, everybodys=False)
         return response
 
-    def settle(self, request: Request, *, everybodys: bool) -> bool:
-        """As Request.settle; the breaker hears of what was the canary's error."""
+    def count(self, request: Request, outcome: CallOutcome) -> None:
+        """Count what came of the version that the split decided for; of a canary's the breaker hears, too."""
         decided = request.decided
-        held = request.settle(everybodys=everybodys)
-        if held and not everybodys and decided.track == "canary":
-            self._breaker.record(decided.prompt, decided.release_id, request.half, error=True)
-        return held
+        if request.count(outcome) and decided.track == "canary":
+            error = outcome.error_type is not None
+            self._breaker.record(decided.prompt, decided.release_id, request.half, error=error)
+
+    def settle(self, request: Request, *, everybodys: bool) -> bool:
+        """Count the error that was held, or, if it is `everybodys`, the request as invalid. Whether one was held."""
+        held = request.release()
+        if held is None:
+            return False
+        if everybodys:
+            request.count_invalid()
+        else:
+            self.count(request, held)
+        return True
 
     def _instead(self, request: Request) -> Decision | None:
         """Who answers in place of a canary that failed."""
-        in_time = request.elapsed_ms() < self._timeout * 1000
-        return request.answered_by.instead if self._shield and in_time else None
+        asked = self._shield and request.elapsed_ms() < self._timeout * 1000 and not request.abandoned
+        return request.answered_by.instead if asked else None
 
     def _second(self, request: Request) -> Decision | None:
         """Who is asked whether it is the request that Bedrock does not accept, or the version that it went to."""
@@ -258,20 +194,10 @@ class Caller:
         been told from another and was not (no shield, no time left) has it counted, on either track alike, so that
         the comparison is fair and a version that takes nothing is seen.
         """
-        decided = request.decided
-        unasked = not self._shield or decided.second is not None
-        if request.compared and unasked:
-            request.count_error(error)
-            if decided.track == "canary" and request.answered_by is decided:
-                self._breaker.record(decided.prompt, decided.release_id, request.half, error=True)
+        if request.compared and (not self._shield or request.decided.second is not None):
+            self.count(request, request.failed(error))
         else:
             request.count_invalid()
-
-    def succeeded(self, request: Request, *, error: bool) -> None:
-        """Tell the breaker about a canary call that was answered."""
-        if request.answered_by.track == "canary":
-            decided = request.decided
-            self._breaker.record(decided.prompt, decided.release_id, request.half, error=error)
 
     def left(self, request: Request) -> float:
         return self._timeout - (monotonic() - request.started)
@@ -303,17 +229,23 @@ class Caller:
         try:
             return operation(**arguments)
         except Exception as error:
-            if error_type(error) not in _PASSING or self.left(request) < self._timeout / 2:
+            if error_type(error) not in _PASSING or self.left(request) < self._timeout / 2 or request.abandoned:
                 raise
         sleep(0.05 + os.urandom(1)[0] / 2560)
         return operation(**arguments)
 
     def _limit(self, request: Request) -> float:
-        """Seconds this call may wait. One of few values, since each needs an SDK client of its own."""
-        decision = request.decided
-        if request.answered_by is not decision:
-            return self._reserve
-        return self._timeout - self._reserve if decision.phase == "canary" and self._shield else self._timeout
+        """Seconds this call may wait. One of few values, since each needs an SDK client of its own.
+
+        Whoever answers in another's place has as long as on its own track, where so much is left, and the reserve at
+        least: else what it answers its own units would fail here.
+        """
+        before_reserve = self._timeout - self._reserve
+        first = before_reserve if request.decided.phase == "canary" and self._shield else self._timeout
+        if request.answered_by is request.decided:
+            return first
+        left = self.left(request)
+        return next((limit for limit in (first, before_reserve) if limit <= left), self._reserve)
 
 
 def failure(decision: Decision, error: BaseException) -> Exception:

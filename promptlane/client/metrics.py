@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from promptlane.domain.metrics import NEGATIVE_FEEDBACK, told_by_calls, told_by_halves, values_of
-from promptlane.domain.names import INVALID_REQUEST
+from promptlane.domain.names import CANCELLED, INVALID_REQUEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,8 +122,17 @@ def shielded(decision: Decision, group: str, half: str, *, started_at: float, no
 
 def invalid(decision: Decision, *, now: float) -> Document:
     """A request that Bedrock does not accept, and that counts for no version: seen by people, not by judge and fuse."""
-    directive = Directive((_TRACK, _VERSION), (INVALID_REQUEST,))
-    return Document(now, _of(decision, ""), (directive,), {INVALID_REQUEST: 1}, decision.release_id)
+    return _nobodys(INVALID_REQUEST, decision, now)
+
+
+def cancelled(decision: Decision, *, now: float) -> Document:
+    """A request that its caller left before anything came: likewise."""
+    return _nobodys(CANCELLED, decision, now)
+
+
+def _nobodys(name: str, decision: Decision, now: float) -> Document:
+    directive = Directive((_TRACK, _VERSION), (name,))
+    return Document(now, _of(decision, ""), (directive,), {name: 1}, decision.release_id)
 
 
 def feedback(receipt: Receipt, *, negative: bool, now: float) -> tuple[Document, Document]:

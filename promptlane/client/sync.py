@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
     from weakref import WeakSet
 
-    from .answer import Answer, Observation, StreamedAnswer
-    from .calls import Caller, Request
+    from .answer import Answer, StreamedAnswer
+    from .calls import Caller
     from .decision import Decision
     from .metrics import Sink
+    from .observation import Observation
+    from .request import Request
 
     class FeedbackMemory(Protocol):
         """Remembers whose feedback was counted, by `Receipt.voice`."""
@@ -72,6 +74,7 @@ class PromptClient:
     ) -> None:
         from .aws import Aws, FeedbackTable, RouteTable
         from .breaker import Breaker
+        from .forsaken import Forsaken
         from .receipt_keys import keys_of
         from .routes import Routes
 
@@ -108,6 +111,7 @@ class PromptClient:
             on_stale=self._stale,
         )
         self._live = self._routes.live
+        self._forsaken = Forsaken()
         self._caller_made: Caller | None = None
         self._fresh_lock()
         _clients().add(self)
@@ -123,6 +127,7 @@ class PromptClient:
         self._aws.after_fork()
         self._routes.after_fork()
         self._breaker.after_fork()
+        self._forsaken.after_fork()
         if self._keys is not None:
             self._keys.after_fork()
         if self._sink_used is not None:
@@ -166,18 +171,15 @@ class PromptClient:
         """
         from promptlane.domain.canary.outcome import of_response
 
-        from . import tracing
         from .answer import Answer
         from .calls import Call
 
         call = Call("converse", variables, messages, guardrail, metadata)
         request, caller = self._open(prompt, unit), self._caller()
-        with tracing.call_span(request.decided) as span:
-            response = caller.call(request, call)
-            outcome = of_response(response, latency_ms=request.elapsed_ms(), slow_after_ms=request.slow_after_ms)
-            request.count(outcome)
-            caller.succeeded(request, error=outcome.error_type is not None)
-            tracing.describe(span, request.answered_by, outcome)
+        response = caller.call(request, call)
+        outcome = of_response(response, latency_ms=request.elapsed_ms(), slow_after_ms=request.slow_after_ms)
+        caller.count(request, outcome)
+        request.over(outcome)
         decision = request.answered_by
         return Answer(response, decision, shielded=decision is not request.decided, receipt=self._receipt(request))
 
@@ -205,8 +207,10 @@ class PromptClient:
 
         with client.observe(decision, unit=unit) as call:
             call.response = bedrock.converse(**decision.request(variables))
+
+        A stream is counted at its end: read it from `call.response["stream"]`, in the block or after it.
         """
-        from .answer import Observation
+        from .observation import Observation
 
         unit_bytes(unit)
         return Observation(self._request(decision, unit), self._receipt)
@@ -246,10 +250,12 @@ class PromptClient:
 
     def flush(self) -> None:
         """Send the metrics that are held back."""
+        self._forsaken.count()
         self._sink().flush()
 
     def close(self) -> None:
         """Send the metrics that are held back and stop their thread. Happens by itself at exit."""
+        self._forsaken.count()
         if self._sink_used is not None:
             self._sink_used.close()
 
@@ -266,9 +272,11 @@ class PromptClient:
         return request
 
     def _request(self, decision: Decision, unit: str) -> Request:
-        from .calls import Request
+        from .request import Request
 
-        return Request(decision, unit, self._sink(), slow_after=self._slow_after)
+        sink = self._sink()
+        self._forsaken.count()
+        return Request(decision, unit, sink, slow_after=self._slow_after, forsaken=self._forsaken)
 
     def _caller(self) -> Caller:
         if self._caller_made is None:

@@ -46,6 +46,8 @@ class Phase(StrEnum):
 ASSIGNED: Final = "Assigned"
 INVALID_REQUEST: Final = "InvalidRequest"
 """Metric: requests that Bedrock does not accept whichever version answers; they count for none."""
+CANCELLED: Final = "Cancelled"
+"""Metric: requests that their caller left before anything of an answer came; they count for no version."""
 GROUP: Final = "Group"
 """Dimension of the judge's metrics while a release is in canary or in watch: the unit's group, "0" to "15"."""
 UNIT_GROUPS: Final = 16

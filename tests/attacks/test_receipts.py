@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.access.proof import Caller, Forbidden
-from promptlane.client import InvalidReceipt, PromptClient, calls, receipt_keys, receipts, sync
+from promptlane.client import InvalidReceipt, PromptClient, calls, receipt_keys, receipts, request, sync
 from promptlane.client.errors import ModelCallFailed
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over
 from promptlane.domain.errors import Unavailable
@@ -124,7 +124,7 @@ def test_tell_by_likeness() -> bool:
 
 @contextmanager
 def _one_moment() -> Iterator[None]:
-    with patched(calls, "time", lambda: 1_700_000_000.0)(), patched(receipt_keys, "time", lambda: 1_700_000_000.0)():
+    with patched(request, "time", lambda: 1_700_000_000.0)(), patched(receipt_keys, "time", lambda: 1_700_000_000.0)():
         yield
 
 

@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 
 from functions.gateway import handler
-from promptlane.client import PromptClient, answer, calls, receipt_keys, receipts, sync
+from promptlane.client import PromptClient, answer, calls, observation, receipt_keys, receipts, request, sync
 from promptlane.client.errors import InvalidReceipt
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over, response_of
 from promptlane.domain.metrics import NEGATIVE_FEEDBACK
@@ -283,7 +283,7 @@ NOON = 1_700_000_000.0 - 1_700_000_000.0 % 3600 + 60
 def _moment(at: float) -> AbstractContextManager[None]:
     @contextmanager
     def within() -> Iterator[None]:
-        with patched(calls, "time", lambda: at)(), patched(receipt_keys, "time", lambda: at)():  # noqa: SIM117
+        with patched(request, "time", lambda: at)(), patched(receipt_keys, "time", lambda: at)():  # noqa: SIM117
             with patched(sync, "time", lambda: at)():
                 yield
 
@@ -332,7 +332,7 @@ def test_hoard() -> bool:
 @attack(
     "feedback is given on an answer that never was",
     kind=VOICES,
-    without=patched(answer.Observation, "receipt", property(lambda self: self._sign(self._request))),
+    without=patched(observation.Observation, "receipt", property(lambda self: self._sign(self._request))),
 )
 def test_no_answer() -> bool:
     split = Split("canary", OUTCOMES["text"])

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 from botocore.exceptions import ClientError
 
-from promptlane.client import aio, answer, aws, breaker, calls, receipt_keys, routes, sync
+from promptlane.client import aio, answer, aws, breaker, calls, observation, receipt_keys, request, routes, sync
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
 from promptlane.domain import split
 
@@ -44,7 +44,7 @@ class Clock:
         self.wall = 1_700_000_030.5
         self.ticks = 5_000.0
         self.slept: list[float] = []
-        for module in (aio, answer, aws, breaker, calls, receipt_keys, routes, sync):
+        for module in (aio, answer, aws, breaker, calls, observation, receipt_keys, request, routes, sync):
             for name, fake in (("time", lambda: self.wall), ("monotonic", lambda: self.ticks), ("sleep", self.sleep)):
                 if callable(getattr(module, name, None)):
                     monkeypatch.setattr(module, name, fake)

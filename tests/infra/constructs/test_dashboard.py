@@ -59,6 +59,7 @@ def rates(metric: str) -> list[list[Any]]:
 ALARMS = ("CanaryError", "CanaryRefusal", "CanaryShielded", "StableError", "StableRefusal", "StableOutage")
 BY_VERSION = "SEARCH('{Promptlane,Prompt,Version} Prompt=\"support\" MetricName=\"Assigned\"', 'Sum')"
 NOT_ACCEPTED = "SEARCH('{Promptlane,Prompt,Version} Prompt=\"support\" MetricName=\"InvalidRequest\"', 'Sum')"
+LEFT = NOT_ACCEPTED.replace("InvalidRequest", "Cancelled")
 
 
 def test_a_dashboard_shows_weight_evidence_traffic_rates_with_their_bounds_and_alarms() -> None:
@@ -98,6 +99,7 @@ def test_a_dashboard_shows_weight_evidence_traffic_rates_with_their_bounds_and_a
             2,
             [{"label": "version", "expression": BY_VERSION, "period": 10}],
             [{"label": "not accepted by Bedrock", "expression": NOT_ACCEPTED, "period": 10}],
+            [{"label": "left by the caller", "expression": LEFT, "period": 10}],
         ),
         graph("Error: rate by track", 0, 8, *rates("Error"), left={"min": 0}),
         graph("NegativeFeedback: rate by track", 8, 8, *rates("NegativeFeedback"), left={"min": 0}),

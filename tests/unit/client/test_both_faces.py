@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +32,10 @@ GIVEN: dict[str, Any] = {
 }
 
 
+async def next_of(pieces: AsyncIterator[str]) -> str:
+    return await anext(pieces)
+
+
 class Awaited:
     """An AsyncPromptClient with PromptClient's face: each call runs on the loop until it is done."""
 
@@ -56,7 +60,7 @@ class Awaited:
 
     @contextmanager
     def converse_stream(self, *given: Any, **settings: Any) -> Iterator[Any]:
-        stream = self.run(self.client.converse_stream(*given, **settings))
+        stream = self.client.converse_stream(*given, **settings)
         assert self.run(stream.__aenter__()) is stream
         pieces = aiter(stream)
 
@@ -67,7 +71,7 @@ class Awaited:
             def __iter__(read) -> Iterator[str]:  # noqa: N805
                 while True:
                     try:
-                        yield self.run(anext(pieces))
+                        yield self.run(next_of(pieces))
                     except StopAsyncIteration:
                         return
 
@@ -278,15 +282,14 @@ def test_as_many_calls_as_connections_run_at_once_in_threads_that_end_with_the_c
     async def use() -> None:
         client = AsyncPromptClient(world.client)
         await asyncio.gather(*(client.converse("greeter", unit=world.stable) for _ in range(MAX_CONNECTIONS)))
-        pool = client._pool
-        assert pool is not None
+        pool = client._threads._pools["calls"]
         assert pool._max_workers == MAX_CONNECTIONS
         await client.aclose()
-        assert client._pool is None
+        assert not client._threads._pools
         with pytest.raises(RuntimeError):
             pool.submit(print)
         assert (await client.route("greeter", world.canary)).version == 2
         await client.aclose()
 
     asyncio.run(use())
-    assert names == {"promptlane"}
+    assert names == {"promptlane-calls"}

@@ -223,16 +223,14 @@ def test_asyncio_goes_on_in_a_child_with_threads_of_its_own(monkeypatch: pytest.
 
     assert use() == "hi"
     assert forked(use) == "hi"
-    parents = client._pool
-    assert parents is not None
+    parents = client._threads._pools["calls"]
     assert use() == "hi"
-    assert client._pool is parents
+    assert client._threads._pools["calls"] is parents
     monkeypatch.setattr(os, "getpid", lambda: 1)
     assert use() == "hi"
-    assert client._pool is not parents
-    for pool in (parents, client._pool):
-        assert pool is not None
-        pool.shutdown()
+    assert client._threads._pools["calls"] is not parents
+    parents.shutdown()
+    client._threads.close()
 
 
 def test_the_first_client_asks_to_be_told_of_forks_and_each_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,10 +167,10 @@ class Limited:
 @pytest.mark.parametrize(
     ("settings", "canary", "stable", "calm"),
     [
-        ({}, [18.0, 10.0], [18.0], [28.0]),
-        ({"timeout": 60}, [50.0, 10.0], [50.0], [60]),
+        ({}, [18.0, 18.0], [18.0], [28.0]),
+        ({"timeout": 60}, [50.0, 50.0], [50.0], [60]),
         ({"timeout": 16}, [8.0, 8.0], [8.0], [16]),
-        ({"timeout": 28, "shield_reserve": 3}, [25, 3], [25], [28]),
+        ({"timeout": 28, "shield_reserve": 3}, [25, 25], [25], [28]),
         ({"shield": False}, [28.0], [28.0], [28.0]),
     ],
 )
@@ -408,7 +408,7 @@ def observed(world: InCanary, clock: Clock, unit: str, reply: Any) -> Any:
             if isinstance(reply, BaseException):
                 raise reply
             call.response = reply
-    except (RuntimeError, KeyboardInterrupt) as error:
+    except (AwsError, RuntimeError, KeyboardInterrupt) as error:
         assert error is reply  # noqa: PT017 - it passes through
     return call
 
@@ -428,16 +428,17 @@ def test_a_call_that_the_application_makes_itself_is_counted_from_where_it_began
 
 def test_an_exception_inside_is_an_error_that_passes_through_and_an_interruption_is_nothing(clock: Clock) -> None:
     world = InCanary("hi")
-    call = observed(world, clock, world.stable, RuntimeError("down"))
+    call = observed(world, clock, world.stable, AwsError("ModelErrorException"))
     assert world.judge("Error", 1) == world.judge("Slow", 1) == (1, 1)
     assert (call.outcome.error_type, call.outcome.latency_ms, call.outcome.bad) == (
-        "RuntimeError",
+        "ModelErrorException",
         12_000.0,
         {"Error", "Slow"},
     )
-    for nothing in (KeyboardInterrupt(), None):
+    for nothing in (KeyboardInterrupt(), RuntimeError("the application's own"), None):
         assert observed(world, clock, world.stable, nothing).outcome is None
-    assert (world.judge("Error", 1), world.judge("Assigned", 1)) == ((1, 1), (3, 3))
+    assert (world.judge("Error", 1), world.judge("Assigned", 1)) == ((1, 1), (4, 4))
+    assert world.judge("Cancelled", 1) == world.fuse("Cancelled", "stable") == (3, 3)
 
 
 def test_each_error_of_the_client_is_one_of_the_domains() -> None:
