@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from promptlane.client import decision, metrics, receipt_keys, receipts, sent
+from promptlane.client import decision, metrics, order, receipt_keys, receipts, sent
 from promptlane.domain.canary import refusal
 from promptlane.domain.metrics import told_by_calls, told_by_halves
 
@@ -18,6 +18,7 @@ def text() -> str:
     """The file as it should be."""
     values: dict[str, Any] = {
         "ROUTE_SCHEMA": decision.SCHEMA,
+        "BELIEVED_AFTER": int(order.BELIEVED_AFTER),
         "MAX_VARIABLES": decision.MAX_VARIABLES,
         "OWN_METADATA": list(sent.OURS),
         "MAX_METADATA": sent.MAX_METADATA,

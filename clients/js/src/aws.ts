@@ -125,25 +125,25 @@ export class SdkBedrock implements Bedrock {
   }
 }
 
-/** Reads routes by eventually consistent GetItem, or BatchGetItem when several are due at once. */
+/** Reads routes by GetItem, or BatchGetItem when several are due at once. */
 export class RouteTable implements RouteReader {
   constructor(
     readonly aws: Aws,
     readonly table: string,
   ) {}
 
-  async read(prompts: readonly string[]): Promise<Map<string, Item | Error>> {
+  async read(prompts: readonly string[], ConsistentRead = false): Promise<Map<string, Item | Error>> {
     const [client, sdk] = await Promise.all([this.aws.dynamodb(), import("@aws-sdk/client-dynamodb")]);
     const found = new Map<string, Item | Error>();
     const [only] = prompts;
     if (only !== undefined && prompts.length === 1) {
-      const { Item } = await client.send(new sdk.GetItemCommand({ TableName: this.table, Key: { prompt: { S: only } } }));
+      const { Item } = await client.send(new sdk.GetItemCommand({ TableName: this.table, Key: { prompt: { S: only } }, ConsistentRead }));
       if (Item) found.set(only, plain({ M: Item }) as Item);
       return found;
     }
     let keys: Record<string, AttributeValue>[] = prompts.map((prompt) => ({ prompt: { S: prompt } }));
     while (keys.length) {
-      const page = await client.send(new sdk.BatchGetItemCommand({ RequestItems: { [this.table]: { Keys: keys } } }));
+      const page = await client.send(new sdk.BatchGetItemCommand({ RequestItems: { [this.table]: { Keys: keys, ConsistentRead } } }));
       for (const item of page.Responses?.[this.table] ?? []) {
         const route = plain({ M: item }) as Item;
         found.set(String(route["prompt"]), route);

@@ -26,7 +26,7 @@ import { KmsKeys, OwnKeys, SdkKms, type Keys } from "./receipt-keys.js";
 import { checkFresh, headOf, mark, promptIdOf, seal, unseal, voiceOf } from "./receipts.js";
 import { Request } from "./request.js";
 import { forget, Routes, type RouteReader } from "./routes.js";
-import { RECEIPT_DAY, RECEIPT_FRESH, RECEIPT_WINDOW } from "./shared.js";
+import { RECEIPT_DAY, RECEIPT_FRESH, RECEIPT_WINDOW, ROUTE_SCHEMA } from "./shared.js";
 import { MAX_UNIT_BYTES, number } from "./split.js";
 
 /** Everything is an argument, an environment variable (in brackets), or has a default. Times are seconds. */
@@ -131,6 +131,7 @@ export class PromptClient {
     this.#reader = doubles.routes ?? new RouteTable(this.#aws, table!);
     this.#routes = new Routes(this.#reader, this.#clock, {
       refresh,
+      log,
       fallback: settings.fallback ?? fallbacks(env["PROMPTLANE_FALLBACK_ROUTES"]),
       onStale: (prompt, age) => this.#sink.emit(metrics.staleRoute(prompt, age, this.#clock.wall())),
     });
@@ -212,6 +213,11 @@ export class PromptClient {
     if (!(await this.#memory.first(voiceOf(found), RECEIPT_FRESH + RECEIPT_WINDOW + RECEIPT_DAY))) return false;
     for (const document of metrics.feedback(found, !positive, now)) this.#sink.emit(document);
     return true;
+  }
+
+  /** The schema of routes that this client knows, and those of the routes it has read: for logs and support. */
+  get schemas(): { readonly known: number; readonly met: readonly number[] } {
+    return { known: ROUTE_SCHEMA, met: this.#routes.schemas };
   }
 
   /** Send the metrics that are held back. */

@@ -149,6 +149,10 @@ export class Decision {
 /** One revision of a prompt's route, ready to decide by: an upper word below `threshold` gets `low`, any other `high`. */
 export interface LiveRoute {
   readonly revision: number;
+  readonly epoch: number;
+  readonly schema: number;
+  /** Fingerprints that were rolled back, as far as this route and those before it told. */
+  readonly barred: ReadonlySet<string>;
   readonly stable: Decision;
   readonly low: Decision;
   readonly high: Decision;
@@ -157,9 +161,12 @@ export interface LiveRoute {
   readonly keys: Keys;
 }
 
-function live(stable: Decision, low: Decision, high: Decision, buckets: number): LiveRoute {
+type Standing = Pick<LiveRoute, "epoch" | "schema" | "barred">;
+
+function live(stable: Decision, low: Decision, high: Decision, buckets: number, standing: Standing): LiveRoute {
   return {
     revision: stable.revision,
+    ...standing,
     stable,
     low,
     high,
@@ -169,12 +176,17 @@ function live(stable: Decision, low: Decision, high: Decision, buckets: number):
   };
 }
 
-/** Parses a stored route; UnsupportedRoute when a newer Promptlane wrote it, InvalidInput when it is none. */
-export function liveRoute(prompt: string, item: Item): LiveRoute {
+/**
+ * Parses a stored route; UnsupportedRoute when only a newer client can read it, InvalidInput when it is none.
+ *
+ * What it does not know of a route it leaves aside: fields, tracks, and phases, in which everybody gets stable.
+ * `barred`: fingerprints that get nothing here but what stable gets; InvalidInput where stable is one of them.
+ */
+export function liveRoute(prompt: string, item: Item, barred: ReadonlySet<string> = new Set()): LiveRoute {
   const malformed = (what: string) =>
     new InvalidInput(`the route of ${prompt} is malformed (${what}); restore the table`);
   const schema = Number(item["schema"] ?? 0);
-  if (schema > ROUTE_SCHEMA) {
+  if (Number(item["readable_by"] ?? schema) > ROUTE_SCHEMA) {
     throw new UnsupportedRoute(
       `the route of ${prompt} has schema ${schema}, this client knows ${ROUTE_SCHEMA}; upgrade promptlane here`,
     );
@@ -184,7 +196,7 @@ export function liveRoute(prompt: string, item: Item): LiveRoute {
   const phase = String(item["phase"] ?? "steady");
   const decide = (name: string, track: Track, instead?: Decision): Decision | undefined => {
     const ref = item[name];
-    if (!ref) return undefined;
+    if (!ref || (isObject(ref) && barred.has(String(ref["fingerprint"])))) return undefined;
     if (!isObject(ref) || !Number.isSafeInteger(ref["version"]) || typeof ref["arn"] !== "string") throw malformed(name);
     const declared = ref["variables"];
     return new Decision({
@@ -223,7 +235,9 @@ export function liveRoute(prompt: string, item: Item): LiveRoute {
   }
   if (buckets === 0) low = high;
   if (buckets === BUCKETS) high = low;
-  return live(stable, low, high, buckets);
+  const quarantined = isObject(item["quarantined"]) ? Object.keys(item["quarantined"]) : [];
+  const epoch = Number(item["epoch"] ?? 0);
+  return live(stable, low, high, buckets, { epoch, schema, barred: new Set([...barred, ...quarantined]) });
 }
 
 function config(named: unknown): Guardrail | undefined {
@@ -266,5 +280,5 @@ export function pinned(prompt: string, fallback: string): LiveRoute {
   }
   const guardrail = named ? { guardrailIdentifier: id, guardrailVersion: of } : undefined;
   const stable = new Decision({ prompt, version, versionArn, track: "stable", guardrail });
-  return live(stable, stable, stable, 0);
+  return live(stable, stable, stable, 0, { epoch: 0, schema: ROUTE_SCHEMA, barred: new Set() });
 }

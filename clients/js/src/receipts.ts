@@ -143,9 +143,9 @@ export function checkFresh(receipt: Receipt, now: number): void {
   }
 }
 
-/** Strict base64url: Node's decoder skips what it does not know. */
+/** Strict base64url, padded or not: Node's decoder skips what it does not know. */
 function decoded(text: string): Buffer {
-  const data = Buffer.from(text, "base64url");
-  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) throw new InvalidReceipt(NONE);
-  return data;
+  const bare = text.length % 4 === 0 ? text.replace(/={1,2}$/, "") : text;
+  if (!/^[A-Za-z0-9_-]*$/.test(bare) || bare.length % 4 === 1) throw new InvalidReceipt(NONE);
+  return Buffer.from(bare, "base64url");
 }

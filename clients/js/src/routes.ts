@@ -6,10 +6,14 @@
 import { now, since, within, type Clock, type Moment } from "./clock.js";
 import { type Item, type LiveRoute, liveRoute, pinned } from "./decision.js";
 import { InvalidInput, PromptlaneError, RouteUnavailable, Unavailable, UnknownPrompt } from "./errors.js";
+import { BELIEVED_AFTER, ROUTE_SCHEMA } from "./shared.js";
+
+type Items = ReadonlyMap<string, Item | Error>;
 
 /** Where routes are read from. `read` gives the items it found, and an error in place of each that it could not read. */
 export interface RouteReader {
-  read(prompts: readonly string[]): Promise<ReadonlyMap<string, Item | Error>>;
+  /** `consistent`: what was written before is shown for certain. */
+  read(prompts: readonly string[], consistent?: boolean): Promise<Items>;
   nameOf(prompt: string): Promise<string | undefined>;
 }
 
@@ -17,6 +21,9 @@ const BATCH = 100;
 /** Names without a route that are remembered as such. */
 const MAX_FAILED = 1000;
 const MAX_HELD = 10_000;
+const PHASES = ["steady", "canary", "watch"];
+/** Schemas and phases of which a log line was written, at most. */
+const MAX_MET = 100;
 
 interface Held {
   route: LiveRoute;
@@ -25,6 +32,8 @@ interface Held {
   due: Moment;
   /** When it was last tried to. */
   triedAt: Moment;
+  /** Since when the table has shown nothing but earlier routes than this one; undefined while it does not. */
+  behindSince?: Moment | undefined;
 }
 
 export interface RouteSettings {
@@ -38,6 +47,7 @@ export interface RouteSettings {
   firstWait?: number;
   fallback: Readonly<Record<string, string>>;
   onStale(prompt: string, age: number): void;
+  log(message: string): void;
 }
 
 export class Routes {
@@ -49,6 +59,8 @@ export class Routes {
   readonly #firstWait: number;
   readonly #fallback: ReadonlyMap<string, LiveRoute>;
   readonly #onStale: (prompt: string, age: number) => void;
+  readonly #log: (message: string) => void;
+  readonly #met = new Map<string, number>();
   readonly #held = new Map<string, Held>();
   readonly #names = new Map<string, string>();
   readonly #failed = new Map<string, { at: Moment; error: PromptlaneError }>();
@@ -68,6 +80,7 @@ export class Routes {
     this.#firstWait = (settings.firstWait ?? 10) * 1000;
     this.#fallback = new Map(Object.entries(settings.fallback).map(([prompt, arn]) => [prompt, pinned(prompt, arn)]));
     this.#onStale = settings.onStale;
+    this.#log = settings.log;
   }
 
   /** The route to decide by, when nothing has to be waited for; a read is started when one is due. */
@@ -144,14 +157,36 @@ export class Routes {
   }
 
   async #read(batch: readonly string[]): Promise<void> {
-    let items: ReadonlyMap<string, Item | Error>;
+    let items: Items;
     try {
       items = await this.#items(batch);
     } catch (error) {
       for (const prompt of batch) this.#missed(prompt, unavailable(prompt, error));
       return;
     }
-    for (const prompt of batch) this.#take(prompt, items.get(prompt));
+    const earlier = batch.filter((prompt) => this.#earlier(prompt, items.get(prompt)));
+    const again = earlier.length ? await this.#again(earlier) : new Map<string, Item | Error | undefined>();
+    for (const prompt of batch) {
+      if (again.has(prompt)) this.#take(prompt, again.get(prompt), true);
+      else this.#take(prompt, items.get(prompt), false);
+    }
+  }
+
+  /** Whether the table shows an earlier route than the one held, as far as the item can be read. */
+  #earlier(prompt: string, item: Item | Error | undefined): boolean {
+    const held = this.#held.get(prompt);
+    return held !== undefined && item !== undefined && !(item instanceof Error) && standing(held.route, item, false) < 0;
+  }
+
+  /** What a consistent read says of prompts whose route seemed to be an earlier one: a read may lag. */
+  async #again(prompts: readonly string[]): Promise<Map<string, Item | Error | undefined>> {
+    const names = prompts.map((prompt) => this.#names.get(prompt) ?? prompt);
+    try {
+      const found = await this.reader.read([...new Set(names)].sort(), true);
+      return new Map(prompts.map((prompt, i) => [prompt, found.get(names[i]!)]));
+    } catch (error) {
+      return new Map(prompts.map((prompt) => [prompt, error as Error]));
+    }
   }
 
   /** The items of the prompts that have one, by what the caller calls them: name, id or ARN. */
@@ -179,28 +214,72 @@ export class Routes {
     return given;
   }
 
-  #take(prompt: string, item: Item | Error | undefined): void {
+  #take(prompt: string, item: Item | Error | undefined, consistent: boolean): void {
     if (item instanceof Error) return this.#missed(prompt, unavailable(prompt, item));
     if (item === undefined) {
-      const none = `no route for ${JSON.stringify(prompt)}: never released, or its name is misspelt; \`promptlane status\` lists them`;
+      const shown = JSON.stringify(prompt);
+      const none = `no route for ${shown}: never released, or its name is misspelt; \`promptlane status\` lists them`;
       return this.#missed(prompt, new UnknownPrompt(none));
     }
     const held = this.#held.get(prompt);
+    const at = now(this.#clock);
     let route: LiveRoute;
     try {
-      const found = liveRoute(prompt, item);
-      route = held !== undefined && held.route.revision >= found.revision ? held.route : found;
+      route = held === undefined ? this.#told(prompt, liveRoute(prompt, item)) : this.#later(prompt, held, item, consistent, at);
     } catch (error) {
       if (!(error instanceof PromptlaneError)) throw error;
       return this.#missed(prompt, error);
     }
-    const at = now(this.#clock);
     const next = { route, readAt: at, triedAt: at, due: this.#next(at) };
     if (held === undefined) {
       this.#held.set(prompt, next);
       forget(this.#held, MAX_HELD);
     } else Object.assign(held, next);
     this.#failed.delete(prompt);
+  }
+
+  /**
+   * What to go on with: the later one of the route held and the one read.
+   *
+   * A table that is certain to show an earlier route was put back to an earlier state. It is followed after
+   * `BELIEVED_AFTER` seconds, but to nothing that was rolled back since.
+   */
+  #later(prompt: string, held: Held, item: Item, consistent: boolean, at: Moment): LiveRoute {
+    const order = standing(held.route, item, consistent);
+    const begun = held.behindSince ?? at;
+    held.behindSince = undefined;
+    if (order > 0) return this.#told(prompt, liveRoute(prompt, item));
+    if (order === 0) return held.route;
+    const behind = since(begun, at) / 1000;
+    const { stable } = item as { stable?: { fingerprint?: string } };
+    if (behind >= BELIEVED_AFTER && !held.route.barred.has(stable?.fingerprint ?? "")) {
+      return this.#told(prompt, liveRoute(prompt, item, held.route.barred));
+    }
+    held.behindSince = begun;
+    this.#tellStale(prompt, behind * 1000);
+    return held.route;
+  }
+
+  /** The schemas of the routes that were read. */
+  get schemas(): readonly number[] {
+    return [...new Set(this.#met.values())].sort((a, b) => a - b);
+  }
+
+  /** The route, with a log line at the first one of a schema or a phase that this client does not know. */
+  #told(prompt: string, route: LiveRoute): LiveRoute {
+    const { phase } = route.stable;
+    const known = PHASES.includes(phase);
+    const met = `${route.schema}/${known ? "" : phase}`;
+    if (!this.#met.has(met) && this.#met.size < MAX_MET) {
+      this.#met.set(met, route.schema);
+      if (route.schema !== ROUTE_SCHEMA || !known) {
+        this.#log(
+          `the route of ${prompt} has schema ${route.schema} and phase ${phase}; this client knows schema ` +
+            `${ROUTE_SCHEMA} and serves what it knows`,
+        );
+      }
+    }
+    return route;
   }
 
   /** Nothing new for this prompt: go on with what is held, and try again not sooner than the next refresh. */
@@ -229,6 +308,15 @@ export class Routes {
       // a metric that goes nowhere must not end the reading of routes
     }
   }
+}
+
+/** 1 where the item is later than the route held, 0 where it is that one, -1 where it is earlier: order.py says why. */
+function standing(held: LiveRoute, item: Item, consistent: boolean): number {
+  const epoch = Number(item["epoch"] ?? 0);
+  const revision = Number(item["revision"]);
+  if (epoch && held.epoch) return Math.sign(epoch - held.epoch) || Math.sign(revision - held.revision);
+  if (consistent && epoch && revision <= held.revision) return 1;
+  return Math.sign(revision - held.revision);
 }
 
 /** Drops the oldest entries beyond so many. */

@@ -15,6 +15,7 @@ export interface Words {
 }
 
 export const ROUTE_SCHEMA = 1;
+export const BELIEVED_AFTER = 1800;
 export const MAX_VARIABLES = 20;
 export const OWN_METADATA = ["prompt", "version", "track", "release"];
 export const MAX_METADATA = 16;
