@@ -11,7 +11,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial, wraps
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, Unpack
 
 from .aws import MAX_CONNECTIONS
@@ -207,7 +207,7 @@ class AsyncPromptClient:
     async def route(self, prompt: str, unit: str) -> Decision:
         """As PromptClient.route; leaves the loop only when a route has to be waited for."""
         live = self._client._live.get(prompt)
-        if live is not None and monotonic() < live.due:
+        if live is not None and self._client._routes.fresh(live, monotonic(), time()):
             return self._client.route(prompt, unit)
         return await self._threads.run("routes", partial(self._client.route, prompt, unit))
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from promptlane.domain.metrics import PerToken
 
+    from .routes import Moment
+
 SCHEMA = 1
 PHASES = ("steady", "canary", "watch")
 MAX_VARIABLES = 20
@@ -185,26 +187,36 @@ def check_guardrail(given: Mapping[str, Any] | None, *, stream: bool = True) -> 
 class LiveRoute:
     """One revision of a prompt's route, ready to decide by.
 
-    A number below `threshold` gets `low`, any other `high`; both are the same when nothing is split. `due` (monotonic
-    seconds) is when it should be read again and `read_at` when it last was; the cache moves them. `barred` are the
+    A number below `threshold` gets `low`, any other `high`; both are the same when nothing is split. `barred` are the
     fingerprints that were rolled back, as far as this route and those before it told.
+
+    The cache (routes.py) moves the rest. It should be read again from `due` on (monotonic seconds), and outside of
+    `due_from` to `due_until` (epoch seconds); between `since` and `until` (epoch seconds) nobody need look further.
+    `read` and `tried` are the moments at which the last read of it began, and the last try.
     """
 
     __slots__ = (
         "barred",
         "due",
+        "due_from",
+        "due_until",
         "epoch",
         "high",
         "k1",
         "k2",
         "low",
-        "read_at",
+        "read",
         "revision",
         "schema",
+        "since",
         "split",
         "stable",
         "threshold",
+        "tried",
+        "until",
     )
+    read: Moment
+    tried: Moment
 
     def __init__(
         self,
@@ -227,8 +239,7 @@ class LiveRoute:
         self.epoch = epoch
         self.schema = schema
         self.barred = barred
-        self.due = 0.0
-        self.read_at = 0.0
+        self.due = self.due_from = self.due_until = self.since = self.until = 0.0
 
 
 def live_route(prompt: str, item: Mapping[str, Any], *, barred: frozenset[str] = frozenset()) -> LiveRoute:

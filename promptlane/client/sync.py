@@ -143,7 +143,10 @@ class PromptClient:
             data = unit.encode()
         except (KeyError, AttributeError, TypeError, UnicodeEncodeError):
             return self._route_slowly(prompt, unit)
-        if monotonic() >= live.due or not 0 < len(data) <= MAX_UNIT_BYTES:
+        now = time()
+        if not live.since < now < live.until and not self._routes.fresh(live, monotonic(), now):
+            return self._route_slowly(prompt, unit)
+        if not 0 < len(data) <= MAX_UNIT_BYTES:
             return self._route_slowly(prompt, unit)
         if live.split:
             return live.low if mix((crc32(data) * live.k1, live.k2)) < live.threshold else live.high

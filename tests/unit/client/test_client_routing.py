@@ -211,13 +211,18 @@ def test_a_process_that_was_frozen_reads_the_route_before_it_is_used_again(
     assert client.route("greeter", "u").revision == 2
 
 
-def test_a_wall_clock_that_jumps_changes_nothing(routes: StaticRoutes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("jump", [-1e9, 1e9])
+def test_a_wall_clock_that_jumps_has_the_route_read_once_and_changes_no_decision(
+    routes: StaticRoutes, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
     client = fake_client(routes, refresh=60)
     before = client.route("greeter", "u")
-    for jump in (-1e9, 1e9):
-        monkeypatch.setattr(time, "time", lambda j=jump: 1.6e9 + j)
+    real = time.time
+    for module in ("routes", "sync"):
+        monkeypatch.setattr(f"promptlane.client.{module}.time", lambda: real() + jump)
+    for _ in range(3):
         assert client.route("greeter", "u") is before
-    assert routes.reads == 1
+    assert routes.reads == 2
 
 
 def test_many_routes_are_refreshed_in_few_reads() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from promptlane.client import UnsupportedRoute, errors
 from promptlane.client.order import BELIEVED_AFTER
-from promptlane.client.routes import Routes
+from promptlane.client.routes import Reading, Routes
 from promptlane.client.testing import StaticRoutes, fake_client
 from promptlane.domain import errors as domain_errors
 from promptlane.domain.release.route import SCHEMA, Route
@@ -128,7 +128,7 @@ def test_a_client_that_holds_a_route_goes_on_with_it_where_a_newer_schema_is_not
     found = Routes(table, refresh=0.001, on_stale=lambda prompt, age: told.append(prompt))
     held = found.current(PROMPT)
     table.items[PROMPT] = dict(refused)
-    found._read([PROMPT])
+    found._read({PROMPT: Reading()})
     assert (found.live[PROMPT], told) == (held, [PROMPT])
     with pytest.raises(UnsupportedRoute, match="upgrade promptlane here"):
         Routes(table).current(PROMPT)

@@ -73,7 +73,7 @@ def test_a_canary_below_the_weight_gets_it_and_stable_instead_when_it_fails() ->
     assert live.low.instead is live.stable is live.high
     assert (live.split, live.threshold) == (True, (1 << 62) - (1 << 63))
     assert (live.k1, live.k2) == keys("pepper")
-    assert (live.revision, live.due, live.read_at) == (9, 0.0, 0.0)
+    assert (live.revision, live.due, live.until) == (9, 0.0, 0.0)
 
 
 def test_a_watched_release_holds_units_back_on_the_previous_version_at_the_top() -> None:
@@ -214,7 +214,8 @@ def test_a_fallback_is_the_version_of_its_arn_for_everybody() -> None:
         "per_token": {},
     }
     assert live.low is live.high is live.stable
-    assert {name: getattr(live, name) for name in LiveRoute.__slots__ if name not in ("stable", "low", "high")} == {
+    moved = ("stable", "low", "high", "read", "tried")
+    assert {name: getattr(live, name) for name in LiveRoute.__slots__ if name not in moved} == {
         "split": False,
         "threshold": 0,
         "k1": keys("")[0],
@@ -224,7 +225,10 @@ def test_a_fallback_is_the_version_of_its_arn_for_everybody() -> None:
         "schema": 1,
         "barred": frozenset(),
         "due": 0.0,
-        "read_at": 0.0,
+        "due_from": 0.0,
+        "due_until": 0.0,
+        "since": 0.0,
+        "until": 0.0,
     }
 
 
