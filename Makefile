@@ -158,6 +158,10 @@ deployments: setup  ## everyday edits, sizes and limits of a deployment, and an 
 faults: $(PYTHON_READY)  ## every fault at every AWS call of whole releases; writes .local/faults.json (half an hour)
 	@$(PY) -m tests.faults
 
+.PHONY: soak
+soak: $(PYTHON_READY)  ## ten minutes of the client in eight processes, disturbed (MINUTES=n SEED=n); writes .local/soak.json
+	@$(PY) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: destroy
 destroy: setup  ## remove a deployment from the account of your credentials: end its releases, then delete its stacks (NAME=promptlane)
 	@$(PY) -m infra.teardown $(if $(NAME),$(NAME),promptlane) && npx cdk destroy --all

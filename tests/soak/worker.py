@@ -1,0 +1,218 @@
+"""A process: traffic by threads or tasks, while the main one forks as it is told, and ends when it is told.
+
+    python -m tests.soak.worker <settings as JSON>
+
+Commands come line by line on standard input: {"do": "fork", "exit": one of EXITS, "again": bool}, {"do": "stop"}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import gc
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.soak.clocks import Clocks, real_monotonic
+from tests.soak.notes import Notes
+
+EXITS = ("exit", "sigterm", "os._exit", "multiprocessing")
+"""How children end: as gunicorn's workers, as those at SIGTERM, and as multiprocessing's and celery's, which close."""
+CHILD_REQUESTS = 6
+LONGEST_CHILD = 60.0
+TERM_AFTER = 1.0
+MEMORY_EVERY = 5.0
+
+
+def main(settings: dict[str, Any]) -> None:
+    folder, slot = Path(settings["folder"]), int(settings["slot"])
+    clocks = Clocks(folder / f"{slot}.clocks")
+    clocks.install()
+    Process(settings, folder, slot, clocks).run()
+
+
+class Process:
+    """One process of the soak. `settings`: what run.py says, see there."""
+
+    def __init__(self, settings: dict[str, Any], folder: Path, slot: int, clocks: Clocks) -> None:
+        from promptlane.client import AsyncPromptClient, PromptClient
+        from tests.soak.traffic import Traffic
+
+        self.settings = settings
+        self.folder = folder
+        self.notes = Notes(folder, slot, clocks)
+        self.client = PromptClient(**settings["client"])
+        self.face = AsyncPromptClient(self.client)
+        self.by_tasks = slot % 2 == 1
+        self._tell_of_stale_routes()
+        self.traffic = Traffic(
+            self.client,
+            self.notes,
+            prompts=settings["prompts"],
+            slot=slot,
+            seed=settings["seed"],
+            remote=Passed(folder, slot, settings["processes"]),
+        )
+        self.stopping = threading.Event()
+        self.children: list[threading.Thread] = []
+
+    def _tell_of_stale_routes(self) -> None:
+        """Note what the client counts as StaleRoute: then it may serve an old route, and says so."""
+        told = self.client._routes._on_stale
+
+        def on_stale(prompt: str, age: float) -> None:
+            self.notes.write("stale", prompt=prompt, age=round(age, 2))
+            told(prompt, age)
+
+        self.client._routes._on_stale = on_stale
+
+    def run(self) -> None:
+        pause = self.settings["at_once"] / self.settings["rate"]
+        for prompt in self.settings["prompts"]:
+            self.client.route(prompt, "warm")
+        print("ready", flush=True)
+        threads = [threading.Thread(target=self._memory, daemon=True)]
+        if self.by_tasks:
+            threads.append(threading.Thread(target=lambda: asyncio.run(self._tasks(pause))))
+        else:
+            at_once = range(self.settings["at_once"])
+            threads += [threading.Thread(target=self._thread, args=(pause,)) for _ in at_once]
+        for thread in threads:
+            thread.start()
+        for row in sys.stdin:
+            command = json.loads(row)
+            if command["do"] == "stop":
+                break
+            self._fork(command["exit"], again=command["again"])
+        self.stopping.set()
+        for thread in threads:
+            thread.join()
+        for thread in self.children:
+            thread.join()
+        time.sleep(self.settings["client"]["timeout"])  # calls that were cancelled come to their end
+        self.client.close()
+        self.notes.write("closed")
+
+    def _thread(self, pause: float) -> None:
+        while not self.stopping.wait(self.traffic.random.expovariate(1 / pause)):
+            self.traffic.one()
+
+    async def _tasks(self, pause: float) -> None:
+        async def task() -> None:
+            while not self.stopping.is_set():
+                await asyncio.sleep(self.traffic.random.expovariate(1 / pause))
+                await self.traffic.one_async(self.face)
+
+        await asyncio.gather(*(task() for _ in range(self.settings["at_once"])))
+
+    def _memory(self) -> None:
+        """What the process holds: after a collection, with free memory given back, so that only what is kept counts."""
+        libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        while not self.stopping.wait(MEMORY_EVERY):
+            gc.collect()
+            if libc is not None:
+                libc.malloc_trim(0)
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            files = len(os.listdir("/proc/self/fd"))
+            held = pages * os.sysconf("SC_PAGE_SIZE")
+            self.notes.write("memory", bytes=held, threads=threading.active_count(), files=files)
+
+    def _fork(self, exit_by: str, *, again: bool) -> None:
+        if exit_by == "multiprocessing":
+            child = multiprocessing.get_context("fork").Process(target=self._child, args=(exit_by, again))
+            child.start()
+            pid = child.pid
+            assert pid is not None
+        else:
+            pid = os.fork()
+            if pid == 0:
+                self._child(exit_by, again)
+        self.notes.write("forked", child=pid, exit=exit_by, again=again)
+        self.children.append(threading.Thread(target=self._reap, args=(pid, exit_by)))
+        self.children[-1].start()
+
+    def _reap(self, pid: int, exit_by: str) -> None:
+        """Wait for a child; one that does not end is ended, and noted as hung."""
+        begun = real_monotonic()
+        if exit_by == "sigterm":
+            time.sleep(TERM_AFTER)
+            os.kill(pid, signal.SIGTERM)
+        ended, status = 0, -1
+        while not ended and real_monotonic() < begun + LONGEST_CHILD:
+            time.sleep(0.05)
+            with suppress(ChildProcessError):  # multiprocessing reaps its own when it starts another
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                continue
+            ended, status = pid, 0
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        self.notes.write("reaped", child=pid, exit=exit_by, status=status, hung=not ended)
+
+    def _child(self, exit_by: str, again: bool) -> None:
+        """What a child does with what it inherited, and how it ends; never comes back but to multiprocessing."""
+        asked = threading.Event()
+        self.children = []
+        if exit_by == "sigterm":
+            signal.signal(signal.SIGTERM, lambda *given: asked.set())
+        if self.by_tasks:
+            asyncio.run(self._some_tasks())
+        for _ in range(CHILD_REQUESTS * (20 if exit_by == "sigterm" else 1)):
+            if not asked.is_set():
+                self.traffic.one()
+        if again:
+            self._fork("exit", again=False)
+            for thread in self.children:
+                thread.join()
+        lock = os.open(self.folder / "exits.lock", os.O_RDWR | os.O_CREAT)
+        fcntl.flock(lock, fcntl.LOCK_SH)  # CloudWatch is there while a process ends, as long as it lives
+        if exit_by in ("os._exit", "multiprocessing"):
+            self.client.close()
+        self.notes.write("closed")
+        if exit_by == "os._exit":
+            os._exit(0)
+        if exit_by != "multiprocessing":
+            sys.exit(0)
+
+    async def _some_tasks(self) -> None:
+        """Nothing is cancelled: its thread might not be at its end when the process is."""
+        wishes = [self.traffic.wish() for _ in range(CHILD_REQUESTS)]
+        await asyncio.gather(*(self.traffic.one_async(self.face, wish) for wish in wishes))
+
+
+class Passed:
+    """Receipts handed from each process to the next, through a file."""
+
+    def __init__(self, folder: Path, slot: int, processes: int) -> None:
+        self._mine = folder / f"{slot}.receipts"
+        self._theirs = folder / f"{(slot + 1) % processes}.receipts"
+        self._read = 0
+
+    def give(self, receipt: str, told: dict[str, Any]) -> None:
+        with self._mine.open("a") as file:
+            file.write(json.dumps([receipt, told]) + "\n")
+
+    def take(self) -> tuple[str, dict[str, Any]] | None:
+        if not self._theirs.exists():
+            return None
+        with self._theirs.open() as file:
+            file.seek(self._read)
+            row = file.readline()
+            if not row.endswith("\n"):
+                return None
+            self._read = file.tell()
+        receipt, told = json.loads(row)
+        return receipt, told
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
