@@ -117,8 +117,9 @@ def _what_applications_meet(deployment: Deployment, route: Route) -> list[str]:
     notes: list[str] = []
     if highest := written(deployment.releases, route):
         notes.append(
-            f"the route was restored: it has revision {route.revision}, and {highest} was written before. Applications "
-            "that know the later one go on with it until `reconcile` has raised the revision, in 15 minutes at most"
+            f"the route was restored: it has revision {route.revision}, and {highest.revision} was written before. "
+            "Processes that know the later one go on with it, new ones get this one, until `reconcile` has mended it, "
+            "in 15 minutes at most (docs/runbook.md)"
         )
     for prompt_id in {prompt_id_of(ref.arn) or route.prompt_id for ref in route.named}:
         there = set(deployment.prompts.versions(prompt_id)) if deployment.prompts.name_of(prompt_id) else set()

@@ -20,6 +20,9 @@ BELIEVED_AFTER = 1800.0
 """Seconds for which a table must have shown nothing but earlier routes before one is followed: two runs of reconcile,
 which notices a restored table and writes its routes anew."""
 
+MOST_BARRED = 1000
+"""Fingerprints that are kept of earlier routes and this one; a route itself holds about a hundred."""
+
 
 def standing(held: LiveRoute, item: Mapping[str, Any], *, consistent: bool) -> int:
     """1 where the item is later than the route held, 0 where it is that one, -1 where it is earlier.
@@ -34,6 +37,13 @@ def standing(held: LiveRoute, item: Mapping[str, Any], *, consistent: bool) -> i
         if consistent and epoch and theirs <= mine:
             return 1
     return (theirs > mine) - (theirs < mine)
+
+
+def still_barred(held: LiveRoute, live: LiveRoute) -> frozenset[str]:
+    """What is barred with a later route: also what was before, unless it names that, as an explicit release does."""
+    named = {decision.fingerprint for decision in (live.stable, live.low, live.high)}
+    both = live.barred | (held.barred - named)
+    return both if len(both) <= MOST_BARRED else live.barred
 
 
 class Behind:

@@ -20,7 +20,7 @@ from promptlane.domain.errors import InvalidInput, PromptlaneError, Unavailable
 
 from .decision import PHASES, SCHEMA, live_route, pinned
 from .errors import RouteUnavailable, UnknownPrompt
-from .order import BELIEVED_AFTER, Behind, standing
+from .order import BELIEVED_AFTER, Behind, standing, still_barred
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -337,7 +337,10 @@ class Routes:
         order = 1 if held is None else standing(held, item, consistent=consistent)
         if held is None or order > 0:
             self._behind.over(prompt)
-            return self._told(prompt, live_route(prompt, item))
+            live = live_route(prompt, item)
+            if held is not None:
+                live.barred = still_barred(held, live)
+            return self._told(prompt, live)
         if order == 0:
             self._behind.over(prompt)
             return held

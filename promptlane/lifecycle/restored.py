@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from promptlane.domain.errors import NotFound
 from promptlane.domain.names import Outcome
 from promptlane.domain.ports import Clock, OlderQuarantine, ReleaseStore, RouteStore
 from promptlane.domain.release.quarantine import entry_of
 from promptlane.domain.release.release import Release
+from promptlane.domain.release.replay import route_epoch
 from promptlane.domain.release.restoration import restored
 from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event
@@ -41,10 +43,11 @@ class Restoration:
 
         def raised(stored: Route) -> Route:
             known = written(self.releases, stored)
-            if not known:
+            if known is None:
                 return stored
-            base, now = without_moved(self.releases, stored), self.clock()
-            return restored(base, written=known, now=now, taken_back=barred, promoted=promoted)
+            # Also where the clock of whoever wrote before was ahead of this one.
+            base, now = without_moved(self.releases, stored), max(self.clock(), known.epoch / 1000 + 1)
+            return restored(base, written=known.revision, now=now, taken_back=barred, promoted=promoted)
 
         try:
             mended = change(self.routes, prompt, raised)
@@ -77,15 +80,23 @@ class Restoration:
         return any(entry.event is Event.ROLLED_BACK for entry in self.releases.timeline(release.release_id))
 
 
-def written(releases: ReleaseStore, route: Route) -> int:
-    """The highest revision that others than this route's own writes had; 0 where it is the latest.
+class Written(NamedTuple):
+    """The latest of the writes that a route's table does not show."""
+
+    revision: int
+    epoch: int
+
+
+def written(releases: ReleaseStore, route: Route) -> Written | None:
+    """The highest revision and epoch that others than this route's own writes had; None where it is the latest.
 
     By the timelines of the route's and of the newest release: what is not told by an entry that still rides on the
-    route was written before it, and has a lower revision, unless the table was restored.
+    route was written before it, with a lower revision and an earlier epoch, unless the table was restored.
     """
     newest = releases.newest(route.prompt_id)
     names = {route.release_id, newest.release_id if newest else ""} - {""}
     own = {entry.id for entry in route.pending}
-    others = [revision for name in names for id, revision in releases.written(name).items() if id not in own]
-    highest = max(others, default=0)
-    return highest if highest >= route.revision else 0
+    others = {id: revision for name in names for id, revision in releases.written(name).items() if id not in own}
+    latest = Written(max(others.values(), default=0), max(map(route_epoch, others), default=0))
+    later = latest.revision >= route.revision or (0 < route.epoch < latest.epoch)
+    return latest if later else None

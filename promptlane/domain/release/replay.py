@@ -19,7 +19,7 @@ from .timeline import COPIED_WITHIN, SYSTEM, Event, TimelineEntry, iso
 
 Json = Any
 
-_OF_ROUTE: Final = r"route/(\d+)(?:/\d+)?"
+_OF_ROUTE: Final = r"route/(\d+)(?:/(\d+))?"
 """Its revision, and since a table may be restored, the milliseconds in which it was written."""
 IDS: Final[Mapping[Event, str]] = {
     Event.STARTED: r"started",
@@ -220,3 +220,9 @@ def route_revision(entry_id: str, release_id: str) -> int:
     """The revision of the route that an entry came with; 0 for one that came with none."""
     match = re.fullmatch(_OF_ROUTE, entry_id.removeprefix(f"{release_id}/"))
     return int(match[1]) if match else 0
+
+
+def route_epoch(entry_id: str) -> int:
+    """The moment of the write that an entry came with, in milliseconds since 1970: no later than the route's epoch."""
+    match = re.search(f"/{_OF_ROUTE}$", entry_id)
+    return int(match[2] or 0) if match else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from promptlane.domain.names import Outcome, Phase
@@ -115,6 +117,68 @@ def test_what_was_rolled_back_since_the_backup_stays_barred() -> None:
     stage.approved(2, attempt=2)
     with pytest.raises(Quarantined, match="rolled back in release"):
         shift(stage, again)
+
+
+def test_a_restored_watch_of_a_version_that_was_rolled_back_since_ends_with_the_version_before() -> None:
+    stage = Stage()
+    canary_of(stage)
+    assert Traffic(**stage.ports(*TRAFFIC)).promote(RELEASE).result == "done"
+    backup = stage.route
+    assert (backup.phase, backup.stable) == (Phase.WATCH, stage.ref(2))
+    taken_back(stage)
+    WindUp(**stage.ports(*ENDING)).end(RELEASE, claimed=Outcome.ROLLED_BACK, reason="bad")
+    newest = stage.route
+    restore(stage, backup)
+
+    assert WindUp(**stage.ports(*ENDING)).mend(PROMPT) is True
+
+    route = stage.route
+    assert (route.stable, route.previous, route.phase, route.holdback) == (stage.ref(1), None, Phase.STEADY, 0)
+    assert (route.epoch > newest.epoch, route.revision > newest.revision) == (True, True)
+    assert "Taken off the restored route: version 2, rolled back since." in stage.notices.sent[-1][1]
+
+
+def test_a_restored_canary_that_was_rolled_back_since_gets_nothing_even_before_its_release_has_ended() -> None:
+    stage = Stage()
+    canary_of(stage)
+    backup = stage.route
+    taken_back(stage)
+    assert not stage.releases.get(RELEASE).ended
+    restore(stage, backup)
+
+    WindUp(**stage.ports(*ENDING)).mend(PROMPT)
+
+    assert (stage.route.canary, stage.route.weight, stage.route.phase) == (None, 0, Phase.STEADY)
+    assert stage.ref(2).fingerprint in stage.quarantine.all(PROMPT)
+
+
+def test_where_no_other_version_is_known_a_restored_one_that_was_rolled_back_stays_and_people_are_told() -> None:
+    stage = Stage()
+    canary_of(stage)
+    assert Traffic(**stage.ports(*TRAFFIC)).promote(RELEASE).result == "done"
+    backup = replace(stage.route, previous=None, phase=Phase.STEADY, holdback=0)
+    taken_back(stage)
+    WindUp(**stage.ports(*ENDING)).end(RELEASE, claimed=Outcome.ROLLED_BACK, reason="bad")
+    restore(stage, backup)
+
+    WindUp(**stage.ports(*ENDING)).mend(PROMPT)
+
+    assert stage.route.stable == stage.ref(2)
+    assert "BUT version 2 itself was rolled back in between" in stage.notices.sent[-1][1]
+
+
+def test_a_restore_is_found_and_mended_though_the_clock_of_who_wrote_before_was_ahead() -> None:
+    stage = Stage()
+    backup = canary_of(stage) and stage.route
+    stage.now += 86_400
+    assert shift(stage, step=1) == "done"
+    newest = stage.route
+    stage.now -= 86_400
+    restore(stage, replace(backup, revision=newest.revision + 5))
+
+    assert WindUp(**stage.ports(*ENDING)).mend(PROMPT) is True
+
+    assert stage.route.epoch > newest.epoch
 
 
 def test_a_content_that_got_traffic_again_by_a_later_release_is_not_barred_by_a_restore() -> None:
