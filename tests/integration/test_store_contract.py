@@ -133,6 +133,21 @@ def test_a_route_that_belongs_to_another_release_is_not_overwritten(routes: Rout
         routes.put(replace(route, revision=2), expected=replace(route, release_id=f"{ID}-9-1"))
 
 
+def test_a_route_of_the_same_revision_in_a_restored_table_is_not_taken_for_the_one_that_was_read(
+    routes: RouteStore,
+) -> None:
+    old = replace(first_route(prompt="p", prompt_id=ID, candidate=ref(1), release_id="r", now=1.0, by="x"), epoch=0)
+    routes.put(old, expected=None)  # as code wrote it that knew no epochs
+    read = replace(old, revision=2, epoch=1_000)
+    routes.put(read, expected=old)
+    restored = replace(read, epoch=3_000)
+    routes.put(restored, expected=read)
+    for other in (read, replace(restored, epoch=0)):
+        with pytest.raises(Conflict):
+            routes.put(replace(read, revision=3), expected=other)
+    assert routes.get("p") == restored
+
+
 def test_the_head_of_a_chain_is_its_last_entry(releases: ReleaseStore) -> None:
     name = f"{ID}-1-1"
     assert releases.head(name) is None

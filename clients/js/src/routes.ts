@@ -24,6 +24,7 @@ const MAX_HELD = 10_000;
 const PHASES = ["steady", "canary", "watch"];
 /** Schemas and phases of which a log line was written, at most. */
 const MAX_MET = 100;
+const MOST_BARRED = 1000;
 
 interface Held {
   route: LiveRoute;
@@ -248,7 +249,10 @@ export class Routes {
     const order = standing(held.route, item, consistent);
     const begun = held.behindSince ?? at;
     held.behindSince = undefined;
-    if (order > 0) return this.#told(prompt, liveRoute(prompt, item));
+    if (order > 0) {
+      const route = liveRoute(prompt, item);
+      return this.#told(prompt, { ...route, barred: stillBarred(held.route, route) });
+    }
     if (order === 0) return held.route;
     const behind = since(begun, at) / 1000;
     const { stable } = item as { stable?: { fingerprint?: string } };
@@ -308,6 +312,13 @@ export class Routes {
       // a metric that goes nowhere must not end the reading of routes
     }
   }
+}
+
+/** What is barred with a later route: also what was before, unless it names that, as an explicit release does. */
+function stillBarred(held: LiveRoute, route: LiveRoute): ReadonlySet<string> {
+  const named = new Set([route.stable, route.low, route.high].map((decision) => decision.fingerprint));
+  const both = new Set([...route.barred, ...[...held.barred].filter((fingerprint) => !named.has(fingerprint))]);
+  return both.size <= MOST_BARRED ? both : route.barred;
 }
 
 /** 1 where the item is later than the route held, 0 where it is that one, -1 where it is earlier: order.py says why. */
