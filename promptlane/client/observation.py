@@ -10,7 +10,7 @@ from promptlane.domain.errors import InvalidInput
 
 from . import tracing
 from .errors import InvalidVariables
-from .progress import Progress, incomplete
+from .progress import Progress, StreamError, incomplete
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -189,7 +189,10 @@ class ObservedStream:
         self._request.pause(monotonic() - self._handed_at)
 
     def _noted(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._so_far.note(event, self._request.elapsed_ms())
+        try:
+            self._so_far.note(event, self._request.elapsed_ms())
+        except StreamError as error:
+            self._broke(error)
         return event
 
     def _outcome(self) -> CallOutcome | None:

@@ -1,9 +1,8 @@
-"""PromptClient and AsyncPromptClient: the same tests over both, and what asyncio adds."""
+"""PromptClient and AsyncPromptClient: the same tests over both. What asyncio adds: test_asyncio.py."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,9 +19,8 @@ from promptlane.client import (
     StreamInterrupted,
     UnknownPrompt,
 )
-from promptlane.client.aws import MAX_CONNECTIONS
-from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, response_of
-from tests.support.client import AwsError, Clock, Dynamo, InCanary, Session
+from promptlane.client.testing import ListSink, fake_client, response_of
+from tests.support.client import AwsError, InCanary
 
 GIVEN: dict[str, Any] = {
     "variables": {"name": "Anna"},
@@ -221,75 +219,3 @@ def test_its_metrics_are_sent_when_it_is_closed(face: Face) -> None:
     world.client = fake_client(world.routes, sink=Sink())
     face(world).close()
     assert closed == [True]
-
-
-def test_asyncio_takes_the_same_settings() -> None:
-    routes = StaticRoutes()
-    routes.put("greeter", stable=1)
-    sink, session = ListSink(), Session(dynamodb=Dynamo(routes), bedrock_runtime=FakeBedrock("hi"))
-
-    async def use() -> str:
-        async with AsyncPromptClient(route_table="routes", session=session, sink=sink, timeout=12) as client:
-            assert isinstance(client, AsyncPromptClient)
-            return (await client.converse("greeter", unit="u")).text
-
-    assert asyncio.run(use()) == "hi"
-    assert [(service, config.read_timeout) for service, config in session.made] == [
-        ("dynamodb", 1.0),
-        ("bedrock-runtime", 12),
-    ]
-    assert sink.total("Assigned", Prompt="greeter", Version="1") == (1, 1)
-
-
-def test_deciding_leaves_the_loop_only_when_a_route_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    world = InCanary("hi", refresh=10)
-    client = AsyncPromptClient(world.client)
-    threads: list[str] = []
-    route = world.client.route
-
-    def noted(prompt: str, unit: str) -> Decision:
-        threads.append("loop" if threading.current_thread() is threading.main_thread() else "thread")
-        return route(prompt, unit)
-
-    monkeypatch.setattr(world.client, "route", noted)
-
-    async def use() -> None:
-        due = world.client._live["greeter"].due
-        for moment in (due - 0.25, due, 10**6):
-            clock.ticks = moment
-            await client.route("greeter", "u")
-        with pytest.raises(UnknownPrompt):
-            await client.route("nobody", "u")
-        await client.aclose()
-
-    asyncio.run(use())
-    assert threads == ["loop", "thread", "thread", "thread"]
-
-
-def test_as_many_calls_as_connections_run_at_once_in_threads_that_end_with_the_client() -> None:
-    assert MAX_CONNECTIONS == 50
-    together = threading.Barrier(MAX_CONNECTIONS)
-    names: set[str] = set()
-
-    def reply(request: Any) -> str:
-        names.add(threading.current_thread().name.rpartition("_")[0])
-        together.wait(20)
-        return "hi"
-
-    world = InCanary(reply)
-
-    async def use() -> None:
-        client = AsyncPromptClient(world.client)
-        await asyncio.gather(*(client.converse("greeter", unit=world.stable) for _ in range(MAX_CONNECTIONS)))
-        pool = client._threads._pools["calls"]
-        assert pool._max_workers == MAX_CONNECTIONS
-        await client.aclose()
-        assert not client._threads._pools
-        with pytest.raises(RuntimeError):
-            pool.submit(print)
-        assert (await client.route("greeter", world.canary)).version == 2
-        await client.aclose()
-
-    asyncio.run(use())
-    assert names == {"promptlane-calls"}

@@ -1,9 +1,7 @@
-"""OpenFeature, LangChain and OpenTelemetry, as their users use them."""
+"""OpenFeature and LangChain, as their users use them."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,15 +16,11 @@ from openfeature.exception import (
     TypeMismatchError,
 )
 from openfeature.flag_evaluation import FlagResolutionDetails, Reason
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from promptlane.client import InvalidUnit, PromptClient, RouteUnavailable, UnknownPrompt, tracing
+from promptlane.client import InvalidUnit, PromptClient, RouteUnavailable, UnknownPrompt
 from promptlane.client.langchain import PromptRunnable
 from promptlane.client.openfeature import PromptlaneProvider
-from promptlane.client.testing import FakeBedrock, StaticRoutes, fake_client, response_of, version_arn
+from promptlane.client.testing import FakeBedrock, StaticRoutes, fake_client, version_arn
 
 
 @pytest.fixture
@@ -190,89 +184,3 @@ def test_the_unit_of_the_config_wins_over_the_runnables_own() -> None:
             InvalidUnit, match=r'no unit: pass config=\{"configurable": \{"unit": user_id\}\}, or unit='
         ):
             PromptRunnable(client, "greeter").invoke({}, config)
-
-
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "get_tracer", lambda name: provider.get_tracer(name))
-    tracing._tracer.cache_clear()
-    yield exporter
-    tracing._tracer.cache_clear()
-
-
-def spanned(client: PromptClient, spans: InMemorySpanExporter, track: str) -> Any:
-    unit = next(u for u in (f"u{i}" for i in range(99)) if client.route("greeter", u).track == track)
-    client.converse("greeter", unit=unit, variables={"name": "A"})
-    (span,) = spans.get_finished_spans()
-    assert span.instrumentation_scope is not None
-    assert span.instrumentation_scope.name == "promptlane.client"
-    assert (span.name, span.kind) == ("chat greeter", trace.SpanKind.CLIENT)
-    release = client.route("greeter", unit).release_id
-    version = {"stable": 1, "canary": 2}[track]
-    attributes = dict(span.attributes or {})
-    expected = {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "aws.bedrock",
-        "gen_ai.request.model": version_arn("greeter", version),
-        "promptlane.prompt": "greeter",
-        "promptlane.version": version,
-        "promptlane.track": track,
-        "promptlane.release": release,
-    }
-    assert expected.items() <= attributes.items()
-    return {name: value for name, value in attributes.items() if name not in expected}
-
-
-def test_a_span_says_what_was_decided_and_what_came_of_it(client: PromptClient, spans: InMemorySpanExporter) -> None:
-    assert spanned(client, spans, "stable") == {
-        "promptlane.answered_by": 1,
-        "gen_ai.response.finish_reasons": ("end_turn",),
-        "gen_ai.usage.input_tokens": 10,
-        "gen_ai.usage.output_tokens": 1,
-    }
-
-
-def test_a_span_of_a_shielded_request_names_both_versions(client: PromptClient, spans: InMemorySpanExporter) -> None:
-    assert spanned(client, spans, "canary")["promptlane.answered_by"] == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "stop_reason", "told"),
-    [
-        ("I'm sorry, but I can't help with that.", "end_turn", {"promptlane.refusal": True}),
-        ("x", "guardrail_intervened", {"promptlane.guardrail": True}),
-        ("x", "max_tokens", {"promptlane.truncation": True}),
-        ("{", "malformed_model_output", {"error.type": "malformed_model_output"}),
-    ],
-)
-def test_a_span_says_what_was_bad(
-    spans: InMemorySpanExporter, text: str, stop_reason: str, told: dict[str, Any]
-) -> None:
-    routes = StaticRoutes()
-    routes.put("greeter", stable=1)
-    response = {**response_of(text, stop_reason=stop_reason), "usage": {"outputTokens": 0}}
-    assert spanned(fake_client(routes, FakeBedrock(response)), spans, "stable") == {
-        "promptlane.answered_by": 1,
-        "gen_ai.response.finish_reasons": (stop_reason,),
-        "gen_ai.usage.output_tokens": 0,
-        **told,
-    }
-
-
-def test_a_span_without_a_stop_reason_says_none(spans: InMemorySpanExporter) -> None:
-    routes = StaticRoutes()
-    routes.put("greeter", stable=1)
-    client = fake_client(routes, FakeBedrock({"output": {}}))
-    assert spanned(client, spans, "stable") == {"promptlane.answered_by": 1, "promptlane.empty": True}
-
-
-def test_without_opentelemetry_there_are_no_spans(client: PromptClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry", None)
-    tracing._tracer.cache_clear()
-    decision = client.route("greeter", "u")
-    assert tracing.begin(decision) is tracing.NONE
-    assert client.converse("greeter", unit="u", variables={"name": "A"}).text == "one"
-    tracing._tracer.cache_clear()
