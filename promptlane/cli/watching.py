@@ -76,7 +76,7 @@ def standing(session: Session, name: str, prompts: PromptReader, *, closely: boo
     """
     deployment = session.deployment
     route = deployment.routes.get(name)
-    fixed = route.prompt_id if route else deployment.named.fixed(name)
+    fixed = deployment.named.fixed(name) or (route.prompt_id if route else "")
     missing = f"not in Bedrock yet: `promptlane publish prompts/{name}` creates it"
     try:
         found = (fixed, name) if fixed else prompts.find(name)
@@ -91,7 +91,7 @@ def standing(session: Session, name: str, prompts: PromptReader, *, closely: boo
     releases = deployment.releases
     holder = releases.holder(found[0])
     current = releases.find(holder) if holder else None
-    current = current or releases.newest(found[0])
+    current = current or releases.newest(found[0]) or (releases.newest(route.prompt_id) if route else None)
     if current is not None:
         entries = releases.timeline(current.release_id)
         document["release"] = {
@@ -107,9 +107,22 @@ def standing(session: Session, name: str, prompts: PromptReader, *, closely: boo
         for w in releases.waiting(found[0])
     ]
     document["notes"] += _notes(route, current, session.clock())
-    if closely and route is not None:
-        document["notes"] += _what_applications_meet(deployment, route)
+    if route is not None:
+        document["notes"] += _gone(route, prompts)
+        document["notes"] += _what_applications_meet(deployment, route) if closely else []
     return document
+
+
+def _gone(route: Route, prompts: PromptReader) -> list[str]:
+    """That a prompt whose versions are served was deleted: whatever shares it has, nobody gets an answer of it."""
+    gone = {prompt_id_of(ref.arn) or route.prompt_id for ref in route.named}
+    return [
+        f"prompt {prompt_id} was deleted, and the route names versions of it: requests to them fail with "
+        f"ResourceNotFoundException. Make the prompt anew, say so in prompts/{route.prompt}/release.yaml (prompt_id, "
+        "prompt_id_reason), deploy and publish (docs/runbook.md)"
+        for prompt_id in sorted(gone)
+        if prompts.name_of(prompt_id) is None
+    ]
 
 
 def _what_applications_meet(deployment: Deployment, route: Route) -> list[str]:
@@ -122,7 +135,9 @@ def _what_applications_meet(deployment: Deployment, route: Route) -> list[str]:
             "in 15 minutes at most (docs/runbook.md)"
         )
     for prompt_id in {prompt_id_of(ref.arn) or route.prompt_id for ref in route.named}:
-        there = set(deployment.prompts.versions(prompt_id)) if deployment.prompts.name_of(prompt_id) else set()
+        if deployment.prompts.name_of(prompt_id) is None:
+            continue  # all of them: said already
+        there = set(deployment.prompts.versions(prompt_id))
         for ref in route.named:
             if (prompt_id_of(ref.arn) or route.prompt_id) == prompt_id and ref.version not in there:
                 notes.append(

@@ -36,7 +36,7 @@ from promptlane.domain.release.timeline import Event, TimelineEntry
 from promptlane.domain.review.declared import resolved
 from promptlane.domain.review.ports import Directory
 
-from .identities import fixed_id, holder, standing
+from .identities import fixed_id, holder, remade, standing
 
 SuiteCheck = Callable[[dict[str, object], frozenset[str]], tuple[list[str], SuiteFacts]]
 """(suite as plain data, the template's variables) -> what does not fit, and what the platform floor asks about."""
@@ -85,6 +85,7 @@ class Admission:
             raise AdmissionRefused([("version", str(error))]) from error
         identity, fixed = self._identity(release, policy)
         route = self.routes.get(release.prompt)
+        lost = remade(self.prompts, route, release.prompt_id)  # then there is nothing to compare with any more
         problems = [("version", p) for p in static_problems(version, allowed_models=policy.allowed_models)]
         if unknown := missing(version.model, version.arn.split(":")[3]):
             problems.append(("version", f"{unknown}: publish a version with a model that is there"))
@@ -93,13 +94,13 @@ class Admission:
         unfit, facts = self.check_suite(self.enrolments.suite(suite_sha256), version.variables)
         problems += [("suite", p) for p in unfit]
         problems += self.floor.breaches(policy, facts)
-        problems += [("version", p) for p in self._route_problems(release, version, route)]
+        problems += [("version", p) for p in self._route_problems(release, version, route, lost)]
         if problems:
             raise AdmissionRefused(problems)
         if identity != fixed:
             self.identities.fix(identity, expected=fixed)
         self.tags.tag(version.arn)
-        stable = route.stable if route else None
+        stable = route.stable if route and not lost else None
         admitted = replace(
             release,
             state="admitted",
@@ -162,7 +163,7 @@ class Admission:
         detail = {"prompt_id": identity.prompt_id, "before": identity.before, "reason": identity.reason}
         return [TimelineEntry(f"{release_id}/replaced", release_id, identity.at, Event.PROMPT_REPLACED, detail=detail)]
 
-    def _route_problems(self, release: Release, version: PromptVersion, route: Route | None) -> list[str]:
+    def _route_problems(self, release: Release, version: PromptVersion, route: Route | None, lost: bool) -> list[str]:
         if route is None:
             return []
         alike = [ref for ref in route.named if ref.version == version.version]
@@ -171,7 +172,7 @@ class Admission:
                 f"version {version.version} of another prompt is served under this name, and metrics are told apart by "
                 "number: publish it once more, as the next version"
             ]
-        if served_already(self.prompts, route, version):
+        if not lost and served_already(self.prompts, route, version):
             return [
                 f"its content is what stable version {route.stable.version} serves already; there is nothing to release"
             ]

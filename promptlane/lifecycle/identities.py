@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promptlane.domain.errors import AmbiguousName
+from promptlane.domain.names import prompt_id_of
 from promptlane.domain.ports import Enrolments, Identities, PromptReader, RouteStore
 from promptlane.domain.release.meant import Standing, demand
+from promptlane.domain.release.route import Route
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,12 @@ def fixed_id(prompt: str, identities: Identities, routes: RouteStore) -> str:
         return identity.prompt_id
     route = routes.get(prompt)
     return route.prompt_id if route is not None else ""
+
+
+def remade(prompts: PromptReader, route: Route | None, prompt_id: str) -> bool:
+    """Whether what the route gives everybody is of another prompt than `prompt_id`, which was deleted."""
+    served = (prompt_id_of(route.stable.arn) or route.prompt_id) if route is not None else prompt_id
+    return served != prompt_id and prompts.name_of(served) is None
 
 
 def standing(prompts: PromptReader, prompt: str, prompt_id: str) -> Standing:

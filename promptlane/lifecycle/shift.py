@@ -23,10 +23,11 @@ from promptlane.domain.release.content import rounding, vouches
 from promptlane.domain.release.meant import demand
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.release import STATES, Release
+from promptlane.domain.release.remade import made_anew
 from promptlane.domain.release.route import Approved, Gone, Route, StableChanged, first_route, promote, settle, shift
 from promptlane.domain.release.timeline import Event, TimelineEntry
 
-from .identities import fixed_id, standing
+from .identities import fixed_id, remade, standing
 from .per_token import per_token
 from .recording import Update, update
 from .restored import Restoration
@@ -133,9 +134,11 @@ class Traffic:
         approved = self._approved(release)
         self._mended(release.prompt)
         if not approved.tested_against:
-            if self.routes.get(release.prompt) is None and (reason := self.reopened(release)):
+            found = self.routes.get(release.prompt)
+            lost = remade(self.prompts, found, release.prompt_id)
+            if (found is None or lost) and (reason := self.reopened(release)):
                 return Moved("authors_changed", reason)
-            return self._promote_first(release, approved.candidate)
+            return self._promote_anew(release) if lost else self._promote_first(release, approved.candidate)
         watch = self.enrolments.policy(release.policy_sha256).watch
         route = self.routes.get(release.prompt)
         if route is not None and _in_canary(route, release_id) and (red := self._red(release.prompt)):
@@ -194,6 +197,19 @@ class Traffic:
             new = found
         self._recorded(release, new, state="watch", step=0)
         return Moved("done", route=new)
+
+    def _promote_anew(self, release: Release) -> Moved:
+        """As a first version, over the route of a prompt that was deleted and made anew."""
+
+        def anew(base: Route) -> Route:
+            older = self.quarantine.all(release.prompt)
+            return made_anew(base, release, older=older, now=self.clock())
+
+        route = self._written(release, anew)
+        if isinstance(route, Moved):
+            return route
+        self._recorded(release, route, state="watch", step=0)
+        return Moved("done", route=route)
 
     def _approved(self, release: Release) -> Approved:
         """What may get traffic, if Bedrock has what was approved; a first version was compared with nothing ("")."""

@@ -36,6 +36,8 @@ from promptlane.engine.suite import Case
 from promptlane.engine.targets import Target
 from promptlane.pages.test_report import page
 
+from .identities import remade
+
 Json = Any
 SPARE_SECONDS: Final = CALL_SECONDS + GRADING_SECONDS + 15.0
 """Kept of a batch's time: for the calls that are under way, for grading what was answered, and for writing it down."""
@@ -95,7 +97,8 @@ class Planner:
             stable = release.stable
         else:
             route = self.routes.get(release.prompt)
-            stable = route.stable if route else None
+            lost = remade(self.prompts, route, release.prompt_id)
+            stable = route.stable if route and not lost else None
         whole = self.enrolments.policy(release.policy_sha256)
         policy = whole.tests
         suite = parse(self.enrolments.suite(release.suite_sha256))

@@ -112,6 +112,19 @@ def test_status_says_what_applications_meet_where_the_route_says_otherwise(desk:
     assert gone.startswith("version 2 does not exist any more: applications that are sent to it get an error")
 
 
+def test_status_says_that_a_prompt_was_deleted_whatever_the_route_says(desk: Desk) -> None:
+    desk.serve(desk.publish())
+    desk.prompts.remove(ID)
+
+    for arguments in (["status", "greeter"], ["status"]):
+        [prompt] = desk.json(*arguments)["prompts"]
+
+        assert prompt["route"]["shares"] == {"1": 100.0}
+        [note] = prompt["notes"]
+        assert note.startswith(f"prompt {ID} was deleted, and the route names versions of it: requests to them fail")
+        assert "prompt_id_reason" in note
+
+
 def test_status_lists_waiting_versions_and_a_pause(desk: Desk) -> None:
     desk.publish()
     desk.start(1, paused={"by": OPERATOR, "reason": "campaign today", "at": desk.now})

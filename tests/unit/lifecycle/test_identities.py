@@ -10,16 +10,20 @@ import pytest
 
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, Unavailable
+from promptlane.domain.names import Phase
 from promptlane.domain.release.meant import AnotherPrompt, Identity, Standing
 from promptlane.domain.release.prompt import PromptDraft
+from promptlane.domain.release.quarantine import entry_of
 from promptlane.domain.release.release import Release
+from promptlane.domain.release.route import Quarantined
 from promptlane.domain.release.timeline import Event
 from promptlane.domain.release.trigger import PromptChange, change
 from promptlane.lifecycle.admit import Admission
-from promptlane.lifecycle.identities import NamedPrompts
+from promptlane.lifecycle.identities import NamedPrompts, remade
 from promptlane.lifecycle.prompt_watch import PromptWatch
+from promptlane.lifecycle.shift import Traffic
 from tests.support.prompt import ID, PROMPT, RELEASE
-from tests.support.stage import POLICY, Stage
+from tests.support.stage import POLICY, TRAFFIC, Stage
 
 NEW_ID = "PROMPT0009"
 OTHER = "OTHERS0001"
@@ -105,7 +109,7 @@ def test_a_deployment_gives_a_name_to_another_prompt_and_its_reason_enters_the_t
     )
     told = {e.event: e.detail for e in stage.told(release.release_id)}
     assert told[Event.PROMPT_REPLACED] == {"prompt_id": NEW_ID, "before": ID, "reason": "deleted by accident"}
-    assert admitted.stable == stage.route.stable, "the old stable stays until the new release is promoted"
+    assert admitted.stable is None, "what was deleted can be compared with no more"
     deployed(stage, "")
     assert named(stage).fixed(PROMPT) == NEW_ID, "a deployment that names none changes nothing"
 
@@ -298,3 +302,39 @@ def test_what_many_names_mean_is_what_each_of_them_means(deployed: str, fixed: I
     assert meanings == {name: named.every(name) for name in (PROMPT, "new", "named", "absent")}
     for name, ids in meanings.items():
         assert named.fixed(name) == (ids[0] if ids else "")
+
+
+def test_a_prompt_that_was_made_anew_is_promoted_over_the_route_of_the_one_that_is_gone() -> None:
+    """Its stable can be compared with, or gone back to, no more: tests and people decide, as on a first version."""
+    stage = Stage()
+    stage.serve(1, previous=stage.ref(3), phase=Phase.STEADY, epoch=4_000_000)
+    before = stage.route
+    assert not remade(stage.prompts, before, NEW_ID)
+    release = made_again(stage)
+    deployed(stage, NEW_ID, "deleted by accident")
+    admitted = admit(stage, release.release_id)
+    approval = {"candidate": admitted.candidate.fingerprint if admitted.candidate else "", "stable": None}
+    stage.releases.update(replace(admitted, state="review", approval=approval))
+    traffic = Traffic(**stage.ports(*TRAFFIC))
+
+    assert [traffic.promote(release.release_id).result for _ in range(2)] == ["done", "done"]
+
+    route = stage.route
+    assert (route.prompt_id, route.stable, route.previous) == (NEW_ID, admitted.candidate, None)
+    assert (route.phase, route.revision, route.epoch) == (Phase.STEADY, before.revision + 1, 5_000_000)
+    assert route.quarantined == before.quarantined, "what was rolled back stays barred"
+    assert [e.event for e in stage.told(release.release_id)].count(Event.PROMOTED) == 1
+
+
+def test_a_content_that_was_rolled_back_is_barred_under_another_prompt_id_too() -> None:
+    stage = Stage()
+    release = made_again(stage)
+    deployed(stage, NEW_ID, "deleted by accident")
+    admitted = admit(stage, release.release_id)
+    assert admitted.candidate is not None
+    approval = {"candidate": admitted.candidate.fingerprint, "stable": None}
+    stage.releases.update(replace(admitted, state="review", approval=approval))
+    stage.quarantine.keep(PROMPT, {admitted.candidate.fingerprint: entry_of(admitted.candidate, RELEASE, 4.0)})
+
+    with pytest.raises(Quarantined, match=f"rolled back in release {RELEASE}"):
+        Traffic(**stage.ports(*TRAFFIC)).promote(release.release_id)

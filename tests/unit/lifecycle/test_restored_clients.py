@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from promptlane.client import routes as client_routes
 from promptlane.client.order import BELIEVED_AFTER
-from promptlane.client.routes import Routes
+from promptlane.client.routes import Reading, Routes
 from promptlane.domain.errors import PromptlaneError
 from promptlane.domain.names import Outcome
 from promptlane.domain.release.route import Route, first_route
@@ -184,7 +184,7 @@ class Clients(RuleBasedStateMachine):
         self.step(REFRESH)
         self.reader.shown = self.states[max(0, len(self.states) - 1 - lag)] if lag else None
         before = self.client.live.get(PROMPT)
-        self.client._read([PROMPT])
+        self.client._read({PROMPT: Reading()})
         live, stored = self.client.live[PROMPT], self.stage.route
         at = (live.epoch, live.revision)
         if before is not None:
