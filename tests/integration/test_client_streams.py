@@ -195,6 +195,38 @@ def test_a_canary_that_is_silent_before_its_first_text_is_answered_by_stable(ser
     assert world.fuse("Error", "stable") == world.fuse("Assigned", "stable") == (0, 0)
 
 
+def test_a_stream_that_is_cut_off_after_its_stop_reason_is_complete(server: Bedrock) -> None:
+    def lost(wire: Wire) -> None:
+        wire.words("a ", "whole")
+        wire.event("messageStop", {"stopReason": "end_turn"})
+
+    server.play = {"2": lost}
+    world = Streamed(server)
+    stream = world.client.converse_stream("greeter", unit=world.unit("canary"))
+    assert (list(stream), stream.stop_reason, stream.usage) == (["a ", "whole"], "end_turn", {})
+    assert world.fuse("Error", "canary") == (0, 1)
+
+
+@pytest.mark.parametrize("whole_events", [True, False])
+def test_a_canary_that_breaks_in_its_reasoning_is_answered_by_stable_to_who_saw_nothing_of_it(
+    server: Bedrock, whole_events: bool
+) -> None:
+    def thinks(wire: Wire) -> None:
+        delta = {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "Let me see."}}}
+        wire.event("contentBlockDelta", delta)
+
+    server.play = {"1": whole, "2": thinks}
+    world = Streamed(server)
+    stream = world.client.converse_stream("greeter", unit=world.unit("canary"))
+    if whole_events:
+        with pytest.raises(StreamInterrupted, match="after 0 characters"):
+            list(stream.events())
+    else:
+        assert "".join(stream) == "from stable"
+    assert stream.shielded is not whole_events
+    assert world.fuse("Error", "canary") == (1, 1)
+
+
 @pytest.mark.parametrize("ended", [True, False], ids=["closed properly", "cut off"])
 def test_a_stream_that_ends_before_the_answer_does_is_no_answer(server: Bedrock, ended: bool) -> None:
     def short(wire: Wire) -> None:

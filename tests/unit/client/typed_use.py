@@ -19,4 +19,8 @@ def sync(client: PromptClient) -> str:
 async def asynchronous(client: AsyncPromptClient) -> list[str]:
     decision: Decision = await client.route("greeter", "u")
     answer: Answer = await client.converse(decision.prompt, unit="u")
-    return [answer.text, *[piece async for piece in await client.converse_stream("greeter", unit="u")]]
+    async with client.converse_stream("greeter", unit="u", variables={"name": "Anna"}) as stream:
+        events = [str(event) async for event in stream.events()]
+    text: str = stream.answer.text
+    opened = await client.converse_stream("greeter", unit="u")
+    return [answer.text, text, *events, *[piece async for piece in opened]]
