@@ -17,20 +17,22 @@ from promptlane.domain.canary.counts import Windows, check_period
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.investigation.sources import Cell
 from promptlane.domain.metrics import DIGITS, SQUARED, is_mean
-from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, UNIT_GROUPS
+from promptlane.domain.names import ASSIGNED, GROUP, NAMESPACE, STALE_ROUTE, UNIT_GROUPS
 from promptlane.domain.trail import Window
 
 from .errors import translated
 
 QUERIES_PER_CALL: Final = 500
 USD_PER_QUERY: Final = 0.01 / 1000
+_MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
 _SQUARES: Final = "Squares"
 """A statistic that CloudWatch does not have: the sum of another metric."""
 
 
 class _Series(NamedTuple):
-    """What one query asks for: which version's metric, of which group ("" for all), which statistic."""
+    """What one query asks for: which version's metric (0 for the prompt's), of which group ("" for all), which
+    statistic."""
 
     version: int
     metric: str
@@ -75,6 +77,13 @@ class CloudWatchCounts:
             for m in metrics
         }
         return {metric: pair for metric, pair in past.items() if pair[0] > 0}
+
+    def stale_refreshes(self, prompt: str, *, start: float, end: float) -> tuple[int, float]:
+        """(how many refreshes over [start, end) left a client with a stale route, the age of the oldest in seconds)."""
+        series = [_Series(0, STALE_ROUTE, "", stat) for stat in ("SampleCount", "Maximum")]
+        found = self._read(prompt, series, start - start % _MINUTE, end, int(_MINUTE))
+        counts, ages = (found.get(one, {}).values() for one in series)
+        return _count(sum(counts)), max(ages, default=0.0)
 
     def cells(
         self, prompt: str, *, versions: Sequence[int], metrics: Sequence[str], window: Window, seconds: float
@@ -133,7 +142,9 @@ def _stats(metric: str) -> tuple[str, ...]:
 
 
 def _query(name: str, prompt: str, one: _Series, period: int) -> dict[str, Any]:
-    dimensions = [{"Name": "Prompt", "Value": prompt}, {"Name": "Version", "Value": str(one.version)}]
+    dimensions = [{"Name": "Prompt", "Value": prompt}]
+    if one.version:
+        dimensions.append({"Name": "Version", "Value": str(one.version)})
     if one.group:
         dimensions.append({"Name": GROUP, "Value": one.group})
     name_, stat = (one.metric + SQUARED, "Sum") if one.stat == _SQUARES else (one.metric, one.stat)

@@ -6,9 +6,9 @@ import json
 import sys
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound
+from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound, PromptlaneError
 from promptlane.domain.names import FULL, Phase, parse_release_id, prompt_id_of
 from promptlane.domain.ports import PromptReader
 from promptlane.domain.release.release import Release
@@ -25,6 +25,8 @@ from .session import Session
 from .verify import not_deleted, verified
 
 Json = Any
+_LATELY: Final = 15 * 60
+"""Seconds over which stale routes are looked for."""
 
 
 def status(session: Session, prompt: str, *, watch: bool, every: float, as_json: bool) -> None:
@@ -109,8 +111,22 @@ def standing(session: Session, name: str, prompts: PromptReader, *, closely: boo
     document["notes"] += _notes(route, current, session.clock())
     if route is not None:
         document["notes"] += _gone(route, prompts)
-        document["notes"] += _what_applications_meet(deployment, route) if closely else []
+        if closely:
+            document["notes"] += _what_applications_meet(deployment, route)
+            document["notes"] += _stale(deployment, name, session.clock())
     return document
+
+
+def _stale(deployment: Deployment, prompt: str, now: float) -> list[str]:
+    """Whether processes go on with another route than the table's, by what they count themselves."""
+    try:
+        times, oldest = deployment.counts.stale_refreshes(prompt, start=now - _LATELY, end=now)
+    except PromptlaneError as error:
+        return [f"whether applications hold a stale route cannot be said, the metrics were not readable: {error}"]
+    return [
+        f"{times:,} refreshes of the last {_LATELY // 60} min left a process with a stale route, the oldest for "
+        f"{oldest:,.0f} s: it does not reach the route table, or the table was restored (docs/runbook.md)"
+    ] * bool(times)
 
 
 def _gone(route: Route, prompts: PromptReader) -> list[str]:

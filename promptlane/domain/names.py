@@ -56,6 +56,8 @@ HALF: Final = "Half"
 """Dimension of the fuse's metrics: the half of the unit groups that the unit is in, "0" or "1"."""
 UNIT_HALVES: Final = ("0", "1")
 SHIELDED: Final = "Shielded"
+STALE_ROUTE: Final = "StaleRoute"
+"""Of a client's refresh that left it with a route which is not the table's, or not known to be: its age in seconds."""
 OUTAGE: Final = "Outage"
 """Alarm on stable's own error rate: nothing starts or is promoted while it is red; it never rolls back."""
 HARM_EVIDENCE: Final = "HarmEvidence"

@@ -21,6 +21,7 @@ class FakeCounts:
         self._events: dict[_Key, list[tuple[float, int, float, float]]] = {}
         self.down = False
         self.reads = 0
+        self.stale: tuple[int, float] = (0, 0.0)
 
     def record(
         self,
@@ -70,6 +71,10 @@ class FakeCounts:
             if rows:
                 past[metric] = (sum(n for _, n, _, _ in rows), sum(bad for _, _, bad, _ in rows))
         return past
+
+    def stale_refreshes(self, prompt: str, *, start: float, end: float) -> tuple[int, float]:
+        self._check()
+        return self.stale
 
     def _check(self) -> None:
         self.reads += 1

@@ -27,6 +27,7 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
+from promptlane.fakes.counts import FakeCounts
 from promptlane.fakes.objects import MemoryObjects
 from promptlane.fakes.review import InMemoryReviews
 from tests.support.prompt import ID, POLICY
@@ -73,6 +74,7 @@ class Desk:
         self.identities = InMemoryIdentities()
         self.quarantine = InMemoryQuarantine()
         self.queue = FakeQueue()
+        self.counts = FakeCounts()
         self.enrolments = FakeEnrolments({"greeter": POLICY})
         self.posted: list[tuple[str, Json]] = []
         self.answers: list[tuple[int, Json]] = []
@@ -118,6 +120,7 @@ class Desk:
             "queue",
             "enrolments",
             "identities",
+            "counts",
             "reviews",
             "objects",
         )

@@ -36,7 +36,8 @@ class CloudWatch:
         for query in request["MetricDataQueries"]:
             stat = query["MetricStat"]
             dimensions = {d["Name"]: d["Value"] for d in stat["Metric"]["Dimensions"]}
-            key = (int(dimensions["Version"]), stat["Metric"]["MetricName"], dimensions.get("Group", ""), stat["Stat"])
+            version = int(dimensions.get("Version", 0))
+            key = (version, stat["Metric"]["MetricName"], dimensions.get("Group", ""), stat["Stat"])
             points = self.values.get(key, {})
             yield {
                 "MetricDataResults": [
@@ -125,6 +126,14 @@ def test_history_sums_whole_hours_of_the_control() -> None:
     )
     assert past == {"Error": (400, 4)}
     assert client.calls[0]["EndTime"].timestamp() == hour + 3600
+
+
+def test_stale_refreshes_are_counted_over_all_versions_with_the_oldest_age() -> None:
+    minute = 60.0
+    counts = {(0, "StaleRoute", "", "SampleCount"): {T0: 3.0, T0 + minute: 4.0}}
+    client = CloudWatch(counts | {(0, "StaleRoute", "", "Maximum"): {T0: 90.0, T0 + minute: 150.0}})
+    assert CloudWatchCounts(client).stale_refreshes("support", start=T0, end=T0 + 900) == (7, 150.0)
+    assert CloudWatchCounts(CloudWatch({})).stale_refreshes("support", start=T0, end=T0 + 900) == (0, 0.0)
 
 
 class Table:

@@ -112,6 +112,18 @@ def test_status_says_what_applications_meet_where_the_route_says_otherwise(desk:
     assert gone.startswith("version 2 does not exist any more: applications that are sent to it get an error")
 
 
+def test_status_says_that_processes_hold_a_stale_route(desk: Desk) -> None:
+    desk.serve(desk.publish())
+    desk.counts.stale = 12, 420.4
+
+    [note] = desk.json("status", "greeter")["prompts"][0]["notes"]
+    assert note.startswith("12 refreshes of the last 15 min left a process with a stale route, the oldest for 420 s")
+
+    desk.counts.down = True
+    [note] = desk.json("status", "greeter")["prompts"][0]["notes"]
+    assert note.startswith("whether applications hold a stale route cannot be said")
+
+
 def test_status_says_that_a_prompt_was_deleted_whatever_the_route_says(desk: Desk) -> None:
     desk.serve(desk.publish())
     desk.prompts.remove(ID)
