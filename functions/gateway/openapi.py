@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from promptlane.domain.split import MAX_UNIT_BYTES
@@ -24,6 +25,16 @@ _PROMPT = {
 }
 _TEXTS = {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Text"}}
 _TRACK = {"type": "string", "enum": ["stable", "canary", "holdback"]}
+_ANSWERED = {
+    "stop_reason": _TEXT,
+    "usage": {"type": "object"},
+    "prompt": _TEXT,
+    "version": {"type": "integer"},
+    "track": _TRACK,
+    "release_id": _TEXT,
+    "shielded": {"type": "boolean", "description": "Stable answered for a canary that was chosen."},
+    "receipt": {"type": ["string", "null"], "description": "Pass it to /feedback."},
+}
 
 
 def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
@@ -35,24 +46,83 @@ def _object(properties: dict[str, Any], required: list[str] | None = None) -> di
     }
 
 
+_ASKED: dict[str, Any] = {
+    "unit": "user-4711",
+    "variables": {"customer_name": "Ana", "retrieved_context": "Returns: 30 days.", "question": "Can I return shoes?"},
+}
+_VERSION: dict[str, Any] = {
+    "prompt": "support-assistant",
+    "version": 3,
+    "track": "stable",
+    "release_id": "ABCDEFGHIJ-3-1",
+}
+_ENDED: dict[str, Any] = {
+    "stop_reason": "end_turn",
+    "usage": {"inputTokens": 212, "outputTokens": 9, "totalTokens": 221},
+    **_VERSION,
+    "shielded": False,
+    "receipt": "AwFBQkNERUZHSElK…",
+}
+_PROBLEM: dict[str, Any] = {
+    "type": "urn:promptlane:problem:invalid-variables",
+    "title": "Invalid variables",
+    "status": 422,
+    "detail": "support-assistant needs question; it declares: customer_name, question, retrieved_context",
+    "missing": ["question"],
+}
+_EXAMPLES: dict[str, Any] = {
+    "ConverseRequest": _ASKED,
+    "ConverseAnswer": {
+        "text": "Yes, within 30 days.",
+        "content": [{"text": "Yes, within 30 days."}],
+        **_ENDED,
+    },
+    "Route": {
+        **_VERSION,
+        "version_arn": "arn:aws:bedrock:eu-west-1:111122223333:prompt/ABCDEFGHIJ:3",
+        "revision": 17,
+        "guardrail": None,
+    },
+    "Feedback": {"receipt": _ENDED["receipt"], "positive": False},
+    "FeedbackCounted": {"counted": True},
+}
+_STREAMED = "".join(
+    f"event: {kind}\ndata: {json.dumps(data)}\n\n"
+    for kind, data in (
+        ("text", {"text": "Yes, "}),
+        ("text", {"text": "within 30 days."}),
+        ("end", {**_ENDED, "tool_uses": []}),
+    )
+)
+
+
 def _operation(summary: str, request: str | None, response: str, statuses: dict[int, str], **more: Any) -> Any:
     found: dict[str, Any] = {
         "summary": summary,
         "responses": {
-            "200": {"description": "OK", "content": {"application/json": {"schema": _ref(response)}}},
-            **{
-                str(status): {
-                    "description": text,
-                    "content": {"application/problem+json": {"schema": _ref("Problem")}},
-                }
-                for status, text in statuses.items()
+            "200": {
+                "description": "OK",
+                "content": {"application/json": {"schema": _ref(response), "example": _EXAMPLES[response]}},
             },
+            **_problems(statuses),
         },
         **more,
     }
     if request:
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(request)}}}
+        found["requestBody"] = _request(request)
     return found
+
+
+def _problems(statuses: dict[int, str]) -> dict[str, Any]:
+    def content(status: int) -> dict[str, Any]:
+        example = {"example": _PROBLEM} if status == _PROBLEM["status"] else {}
+        return {"application/problem+json": {"schema": _ref("Problem"), **example}}
+
+    return {str(status): {"description": text, "content": content(status)} for status, text in statuses.items()}
+
+
+def _request(name: str) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": _ref(name), "example": _EXAMPLES[name]}}}
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -60,6 +130,12 @@ def _ref(name: str) -> dict[str, str]:
 
 
 _BODY = {400: "The body is not JSON", 413: "The body is too large", 415: "Not JSON", 422: "A field is wrong"}
+_MODEL = {
+    422: "A field is wrong, or Bedrock does not accept the request",
+    429: "The model's quota is used up",
+    502: "The model failed",
+    504: "Too slow",
+}
 _ROUTE = {404: "No such prompt", 503: "The route cannot be read"}
 
 DOCUMENT: dict[str, Any] = {
@@ -68,25 +144,52 @@ DOCUMENT: dict[str, Any] = {
         "title": "Promptlane gateway",
         "version": "1",
         "description": "Answers with the version of a prompt that a unit gets. Signed with SigV4 for execute-api. "
-        "Every request ends within 28 s.",
+        "Every request ends within 28 s, but for streamed ones, which have an address of their own.",
     },
+    "servers": [
+        {
+            "url": "https://{api}.execute-api.{region}.amazonaws.com",
+            "description": "The stack output GatewayUrl",
+            "variables": {"api": {"default": "api"}, "region": {"default": "eu-west-1"}},
+        }
+    ],
     "paths": {
         "/prompts/{prompt}/converse": {
             "post": _operation(
                 "Answer with the version that this unit gets",
                 "ConverseRequest",
                 "ConverseAnswer",
-                {
-                    **_BODY,
-                    **_ROUTE,
-                    422: "A field is wrong, or Bedrock does not accept the request",
-                    429: "The model's quota is used up",
-                    502: "The model failed",
-                    504: "Too slow",
-                },
+                {**_BODY, **_ROUTE, **_MODEL},
                 operationId="converse",
                 parameters=[_PROMPT],
             )
+        },
+        "/prompts/{prompt}/stream": {
+            "servers": [
+                {
+                    "url": "https://{address}.lambda-url.{region}.on.aws",
+                    "description": "The stack output StreamUrl, where promptlane:streams is set",
+                    "variables": {"address": {"default": "address"}, "region": {"default": "eu-west-1"}},
+                }
+            ],
+            "post": {
+                "summary": "Answer as it comes, with the version that this unit gets",
+                "description": "Server-sent events, signed with SigV4 for lambda. `text` has a piece of the answer; "
+                "the last event is `end`, or `error` with problem details where the answer broke: without `end` it is "
+                "not whole. Comments keep the connection alive. An application's own address is for its own prompts.",
+                "operationId": "stream",
+                "parameters": [_PROMPT],
+                "requestBody": _request("ConverseRequest"),
+                "security": [{"sigv4_lambda": []}],
+                "responses": {
+                    "200": {
+                        "description": "OK",
+                        "content": {"text/event-stream": {"schema": _TEXT, "example": _STREAMED}},
+                        "x-events": {"text": _ref("Text"), "end": _ref("StreamEnd"), "error": _ref("Problem")},
+                    },
+                    **_problems({**_BODY, **_ROUTE, **_MODEL, 403: "Another application's address, or no permission"}),
+                },
+            },
         },
         "/prompts/{prompt}/route": {
             "get": _operation(
@@ -118,7 +221,13 @@ DOCUMENT: dict[str, Any] = {
                 "name": "Authorization",
                 "in": "header",
                 "x-amazon-apigateway-authtype": "awsSigv4",
-            }
+            },
+            "sigv4_lambda": {
+                "type": "apiKey",
+                "name": "Authorization",
+                "in": "header",
+                "description": "AWS Signature Version 4 for the service lambda",
+            },
         },
         "schemas": {
             "ConverseRequest": _object(
@@ -140,14 +249,17 @@ DOCUMENT: dict[str, Any] = {
                 {
                     "text": _TEXT,
                     "content": {"type": "array", "items": {"type": "object"}},
-                    "stop_reason": _TEXT,
-                    "usage": {"type": "object"},
-                    "prompt": _TEXT,
-                    "version": {"type": "integer"},
-                    "track": _TRACK,
-                    "release_id": _TEXT,
-                    "shielded": {"type": "boolean", "description": "Stable answered for a canary that was chosen."},
-                    "receipt": {"type": ["string", "null"], "description": "Pass it to /feedback."},
+                    **_ANSWERED,
+                }
+            ),
+            "StreamEnd": _object(
+                {
+                    **_ANSWERED,
+                    "tool_uses": {
+                        "type": "array",
+                        "items": _object({"toolUseId": _TEXT, "name": _TEXT, "input": {}}),
+                        "description": "The uses of tools that the answer asks for.",
+                    },
                 }
             ),
             "Route": _object(

@@ -24,7 +24,7 @@ _BY_ERROR: list[tuple[type[PromptlaneError], int, str]] = [
     (InvalidReceipt, 403, "invalid-receipt"),
     (RouteUnavailable, 503, "route-unavailable"),
 ]
-_TIMEOUTS = frozenset({"ReadTimeoutError", "ConnectTimeoutError", "ModelTimeoutException"})
+_TIMEOUTS = frozenset({"ReadTimeoutError", "ConnectTimeoutError", "ModelTimeoutException", "TimeoutError"})
 _THROTTLES = frozenset({"ThrottlingException", "TooManyRequestsException"})
 
 
