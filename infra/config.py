@@ -18,6 +18,8 @@ from promptlane.domain.model_regions import GROUPS
 
 PREFIX = "promptlane:"
 REVIEWERS_FILE = "reviewers.yaml"
+MOST_STREAM_SECONDS = 880
+"""Lambda ends a function after 900; what is left is for the last bytes."""
 LambdaTarget = Literal["aws", "host"]
 InvocationLogging = Literal["off", "on"]
 
@@ -50,6 +52,10 @@ class DeploymentConfig:
     log_retention_days: for every log group.
     reserved_concurrency: executions reserved for `roll_back`, and as many for `decide`; 0 reserves none, and bounds
         what starts functions so that two of the ten of a fresh account stay free (infra/concurrency.py).
+    streams: how many answers the streaming gateway gives at once: so many executions are reserved for it, which also
+        bounds it. 0 leaves it out, since a fresh account has none to reserve.
+    stream_seconds: the longest that a streamed answer may take, all tries together; what the policies of the prompts
+        that are streamed say as `request.timeout`.
     drill_hours: how often the way back of every prompt is proven, by a drill that moves no traffic; 0 is never.
     reconcile_minutes: how often missed events and dead executions are looked for.
     trial: nothing outlives its stack: no deletion protection, nothing retained, buckets emptied, keys gone after a
@@ -92,6 +98,8 @@ class DeploymentConfig:
     time_scale: float = 1.0
     log_retention_days: int = 90
     reserved_concurrency: int = 0
+    streams: int = 0
+    stream_seconds: int = 28
     drill_hours: int = 0
     reconcile_minutes: int = 15
     trial: bool = False
@@ -239,6 +247,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "time_scale": values.number(above=0, up_to=1),
     "log_retention_days": values.whole_of(*_RETENTION),
     "reserved_concurrency": values.whole(low=0, high=100),
+    "streams": values.whole(low=0, high=10_000),
+    "stream_seconds": values.whole(low=5, high=MOST_STREAM_SECONDS),
     "drill_hours": values.whole(low=0, high=72),
     "reconcile_minutes": values.whole(low=1, high=60),
     "trial": values.flag,

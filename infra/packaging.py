@@ -1,4 +1,4 @@
-"""What Lambda runs, built with plain pip and file copies: no Docker, no CDK bundling.
+"""What Lambda runs, built with plain pip, esbuild and file copies: no Docker, no CDK bundling.
 
 Folders are named by the hash of what they are made of and appear in one rename, so that parallel synths may share them
 and an unchanged input is never built twice. The same input gives the same bytes on every run.
@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,8 @@ from infra.bytecode import PYTHON, Compiler, compiler
 
 Packages = Literal["sdk", "layer", "engine", "receipts"]
 Target = Literal["aws", "host"]
+NODE = "node22"
+"""As esbuild names the runtime nodejs22.x."""
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 SDK_SERVICES = (
@@ -100,6 +102,40 @@ def _code(compiles: Compiler, *, root: Path, build: Path) -> Path:
         compiles(folder, at="/var/task")
 
     return _built(build / f"code-{_digest([compiles.name], files)}", make)
+
+
+def node_code(verb: str, *, files: Mapping[str, str], root: Path = ROOT, build: Path = BUILD) -> Path:
+    """Folder with `handler.js`, one file of functions/<verb>/ and all that it imports, and with `files` (text by name).
+
+    The client is bundled from its sources, and the AWS SDK with it: the runtime's own differs between Regions, and is
+    not what was tested. The handler is `handler.handle`.
+    """
+    own, client = root / "functions" / verb, root / "clients" / "js"
+    if not (own / "handler.mjs").is_file():
+        raise PackagingError(f"there is no function {verb}: expected functions/{verb}/handler.mjs")
+    bundler = client / "node_modules" / "esbuild" / "bin" / "esbuild"
+    if not bundler.is_file():
+        raise PackagingError(
+            f"{bundler.relative_to(root)} is missing: run `make setup`, which installs what is bundled"
+        )
+    options = [
+        *("--bundle", "--platform=node", f"--target={NODE}", "--format=cjs", "--main-fields=module,main"),
+        *("--minify-whitespace", "--minify-syntax", "--legal-comments=none", "--log-level=warning"),
+    ]
+    sources = [*_files(own, f"functions/{verb}"), *_files(client / "src", "clients/js/src")]
+    sources.append((client / "package-lock.json", "clients/js/package-lock.json"))
+    made_of = [*options, *(part for pair in sorted(files.items()) for part in pair)]
+
+    def bundle(folder: Path) -> None:
+        command = ["node", str(bundler), str(own / "handler.mjs"), *options, f"--outfile={folder / 'handler.js'}"]
+        command.append(f"--alias:promptlane={client / 'src' / 'index.ts'}")
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise PackagingError(f"esbuild could not bundle functions/{verb}:\n{done.stderr.strip()[-2000:]}")
+        for name, text in files.items():
+            (folder / name).write_text(text)
+
+    return _built(build / f"function-{verb}-{_digest(made_of, sources)}", bundle)
 
 
 def client_layer(*, root: Path = ROOT, build: Path = BUILD) -> Path:

@@ -3,6 +3,8 @@
 An account begins with ten concurrent executions for all its functions, and may reserve none of them. So unless a
 deployment reserves some, whatever starts functions is bounded such that two of ten stay free for a rollback:
 tests/infra/test_concurrency.py adds up what the templates say. With a reservation nothing needs to be bounded for that.
+A streamed answer holds an execution for as long as the model speaks, and nothing throttles a function URL but a
+reservation of its function's own: without one there is no streaming gateway.
 """
 
 from dataclasses import dataclass
@@ -77,7 +79,14 @@ def bounds(config: DeploymentConfig) -> Bounds:
 
 def explained(config: DeploymentConfig) -> str:
     """What synth says about it."""
-    n = config.reserved_concurrency
+    n, streams = config.reserved_concurrency, config.streams
+    if streams:
+        also = f", {n} for roll_back and {n} for decide" if n else ""
+        return (
+            f"{streams} Lambda executions are reserved for the streaming gateway, which answers so many at once{also}. "
+            f"AWS refuses that unless {UNRESERVED} stay unreserved: the account's quota of concurrent executions "
+            f"({QUOTA_CODE}) must be {UNRESERVED + streams + 2 * n} or more"
+        )
     if n:
         return (
             f"{n} Lambda executions are reserved for roll_back and {n} for decide. AWS refuses that unless "

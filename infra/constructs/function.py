@@ -14,11 +14,12 @@ from infra.constructs.accepted import accept_finding
 from infra.constructs.grants import Grant, attach
 from infra.constructs.outputs import camel_case
 from infra.constructs.packages import sdk
-from infra.packaging import function_code
+from infra.packaging import function_code, node_code
 
 
 class Function(Construct):
-    """The function of `functions/<verb>/`, named after it.
+    """The function of `functions/<verb>/`, named after it: in Python, or with `node`, the further files of its code by
+    name, in JavaScript.
 
     `grants` are all it may do besides writing its log and its traces. `dead_letters` takes the events that an
     asynchronous caller (SNS, EventBridge) handed over and that failed every retry. `name` is for what is called by one
@@ -40,6 +41,7 @@ class Function(Construct):
         reserved_concurrency: int | None = None,
         dead_letters: sqs.IQueue | None = None,
         name: str | None = None,
+        node: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(scope, camel_case(verb))
         self.log_group = logs.LogGroup(self, "Log", retention=config.log_retention, removal_policy=config.removal)
@@ -57,16 +59,18 @@ class Function(Construct):
             )
         )
         attach(self.role, grants)
+        python = node is None
+        code = function_code(verb, target=config.lambda_target) if node is None else node_code(verb, files=node)
         self.function = lambda_.Function(
             self,
             "Function",
             function_name=name,
             description=description,
-            runtime=lambda_.Runtime.PYTHON_3_13,
+            runtime=lambda_.Runtime.PYTHON_3_13 if python else lambda_.Runtime.NODEJS_22_X,
             architecture=lambda_.Architecture.ARM_64,
-            handler=f"functions.{verb}.handler.handle",
-            code=lambda_.Code.from_asset(str(function_code(verb, target=config.lambda_target))),
-            layers=[sdk(self, config=config), *layers],
+            handler=f"functions.{verb}.handler.handle" if python else "handler.handle",
+            code=lambda_.Code.from_asset(str(code)),
+            layers=[*([sdk(self, config=config)] if python else []), *layers],
             role=self.role,
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.TEXT,  # our logger writes JSON itself; EMF needs its lines untouched
@@ -82,4 +86,4 @@ class Function(Construct):
             "IAM5[Resource::*]",
             "X-Ray, CloudWatch metrics and alarms, and CloudTrail look-ups know no resource-level permissions.",
         )
-        accept_finding(self, "L1", "python3.13 is the runtime that the layer is built and tested for.")
+        accept_finding(self, "L1", "Functions run on the runtime that their packages are built and tested for.")

@@ -24,6 +24,8 @@ _MODELS = ("*inference-profile", "provisioned-model", "imported-model", "custom-
 _NO_RESOURCES = "The action knows no resource-level permissions."
 PROMPT_CONTEXT = "aws:bedrock-prompts:arn"
 """The encryption context that Bedrock gives a prompt's key: the ARN of the prompt."""
+_SIGNED = {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}}
+_THROUGH = {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
 _GATEWAY_CALLS = ("POST/prompts/{}/converse", "GET/prompts/{}/route")
 
 
@@ -169,10 +171,10 @@ class Grants:
             allow("ReadTags", ["bedrock:ListTagsForResource"], prompts, because=_PROMPTS),
         ]
 
-    def prompts_answer(self, *, enrolled: bool = False) -> list[Grant]:
+    def prompts_answer(self, *, enrolled: bool = False, streamed: bool = False) -> list[Grant]:
         """Converse on numbered versions. A cross-Region profile needs the model in every Region that it routes to.
 
-        `enrolled`: of prompts that this deployment has admitted, and no others.
+        `enrolled`: of prompts that this deployment has admitted, and no others. `streamed`: ConverseStream alone.
         """
         versions, condition = [arn("bedrock", "prompt/*:*")], self._enrolled() if enrolled else None
         return [
@@ -182,7 +184,7 @@ class Grants:
             ),
             allow(
                 "InvokeModels",
-                ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
+                [*([] if streamed else ["bedrock:InvokeModel"]), "bedrock:InvokeModelWithResponseStream"],
                 [
                     arn("bedrock", "foundation-model/*", region="*", account=""),
                     *(arn("bedrock", f"{kind}/*") for kind in _MODELS),
@@ -192,6 +194,20 @@ class Grants:
             *self.prompt_keys(),
         ]
 
+    def streams(self) -> list[Grant]:
+        """What the client library does in the streaming gateway, which takes no feedback."""
+        seals = allow("SealReceipts", ["kms:GenerateDataKey"], [self._state.receipt_key.key_arn])
+        return [*self._routes_of(), seals, *self.prompts_answer(enrolled=True, streamed=True)]
+
+    def _routes_of(self, prompts: Sequence[str] = ()) -> list[Grant]:
+        """Read the routes of these prompts, or all, and find by a prompt's id which one is its."""
+        table = self._state.route_table.table_arn
+        reads = ["dynamodb:GetItem", "dynamodb:BatchGetItem"]
+        return [
+            allow("ReadRoutes", reads, [table], _keys_within(prompts)),
+            allow("FindRoutesById", ["dynamodb:Query"], [f"{table}/index/{ROUTES_BY_ID}"]),
+        ]
+
     def application(self, prompts: Sequence[str] = ()) -> list[Grant]:
         """What the client library does in an application, and in the gateway: read routes, answer, count feedback.
 
@@ -199,12 +215,10 @@ class Grants:
         it renders cannot be told by name, IAM sees ids; nor which metrics it writes, IAM sees no dimensions.
         """
         state = self._state
-        table, feedback = state.route_table.table_arn, state.feedback_table.table_arn
-        routes, marks = _keys_within(prompts), _keys_within([f"{prompt}/*" for prompt in prompts])
+        feedback, marks = state.feedback_table.table_arn, _keys_within([f"{prompt}/*" for prompt in prompts])
         context = {"StringEquals": {f"kms:EncryptionContext:{RECEIPT_CONTEXT}": list(prompts)}} if prompts else None
         return [
-            allow("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], [table], routes),
-            allow("FindRoutesById", ["dynamodb:Query"], [f"{table}/index/{ROUTES_BY_ID}"]),
+            *self._routes_of(prompts),
             allow("CountFeedbackOnce", ["dynamodb:PutItem"], [feedback], marks),
             allow("SealReceipts", ["kms:GenerateDataKey", "kms:Decrypt"], [state.receipt_key.key_arn], context),
             *self.prompts_answer(enrolled=True),
@@ -234,6 +248,18 @@ class Grants:
         because = "" if prompts else "Every method of the gateway, and nothing else."
         resources = [arn("execute-api", f"{api_id}/$default/{call}") for call in calls]
         return [allow("CallGateway", ["execute-api:Invoke"], resources, because=because)]
+
+    def stream_call(self, application: str = "") -> list[Grant]:
+        """Every call of the streaming gateway; with `application`, by the address that is for its prompts alone.
+
+        A function URL wants both actions of its callers, and IAM sees no path of it. What may be invoked through the
+        address may not be invoked directly: the request would say what it likes of its caller.
+        """
+        function = stream_function_arn(self._config.name) + (f":{application}" if application else "")
+        return [
+            allow("StreamAnswers", ["lambda:InvokeFunctionUrl"], [function], _SIGNED),
+            allow("StreamThroughTheAddress", ["lambda:InvokeFunction"], [function], _THROUGH),
+        ]
 
     def machine_start(self) -> list[Grant]:
         return [allow("StartReleases", ["states:StartExecution"], [self.machine_arn])]
@@ -298,6 +324,15 @@ class Grants:
 
     def _parameter(self, name: str) -> str:
         return arn("ssm", f"parameter/{self._config.name}/{name}")
+
+
+def stream_function_name(deployment: str) -> str:
+    """The streaming gateway's. Fixed by us, so that nobody refers to its stack, which may leave it out."""
+    return f"{deployment}-stream"
+
+
+def stream_function_arn(deployment: str) -> str:
+    return arn("lambda", f"function:{stream_function_name(deployment)}")
 
 
 def _only_below(beginnings: Sequence[str]) -> dict[str, dict[str, Any]]:

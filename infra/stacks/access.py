@@ -344,7 +344,8 @@ class AccessStack(Stack):
         """The application's grants. Never DRAFT: the pattern wants a version; never what was not admitted: no tag."""
         gateway = str(self._runtime.export_value(self._runtime.service.api.api_id))
         g = self._grants
-        return (*g.application(), *g.guardrails(), *g.metrics_write(), *g.gateway_call(gateway))
+        streams = g.stream_call() if self._config.streams else ()
+        return (*g.application(), *g.guardrails(), *g.metrics_write(), *g.gateway_call(gateway), *streams)
 
     def _call(self, sid: str, *routes: str) -> Grant:
         return allow(sid, ["execute-api:Invoke"], [self._operation(r) for r in routes], because=_SHARED)

@@ -7,6 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 
 from infra.config import DeploymentConfig
+from infra.constructs.grants import stream_function_name
 from infra.constructs.health import MOST_METRICS, Health, counted, total
 from infra.constructs.invocation_log import InvocationLog
 from infra.stacks.pipeline.stack import PipelineStack
@@ -40,6 +41,8 @@ def watch_ourselves(
     if config.drill_hours:
         _drills(health, pipeline.functions, every=config.drill_hours)
     _apis(health, pipeline, runtime)
+    if config.streams:
+        _streams(health, stream_function_name(config.name), at_once=config.streams)
     _tables(health, {"routes": state.route_table.table_name, "releases": state.release_table.table_name})
     if invocations is not None:  # without a log of ours nothing would ever be counted
         _past_the_split(health, invocations)
@@ -229,6 +232,33 @@ def _apis(health: Health, pipeline: PipelineStack, runtime: RuntimeStack) -> Non
         period=_FIVE,
         threshold=0.05,
         of=(2, 3),
+    )
+
+
+def _streams(health: Health, function: str, *, at_once: int) -> None:
+    """By its fixed name: a reference would keep the Runtime stack from leaving it out. What fails after its first byte
+    is a datapoint of the prompt's guard metrics, and no fault of the address."""
+
+    def read(metric: str) -> cloudwatch.Metric:
+        return counted(LAMBDA, metric, FunctionName=function)
+
+    health.tell(
+        "streams-failing",
+        "One in twenty requests to stream, or more, ended with a fault in 2 of 3 periods of 5 minutes.",
+        "Look whether Bedrock throttles or fails (guard metrics of the prompts), then read the function's log.",
+        reads={"faults": read("Url5xxCount"), "requests": read("UrlRequestCount")},
+        expression="IF(requests >= 20, faults / requests)",
+        period=_FIVE,
+        threshold=0.05,
+        of=(2, 3),
+    )
+    health.tell(
+        "streams-refused",
+        f"Callers of the streaming gateway have been refused for 15 minutes: {at_once} answers were under way at once.",
+        "Raise promptlane:streams, and the account's quota with it.",
+        reads={"throttles": read("Throttles")},
+        period=_FIVE,
+        of=(3, 4),
     )
 
 

@@ -1,7 +1,5 @@
 """Runtime: what applications use. The gateway, the managed policy for the client library, and its layer."""
 
-from collections.abc import Sequence
-
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_iam as iam
@@ -15,6 +13,7 @@ from infra.constructs.grants import Grant, Grants, attach
 from infra.constructs.http_service import HttpService
 from infra.constructs.outputs import Outputs
 from infra.constructs.packages import packages
+from infra.constructs.streams import StreamingGateway
 from infra.packaging import client_layer
 from infra.state import State
 
@@ -65,6 +64,9 @@ class RuntimeStack(Stack):
         for method, path in _ROUTES:
             throttle = limits.converse if path == _CONVERSE else None
             self.service.route(method, path, gateway.function, throttle=throttle)
+        self.stream = (
+            StreamingGateway(self, "Streams", config=config, state=state, grants=grants) if config.streams else None
+        )
         layer = lambda_.LayerVersion(
             self,
             "Client",
@@ -91,6 +93,7 @@ class RuntimeStack(Stack):
             resources={
                 "gateway_url": self.service.url,
                 "gateway_function": gateway.function.function_name,
+                **self._addresses(),
                 "application_policy": self.application.managed_policy_arn,
                 **{f"application_{name}_policy": policy.managed_policy_arn for name, policy in applications.items()},
                 "client_layer": layer.layer_version_arn,
@@ -98,22 +101,30 @@ class RuntimeStack(Stack):
             },
         )
 
-    def _may(self, grants: Grants, prompts: Sequence[str] = ()) -> tuple[Grant, ...]:
-        """What an application may do: for every prompt, or for these alone."""
+    def _addresses(self) -> dict[str, str]:
+        """Of the streaming gateway, where there is one."""
+        if self.stream is None:
+            return {}
+        own = {f"application_{name}_stream_url": url for name, url in self.stream.urls.items()}
+        return {"stream_url": self.stream.url, **own}
+
+    def _may(self, grants: Grants, application: str = "") -> tuple[Grant, ...]:
+        """What an application may do: for its own prompts alone, or without a name for every prompt."""
+        prompts = self._config.applications[application] if application else ()
         return (
             *grants.application(prompts),
             *grants.guardrails(),
             *grants.metrics_write(),
             *grants.gateway_call(self.service.api.api_id, prompts),
+            *(grants.stream_call(application) if self.stream else ()),
         )
 
     def _application(self, name: str, grants: Grants) -> iam.ManagedPolicy:
         """The policy of one application, which speaks for its own prompts and for no others."""
-        prompts = self._config.applications[name]
         policy = iam.ManagedPolicy(
             self,
             f"Application-{name}",
             description=f"Lets the application {name} use its prompts of {self._config.name}: library and gateway",
         )
-        attach(policy, self._may(grants, prompts), merge=True)
+        attach(policy, self._may(grants, name), merge=True)
         return policy

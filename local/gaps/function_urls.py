@@ -56,6 +56,8 @@ _CALL_NEW = """const result = handlerFn[STREAMS] ? streamed(handlerFn, event, co
 Frames = Callable[[dict[str, Any]], object]
 _frames: contextvars.ContextVar[Frames | None] = contextvars.ContextVar("frames", default=None)
 """Where the invocation under way hands the frames of its response."""
+_invoked: contextvars.ContextVar[str] = contextvars.ContextVar("invoked", default="")
+"""The ARN by which the invocation under way was asked for, with its alias."""
 _running: set[asyncio.Future[Any]] = set()
 
 
@@ -130,7 +132,7 @@ def _invoke(
             worker._cold = False
         context = {
             "request_id": request_id,
-            "invoked_function_arn": invoked_function_arn or worker.config.get("FunctionArn", ""),
+            "invoked_function_arn": _invoked.get() or invoked_function_arn or worker.config.get("FunctionArn", ""),
             "timeout_ms": int(float(timeout) * 1000),
             "trace_id": trace_id,
             "depth": depth,
@@ -269,6 +271,7 @@ async def _stream(
     frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     _frames.set(lambda frame: loop.call_soon_threadsafe(frames.put_nowait, frame))
+    _invoked.set(str(host._function_url_auth_target(url_id)[0]))
     record = lambda_svc._execution_record_for_config(function, settings)
     running = asyncio.ensure_future(
         concurrency.run_reentrant(lambda_svc._execute_function_with_config_scope, record, event)
