@@ -15,14 +15,16 @@ from promptlane.domain.errors import InvalidInput
 from promptlane.domain.incoming import version_number
 from promptlane.domain.policy import TestPolicy
 from promptlane.domain.text import one_line, percent, visible
+from promptlane.engine.junit import junit_of_sides
 from promptlane.engine.objects import FolderObjects
 from promptlane.engine.plan import TestPlanRefused, make_plan
-from promptlane.engine.records import Collector, Record, passes, record_of
+from promptlane.engine.records import Collector, Record, latency_ms, missing_reason, passes, record_of, telling
 from promptlane.engine.report import Heading, build
 from promptlane.engine.runner import CANDIDATE, STABLE, run_cases
-from promptlane.engine.suite import Suite, flat
+from promptlane.engine.suite import Case, Suite, flat
 from promptlane.engine.targets import Target
 from promptlane.lifecycle.test_round import write_report
+from promptlane.pages.comparison_page import comparison_page
 from promptlane.project import PromptProject, load_one
 
 from .bench import Models, bedrock, bench_of, progress
@@ -57,8 +59,9 @@ def compare_sides(
 ) -> int:
     """Run the suite over the draft and every other side at the same time; each is compared with the first.
 
-    The first is the version `against`, or the draft. Writes comparison.json, and a folder with each side's report, to
-    `output`. Returns 0 where at least two sides could be run, else 3. Raises InvalidInput before a call is paid for.
+    The first is the version `against`, or the draft. Writes comparison.html, comparison.json, junit.xml, and a folder
+    with each side's report, to `output`. Returns 0 where at least two sides could be run, else 3. Raises InvalidInput
+    before a call is paid for.
     """
     project, deployment = called(session, load_one(directory))
     policy = project.policy.tests
@@ -88,7 +91,10 @@ def compare_sides(
             records = list(pool.map(run, targets))
     comparison = _Comparison(project.name, session.clock(), suite, policy, targets, records, [*suite.notes, *warnings])
     document = {**comparison.document(objects), "cost_estimated_usd": most}
+    matrix = comparison.matrix()
     objects.put("comparison.json", json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+    objects.put("comparison.html", comparison_page(document, matrix))
+    objects.put("junit.xml", junit_of_sides(document, matrix))
     session.emit(
         {**document, "folder": str(root)}, as_json=as_json, show=lambda console: _show(console, document, root)
     )
@@ -188,6 +194,34 @@ class _Comparison:
             if len(set(won)) > 1:
                 yield {"case": case.id, "runs": runs, "passes": won}
 
+    def matrix(self) -> list[Record]:
+        """Every case, and what became of it on each side; `passed` is None where it could not be run completely."""
+        return [
+            {
+                "case": case.id,
+                "description": case.description,
+                "tags": list(case.tags),
+                "critical": case.critical,
+                "vars": {name: value[:1_000] for name, value in case.vars.items()},
+                "sides": [self._of_case(case, found[case.id]) for found in self.records],
+            }
+            for case in self.suite.cases
+        ]
+
+    def _of_case(self, case: Case, record: Record) -> Record:
+        runs = case.runs(self.suite.repeats or self.policy.repeats)
+        won = passes(record[CANDIDATE], runs)
+        told = telling(case, record[CANDIDATE], failing=True, passed=won)
+        return {
+            "passed": None if won is None else won >= (case.at_least or runs),
+            "passes": won,
+            "runs": runs,
+            "latency_ms": latency_ms(record[CANDIDATE]),
+            "reason": missing_reason(record).removeprefix(f"{CANDIDATE}: "),
+            "failed": told.get("failed", []),
+            "output": told.get("output", ""),
+        }
+
     def _report(self, i: int, stable: Target | None) -> dict[str, Json]:
         """Of one side by itself, or against the first."""
         plan = make_plan(self.suite, replace(self.policy, max_cost_usd=_UNBOUNDED), self.targets[i], stable)
@@ -210,13 +244,14 @@ class _Comparison:
             "report": f"{name}/report.html",
             "complete": overall["n"],
             "missing": overall["missing"],
-            "could_not_run": causes(alone),
+            "could_not_run": [cause.removeprefix(f"{CANDIDATE}: ") for cause in causes(alone)],
             "pass_rate": overall["candidate_rate"],
             "pass_rate_interval": overall["interval"],
             "pass_k": alone["pass_k"],
             "verdict": paired["verdict"] if paired else None,
             "reasons": paired["reasons"] if paired else [],
             "difference": paired["overall"]["interval"] if paired else None,
+            "margin": self.policy.margin,
             "newly_failing": _cases(paired, "newly failing"),
             "newly_passing": _cases(paired, "newly passing"),
             "latency_ms_p50": sums["latency_ms_p50"],
@@ -265,7 +300,7 @@ def _show(console: Console, document: Mapping[str, Json], root: Path) -> None:
             console.print(visible(side["reasons"][0]))
             if side["newly_failing"]:
                 console.print(f"newly failing: {one_line(', '.join(side['newly_failing'][:12]), 400)}")
-    console.print(f"\nAll against the first. Reports: {root}, comparison.json beside them")
+    console.print(f"\nAll against the first. Side by side: {root / 'comparison.html'}; junit.xml and reports beside it")
 
 
 def _number(value: float | None, form: str) -> str:

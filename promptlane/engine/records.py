@@ -81,6 +81,12 @@ def passes(runs: Sequence[Mapping[str, Json]] | None, repeats: int) -> int | Non
     return sum(bool(r["passed"]) for r in runs)
 
 
+def latency_ms(runs: Iterable[Mapping[str, Json]]) -> float:
+    """How long all answers of a side took together, in milliseconds."""
+    answers = [answer for run in runs if "output" in run for answer in (run, *run.get("later", ()))]
+    return fsum(float(answer["latency_ms"]) for answer in answers)
+
+
 def missing_reason(record: Mapping[str, Json]) -> str:
     """Why a case is missing, by side."""
     found = []
@@ -160,6 +166,8 @@ class Collector:
         self.shown: dict[Change, list[Record]] = {change: [] for change in Change}
         self.passes: dict[str, dict[str, tuple[int, int]]] = {side: {} for side in self.sides}
         """By side and case: (passes, runs) of those that were run completely, before `at_least` makes one of them."""
+        self.latency_ms: dict[str, float] = {}
+        """By case: how long the candidate took for all of its answers."""
 
     def add(self, case: Case, record: Mapping[str, Json] | None) -> CaseTally:
         """Count one case; `record` None: it was never run (its batch failed)."""
@@ -167,6 +175,7 @@ class Collector:
         for side, sums in self.sides.items():
             for run in found.get(side) or ():
                 sums.add(run)
+        self.latency_ms[case.id] = latency_ms(found.get(CANDIDATE) or ())
         reason = missing_reason(found) if record else "its batch of cases did not finish"
         runs, least = case.runs(self.repeats), case.at_least
         won = {side: passes(found.get(side), runs) for side in self.sides}
@@ -216,20 +225,20 @@ class Collector:
             "tags": list(case.tags),
             "critical": case.critical,
             "vars": {k: v[:1_000] for k, v in case.vars.items()},
-            CANDIDATE: _telling(case, record.get(CANDIDATE), failing=True, passed=self._passed(case, CANDIDATE)),
+            CANDIDATE: telling(case, record.get(CANDIDATE), failing=True, passed=self._passed(case, CANDIDATE)),
         }
         if case.at_least is not None:
             detail["at_least"] = case.at_least
         if case.messages:
             detail["messages"] = [{"role": m["role"], "text": text_of(m["content"])[:1_000]} for m in case.messages]
         if not self.absolute:
-            detail[STABLE] = _telling(case, record.get(STABLE), failing=False, passed=self._passed(case, STABLE))
+            detail[STABLE] = telling(case, record.get(STABLE), failing=False, passed=self._passed(case, STABLE))
         if tally.candidate is None or (tally.stable is None and not self.absolute):
             detail["reason"] = tally.reason
         return detail
 
 
-def _telling(case: Case, runs: Sequence[Mapping[str, Json]] | None, *, failing: bool, passed: int | None) -> Record:
+def telling(case: Case, runs: Sequence[Mapping[str, Json]] | None, *, failing: bool, passed: int | None) -> Record:
     """The run that explains a change: a failing one of the candidate, a passing one of the stable version.
 
     Of a conversation `turns` holds what was asked and answered, and `output` all of it as one text.

@@ -71,7 +71,7 @@ def build(
         },
         "flaky": verdict.flaky,
         "pass_k": collected.all_of_k(),
-        "cases": [_case(t, verdict) | _behind(t, collected) for t in collected.tallies],
+        "cases": [_case(t, verdict, collected) | _behind(t, collected) for t in collected.tallies],
         "sides": sides,
         "cost_usd": None if any(c is None for c in costs) else sum(costs),
         "cost_estimated_usd": plan.cost_usd,
@@ -106,12 +106,13 @@ def _comparison(c: Comparison) -> Record:
     return {**asdict(c), "finding": str(c.finding)}
 
 
-def _case(tally: CaseTally, verdict: Verdict) -> Record:
+def _case(tally: CaseTally, verdict: Verdict, collected: Collector) -> Record:
     case: Record = {
         "case": tally.case,
         "change": str(verdict.changes[tally.case]),
         "runs": tally.runs,
         "candidate": tally.candidate,
+        "latency_ms": round(collected.latency_ms[tally.case], 1),
     }
     if not verdict.absolute:
         case["stable"] = tally.stable

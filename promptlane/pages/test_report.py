@@ -13,10 +13,11 @@ from promptlane.domain.text import percent, visible
 Json = Any
 _MAX_WORDS: Final = 1_800
 _LISTED: Final = 100
+NOTHING: Final = '<span class="dim">(answered nothing)</span>'
 _SAYS: Final = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
-_MARK: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
+MARK: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 
-_STYLE: Final = """
+STYLE: Final = """
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#5b6470;--line:#d9dee4;--soft:#f5f7f9;--pass:#12703f;
 --fail:#b3261e;--inconclusive:#8a5a00;--del:#ffdcd7;--add:#cdf3d8}
 @media(prefers-color-scheme:dark){:root{--bg:#14171a;--fg:#e6e9ec;--dim:#9aa4af;--line:#343b43;--soft:#1c2126;
@@ -56,7 +57,7 @@ def _page(r: Mapping[str, Json]) -> Iterator[str]:
     title = f"{r['prompt']}: {r['candidate']}" + (f" against {r['stable']}" if r["stable"] else ", first version")
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
-    yield f"<title>{escape(_SAYS[r['verdict']])}: {escape(title)}</title><style>{_STYLE}</style></head><body><main>"
+    yield f"<title>{escape(_SAYS[r['verdict']])}: {escape(title)}</title><style>{STYLE}</style></head><body><main>"
     yield from _verdict(r, title)
     yield from _cases(r, "newly failing", "Failing" if r["absolute"] else "Newly failing", opened=3)
     yield from _cases(r, "newly passing", "Newly passing")
@@ -77,7 +78,7 @@ def _verdict(r: Mapping[str, Json], title: str) -> Iterator[str]:
     at = datetime.fromtimestamp(r["at"], UTC).strftime("%Y-%m-%d %H:%M UTC")
     release = f"release {r['release_id']}, round {r['round']}, " if r["release_id"] else ""
     yield f'<p class="dim small">{escape(release)}{at}</p></header>'
-    yield f'<section class="verdict {finding}"><strong>{_MARK[finding]} {_SAYS[finding]}</strong>'
+    yield f'<section class="verdict {finding}"><strong>{MARK[finding]} {_SAYS[finding]}</strong>'
     for reason in r["reasons"][:6]:
         yield f"<p>{escape(reason)}</p>"
     if finding == "inconclusive":
@@ -113,7 +114,8 @@ def _case(r: Mapping[str, Json], d: Mapping[str, Json], *, opened: bool) -> Iter
     before = f"{_passes(stable)} → " if stable else ""
     least = f", at least {d['at_least']} must" if d.get("at_least") else ""
     passed = f"passed {before}{_passes(candidate)}{least}"
-    yield f'<span class="dim small">{escape(d["case"])} · {passed}</span></summary><div>'
+    called = f"{escape(d['case'])} · " if d["description"] else ""
+    yield f'<span class="dim small">{called}{passed}</span></summary><div>'
     if candidate.get("failed"):
         yield "<ul>" + "".join(
             f"<li><b>{escape(f['type'])}</b>: {escape(f['reason'])}</li>" for f in candidate["failed"]
@@ -161,11 +163,13 @@ def _turns(r: Mapping[str, Json], stable: Mapping[str, Json], candidate: Mapping
 def _outputs(r: Mapping[str, Json], stable: object, old: str | None, new: str | None) -> Iterator[str]:
     """What both sides answered, beside each other, or the candidate alone."""
     if stable and old is not None and new is not None:
-        left, right = highlighted(old, new)
+        left, right = (
+            m if said.strip() else NOTHING for m, said in zip(highlighted(old, new), (old, new), strict=True)
+        )
         yield f'<div class="pair"><div><p class="small dim">{escape(r["stable"] or "")} (stable)</p><pre>{left}</pre>'
         yield f'</div><div><p class="small dim">{escape(r["candidate"])} (candidate)</p><pre>{right}</pre></div></div>'
     elif new is not None:
-        yield f'<p class="small dim">{escape(r["candidate"])}</p><pre>{escape(new)}</pre>'
+        yield f'<p class="small dim">{escape(r["candidate"])}</p><pre>{escape(new) if new.strip() else NOTHING}</pre>'
 
 
 def _passes(side: Mapping[str, Json] | None) -> str:
@@ -213,10 +217,10 @@ def _slice(r: Mapping[str, Json], c: Mapping[str, Json], widest: float) -> Itera
         yield '<td class="n">-</td><td></td>'
     elif r["absolute"]:
         yield f'<td class="n">{percent(interval["lower"])}</td>'
-        yield f"<td>{_bar(interval, 0, 1, [r['rules']['min_pass_rate']])}</td>"
+        yield f"<td>{bar(interval, 0, 1, [r['rules']['min_pass_rate']])}</td>"
     else:
         yield f'<td class="n">{100 * interval["estimate"]:+.1f} pt</td>'
-        yield f"<td>{_bar(interval, -widest, widest, [0.0, -r['rules']['margin']])}</td>"
+        yield f"<td>{bar(interval, -widest, widest, [0.0, -r['rules']['margin']])}</td>"
     missing = f'<span class="dim"> +{c["missing"]} missing</span>' if c["missing"] else ""
     yield f'<td class="n">{c["n"]}{missing}</td>'
     if not r["absolute"]:
@@ -224,7 +228,7 @@ def _slice(r: Mapping[str, Json], c: Mapping[str, Json], widest: float) -> Itera
     yield f'<td class="n">{percent(c["candidate_rate"])}</td></tr>'
 
 
-def _bar(interval: Mapping[str, float], low: float, high: float, marks: Sequence[float]) -> str:
+def bar(interval: Mapping[str, float], low: float, high: float, marks: Sequence[float]) -> str:
     """An interval drawn on [low, high], with marks."""
 
     def x(value: float) -> float:

@@ -6,6 +6,7 @@ import json
 import threading
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
@@ -86,6 +87,36 @@ def test_models_are_told_side_by_side_by_quality_latency_and_cost(tmp_path: Path
         assert (tmp_path / "out" / side["report"]).is_file()
 
 
+def test_one_page_and_one_junit_file_have_every_side_beside_the_others(tmp_path: Path) -> None:
+    claude = "anthropic.claude-3-haiku-20240307-v1:0"
+
+    def model(request: ModelRequest) -> Answer | Exception:
+        found = answered(request)
+        wrong = isinstance(found, Answer) and found.text == "no"
+        return Answer("<script>alert(1)</script>", "end_turn", 100.0, 100, 40) if wrong else found
+
+    assert compared(folder(tmp_path, 6), PRO, MICRO, claude, model=model) == 0
+    page = (tmp_path / "out/comparison.html").read_text()
+    assert "Cases that do not pass everywhere (3)" in page
+    assert page.count('title="failed"') == 3
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
+    assert "<script" not in page
+    assert "ask for access" in page
+    for side in read(tmp_path)["sides"]:
+        assert f'href="{side["report"]}"' in page
+
+    suites = ElementTree.parse(tmp_path / "out/junit.xml").getroot()
+    told = [[suite.get(key) for key in ("tests", "failures", "errors")] for suite in suites]
+    assert told == [["6", "0", "0"], ["6", "0", "0"], ["6", "3", "0"], ["6", "0", "6"]]
+    assert [case.get("name") for case in suites[2] if case.find("failure") is not None] == ["q1", "q3", "q5"]
+    assert [suites.get(key) for key in ("tests", "failures", "errors")] == ["24", "3", "6"]
+
+
+def test_where_all_sides_pass_the_page_says_so(tmp_path: Path) -> None:
+    assert compared(folder(tmp_path, 4), PRO) == 0
+    assert "Every case passed on every side that could be run." in (tmp_path / "out/comparison.html").read_text()
+
+
 def test_the_draft_with_another_model_is_the_same_in_all_else(tmp_path: Path) -> None:
     asked: dict[str, Json] = {}
 
@@ -135,7 +166,7 @@ def test_a_side_that_cannot_be_run_is_told_and_the_others_go_on(
     _, missing, micro = read(tmp_path)["sides"]
     assert (missing["complete"], missing["pass_rate"], micro["verdict"]) == (0, None, "fail")
     shown = capsys.readouterr().out
-    assert f"{claude}: missing because of candidate: claude: AccessDeniedException: ask for access (60 cases)" in shown
+    assert f"{claude}: missing because of claude: AccessDeniedException: ask for access (60 cases)" in shown
     assert f"FAIL {MICRO}\nOver all cases: 100.0% passed before, 50.0% now" in shown
     assert compared(folder(tmp_path), claude) == 3
 

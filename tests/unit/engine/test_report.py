@@ -66,21 +66,16 @@ def test_the_report_of_a_comparison_holds_everything() -> None:
         "flaky": ["shaky"],
         "pass_k": {"k": 2, "cases": 6, "stable": [8 / 12, 3 / 6], "candidate": [6 / 12, 2 / 6]},
         "cases": [
-            {"case": "late", "change": "newly failing", "runs": 2, "candidate": 0, "stable": 2},
-            {"case": "fine", "change": "passing", "runs": 2, "candidate": 2, "stable": 2},
-            {"case": "grave", "change": "newly failing", "runs": 2, "candidate": 1, "stable": 2, "critical": True},
-            {"case": "better", "change": "newly passing", "runs": 2, "candidate": 2, "stable": 1},
-            {"case": "shaky", "change": "flaky", "runs": 2, "candidate": 1, "stable": 1, "critical": True},
-            {"case": "bad", "change": "failing in both", "runs": 2, "candidate": 0, "stable": 0},
-            {
-                "case": "gone",
-                "change": "missing",
-                "runs": 2,
-                "candidate": None,
-                "stable": 2,
-                "critical": True,
-                "reason": "candidate: gave up",
-            },
+            {"case": case, "change": change, "runs": 2, "candidate": now, "latency_ms": spent, "stable": before} | more
+            for case, change, now, before, spent, more in (
+                ("late", "newly failing", 0, 2, 201.0, {}),
+                ("fine", "passing", 2, 2, 201.0, {}),
+                ("grave", "newly failing", 1, 2, 201.0, {"critical": True}),
+                ("better", "newly passing", 2, 1, 201.0, {}),
+                ("shaky", "flaky", 1, 1, 201.0, {"critical": True}),
+                ("bad", "failing in both", 0, 0, 201.0, {}),
+                ("gone", "missing", None, 2, 100.0, {"critical": True, "reason": "candidate: gave up"}),
+            )
         ],
         "sides": {side: sums.to_dict() for side, sums in made.sides.items()},
         "cost_usd": 13 * 0.25 + 14 * 0.125,
@@ -122,9 +117,9 @@ def test_the_report_of_a_first_version_has_one_side() -> None:
         undetectable(verdict, PLAN),
     )
     assert report["cases"] == [
-        {"case": "a", "change": "passing", "runs": 2, "candidate": 2},
-        {"case": "b", "change": "newly failing", "runs": 2, "candidate": 0},
-        {"case": "c", "change": "flaky", "runs": 2, "candidate": 1},
+        {"case": "a", "change": "passing", "runs": 2, "candidate": 2, "latency_ms": 201.0},
+        {"case": "b", "change": "newly failing", "runs": 2, "candidate": 0, "latency_ms": 201.0},
+        {"case": "c", "change": "flaky", "runs": 2, "candidate": 1, "latency_ms": 201.0},
     ]
     assert report["rows"] == [
         ("all cases passed", "-", "50%"),

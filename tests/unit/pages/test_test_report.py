@@ -111,10 +111,10 @@ def test_a_count_without_an_example_says_where_they_are() -> None:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ({}, "q0 · passed 1/2 → 1/2"),
-        ({"candidate": {"passes": 0, "runs": 3}}, "q0 · passed 1/2 → 0/3"),
-        ({"candidate": {"passes": None}}, "q0 · passed 1/2 → ?"),
-        ({"stable": {"passes": None}}, "q0 · passed ? → 1/2"),
+        ({}, "passed 1/2 → 1/2"),
+        ({"candidate": {"passes": 0, "runs": 3}}, "passed 1/2 → 0/3"),
+        ({"candidate": {"passes": None}}, "passed 1/2 → ?"),
+        ({"stable": {"passes": None}}, "passed ? → 1/2"),
     ],
 )
 def test_how_often_each_side_passed_is_said_where_it_is_known(made: dict[str, Any], said: str) -> None:
