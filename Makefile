@@ -99,6 +99,10 @@ attacks: setup  ## attack what the review promises, with each guard and without 
 mutants: setup  ## how many of 440 single changes to the code the fast tests notice; writes .local/mutants.json
 	@$(PY) -m tests.mutants $(if $(SEED),--seed $(SEED))
 
+.PHONY: conformance
+conformance: setup  ## what the Python and the TypeScript client answer, side by side; writes .local/conformance.json
+	@$(PY) -m tests.conformance
+
 .PHONY: e2e
 e2e: setup chromium  ## tests in a real browser against a deployed embedded AWS
 	@$(VENV)/bin/pytest tests/e2e

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from promptlane.client import decision, metrics, order, receipt_keys, receipts, sent
-from promptlane.domain.canary import refusal
+from promptlane.client import decision, metrics, order, receipts, sent
+from promptlane.domain import names
+from promptlane.domain.canary import refusal, refusal_words
 from promptlane.domain.metrics import told_by_calls, told_by_halves
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ def text() -> str:
         "RECEIPT_FRESH": int(receipts.FRESH),
         "RECEIPT_WINDOW": int(receipts.WINDOW),
         "RECEIPT_FORMAT": receipts.FORMAT,
-        "RECEIPT_KEY_CONTEXT": receipt_keys.RECEIPT_CONTEXT,
+        "RECEIPT_KEY_CONTEXT": names.RECEIPT_CONTEXT,
         "REFUSAL_OPENING": refusal.OPENING,
         "CASEFOLD": {c: c.casefold() for c in map(chr, range(0x110000)) if c.casefold() != c.lower()},
         "REFUSAL_LANGUAGES": [words._asdict() for words in refusal.LANGUAGES],
@@ -42,7 +43,7 @@ def text() -> str:
         "",
         "/** The words of one language, or of several that are near: Python's regular expressions. */",
         "export interface Words {",
-        *(f"  {name}: {'string[]' if name == 'hints' else 'string'};" for name in refusal.Words._fields),
+        *(f"  {name}: {'string[]' if name == 'hints' else 'string'};" for name in refusal_words.Words._fields),
         "}",
         "",
     ]

@@ -15,6 +15,7 @@ from promptlane.client import InvalidVariables, PromptClient, UnknownPrompt
 from promptlane.domain.names import Phase
 from promptlane.domain.release.prompt import VersionRef
 from promptlane.domain.release.route import Route, salt_of
+from tests.support import typescript
 from tests.support.tables import make_table
 
 PROMPT = "greeter-live"
@@ -127,6 +128,40 @@ def test_a_release_is_answered_counted_and_rolled_back_through_the_client(
     assert deployed.sums("Error", Prompt=PROMPT, Track="canary")[0] == 0
     assert deployed.sums("NegativeFeedback", Prompt=PROMPT, Version="2") == (1, 1)
     assert deployed.sums("OutputTokens", Prompt=PROMPT, Version="1")[0] > 0
+
+
+def test_the_typescript_client_answers_and_is_counted_as_the_python_client(
+    deployed: Deployed, embedded_aws: EmbeddedAws, account: str
+) -> None:
+    kms = deployed.session.client("kms").create_key()["KeyMetadata"]["Arn"]
+    units = [f"u{i}" for i in range(20)]
+    with deployed.client(receipt_key=None, receipt_kms_key=kms) as client:
+        ours = client.converse(PROMPT, unit="from-python", variables={"name": "Bo"})
+        given = {
+            "prompt": PROMPT,
+            "promptId": deployed.prompt_id,
+            "table": deployed.routes,
+            "feedback": deployed.receipts,
+            "kms": kms,
+            "units": units,
+            "receipt": ours.receipt,
+        }
+        theirs = typescript.run("embedded.mjs", json.dumps(given), env=embedded_aws.env(account))
+        versions = {unit: client.route(PROMPT, unit).version for unit in units}
+        assert theirs["versions"] == versions
+        assert theirs["byId"] == theirs["streamed"]["version"] == versions["u1"]
+        assert theirs["errors"] == ["InvalidVariables", "UnknownPrompt"]
+        assert theirs["streamed"]["text"]
+        assert theirs["streamed"]["stopReason"] == "end_turn"
+        assert theirs["streamed"]["usage"]["outputTokens"] > 0
+        assert (theirs["feedback"], theirs["theirs"]) == ([True, False], True)
+        spoke = max(units, key=lambda unit: (versions[unit], units.index(unit)))
+        assert client.feedback(theirs["receipt"], positive=False) is (spoke != "u1")
+    for version in (1, 2):
+        expected = sum(v == version for v in [*versions.values(), versions["u1"], ours.version])
+        for metric in ("Assigned", "Error", "Refusal"):
+            assert deployed.sums(metric, Prompt=PROMPT, Version=str(version))[1] == expected
+    assert deployed.sums("Error", Prompt=PROMPT, Track="canary")[0] == 0
 
 
 def test_a_deleted_canary_version_is_shielded_by_stable(deployed: Deployed, embedded_aws: EmbeddedAws) -> None:
