@@ -5,6 +5,7 @@ sets), newest-first results, and it scans every point ever stored on every call.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
@@ -119,47 +120,82 @@ def _to_xml(value: Any) -> str:
     return escape(str(value))
 
 
+LARGEST, SMALLEST = 2.0**360, 2.0**-360
+LARGEST_REQUEST = 1024 * 1024
+_PRINTABLE = re.compile(r"(?=.*[!-~])[ -~]+")
+
+
 def put_metric_data(request: dict[str, Any]) -> dict[str, Any]:
+    """All data points or none: one that is refused has the request refused. Sources: PutMetricData, MetricDatum and
+    Dimension in the Amazon CloudWatch API reference. Bytes are counted as if the request were JSON."""
     namespace = request.get("Namespace") or ""
-    if not namespace or namespace.startswith("AWS/"):
+    if not _PRINTABLE.fullmatch(namespace) or namespace.startswith(("AWS/", ":")) or len(namespace) > 255:
         raise BadRequest("InvalidParameterValue", f"The value {namespace!r} for parameter Namespace is invalid.")
     data = list(request.get("MetricData") or [])
     for group in request.get("EntityMetricData") or []:
         data += group.get("MetricData") or []
     if len(data) > 1000:
         raise BadRequest("InvalidParameterValue", "The collection MetricData must not have a size greater than 1000.")
-    for number, datum in enumerate(data, start=1):
-        _put_datum(namespace, datum, f"MetricData.member.{number}")
+    if len(json.dumps(data, default=str)) > LARGEST_REQUEST:
+        raise BadRequest("RequestEntityTooLarge", "The request is larger than 1 MB.")
+    checked = [_checked(datum, f"MetricData.member.{number}") for number, datum in enumerate(data, start=1)]
+    for at, resolution, dimensions, datum, pairs in checked:
+        target = cell(namespace, datum["MetricName"], dimensions, datum.get("Unit") or "None", at, resolution)
+        if stats := datum.get("StatisticValues"):
+            target.add_set(*(float(stats[name]) for name in ("SampleCount", "Sum", "Minimum", "Maximum")))
+        for value, count in pairs:
+            target.add(value, count)
     return {}
 
 
-def _put_datum(namespace: str, datum: dict[str, Any], where: str) -> None:
+Datum = dict[str, Any]
+
+
+def _checked(datum: Datum, where: str) -> tuple[float, int, dict[str, str], Datum, list[tuple[float, float]]]:
+    """Time stamp, resolution, dimensions, the data point, and its values with their counts."""
     stamp = datum.get("Timestamp")
-    at = cloudwatch._parse_ts(stamp) if stamp else time.time()
+    at = cloudwatch._parse_ts(stamp) if stamp is not None else time.time()
     if at is None or not in_time(at):
         limits = "no more than two hours in the future and two weeks in the past"
         raise BadRequest("InvalidParameterValue", f"The parameter {where}.Timestamp must specify a time {limits}.")
     resolution = int(datum.get("StorageResolution") or 60)
-    dimensions = dimensions_of(datum.get("Dimensions"))
-    if len(dimensions) > 30 or not all(dimensions.values()):
+    if resolution not in (1, 60):
+        raise BadRequest("InvalidParameterValue", f"The parameter {where}.StorageResolution must be 1 or 60.")
+    name = datum.get("MetricName")
+    if not isinstance(name, str) or not 0 < len(name) <= 255 or not _PRINTABLE.fullmatch(name):
+        raise BadRequest("InvalidParameterValue", f"The parameter {where}.MetricName is invalid.")
+    listed = datum.get("Dimensions") or []
+    dimensions = dimensions_of(listed)
+    if len(listed) > 30 or not all(_is_dimension(key, value) for key, value in dimensions.items()):
         raise BadRequest("InvalidParameterValue", f"The parameter {where}.Dimensions is invalid.")
-    target = cell(namespace, datum["MetricName"], dimensions, datum.get("Unit") or "None", at, resolution)
-    given = [name for name in ("Value", "Values", "StatisticValues") if datum.get(name) is not None]
+    given = [kind for kind in ("Value", "Values", "StatisticValues") if datum.get(kind) is not None]
     if len(given) != 1:
         raise BadRequest(
             "InvalidParameterCombination", f"{where} must have exactly one of Value, Values and StatisticValues."
         )
     if stats := datum.get("StatisticValues"):
-        target.add_set(*(float(stats[name]) for name in ("SampleCount", "Sum", "Minimum", "Maximum")))
-        return
+        _in_range([float(value) for value in stats.values()], where)
+        return at, resolution, dimensions, datum, []
     values = [float(value) for value in datum.get("Values") or [datum.get("Value")]]
     counts = [float(count) for count in datum.get("Counts") or [1.0] * len(values)]
     if len(values) > 150 or len(counts) != len(values):
         raise BadRequest("InvalidParameterValue", f"{where} must have at most 150 Values, and as many Counts.")
-    if not all(math.isfinite(value) for value in values):
-        raise BadRequest("InvalidParameterValue", f"The value for parameter {where}.Value is invalid: NaN or infinite.")
-    for value, count in zip(values, counts, strict=True):
-        target.add(value, count)
+    if not all(0 < count <= LARGEST for count in counts):
+        raise BadRequest("InvalidParameterValue", f"The parameter {where}.Counts must hold numbers above 0.")
+    _in_range(values, where)
+    return at, resolution, dimensions, datum, list(zip(values, counts, strict=True))
+
+
+def _is_dimension(name: str, value: str) -> bool:
+    fit = _PRINTABLE.fullmatch(name) and _PRINTABLE.fullmatch(value)
+    return bool(fit) and len(name) <= 255 and len(value) <= 1024 and not name.startswith(":")
+
+
+def _in_range(values: list[float], where: str) -> None:
+    if not all(value == 0 or SMALLEST <= abs(value) <= LARGEST for value in values):
+        raise BadRequest(
+            "InvalidParameterValue", f"The value for parameter {where}.Value is NaN, infinite, too small or too large."
+        )
 
 
 def get_metric_data(request: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from time import time
 from promptlane.domain.errors import Unavailable
 from promptlane.domain.names import ROUTES_BY_ID
 
+from .forks import unbroken
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,7 +47,8 @@ class Aws:
             with self._lock:
                 client = self._clients.get(key)
                 if client is None:
-                    client = self._clients[key] = self._make(service, read_timeout, attempts)
+                    with unbroken():  # it imports the SDK
+                        client = self._clients[key] = self._make(service, read_timeout, attempts)
         return client
 
     def _make(self, service: str, read_timeout: float, attempts: int) -> Any:

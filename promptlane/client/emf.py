@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from math import isfinite
 
+from . import points
+from .forks import unbroken
 from .metrics import NAMESPACE, UNITS
 
 TYPE_CHECKING = False
@@ -20,11 +23,39 @@ class EmfSink:
     def __init__(self, *, resolution: int = 60, stream: TextIO | None = None) -> None:
         self._storage = 60 if resolution >= 60 else 1
         self._stream = stream
+        self._losses = points.Losses()
 
     def emit(self, document: Document) -> None:
-        stream = self._stream or sys.stdout
-        stream.write(line(document, storage=self._storage) + "\n")
-        stream.flush()
+        try:
+            good = self._good(document)
+            if good is None:
+                return
+            text = line(good, storage=self._storage) + "\n"
+            stream = self._stream or sys.stdout
+            with unbroken():
+                stream.write(text)
+                stream.flush()
+        except Exception as error:  # noqa: BLE001 - metrics must never fail a request
+            self._losses.note(len(document.values), f"{type(error).__name__}: {error}")
+
+    def _good(self, document: Document) -> Document | None:
+        """What of the document CloudWatch takes: a line with a number that JSON has none of is no metric at all."""
+        wrong = "" if isfinite(document.at) else f"a time stamp of {document.at}"
+        if wrong := wrong or points.wrong_dimensions(document.dimensions):
+            self._losses.note(len(document.values), wrong)
+            return None
+        bad = {name: problem for name, value in document.values.items() if (problem := points.wrong_value(value))}
+        for name, problem in bad.items():
+            self._losses.note(1, f"{name}: {problem}")
+        if not bad:
+            return document
+        directives = [
+            directive._replace(metrics=tuple(name for name in directive.metrics if name not in bad))
+            for directive in document.directives
+        ]
+        values = {name: value for name, value in document.values.items() if name not in bad}
+        left = tuple(directive for directive in directives if directive.metrics)
+        return document._replace(directives=left, values=values) if left else None
 
     def flush(self) -> None:
         """Nothing is held back."""

@@ -6,9 +6,9 @@ lists them; they are counted with the client's next request, when it is flushed 
 
 from __future__ import annotations
 
-import atexit
 from collections import deque
-from weakref import WeakMethod
+
+from .endings import AtEnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Forsaken:
     def __init__(self) -> None:
         self.after_fork()
-        self._at_exit = False
+        self._at_end = AtEnd(self.count, priority=20)
 
     def after_fork(self) -> None:
         """In a forked child: what the parent lost is the parent's to count."""
@@ -32,10 +32,7 @@ class Forsaken:
 
     def count(self) -> None:
         """Call it when no lock is held."""
-        if not self._at_exit:  # after the sink's own, which is made first: so before it at exit
-            self._at_exit = True
-            method = WeakMethod(self.count)
-            atexit.register(lambda: (count := method()) and count())
+        self._at_end.arm()  # after the sink's own, which is made first: so before it at exit
         while self._found:
             try:
                 request, outcome = self._found.popleft()

@@ -13,7 +13,19 @@ from typing import Any, TypeVar
 import pytest
 from botocore.exceptions import ClientError
 
-from promptlane.client import aio, answer, aws, breaker, calls, observation, receipt_keys, request, routes, sync
+from promptlane.client import (
+    aio,
+    answer,
+    aws,
+    breaker,
+    calls,
+    cloudwatch,
+    observation,
+    receipt_keys,
+    request,
+    routes,
+    sync,
+)
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
 from promptlane.domain import split
 
@@ -44,7 +56,7 @@ class Clock:
         self.wall = 1_700_000_030.5
         self.ticks = 5_000.0
         self.slept: list[float] = []
-        for module in (aio, answer, aws, breaker, calls, observation, receipt_keys, request, routes, sync):
+        for module in (aio, answer, aws, breaker, calls, cloudwatch, observation, receipt_keys, request, routes, sync):
             for name, fake in (("time", lambda: self.wall), ("monotonic", lambda: self.ticks), ("sleep", self.sleep)):
                 if callable(getattr(module, name, None)):
                     monkeypatch.setattr(module, name, fake)
@@ -148,8 +160,11 @@ class FakeCloudWatch(aws.Aws):
         self.down = False
 
     def client(self, service: str, *, read_timeout: float, attempts: int = 1) -> FakeCloudWatch:
-        assert (service, read_timeout, attempts) == ("cloudwatch", 5.0, 3)
+        assert (service, read_timeout, attempts) == ("cloudwatch", 5.0, 1)
         return self
+
+    def close(self) -> None:
+        """No connection is kept between two requests."""
 
     def put_metric_data(self, *, Namespace: str, MetricData: list[dict[str, Any]]) -> None:  # noqa: N803
         if self.down:

@@ -130,10 +130,22 @@ def test_put_metric_data_takes_values_with_counts_and_statistic_sets(client: Cli
         {"Value": float("nan")},
         {"Values": [1.0] * 151, "Value": None},
         {"Values": [1.0], "Value": 1.0},
+        {"Timestamp": 0},
+        {"Value": 2.0**361},
+        {"Value": 2.0**-361},
+        {"Values": [1.0], "Counts": [0.0], "Value": None},
+        {"StorageResolution": 30},
+        {"Dimensions": [{"Name": "Prompt", "Value": " "}]},
+        {"Dimensions": [{"Name": "Prompt", "Value": "résumé"}]},
+        {"Dimensions": [{"Name": ":Prompt", "Value": "x"}]},
     ],
 )
 def test_put_metric_data_refuses_what_cloudwatch_refuses(client: Client, change: dict[str, Any]) -> None:
     datum = {name: value for name, value in ({"MetricName": "m", "Value": 1.0} | change).items() if value is not None}
+    good = {"MetricName": "good", "Value": 1.0}
+    with pytest.raises(ClientError, match="InvalidParameter"):
+        client("cloudwatch").put_metric_data(Namespace="Promptlane", MetricData=[good, datum, good])
+    assert client("cloudwatch").list_metrics(Namespace="Promptlane")["Metrics"] == [], "all of a request or nothing"
     with pytest.raises(ClientError, match="InvalidParameter"):
         client("cloudwatch").put_metric_data(Namespace="Promptlane", MetricData=[datum])
 

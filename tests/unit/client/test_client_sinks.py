@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +23,14 @@ from tests.support.client import FakeCloudWatch
 CANARY = Decision(
     prompt="greeter", version=7, version_arn="arn:x/P:7", track="canary", release_id="PPPPPPPPPP-7-1", phase="canary"
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _early() -> Iterator[None]:
+    """Documents here are stamped in the first hours of 1970."""
+    with pytest.MonkeyPatch.context() as clock:
+        clock.setattr("promptlane.client.cloudwatch.time", lambda: 60_000.0)
+        yield
 
 
 def outcome(error: bool = False, latency: float = 120.0) -> Any:

@@ -136,7 +136,7 @@ class Parent:
                 break
             until.wait(0.005)
         answer = self.client.converse("greeter", unit="child")
-        self.client._sink()._at_exit()  # type: ignore[attr-defined]
+        self.client._sink()._at_end()  # type: ignore[attr-defined]
         return [answer.version, *self.assigned()]
 
 

@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -40,6 +40,14 @@ OUTCOME = CallOutcome(
 )
 GUARDS = {"Error": 1, "Refusal": 0, "Empty": 0, "Guardrail": 0, "Truncation": 1, "Slow": 0}
 FIGURES = {"Latency": 1234.5, "TimeToFirstToken": 67.8, "InputTokens": 90, "OutputTokens": 12}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _early() -> Iterator[None]:
+    """Documents here are stamped in the first hours of 1970."""
+    with pytest.MonkeyPatch.context() as clock:
+        clock.setattr("promptlane.client.cloudwatch.time", lambda: 60_000.0)
+        yield
 
 
 def decided(track: str = "canary", version: int = 7) -> Decision:
@@ -354,9 +362,9 @@ def test_what_cannot_be_put_back_is_counted_as_dropped(
         sink.emit(metrics.stale_route("other", 1.0, now=0.0))
         raise ConnectionError
 
-    monkeypatch.setattr(cloud, "put_metric_data", failing)
-    sink.flush()
-    monkeypatch.undo()
+    with monkeypatch.context() as broken:
+        broken.setattr(cloud, "put_metric_data", failing)
+        sink.flush()
     sink.close()
     assert [key[1] for key in cloud.data] == [(("Prompt", "other"),)]
     assert [r.args for r in caplog.records if "dropped" in r.getMessage()] == [(3,)]

@@ -71,7 +71,7 @@ def test_a_client_of_a_session_speaks_to_each_service_as_the_request_path_needs(
         ("kms", 2.0),
     }
     attempts = {service: config.retries["total_max_attempts"] for service, config in account.session.made}
-    assert attempts == {"dynamodb": 2, "bedrock-runtime": 1, "cloudwatch": 3, "kms": 2}
+    assert attempts == {"dynamodb": 2, "bedrock-runtime": 1, "cloudwatch": 1, "kms": 2}
 
 
 @pytest.mark.parametrize("by", ["argument", "environment", "both"])
