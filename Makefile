@@ -135,15 +135,14 @@ lock: $(PYTHON_READY)  ## pin and hash what requirements.in, requirements/*.in a
 synth: setup  ## the CloudFormation templates, in cdk.out/
 	@npx --no-install cdk synth --quiet --app "$(PY) app.py"
 
-# Without the platform's stacks: the app then holds this prompt's alone, and reads no other prompt.
+# With PROMPT, the app holds this prompt's stack alone, and reads no other prompt.
 .PHONY: deploy
-deploy: setup  ## deploy one prompt's stack, and nothing else, to the AWS of your environment (PROMPT=support-assistant)
-	@test -n "$(PROMPT)" || { echo "Say which prompt: make deploy PROMPT=support-assistant. Everything: npx cdk deploy --all" >&2; exit 1; }
-	@npx --no-install cdk deploy --all --app "$(PY) app.py" -c "promptlane:only=$(PROMPT)" $(CDK_ARGS)
+deploy: setup  ## deploy to the AWS of your environment, or to the one of `make up`: everything, or PROMPT=support-assistant
+	@$(PY) -m local deploy $(if $(PROMPT),--prompt "$(PROMPT)") $(if $(CDK_ARGS),-- $(CDK_ARGS))
 
 .PHONY: up
-up: setup  ## the embedded AWS with everything deployed, in the background (PORT=4566)
-	@$(PY) -m local up $(if $(PORT),--port $(PORT))
+up: setup  ## the embedded AWS with everything deployed, in the background; goes on where it was (FRESH=1 starts anew, PORT=4566)
+	@$(PY) -m local up $(if $(PORT),--port $(PORT)) $(if $(FRESH),--fresh)
 
 .PHONY: down
 down:  ## stop what `make up` started

@@ -7,7 +7,7 @@ from pathlib import Path
 from aws_cdk import App
 
 from infra.application import add_prompt, add_stacks, synth
-from infra.config import ConfigError, read_config
+from infra.config import ConfigError, read_config, settings_of
 from infra.packaging import PackagingError
 from promptlane.domain.errors import InvalidInput
 
@@ -19,7 +19,7 @@ def main() -> None:
     try:
         # The CDK CLI says where it deploys; a synth without credentials may say it by the setting.
         where = {"promptlane:region": region} if (region := os.environ.get("CDK_DEFAULT_REGION")) else {}
-        config = read_config({**app.node.get_all_context(), **where}, root=ROOT)
+        config = read_config({**settings_of(os.environ), **app.node.get_all_context(), **where}, root=ROOT)
         if config.only:
             add_prompt(app, config=config)
         else:

@@ -3,6 +3,7 @@
 Every wrong value is reported at once, each with its name, what was found and what to write instead.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -174,6 +175,20 @@ _RETENTION = {
     1827: logs.RetentionDays.FIVE_YEARS,
     3653: logs.RetentionDays.TEN_YEARS,
 }
+
+
+def settings_of(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the variable PROMPTLANE_SETTINGS says, a JSON object of settings without `promptlane:`, as CDK context.
+
+    A file that one sources says by it how to deploy there; `cdk.json` and `-c` go before it. Raises ConfigError."""
+    text = environ.get("PROMPTLANE_SETTINGS", "")
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError as error:
+        raise ConfigError(f"PROMPTLANE_SETTINGS is {text!r}, which is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f'PROMPTLANE_SETTINGS is {text!r}: write an object, as {{"on_call": "you@example.com"}}')
+    return {f"{PREFIX}{name}": value for name, value in found.items()}
 
 
 def read_config(context: Mapping[str, Any], *, root: Path) -> DeploymentConfig:

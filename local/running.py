@@ -61,7 +61,9 @@ def env(port: int, home: Path, account: str | None = None) -> dict[str, str]:
     }
 
 
-def spawn(port: int, home: Path, *, auth: bool = False, extra: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+def spawn(
+    port: int, home: Path, *, auth: bool = False, keep: bool = False, extra: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a server whose log is `<home>/emulator.log`. Raises server.PortTaken before anything is started."""
     server.check_port(port)
     lambda_runtime.python(server.HOME)
@@ -69,7 +71,7 @@ def spawn(port: int, home: Path, *, auth: bool = False, extra: dict[str, str] | 
     command = [sys.executable, "-m", "local", "serve", "--port", str(port), "--home", str(home)]
     with (home / "emulator.log").open("wb") as log:
         return subprocess.Popen(
-            [*command, *(["--auth"] if auth else [])],
+            [*command, *(["--auth"] if auth else []), *(["--keep"] if keep else [])],
             cwd=server.REPOSITORY,
             env={**os.environ, **(extra or {})},
             stdin=subprocess.DEVNULL,
@@ -141,7 +143,8 @@ def _session() -> Any:
 class EmbeddedAws:
     """A running embedded AWS; use it as a context manager.
 
-    `port` 0 takes a free one. `auth` enforces IAM. `variables` go to the server, such as PROMPTLANE_MODEL_URL.
+    `port` 0 takes a free one. `auth` enforces IAM. `keep` goes on with what is under `home`.
+    `variables` go to the server, such as PROMPTLANE_MODEL_URL.
     Everything the server writes is under `home`, a temporary directory unless given."""
 
     def __init__(
@@ -150,10 +153,11 @@ class EmbeddedAws:
         *,
         home: Path | None = None,
         auth: bool = False,
+        keep: bool = False,
         variables: dict[str, str] | None = None,
     ) -> None:
         self.port = port or free_port()
-        self.auth = auth
+        self.auth, self.keep = auth, keep
         self.variables = variables or {}
         self.home = home or Path(tempfile.mkdtemp(prefix="promptlane-"))
         self._temporary = home is None
@@ -163,9 +167,14 @@ class EmbeddedAws:
     def url(self) -> str:
         return f"http://localhost:{self.port}"
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process, while there is one."""
+        return self._process.pid if self._process else None
+
     def start(self) -> EmbeddedAws:
         try:
-            self._process = spawn(self.port, self.home, auth=self.auth, extra=self.variables)
+            self._process = spawn(self.port, self.home, auth=self.auth, keep=self.keep, extra=self.variables)
             wait_healthy(self.port, self._process, self.home)
         except BaseException:
             self.stop()

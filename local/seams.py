@@ -41,6 +41,8 @@ new_uuid: Callable[[], str] = responses.new_uuid
 log = logging.getLogger("promptlane.local")
 
 _resets: list[Callable[[], None]] = []
+kept: dict[str, Any] = {}
+"""Our own stores by name, which a reset clears and `local/restarts.py` saves: dicts, sets, MiniStack's scoped dicts."""
 
 
 class EmulatorChanged(RuntimeError):
@@ -167,6 +169,12 @@ def scopes(*stores: Any) -> Iterator[None]:
 def on_reset(clear: Callable[[], None]) -> None:
     """Also call `clear` when somebody posts to /_ministack/reset."""
     _resets.append(clear)
+
+
+def keep(name: str, store: Any) -> None:
+    """Clear `store` at a reset, and save it with the rest of the state where that is asked for."""
+    kept[name] = store
+    on_reset(store.clear)
 
 
 def install_resets() -> None:

@@ -55,6 +55,7 @@ GAPS = (
     "iam",
     "principal_arn",
     "insights",
+    "restarts",
 )
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "TZ", "AUTH", "SFN_WAIT_SCALE")
 KEPT_PREFIXES = ("PROMPTLANE_",)
@@ -81,7 +82,7 @@ def check_port(port: int) -> None:
             raise PortTaken(port) from taken
 
 
-def environment(port: int, home: Path, auth: bool) -> dict[str, str]:
+def environment(port: int, home: Path, auth: bool, keep: bool) -> dict[str, str]:
     """What the server's process may see: functions inherit it, so nothing of the host's but the bare minimum."""
     kept = {k: v for k, v in os.environ.items() if k in KEPT_VARIABLES or k.startswith(KEPT_PREFIXES)}
     return kept | {
@@ -91,6 +92,8 @@ def environment(port: int, home: Path, auth: bool) -> dict[str, str]:
         "LOG_LEVEL": os.environ.get("PROMPTLANE_LOG_LEVEL", "WARNING"),
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
+        "PERSIST_STATE": str(int(keep)),
+        "S3_PERSIST": str(int(keep)),
         "STATE_DIR": str(home / "state"),
         "S3_DATA_DIR": str(home / "state" / "s3"),
         "TMPDIR": str(home / "tmp"),
@@ -103,11 +106,13 @@ def environment(port: int, home: Path, auth: bool) -> dict[str, str]:
     }
 
 
-def serve(port: int, home: Path = HOME, *, auth: bool = False) -> None:
-    """Serve in the foreground until SIGTERM or SIGINT. Raises PortTaken, seams.EmulatorChanged."""
+def serve(port: int, home: Path = HOME, *, auth: bool = False, keep: bool = False) -> None:
+    """Serve in the foreground until SIGTERM or SIGINT. Raises PortTaken, seams.EmulatorChanged.
+
+    `keep`: go on with the state under `home`, and save it there (local/gaps/restarts.py)."""
     check_port(port)
     started = time.monotonic()
-    variables = environment(port, home, auth)
+    variables = environment(port, home, auth, keep)
     os.environ.clear()
     os.environ.update(variables)
     shutil.rmtree(home / "tmp", ignore_errors=True)
@@ -170,6 +175,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """
     import ministack.app as host
 
+    from local import inbox
     from local.gaps import access_keys
 
     if scope["type"] == "websocket":
@@ -182,6 +188,10 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await answer(send, 403, {"message": why})
             return
         send = browsers.unread_by_others(send)
+        if scope["path"] == inbox.PATH or scope["path"].startswith(f"{inbox.PATH}/"):
+            mail = Path(os.environ["PROMPTLANE_MAIL_DIR"])
+            await reply(send, *inbox.answer(*asked, home=mail.parent, mail=mail))
+            return
         if refused := access_keys.refusal(*asked):
             await reply(send, *refused)
             return
@@ -236,10 +246,10 @@ async def reply(send: Any, status: int, headers: dict[str, str], data: bytes) ->
     await send({"type": "http.response.body", "body": data})
 
 
-def main(port: int, home: Path, auth: bool) -> int:
+def main(port: int, home: Path, auth: bool, keep: bool) -> int:
     """`serve` with errors as one clear line; returns the exit code."""
     try:
-        serve(port, home, auth=auth)
+        serve(port, home, auth=auth, keep=keep)
     except (PortTaken, lambda_runtime.RuntimeMissing) as problem:
         print(f"promptlane: {problem}", file=sys.stderr)
         return 2

@@ -7,13 +7,15 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from local import deploy, lambda_runtime, running, server
+from local import deploy, inbox, lambda_runtime, running, server
 
 HOME = server.HOME
 
@@ -21,20 +23,28 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 """Servers that this very process started, so that `down` in the same process can wait for them."""
 
 
-def start(port: int, *, auth: bool = False, home: Path = HOME) -> int:
+def start(port: int, *, auth: bool = False, keep: bool = False, home: Path = HOME) -> int:
     """Start the server in the background; returns its process id. Raises server.PortTaken, running.NotStarted."""
-    process = running.spawn(port, home, auth=auth)
+    process = running.spawn(port, home, auth=auth, keep=keep)
     _children[process.pid] = process
     running.wait_healthy(port, process, home)
     (home / "pid").write_text(json.dumps({"pid": process.pid, "port": port}) + "\n")
     (home / "env").unlink(missing_ok=True)
     with open(os.open(home / "env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as env:
-        env.write(exports(running.env(port, home) | _own_variables(home)))
+        env.write(exports(running.env(port, home) | _own_variables(port, home)))
+        env.write(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n")
     return process.pid
 
 
-def _own_variables(home: Path) -> dict[str, str]:
-    return {"PROMPTLANE_MAIL_DIR": str(home / "mail"), "PROMPTLANE_OUTPUTS": str(home / "outputs.json")}
+def _own_variables(port: int, home: Path) -> dict[str, str]:
+    """`PROMPTLANE_SETTINGS` is read by app.py: so `npx cdk deploy` makes packages for this machine, too."""
+    settings = {name.removeprefix("promptlane:"): value for name, value in local_context().items()}
+    return {
+        "PROMPTLANE_MAIL_DIR": str(home / "mail"),
+        "PROMPTLANE_OUTPUTS": str(home / "outputs.json"),
+        "PROMPTLANE_INBOX": inbox.link(port, home),
+        "PROMPTLANE_SETTINGS": json.dumps(settings),
+    }
 
 
 def application_variables(outputs: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -63,14 +73,21 @@ def recorded(home: Path = HOME) -> dict[str, int] | None:
     return found if seen and seen["pid"] == found["pid"] else None
 
 
-def up(port: int, *, auth: bool = False, context: dict[str, Any] | None = None, home: Path = HOME) -> int:
-    """Start and deploy; returns the exit code. What `up` itself left running is replaced."""
+def up(
+    port: int, *, auth: bool = False, fresh: bool = False, context: dict[str, Any] | None = None, home: Path = HOME
+) -> int:
+    """Start and deploy; returns the exit code. What `up` itself left running is replaced, and its state goes on.
+
+    `fresh` forgets what was deployed, released and mailed before."""
     try:
         deploy.check_node(lambda line: print(line, file=sys.stderr))
         down(quiet=True, home=home)
-        start(port, auth=auth, home=home)
+        goes_on = _state(port, fresh, home)
+        start(port, auth=auth, keep=True, home=home)
         print(
-            f"embedded AWS on {running.env(port, home)['AWS_ENDPOINT_URL']}; deploying (log: .local/deploy.log) …",
+            f"embedded AWS on {running.env(port, home)['AWS_ENDPOINT_URL']}"
+            f"{', going on with what was there (`make up FRESH=1` forgets it)' if goes_on else ''}; "
+            f"deploying (log: {_shown(home / 'deploy.log')}) …",
             flush=True,
         )
         with (home / "deploy.log").open("w") as log:
@@ -79,14 +96,60 @@ def up(port: int, *, auth: bool = False, context: dict[str, Any] | None = None, 
             )
         with (home / "env").open("a") as env:
             env.write(exports(application_variables(json.loads((home / "outputs.json").read_text()))))
-    except (server.PortTaken, running.NotStarted, deploy.CannotDeploy, lambda_runtime.RuntimeMissing) as problem:
+    except (
+        server.PortTaken,
+        running.NotStarted,
+        deploy.CannotDeploy,
+        lambda_runtime.RuntimeMissing,
+        OtherState,
+    ) as problem:
         print(f"promptlane: {problem}", file=sys.stderr)
         return 2
-    print("deployed: `source .local/env` makes any AWS SDK or CLI talk to it; `make down` stops it")
+    print(_next_steps(port, home))
     return 0
 
 
-def local_context() -> dict[str, Any]:
+class OtherState(RuntimeError):
+    """What is kept was made by something else, and cannot go on here."""
+
+
+def _state(port: int, fresh: bool, home: Path) -> bool:
+    """Whether there is state to go on with. Raises OtherState; `fresh` removes what there is."""
+    state, wanted = home / "state", f"ministack {metadata.version('ministack')} on port {port}\n"
+    if fresh or not (state / "saved").exists():
+        for folder in (state, home / "mail"):
+            shutil.rmtree(folder, ignore_errors=True)
+        state.mkdir(parents=True)
+        (state / "made-by").write_text(wanted)
+        return False
+    made = (state / "made-by").read_text() if (state / "made-by").exists() else "something else"
+    if made != wanted:
+        raise OtherState(
+            f"{_shown(state)} was written by {made.strip()}, and this would be {wanted.strip()}: addresses in it would "
+            "lead nowhere. Take the same port (PORT=…), or start anew with `make up FRESH=1`"
+        )
+    return True
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(deploy.REPOSITORY)) if path.is_relative_to(deploy.REPOSITORY) else str(path)
+
+
+def _next_steps(port: int, home: Path) -> str:
+    return f"""deployed. In this shell:
+
+  . {_shown(home / "env")}                  points promptlane and every AWS tool here
+  promptlane status                  what is released
+  promptlane publish prompts/support-assistant --message "why"
+
+The mail of reviewers and of people on call, in the browser (confirm the subscriptions first):
+
+  {inbox.link(port, home)}
+
+`make up` again keeps all of it, `make up FRESH=1` starts anew, `make down` stops it."""
+
+
+def local_context() -> dict[str, str]:
     """CDK context of a deployment on the embedded AWS: assets for this host instead of arm64."""
     return {"promptlane:lambda_target": "host", "promptlane:on_call": "on-call@example.com"}
 

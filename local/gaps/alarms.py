@@ -52,7 +52,7 @@ def install() -> None:
     seams.require(lambda_svc, "_get_func_record_for_ref")
     seams.put(cloudwatch, "_evaluate_alarm", evaluate)
     seams.put(cloudwatch, "_dispatch_alarm_actions", dispatch)
-    seams.on_reset(_changed_at.clear)
+    seams.keep("alarm-changes", _changed_at)
 
     @seams.replace(cloudwatch, "_put_metric_alarm")
     def put(original: seams.Replies, params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> seams.Response:

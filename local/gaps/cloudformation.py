@@ -63,7 +63,7 @@ def install() -> None:
     named_by_stack("AWS::SSM::Parameter", "Name", 1011)
     after("AWS::IAM::User", lambda name, props: boundary(iam._users, name, props))
     seams.wrap("logs", query_definitions)
-    seams.on_reset(_queries.clear)
+    seams.keep("queries", _queries)
 
 
 def add(

@@ -60,9 +60,9 @@ def install() -> None:
     for action in ("CreateTrail", "UpdateTrail"):
         cloudtrail._DISPATCH[action] = _with_log_group(cloudtrail._DISPATCH[action])
     _refuse_unknown_data_events()
-    seams.on_reset(_management.clear)
+    seams.keep("management-events", _management)
     seams.ticker(FLUSH_SECONDS, flush, "cloudtrail-files")
-    seams.on_reset(_waiting.clear)
+    seams.keep("trail-files", _waiting)
 
 
 def _refuse_unknown_data_events() -> None:

@@ -50,7 +50,7 @@ def install() -> None:
         return seams.json_reply({"loggingConfig": config} if config else {})
 
     seams.ticker(FLUSH_SECONDS, flush, "invocation-log")
-    seams.on_reset(_waiting.clear)
+    seams.keep("invocation-log", _waiting)
 
 
 def write(

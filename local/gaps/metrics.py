@@ -44,7 +44,7 @@ def install() -> None:
     _replace_api("_get_metric_statistics", get_metric_statistics)
     _replace_api("_list_metrics", list_metrics)
     seams.put(cloudwatch, "_evict_old_metrics", lambda: None)
-    seams.on_reset(series_of.clear)
+    seams.keep("metrics", series_of)
 
     @seams.replace(cloudwatch, "record_metric")
     def from_service(

@@ -70,7 +70,7 @@ def install() -> None:
         bedrock_agent, "_prompts", "_prompt_versions", "_prompt_arn", "_prompt_version_arn", "_now_iso", "_tags"
     )
     seams.wrap("bedrock-agent", handle)
-    seams.on_reset(_tokens.clear)
+    seams.keep("prompt-tokens", _tokens)
 
 
 async def handle(

@@ -51,7 +51,7 @@ def install() -> None:
         return original(record, event, *arguments, **named)
 
     seams.ticker(TICK_SECONDS, queues, "service-metrics")
-    seams.on_reset(_used.clear)
+    seams.keep("used-services", _used)
 
 
 def _request(api_id: str, status: int) -> None:

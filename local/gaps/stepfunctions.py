@@ -24,6 +24,9 @@ POLL_SECONDS = 0.1
 root: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("root_execution", default=None)
 """The top-level execution that the current thread works for."""
 
+resumed: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("resumed_wait", default=None)
+"""The wait (`token`, `deadline` in epoch seconds) that the current thread takes up again after a restart."""
+
 _spent: OrderedDict[str, None] = OrderedDict()
 _json_response = seams.replies(sfn, "json_response")
 _error = seams.replies(sfn, "error_response_json")
@@ -50,7 +53,7 @@ def install() -> None:
     _tasks()
     _executions()
     _tokens()
-    seams.on_reset(_spent.clear)
+    seams.keep("spent-tokens", _spent)
 
 
 def _jsonata() -> None:
@@ -79,7 +82,7 @@ def _tasks() -> None:
     @seams.replace(sfn, "_execute_task")
     def task(original: Any, state: dict[str, Any], raw: Any, execution: dict[str, Any], context: dict[str, Any]) -> Any:
         stop_if_over()
-        state = {**state, "_execution": execution, "_context": context}
+        state = {**state, "_execution": execution, "_context": context, "_raw": raw}
         for name in ("TimeoutSeconds", "HeartbeatSeconds"):
             if name in state and is_jsonata(state, context):
                 state[name] = evaluate(state[name], raw, context)
@@ -124,8 +127,13 @@ def _wait_for_token(resource: str, data: Any, token: str, state: dict[str, Any])
     ends. A retry gets a new token."""
     execution, context = state.get("_execution") or {}, state.get("_context") or {}
     done, failed = threading.Event(), {}
+    again, seconds = resumed.get(), float(state.get("TimeoutSeconds") or 99_999_999)
+    if again:
+        resumed.set(None)
+        token, seconds = again["token"], again["deadline"] - time.time()
     waiting: dict[str, Any] = {"event": done, "result": None, "error": None, "heartbeat": None}
     waiting |= {"state_machine": execution.get("stateMachineArn"), "root": root.get()}
+    waiting |= {"context": context, "raw": state.get("_raw"), "until": time.time() + seconds}
     sfn._task_tokens[token] = waiting
 
     def invoke() -> None:
@@ -135,8 +143,9 @@ def _wait_for_token(resource: str, data: Any, token: str, state: dict[str, Any])
             failed["error"] = error
             done.set()
 
-    threading.Thread(target=contextvars.copy_context().run, args=(invoke,), daemon=True).start()
-    deadline = time.monotonic() + float(state.get("TimeoutSeconds") or 99_999_999)
+    if not again:
+        threading.Thread(target=contextvars.copy_context().run, args=(invoke,), daemon=True).start()
+    deadline = time.monotonic() + seconds
     heartbeat = float(state["HeartbeatSeconds"]) if state.get("HeartbeatSeconds") else None
     last_beat = time.monotonic()
     try:
