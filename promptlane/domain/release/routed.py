@@ -75,11 +75,19 @@ def route_findings(
     if route.phase is Phase.WATCH:
         says = f"its watch ends at {route.watch_until}, the timelines say {state.watch_until}"
         found.agree(route.watch_until == state.watch_until, "route", says, copy_of(last) if last.seq else TABLE)
-    _barred({**(older or {}), **route.quarantined}, state, found)
+    barred = {**(older or {}), **route.quarantined}
+    others = {key: entry for key, entry in barred.items() if _prompt_id(entry) != route.prompt_id}
+    if others:
+        found.uncovered.append(f"{len(others)} contents that were rolled back before the prompt was made anew")
+    _barred({key: entry for key, entry in barred.items() if key not in others}, state, found)
 
 
 def _revision(entry: TimelineEntry) -> int:
     return route_revision(entry.id, entry.release_id)
+
+
+def _prompt_id(entry: Mapping[str, Json]) -> str:
+    return str(entry.get("release_id")).rsplit("-", 2)[0]
 
 
 def _barred(quarantined: Quarantine, state: _Told, found: Findings) -> None:

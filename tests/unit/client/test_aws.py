@@ -169,6 +169,25 @@ def test_one_route_is_got_and_several_are_got_in_a_batch(dynamo: Dynamo, table: 
     assert dynamo.settings == {("dynamodb", ("attempts", 2), ("read_timeout", 1.0))}
 
 
+def test_what_is_read_again_is_read_consistently(dynamo: Dynamo, table: RouteTable) -> None:
+    asked: list[dict[str, Any]] = []
+    get, batch = dynamo.get_item, dynamo.batch_get_item
+
+    def noting(call: Any) -> Any:
+        def noted(**given: Any) -> dict[str, Any]:
+            asked.append(given)
+            return dict(call(**given))
+
+        return noted
+
+    dynamo.get_item, dynamo.batch_get_item = noting(get), noting(batch)  # type: ignore[method-assign]
+    assert table.read_again(["two"]) == {"two": dynamo.routes.items["two"]}
+    assert table.read_again(["one", "three"]).keys() == {"one", "three"}
+    one, many = asked
+    assert one["ConsistentRead"] is True
+    assert many["RequestItems"]["routes"]["ConsistentRead"] is True
+
+
 def test_what_a_batch_left_is_asked_for_again_while_it_gets_less(
     dynamo: Dynamo, table: RouteTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

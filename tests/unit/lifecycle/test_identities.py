@@ -11,11 +11,13 @@ import pytest
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
 from promptlane.domain.errors import AdmissionRefused, Unavailable
 from promptlane.domain.names import Phase
+from promptlane.domain.release.findings import Findings
 from promptlane.domain.release.meant import AnotherPrompt, Identity, Standing
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.quarantine import entry_of
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.route import Quarantined
+from promptlane.domain.release.routed import route_findings
 from promptlane.domain.release.timeline import Event
 from promptlane.domain.release.trigger import PromptChange, change
 from promptlane.lifecycle.admit import Admission
@@ -324,6 +326,9 @@ def test_a_prompt_that_was_made_anew_is_promoted_over_the_route_of_the_one_that_
     assert (route.phase, route.revision, route.epoch) == (Phase.STEADY, before.revision + 1, 5_000_000)
     assert route.quarantined == before.quarantined, "what was rolled back stays barred"
     assert [e.event for e in stage.told(release.release_id)].count(Event.PROMOTED) == 1
+    found = Findings()
+    route_findings(route, {release.release_id: stage.releases.timeline(release.release_id)}, found)
+    assert ([str(problem) for problem in found.problems], len(found.uncovered)) == ([], 1)
 
 
 def test_a_content_that_was_rolled_back_is_barred_under_another_prompt_id_too() -> None:
