@@ -113,21 +113,21 @@ def node_code(verb: str, *, files: Mapping[str, str], root: Path = ROOT, build: 
     own, client = root / "functions" / verb, root / "clients" / "js"
     if not (own / "handler.mjs").is_file():
         raise PackagingError(f"there is no function {verb}: expected functions/{verb}/handler.mjs")
-    bundler = client / "node_modules" / "esbuild" / "bin" / "esbuild"
+    bundler = client / "node_modules" / ".bin" / "esbuild"
     if not bundler.is_file():
         raise PackagingError(
             f"{bundler.relative_to(root)} is missing: run `make setup`, which installs what is bundled"
         )
     options = [
         *("--bundle", "--platform=node", f"--target={NODE}", "--format=cjs", "--main-fields=module,main"),
-        *("--minify-whitespace", "--minify-syntax", "--legal-comments=none", "--log-level=warning"),
+        *("--minify-whitespace", "--minify-syntax", "--keep-names", "--legal-comments=none", "--log-level=warning"),
     ]
     sources = [*_files(own, f"functions/{verb}"), *_files(client / "src", "clients/js/src")]
     sources.append((client / "package-lock.json", "clients/js/package-lock.json"))
     made_of = [*options, *(part for pair in sorted(files.items()) for part in pair)]
 
     def bundle(folder: Path) -> None:
-        command = ["node", str(bundler), str(own / "handler.mjs"), *options, f"--outfile={folder / 'handler.js'}"]
+        command = [str(bundler), str(own / "handler.mjs"), *options, f"--outfile={folder / 'handler.js'}"]
         command.append(f"--alias:promptlane={client / 'src' / 'index.ts'}")
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
         if done.returncode != 0:

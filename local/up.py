@@ -18,6 +18,10 @@ from typing import Any
 from local import deploy, inbox, lambda_runtime, running, server
 
 HOME = server.HOME
+STREAMS = 10
+"""Answers that the streaming gateway of `up` gives at once. A fresh account has no executions to reserve: the account
+of `up` has as many more as AWS wants to stay unreserved, unless PROMPTLANE_LAMBDA_CONCURRENCY says another number."""
+QUOTA = "PROMPTLANE_LAMBDA_CONCURRENCY"
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Servers that this very process started, so that `down` in the same process can wait for them."""
@@ -25,7 +29,8 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 def start(port: int, *, auth: bool = False, keep: bool = False, home: Path = HOME) -> int:
     """Start the server in the background; returns its process id. Raises server.PortTaken, running.NotStarted."""
-    process = running.spawn(port, home, auth=auth, keep=keep)
+    quota = {QUOTA: os.environ.get(QUOTA, str(100 + STREAMS))}
+    process = running.spawn(port, home, auth=auth, keep=keep, extra=quota)
     _children[process.pid] = process
     running.wait_healthy(port, process, home)
     (home / "pid").write_text(json.dumps({"pid": process.pid, "port": port}) + "\n")
@@ -56,6 +61,7 @@ def application_variables(outputs: dict[str, dict[str, str]]) -> dict[str, str]:
         "PROMPTLANE_RECEIPT_KMS_KEY": state["ReceiptKey"],
         "PROMPTLANE_RESOLUTION": runtime["MetricResolution"],
         "PROMPTLANE_GATEWAY_URL": runtime["GatewayUrl"],
+        **({"PROMPTLANE_STREAM_URL": runtime["StreamUrl"]} if "StreamUrl" in runtime else {}),
     }
 
 
@@ -151,7 +157,12 @@ The mail of reviewers and of people on call, in the browser (confirm the subscri
 
 def local_context() -> dict[str, str]:
     """CDK context of a deployment on the embedded AWS: assets for this host instead of arm64."""
-    return {"promptlane:lambda_target": "host", "promptlane:on_call": "on-call@example.com"}
+    fits = int(os.environ.get(QUOTA) or 100 + STREAMS) >= 100 + STREAMS
+    return {
+        "promptlane:lambda_target": "host",
+        "promptlane:on_call": "on-call@example.com",
+        "promptlane:streams": str(STREAMS if fits else 0),
+    }
 
 
 def _logger(log: Any) -> Callable[[str], None]:

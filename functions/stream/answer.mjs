@@ -67,7 +67,7 @@ async function answered(asked, frames, client, signal) {
   await frames.send("end", {
     stop_reason: answer.stopReason ?? "",
     tool_uses: tools.found,
-    receipt: (await answer.receipt) || null,
+    receipt: (await answer.receipt()) || null,
     usage: answer.usage ?? {},
     prompt: decision.prompt,
     version: decision.version,

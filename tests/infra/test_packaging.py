@@ -16,7 +16,7 @@ from infra import bytecode, packaging
 from infra.bytecode import MAGIC, compiler
 from infra.config import DeploymentConfig
 from infra.constructs import packages
-from infra.packaging import PackagingError, client_layer, function_code
+from infra.packaging import PackagingError, client_layer, function_code, node_code
 from tests.support.synthesized import Synthesized, text
 
 
@@ -46,6 +46,38 @@ def root(tmp_path: Path) -> Path:
 def names(folder: Path) -> set[str]:
     """Of its sources; byte code is asked for apart."""
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"}
+
+
+def test_a_node_function_is_one_file_that_needs_nothing_beside_it(tmp_path: Path) -> None:
+    """Bundled from the client's sources; asked for what it refuses before it calls AWS."""
+    folder = node_code("stream", files={"applications.json": '{"checkout": ["greeter"]}'})
+    assert names(folder) == {"handler.js", "applications.json"}
+    shutil.copytree(folder, tmp_path / "code")
+    program = """
+        globalThis.awslambda = { streamifyResponse: (handler) => handler,
+            HttpResponseStream: { from: (stream, { statusCode }) => Object.assign(stream, { statusCode }) } };
+        const { handle } = require("./code/handler.js");
+        const out = new (require("stream").PassThrough)();
+        const requestContext = { http: { method: "POST" } };
+        const event = { rawPath: "/prompts/p/stream", requestContext, body: '{"unit": "u"}' };
+        handle(event, out, { invokedFunctionArn: process.argv[1] }).then(() => console.log(out.statusCode));
+    """
+    for alias, status in ((":checkout", "403"), (":gone", "403")):
+        arn = f"arn:aws:lambda:eu-west-1:111122223333:function:stream{alias}"
+        env = {"PATH": os.environ["PATH"], "LAMBDA_TASK_ROOT": str(tmp_path / "code"), "ROUTE_TABLE": "routes"}
+        env |= {"AWS_REGION": "eu-west-1", "RECEIPT_KEY_ID": "k", "AWS_LAMBDA_FUNCTION_NAME": "stream"}
+        done = subprocess.run(
+            ["node", "-e", program, arn], capture_output=True, text=True, check=False, cwd=tmp_path, env=env, timeout=60
+        )
+        assert done.stdout.strip() == status, done.stderr
+
+
+def test_a_bundle_that_cannot_be_made_says_why_and_what_to_do(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(PackagingError, match=r"expected functions/shift/handler\.mjs"):
+        node_code("shift", files={}, root=root, build=tmp_path)
+    (root / "functions/shift/handler.mjs").touch()
+    with pytest.raises(PackagingError, match="run `make setup`"):
+        node_code("shift", files={}, root=root, build=tmp_path)
 
 
 def test_a_function_gets_the_package_and_its_own_folder(root: Path, tmp_path: Path) -> None:

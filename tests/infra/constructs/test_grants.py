@@ -230,6 +230,38 @@ WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]]
             ),
         ],
     ),
+    "be the streaming gateway": (
+        lambda g: g.streams(),
+        [
+            ("ReadRoutes", ["dynamodb:GetItem", "dynamodb:BatchGetItem"], "<Routes.Arn>"),
+            ("FindRoutesById", "dynamodb:Query", "<Routes.Arn>/index/by_id"),
+            ("SealReceipts", "kms:GenerateDataKey", "<ReceiptKey.Arn>"),
+            (
+                "RenderVersions",
+                ["bedrock:RenderPrompt", "bedrock:GetPrompt"],
+                "arn:<aws>:bedrock:<here>:prompt/*:*",
+                {"StringEquals": {"aws:ResourceTag/promptlane:enrolled": "lane"}},
+            ),
+            ("InvokeModels", "bedrock:InvokeModelWithResponseStream", INVOKE_MODELS[2]),
+        ],
+    ),
+    "ask the streaming gateway": (
+        lambda g: g.stream_call("checkout"),
+        [
+            (
+                "StreamAnswers",
+                "lambda:InvokeFunctionUrl",
+                "arn:<aws>:lambda:<here>:function:lane-stream:checkout",
+                {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}},
+            ),
+            (
+                "StreamThroughTheAddress",
+                "lambda:InvokeFunction",
+                "arn:<aws>:lambda:<here>:function:lane-stream:checkout",
+                {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
+            ),
+        ],
+    ),
     "apply guardrails": (
         lambda g: g.guardrails(),
         [

@@ -5,20 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from local import keys
-from local.running import REGION, EmbeddedAws
+from local.running import EmbeddedAws
 from tests.support.embedded_functions import ROLE, zipped
+from tests.support.streamed import Keys, asked
 
 SOURCE = """
 const fs = require("fs");
@@ -38,7 +33,6 @@ exports.handle = awslambda.streamifyResponse(async (event, stream, context) => {
   stream.end("last");
 });
 """
-Keys = dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -68,22 +62,6 @@ def url(aws: EmbeddedAws) -> str:
     cloudformation.get_waiter("stack_create_complete").wait(StackName="streaming", WaiterConfig={"Delay": 1})
     (stack,) = cloudformation.describe_stacks(StackName="streaming")["Stacks"]
     return str(stack["Outputs"][0]["OutputValue"])
-
-
-@contextmanager
-def asked(url: str, body: Any, signed_by: Keys | None) -> Iterator[http.client.HTTPResponse]:
-    sent = json.dumps(body)
-    request = AWSRequest("POST", url, headers={"content-type": "application/json"}, data=sent)
-    if signed_by:
-        known = (signed_by.get(f"aws_{name}") for name in ("access_key_id", "secret_access_key", "session_token"))
-        SigV4Auth(Credentials(*known), "lambda", REGION).add_auth(request)
-    where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.netloc, timeout=20)
-    connection.request("POST", where.path, body=sent, headers=dict(request.headers))
-    try:
-        yield connection.getresponse()
-    finally:
-        connection.close()
 
 
 def root(aws: EmbeddedAws) -> Keys:

@@ -55,7 +55,7 @@ export function fakeClient(events, { decision = DECISION, refuses, shielded = fa
       shielded,
       stopReason: "end_turn",
       usage: USAGE,
-      receipt: Promise.resolve("a receipt"),
+      receipt: async () => "a receipt",
       async *events() {
         try {
           for (const event of events) {
