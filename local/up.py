@@ -29,8 +29,7 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 def start(port: int, *, auth: bool = False, keep: bool = False, home: Path = HOME) -> int:
     """Start the server in the background; returns its process id. Raises server.PortTaken, running.NotStarted."""
-    quota = {QUOTA: os.environ.get(QUOTA, str(100 + STREAMS))}
-    process = running.spawn(port, home, auth=auth, keep=keep, extra=quota)
+    process = running.spawn(port, home, auth=auth, keep=keep, extra={QUOTA: str(_quota())})
     _children[process.pid] = process
     running.wait_healthy(port, process, home)
     (home / "pid").write_text(json.dumps({"pid": process.pid, "port": port}) + "\n")
@@ -157,12 +156,15 @@ The mail of reviewers and of people on call, in the browser (confirm the subscri
 
 def local_context() -> dict[str, str]:
     """CDK context of a deployment on the embedded AWS: assets for this host instead of arm64."""
-    fits = int(os.environ.get(QUOTA) or 100 + STREAMS) >= 100 + STREAMS
     return {
         "promptlane:lambda_target": "host",
         "promptlane:on_call": "on-call@example.com",
-        "promptlane:streams": str(STREAMS if fits else 0),
+        "promptlane:streams": str(STREAMS if _quota() >= 100 + STREAMS else 0),
     }
+
+
+def _quota() -> int:
+    return int(os.environ.get(QUOTA) or 100 + STREAMS)
 
 
 def _logger(log: Any) -> Callable[[str], None]:
