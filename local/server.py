@@ -54,6 +54,7 @@ GAPS = (
     "service_metrics",
     "iam",
     "principal_arn",
+    "kms",
     "insights",
     "restarts",
 )

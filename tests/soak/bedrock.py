@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 import threading
 import time
 from binascii import crc32
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from tests.soak.clocks import real_time
 from tests.soak.script import STALL_SECONDS, Reply, pieces, reply
 
 STATUS = {
@@ -36,8 +39,11 @@ class Called(NamedTuple):
     said: str
 
 
-class ScriptedBedrock:
-    """Serves on a free port. `gone`: ids of prompts that were deleted; `harmful`: (prompt id, version) that fails."""
+class ScriptedModel:
+    """Notes each call and says what it comes to.
+
+    `gone`: ids of prompts that were deleted; `harmful`: (prompt id, version) that fails.
+    """
 
     def __init__(self) -> None:
         self.calls: list[Called] = []
@@ -45,18 +51,8 @@ class ScriptedBedrock:
         self.harmful: set[tuple[str, int]] = set()
         self._tried: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()
-        self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"bedrock": self}))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
 
-    def close(self) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def answer(self, model_id: str, operation: str, body: dict[str, Any]) -> Reply:
-        """What this call comes to, noted."""
+    def answer(self, model_id: str, operation: str, body: Mapping[str, Any]) -> Reply:
         told = body["requestMetadata"]
         prompt_id, _, number = model_id.rpartition("/")[2].partition(":")
         version = int(number)
@@ -75,8 +71,24 @@ class ScriptedBedrock:
                     tried=tried,
                     harmful=(prompt_id, version) in self.harmful,
                 )
-            self.calls.append(Called(time.time(), told["id"], prompt_id, version, told["track"], operation, found.said))
+            self.calls.append(Called(real_time(), told["id"], prompt_id, version, told["track"], operation, found.said))
         return found
+
+
+class ScriptedBedrock(ScriptedModel):
+    """Serves on a free port."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"bedrock": self}))
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
+
+    def close(self) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class _Server(ThreadingHTTPServer):
@@ -85,7 +97,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Lines are cut on both ends all the time."""
+        """Lines are cut on both ends all the time; anything else is a fault of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -108,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif found.bad == "error":
             self._send(STATUS[found.code], {"message": "as the script says"}, {"x-amzn-errortype": found.code})
         elif operation == "converse":
-            self._send(200, _response(found.text), {})
+            self._send(200, response(found.text), {})
         else:
             self._stream(found)
 
@@ -145,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._event("internalServerException", {"message": "as the script says"}, kind="exception")
         elif not found.bad:
             self._event("contentBlockStop", {"contentBlockIndex": 0})
-            whole = _response(found.text)
+            whole = response(found.text)
             self._event("messageStop", {"stopReason": whole["stopReason"]})
             self._event("metadata", {"usage": whole["usage"], "metrics": whole["metrics"]})
 
@@ -154,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
 
-def _response(text: str) -> dict[str, Any]:
+def response(text: str) -> dict[str, Any]:
     words = len(text.split())
     return {
         "output": {"message": {"role": "assistant", "content": [{"text": text}]}},

@@ -134,7 +134,8 @@ def _ways(arm: tuple[int, str], end: Line, calls: list[Called]) -> Iterator[Way]
     if not own:
         yield Way(*arm, "Shielded")
         return
-    came_to = BAD.get(own[-1], "Finished" if own[-1] in GOOD else "Error")
+    good = own[-1] in GOOD and end["saw"] != "failed"
+    came_to = BAD.get(own[-1], "Finished") if good else "Error"
     if own[-1] == INVALID and end["saw"] != "answered" and calls[-1].said == INVALID:
         came_to = "InvalidRequest"
     yield Way(*arm, came_to)

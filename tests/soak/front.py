@@ -6,15 +6,22 @@ HTTP/1.1 alone, request by request, so that it is known of each whether AWS saw 
 from __future__ import annotations
 
 import http.client
+import json
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-Weather = Literal["fair", "refusing", "silent", "slow", "deaf"]
-"""fair: handed on; refusing: answered 503, not handed on; silent: not handed on, the line is cut; slow: handed on, the
-answer comes late; deaf: handed on, and the line is cut before the answer."""
+Weather = Literal["fair", "refusing", "throttling", "silent", "slow", "deaf", "failing"]
+"""fair: handed on; refusing: answered 503, not handed on; throttling: likewise, by ThrottlingException; silent: not
+handed on, the line is cut; slow: handed on, the answer comes late; deaf: handed on, and the line is cut before the
+answer; failing: handed on, and answered 500."""
 SLOW_SECONDS = 0.4
+_NOT_HANDED_ON: dict[Weather, tuple[int, str]] = {
+    "refusing": (503, "ServiceUnavailable"),
+    "throttling": (400, "ThrottlingException"),
+}
 
 
 class Front:
@@ -63,7 +70,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Lines are cut on both ends all the time."""
+        """Lines are cut on both ends all the time; anything else is a fault of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -78,8 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         self.front.count(self.headers.get("x-amz-target", self.path).rpartition(".")[2].rpartition("/")[2])
         weather = self.front.weather
-        if weather == "refusing":
-            return self._send(503, {"content-type": "application/json"}, b'{"__type": "ServiceUnavailable"}')
+        if weather in _NOT_HANDED_ON:
+            return self._error(*_NOT_HANDED_ON[weather])
         if weather == "silent":
             self.close_connection = True
             return None
@@ -91,7 +100,13 @@ class _Handler(BaseHTTPRequestHandler):
         if weather == "deaf":
             self.close_connection = True
             return None
+        if weather == "failing":
+            return self._error(500, "InternalServiceFault")
         return self._send(*found)
+
+    def _error(self, status: int, code: str) -> None:
+        headers = {"content-type": "application/json", "x-amzn-query-error": f"{code};Sender"}
+        self._send(status, headers, json.dumps({"__type": code, "message": "as it was told"}).encode())
 
     def _send(self, status: int, headers: dict[str, str], data: bytes) -> None:
         self.send_response_only(status)

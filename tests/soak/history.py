@@ -44,7 +44,8 @@ class History:
         self._unsettled = list(unsettled)
         self._stale: dict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)
         for line in stale:
-            self._stale[line["pid"], line["prompt"]].append((line["at"] - line["age"], line["at"]))
+            # Its age is by clocks that may have jumped: each time that it is told speaks for `bound` seconds before.
+            self._stale[line["pid"], line["prompt"]].append((line["at"], line["at"]))
 
     def named(self, prompt: str, begun: float, called: float, *, pid: int = 0) -> Named:
         """All that a request of this process, begun then, may have been decided by when the model was called."""

@@ -202,7 +202,7 @@ def trail(evidence: Evidence, request_id: str) -> list[str]:
     rows += [(call.at, f"model {call}") for call in evidence.asked[request_id]]
     rows += evidence.history.told(begin["prompt"], begin["at"] - 60, until)
     slot = int(request_id.partition(".")[0])
-    spans = [(*span, "process disturbed") for of, *span in evidence.disturbed if of == slot]
+    spans = [(since, stop, "process disturbed") for of, since, stop in evidence.disturbed if of == slot]
     for since, stop, what in [*spans, *evidence.weathers]:
         if since < until and stop > begin["at"] - 60:
             rows += [(since, f"{what} ..."), (stop, f"... {what}, over")]

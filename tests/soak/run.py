@@ -257,12 +257,12 @@ class Soak:
 
     def metrics_away(self) -> None:
         """CloudWatch takes nothing for a while; no process ends meanwhile, since what it holds would go with it."""
-        with self._nobody_ends(), self._weather(self.metrics, "refusing"):
+        with self._nobody_ends(), self._weather(self.metrics, "throttling"):
             self.over.wait(self.draw.uniform(*AWAY))
 
     def metrics_deaf(self) -> None:
         """CloudWatch takes what it gets, and its answers are lost."""
-        with self._nobody_ends(), self._weather(self.metrics, "deaf"):
+        with self._nobody_ends(), self._weather(self.metrics, self.draw.choice(["deaf", "failing"])):
             self.over.wait(self.draw.uniform(*AWAY))
 
     @contextmanager

@@ -170,7 +170,8 @@ class Process:
             if not asked.is_set():
                 self.traffic.one()
         if again:
-            self._fork("exit", again=False)
+            # multiprocessing takes every end of what its children fork for its own, and does not run `atexit`.
+            self._fork("os._exit" if exit_by == "multiprocessing" else "exit", again=False)
             for thread in self.children:
                 thread.join()
         lock = os.open(self.folder / "exits.lock", os.O_RDWR | os.O_CREAT)
