@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from .metrics import Sink
@@ -25,8 +25,8 @@ class Settings(TypedDict, total=False):
     shield_reserve: float
     breaker_errors: int
     breaker_cooldown: float
-    receipt_key: str | None
-    receipt_kms_key: str | None
+    receipt_key: str | Callable[[], str] | None
+    receipt_kms_key: str | Callable[[], str] | None
     feedback_table: str | None
     resolution: int | None
     sink: Sink | None

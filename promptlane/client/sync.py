@@ -34,6 +34,10 @@ if TYPE_CHECKING:
         def first(self, voice: str, *, keep_seconds: float) -> bool: ...
 
 
+_NAMES = 20_000
+"""Prompts whose names by id are known."""
+
+
 class PromptClient:
     """Splits traffic over a prompt's versions, calls Bedrock, and counts what came of it. Thread-safe; fork-safe.
 
@@ -47,7 +51,8 @@ class PromptClient:
     - `shield`: answer from stable when a canary call fails; `breaker_errors` in a row send this process's canary
       traffic to stable for `breaker_cooldown` seconds.
     - `receipt_kms_key` (PROMPTLANE_RECEIPT_KMS_KEY, the deployment's) or `receipt_key` (PROMPTLANE_RECEIPT_KEY, your
-      own secret); `feedback_table` (PROMPTLANE_FEEDBACK_TABLE): for receipts, and so that a duplicate counts once.
+      own secret), several parted by blanks, the newest last, or a function that gives them, which is asked again when a
+      receipt's key is unknown; `feedback_table` (PROMPTLANE_FEEDBACK_TABLE): so that a duplicate counts once.
     - `resolution` (PROMPTLANE_RESOLUTION): the deployment's metric resolution in seconds. `sink`: where metrics go;
       by default EMF on standard output in Lambda, and PutMetricData in the background elsewhere.
     """
@@ -66,8 +71,8 @@ class PromptClient:
         shield_reserve: float = 10.0,
         breaker_errors: int = 5,
         breaker_cooldown: float = 30.0,
-        receipt_key: str | None = None,
-        receipt_kms_key: str | None = None,
+        receipt_key: str | Callable[[], str] | None = None,
+        receipt_kms_key: str | Callable[[], str] | None = None,
         feedback_table: str | None = None,
         resolution: int | None = None,
         sink: Sink | None = None,
@@ -75,7 +80,7 @@ class PromptClient:
         from .aws import Aws, FeedbackTable, RouteTable
         from .breaker import Breaker
         from .forsaken import Forsaken
-        from .receipt_keys import keys_of
+        from .receipt_keys import Allowance, keys_of
         from .routes import Routes
 
         env = os.environ.get
@@ -102,6 +107,7 @@ class PromptClient:
             kms_key=receipt_kms_key or env("PROMPTLANE_RECEIPT_KMS_KEY", ""),
         )
         self._names: dict[str, str] = {}
+        self._strangers = Allowance()
         memory = feedback_table or env("PROMPTLANE_FEEDBACK_TABLE")
         self._memory: FeedbackMemory = FeedbackTable(self._aws, memory) if memory else _Memory()
         self._routes = Routes(
@@ -318,7 +324,7 @@ class PromptClient:
             return None
         from .receipts import mark, prompt_id_of, seal
 
-        self._names[prompt_id_of(by.version_arn)] = by.prompt
+        self._note_name(prompt_id_of(by.version_arn), by.prompt)
         unit = mark(request.decided.salt, request.unit)
         return seal(key, by, group=request.group, started_at=request.started_at, unit=unit) or None
 
@@ -326,6 +332,8 @@ class PromptClient:
         """The name of the prompt that a receipt is of, which whoever gave us the receipt may have made up."""
         if name := self._names.get(prompt_id):
             return name
+        if self._strangers.over():
+            raise Unavailable("the receipt cannot be checked now: too many of unknown prompts came; try again later")
         try:
             name = self._routes.reader.name_of(prompt_id)
         except Exception as error:
@@ -334,9 +342,15 @@ class PromptClient:
                 f"({type(error).__name__}: {error}); it stays good, try again"
             ) from error
         if not name:
+            self._strangers.spend()
             raise InvalidReceipt(f"the receipt is of a prompt that has no route here: {prompt_id}")
-        self._names[prompt_id] = name
+        self._note_name(prompt_id, name)
         return name
+
+    def _note_name(self, prompt_id: str, name: str) -> None:
+        if len(self._names) >= _NAMES and prompt_id not in self._names:
+            self._names.clear()
+        self._names[prompt_id] = name
 
 
 class _Memory:

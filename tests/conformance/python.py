@@ -14,7 +14,7 @@ from promptlane.client import PromptClient, calls, emf, receipts
 from promptlane.client.answer import StreamedAnswer
 from promptlane.client.breaker import Breaker
 from promptlane.client.decision import Decision
-from promptlane.client.receipt_keys import OwnKeys
+from promptlane.client.receipt_keys import OwnKeys, Source
 from promptlane.client.sync import unit_bytes
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, version_arn
 from promptlane.domain import split
@@ -116,7 +116,7 @@ def deadline_of(given: Given) -> Any:
 def receipt_of(given: Given) -> Any:
     if "mark" in given:
         return receipts.mark(*given["mark"])
-    keys = OwnKeys(given["secret"])
+    keys = OwnKeys(Source(given["secret"], "receipt_key"))
     if "seal" in given:
         facts = dict(given["seal"])
         named = {name: facts[name] for name in ("version", "track", "release_id")}

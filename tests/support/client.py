@@ -251,9 +251,10 @@ class Kms:
         self.down: Exception | None = None
         self.asked: list[dict[str, Any]] = []
         self.opened: list[dict[str, Any]] = []
+        self.decrypts = 0
         self.gate = threading.Event()
         self.gate.set()
-        self._made: dict[bytes, tuple[dict[str, str], bytes]] = {}
+        self._made: dict[bytes, tuple[str, dict[str, str], bytes]] = {}
 
     def generate_data_key(self, **given: Any) -> dict[str, bytes]:
         self.asked.append(given)
@@ -261,15 +262,17 @@ class Kms:
         if self.down is not None:
             raise self.down
         plain, wrapped = os.urandom(32), os.urandom(184)
-        self._made[wrapped] = (given["EncryptionContext"], plain)
+        self._made[wrapped] = (given["KeyId"], given["EncryptionContext"], plain)
         return {"Plaintext": plain, "CiphertextBlob": wrapped}
 
     def decrypt(self, **given: Any) -> dict[str, bytes]:
         if self.down is not None:
             raise self.down
-        context, plain = self._made.get(given["CiphertextBlob"], ({}, b""))
-        if context != given["EncryptionContext"]:
-            raise ClientError({"Error": {"Code": "InvalidCiphertextException", "Message": ""}}, "Decrypt")
+        self.decrypts += 1
+        key, context, plain = self._made.get(given["CiphertextBlob"], ("", {}, b""))
+        code = "IncorrectKeyException" if key and key != given["KeyId"] else "InvalidCiphertextException"
+        if key != given["KeyId"] or context != given["EncryptionContext"]:
+            raise ClientError({"Error": {"Code": code, "Message": ""}}, "Decrypt")
         self.opened.append(given)
         return {"Plaintext": plain}
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from promptlane.client import InvalidReceipt, receipt_keys
 from promptlane.client.aws import Aws
-from promptlane.client.receipt_keys import KmsKeys, OwnKeys, keys_of
+from promptlane.client.receipt_keys import KmsKeys, OwnKeys, Source, keys_of
 from promptlane.client.receipts import DAY, Head, Key
 from promptlane.domain.errors import InvalidInput, Unavailable
 from tests.support.client import Clock, Kms, Session
@@ -43,7 +43,7 @@ class Held:
                     self.target()
 
         monkeypatch.setattr("promptlane.client.receipt_keys.threading.Thread", Thread)
-        self.keys = KmsKeys(Aws(session=Session(kms=self.kms)), "the-key")
+        self.keys = KmsKeys(Aws(session=Session(kms=self.kms)), Source("the-key", "receipt_kms_key"))
 
     def run(self) -> None:
         for thread in self.keys._threads.values():
@@ -53,6 +53,10 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     return Held(monkeypatch)
+
+
+def own(secrets: Any) -> OwnKeys:
+    return OwnKeys(Source(secrets, "receipt_key"))
 
 
 def head(key: Key, prompt_id: str = "GREETER000") -> Head:
@@ -122,7 +126,7 @@ def test_a_key_seals_so_often_and_no_oftener(held: Held, monkeypatch: pytest.Mon
 def test_another_process_opens_it_by_its_name_once_and_a_foreign_one_never(held: Held) -> None:
     key = held.keys.newest("greeter", wait=1.0)
     assert key is not None
-    other = KmsKeys(Aws(session=Session(kms=held.kms)), "the-key")
+    other = KmsKeys(Aws(session=Session(kms=held.kms)), Source("the-key", "receipt_kms_key"))
     for _ in range(2):
         opened = other.named("greeter", head(key))
         assert opened.cipher.decrypt(b"n" * 12, key.cipher.encrypt(b"n" * 12, b"x", b""), b"") == b"x"
@@ -152,7 +156,7 @@ def test_another_process_opens_it_by_its_name_once_and_a_foreign_one_never(held:
 def test_what_kms_does_not_answer_now_may_be_good(held: Held, error: Exception) -> None:
     key = held.keys.newest("greeter", wait=1.0)
     assert key is not None
-    other = KmsKeys(Aws(session=Session(kms=held.kms)), "the-key")
+    other = KmsKeys(Aws(session=Session(kms=held.kms)), Source("the-key", "receipt_kms_key"))
     held.kms.down = error
     words = "cannot be checked now .* try again; allow kms:Decrypt on the-key for receipts of greeter"
     with pytest.raises(Unavailable, match=words):
@@ -178,14 +182,14 @@ def test_a_child_has_threads_of_its_own_and_the_parents_keys(held: Held) -> None
 
 
 def test_secrets_of_ones_own_give_each_prompt_and_day_a_key_and_the_last_one_seals() -> None:
-    first, both, second = OwnKeys(" first\n"), OwnKeys("first second"), OwnKeys("second")
+    first, both, second = own(" first\n"), own("first second"), own("second")
     one, two = first.newest("greeter", wait=0.0), both.newest("greeter", wait=0.0)
     assert one is not None
     assert two is not None
     assert (one.kind, len(one.name)) == (0, 8)
     assert both.named("greeter", head(one)).name == one.name
     assert second.named("greeter", head(two)).name == two.name == both.named("greeter", head(two)).name
-    for keys, key in ((first, two), (second, one), (OwnKeys("third"), one)):
+    for keys, key in ((first, two), (second, one), (own("third"), one)):
         with pytest.raises(InvalidReceipt, match="a key that is not ours"):
             keys.named("greeter", head(key))
     with pytest.raises(InvalidReceipt):
