@@ -77,12 +77,35 @@ def publish(
     ctx: typer.Context,
     directory: Annotated[Path, typer.Argument(help="Folder that holds prompt.yaml.", show_default=False)],
     message: Annotated[str, typer.Option("--message", "-m", help="Why this version; reviewers read it.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a draft that was edited elsewhere.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write prompt.yaml to Bedrock's draft, and publish a version if its content changed."""
     from .authoring import publish
 
-    publish(ctx.obj, directory, message=message, as_json=as_json)
+    publish(ctx.obj, directory, message=message, force=force, as_json=as_json)
+
+
+@app.command("init")
+def init_prompt(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the new prompt.", show_default=False)],
+    to: Annotated[Path, typer.Option(help="Folder in which the prompt's own folder is made.")] = Path("prompts"),
+    model: Annotated[str, typer.Option(help="Model id.")] = "amazon.nova-lite-v1:0",
+    as_json: AsJson = False,
+) -> None:
+    """Make the folder of a new prompt: prompt.yaml, release.yaml and suite.yaml that can be released as they are."""
+    from .scaffolding import init
+
+    init(ctx.obj, name, folder=to, model=model, as_json=as_json)
+
+
+@app.command()
+def versions(ctx: typer.Context, prompt: Prompt, as_json: AsJson = False) -> None:
+    """List the versions of a prompt, who gets them, and what became of their releases."""
+    from .versions import versions
+
+    versions(ctx.obj, prompt, as_json=as_json)
 
 
 @app.command()

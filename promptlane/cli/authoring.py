@@ -23,21 +23,33 @@ if TYPE_CHECKING:
 Json = Any
 
 
-def publish(session: Session, directory: Path, *, message: str, as_json: bool) -> None:
-    """Create or update the draft; publish a version only when its fingerprint differs from the newest one's."""
+def publish(session: Session, directory: Path, *, message: str, force: bool = False, as_json: bool) -> None:
+    """Create or update the draft; publish a version only when its fingerprint differs from the newest one's.
+
+    A draft that is neither the newest version nor what `directory` holds was edited elsewhere: it is overwritten by
+    `force` alone, else refused (Conflict)."""
     draft = load_draft(directory).called_in(*session.deployment.models)
     prompts = session.deployment.prompts
     found = session.deployment.prompt_to_publish(draft.name)
     newest = _newest(session.deployment, found) if found else None
     present = prompts.draft_variants(found) if found else []
     content = fingerprint(draft.variants(like=present[0] if present else None))
-    changed = newest is None or prompts.version(found or "", newest).fingerprint != content
+    published = prompts.version(found or "", newest).fingerprint if newest else None
+    changed = published != content
     if changed and not message.strip():
         before = f"differs from version {newest}" if newest else "has no version yet"
         raise InvalidInput(
             f"{draft.name} {before}, so a version would be published; say why with --message, reviewers read it"
         )
-    if found and fingerprint(present) == content:
+    drafted = fingerprint(present) if found else None
+    if not force and drafted not in (None, content, published):
+        since = f"since version {newest} was published" if newest else "and it was never published"
+        raise Conflict(
+            f"the draft of {draft.name} was edited elsewhere {since}: `promptlane diff {draft.name} "
+            f"{newest or 'stable'} draft` shows it. Take over into {directory} what is wanted of it, then publish with "
+            "--force, which overwrites the draft"
+        )
+    if found and drafted == content:
         prompt_id, wrote = found, "unchanged"
     else:
         prompt_id, wrote = prompts.write_draft(draft, found), "updated" if found else "created"
@@ -69,8 +81,7 @@ def publish(session: Session, directory: Path, *, message: str, as_json: bool) -
         if not changed:
             console.print(f"{draft.name}: nothing changed since version {newest}; no version published.")
             return
-        published = f"{draft.name}: published version {{}} ({content[:12]})."
-        console.print(bold(published, document["version"]))
+        console.print(bold(f"{draft.name}: published version {{}} ({content[:12]}).", document["version"]))
         if document["enrolled"]:
             console.print("Its release starts within a few minutes: `promptlane status --watch " + draft.name + "`.")
         else:

@@ -60,13 +60,21 @@ def test_a_changed_prompt_becomes_the_next_version(desk: Desk, tmp_path: Path) -
     assert (said["result"], said["version"], said["draft"]) == ("published", 2, "updated")
 
 
-def test_a_draft_that_somebody_left_behind_is_put_right_without_a_version(desk: Desk, tmp_path: Path) -> None:
+@pytest.mark.parametrize("template", ["Greet {{name}}.", "Welcome {{name}}."])
+def test_a_draft_that_was_edited_elsewhere_is_overwritten_by_force_alone(
+    template: str, desk: Desk, tmp_path: Path
+) -> None:
     desk.publish("Greet {{name}}.")
     desk.prompts.write_draft(desk.prompts.drafts[ID].__class__("greeter", "m", ("name",), template="{{name}}?"))
 
-    said = desk.json("publish", folder(tmp_path))
+    error = desk.json("publish", folder(tmp_path, template), "-m", "warmer", exit_code=1)["error"]
+    assert error["type"] == "Conflict"
+    assert "promptlane diff greeter 1 draft" in error["message"]
+    assert desk.prompts.drafts[ID].template == "{{name}}?"
 
-    assert (said["result"], said["draft"]) == ("unchanged", "updated")
+    said = desk.json("publish", folder(tmp_path, template), "-m", "warmer", "--force")
+    assert said["draft"] == "updated"
+    assert desk.prompts.drafts[ID].template == template
 
 
 def test_a_version_needs_a_reason_and_nothing_is_written_without_one(desk: Desk, tmp_path: Path) -> None:
