@@ -25,6 +25,7 @@ from benchmarks import peers, rollback_seen
 from promptlane.client.testing import StaticRoutes, fake_client
 
 OUT = Path(".local/bench/route.json")
+NODE_PEERS = Path(".local/bench/peers-node")
 UNITS = [f"user-{i:015d}" for i in range(20_000)]
 READ_PRICE = 0.125  # USD per million read request units, on demand, us-east-1; half a unit for one GetItem here
 Decide = Callable[[str], Any]
@@ -125,6 +126,22 @@ def reads_counted(seconds: float, refresh: float) -> tuple[int, float]:
     return routes.reads, 1 + seconds / refresh
 
 
+def in_node(repeats: int, *, with_peers: bool) -> dict[str, Any]:
+    """The same of the TypeScript client in Node; benchmarks/route.mjs says what it prints."""
+    program = ["node", str(Path(__file__).with_suffix(".mjs")), str(NODE_PEERS) if with_peers else "", str(repeats)]
+    found: dict[str, Any] = json.loads(subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    ratio = found["ours_ratio"]
+    print(
+        f"in Node {found['node']}: floor {found['floor_ns']:.0f} ns; ours {ratio['canary']:.2f} x in canary", end=", "
+    )
+    print(
+        f"{ratio['steady']:.2f} x in steady, {ratio['awaited']:.2f} x awaited; FNV-1a alone {found['fnv_ratio']:.2f} x"
+    )
+    for name, peer in found["peers"].items():
+        print(f"{name:28} {peer['ratio']:8.2f} x  {peer['call']}", flush=True)
+    return found
+
+
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--repeats", type=int, default=15)
@@ -156,6 +173,7 @@ def main() -> None:
         peer.close()
     memory = {n: bytes_per_route(n) for n in (100, 10_000)}
     counted, formula = reads_counted(3.0, 0.1)
+    node = in_node(given.repeats, with_peers=not given.no_peers)
     seen = rollback_seen.measure(processes=given.processes)
     result = {
         "floor_ns": floor_ns,
@@ -163,6 +181,7 @@ def main() -> None:
         "ours_ratio": {"canary": mine, "steady": steady},
         "import_ms": import_ms(given.repeats),
         "peers": found_peers,
+        "node": node,
         "rollback_seen_ms": seen,
         "by_prompts": {"ratio": {1: mine, 100: hundred, 10_000: many}, "bytes_per_route": memory},
         "reads": {"counted": counted, "formula": formula, "cost": [read_cost(rps) for rps in (10, 1000, 100_000)]},

@@ -152,15 +152,18 @@ def test_the_typescript_client_answers_and_is_counted_as_the_python_client(
         assert theirs["byId"] == theirs["streamed"]["version"] == versions["u1"]
         assert theirs["errors"] == ["InvalidVariables", "UnknownPrompt"]
         assert theirs["streamed"]["text"]
+        assert (theirs["left"], theirs["aborted"]) == (True, "gone")
         assert theirs["streamed"]["stopReason"] == "end_turn"
         assert theirs["streamed"]["usage"]["outputTokens"] > 0
         assert (theirs["feedback"], theirs["theirs"]) == ([True, False], True)
         spoke = max(units, key=lambda unit: (versions[unit], units.index(unit)))
         assert client.feedback(theirs["receipt"], positive=False) is (spoke != "u1")
     for version in (1, 2):
-        expected = sum(v == version for v in [*versions.values(), versions["u1"], ours.version])
-        for metric in ("Assigned", "Error", "Refusal"):
+        streams = 2 * (versions["u1"] == version)  # one read to its end, one left
+        expected = sum(v == version for v in [*versions.values(), ours.version]) + streams
+        for metric in ("Error", "Refusal"):
             assert deployed.sums(metric, Prompt=PROMPT, Version=str(version))[1] == expected
+    assert deployed.sums("Cancelled", Prompt=PROMPT, Version=str(versions["u1"])) == (1, 1)
     assert deployed.sums("Error", Prompt=PROMPT, Track="canary")[0] == 0
 
 

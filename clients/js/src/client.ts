@@ -27,7 +27,7 @@ import { checkFresh, headOf, mark, promptIdOf, seal, unseal, voiceOf } from "./r
 import { Request } from "./request.js";
 import { forget, Routes, type RouteReader } from "./routes.js";
 import { RECEIPT_DAY, RECEIPT_FRESH, RECEIPT_WINDOW, ROUTE_SCHEMA } from "./shared.js";
-import { MAX_UNIT_BYTES, number } from "./split.js";
+import { MAX_UNIT_BYTES, upperOf } from "./split.js";
 
 /** Everything is an argument, an environment variable (in brackets), or has a default. Times are seconds. */
 export interface Settings {
@@ -281,7 +281,7 @@ export class PromptClient {
 
 function pick(route: LiveRoute, unit: string): Decision {
   if (!route.split) return route.low;
-  return number(route.keys, unit).hi < route.threshold ? route.low : route.high;
+  return upperOf(route.keys, unit) < route.threshold ? route.low : route.high;
 }
 
 /** Whose feedback this process counted, when no feedback table is configured: the last 10,000. */
@@ -302,15 +302,13 @@ export function checkUnit(unit: unknown): void {
     throw new InvalidUnit(`the unit is ${kindOf(unit)}; give the user's or session's id as text, with String()`);
   }
   if (!unit) throw new InvalidUnit("the unit is empty; give the user's or session's id (a random one splits by request)");
-  if (unit.length * 3 <= MAX_UNIT_BYTES && ASCII.test(unit)) return;
   if (!unit.isWellFormed()) throw new InvalidUnit("the unit holds half a surrogate pair; decode it properly first");
+  if (unit.length * 3 <= MAX_UNIT_BYTES) return;
   const size = Buffer.byteLength(unit);
   if (size > MAX_UNIT_BYTES) {
     throw new InvalidUnit(`the unit has ${size} bytes; at most ${MAX_UNIT_BYTES}: give an id, not a document`);
   }
 }
-
-const ASCII = /^[\x00-\x7f]*$/;
 
 function asked(ask: Ask, stream: boolean): Call {
   if (!isObject(ask)) throw new InvalidInput(`what is asked is ${kindOf(ask)}; give { unit, variables, … }`);

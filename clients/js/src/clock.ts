@@ -24,6 +24,11 @@ export function since(then: Moment, at: Moment): number {
   return Math.max(at.steady - then.steady, at.wall - then.wall);
 }
 
+/** Whether a moment lies at most so far back, which both clocks must say: a clock that was set back tells nothing. */
+export function recent(then: Moment, at: Moment, ms: number): boolean {
+  return at.steady - then.steady <= ms && at.wall >= then.wall && at.wall - then.wall <= ms;
+}
+
 /** Resolves to the promise's result, or to undefined after so many milliseconds. The promise goes on. */
 export async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;

@@ -96,7 +96,7 @@ export class CloudWatchSink implements Sink {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#watched = false;
-    this.#sending = this.#sending.then(() => this.#flush());
+    this.#sending = this.#sending.then(() => this.#flush()).catch(() => undefined); // a log that throws ends nothing
     return this.#sending;
   }
 

@@ -1,9 +1,11 @@
 // Routes in memory: read when first asked for, then refreshed behind the traffic.
 //
 // Whatever is due is read in one request for up to 100 prompts. Reads are started by traffic, never by a timer, so an
-// idle process reads nothing, and one that was frozen has nothing to repair: an old route is read before it is used.
+// idle process reads nothing, and one that was frozen has nothing to repair. No clock is trusted alone: a monotonic clock
+// may stand still while a function is frozen, and a wall clock may be set. A route is due, or too old to be used untried,
+// when either says so.
 
-import { now, since, within, type Clock, type Moment } from "./clock.js";
+import { now, recent, since, within, type Clock, type Moment } from "./clock.js";
 import { type Item, type LiveRoute, liveRoute, pinned } from "./decision.js";
 import { InvalidInput, PromptlaneError, RouteUnavailable, Unavailable, UnknownPrompt } from "./errors.js";
 import { BELIEVED_AFTER, ROUTE_SCHEMA } from "./shared.js";
@@ -28,9 +30,11 @@ const MOST_BARRED = 1000;
 
 interface Held {
   route: LiveRoute;
+  /** When the last read of it began. */
   readAt: Moment;
-  /** When it should be read again, by either clock. */
+  /** When it should be read again, by either clock, and when that was said: a clock that was set back is before it. */
   due: Moment;
+  dueFrom: number;
   /** When it was last tried to. */
   triedAt: Moment;
   /** Since when the table has shown nothing but earlier routes than this one; undefined while it does not. */
@@ -88,27 +92,38 @@ export class Routes {
   ready(prompt: string): LiveRoute | undefined {
     const held = this.#held.get(prompt);
     if (held === undefined) return undefined;
-    if (this.#clock.steady() < held.due.steady && this.#clock.wall() < held.due.wall) return held.route;
-    const at = now(this.#clock);
-    if (since(held.readAt, at) > this.#maxAge && since(held.triedAt, at) > this.#maxAge) return undefined;
+    const wall = this.#clock.wall();
+    if (wall < held.due.wall && wall >= held.dueFrom && this.#clock.steady() < held.due.steady) return held.route;
+    if (this.#untried(held)) return undefined;
+    this.#schedule(held, this.#refresh); // the next caller finds it not due
     this.#want(prompt);
     return held.route;
   }
 
-  /** The route to decide by now. Waits only when none is held, or the one held is old and no read was tried lately. */
+  /** The route to decide by now. Waits only when none is held, or the one held is too old to be used untried. */
   async current(prompt: string): Promise<LiveRoute> {
     const ready = this.ready(prompt);
     if (ready !== undefined) return ready;
     const held = this.#held.get(prompt);
     if (held === undefined) return this.#first(prompt);
-    const reading = this.#want(prompt);
-    await within(reading, this.#patience);
-    const at = now(this.#clock);
-    if (since(held.readAt, at) > this.#maxAge && since(held.triedAt, at) > this.#maxAge) {
-      held.triedAt = at; // not answered in time: the last known route serves, and the read goes on
-      this.#tellStale(prompt, since(held.readAt, at));
+    const until = this.#clock.steady() + this.#patience;
+    for (let tries = 0; tries < 2 && this.#untried(held); tries++) {
+      // a read that began before a freeze is none, hence a second one
+      const answered = await within(this.#want(prompt).then(() => true), until - this.#clock.steady());
+      if (!answered) break;
+    }
+    if (this.#untried(held)) {
+      held.triedAt = now(this.#clock); // no answer in time is as good a try as an error: the last known route serves
+      this.#schedule(held, this.#refresh);
+      this.#tellStale(prompt, since(held.readAt, held.triedAt));
     }
     return held.route;
+  }
+
+  /** Whether it is older than may be, by either clock, and nobody tried to read it since. */
+  #untried(held: Held): boolean {
+    const at = now(this.#clock);
+    return !recent(held.readAt, at, this.#maxAge) && !recent(held.triedAt, at, this.#maxAge);
   }
 
   async #first(prompt: string): Promise<LiveRoute> {
@@ -158,18 +173,19 @@ export class Routes {
   }
 
   async #read(batch: readonly string[]): Promise<void> {
+    const began = now(this.#clock);
     let items: Items;
     try {
       items = await this.#items(batch);
     } catch (error) {
-      for (const prompt of batch) this.#missed(prompt, unavailable(prompt, error));
+      for (const prompt of batch) this.#missed(prompt, unavailable(prompt, error), began);
       return;
     }
     const earlier = batch.filter((prompt) => this.#earlier(prompt, items.get(prompt)));
     const again = earlier.length ? await this.#again(earlier) : new Map<string, Item | Error | undefined>();
     for (const prompt of batch) {
-      if (again.has(prompt)) this.#take(prompt, again.get(prompt), true);
-      else this.#take(prompt, items.get(prompt), false);
+      if (again.has(prompt)) this.#take(prompt, again.get(prompt), began, true);
+      else this.#take(prompt, items.get(prompt), began, false);
     }
   }
 
@@ -215,12 +231,12 @@ export class Routes {
     return given;
   }
 
-  #take(prompt: string, item: Item | Error | undefined, consistent: boolean): void {
-    if (item instanceof Error) return this.#missed(prompt, unavailable(prompt, item));
+  #take(prompt: string, item: Item | Error | undefined, began: Moment, consistent: boolean): void {
+    if (item instanceof Error) return this.#missed(prompt, unavailable(prompt, item), began);
     if (item === undefined) {
       const shown = JSON.stringify(prompt);
       const none = `no route for ${shown}: never released, or its name is misspelt; \`promptlane status\` lists them`;
-      return this.#missed(prompt, new UnknownPrompt(none));
+      return this.#missed(prompt, new UnknownPrompt(none), began);
     }
     const held = this.#held.get(prompt);
     const at = now(this.#clock);
@@ -228,14 +244,19 @@ export class Routes {
     try {
       route = held === undefined ? this.#told(prompt, liveRoute(prompt, item)) : this.#later(prompt, held, item, consistent, at);
     } catch (error) {
-      if (!(error instanceof PromptlaneError)) throw error;
-      return this.#missed(prompt, error);
+      const malformed = new InvalidInput(`the route of ${prompt} is malformed (${String(error)}); restore the table`);
+      return this.#missed(prompt, error instanceof PromptlaneError ? error : malformed, began);
     }
-    const next = { route, readAt: at, triedAt: at, due: this.#next(at) };
     if (held === undefined) {
+      const next = { route, readAt: began, triedAt: began, due: began, dueFrom: began.wall };
       this.#held.set(prompt, next);
+      this.#schedule(next, this.#jittered());
       forget(this.#held, MAX_HELD);
-    } else Object.assign(held, next);
+    } else {
+      held.route = route;
+      held.readAt = held.triedAt = began;
+      this.#schedule(held, this.#jittered());
+    }
     this.#failed.delete(prompt);
   }
 
@@ -287,22 +308,28 @@ export class Routes {
   }
 
   /** Nothing new for this prompt: go on with what is held, and try again not sooner than the next refresh. */
-  #missed(prompt: string, error: PromptlaneError): void {
+  #missed(prompt: string, error: PromptlaneError, began: Moment): void {
     const at = now(this.#clock);
     const held = this.#held.get(prompt);
     if (held === undefined) {
       this.#failed.set(prompt, { at, error });
       forget(this.#failed, MAX_FAILED);
     } else {
-      held.triedAt = at;
-      held.due = this.#next(at);
+      held.triedAt = began;
+      this.#schedule(held, this.#jittered());
       this.#tellStale(prompt, since(held.readAt, at));
     }
   }
 
-  #next(at: Moment): Moment {
-    const ms = this.#refresh * (0.9 + Math.random() / 5);
-    return { steady: at.steady + ms, wall: at.wall + ms };
+  #jittered(): number {
+    return this.#refresh * (0.9 + Math.random() / 5);
+  }
+
+  /** Has it read again after so many milliseconds. */
+  #schedule(held: Held, ms: number): void {
+    const { steady, wall } = now(this.#clock);
+    held.due = { steady: steady + ms, wall: wall + ms };
+    held.dueFrom = wall;
   }
 
   #tellStale(prompt: string, ageMs: number): void {

@@ -60,8 +60,7 @@ export function cases(kind) {
 
 function splitOf(given) {
   if (given.phase !== undefined) return split.track(given, given.unit);
-  const { hi, lo } = split.number(split.keys(given.salt), given.unit);
-  const number = [hi, lo].map((word) => word.toString(16).padStart(8, "0")).join("");
+  const number = split.number(given.salt, given.unit).toString(16).padStart(16, "0");
   return { number, bucket: split.bucket(given.salt, given.unit), group: split.group(given.salt, given.unit) };
 }
 
@@ -117,7 +116,7 @@ async function sequenceOf({ prompt, units, items, steps }) {
     again = items[step.again];
     asked = stale = false;
     const route = await routes.current(prompt);
-    const of = (unit) => (split.number(route.keys, unit).hi < route.threshold ? route.low : route.high);
+    const of = (unit) => (split.upperOf(route.keys, unit) < route.threshold ? route.low : route.high);
     const got = Object.fromEntries(units.map((unit) => [unit, [of(unit).track, of(unit).version]]));
     found.push({ again: asked, stale, revision: route.revision, epoch: route.epoch, units: got });
   }

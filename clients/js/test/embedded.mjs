@@ -30,6 +30,15 @@ found.receipt = await stream.receipt();
 for (const ask of [() => client.converse(given.prompt, { unit: "u1" }), () => client.route("nobody", "u1")]) {
   await ask().catch((error) => found.errors.push(error.name));
 }
+// Whoever leaves, in the middle or before the beginning, harms no other request of the same connections.
+for await (const piece of await client.converseStream(given.prompt, { unit: "u1", variables })) {
+  found.left = piece.length > 0;
+  break;
+}
+const gone = new AbortController();
+const aborted = client.converse(given.prompt, { unit: "u1", variables, signal: gone.signal });
+setImmediate(() => gone.abort(new Error("gone")));
+found.aborted = await aborted.then(() => "answered", (error) => error.message);
 found.byId = (await client.route(given.promptId, "u1")).version;
 await client.close();
 console.log(JSON.stringify(found));
