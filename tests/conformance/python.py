@@ -14,7 +14,7 @@ from promptlane.client import PromptClient, calls, emf, receipts
 from promptlane.client.answer import StreamedAnswer
 from promptlane.client.breaker import Breaker
 from promptlane.client.decision import Decision
-from promptlane.client.receipt_keys import OwnKeys, Source
+from promptlane.client.receipt_keys import OwnKeys, Source, Source
 from promptlane.client.sync import unit_bytes
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, version_arn
 from promptlane.domain import split
@@ -121,7 +121,7 @@ def receipt_of(given: Given) -> Any:
         facts = dict(given["seal"])
         named = {name: facts[name] for name in ("version", "track", "release_id")}
         by = Decision(prompt=given["prompt"], version_arn=version_arn(given["prompt"], facts["version"]), **named)
-        key = keys._key(keys._secrets[-1], given["prompt"], given["day"])
+        key = keys._key(keys._secrets.newest, given["prompt"], given["day"])
         with patch("promptlane.client.receipts.os.urandom", lambda size: bytes.fromhex(given["nonce"])):
             return receipts.seal(key, by, group=facts["group"], started_at=facts["started_at"], unit=facts["unit"])
     try:
