@@ -133,7 +133,9 @@ class StreamedAnswer:
         self.close()
 
     def close(self) -> None:
-        """Hang up. Harmless after the end; another thread that reads finds the end."""
+        """Hang up. Harmless after the end; another thread that reads finds the end. In a forked child, nothing."""
+        if self._request.of_parent:
+            return
         if self._ends():
             outcome = self._left()
             if outcome is None:
@@ -149,7 +151,7 @@ class StreamedAnswer:
 
     def __del__(self) -> None:
         open_ = getattr(self, "_open", ())  # none where making it failed
-        if open_ and self._ends():
+        if open_ and not self._request.of_parent and self._ends():
             self._request.forsake(self._left())
             self._hang_up()
 

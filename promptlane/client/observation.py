@@ -182,7 +182,7 @@ class ObservedStream:
 
     def __del__(self) -> None:
         request = self.__dict__.get("_request")  # none where making it failed
-        if request is not None and not request.counted:
+        if request is not None and not (request.counted or request.of_parent):
             request.forsake(self._outcome())
 
     def _resume(self) -> None:
@@ -211,7 +211,7 @@ class ObservedStream:
 
     def _left(self) -> None:
         """Its reader leaves it: counted as what came, or as cancelled."""
-        if not self._request.counted:
+        if not (self._request.counted or self._request.of_parent):
             self._request.count_left(self._outcome())
 
 

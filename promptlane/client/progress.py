@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promptlane.domain.canary.outcome import CallOutcome, of_answer, of_error
+from promptlane.domain.canary.outcome import NO_TEXT, CallOutcome, of_answer, of_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ class StreamError(Exception):
 class Progress:
     """The answer so far. It is `complete` once its stop reason came: what follows, its usage, may be lost.
 
-    `first_ms`: milliseconds to the first text or use of a tool; reasoning is none. `stop_reason` is None until it came.
+    `first_ms`: milliseconds to the first text, image or use of a tool; reasoning is none. `stop_reason` is None until
+    it came.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class Progress:
         self.stop_reason: str | None = None
         self.usage: Mapping[str, Any] = {}
         self._parts: list[str] = []
-        self._acts = False  # asks for the use of a tool
+        self._acts = False  # asks for the use of a tool, or shows what is no text
         self._stopped_ms: float | None = None
 
     @property
@@ -51,7 +52,8 @@ class Progress:
             if name.endswith("Exception"):
                 raise StreamError(name[0].upper() + name[1:], str((event[name] or {}).get("message", "")))
         text = text_in(event)
-        acts = "toolUse" in ((event.get("contentBlockStart") or {}).get("start") or {})
+        block = event.get("contentBlockStart") or event.get("contentBlockDelta") or {}
+        acts = any(kind in (block.get("start") or block.get("delta") or {}) for kind in NO_TEXT)
         if (text or acts) and self.first_ms is None:
             self.first_ms = elapsed_ms
         if text:

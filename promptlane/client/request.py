@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextvars import ContextVar
 from time import monotonic, time
 
@@ -45,6 +46,7 @@ class Request:
         "_forsaken",
         "_held",
         "_listener",
+        "_pid",
         "_sink",
         "_uncounted",
         "answered_by",
@@ -74,6 +76,7 @@ class Request:
         self._held: CallOutcome | None = None
         self._listener = LISTENER.get()
         self._forsaken = forsaken
+        self._pid = os.getpid()
         self.started_at = time()
         self.started = monotonic()
 
@@ -167,6 +170,11 @@ class Request:
     ) -> None:
         """End its span with what came of it."""
         self.span.end(self.answered_by, outcome, error=error, cancelled=cancelled)
+
+    @property
+    def of_parent(self) -> bool:
+        """Whether it began before this process was forked: leaving it here leaves it to the parent, which may read it."""
+        return self._pid != os.getpid()
 
     def _first(self) -> bool:
         """Whether nothing was counted yet."""

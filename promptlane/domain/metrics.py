@@ -17,7 +17,7 @@ _FILTERED: Final = frozenset({"content_filtered", "refusal"})
 
 class Call(NamedTuple):
     """What is known of one model call. `raised`: it was not answered; `declines`: its text reads as a refusal; `acts`:
-    the answer asks for the use of a tool."""
+    the answer asks for the use of a tool, or shows what is no text."""
 
     latency_ms: float
     slow_after_ms: float

@@ -108,13 +108,21 @@ export function textOf(response: unknown): string {
   return text;
 }
 
+/** Kinds of blocks that answer without a text; reasoning, and what a tool found, are none. */
+const NO_TEXT = ["toolUse", "image", "document", "video", "audio"];
+
+/** Whether a block, or its start or delta in a stream, asks for the use of a tool, or shows what is no text. */
+export function acts(block: unknown): boolean {
+  return isObject(block) && NO_TEXT.some((kind) => block[kind] !== undefined);
+}
+
 /** The outcome of a whole Converse response. */
 export function ofResponse(response: unknown, took: { latencyMs: number; slowAfterMs: number }): CallOutcome {
   const said = isObject(response) ? response : {};
   return ofAnswer({
     text: textOf(response),
     stopReason: said["stopReason"] as string | undefined,
-    acts: contentOf(response).some((block) => block["toolUse"] !== undefined),
+    acts: contentOf(response).some(acts),
     usage: said["usage"] as Usage | undefined,
     ...took,
   });

@@ -2,7 +2,7 @@
 
 import type { ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime";
 import { isObject } from "./incoming.js";
-import { ofAnswer, ofError, type CallOutcome, type Usage } from "./outcome.js";
+import { acts, ofAnswer, ofError, type CallOutcome, type Usage } from "./outcome.js";
 
 /** An error event inside a stream; `name` is the AWS error code. */
 export class StreamError extends Error {
@@ -23,7 +23,7 @@ export function textIn(event: ConverseStreamOutput): string {
 
 /** The answer so far. It is `complete` once its stop reason came: what follows, its usage, may be lost. */
 export class Progress {
-  /** Milliseconds to the first text or use of a tool; reasoning is none. */
+  /** Milliseconds to the first text, image or use of a tool; reasoning is none. */
   firstMs: number | undefined;
   stopReason: string | undefined;
   usage: Usage = {};
@@ -49,10 +49,10 @@ export class Progress {
       }
     }
     const text = textIn(event);
-    const acts = event.contentBlockStart?.start?.toolUse !== undefined;
-    if (text || acts) this.firstMs ??= elapsedMs;
+    const shows = acts(event.contentBlockStart?.start) || acts(event.contentBlockDelta?.delta);
+    if (text || shows) this.firstMs ??= elapsedMs;
     this.text += text;
-    this.#acts ||= acts;
+    this.#acts ||= shows;
     if (event.messageStop) {
       this.stopReason = event.messageStop.stopReason ?? "";
       this.#stoppedMs = elapsedMs;

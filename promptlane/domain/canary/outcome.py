@@ -51,9 +51,13 @@ def text_of(response: Mapping[str, Json]) -> str:
     )
 
 
+NO_TEXT = ("toolUse", "image", "document", "video", "audio")
+"""Kinds of blocks that answer without a text; reasoning, and what a tool found, are none."""
+
+
 def acts(response: Mapping[str, Json]) -> bool:
-    """Whether a Converse answer asks for the use of a tool."""
-    return any("toolUse" in block for block in content_of(response))
+    """Whether a Converse answer asks for the use of a tool, or shows what is no text."""
+    return any(kind in block for block in content_of(response) for kind in NO_TEXT)
 
 
 def error_type(error: BaseException) -> str:
@@ -88,7 +92,7 @@ def of_answer(
     usage: Mapping[str, Json] | None = None,
     time_to_first_token_ms: float | None = None,
 ) -> CallOutcome:
-    """The outcome of a call that was answered. A tool call (`acts`) without text refuses nothing and is not empty."""
+    """The outcome of a call that was answered. A tool call or image (`acts`) without text is not empty."""
     call = Call(latency_ms, slow_after_ms, text, stop_reason, declines=is_refusal(text), acts=acts)
     usage = usage or {}
     told = usage_of(usage)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from promptlane.domain.canary.outcome import of_answer
+from promptlane.domain.canary.outcome import NO_TEXT, of_answer
 from promptlane.domain.metrics import ERROR, logged
 from promptlane.domain.release.prompt import VARIABLE
 from promptlane.domain.release.timeline import from_iso
@@ -104,7 +104,7 @@ def _holds_other(body: Json) -> bool:
         starts = [_mapping(_mapping(_mapping(event).get("contentBlockStart")).get("start")) for event in body]
         return any(starts) or not any("messageStop" in _mapping(event) for event in body)
     content = _mapping(_mapping(_mapping(body).get("output")).get("message")).get("content")
-    return not isinstance(content, list) or any("toolUse" in _mapping(block) for block in content)
+    return not isinstance(content, list) or any(kind in _mapping(block) for block in content for kind in NO_TEXT)
 
 
 def _bad(answer: str, stop: str, error: str, *, other: bool) -> frozenset[str]:

@@ -256,3 +256,40 @@ def test_where_nothing_forks_a_client_works_as_well(monkeypatch: pytest.MonkeyPa
     routes = StaticRoutes()
     routes.put("greeter", stable=1)
     assert fake_client(routes).route("greeter", "u").version == 1
+
+
+def test_a_child_leaves_the_streams_alone_that_its_parent_reads() -> None:
+    closed: list[int] = []
+
+    class Open:
+        def __iter__(self) -> Iterator[Any]:
+            yield {"contentBlockDelta": {"delta": {"text": "one"}}}
+            yield {"messageStop": {"stopReason": "end_turn"}}
+
+        def close(self) -> None:
+            closed.append(os.getpid())
+
+    routes, sink = StaticRoutes(), ListSink()
+    routes.put("greeter", stable=1)
+    client = fake_client(routes, FakeBedrock({"stream": Open()}), sink=sink)
+    kept, left = (client.converse_stream("greeter", unit="u") for _ in range(2))
+    observed = client.observe(client.route("greeter", "u"), unit="u")
+    with observed:
+        observed.response = {"stream": Open()}
+    pieces = [iter(kept), iter(left)]
+    assert [next(of) for of in pieces] == ["one", "one"]
+
+    def child() -> Any:
+        left.close()
+        with kept:
+            pieces.clear()
+        observed.response = None
+        client.flush()
+        return [closed, [document.values for document in sink.documents]]
+
+    assert forked(child) == [[], []]
+    assert "".join(kept) == ""
+    left.close()
+    list(observed.response["stream"])
+    assert sink.total("Error", Prompt="greeter", Version="1") == (0, 3)
+    assert closed == [os.getpid()] * 2

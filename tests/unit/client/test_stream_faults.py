@@ -51,6 +51,12 @@ def whole(kinds: list[str], reason: str, usage: bool) -> list[Event]:
     return [START, *blocks, {"messageStop": {"stopReason": reason}}, *told]
 
 
+def parts_of(event: Event) -> Mapping[str, Any]:
+    """What of a block an event holds, by its kind."""
+    block = event.get("contentBlockStart") or event.get("contentBlockDelta") or {}
+    return block.get("start") or block.get("delta") or {}
+
+
 class Failing:
     """The events up to a fault: an exception raised, one of the stream's exception members, or just the end."""
 
@@ -119,6 +125,11 @@ def test_a_stream_that_fails_anywhere_is_one_answer_and_one_outcome(
     assert world.judge("Cancelled", 2) == world.judge("InvalidRequest", 2) == (0, 0)
     assert not any(world.judge(name, 1)[1] for name in (*OUTCOMES, "Assigned"))
     assert ("Error" in bad) is (not complete or stream.stop_reason in ("malformed_model_output", "malformed_tool_use"))
+    kinds = {kind for event in told for kind in parts_of(event)}
+    quiet = stream.stop_reason in ("guardrail_intervened", "content_filtered") or "Error" in bad
+    assert ("Empty" in bad) is not (quiet or bool(kinds & {"text", "toolUse", "image"})), (
+        "an answer of reasoning, citations and results of tools is empty"
+    )
     assert not invalid or "Error" in bad, "where nobody was asked, it counts on either track alike"
 
 
