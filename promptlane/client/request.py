@@ -173,7 +173,7 @@ class Request:
 
     @property
     def of_parent(self) -> bool:
-        """Whether it began before this process was forked: leaving it here leaves it to the parent, which may read it."""
+        """Whether it began before this process was forked: who leaves it here leaves it to the parent, to read on."""
         return self._pid != os.getpid()
 
     def _first(self) -> bool:
