@@ -15,6 +15,7 @@ from promptlane.project import load_draft
 
 from .deployment import Deployment
 from .drift import differences_of
+from .guarding import guarded
 from .session import Session
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def publish(session: Session, directory: Path, *, message: str, force: bool = Fa
 
     A draft that is neither the newest version nor what `directory` holds was edited elsewhere: it is overwritten by
     `force` alone, else refused (Conflict)."""
-    draft = load_draft(directory).called_in(*session.deployment.models)
+    draft = guarded(load_draft(directory).called_in(*session.deployment.models), session.deployment)
     prompts = session.deployment.prompts
     found = session.deployment.prompt_to_publish(draft.name)
     newest = _newest(session.deployment, found) if found else None

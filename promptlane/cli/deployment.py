@@ -17,6 +17,7 @@ from .operations import Operations
 
 if TYPE_CHECKING:
     from promptlane.aws.account import AwsAccount
+    from promptlane.aws.guardrails import SsmGuardrails
     from promptlane.lifecycle.investigate.sources import Sources
 
 Json = Any
@@ -67,6 +68,14 @@ class Deployment(Composition):
         from promptlane.aws.clients import client
 
         return AwsAccount(client)
+
+    @cached_property
+    def guardrails(self) -> SsmGuardrails:
+        """Guardrails by the names that prompt.yaml may call them."""
+        from promptlane.aws.clients import client
+        from promptlane.aws.guardrails import SsmGuardrails
+
+        return SsmGuardrails(client("ssm"), self.name)
 
     @cached_property
     def sources(self) -> Sources:

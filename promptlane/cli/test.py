@@ -25,6 +25,7 @@ from .bench import Models, bedrock, bench_of, progress
 from .deployment import Deployment
 from .drift import differences
 from .group import COULD_NOT
+from .guarding import guarded
 from .session import Session
 from .tested import causes, summary
 
@@ -88,8 +89,12 @@ def run_suite(
 
 
 def called(session: Session, project: PromptProject) -> tuple[PromptProject, Deployment | None]:
-    """The project with models as the deployment calls them; as they are named, and None, where there is none yet."""
+    """The project with models as the deployment calls them; as they are named, and None, where there is none yet.
+
+    Its guardrail, where that is called by name, is the one that the deployment knows. InvalidInput where it knows none.
+    """
     deployment = session.reachable
+    project = replace(project, draft=guarded(project.draft, deployment))
     try:
         return (project.called_in(*deployment.models) if deployment else project), deployment
     except PromptlaneError:  # a deployment of which not every stack is there

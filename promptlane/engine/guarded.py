@@ -9,7 +9,7 @@ from .assertions import KINDS
 
 NO_GUARDRAIL: Final = (
     "asks whether a guardrail intervened, and the prompt has none, so every answer would look alike; give it one "
-    "(guardrail: {id: ..., version: ...} in prompt.yaml), or leave the assertion out"
+    "(guardrail: {name: ...}, or {id: ..., version: ...}, in prompt.yaml), or leave the assertion out"
 )
 
 

@@ -10,11 +10,13 @@ from botocore.credentials import Credentials
 
 from local import keys
 from local.running import EmbeddedAws
+from promptlane.aws.guardrails import SsmGuardrails
 from promptlane.aws.models import ConverseModel
 from promptlane.aws.prompts import BedrockPrompts
 from promptlane.aws.transport import BedrockTransport
 from promptlane.client import PromptClient
 from promptlane.client.testing import ListSink, StaticRoutes, client_over
+from promptlane.domain.errors import NotFound
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion, static_problems
 from promptlane.engine.parse import parse
 from promptlane.engine.runner import Bench, run_cases
@@ -102,6 +104,19 @@ def test_users_of_each_arm_get_what_was_tested(world: World, canary: bool) -> No
 
     assert (answer.stop_reason == "guardrail_intervened") is canary
     assert (answer.text == text == "Not that.") is canary
+
+
+def test_a_guardrail_called_by_name_is_the_one_that_its_parameter_names(
+    world: World, client: Callable[[str], Any]
+) -> None:
+    ssm = client("ssm")
+    ssm.put_parameter(Name="/shop/guardrails/front", Value=f"{world.id}:1", Type="String")
+    try:
+        assert SsmGuardrails(ssm, "shop").find("front") == world.drafts[1].guardrail
+        with pytest.raises(NotFound, match="there is no SSM parameter /shop/guardrails/back"):
+            SsmGuardrails(ssm, "shop").find("back")
+    finally:
+        ssm.delete_parameter(Name="/shop/guardrails/front")
 
 
 def test_a_guardrail_by_arn_is_the_same(world: World) -> None:

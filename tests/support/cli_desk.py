@@ -81,6 +81,7 @@ class Desk:
         self.invoked: list[tuple[str, Json]] = []
         self.function_answer: Json = {}
         self.api_down = False
+        self.guardrails: Json = None
         self.resources = {"operations_url": "https://operations", "roll_back_console": "roll_back:console"}
 
     def publish(self, template: str = "Greet {{name}}.", *, description: str = "") -> PromptVersion:
@@ -123,6 +124,7 @@ class Desk:
             "counts",
             "reviews",
             "objects",
+            "guardrails",
         )
         for name in stores:
             deployment.__dict__[name] = getattr(self, name)

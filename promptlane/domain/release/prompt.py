@@ -14,7 +14,7 @@ from promptlane.domain.names import prompt_id_of
 
 from . import guardrail as guardrails
 from .content import OWN, fingerprint, rounded_fingerprint
-from .guardrail import Guardrail
+from .guardrail import Guardrail, Named
 from .models import is_allowed
 from .schemas import field_problems, tool_problems, version_schema_problems
 from .tools import CACHE_POINT, choice_problem, form_problems
@@ -265,7 +265,7 @@ class PromptDraft:
     tools: tuple[Mapping[str, Json], ...] = ()
     tool_choice: str = "auto"
     additional_fields: Mapping[str, Json] = field(default_factory=dict)
-    guardrail: Guardrail | None = None
+    guardrail: Guardrail | Named | None = None
 
     @classmethod
     def from_dict(cls, data: Json) -> PromptDraft:

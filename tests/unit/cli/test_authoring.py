@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from promptlane.aws.guardrails import SsmGuardrails
+from promptlane.domain.release.guardrail import Guardrail
 from promptlane.project import load_one
 from tests.support.cli_desk import Desk
 from tests.support.prompt import ID
 
+Json = Any
 YAML = """\
 name: greeter
 model: amazon.nova-lite-v1:0
@@ -41,6 +46,48 @@ def test_a_model_that_the_region_has_by_profile_alone_is_published_by_its_profil
     said = desk.json("publish", folder(tmp_path), "-m", "first version")
     assert desk.prompts.version(said["prompt_id"], 1).model == "eu.amazon.nova-lite-v1:0"
     assert desk.json("publish", folder(tmp_path))["result"] == "unchanged"
+
+
+class Guardrails:
+    """Those that a deployment knows."""
+
+    def __init__(self, **known: str) -> None:
+        self.known = known
+
+    def get_parameter(self, *, Name: str) -> Json:  # noqa: N803 - the SDK's name
+        value = self.known.get(Name.removeprefix("/promptlane/guardrails/"))
+        if value is None:
+            raise ClientError({"Error": {"Code": "ParameterNotFound", "Message": ""}}, "GetParameter")
+        return {"Parameter": {"Value": value}}
+
+
+def test_a_guardrail_called_by_name_is_published_as_the_version_that_the_deployment_knows(
+    desk: Desk, tmp_path: Path
+) -> None:
+    known = Guardrails(support="gr1234567890:1\n", draft="gr1234567890:DRAFT")
+    desk.guardrails = SsmGuardrails(known, "promptlane")
+    there = folder(tmp_path)
+
+    def named(name: str) -> str:
+        (tmp_path / "prompt.yaml").write_text(
+            YAML.replace("{template}", "Hi {{name}}") + f"guardrail: {{name: {name}}}\n"
+        )
+        return there
+
+    said = desk.json("publish", named("support"), "-m", "guarded")
+    assert desk.prompts.version(said["prompt_id"], 1).guardrail == Guardrail("gr1234567890", "1")
+    assert desk.json("publish", there)["result"] == "unchanged"
+
+    known.known["support"] = "gr1234567890:2"
+    assert desk.json("publish", there, "-m", "a new version of the guardrail")["version"] == 2
+    for name, says in (
+        ("draft", "is DRAFT, which can change"),
+        ("gone", "there is no SSM parameter /promptlane/guard"),
+    ):
+        refused = desk.type("publish", named(name), "-m", "x")
+        assert refused.exit_code == 1
+        assert says in refused.output.replace("\n", " ")
+    assert desk.prompts.versions(said["prompt_id"]) == [1, 2]
 
 
 def test_an_unchanged_prompt_publishes_nothing(desk: Desk, tmp_path: Path) -> None:

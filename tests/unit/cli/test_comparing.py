@@ -183,6 +183,13 @@ def test_the_table_fits_80_columns_with_the_longest_model_ids(
     assert long in "".join(line.split("  ")[0].strip() for line in table)
 
 
+def test_a_guardrail_called_by_name_needs_a_deployment_that_knows_it(tmp_path: Path) -> None:
+    root = folder(tmp_path, 2)
+    (root / "prompt.yaml").write_text(PROMPT[:-1] + ", guardrail: {name: shop}}")
+    with pytest.raises(InvalidInput, match="calls its guardrail 'shop' by name, and no deployment can be reached"):
+        compared(root, PRO, model=lambda _: pytest.fail("no model may be asked"))
+
+
 def test_what_all_sides_cost_together_is_bounded_before_any_is_asked(tmp_path: Path) -> None:
     def never(_: ModelRequest) -> Any:
         pytest.fail("no model may be asked")

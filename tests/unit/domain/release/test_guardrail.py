@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from promptlane.domain.release.content import canonical_variants
 from promptlane.domain.release.diff import compare, layout
-from promptlane.domain.release.guardrail import Guardrail, of_variant, problem_of, written
+from promptlane.domain.release.guardrail import Guardrail, Named, of_variant, problem_of, written
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion, VersionRef, static_problems
 
 ARN = "arn:aws:bedrock:eu-west-1:111122223333:guardrail/gr0000000001"
@@ -92,6 +92,11 @@ SHAPE = "must be {id: ..., version: ...}"
         ({"id": "gr1", "version": 1, "trace": "enabled"}, SHAPE),
         ({"id": 123456789012, "version": 1}, "put an id that is nothing but digits in quotes"),
         ({"id": "gr1", "version": 1.0}, SHAPE),
+        ({"name": "support", "version": 1}, SHAPE),
+        ({"name": ""}, "has the name ''; write a-z"),
+        ({"name": "../secrets"}, "has the name '../secrets'"),
+        ({"name": "a" * 65}, "at most 64 characters"),
+        ({"name": 7}, "has the name '7'"),
         ({"id": "gr1", "version": True}, SHAPE),
         ({"id": "gr1", "version": None}, SHAPE),
         ({"id": "gr1", "version": "DRAFT"}, "is DRAFT, which can change under a release; create a version"),
@@ -120,6 +125,7 @@ def test_what_is_no_guardrail_of_a_fixed_content_is_refused(data: object, says: 
         (["gr1"], "has the id ''"),
         ([""], "has the id ''"),
         (["gr1:x"], "has the version 'x'"),
+        (["named/support"], "calls the guardrail 'support' by name; `promptlane publish` looks it up"),
         (["gr1:1", "gr1:1"], f"its metadata has {KEY} 2 times; leave one"),
         ([None], "has the id ''"),
     ],
@@ -133,6 +139,13 @@ def test_admission_refuses_what_others_wrote_under_the_reserved_key(values: list
     assert says in problem
     assert odd.guardrail is odd.ref.guardrail is None
     assert KEY in "\n".join(layout(odd.variants)["name and type"])
+
+
+def test_a_draft_that_calls_it_by_name_is_another_content_than_any_that_could_be_released() -> None:
+    by_name = PromptDraft.from_dict({**PLAIN, "guardrail": {"name": "support"}})
+    assert by_name.guardrail == Named("support")
+    assert by_name.fingerprint not in {DRAFT.fingerprint, replace(DRAFT, guardrail=GUARD).fingerprint}
+    assert of_variant(by_name.variants()[0]) is None
 
 
 def test_a_version_with_a_guardrail_has_no_problem_by_it() -> None:
