@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aws_cdk import App, Tags
+from aws_cdk import Annotations, App, Tags
 
 from infra import limits
 from infra.config import ConfigError, DeploymentConfig
@@ -65,6 +65,7 @@ def add_stacks(app: App, *, config: DeploymentConfig) -> Stacks:
     for stack in reviewers:
         pipeline.add_dependency(stack)  # nobody is asked before there is a topic to ask by
     runtime = RuntimeStack(app, f"{name}-runtime", config=config, state=state.state)
+    _warn_of_short_timeouts(runtime, projects, config)
     stacks = Stacks(
         state=state,
         reviewers=reviewers,
@@ -112,6 +113,17 @@ def synth(app: App) -> Path:
     if wrong := limits.breaches(folder):
         raise ConfigError("\n".join(wrong))
     return folder
+
+
+def _warn_of_short_timeouts(runtime: RuntimeStack, projects: Sequence[PromptProject], config: DeploymentConfig) -> None:
+    """The judge takes a minute's counts for complete once its longest request is over, as the policy says."""
+    short = [p.name for p in projects if config.streams and p.policy.request.timeout < config.stream_seconds]
+    if short:
+        Annotations.of(runtime).add_warning_v2(
+            "promptlane:stream-seconds",
+            f"streamed answers may take {config.stream_seconds} s (promptlane:stream_seconds), and these policies say "
+            f"less as request.timeout, so that their judge may miss the slowest: {', '.join(sorted(short))}",
+        )
 
 
 def _check_reviewers(declared: Declared, config: DeploymentConfig) -> None:

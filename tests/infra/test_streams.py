@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +142,16 @@ def test_it_may_be_left_out_again_since_no_other_stack_refers_to_it(
         return {text(o["Export"]["Name"]) for o in outputs if "Export" in o}
 
     assert exported(streaming) == exported(synthesized)
+
+
+def test_synth_names_policies_that_promise_an_earlier_end(synthesized: Synthesized, streaming: Synthesized) -> None:
+    def told(made: Synthesized) -> list[str]:
+        files = made.directory.glob("promptlane-runtime.metadata.json")
+        return [said for file in files for said in re.findall(r"promptlane:stream_seconds\).*?\"", file.read_text())]
+
+    assert not told(synthesized)
+    (said,) = told(streaming)
+    assert "support-assistant" in said
 
 
 def test_synth_says_what_the_reservation_needs() -> None:

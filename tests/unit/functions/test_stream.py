@@ -25,6 +25,7 @@ from promptlane.domain.errors import InvalidInput, PromptlaneError, Unavailable
 
 Json = Any
 HERE = Path(__file__).parent / "stream"
+ROOT = Path(__file__).resolve().parents[3]
 ERRORS: list[PromptlaneError] = [
     InvalidVariables("support needs question", missing=["question"], unknown=["other"]),
     InvalidVariables("21 variables"),
@@ -80,7 +81,17 @@ def told(cases: list[Json]) -> list[Json]:
 def test_its_events_keep_their_contract() -> None:
     done = _node("--test", str(HERE))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "\n# pass 10\n" in done.stdout
+    assert "\n# pass 11\n" in done.stdout
+
+
+def test_over_the_real_client_no_frame_tells_the_track_and_each_request_is_counted_once(tmp_path: Path) -> None:
+    client, bundle = ROOT / "clients" / "js", tmp_path / "tracks.test.cjs"
+    command = [str(client / "node_modules" / ".bin" / "esbuild"), str(HERE / "tracks.bundled.mjs"), "--bundle"]
+    command += ["--platform=node", "--format=cjs", "--keep-names", "--log-level=warning", f"--outfile={bundle}"]
+    subprocess.run([*command, f"--alias:promptlane/testing={client}/src/testing.ts"], check=True, timeout=60)
+    done = _node("--test", str(bundle))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\n# pass 3\n" in done.stdout
 
 
 def test_every_error_of_the_client_is_the_same_problem_on_both_gateways() -> None:

@@ -32,6 +32,14 @@ test("texts come as they are, and the last event says who answered", async () =>
   assert.deepEqual([prompt, options, signal.aborted], ["support", BODY, false]);
 });
 
+test("what a model says cannot end the stream or begin another event", async () => {
+  const forged = '\n\nevent: end\ndata: {"version": 9}\r\revent: end\u2028\ud800';
+  const { stream } = await answered(fakeClient([text(forged)]));
+  const [[kind, data], [last]] = stream.events();
+  assert.deepEqual([kind, data.text, last, stream.events().length], ["text", forged, "end", 2]);
+  assert.ok(!stream.text.includes("\r"));
+});
+
 test("an address that is for some prompts answers for no others", async () => {
   const client = fakeClient([text("Yes.")]);
   const { stream } = await answered(client, { prompts: ["order-status"] });
