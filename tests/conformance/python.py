@@ -14,7 +14,7 @@ from promptlane.client import PromptClient, calls, emf, receipts
 from promptlane.client.answer import StreamedAnswer
 from promptlane.client.breaker import Breaker
 from promptlane.client.decision import Decision
-from promptlane.client.receipt_keys import OwnKeys, Source, Source
+from promptlane.client.receipt_keys import OwnKeys, Source
 from promptlane.client.sync import unit_bytes
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, version_arn
 from promptlane.domain import split

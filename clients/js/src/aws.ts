@@ -61,7 +61,7 @@ export class Aws {
       () => import("@aws-sdk/client-cloudwatch"),
       (sdk, config) => new sdk.CloudWatchClient(config),
       5,
-      3,
+      1, // not idempotent: the sink decides what is sent again
     );
 
   /** `seconds`: how long a request may take; 0 leaves it to the caller's signal. */

@@ -2,6 +2,10 @@
 //
 // Data points keep their counts: a rate's numerator (Sum) and denominator (SampleCount) stay what single points would
 // have made them. Points of two periods are never merged. Latencies are kept to two significant digits.
+//
+// Each point is sent until CloudWatch took it, and counts at most once: the operation is not idempotent, so a request that
+// may have been taken (no answer in time, a connection that broke, an error of the service's own) is not sent again, and
+// the loss is logged. Where a request is refused, it is halved until the point is found that CloudWatch does not take.
 
 import type { MetricDatum } from "@aws-sdk/client-cloudwatch";
 import { NAMESPACE, type Document, type Sink } from "./metrics.js";
@@ -9,6 +13,8 @@ import { UNITS } from "./shared.js";
 
 const MAX_VALUES = 150;
 const MAX_DATA = 500;
+/** Requests refused in one flush, from which on what is refused is not halved but dropped. */
+const MAX_REFUSALS = 200;
 /** Data points held while CloudWatch cannot be reached; beyond it new ones are dropped and the loss is logged. */
 const MAX_HELD = 20_000;
 /** CloudWatch takes points of the last two weeks, and of the next two hours. */
@@ -20,6 +26,11 @@ interface Point {
   readonly dimensions: readonly (readonly [string, string])[];
   readonly metric: string;
   readonly counts: Map<number, number>;
+}
+
+interface Part {
+  readonly key: string;
+  readonly point: Point;
 }
 
 export interface CloudWatchSettings {
@@ -104,7 +115,7 @@ export class CloudWatchSink implements Sink {
     const held = this.#held;
     this.#held = new Map();
     const now = (this.#settings.wall?.() ?? Date.now()) / 1000;
-    const parts: { key: string; point: Point }[] = [];
+    const parts: Part[] = [];
     for (const [key, point] of held) {
       const counts = [...point.counts].sort(([a], [b]) => a - b);
       if (point.period < now - OLDEST || point.period > now + NEWEST) {
@@ -119,28 +130,32 @@ export class CloudWatchSink implements Sink {
       this.#settings.log(`${this.#dropped} data points dropped: the buffer was full, or CloudWatch takes none of their time or value`);
       this.#dropped = 0;
     }
-    for (let at = 0; at < parts.length; at += MAX_DATA) {
-      const batch = parts.slice(at, at + MAX_DATA);
+    const waiting: Part[][] = [];
+    for (let at = 0; at < parts.length; at += MAX_DATA) waiting.push(parts.slice(at, at + MAX_DATA));
+    let refusals = 0;
+    for (let batch; (batch = waiting.shift()) !== undefined; ) {
       try {
         await this.#settings.put(batch.map(({ point }) => this.#datum(point)));
       } catch (error) {
-        const kept = this.#worthAgain(error) ? parts.slice(at) : parts.slice(at + MAX_DATA);
-        const outcome = kept.length === parts.length - at ? "will be sent again" : "are dropped";
-        this.#settings.log(`metrics were not sent and ${outcome}: ${String(error)}`);
-        for (const { key, point } of kept) {
-          for (const [value, count] of point.counts) this.#add(key, point, value, count);
+        const fate = fateOf(error);
+        if (fate === "later") {
+          waiting.unshift(batch);
+          this.#settings.log(`metrics were not sent and will be sent again: ${String(error)}`);
+          break;
         }
-        if (this.#held.size) this.#schedule();
-        return;
+        if (fate === "refused" && batch.length > 1 && refusals++ < MAX_REFUSALS) {
+          waiting.push(batch.slice(0, batch.length >> 1), batch.slice(batch.length >> 1)); // behind those that may be good
+          continue;
+        }
+        const why = fate === "refused" ? "CloudWatch does not take them" : "it is not known whether CloudWatch took them";
+        this.#settings.log(`${total(batch)} data points dropped: ${why}: ${String(error)}`);
+        if (fate === "unknown") break;
       }
     }
-  }
-
-  /** What CloudWatch will not take at any time is not sent again. */
-  #worthAgain(error: unknown): boolean {
-    const { $metadata, name } = error as { $metadata?: { httpStatusCode?: number }; name?: string };
-    const status = $metadata?.httpStatusCode ?? 0;
-    return !(status >= 400 && status < 500 && status !== 403 && status !== 429 && !/Throttl|Expired/.test(name ?? ""));
+    for (const { key, point } of waiting.flat()) {
+      for (const [value, count] of point.counts) this.#add(key, point, value, count);
+    }
+    if (this.#held.size) this.#schedule();
   }
 
   #datum({ period, dimensions, metric, counts }: Point): MetricDatum {
@@ -161,4 +176,19 @@ export class CloudWatchSink implements Sink {
     process.off("beforeExit", this.#atExit);
     await this.flush();
   }
+}
+
+function total(parts: readonly Part[]): number {
+  return parts.reduce((sum, { point }) => sum + [...point.counts.values()].reduce((a, b) => a + b, 0), 0);
+}
+
+const CONNECTING = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
+
+/** What became of a request that failed: refused for what it holds, surely not taken for now, or not known. */
+function fateOf(error: unknown): "refused" | "later" | "unknown" {
+  const { $metadata, name = "", code = "" } = error as { $metadata?: { httpStatusCode?: number }; name?: string; code?: string };
+  if (/^(InvalidParameter|Missing.*Parameter|Validation|InvalidFormat)/.test(name)) return "refused";
+  const status = $metadata?.httpStatusCode ?? 0;
+  const connecting = CONNECTING.has(code) || name === "CredentialsProviderError";
+  return (status >= 400 && status < 500) || connecting ? "later" : "unknown";
 }

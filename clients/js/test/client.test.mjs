@@ -246,6 +246,37 @@ test("metrics keep their counts, go out once, and bad ones hold back nothing", a
   assert.ok(told.some((message) => message.startsWith("5 data points dropped")));
 });
 
+test("a point that CloudWatch does not take is found, and what it may have taken is not sent twice", async () => {
+  const puts = [];
+  const told = [];
+  let lost = false;
+  const put = async (data) => {
+    if (lost) throw Object.assign(new Error("socket hang up"), { code: "ECONNRESET" });
+    if (data.some(({ Dimensions }) => Dimensions[0].Value === "poison")) {
+      throw Object.assign(new Error("no"), { name: "InvalidParameterValueException", $metadata: { httpStatusCode: 400 } });
+    }
+    puts.push(...data);
+  };
+  const sink = new CloudWatchSink({ resolution: 60, log: (message) => told.push(message), put });
+  const emit = (prompt) => sink.emit({
+    at: Date.now(), releaseId: "", dimensions: { Prompt: prompt }, values: { Error: 1 },
+    directives: [{ dimensionSets: [["Prompt"]], metrics: ["Error"] }],
+  });
+  for (let i = 0; i < 40; i++) emit(i === 23 ? "poison" : `p${i}`);
+  await sink.flush();
+  assert.equal(puts.length, 39);
+  lost = true;
+  emit("p0");
+  await sink.flush();
+  lost = false;
+  await sink.close();
+  assert.equal(puts.length, 39);
+  assert.deepEqual(told.map((message) => message.split(":")[1].trim()), [
+    "CloudWatch does not take them",
+    "it is not known whether CloudWatch took them",
+  ]);
+});
+
 test("nothing that was refused before is taken by a client without a table", () => {
   assert.throws(() => new PromptClient({ routeTable: "" }), /PROMPTLANE_ROUTE_TABLE/);
   assert.throws(() => new PromptClient({ routeTable: "t", timeout: 0 }), /timeout=0/);
