@@ -18,6 +18,8 @@ class State:
     feedback_table: dynamodb.Table
     report_bucket: s3.Bucket
     report_bucket_arn: str
+    version_bucket: s3.Bucket
+    version_bucket_arn: str
     event_bus: events.EventBus
     notices: sns.Topic
     alarms: sns.Topic

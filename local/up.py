@@ -57,6 +57,7 @@ def application_variables(outputs: dict[str, dict[str, str]]) -> dict[str, str]:
     return {
         "PROMPTLANE_ROUTE_TABLE": state["RouteTable"],
         "PROMPTLANE_FEEDBACK_TABLE": state["FeedbackTable"],
+        "PROMPTLANE_VERSION_BUCKET": state["VersionBucket"],
         "PROMPTLANE_RECEIPT_KMS_KEY": state["ReceiptKey"],
         "PROMPTLANE_RESOLUTION": runtime["MetricResolution"],
         "PROMPTLANE_GATEWAY_URL": runtime["GatewayUrl"],

@@ -23,6 +23,7 @@ def wire(of: Function) -> Admission:
         releases=of.releases,
         directory=of.declarations,
         quarantine=of.quarantine,
+        contents=of.contents,
         check_suite=_checked,
         floor=of.floor,
         clock=time.time,

@@ -30,6 +30,7 @@ def wire(of: Function) -> Housekeeping:
         routes=of.routes,
         releases=of.releases,
         archive=of.objects,
+        contents=of.contents,
         cursors=of.cursors,
         copies=of.audit_copies,
         notices=of.notices,

@@ -130,6 +130,30 @@ class Grants:
             statements.append(allow("WriteReports", ["s3:PutObject"], [f"{bucket}/{p}" for p in write], because=_KEYS))
         return [*statements, *self._data_key()]
 
+    def contents_write(self) -> list[Grant]:
+        """Put what versions hold, and see what is there. A conditional put needs `s3:PutObject` alone."""
+        bucket = self._state.version_bucket_arn
+        because = "By the prompt's name and the version's fingerprint."
+        return [
+            allow("PutVersions", ["s3:PutObject"], [f"{bucket}/*.json"], because=because),
+            allow("ListVersions", ["s3:ListBucket"], [bucket]),
+            *self._data_key(),
+        ]
+
+    def contents_read(self, prompts: Sequence[str] = ()) -> list[Grant]:
+        """Read what versions hold: of these prompts, or of all. The key opens what lies in that bucket alone.
+
+        With a bucket key the encryption context is the bucket's ARN, without one the object's.
+        """
+        bucket = self._state.version_bucket_arn
+        objects = [f"{bucket}/{prompt}/*.json" for prompt in prompts] or [f"{bucket}/*.json"]
+        context = {"StringLike": {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}}
+        because = "By the prompt's name and the version's fingerprint."
+        return [
+            allow("ReadVersions", ["s3:GetObject"], objects, because=because),
+            allow("OpenVersions", ["kms:Decrypt"], [self._state.data_key.key_arn], context),
+        ]
+
     def deployed_files(self) -> list[Grant]:
         """What stacks of this account deploy as assets: policies and suites among them, whichever app they are of."""
         bucket = f"arn:{Aws.PARTITION}:s3:::cdk-*-assets-{Aws.ACCOUNT_ID}-{Aws.REGION}"

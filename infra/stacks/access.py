@@ -345,7 +345,8 @@ class AccessStack(Stack):
         gateway = str(self._runtime.export_value(self._runtime.service.api.api_id))
         g = self._grants
         streams = g.stream_call() if self._config.streams else ()
-        return (*g.application(), *g.guardrails(), *g.metrics_write(), *g.gateway_call(gateway), *streams)
+        calls = (*g.gateway_call(gateway), *streams)
+        return (*g.application(), *g.contents_read(), *g.guardrails(), *g.metrics_write(), *calls)
 
     def _call(self, sid: str, *routes: str) -> Grant:
         return allow(sid, ["execute-api:Invoke"], [self._operation(r) for r in routes], because=_SHARED)

@@ -85,6 +85,8 @@ class RuntimeStack(Stack):
         )
         attach(self.application, self._may(grants))
         applications = {name: self._application(name, grants) for name in sorted(config.applications)}
+        self.reader = self._reader("Versions", grants)
+        readers = {name: self._reader(f"Versions-{name}", grants, name) for name in sorted(config.applications)}
         Outputs(
             self,
             "Resources",
@@ -95,7 +97,9 @@ class RuntimeStack(Stack):
                 "gateway_function": gateway.function.function_name,
                 **self._addresses(),
                 "application_policy": self.application.managed_policy_arn,
+                "version_policy": self.reader.managed_policy_arn,
                 **{f"application_{name}_policy": policy.managed_policy_arn for name, policy in applications.items()},
+                **{f"application_{name}_version_policy": policy.managed_policy_arn for name, policy in readers.items()},
                 "client_layer": layer.layer_version_arn,
                 "metric_resolution": str(config.resolution_seconds),
             },
@@ -127,4 +131,15 @@ class RuntimeStack(Stack):
             description=f"Lets the application {name} use its prompts of {self._config.name}: library and gateway",
         )
         attach(policy, self._may(grants, name), merge=True)
+        return policy
+
+    def _reader(self, id: str, grants: Grants, name: str = "") -> iam.ManagedPolicy:
+        """What `client.prompt()` needs beside the application's policy, which has no room for it."""
+        whose = f"{name}'s" if name else "all"
+        policy = iam.ManagedPolicy(
+            self,
+            id,
+            description=f"Lets an application read what versions of {whose} prompts of {self._config.name} hold",
+        )
+        attach(policy, grants.contents_read(self._config.applications[name] if name else ()))
         return policy

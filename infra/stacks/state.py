@@ -50,9 +50,9 @@ class StateStack(Stack):
             self, "Alarms", config=config, key=message_key, alarms=f"{config.name}/*", shown_as="Promptlane fuse"
         )
         alarms.only_alarms_publish()  # what comes by it is taken for an alarm
-        reports = self._reports(data_key)
+        reports, versions = self._reports(data_key), self._versions(data_key)
         if config.trial:
-            EmptiedBuckets(self, "Emptied", config=config, buckets={"Reports": reports})
+            EmptiedBuckets(self, "Emptied", config=config, buckets={"Reports": reports, "Versions": versions})
         self.state = State(
             # The AWS-managed key: what every request and every rollback reads depends on no key of ours.
             route_table=self._routes(),
@@ -60,6 +60,8 @@ class StateStack(Stack):
             feedback_table=self._feedback(),
             report_bucket=reports,
             report_bucket_arn=str(self.export_value(reports.bucket_arn)),
+            version_bucket=versions,
+            version_bucket_arn=str(self.export_value(versions.bucket_arn)),
             # Never retained: it holds nothing, and one that stayed would have the name that the next one needs.
             event_bus=events.EventBus(
                 self, "Events", event_bus_name=config.name, description="What happens to releases of prompts"
@@ -91,6 +93,7 @@ class StateStack(Stack):
                 "release_table": self.state.release_table.table_name,
                 "feedback_table": self.state.feedback_table.table_name,
                 "report_bucket": self.state.report_bucket.bucket_name,
+                "version_bucket": self.state.version_bucket.bucket_name,
                 "event_bus": self.state.event_bus.event_bus_name,
                 "notices_topic": notices.topic.topic_arn,
                 "alarms_topic": alarms.topic.topic_arn,
@@ -223,9 +226,36 @@ class StateStack(Stack):
         return table
 
     def _reports(self, key: kms.Key) -> s3.Bucket:
-        bucket = s3.Bucket(
+        bucket = self._bucket("Reports", key)
+        accept_finding(
+            bucket,
+            "S1",
+            "Who read a report is in CloudTrail where data events are on; a second bucket of access logs "
+            "would cost more than the reports.",
+        )
+        return bucket
+
+    def _versions(self, key: kms.Key) -> s3.Bucket:
+        """What applications read of versions: a bucket of its own, so that they reach nothing else.
+
+        Its key's encryption context is the bucket, by which policies let them decrypt these objects and no others.
+        """
+        bucket = self._bucket("Versions", key)
+        writers = self._roles_of("Admit", "Housekeep")
+        bucket.add_to_resource_policy(
+            keep_out(all_but(writers), "OnlyAdmittedVersions", ["s3:PutObject"], bucket.arn_for_objects("*"))
+        )
+        accept_finding(
+            bucket,
+            "S1",
+            "Who read a version is in CloudTrail where data events are on; a reader checks what it reads.",
+        )
+        return bucket
+
+    def _bucket(self, id: str, key: kms.Key) -> s3.Bucket:
+        return s3.Bucket(
             self,
-            "Reports",
+            id,
             encryption=s3.BucketEncryption.KMS,
             encryption_key=key,
             bucket_key_enabled=True,
@@ -242,13 +272,6 @@ class StateStack(Stack):
                 )
             ],
         )
-        accept_finding(
-            bucket,
-            "S1",
-            "Who read a report is in CloudTrail where data events are on; a second bucket of access logs "
-            "would cost more than the reports.",
-        )
-        return bucket
 
     def _receipt_secret(self) -> secrets.Secret:
         secret = secrets.Secret(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from promptlane.domain.enrolment.floor import Floor
     from promptlane.domain.enrolment.ports import ConfigStore, Register, Stacks
     from promptlane.domain.ports import (
+        Contents,
         Cursors,
         Enrolments,
         EnrolmentTags,
@@ -179,6 +180,12 @@ class Composition(ABC):
         from .reports import S3Objects
 
         return S3Objects(clients.client("s3"), self.setting("report_bucket"))
+
+    @cached_property
+    def contents(self) -> Contents:
+        from .contents import S3Contents
+
+        return S3Contents(clients.client("s3"), self.setting("version_bucket"))
 
     @cached_property
     def audit_copies(self) -> AuditCopies | None:
@@ -348,14 +355,9 @@ class Composition(ABC):
 
         from .trail import CloudTrailHistory
 
-        return AuthorSearch(
-            CloudTrailHistory(clients.client("cloudtrail"), sleep=None),
-            self.edits,
-            self.prompts,
-            self.releases,
-            time.time,
-            late=self.number("trail_late_seconds", float, TRAIL_LATE),
-        )
+        history = CloudTrailHistory(clients.client("cloudtrail"), sleep=None)
+        late = self.number("trail_late_seconds", float, TRAIL_LATE)
+        return AuthorSearch(history, self.edits, self.prompts, self.releases, time.time, late=late)
 
     @cached_property
     def desk(self) -> ReviewDesk:
@@ -401,12 +403,10 @@ class Function(Composition):
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-        self.problems: dict[str, str] = {}
+        self._variables, self.problems = variables, dict[str, str]()
 
     def setting(self, name: str) -> str:
-        text = self.optional(name)
-        if not text:
+        if not (text := self.optional(name)):
             self.problems[name] = f"{name.upper()} is not set"
         return text
 

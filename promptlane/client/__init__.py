@@ -21,6 +21,7 @@ from .errors import (
     StreamInterrupted,
     UnknownPrompt,
     UnsupportedRoute,
+    VersionUnreadable,
 )
 from .sync import PromptClient
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from .aio import AsyncPromptClient as AsyncPromptClient
     from .answer import Answer as Answer
     from .answer import StreamedAnswer as StreamedAnswer
+    from .session import Session as Session
+    from .version import VersionData as VersionData
 
 __all__ = [
     "Answer",
@@ -41,10 +44,13 @@ __all__ = [
     "PromptClient",
     "RequestRefused",
     "RouteUnavailable",
+    "Session",
     "StreamInterrupted",
     "StreamedAnswer",
     "UnknownPrompt",
     "UnsupportedRoute",
+    "VersionData",
+    "VersionUnreadable",
 ]
 
 
@@ -58,4 +64,12 @@ def __getattr__(name: str) -> object:
         from . import answer
 
         return getattr(answer, name)
+    if name == "Session":
+        from .session import Session
+
+        return Session
+    if name == "VersionData":
+        from .version import VersionData
+
+        return VersionData
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial, wraps
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, Unpack, overload
 
 from .aws import MAX_CONNECTIONS
 from .progress import text_in
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from .answer import StreamedAnswer
     from .decision import Decision
     from .observation import Observation
+    from .session import Session
     from .settings import Settings
+    from .version import VersionData
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -213,11 +215,17 @@ class AsyncPromptClient:
 
     converse = _in_a_thread("calls", PromptClient.converse)
     converse_stream = _streamed(PromptClient.converse_stream)
+    prompt = _in_a_thread("calls", PromptClient.prompt)
     feedback = _in_a_thread("feedback", PromptClient.feedback)
 
-    def observe(self, decision: Decision, *, unit: str) -> Observation:
+    @overload
+    def observe(self, of: Decision, *, unit: str, slow_after: float | None = None) -> Observation: ...
+    @overload
+    def observe(self, of: VersionData, *, unit: str | None = None, slow_after: float | None = None) -> Session: ...
+
+    def observe(self, of: Any, *, unit: str | None = None, slow_after: float | None = None) -> Observation | Session:
         """As PromptClient.observe: nothing in it waits."""
-        return self._client.observe(decision, unit=unit)
+        return self._client.observe(of, unit=unit, slow_after=slow_after)
 
     async def aclose(self) -> None:
         """Send the metrics that are held back and end the threads."""

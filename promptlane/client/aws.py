@@ -14,16 +14,20 @@ import threading
 from time import time
 
 from promptlane.domain.errors import Unavailable
-from promptlane.domain.names import ROUTES_BY_ID
+from promptlane.domain.names import ROUTES_BY_ID, content_key
 
 from .forks import unbroken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
+    from .decision import Decision
+
 MAX_CONNECTIONS = 50
+MAX_CONTENT_BYTES = 4 * 1024 * 1024
+"""Of one version: Bedrock's prompts are far smaller, and what is cut has another fingerprint."""
 
 
 class Aws:
@@ -166,6 +170,34 @@ class RouteTable:
             ExpressionAttributeValues={":id": {"S": prompt_id}},
         )
         return next((str(item["prompt"]["S"]) for item in found["Items"]), None)
+
+
+class VersionBucket:
+    """Reads what a version holds from the deployment's bucket of versions."""
+
+    def __init__(self, aws: Aws, bucket: str) -> None:
+        self._aws = aws
+        self._bucket = bucket
+
+    def __call__(self, decision: Decision) -> bytes:
+        key = content_key(decision.prompt, decision.fingerprint)
+        found = self._aws.client("s3", read_timeout=1.0, attempts=2).get_object(Bucket=self._bucket, Key=key)
+        body: bytes = found["Body"].read(MAX_CONTENT_BYTES)
+        return body
+
+
+class PromptVersions:
+    """Asks Bedrock what a version holds: one call, since ten a second are for the whole account and Region."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+
+    def __call__(self, decision: Decision) -> Sequence[Mapping[str, Any]]:
+        prompt_id = decision.version_arn.rpartition("prompt/")[2].partition(":")[0]
+        agent = self._aws.client("bedrock-agent", read_timeout=2.0)
+        answer = agent.get_prompt(promptIdentifier=prompt_id, promptVersion=str(decision.version))
+        variants: Sequence[Mapping[str, Any]] = answer.get("variants") or ()
+        return variants
 
 
 class FeedbackTable:

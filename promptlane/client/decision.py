@@ -144,19 +144,18 @@ class Decision:
         request: dict[str, Any] = {
             "modelId": self.version_arn,
             "promptVariables": {name: {"text": value} for name, value in variables.items()},
-            "requestMetadata": {
-                **(metadata or {}),
-                "prompt": self.prompt,
-                "version": str(self.version),
-                "track": self.track,
-                "release": self.release_id or "none",
-            },
+            "requestMetadata": {**(metadata or {}), **self.metadata()},
         }
         if messages:
             request["messages"] = list(messages)
         if config := self._guardrail(guardrail):
             request["guardrailConfig"] = config
         return request
+
+    def metadata(self) -> dict[str, str]:
+        """The entries of requestMetadata by which invocation logs name the release."""
+        release = self.release_id or "none"
+        return {"prompt": self.prompt, "version": str(self.version), "track": self.track, "release": release}
 
     def _guardrail(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         check_guardrail(given)
@@ -340,3 +339,18 @@ def pinned(prompt: str, fallback: str) -> LiveRoute:
     config = _config({"id": identifier, "version": of}) if named else None
     stable = Decision(prompt=prompt, version=number, version_arn=version_arn, track="stable", guardrail=config)
     return LiveRoute(stable, low=stable, high=stable, threshold=0)
+
+
+def fallbacks(text: str | None) -> dict[str, str]:
+    """The fallbacks that the environment gives, by prompt."""
+    if not text:
+        return {}
+    import json
+
+    try:
+        found = json.loads(text)
+        return {str(prompt): str(arn) for prompt, arn in found.items()}
+    except (ValueError, AttributeError):
+        raise InvalidInput(
+            f'PROMPTLANE_FALLBACK_ROUTES={text[:80]!r} is not a JSON object such as {{"my-prompt": "arn:...:3"}}'
+        ) from None

@@ -10,6 +10,7 @@ Unauthorized
 └── InvalidReceipt       the receipt was not sealed with this prompt's key, is damaged, or too old
 Unavailable
 ├── RouteUnavailable     no route was ever read, and no fallback is configured
+├── VersionUnreadable    what the version holds cannot be read, or has another fingerprint than the route names
 └── ModelCallFailed      Bedrock refused or failed; `code` is AWS's error code, `reason` its words
     ├── RequestRefused       Bedrock does not accept the request itself: trying again is of no use
     └── StreamInterrupted    after part of the answer was delivered; `text` is that part
@@ -51,6 +52,10 @@ class InvalidReceipt(Unauthorized):
 
 class RouteUnavailable(Unavailable):
     """The route table did not answer, no route is held, and no fallback is configured."""
+
+
+class VersionUnreadable(Unavailable):
+    """What the version holds cannot be read, or is not what the route names: it is not served."""
 
 
 class ModelCallFailed(Unavailable):

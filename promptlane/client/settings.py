@@ -28,5 +28,6 @@ class Settings(TypedDict, total=False):
     receipt_key: str | Callable[[], str] | None
     receipt_kms_key: str | Callable[[], str] | None
     feedback_table: str | None
+    version_bucket: str | None
     resolution: int | None
     sink: Sink | None

@@ -18,15 +18,18 @@ from .errors import InvalidReceipt, InvalidUnit
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Protocol
+    from typing import Any, Protocol, overload
     from weakref import WeakSet
 
     from .answer import Answer, StreamedAnswer
     from .calls import Caller
+    from .contents import Contents
     from .decision import Decision
     from .metrics import Sink
     from .observation import Observation
     from .request import Request
+    from .session import Session
+    from .version import VersionData
 
     class FeedbackMemory(Protocol):
         """Remembers whose feedback was counted, by `Receipt.voice`."""
@@ -53,6 +56,7 @@ class PromptClient:
     - `receipt_kms_key` (PROMPTLANE_RECEIPT_KMS_KEY, the deployment's) or `receipt_key` (PROMPTLANE_RECEIPT_KEY, your
       own secret), several parted by blanks, the newest last, or a function that gives them, which is asked again when a
       receipt's key is unknown; `feedback_table` (PROMPTLANE_FEEDBACK_TABLE): so that a duplicate counts once.
+    - `version_bucket` (PROMPTLANE_VERSION_BUCKET): where prompt() reads what versions hold; without it, Bedrock.
     - `resolution` (PROMPTLANE_RESOLUTION): the deployment's metric resolution in seconds. `sink`: where metrics go;
       by default EMF on standard output in Lambda, and PutMetricData in the background elsewhere.
     """
@@ -74,11 +78,13 @@ class PromptClient:
         receipt_key: str | Callable[[], str] | None = None,
         receipt_kms_key: str | Callable[[], str] | None = None,
         feedback_table: str | None = None,
+        version_bucket: str | None = None,
         resolution: int | None = None,
         sink: Sink | None = None,
     ) -> None:
         from .aws import Aws, FeedbackTable, RouteTable
         from .breaker import Breaker
+        from .decision import fallbacks
         from .forsaken import Forsaken
         from .receipt_keys import Allowance, keys_of
         from .routes import Routes
@@ -113,11 +119,13 @@ class PromptClient:
         self._routes = Routes(
             RouteTable(self._aws, table),
             refresh=refresh,
-            fallback=_fallbacks(env("PROMPTLANE_FALLBACK_ROUTES")) if fallback is None else fallback,
+            fallback=fallbacks(env("PROMPTLANE_FALLBACK_ROUTES")) if fallback is None else fallback,
             on_stale=self._stale,
         )
         self._live = self._routes.live
         self._forsaken = Forsaken()
+        self._version_bucket = version_bucket or env("PROMPTLANE_VERSION_BUCKET", "")
+        self._contents_made: Contents | None = None
         self._caller_made: Caller | None = None
         self._fresh_lock()
         _clients().add(self)
@@ -136,6 +144,8 @@ class PromptClient:
         self._forsaken.after_fork()
         if self._keys is not None:
             self._keys.after_fork()
+        if self._contents_made is not None:
+            self._contents_made.after_fork()
         if self._sink_used is not None:
             self._sink_used.after_fork()
 
@@ -211,18 +221,58 @@ class PromptClient:
         stream = caller.call(request, call)["stream"]
         return StreamedAnswer(request, caller, call, stream=stream, sign=self._receipt)
 
-    def observe(self, decision: Decision, *, unit: str) -> Observation:
-        """Count a call that the application makes itself with decision.request(): no shield, no breaker.
+    def prompt(self, prompt: str, *, unit: str, variables: Mapping[str, str] | None = None) -> VersionData:
+        """What the version of this unit holds, its variables filled in: for agents, which call the model themselves.
 
-        with client.observe(decision, unit=unit) as call:
-            call.response = bedrock.converse(**decision.request(variables))
-
-        A stream is counted at its end: read it from `call.response["stream"]`, in the block or after it.
+        Waits for S3 when a version is read for the first time. A canary that cannot be read, or does not take these
+        variables, is served as stable. Counts nothing: observe() does, what is served in a canary's place too.
+        Raises what route() raises, InvalidVariables, and VersionUnreadable: what has another fingerprint is not served.
         """
-        from .observation import Observation
+        from .version import serve
 
         unit_bytes(unit)
-        return Observation(self._request(decision, unit), self._receipt)
+        decided = self.route(prompt, unit)
+        if self._keys is not None:
+            self._keys.newest(decided.prompt, wait=0.0)
+        return serve(decided, self._contents().variant, unit, variables or {}, shield=self._shield, sign=self._sign)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def observe(self, of: Decision, *, unit: str, slow_after: float | None = None) -> Observation: ...
+        @overload
+        def observe(self, of: VersionData, *, unit: str | None = None, slow_after: float | None = None) -> Session: ...
+
+    def observe(
+        self, of: Decision | VersionData, *, unit: str | None = None, slow_after: float | None = None
+    ) -> Observation | Session:
+        """Count what the application does itself: no shield, no breaker.
+
+        One call, with decision.request():
+
+            with client.observe(decision, unit=unit) as call:
+                call.response = bedrock.converse(**decision.request(variables))
+
+        (a stream is counted at its end: read it from `call.response["stream"]`, in the block or after it). Or a whole session with the version that prompt() gave, as one request, slow from `slow_after` seconds on:
+
+            with client.observe(version) as session:
+                session.add(bedrock.converse(**version.request()))
+        """
+        from .decision import Decision
+
+        if isinstance(of, Decision):
+            from .observation import Observation
+
+            unit_bytes(unit := unit or "")
+            return Observation(self._request(of, unit), self._receipt)
+        from .session import Session
+
+        if unit is not None and unit != of.unit:
+            raise InvalidUnit(f"this version was given for another unit; ask prompt() for {unit!r}")
+        request = self._request(of.decided, of.unit)
+        if slow_after is not None:
+            request.slow_after_ms = slow_after * 1000
+        return Session(of, request, self._receipt)
 
     def feedback(self, receipt: str, *, positive: bool) -> bool:
         """Count feedback on the answer that the receipt came with; False when feedback of this unit was counted before.
@@ -279,6 +329,19 @@ class PromptClient:
         if self._keys is not None:
             self._keys.newest(request.decided.prompt, wait=0.0)  # fetched while the model answers
         return request
+
+    def _contents(self) -> Contents:
+        if self._contents_made is None:
+            from .contents import contents_of
+
+            with self._lock:
+                self._contents_made = self._contents_made or contents_of(self._aws, self._version_bucket)
+        return self._contents_made
+
+    def _sign(self, data: VersionData) -> str | None:
+        request = self._request(data.decided, data.unit)
+        request.answered_by = data.decision
+        return self._receipt(request)
 
     def _request(self, decision: Decision, unit: str) -> Request:
         from .request import Request
@@ -381,20 +444,6 @@ def unit_bytes(unit: str) -> bytes:
     if len(data) > MAX_UNIT_BYTES:
         raise InvalidUnit(f"the unit has {len(data):,} bytes; at most {MAX_UNIT_BYTES:,}: give an id, not a document")
     return data
-
-
-def _fallbacks(text: str | None) -> dict[str, str]:
-    if not text:
-        return {}
-    import json
-
-    try:
-        found = json.loads(text)
-        return {str(prompt): str(arn) for prompt, arn in found.items()}
-    except (ValueError, AttributeError):
-        raise InvalidInput(
-            f'PROMPTLANE_FALLBACK_ROUTES={text[:80]!r} is not a JSON object such as {{"my-prompt": "arn:...:3"}}'
-        ) from None
 
 
 _known: list[WeakSet[PromptClient]] = []

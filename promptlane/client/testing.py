@@ -9,16 +9,21 @@ assert client.converse("greeter", unit="u1", variables={}).text == "Hello!"
 
 from __future__ import annotations
 
+import hashlib
 from importlib.util import find_spec
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
+from promptlane.domain.release.content import content
+
+from .contents import Contents
 from .sync import PromptClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Unpack
 
+    from .decision import Decision
     from .metrics import Document
     from .routes import RouteReader
     from .settings import Settings
@@ -43,6 +48,7 @@ class StaticRoutes:
         self.items: dict[str, dict[str, Any]] = {}
         self.down: Exception | None = None
         self.reads = 0
+        self.contents: dict[str, bytes] = {}
 
     def put(
         self,
@@ -56,17 +62,23 @@ class StaticRoutes:
         variables: Sequence[str] | None = None,
         salt: str | None = None,
         guardrails: Mapping[int, tuple[str, str]] | None = None,
+        holds: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> None:
         """Give a prompt a route: in canary when `canary` is given, in watch when `previous` is, else steady.
 
-        `guardrails`: id and version of those that versions have, by the version's number.
+        `guardrails`: id and version of those that versions have, by the version's number; `holds`: the variant that
+        they hold, as Bedrock's GetPrompt gives it, for client.prompt().
         """
 
         def ref(version: int) -> dict[str, Any]:
             known: dict[str, Any] = {} if variables is None else {"variables": list(variables)}
             if guardrails and version in guardrails:
                 known["guardrail"] = dict(zip(("id", "version"), guardrails[version], strict=True))
-            return {"version": version, "fingerprint": f"{version:064x}", "arn": version_arn(prompt, version), **known}
+            body = content([holds[version]]) if holds and version in holds else b""
+            fingerprint = hashlib.sha256(body).hexdigest() if body else f"{version:064x}"
+            if body:
+                self.contents[fingerprint] = body
+            return {"version": version, "fingerprint": fingerprint, "arn": version_arn(prompt, version), **known}
 
         arn = version_arn(prompt, 1).rpartition("/")[2].partition(":")[0]
         newest = canary if canary is not None else stable
@@ -94,6 +106,10 @@ class StaticRoutes:
         if self.down is not None:
             raise self.down
         return {prompt: dict(self.items[prompt]) for prompt in prompts if prompt in self.items}
+
+    def content(self, decision: Decision) -> bytes:
+        """The object of the decision's version."""
+        return self.contents[decision.fingerprint]
 
     def read_again(self, prompts: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
         return self.read(prompts)
@@ -207,10 +223,15 @@ def fake_client(routes: RouteReader, bedrock: Any = None, **settings: Unpack[Set
 
     Receipts are sealed with a test key where `cryptography` is installed; elsewhere there are none."""
     fake = bedrock or FakeBedrock()
+    contents = Contents(routes.content, _no_prompts) if isinstance(routes, StaticRoutes) else None
     settings.setdefault("sink", ListSink())
     if find_spec("cryptography"):
         settings.setdefault("receipt_key", "a key for tests")
-    return client_over(routes, bedrock=lambda timeout: fake, **settings)
+    return client_over(routes, bedrock=lambda timeout: fake, contents=contents, **settings)
+
+
+def _no_prompts(decision: Decision) -> Sequence[Mapping[str, Any]]:
+    raise LookupError(f"no content was put for version {decision.version}: StaticRoutes.put(…, holds={{…}})")
 
 
 def client_over(
@@ -218,10 +239,11 @@ def client_over(
     *,
     bedrock: Callable[[float], Any] | None = None,
     feedback: FeedbackMemory | None = None,
+    contents: Contents | None = None,
     **settings: Unpack[Settings],
 ) -> PromptClient:
     """A PromptClient by its settings, but for what is given in AWS's place: where routes are read, Bedrock's client by
-    the seconds a call may take, and the memory of counted receipts."""
+    the seconds a call may take, the memory of counted receipts, and where it is read what versions hold."""
     settings.setdefault("route_table", "none")
     client = PromptClient(**settings)
     if routes is not None:
@@ -230,4 +252,6 @@ def client_over(
         client._bedrock = bedrock
     if feedback is not None:
         client._memory = feedback
+    if contents is not None:
+        client._contents_made = contents
     return client

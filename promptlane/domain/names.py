@@ -27,6 +27,11 @@ FULL: Final = 10_000
 """A weight of 100 %, in basis points; also the number of buckets of the split."""
 
 
+def content_key(prompt: str, fingerprint: str) -> str:
+    """Where a version's content lies in the bucket of versions: by prompt, so that policies can tell them apart."""
+    return f"{prompt}/{fingerprint}.json"
+
+
 class Track(StrEnum):
     """What a request was served as. `holdback`: units that stay on `previous` while a promotion is watched."""
 

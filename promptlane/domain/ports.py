@@ -253,6 +253,16 @@ class Objects(Protocol):
         """Keys that begin so, in order."""
 
 
+class Contents(Protocol):
+    """What versions hold, as applications read it: an object by the prompt's name and the version's fingerprint."""
+
+    def put(self, prompt: str, fingerprint: str, content: bytes) -> bool:
+        """Write one; False where there is one already, which stays as it is."""
+
+    def kept(self, prompt: str) -> Collection[str]:
+        """The fingerprints of which there is one."""
+
+
 class LockedCopies(Protocol):
     """The copies of timeline entries in the Object-Locked bucket."""
 

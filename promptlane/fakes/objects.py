@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from promptlane.domain.errors import InvalidInput, NotFound
+from promptlane.domain.names import content_key
 from promptlane.domain.suite.answers import Answer, ModelRequest
 
 from .limits import check_object_key
@@ -42,6 +43,25 @@ class MemoryObjects:
 
     def keys(self, prefix: str) -> Iterator[str]:
         return iter(sorted(k for k in self.data if k.startswith(prefix)))
+
+
+class MemoryContents:
+    """`Contents` in memory; `data` is what was written, by key."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}
+
+    def put(self, prompt: str, fingerprint: str, content: bytes) -> bool:
+        key = content_key(prompt, fingerprint)
+        check_object_key(key)
+        if key in self.data:
+            return False
+        self.data[key] = content
+        return True
+
+    def kept(self, prompt: str) -> set[str]:
+        prefix = f"{prompt}/"
+        return {key[len(prefix) :].removesuffix(".json") for key in self.data if key.startswith(prefix)}
 
 
 class ScriptedModel:

@@ -12,6 +12,7 @@ from promptlane.domain.names import ENROLLED_TAG, prompt_id_of
 from promptlane.domain.policy import Policy
 from promptlane.domain.ports import (
     Clock,
+    Contents,
     Enrolments,
     EnrolmentTags,
     Identities,
@@ -20,7 +21,7 @@ from promptlane.domain.ports import (
     ReleaseStore,
     RouteStore,
 )
-from promptlane.domain.release.content import is_exactly
+from promptlane.domain.release.content import content, is_exactly
 from promptlane.domain.release.meant import (
     AnotherPrompt,
     Identity,
@@ -61,6 +62,7 @@ class Admission:
     releases: ReleaseStore
     directory: Directory
     quarantine: OlderQuarantine
+    contents: Contents
     check_suite: SuiteCheck
     floor: Floor
     clock: Clock
@@ -72,6 +74,7 @@ class Admission:
         captured holds until it ends, whatever the floor becomes meanwhile. Names in the policy become the
         reviewers whom the deployment declares now.
         What is admitted is tagged before it is recorded as such: IAM lets applications to no version without the tag.
+        So is its content put where applications read it, under its fingerprint.
         Raises AdmissionRefused with every problem. Run twice, it returns what the first run bound.
         """
         release = self.releases.get(release_id)
@@ -100,6 +103,7 @@ class Admission:
         if identity != fixed:
             self.identities.fix(identity, expected=fixed)
         self.tags.tag(version.arn)
+        self.contents.put(release.prompt, version.fingerprint, content(version.variants))
         stable = route.stable if route and not lost else None
         admitted = replace(
             release,

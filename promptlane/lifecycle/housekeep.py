@@ -1,5 +1,7 @@
 """Once a day: every version is archived, the oldest ones nobody needs are deleted, and a quota nearly met is announced.
 
+What applications read of the versions that a route names is put where it is missing: `admit` put nothing before 0.2.
+
 Timeline entries that have no locked copy get one. For one prompt also when a release of it starts, and before
 `restore`: Bedrock holds ten versions of a prompt, and a day with several publications would meet that before its night.
 """
@@ -13,8 +15,10 @@ from functools import cached_property
 from typing import Final
 
 from promptlane.domain.errors import NotFound, PromptlaneError
+from promptlane.domain.names import prompt_id_of
 from promptlane.domain.ports import (
     Clock,
+    Contents,
     Cursors,
     Enrolments,
     Identities,
@@ -25,6 +29,7 @@ from promptlane.domain.ports import (
     ReleaseStore,
     RouteStore,
 )
+from promptlane.domain.release.content import content
 from promptlane.domain.release.housekeeping import (
     VersionQuota,
     archive_key,
@@ -52,6 +57,7 @@ class Tidied:
     """What was done, as `prompt version`; `copied` as `release entry`; `failed` with what was wrong."""
 
     archived: list[str] = field(default_factory=list)
+    readable: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     nearly_full: list[str] = field(default_factory=list)
     copied: list[str] = field(default_factory=list)
@@ -70,6 +76,7 @@ class Housekeeping:
     routes: RouteStore
     releases: ReleaseStore
     archive: Objects
+    contents: Contents
     cursors: Cursors
     copies: LockedCopies | None
     notices: Notices
@@ -108,8 +115,25 @@ class Housekeeping:
             return
         with self._telling(prompt, done):
             self._tidy(prompt, prompt_id, run, done)
+        with self._telling(prompt, done):
+            self._make_readable(prompt, run, done)
         if copies is not None:
             self._copy(copies, prompt_id, done)
+
+    def _make_readable(self, prompt: str, run: _Run, done: Tidied) -> None:
+        """A reference with a fingerprint of the first schema names no bytes: applications ask Bedrock for that one."""
+        named = [ref for route in run.routes if route.prompt == prompt for ref in route.named]
+        if not named:
+            return
+        there = set(self.contents.kept(prompt))
+        for ref in named:
+            if ref.fingerprint in there:
+                continue
+            there.add(ref.fingerprint)
+            version = self.prompts.version(prompt_id_of(ref.arn), ref.version)
+            if version.fingerprint == ref.fingerprint:
+                self.contents.put(prompt, ref.fingerprint, content(version.variants))
+                done.readable.append(f"{prompt} {ref.version}")
 
     def _tell_failures(self, failed: Sequence[str]) -> None:
         lines = "\n".join(f"  {failure}" for failure in failed)

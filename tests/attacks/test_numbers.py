@@ -115,7 +115,10 @@ def quarantined(limit: Json, *, before: bool, **more: Json) -> Stage:
 
 def admitted(stage: Stage) -> bool:
     stage.release(5, candidate=None)
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
+    names = (
+        *("prompts", "enrolments", "identities", "tags", "routes", "releases"),
+        *("directory", "quarantine", "contents", "clock"),
+    )
     try:
         Admission(**stage.ports(*names), check_suite=lambda suite, variables: ([], SuiteFacts(1)), floor=Floor()).admit(
             f"{ID}-5-1"

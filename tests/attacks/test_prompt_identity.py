@@ -100,6 +100,7 @@ class Account(Stage):
             "routes",
             "releases",
             "archive",
+            "contents",
             "cursors",
             "notices",
             "clock",
@@ -245,7 +246,10 @@ def test_release_under_a_fresh_name() -> bool:
 
 def admitted(account: Account, name: str, prompt: str) -> bool:
     account.releases.record_ended(Release(name, prompt, 1.0, "mallory"))
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
+    names = (
+        *("prompts", "enrolments", "identities", "tags", "routes", "releases"),
+        *("directory", "quarantine", "contents", "clock"),
+    )
     try:
         Admission(
             **account.ports(*names), check_suite=lambda suite, variables: ([], SuiteFacts(1)), floor=Floor()

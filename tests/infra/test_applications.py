@@ -41,6 +41,21 @@ def test_it_seals_and_opens_receipts_of_its_prompts(runtime: dict[str, Any], act
     assert "ReceiptKey" in text(of_action(runtime, action)["Resource"])
 
 
+def test_it_reads_what_versions_of_its_prompts_hold_and_opens_nothing_else_with_that_key(
+    runtime: dict[str, Any],
+) -> None:
+    policies = [r["Properties"] for r in runtime["Resources"].values() if r["Type"] == "AWS::IAM::ManagedPolicy"]
+    (policy,) = [p for p in policies if "versions of checkout's prompts" in p["Description"]]
+    read, opened = policy["PolicyDocument"]["Statement"]
+    assert (read["Action"], opened["Action"]) == ("s3:GetObject", "kms:Decrypt")
+    assert [text(each).rpartition("/")[0].rpartition("/")[2] for each in read["Resource"]] == PROMPTS
+    assert "Versions" in text(read["Resource"])
+    assert "DataKey" in text(opened["Resource"])
+    (context,) = opened["Condition"].values()
+    assert [*context] == ["kms:EncryptionContext:aws:s3:arn"]
+    assert all("Versions" in text(each) for each in context["kms:EncryptionContext:aws:s3:arn"])
+
+
 @pytest.mark.parametrize(
     ("action", "keys"),
     [

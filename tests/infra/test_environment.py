@@ -36,6 +36,7 @@ VALUES = {
     "TRAIL": "promptlane",
     "TRAIL_LATE_SECONDS": "900",
     "UNRELAYED_QUEUE_URL": "<UnrelayedQueue>",
+    "VERSION_BUCKET": "<Versions>",
     "VERSION_QUOTA": "10",
     "WIND_UP_FUNCTION": "<WindUpFunction>",
 }

@@ -92,12 +92,10 @@ def test_buckets_are_private_encrypted_and_kept_for_as_long_as_they_should(synth
     versioned = {"VersioningConfiguration": {"Status": "Enabled"}}
     parts = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
     locked = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Days": 365, "Mode": "COMPLIANCE"}}}
+    old = {**parts, "Id": "OldVersions", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}}
     assert whole(synthesized, "AWS::S3::Bucket") == {
-        "Reports": bucket(
-            under("DataKey", bucket_key=True),
-            {**parts, "Id": "OldVersions", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}},
-            **versioned,
-        ),
+        "Reports": bucket(under("DataKey", bucket_key=True), old, **versioned),
+        "Versions": bucket(under("DataKey", bucket_key=True), old, **versioned),
         "Trails": bucket(
             under("Key", bucket_key=False),
             {

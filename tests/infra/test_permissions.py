@@ -47,7 +47,8 @@ NEVER_CALLED = {
     "shift": {"bedrock:CreatePromptVersion"},
     "promote": {"bedrock:CreatePromptVersion"},
     "relay": {"dynamodb:PutItem"},  # `append` and `update` are those of a list and of a dict
-    "gateway": {"cloudwatch:PutMetricData"},  # in Lambda metrics go out through the log
+    # in Lambda metrics go out through the log; it calls by ARN, and never reads what a version holds
+    "gateway": {"cloudwatch:PutMetricData", "s3:GetObject"},
 }
 
 
@@ -103,6 +104,22 @@ def test_tables_refuse_everybody_but_the_functions_whatever_their_policies_say(s
         assert deny["Effect"] == "Deny"
         assert set(deny["Action"]) == writes
         assert ":role/promptlane-pipeline-*" in text(deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
+
+
+def test_versions_are_put_by_two_functions_whatever_others_policies_say(synthesized: Synthesized) -> None:
+    policies = [p for _, _, p in synthesized.resources("AWS::S3::BucketPolicy") if "Versions" in text(p["Bucket"])]
+    (policy,) = policies
+    (deny,) = [s for s in policy["PolicyDocument"]["Statement"] if s.get("Sid") == "OnlyAdmittedVersions"]
+    roles = text(deny["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
+    assert (deny["Effect"], deny["Action"]) == ("Deny", "s3:PutObject")
+    assert all(f":role/promptlane-pipeline-{name}Role*" in roles for name in ("Admit", "Housekeep"))
+    writers = {
+        text(policy["Roles"])
+        for _, _, policy in synthesized.resources("AWS::IAM::Policy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "s3:PutObject" in listed(statement["Action"]) and "Versions" in text(statement["Resource"])
+    }
+    assert writers == {text([{"Ref": synthesized.role_of(verb)}]) for verb in ("admit", "housekeep")}
 
 
 def test_what_counts_for_a_prompt_is_written_by_one_function_whatever_others_policies_say(

@@ -259,6 +259,7 @@ def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synt
             "release_table",
             "feedback_table",
             "report_bucket",
+            "version_bucket",
             "event_bus",
             "notices_topic",
             "alarms_topic",
@@ -273,7 +274,14 @@ def test_each_stack_records_its_own_resources_and_shows_the_same_as_outputs(synt
             "version",
             *(functions - {"gateway_function"}),
         },
-        "runtime": {"gateway_url", "gateway_function", "application_policy", "client_layer", "metric_resolution"},
+        "runtime": {
+            "gateway_url",
+            "gateway_function",
+            "application_policy",
+            "version_policy",
+            "client_layer",
+            "metric_resolution",
+        },
         "observability": {"dashboard"},
         "audit": {
             "audit_bucket",

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from promptlane.aws.blocks import DynamoBlocks
+from promptlane.aws.contents import S3Contents
 from promptlane.aws.enrolment import DynamoEnrolments
 from promptlane.aws.enrolment_tags import BedrockEnrolmentTags
 from promptlane.aws.notices import SnsNotices
@@ -23,7 +25,7 @@ from promptlane.domain.canary.blocks import Arm, Block, Chunk
 from promptlane.domain.canary.counts import BlockStore
 from promptlane.domain.errors import AmbiguousName, InvalidInput, NotFound
 from promptlane.domain.names import UNIT_GROUPS
-from promptlane.domain.ports import Enrolments, EnrolmentTags, Notices, PromptLister, Turns, Workflow
+from promptlane.domain.ports import Contents, Enrolments, EnrolmentTags, Notices, PromptLister, Turns, Workflow
 from promptlane.domain.release.prompt import PromptDraft, PromptVersion
 from promptlane.domain.review.ports import TaskTokens
 from promptlane.engine.objects import ReportBucket
@@ -36,7 +38,7 @@ from promptlane.fakes import (
     InMemoryBlocks,
     InMemoryTurns,
 )
-from promptlane.fakes.objects import MemoryObjects
+from promptlane.fakes.objects import MemoryContents, MemoryObjects
 from promptlane.fakes.review import FakeTokens
 from promptlane.lifecycle.listed_prompts import ListedPrompts
 from tests.support.enrolled import enrol
@@ -340,6 +342,40 @@ class TestObjects:
         with pytest.raises(InvalidInput):
             objects.put(key, b"")
         assert list(objects.keys("")) == []
+
+
+@pytest.fixture
+def contents(kind: str, client: Client, account: str) -> Contents:
+    if kind == "fake":
+        return MemoryContents()
+    s3 = client("s3")
+    s3.create_bucket(Bucket=f"versions-{account}")
+    return S3Contents(s3, f"versions-{account}")
+
+
+@both
+def test_the_content_that_was_put_first_stays(contents: Contents) -> None:
+    assert contents.put("support", "a" * 64, b"first")
+    assert not contents.put("support", "a" * 64, b"second")
+    assert contents.put("support", "b" * 64, b"third")
+    assert contents.put("support-2", "c" * 64, b"of another prompt")
+
+    assert set(contents.kept("support")) == {"a" * 64, "b" * 64}
+    assert set(contents.kept("nobody")) == set()
+
+
+@pytest.mark.parametrize("kind", ["aws", MOTO])
+def test_a_conditional_put_leaves_the_object_as_it_is(client: Client, account: str) -> None:
+    s3, bucket = client("s3"), f"versions-{account}"
+    s3.create_bucket(Bucket=bucket)
+    put = {"Bucket": bucket, "Key": "support/one.json", "IfNoneMatch": "*"}
+    s3.put_object(**put, Body=b"first")
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(**put, Body=b"second")
+
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
+    assert refused.value.response["Error"]["Code"] == "PreconditionFailed"
+    assert s3.get_object(Bucket=bucket, Key="support/one.json")["Body"].read() == b"first"
 
 
 @pytest.fixture

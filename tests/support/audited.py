@@ -27,7 +27,7 @@ from promptlane.fakes import (
     InMemoryQuarantine,
 )
 from promptlane.fakes.edits import InMemoryEdits
-from promptlane.fakes.objects import ScriptedModel
+from promptlane.fakes.objects import MemoryContents, ScriptedModel
 from promptlane.fakes.review import FakeDirectory, FakePost, FakeSigner, FakeTokens
 from promptlane.lifecycle.admit import Admission
 from promptlane.lifecycle.authors import ApprovalCheck
@@ -123,6 +123,7 @@ class Audited(Desk):
             releases=self.releases,
             directory=FakeDirectory(),
             quarantine=self.quarantine,
+            contents=MemoryContents(),
             check_suite=lambda suite, variables: ([], SuiteFacts(1)),
             floor=Floor(),
             clock=self.clock,

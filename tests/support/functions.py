@@ -55,7 +55,7 @@ ACCOUNT, REGION = DEFAULT_ACCOUNT_ID, "us-east-1"
 DEPLOYMENT = "lane"
 NOW = 1_760_000_000.0
 ROUTES, RELEASES, FEEDBACK = "lane-routes", "lane-releases", "lane-feedback"
-REPORTS, COPIES, ASSETS = "lane-reports", "lane-copies", "lane-assets"
+REPORTS, VERSIONS, COPIES, ASSETS = "lane-reports", "lane-versions", "lane-copies", "lane-assets"
 BUS, QUEUE, WIND_UP = "lane-bus", "lane-intake", "lane-wind-up"
 UNRELAYED = "lane-unrelayed"
 NOTICES = f"arn:aws:sns:{REGION}:{ACCOUNT}:lane-notices"
@@ -306,6 +306,7 @@ class World:
             "ROUTE_TABLE": ROUTES,
             "RELEASE_TABLE": RELEASES,
             "REPORT_BUCKET": lambda: self._bucket(REPORTS),
+            "VERSION_BUCKET": lambda: self._bucket(VERSIONS),
             "AUDIT_BUCKET": lambda: self._bucket(COPIES),
             "EVENT_BUS": BUS,
             "NOTICES_TOPIC": self._topic,

@@ -27,6 +27,7 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
+from promptlane.fakes.objects import MemoryContents
 from promptlane.fakes.review import FakeDirectory
 from promptlane.lifecycle.restored import Restoration
 from promptlane.lifecycle.telling import Telling
@@ -89,7 +90,7 @@ class Stage:
         self.identities = self.watched = InMemoryIdentities()
         self.directory = FakeDirectory()
         self.quarantine = InMemoryQuarantine()
-        self.cursors = InMemoryCursors()
+        self.cursors, self.contents = InMemoryCursors(), MemoryContents()
         self.workflow, self.queue = FakeWorkflow(), FakeQueue()
         self.alarms, self.notices = FakeAlarms(), FakeNotices()
         self.now = 5000.0

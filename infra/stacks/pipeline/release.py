@@ -76,9 +76,9 @@ def add_release(
     functions.add(
         "admit",
         "Checks whether a version can be released, and under which policy",
-        (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "PLATFORM_FLOOR"),
+        (*TABLES, "REPORT_BUCKET", "VERSION_BUCKET", "DEPLOYMENT", "PLATFORM_FLOOR"),
         g.routes_read() + g.releases_write(query=True, put=[*record, IDENTITY]) + g.prompts_read(),
-        g.enrolment_tags() + g.reports(read=[CONFIG], write=[CONFIG]),
+        g.enrolment_tags() + g.reports(read=[CONFIG], write=[CONFIG]) + g.contents_write(),
         knows_suites=True,
     )
     variables = (*TABLES, "REPORT_BUCKET", "DEPLOYMENT", "RESOLUTION_SECONDS", "NOTICES_TOPIC")
@@ -163,10 +163,13 @@ def add_records(
     functions.add(
         "housekeep",
         "Archives every version, deletes the oldest that nobody needs",
-        (*TABLES, "REPORT_BUCKET", "AUDIT_BUCKET", "NOTICES_TOPIC", "KEEP_VERSIONS", "VERSION_QUOTA"),
+        (
+            *(*TABLES, "REPORT_BUCKET", "VERSION_BUCKET", "AUDIT_BUCKET", "NOTICES_TOPIC"),
+            *("KEEP_VERSIONS", "VERSION_QUOTA"),
+        ),
         g.routes_read(listed=True) + g.releases_write(query=True, many=True, put=[CURSORS]),
         g.prompts_read() + g.versions_delete(),
-        g.notices_send(),
+        g.notices_send() + g.contents_write(),
         audit.copy_timelines(listed=True) + g.reports(read=[ARCHIVE], write=[ARCHIVE], may_be_missing=True),
         timeout=Duration.minutes(10),
         memory_mib=512,

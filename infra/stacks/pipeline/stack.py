@@ -119,6 +119,7 @@ class PipelineStack(Stack):
                 "ROUTE_TABLE": state.route_table.table_name,
                 "RELEASE_TABLE": state.release_table.table_name,
                 "REPORT_BUCKET": state.report_bucket.bucket_name,
+                "VERSION_BUCKET": state.version_bucket.bucket_name,
                 "NOTICES_TOPIC": state.notices.topic_arn,
                 "EVENT_BUS": state.event_bus.event_bus_name,
                 "AUDIT_BUCKET": audit.bucket.bucket_name,

@@ -56,7 +56,12 @@ def fingerprint(variants: Sequence[Mapping[str, Json]]) -> str:
     an object, so that a member which is not part of a variant can join it without changing the fingerprint of versions
     that do not have it.
     """
-    return _sha256({"schema": SCHEMA, "variants": canonical_variants(variants)})
+    return hashlib.sha256(content(variants)).hexdigest()
+
+
+def content(variants: Sequence[Mapping[str, Json]]) -> bytes:
+    """The very bytes whose SHA-256 is the fingerprint: who has them can check them without knowing what they mean."""
+    return canonical_json({"schema": SCHEMA, "variants": canonical_variants(variants)}).encode()
 
 
 def is_exactly(stored: str, variants: Sequence[Mapping[str, Json]]) -> bool:

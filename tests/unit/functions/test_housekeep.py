@@ -37,6 +37,7 @@ def test_versions_are_archived_the_oldest_go_and_people_are_warned(world: World)
 
     assert housekeep(world) == {
         "archived": [f"{PROMPT} {v}" for v in range(1, 6)],
+        "readable": [f"{PROMPT} 4", f"{PROMPT} 3"],
         "deleted": [f"{PROMPT} 1", f"{PROMPT} 2"],
         "nearly_full": [PROMPT],
         "copied": [f"{ID}-5-1 1"],
@@ -54,7 +55,15 @@ def test_versions_are_archived_the_oldest_go_and_people_are_warned(world: World)
     assert subject == f"[Promptlane] {PROMPT}: 3 of 4 versions"
     assert "version 4: stable" in body
 
-    again = {"archived": [], "deleted": [], "nearly_full": [PROMPT], "copied": [], "failed": [], "left": 0}
+    again = {
+        "archived": [],
+        "readable": [],
+        "deleted": [],
+        "nearly_full": [PROMPT],
+        "copied": [],
+        "failed": [],
+        "left": 0,
+    }
     assert housekeep(world, VERSION_QUOTA="5") == {**again, "nearly_full": []}
 
 
@@ -63,6 +72,7 @@ def test_without_an_audit_bucket_nothing_is_copied(world: World) -> None:
 
     assert housekeep(world, AUDIT_BUCKET="", KEEP_VERSIONS="4") == {
         "archived": [f"{PROMPT} {v}" for v in range(1, 6)],
+        "readable": [f"{PROMPT} 4", f"{PROMPT} 3"],
         "deleted": [f"{PROMPT} 1"],
         "nearly_full": [PROMPT],
         "copied": [],
@@ -102,7 +112,15 @@ def test_a_prompt_that_is_gone_or_not_enrolled_is_left_alone(world: World) -> No
     world.enrol(prompt="gone")
     world.publish(1)
 
-    assert housekeep(world) == {"archived": [], "deleted": [], "nearly_full": [], "copied": [], "failed": [], "left": 0}
+    assert housekeep(world) == {
+        "archived": [],
+        "readable": [],
+        "deleted": [],
+        "nearly_full": [],
+        "copied": [],
+        "failed": [],
+        "left": 0,
+    }
     assert world.told() == []
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from promptlane.domain.enrolment.floor import Floor, SuiteFacts
-from promptlane.domain.errors import AdmissionRefused, NotFound
+from promptlane.domain.errors import AdmissionRefused, NotFound, Unavailable
 from promptlane.domain.policy import Reviewer
 from promptlane.domain.release.prompt import PromptDraft
 from promptlane.domain.release.release import Release
@@ -30,7 +32,10 @@ def admitted(
         checked.append((suite, variables))
         return list(complaints), SuiteFacts(cases)
 
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
+    names = (
+        *("prompts", "enrolments", "identities", "tags", "routes", "releases"),
+        *("directory", "quarantine", "contents", "clock"),
+    )
     try:
         return Admission(**stage.ports(*names), check_suite=check_suite, floor=floor).admit(name)
     finally:
@@ -202,3 +207,37 @@ def test_the_floor_is_held_against_those_whom_the_names_stand_for() -> None:
     stage.directory.found = Declared((Reviewer("ann", "ann@example.com"),))
     with pytest.raises(AdmissionRefused, match="none of the platform floor's reviewers"):
         admitted(stage, floor=Floor.from_dict({"review": {"reviewers": ["*@example.org"]}}))
+
+
+def test_what_is_admitted_can_be_read_by_applications_under_its_fingerprint() -> None:
+    stage = started()
+    admitted(stage)
+    version = stage.prompts.version(ID, 2)
+    kept = stage.contents.data[f"{PROMPT}/{version.fingerprint}.json"]
+
+    assert list(stage.contents.data) == [f"{PROMPT}/{version.fingerprint}.json"]
+    assert hashlib.sha256(kept).hexdigest() == version.fingerprint
+    assert json.loads(kept)["variants"][0]["templateConfiguration"]["text"]["text"] == "Answer {{q}} in manner 2"
+
+
+def test_what_is_refused_cannot_be_read() -> None:
+    stage = started()
+    with pytest.raises(AdmissionRefused):
+        admitted(stage, complaints=("does not fit",))
+
+    assert stage.contents.data == {}
+
+
+def test_nothing_is_recorded_as_admitted_whose_content_was_not_put(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = started()
+
+    def down(*given: Any) -> bool:
+        raise Unavailable("the bucket does not answer")
+
+    monkeypatch.setattr(stage.contents, "put", down)
+    with pytest.raises(Unavailable):
+        admitted(stage)
+    assert stage.releases.get(RELEASE).state == "started"
+
+    monkeypatch.undo()
+    assert admitted(stage).state == "admitted"

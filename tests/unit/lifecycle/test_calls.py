@@ -231,6 +231,7 @@ def test_where_the_signs_cannot_be_read_everybody_is_looked_at() -> None:
 
 def housekeeping(many: Many, **more: Any) -> Housekeeping:
     ports = many.counted("prompts", "enrolments", "identities", "routes", "releases", "archive", "cursors", "notices")
+    ports |= many.counted("contents")
     given = {"copies": Copies(), "keep": 4, "quota": 10, **more}
     return Housekeeping(**ports, **many.ports("clock", "log"), **given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,7 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
+from promptlane.fakes.objects import MemoryContents
 from promptlane.lifecycle.copies import LOOKED_BACK
 from promptlane.lifecycle.housekeep import Housekeeping, Tidied
 from promptlane.lifecycle.restore import restore
@@ -110,7 +112,7 @@ class House:
     def __init__(self, versions: int, *, keep: int = 4, quota: int = 10) -> None:
         self.shelf, self.archive, self.notices = Shelf(), Archive(), FakeNotices()
         self.routes, self.releases, self.copies = InMemoryRoutes(), InMemoryReleases(), Copies()
-        self.cursors = InMemoryCursors()
+        self.cursors, self.contents = InMemoryCursors(), MemoryContents()
         self.now, self.logged = 1000.0, list[str]()
         for number in range(1, versions + 1):
             draft = PromptDraft(NAME, "m", ("name",), template=f"{number} {{{{name}}}}")
@@ -122,6 +124,7 @@ class House:
             routes=self.routes,
             releases=self.releases,
             archive=self.archive,
+            contents=self.contents,
             cursors=self.cursors,
             copies=self.copies,
             notices=self.notices,
@@ -641,3 +644,26 @@ def test_every_release_gets_its_copies_though_one_has_a_timeline_that_does_not_h
 
     assert done.copied == [f"{names[0]} 1", *(f"{names[2]} {seq}" for seq in (1, 2, 3))]
     assert [failure.split(":")[0] for failure in done.failed] == [f"release {names[1]}"]
+
+
+def test_what_routes_name_is_put_where_applications_read_it_once() -> None:
+    house = House(3)
+    house.serve(2, previous=house.ref(1))
+
+    assert house.run().readable == [f"{NAME} 2", f"{NAME} 1"]
+    assert set(house.contents.data) == {f"{NAME}/{house.ref(n).fingerprint}.json" for n in (1, 2)}
+    kept = house.contents.data[f"{NAME}/{house.ref(2).fingerprint}.json"]
+    assert hashlib.sha256(kept).hexdigest() == house.ref(2).fingerprint
+    assert house.run().readable == []
+
+
+def test_nothing_is_put_under_a_fingerprint_that_its_bytes_do_not_have() -> None:
+    house = House(2)
+    house.serve(2)
+    route = house.routes.get(NAME)
+    assert route is not None
+    old = replace(house.ref(2), fingerprint=house.ref(2).rounded, rounded="")
+    house.routes.put(replace(route, stable=old, revision=route.revision + 1), expected=route)
+
+    assert house.run().readable == []
+    assert house.contents.data == {}

@@ -33,7 +33,10 @@ HERE = {"account": "111122223333", "region": "us-east-1"}
 
 
 def admit(stage: Stage, name: str) -> Release:
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
+    names = (
+        *("prompts", "enrolments", "identities", "tags", "routes", "releases"),
+        *("directory", "quarantine", "contents", "clock"),
+    )
     suite: tuple[list[str], SuiteFacts] = ([], SuiteFacts(1))
     return Admission(**stage.ports(*names), check_suite=lambda *_: suite, floor=Floor()).admit(name)
 
@@ -86,7 +89,10 @@ def test_a_route_from_before_fixes_a_name_too() -> None:
 def test_a_refused_release_fixes_nothing() -> None:
     stage = Stage(served=False)
     stage.release(2, candidate=None)
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "directory", "quarantine", "clock")
+    names = (
+        *("prompts", "enrolments", "identities", "tags", "routes", "releases"),
+        *("directory", "quarantine", "contents", "clock"),
+    )
     admission = Admission(
         **stage.ports(*names), check_suite=lambda *_: (["does not fit"], SuiteFacts(1)), floor=Floor()
     )

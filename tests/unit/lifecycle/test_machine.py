@@ -58,6 +58,7 @@ from promptlane.fakes import (
     InMemoryReleases,
     InMemoryRoutes,
 )
+from promptlane.fakes.objects import MemoryContents
 from promptlane.fakes.review import FakeDirectory
 from promptlane.lifecycle.admit import Admission
 from promptlane.lifecycle.intake import Intake, Taken
@@ -391,6 +392,7 @@ class Lifecycle(RuleBasedStateMachine):
                 releases=self.releases,
                 directory=FakeDirectory(),
                 quarantine=self.quarantine,
+                contents=MemoryContents(),
                 check_suite=lambda suite, variables: ([], SuiteFacts(1)),
                 floor=Floor(),
                 clock=self.clock,

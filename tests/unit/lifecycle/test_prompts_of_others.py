@@ -40,7 +40,10 @@ def twice_named(*, served: bool) -> Stage:
 
 
 def admission(stage: Stage) -> Admission:
-    names = ("prompts", "enrolments", "identities", "tags", "routes", "releases", "quarantine", "directory", "clock")
+    names = (
+        *("prompts", "enrolments", "identities", "tags", "routes", "releases"),
+        *("directory", "quarantine", "contents", "clock"),
+    )
     suite: tuple[list[str], SuiteFacts] = ([], SuiteFacts(1))
     return Admission(**stage.ports(*names), check_suite=lambda *_: suite, floor=Floor())
 

@@ -179,7 +179,7 @@ def test_admission_looks_beside_the_route() -> None:
 
     with pytest.raises(AdmissionRefused, match=f"its content was rolled back in release {ID}-2-9"):
         Admission(
-            **stage.ports("prompts", "enrolments", "identities", "tags", "directory", "clock"),
+            **stage.ports("prompts", "enrolments", "identities", "tags", "directory", "contents", "clock"),
             **stage.ports("routes", "releases", "quarantine"),
             check_suite=lambda suite, variables: ([], SuiteFacts(1)),
             floor=Floor(),
