@@ -246,14 +246,13 @@ class PromptClient:
     def observe(
         self, of: Decision | VersionData, *, unit: str | None = None, slow_after: float | None = None
     ) -> Observation | Session:
-        """Count what the application does itself: no shield, no breaker.
-
-        One call, with decision.request():
+        """Count what the application does itself: no shield, no breaker. One call, with decision.request():
 
             with client.observe(decision, unit=unit) as call:
                 call.response = bedrock.converse(**decision.request(variables))
 
-        (a stream is counted at its end: read it from `call.response["stream"]`, in the block or after it). Or a whole session with the version that prompt() gave, as one request, slow from `slow_after` seconds on:
+        A stream is counted at its end: read it from `call.response["stream"]`, in the block or after it. Or a whole
+        session with the version that prompt() gave, as one request, slow from `slow_after` seconds on:
 
             with client.observe(version) as session:
                 session.add(bedrock.converse(**version.request()))
