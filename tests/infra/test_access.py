@@ -79,7 +79,7 @@ EXPECTED = [
     ("dynamodb:GetItem", "Releases", set(DUTIES) - {"runtime"}),
     ("cloudtrail:LookupEvents", "", {"auditor", "operator"}),
     ("cloudtrail:StopLogging", "", set()),
-    ("s3:GetObject", "promptlane-state-versions/*.json", {"runtime"}),
+    ("s3:GetObject", "promptlane-state-versions", {"runtime"}),
     ("s3:PutObject", "promptlane-state-versions", set()),
     ("s3:ListBucketVersions", "promptlane-state-reports", {"auditor"}),
     ("s3:GetObjectVersion", "promptlane-state-reports", {"auditor"}),

@@ -16,11 +16,12 @@ from openfeature.exception import (
     TypeMismatchError,
 )
 from openfeature.flag_evaluation import FlagResolutionDetails, Reason
+from openfeature.track import TrackingEventDetails
 
-from promptlane.client import InvalidUnit, PromptClient, RouteUnavailable, UnknownPrompt
+from promptlane.client import InvalidUnit, PromptClient, RouteUnavailable, UnknownPrompt, openfeature
 from promptlane.client.langchain import PromptRunnable
 from promptlane.client.openfeature import PromptlaneProvider
-from promptlane.client.testing import FakeBedrock, StaticRoutes, fake_client, version_arn
+from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client, response_of, version_arn
 
 
 @pytest.fixture
@@ -184,3 +185,71 @@ def test_the_unit_of_the_config_wins_over_the_runnables_own() -> None:
             InvalidUnit, match=r'no unit: pass config=\{"configurable": \{"unit": user_id\}\}, or unit='
         ):
             PromptRunnable(client, "greeter").invoke({}, config)
+
+
+class Tracking:
+    """A provider in canary whose route moves on between an evaluation and what is tracked of it."""
+
+    def __init__(self) -> None:
+        self.routes, self.sink = StaticRoutes(), ListSink()
+        self.routes.put("greeter", stable=1, canary=2, weight=3000)
+        self.client = fake_client(self.routes, sink=self.sink, refresh=3600)
+        self.provider = PromptlaneProvider(self.client)
+        api.set_provider(self.provider, "tracking")
+        self.feature = api.get_client("tracking")
+        units = map(str, range(99))
+        self.canary = EvaluationContext(next(u for u in units if self.client.route("greeter", u).track == "canary"))
+
+    def promoted(self) -> None:
+        self.routes.put("greeter", stable=2)
+        self.client._live.clear()
+
+    def total(self, metric: str, track: str = "canary") -> tuple[float, int]:
+        return self.sink.total(metric, Prompt="greeter", Track=track)
+
+
+def test_what_is_tracked_counts_on_the_version_that_the_flag_gave() -> None:
+    world = Tracking()
+    assert world.feature.get_integer_value("greeter", 0, world.canary) == 2
+    assert not world.sink.documents, "a flag is no model call"
+    world.promoted()
+
+    told: dict[str, Any] = {
+        "stop_reason": "end_turn",
+        "text": "Hello.",
+        "input_tokens": 12,
+        "output_tokens": 3,
+        "latency_ms": 25_000,
+    }
+    world.feature.track("greeter", world.canary, TrackingEventDetails(attributes=told))
+    world.feature.track("greeter", world.canary, TrackingEventDetails(attributes={"error": "ThrottlingException"}))
+    world.feature.track(
+        "greeter", world.canary, TrackingEventDetails(attributes={"text": "", "stop_reason": "end_turn"})
+    )
+    world.feature.track("greeter", world.canary)
+
+    assert world.total("Error") == (1, 4)
+    assert world.total("Slow") == (1, 4)
+    assert world.total("Empty") == (1, 4)
+    assert world.sink.total("OutputTokens", Prompt="greeter", Version="2") == (3, 1)
+    assert world.total("Error", "stable") == (0, 0)
+
+
+def test_what_is_tracked_of_others_counts_nothing_and_raises_nothing() -> None:
+    world = Tracking()
+    world.feature.track("checkout-clicked", world.canary, TrackingEventDetails(99.0))
+    world.feature.track("greeter")
+    world.feature.track("greeter", EvaluationContext(""))
+
+    assert not world.sink.documents
+
+
+def test_what_a_provider_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Tracking()
+    monkeypatch.setattr(openfeature, "MAX_GIVEN", 5)
+    for n in range(20):
+        world.provider.resolve_string_details("greeter", "", EvaluationContext(f"u{n}"))
+    assert [unit for _, unit in world.provider._given] == [f"u{n}" for n in range(15, 20)]
+    with world.provider.observe("greeter", world.canary) as call:
+        call.response = response_of("Hello.")
+    assert world.total("Error") == (0, 1)
