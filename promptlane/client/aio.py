@@ -219,13 +219,17 @@ class AsyncPromptClient:
     feedback = _in_a_thread("feedback", PromptClient.feedback)
 
     @overload
-    def observe(self, of: Decision, *, unit: str, slow_after: float | None = None) -> Observation: ...
+    def observe(self, decision: Decision, *, unit: str, slow_after: float | None = None) -> Observation: ...
     @overload
-    def observe(self, of: VersionData, *, unit: str | None = None, slow_after: float | None = None) -> Session: ...
+    def observe(
+        self, decision: VersionData, *, unit: str | None = None, slow_after: float | None = None
+    ) -> Session: ...
 
-    def observe(self, of: Any, *, unit: str | None = None, slow_after: float | None = None) -> Observation | Session:
+    def observe(
+        self, decision: Any, *, unit: str | None = None, slow_after: float | None = None
+    ) -> Observation | Session:
         """As PromptClient.observe: nothing in it waits."""
-        return self._client.observe(of, unit=unit, slow_after=slow_after)
+        return self._client.observe(decision, unit=unit, slow_after=slow_after)
 
     async def aclose(self) -> None:
         """Send the metrics that are held back and end the threads."""

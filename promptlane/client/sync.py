@@ -224,27 +224,27 @@ class PromptClient:
     def prompt(self, prompt: str, *, unit: str, variables: Mapping[str, str] | None = None) -> VersionData:
         """What the version of this unit holds, its variables filled in: for agents, which call the model themselves.
 
-        Waits for S3 when a version is read for the first time. A canary that cannot be read, or does not take these
-        variables, is served as stable. Counts nothing: observe() does, what is served in a canary's place too.
-        Raises what route() raises, InvalidVariables, and VersionUnreadable: what has another fingerprint is not served.
+        Waits for S3 when a version is first read. A canary that cannot be read, or does not take these variables, is
+        served as stable; what has another fingerprint never is. Counts nothing: observe() does. Raises what route()
+        raises, InvalidVariables, and VersionUnreadable.
         """
         from .version import serve
 
         unit_bytes(unit)
         decided = self.route(prompt, unit)
-        if self._keys is not None:
-            self._keys.newest(decided.prompt, wait=0.0)
         return serve(decided, self._contents().variant, unit, variables or {}, shield=self._shield, sign=self._sign)
 
     if TYPE_CHECKING:
 
         @overload
-        def observe(self, of: Decision, *, unit: str, slow_after: float | None = None) -> Observation: ...
+        def observe(self, decision: Decision, *, unit: str, slow_after: float | None = None) -> Observation: ...
         @overload
-        def observe(self, of: VersionData, *, unit: str | None = None, slow_after: float | None = None) -> Session: ...
+        def observe(
+            self, decision: VersionData, *, unit: str | None = None, slow_after: float | None = None
+        ) -> Session: ...
 
     def observe(
-        self, of: Decision | VersionData, *, unit: str | None = None, slow_after: float | None = None
+        self, decision: Decision | VersionData, *, unit: str | None = None, slow_after: float | None = None
     ) -> Observation | Session:
         """Count what the application does itself: no shield, no breaker. One call, with decision.request():
 
@@ -259,19 +259,19 @@ class PromptClient:
         """
         from .decision import Decision
 
-        if isinstance(of, Decision):
+        if isinstance(decision, Decision):
             from .observation import Observation
 
             unit_bytes(unit := unit or "")
-            return Observation(self._request(of, unit), self._receipt)
+            return Observation(self._request(decision, unit), self._receipt)
         from .session import Session
 
-        if unit is not None and unit != of.unit:
+        if unit is not None and unit != decision.unit:
             raise InvalidUnit(f"this version was given for another unit; ask prompt() for {unit!r}")
-        request = self._request(of.decided, of.unit)
+        request = self._request(decision.decided, decision.unit)
         if slow_after is not None:
             request.slow_after_ms = slow_after * 1000
-        return Session(of, request, self._receipt)
+        return Session(decision, request, self._receipt)
 
     def feedback(self, receipt: str, *, positive: bool) -> bool:
         """Count feedback on the answer that the receipt came with; False when feedback of this unit was counted before.

@@ -139,10 +139,12 @@ class FakeBedrock:
 
     def _reply(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         self.calls.append(request)
-        forbidden = [name for name in FORBIDDEN if name in request]
+        of_prompt = ":prompt/" in str(request["modelId"])
+        forbidden = [name for name in FORBIDDEN if name in request and of_prompt]
         if forbidden:
             raise ValueError(f"Converse refuses {', '.join(forbidden)} beside a prompt's ARN; put them in the prompt")
-        version = int(str(request["modelId"]).rpartition(":")[2])
+        told = request["modelId"] if of_prompt else request.get("requestMetadata", {}).get("version", "0")
+        version = int(str(told).rpartition(":")[2])
         replies: Any = self.replies
         reply = replies[version] if hasattr(replies, "keys") and version in replies else replies
         if callable(reply) and not isinstance(reply, Exception):

@@ -11,7 +11,7 @@ import pytest
 
 import promptlane.client
 from benchmarks.route import read_cost
-from promptlane.client import Answer, AsyncPromptClient, Decision, PromptClient, StreamedAnswer
+from promptlane.client import Answer, AsyncPromptClient, Decision, PromptClient, Session, StreamedAnswer, VersionData
 from promptlane.client.aio import AsyncStreamedAnswer
 from promptlane.client.observation import Observation
 from promptlane.client.testing import FakeBedrock, StaticRoutes, fake_client, response_of
@@ -24,6 +24,7 @@ PRINTED = [
     "Yes, within 30 days.",
     "Yes, within 30 days.",
     "Yes, within 30 days.",
+    "end_turn Be kind.\n",
     "",
     "Yes, within 30 days. 3\n",
 ]
@@ -44,7 +45,10 @@ def reply(request: Any) -> Any:
 
 def test_a_newcomer_can_follow_the_guide(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     routes = StaticRoutes()
-    routes.put("support-assistant", stable=3, variables=["customer_name", "question", "retrieved_context"])
+    said = {"messages": [{"role": "user", "content": [{"text": "{{question}}"}]}], "system": [{"text": "Be kind."}]}
+    held = {"modelId": "amazon.nova-lite-v1:0", "templateConfiguration": {"chat": said}}
+    variables = ["customer_name", "question", "retrieved_context"]
+    routes.put("support-assistant", stable=3, variables=variables, holds={3: held})
     bedrock = FakeBedrock(reply)
     monkeypatch.setattr(promptlane.client, "PromptClient", lambda: fake_client(routes, bedrock))
     made = lambda: AsyncPromptClient(fake_client(routes, bedrock))  # noqa: E731
@@ -63,7 +67,16 @@ def test_a_newcomer_can_follow_the_guide(monkeypatch: pytest.MonkeyPatch, capsys
     assert bedrock.calls[1]["requestMetadata"]["tenant"] == "t-17"
 
 
-PUBLIC = (PromptClient, AsyncPromptClient, Answer, StreamedAnswer, AsyncStreamedAnswer, Observation)
+PUBLIC = (
+    PromptClient,
+    AsyncPromptClient,
+    Answer,
+    StreamedAnswer,
+    AsyncStreamedAnswer,
+    Observation,
+    VersionData,
+    Session,
+)
 IN_EVERY_EXAMPLE = {"self", "prompt", "client", "settings"}
 
 
