@@ -229,6 +229,21 @@ class FeedbackTable:
         return True
 
 
+class LastVoices:
+    """Whose feedback this process counted, when no feedback table is configured: the last 10,000."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, None] = {}
+
+    def first(self, voice: str, *, keep_seconds: float) -> bool:
+        if voice in self._seen:
+            return False
+        self._seen[voice] = None
+        if len(self._seen) > 10_000:
+            self._seen.pop(next(iter(self._seen)), None)
+        return True
+
+
 def plain(value: Mapping[str, Any]) -> Any:
     """The Python value of a DynamoDB attribute value; numbers become int where they are whole, else float."""
     ((kind, content),) = value.items()

@@ -82,7 +82,7 @@ class PromptClient:
         resolution: int | None = None,
         sink: Sink | None = None,
     ) -> None:
-        from .aws import Aws, FeedbackTable, RouteTable
+        from .aws import Aws, FeedbackTable, LastVoices, RouteTable
         from .breaker import Breaker
         from .decision import fallbacks
         from .forsaken import Forsaken
@@ -115,7 +115,7 @@ class PromptClient:
         self._names: dict[str, str] = {}
         self._strangers = Allowance()
         memory = feedback_table or env("PROMPTLANE_FEEDBACK_TABLE")
-        self._memory: FeedbackMemory = FeedbackTable(self._aws, memory) if memory else _Memory()
+        self._memory: FeedbackMemory = FeedbackTable(self._aws, memory) if memory else LastVoices()
         self._routes = Routes(
             RouteTable(self._aws, table),
             refresh=refresh,
@@ -413,21 +413,6 @@ class PromptClient:
         if len(self._names) >= _NAMES and prompt_id not in self._names:
             self._names.clear()
         self._names[prompt_id] = name
-
-
-class _Memory:
-    """Whose feedback this process counted, when no feedback table is configured: the last 10,000."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, None] = {}
-
-    def first(self, voice: str, *, keep_seconds: float) -> bool:
-        if voice in self._seen:
-            return False
-        self._seen[voice] = None
-        if len(self._seen) > 10_000:
-            self._seen.pop(next(iter(self._seen)), None)
-        return True
 
 
 def unit_bytes(unit: str) -> bytes:

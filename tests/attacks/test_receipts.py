@@ -15,7 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.access.proof import Caller, Forbidden
-from promptlane.client import InvalidReceipt, PromptClient, calls, receipt_keys, receipts, request, sync
+from promptlane.client import InvalidReceipt, PromptClient, calls, receipt_keys, receipts, request
+from promptlane.client.aws import LastVoices
 from promptlane.client.errors import ModelCallFailed
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over
 from promptlane.domain.errors import Unavailable
@@ -164,9 +165,7 @@ def test_change_the_facts() -> bool:
     return counts(shop, text_of(bytes(data)))
 
 
-@attack(
-    "one receipt counts again and again", kind=FORGED, without=patched(sync._Memory, "first", lambda *_, **__: True)
-)
+@attack("one receipt counts again and again", kind=FORGED, without=patched(LastVoices, "first", lambda *_, **__: True))
 def test_replay() -> bool:
     shop = Shop()
     client = shop.client()

@@ -9,8 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from promptlane.client import InvalidReceipt, PromptClient, UnknownPrompt, sync
-from promptlane.client.aws import Aws
+from promptlane.client import InvalidReceipt, PromptClient, UnknownPrompt
+from promptlane.client.aws import Aws, LastVoices
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.emf import EmfSink
 from promptlane.client.receipt_keys import KmsKeys
@@ -275,7 +275,7 @@ def test_or_in_the_memory_given_or_else_in_this_process_and_no_longer_than_ten_t
     assert account.dynamodb.puts == []
     plain = account.client(receipt_key="k", sink=ListSink())
     assert [plain.feedback(receipt, positive=True) for _ in range(2)] == [True, False]
-    memory = sync._Memory()
+    memory = LastVoices()
     for i in range(10_000):
         assert memory.first(f"r{i}", keep_seconds=1.0) is True
     assert memory.first("r0", keep_seconds=1.0) is False
