@@ -17,6 +17,8 @@ from tests.soak.expected import GOOD, Cell, Counted, Tally, settled
 from tests.soak.history import History
 from tests.soak.notes import Line
 
+RELEARNT = 65.0
+"""Seconds after a new key within which who did not read it yet may refuse receipts that it sealed."""
 CLOCKS_APART = 240.0
 """Seconds between two processes' clocks from which a receipt may be refused: it is of the future, or too old."""
 
@@ -34,7 +36,8 @@ class Problem(NamedTuple):
 class Evidence:
     """All that is known of a run. `disturbed`: (slot, from, until) in which a process stood still, or its clock ran on.
 
-    `weathers`: (from, until, what) of AWS. `timeout`: seconds that a request may take.
+    `weathers`: (from, until, what) of AWS. `rotated`: when new receipt keys were there. `timeout`: seconds that a
+    request may take.
     """
 
     lines: list[Line]
@@ -43,6 +46,7 @@ class Evidence:
     counted: Mapping[Cell, float]
     disturbed: list[tuple[int, float, float]] = field(default_factory=list)
     weathers: list[tuple[float, float, str]] = field(default_factory=list)
+    rotated: list[float] = field(default_factory=list)
     timeout: float = 28.0
 
     def __post_init__(self) -> None:
@@ -76,10 +80,10 @@ def judge(evidence: Evidence) -> Verdict:
         *_unanswered(evidence),
         *_wrong_versions(evidence),
         *_miscounted(evidence),
-        *_receipts(evidence.lines, evidence.begun),
+        *_receipts(evidence),
         *_processes(evidence.lines),
     ]
-    leaked, threads, files = _held(evidence.lines)
+    grown = _held(evidence.lines)
     waits = [end["at"] - evidence.begun[i]["at"] - evidence.frozen(i) for i, end in evidence.ended.items()]
     beneath = {
         "saw": dict(Counter(end["saw"] for end in evidence.ended.values())),
@@ -88,10 +92,10 @@ def judge(evidence: Evidence) -> Verdict:
         "told_stale": sum(1 for x in evidence.lines if x["k"] == "stale"),
         "processes": len({x["pid"] for x in evidence.lines}),
         "longest_seconds": round(max(waits, default=0.0), 2),
-        "most_threads": threads,
-        "most_files": files,
+        "leaked_threads": grown["threads"],
+        "leaked_files": grown["files"],
     }
-    return Verdict(len(evidence.begun), sorted(problems, key=lambda p: p.at), leaked, beneath)
+    return Verdict(len(evidence.begun), sorted(problems, key=lambda p: p.at), round(grown["bytes"] / 1e6, 2), beneath)
 
 
 def _unanswered(evidence: Evidence) -> Iterable[Problem]:
@@ -151,14 +155,16 @@ def _miscounted(evidence: Evidence) -> Iterable[Problem]:
             yield Problem("miscounted", first, at, what)
 
 
-def _receipts(lines: list[Line], begun: Mapping[str, Line]) -> Iterable[Problem]:
-    for line in lines:
+def _receipts(evidence: Evidence) -> Iterable[Problem]:
+    for line in evidence.lines:
         if line["k"] != "feedback":
             continue
-        apart = abs(line["off"] - begun[line["of"]]["off"])
+        begin, sealed = evidence.begun[line["of"]], evidence.ended[line["of"]]["at"]
+        apart = abs(line["off"] - begin["off"]) >= CLOCKS_APART
+        new = any(at <= sealed and line["at"] <= at + RELEARNT for at in evidence.rotated[1:])
         if line["forged"] and line["saw"] in ("counted", "known"):
             yield Problem("receipts", line["of"], line["at"], "a forged receipt was taken")
-        elif not line["forged"] and line["saw"].startswith("invalid") and apart < CLOCKS_APART:
+        elif line["saw"].startswith("invalid") and not (line["forged"] or apart or new):
             yield Problem("receipts", line["of"], line["at"], f"a receipt was refused: {line['saw']}")
 
 
@@ -171,21 +177,20 @@ def _processes(lines: list[Line]) -> Iterable[Problem]:
             yield Problem("odd", "", line["at"], line["what"])
 
 
-def _held(lines: list[Line]) -> tuple[float, int, int]:
-    """(MB that the worst process holds more in the last quarter of the run than in the second, most threads, files)."""
+def _held(lines: list[Line]) -> dict[str, float]:
+    """What the worst process holds more of in the last quarter of the run than in the second, by medians."""
     by_process: dict[int, list[Line]] = defaultdict(list)
     for line in lines:
         if line["k"] == "memory":
             by_process[line["pid"]].append(line)
-    threads = max((x["threads"] for held in by_process.values() for x in held), default=0)
-    files = max((x["files"] for held in by_process.values() for x in held), default=0)
-    grown = [0.0]
+    grown = {"bytes": 0.0, "threads": 0.0, "files": 0.0}
     for held in by_process.values():
         quarter = len(held) // 4
         if quarter:
             before, after = held[quarter : 2 * quarter], held[-quarter:]
-            grown.append(median(x["bytes"] for x in after) - median(x["bytes"] for x in before))
-    return round(max(grown) / 1e6, 2), threads, files
+            for name, most in grown.items():
+                grown[name] = max(most, median(x[name] for x in after) - median(x[name] for x in before))
+    return grown
 
 
 def trail(evidence: Evidence, request_id: str) -> list[str]:

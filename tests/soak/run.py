@@ -45,11 +45,14 @@ RATE: Final = 30.0
 AT_ONCE: Final = 4
 STEP_EVERY: Final = 2.5
 MOST_LEAKED_MB: Final = 5.0
+MOST_LEAKED_FILES: Final = 8
 LEAST_REQUESTS: Final = 10_000
 FROZEN: Final = (1.5, 7.5)
 AWAY: Final = (2.5, 4.0)
 WALL_OFF: Final = (1800.0, -3600.0, -2 * 86_400.0, 3 * 3600.0, 5 * 86_400.0, -30 * 86_400.0, -1.7e9)
-KEY_ALIAS: Final = "alias/soak-receipts"
+ROTATE_EVERY: Final = 55.0
+NEWCOMER: Final = 4.0
+"""Seconds that a process lives which starts with a new receipt key."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,12 @@ class Soak:
         self.bedrock.harmful = self.writer.harmful
         for prompt in PROMPTS:
             self.writer.add(prompt)
-        self.rotate_key()
-        self.done.clear()
+        self.keys: list[str] = []
+        self.rotated: list[float] = []
+        self._new_key()
         self.clocks = [Clocks(folder / f"{slot}.clocks") for slot in range(settings.processes)]
         self.workers = [self._worker(slot) for slot in range(settings.processes)]
+        self.newcomers: list[subprocess.Popen[str]] = []
 
     def _tables(self) -> Any:
         dynamodb = self.aws.session().resource("dynamodb", endpoint_url=self.aws.url)
@@ -109,7 +114,6 @@ class Soak:
             "client": {
                 "route_table": "routes",
                 "feedback_table": "feedback",
-                "receipt_kms_key": KEY_ALIAS,
                 "refresh": REFRESH,
                 "timeout": TIMEOUT,
                 "shield_reserve": 3.0,
@@ -143,14 +147,14 @@ class Soak:
         threads = [
             threading.Thread(target=self._repeat, args=(kinds,))
             for kinds in (
-                [self.store_away, self.restore, self.remake, self.store_slow, self.rotate_key],
+                [self.store_away, self.restore, self.remake, self.store_slow],
                 [self.metrics_away, self.metrics_deaf],
                 [self.freeze, self.freeze_clocks_too],
                 [self.wall_jumps, self.monotonic_jumps],
                 [self.fork, self.fork_again],
             )
         ]
-        threads.append(threading.Thread(target=self._release))
+        threads += [threading.Thread(target=self._release), threading.Thread(target=self._rotate)]
         for thread in threads:
             thread.start()
         self.over.wait(self.settings.minutes * 60)
@@ -163,7 +167,7 @@ class Soak:
         wrong = []
         for worker in self.workers:
             self._tell(worker, do="stop")
-        for slot, worker in enumerate(self.workers):
+        for slot, worker in enumerate([*self.workers, *self.newcomers]):
             try:
                 if code := worker.wait(90):
                     wrong.append(f"process {slot} ended with {code}; see {self.folder}/{slot}.log")
@@ -172,7 +176,7 @@ class Soak:
         return wrong
 
     def close(self) -> None:
-        for worker in self.workers:
+        for worker in [*self.workers, *self.newcomers]:
             if worker.poll() is None:
                 os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
@@ -245,15 +249,25 @@ class Soak:
             after=self.draw.uniform(0.5, 2.0),
         )
 
-    def rotate_key(self) -> None:
-        """Another KMS key behind the alias."""
-        kms = self.aws.client("kms")
-        key = kms.create_key()["KeyMetadata"]["KeyId"]
-        known = [alias["AliasName"] for alias in kms.list_aliases()["Aliases"]]
-        if KEY_ALIAS in known:
-            kms.update_alias(AliasName=KEY_ALIAS, TargetKeyId=key)
-        else:
-            kms.create_alias(AliasName=KEY_ALIAS, TargetKeyId=key)
+    def _rotate(self) -> None:
+        """Another KMS key, and a process that starts with it; the others learn of it by its receipts."""
+        pause = 5.0
+        while "rotate_key" not in self.settings.without and not self.over.wait(pause):
+            pause = ROTATE_EVERY - NEWCOMER
+            self._new_key()
+            newcomer = self._worker(self.settings.processes + len(self.rotated))
+            self.over.wait(NEWCOMER)
+            self._tell(newcomer, do="stop")
+            self.newcomers.append(newcomer)
+            self.done["rotate_key"] += 1
+
+    def _new_key(self) -> None:
+        """It seals; the one before still opens what it sealed."""
+        self.keys.append(self.aws.client("kms").create_key()["KeyMetadata"]["KeyId"])
+        new = self.folder / "keys.new"
+        new.write_text(" ".join(self.keys[-2:]))
+        new.rename(self.folder / "keys")
+        self.rotated.append(time.time())
 
     def metrics_away(self) -> None:
         """CloudWatch takes nothing for a while; no process ends meanwhile, since what it holds would go with it."""
@@ -324,6 +338,7 @@ class Soak:
             counted(self.aws),
             disturbed=self.disturbed,
             weathers=self.weathers,
+            rotated=self.rotated,
             timeout=TIMEOUT,
         )
 
@@ -381,6 +396,7 @@ def failed(found: dict[str, Any], settings: Settings) -> list[str]:
     ]
     aims += ["processes"] * bool(found["processes_that_failed"])
     aims += ["leaked_mb"] * (found["leaked_mb"] > MOST_LEAKED_MB)
+    aims += ["leaked_files"] * (found["leaked_files"] > MOST_LEAKED_FILES)
     aims += ["requests"] * (found["requests"] < LEAST_REQUESTS * min(1.0, settings.minutes / 10))
     rare = [name for name, times in found["disturbances"].items() if times < int(settings.minutes)]
     return aims + [f"{name} too rarely" for name in rare]

@@ -26,6 +26,7 @@ WAYS = {"whole": 52, "stream": 24, "left": 14, "closed": 5, "dropped": 5}
 """How an answer is taken, by weight: whole, streamed to its end, left after some pieces, closed at once, forgotten."""
 CANCELS = 0.12
 """Share of asyncio's requests whose task is cancelled under way."""
+TWICE = 0.3
 UNITS = 400
 FEEDBACK = 0.25
 FORGED = 0.02
@@ -93,7 +94,10 @@ class Traffic:
         self._begin(wish)
         task = asyncio.ensure_future(self._made_async(client, wish))
         if wish.cancelled:
-            asyncio.get_running_loop().call_later(wish.leave, task.cancel)
+            loop = asyncio.get_running_loop()
+            loop.call_later(wish.leave, task.cancel)
+            if self.random.random() < TWICE:  # encode/httpx #3782: a shutdown that cascades cancels again
+                loop.call_later(wish.leave, lambda: loop.call_soon(task.cancel))
         try:
             seen = await task
         except asyncio.CancelledError:

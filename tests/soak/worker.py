@@ -14,6 +14,7 @@ import gc
 import json
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import threading
@@ -26,11 +27,14 @@ from tests.soak.clocks import Clocks, real_monotonic
 from tests.soak.notes import Notes
 
 EXITS = ("exit", "sigterm", "os._exit", "multiprocessing")
-"""How children end: as gunicorn's workers, as those at SIGTERM, and as multiprocessing's and celery's, which close."""
+"""How children end: as gunicorn's workers, so at SIGTERM, and as multiprocessing's and celery's, which close."""
 CHILD_REQUESTS = 6
 LONGEST_CHILD = 60.0
-TERM_AFTER = 1.0
+TERM_AFTER = (1.0, 12.0)
+"""Seconds: also longer than a route may be old, so that a child must have read it anew."""
 MEMORY_EVERY = 5.0
+TAIL = 20_000
+"""Bytes of another process's receipts that are looked at."""
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -50,7 +54,8 @@ class Process:
         self.settings = settings
         self.folder = folder
         self.notes = Notes(folder, slot, clocks)
-        self.client = PromptClient(**settings["client"])
+        keys = folder / "keys"
+        self.client = PromptClient(receipt_kms_key=keys.read_text, **settings["client"])
         self.face = AsyncPromptClient(self.client)
         self.by_tasks = slot % 2 == 1
         self._tell_of_stale_routes()
@@ -144,7 +149,7 @@ class Process:
         """Wait for a child; one that does not end is ended, and noted as hung."""
         begun = real_monotonic()
         if exit_by == "sigterm":
-            time.sleep(TERM_AFTER)
+            time.sleep(random.uniform(*TERM_AFTER))
             os.kill(pid, signal.SIGTERM)
         ended, status = 0, -1
         while not ended and real_monotonic() < begun + LONGEST_CHILD:
@@ -166,9 +171,10 @@ class Process:
             signal.signal(signal.SIGTERM, lambda *given: asked.set())
         if self.by_tasks:
             asyncio.run(self._some_tasks())
-        for _ in range(CHILD_REQUESTS * (20 if exit_by == "sigterm" else 1)):
-            if not asked.is_set():
-                self.traffic.one()
+        for _ in range(CHILD_REQUESTS):
+            self.traffic.one()
+        while exit_by == "sigterm" and not asked.wait(0.1):
+            self.traffic.one()
         if again:
             # multiprocessing takes every end of what its children fork for its own, and does not run `atexit`.
             self._fork("os._exit" if exit_by == "multiprocessing" else "exit", again=False)
@@ -194,24 +200,23 @@ class Passed:
     """Receipts handed from each process to the next, through a file."""
 
     def __init__(self, folder: Path, slot: int, processes: int) -> None:
-        self._mine = folder / f"{slot}.receipts"
+        self._mine = folder / f"{slot % processes}.receipts"
         self._theirs = folder / f"{(slot + 1) % processes}.receipts"
-        self._read = 0
 
     def give(self, receipt: str, told: dict[str, Any]) -> None:
         with self._mine.open("a") as file:
             file.write(json.dumps([receipt, told]) + "\n")
 
     def take(self) -> tuple[str, dict[str, Any]] | None:
+        """One of the last; it may have been taken before."""
         if not self._theirs.exists():
             return None
-        with self._theirs.open() as file:
-            file.seek(self._read)
-            row = file.readline()
-            if not row.endswith("\n"):
-                return None
-            self._read = file.tell()
-        receipt, told = json.loads(row)
+        with self._theirs.open("rb") as file:
+            file.seek(max(0, self._theirs.stat().st_size - TAIL))
+            rows = [row for row in file.read().split(b"\n")[1:-1] if row]
+        if not rows:
+            return None
+        receipt, told = json.loads(random.choice(rows))
         return receipt, told
 
 
