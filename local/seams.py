@@ -40,6 +40,8 @@ scope: Callable[[str, str], AbstractContextManager[None]] = responses.request_sc
 new_uuid: Callable[[], str] = responses.new_uuid
 log = logging.getLogger("promptlane.local")
 
+serving = threading.Event()
+"""Set once the server answers: until then nothing may ask it."""
 _resets: list[Callable[[], None]] = []
 kept: dict[str, Any] = {}
 """Our own stores by name, which a reset clears and `local/restarts.py` saves: dicts, sets, MiniStack's scoped dicts."""
@@ -152,6 +154,7 @@ def ticker(seconds: float, function: Callable[[], None], name: str) -> None:
     """Call `function` every `seconds` for as long as the server lives; a failure is logged and the next tick comes."""
 
     def loop() -> None:
+        serving.wait()
         while True:
             time.sleep(seconds)
             logged(function)

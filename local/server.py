@@ -201,7 +201,21 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
             return
         if not any(name == b"x-forwarded-proto" for name, _ in scope["headers"]):
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+    if scope["type"] == "lifespan":
+        send = _announced(send)
     await host.app(scope, receive, send)
+
+
+def _announced(send: Any) -> Any:
+    """`send` that lets the tickers begin when the server is about to listen."""
+    from local import seams
+
+    async def sending(message: dict[str, Any]) -> None:
+        await send(message)
+        if message["type"] == "lifespan.startup.complete":
+            seams.serving.set()
+
+    return sending
 
 
 async def own_route(scope: dict[str, Any], receive: Any, send: Any) -> None:
