@@ -56,7 +56,7 @@ async function answered(asked, frames, client, signal) {
   const { prompt, ...given } = asked;
   const answer = await client.converseStream(prompt, { ...given, signal });
   const tools = new Tools();
-  for await (const event of answer.events()) {
+  for await (const event of answer.events({ reasoning: false })) {
     const text = event.contentBlockDelta?.delta?.text;
     if (text) await frames.send("text", { text });
     tools.note(event);

@@ -9,6 +9,9 @@ import { errorType, textOf, type CallOutcome, type Usage } from "./outcome.js";
 import { incomplete, Progress, textIn } from "./progress.js";
 import type { Request } from "./request.js";
 
+/** What a reader is handed: texts, events that are of the answer, or all that there are. */
+type Wanted = "text" | "answer" | "all";
+
 export type Sign = (request: Request) => Promise<string | undefined>;
 
 /** A whole answer. */
@@ -142,10 +145,14 @@ export class StreamedAnswer implements AsyncIterable<string> {
     return this.#receipt;
   }
 
-  /** Converse's own events. The last, `metadata`, counts tokens: it is not for whoever must not learn the track. */
-  async *events(): AsyncGenerator<ConverseStreamOutput, void, void> {
+  /**
+   * Converse's own events. The last, `metadata`, counts tokens: it is not for whoever must not learn the track. Without
+   * `reasoning` what the model thinks is left out, and nothing of an answer whose canary broke while it thought.
+   */
+  async *events({ reasoning = true } = {}): AsyncGenerator<ConverseStreamOutput, void, void> {
+    const wanted = reasoning ? "all" : "answer";
     try {
-      for (let event; (event = await this.#advance(true)) !== undefined; ) yield event;
+      for (let event; (event = await this.#advance(wanted)) !== undefined; ) yield event;
     } finally {
       await this.close();
     }
@@ -153,7 +160,7 @@ export class StreamedAnswer implements AsyncIterable<string> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void, void> {
     try {
-      for (let event; (event = await this.#advance(false)) !== undefined; ) yield textIn(event);
+      for (let event; (event = await this.#advance("text")) !== undefined; ) yield textIn(event);
     } finally {
       await this.close();
     }
@@ -172,19 +179,19 @@ export class StreamedAnswer implements AsyncIterable<string> {
   }
 
   /** The next event, or the next that holds text; undefined at the end. */
-  async #advance(whole: boolean): Promise<ConverseStreamOutput | undefined> {
+  async #advance(wanted: Wanted): Promise<ConverseStreamOutput | undefined> {
     if (this.#busy) throw new Error("this answer is being read already; read it once, one reader at a time");
     this.#busy = true;
     this.#reading.request.pause(this.#clock.steady() - this.#handedAt);
     try {
-      return await this.#next(whole);
+      return await this.#next(wanted);
     } finally {
       this.#handedAt = this.#clock.steady();
       this.#busy = false;
     }
   }
 
-  async #next(whole: boolean): Promise<ConverseStreamOutput | undefined> {
+  async #next(wanted: Wanted): Promise<ConverseStreamOutput | undefined> {
     const reading = this.#reading;
     while (reading.open) {
       let event: ConverseStreamOutput | undefined;
@@ -201,7 +208,7 @@ export class StreamedAnswer implements AsyncIterable<string> {
         reading.response.hangUp();
       }
       if (event === undefined) this.#complete();
-      else if (reading.open && this.#handsOn(event, whole)) return event;
+      else if (reading.open && this.#handsOn(event, wanted)) return event;
     }
     return undefined;
   }
@@ -230,14 +237,14 @@ export class StreamedAnswer implements AsyncIterable<string> {
     if (event.messageStart === undefined) caller.settle(request, false); // whoever was asked second takes the request
   }
 
-  #handsOn(event: ConverseStreamOutput, whole: boolean): boolean {
+  #handsOn(event: ConverseStreamOutput, wanted: Wanted): boolean {
     if (event.messageStart !== undefined) {
       // A second one begins stable's answer in a canary's place, which nobody is to tell by that.
       const first = !this.#began;
-      this.#began ||= whole;
-      return whole && first;
+      this.#began ||= wanted !== "text";
+      return wanted !== "text" && first;
     }
-    const handsOn = whole || textIn(event) !== "";
+    const handsOn = wanted === "text" ? textIn(event) !== "" : wanted === "all" || !this.#reading.soFar.thinks(event);
     this.#reached ||= handsOn;
     return handsOn;
   }

@@ -29,6 +29,8 @@ export class Progress {
   usage: Usage = {};
   text = "";
   #acts = false;
+  /** Indexes of the blocks that are reasoning. */
+  readonly #thoughts = new Set<number | undefined>();
   #stoppedMs: number | undefined;
 
   get complete(): boolean {
@@ -48,6 +50,7 @@ export class Progress {
         throw new StreamError(name[0]!.toUpperCase() + name.slice(1), String(message ?? ""));
       }
     }
+    if (event.contentBlockDelta?.delta?.reasoningContent) this.#thoughts.add(event.contentBlockDelta.contentBlockIndex);
     const text = textIn(event);
     const shows = acts(event.contentBlockStart?.start) || acts(event.contentBlockDelta?.delta);
     if (text || shows) this.firstMs ??= elapsedMs;
@@ -58,6 +61,11 @@ export class Progress {
       this.#stoppedMs = elapsedMs;
     }
     if (event.metadata) this.usage = (event.metadata.usage ?? {}) as Usage;
+  }
+
+  /** Whether an event that was noted is of what the model thinks, and not of its answer. */
+  thinks(event: ConverseStreamOutput): boolean {
+    return this.#thoughts.has((event.contentBlockDelta ?? event.contentBlockStop)?.contentBlockIndex);
   }
 
   /** Of an answer that is complete, or that its reader left: what would have come then is not known. */

@@ -33,6 +33,7 @@ const OUTCOMES = {
   throttled: failing("ThrottlingException"),
   "broken at once": [BROKEN],
   "broken before text": [START, BROKEN],
+  "broken while it thinks": [START, { contentBlockDelta: { delta: { reasoningContent: { text: "Hm" } } } }, BROKEN],
   "broken amid text": [START, text("Yes, "), BROKEN],
   "lost before text": [START, new Error("lost")],
   "ended too early": [START, text("Yes, ")],
@@ -82,14 +83,17 @@ test("every track is sent the same, whatever comes of it", async () => {
   assert.ok(all.size >= 10, "outcomes are told apart");
 });
 
-test("a canary that breaks is counted as its error, and stable's answer as nothing", async () => {
+test("a canary that breaks while it thinks is counted as its error, and stable's answer as nothing", async () => {
   const routes = new StaticRoutes();
   routes.put("mine", { stable: 9, canary: 10, weight: 10_000 });
   const sink = new ListSink();
-  const client = fakeClient(routes, new FakeBedrock({ 9: "Yes.", 10: [START, BROKEN] }), { sink });
+  const thought = (piece) => ({ contentBlockDelta: { delta: { reasoningContent: { text: piece } }, contentBlockIndex: 0 } });
+  const thinking = [START, thought("Hm, "), thought("10."), { contentBlockStop: { contentBlockIndex: 0 } }, BROKEN];
+  const client = fakeClient(routes, new FakeBedrock({ 9: "Yes.", 10: thinking }), { sink });
   const stream = new Response();
   const event = asked({ unit: "u1" }, { path: "/prompts/mine/stream" });
   await respond(event, stream, { client, prompts: null, open, failed: () => {} });
+  assert.deepEqual(stream.events()[0], ["text", { text: "Yes." }]);
   const [kind, last] = stream.events().at(-1);
   assert.deepEqual([kind, last.version, last.track, last.shielded], ["end", 9, "stable", true]);
   assert.deepEqual(sink.total("Error", { Prompt: "mine", Version: "10" }), [1, 1]);
