@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 import traceback
+from contextvars import copy_context
 from functools import cache, partial
 
 from promptlane.aws import http_events as http
@@ -107,19 +108,27 @@ _OPERATIONS: dict[tuple[str, ...], Callable[[dict[str, Any], str], dict[str, Any
 
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:
-    """The call's result; Problem 504 when it takes longer. The SDK's own timeouts are shorter: this is the backstop."""
+    """The call's result; Problem 504 when it takes longer. The SDK's own timeouts are shorter: this is the backstop.
+
+    A call that nobody waits for any more asks no other version.
+    """
+    from promptlane.client.request import LISTENER, Listener
+
     outcome: list[Any] = []
+    listener = Listener()
 
     def run() -> None:
+        LISTENER.set(listener)
         try:
             outcome.append((call(), None))
         except BaseException as error:  # noqa: BLE001 - raised again by the waiting thread
             outcome.append((None, error))
 
-    worker = threading.Thread(target=run, daemon=True)
+    worker = threading.Thread(target=partial(copy_context().run, run), daemon=True)  # so that spans have their parent
     worker.start()
     worker.join(seconds)
     if not outcome:
+        listener.gone = True
         raise deadline(seconds)
     result, error = outcome[0]
     if error is not None:

@@ -194,7 +194,7 @@ class PromptClient:
         from .calls import Call
 
         call = Call("converse", variables, messages, guardrail, metadata)
-        request, caller = self._open(prompt, unit), self._caller()
+        request, caller = self._request(self.route(prompt, unit), unit), self._caller()
         response = caller.call(request, call)
         outcome = of_response(response, latency_ms=request.elapsed_ms(), slow_after_ms=request.slow_after_ms)
         caller.count(request, outcome)
@@ -217,7 +217,7 @@ class PromptClient:
         from .calls import Call
 
         call = Call("converse_stream", variables, messages, guardrail, metadata)
-        request, caller = self._open(prompt, unit), self._caller()
+        request, caller = self._request(self.route(prompt, unit), unit), self._caller()
         stream = caller.call(request, call)["stream"]
         return StreamedAnswer(request, caller, call, stream=stream, sign=self._receipt)
 
@@ -323,12 +323,6 @@ class PromptClient:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _open(self, prompt: str, unit: str) -> Request:
-        request = self._request(self.route(prompt, unit), unit)
-        if self._keys is not None:
-            self._keys.newest(request.decided.prompt, wait=0.0)  # fetched while the model answers
-        return request
-
     def _contents(self) -> Contents:
         if self._contents_made is None:
             from .contents import contents_of
@@ -345,6 +339,8 @@ class PromptClient:
     def _request(self, decision: Decision, unit: str) -> Request:
         from .request import Request
 
+        if self._keys is not None:
+            self._keys.newest(decision.prompt, wait=0.0)  # fetched while the model answers
         sink = self._sink()
         self._forsaken.count()
         return Request(decision, unit, sink, slow_after=self._slow_after, forsaken=self._forsaken)

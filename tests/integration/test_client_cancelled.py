@@ -62,6 +62,7 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
 
 
 def test_a_cancelled_reader_hangs_up_at_once_while_its_thread_waits_for_the_model(server: Bedrock) -> None:
+    """deepset-ai/haystack#10133: a cancelled stream was read, and paid for, to its end."""
     left = threading.Event()
 
     def stall(wire: Wire) -> None:
@@ -92,6 +93,7 @@ def test_a_cancelled_reader_hangs_up_at_once_while_its_thread_waits_for_the_mode
 
 @pytest.mark.parametrize("how", ["aclose", "timeout", "loop ends", "block"])
 def test_a_stream_that_is_left_before_anything_came_is_cancelled_and_no_error(server: Bedrock, how: str) -> None:
+    """xai-org/xai-sdk-python#142: an asynchronous generator that is being read cannot be closed by another task."""
     server.play = {"1": server.nothing, "2": server.nothing}
     world = Streamed(server)
 

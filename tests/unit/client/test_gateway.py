@@ -14,6 +14,7 @@ from functions.gateway import handler, requests
 from functions.gateway.openapi import DOCUMENT
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, fake_client
 from promptlane.domain.errors import Unavailable
+from tests.support.client import eventually
 
 
 def event(method: str, path: str, body: Any = None, *, query: dict[str, str] | None = None, **more: Any) -> Any:
@@ -198,12 +199,15 @@ def test_the_deadline_is_a_504_with_the_way_out(monkeypatch: pytest.MonkeyPatch)
     import threading
 
     hung = threading.Event()
-    gateway = Gateway(monkeypatch, lambda request: hung.wait(30) and "late")
+    gateway = Gateway(monkeypatch, lambda request: AwsError("ModelErrorException") if hung.wait(30) else "late")
     monkeypatch.setattr(handler, "DEADLINE", 0.05)
-    status, problem = gateway("POST", "/prompts/greeter/converse", {"unit": "u", "variables": {"name": "A"}})
+    unit = next(u for u in (f"u{i}" for i in range(99)) if gateway.client.route("greeter", u).track == "canary")
+    status, problem = gateway("POST", "/prompts/greeter/converse", {"unit": unit, "variables": {"name": "A"}})
     hung.set()
     assert status == 504
     assert "client library" in problem["detail"]
+    eventually(lambda: gateway.sink.total("Error", Prompt="greeter", Track="canary") == (1, 1))
+    assert len(gateway.bedrock.calls) == 1, "stable is not asked for an answer that nobody gets"
 
 
 def test_feedback_that_cannot_be_stored_is_a_503_and_may_be_sent_again(gateway: Gateway) -> None:
