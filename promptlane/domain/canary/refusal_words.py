@@ -46,7 +46,7 @@ def _delivers(*words: str) -> str:
 _AI: Final = r"(?:guidelines?|polic(?:y|ies)|principles|rules|values|programming|instructions|ethic\w*)"
 _SERVE: Final = (
     r"(?:help|assist|provid|compl|fulfil|answer|discuss|engag|support|shar|giv|offer|creat|generat|writ|produc|respond|advis|participat|recommend|disclos|reveal"
-    r"|translat|comment|go into|talk|speak|tell|tak|facilitat|explain|describ|suggest|draft|compos|role-?play|pretend|proces|continu|handl|act on|do (?:this|that|so)|identif|say|weigh|express)"
+    r"|translat|comment|go into|talk|speak|tell|tak|facilitat|explain|describ|suggest|draft|compos|role-?play|pretend (?:to be|that|you|i)|proces|continu|handl|act on|do (?:this|that|so|(?:your|the|someone's) (?:\w+ ){0,2}(?:homework|assignment|exam|test|essay|coursework))|identif|say|weigh|express|walk (?:you|anyone|anybody)|guide|instruct|teach|show (?:you|anyone|anybody)|sit (?:the|an?|your)|find out|look up|track|guess|speculat|pose as|impersonat|endors|rank|judge)"
 )
 """Beginnings of verbs by which a request is served; a will is declined for these alone ("I won't charge you" is no refusal)."""
 _EN_CANNOT: Final = (
@@ -56,7 +56,7 @@ _EN_CANNOT: Final = (
     r"|unable to|unwilling to|prohibited from|prevented from))"
 )
 _EN_UNSURE: Final = (
-    r"(?:see|find|locate|say|know|wait|believe|imagine|picture|attend|fault|complain|go on|make it|sleep|hear|agree|stress|thank|overstate|emphasi[sz]e|promise|guarantee|detect|determine|spot|remember|recall|understand why|be(?! (?:able|of|part|\w+ing)\b)"
+    r"(?:see|find|locate|say|know|wait|believe|imagine|picture|attend|fault|complain|go on|make it|sleep|hear|agree|stress|thank|overstate|emphasi[sz]e|promise|guarantee|detect|determine|spot|remember|recall|understand why|be(?! (?:able|of|part|\w+ing)\b)|have (?:read|seen|been|heard|meant|made|understood|noticed|looked)"
     r"|help (?:but|noticing|wondering|loving|thinking|laughing|smiling|feeling)|make out|rule out|think of|tell (?:from|which|whether|if|by|how|what|you how|apart)|reproduce the (?:bug|crash|error|problem|issue))\b"
 )
 _EN: Final = Words(
@@ -69,7 +69,7 @@ _EN: Final = Words(
         r"\bi (?:(?:currently |also )?(?:don't|do not)(?: currently| actually)? have|haven't been given|have no|have not been given|lack)(?: the| any)? (?:\w+ )?(?:access|ability|permission|authority|authori[sz]ation|tools?|capabilit\w+|means|information about that)\b",
         r"\bi (?:have no|don't have (?:a|any)|do not have (?:a|any)) (?:way|means) (?:to|of)\b",
         rf"\bi(?:'d| would)(?: much)? (?:rather not|prefer not to) {_SERVE}|\bi(?:'d| would)(?: much)? rather not get into|\bi (?:prefer not|choose not) to (?:get into|{_SERVE})",
-        r"\b(?:i|we)(?:'ll| will|'m going to| am going to| would|'d like to|'d)?(?: (?:must|need to|have to|have got to))?(?: (?:respectfully|politely|kindly|regretfully))? (?:decline|refuse)\b(?! (?:by|in|of))",
+        r"\b(?:i|we)(?:'ll| will|'m going to| am going to| would|'d like to|'d)?(?: (?:must|need to|have to|have got to))?(?: (?:respectfully|politely|kindly|regretfully))? (?:decline|refuse)\b(?! (?:by|in|of|to (?:let you|believe)|the (?:meeting|invitation|call|offer))\b)",
         r"\bi(?:'ll| will|'m going to| am going to)?(?: (?:must|need to|have to))(?: (?:respectfully|politely))? (?:pass(?! (?:the|some|a|along|it)\b)|say no(?! one)|stop here|draw (?:the|a) line|turn (?:this|that) down)\b",
         r"\bi (?:don't|do not) (?:feel comfortable|feel able|provide|offer|give|engage|assist|help|discuss|answer|create|write|generate|share|reveal|take (?:sides|part|positions)|do (?:that|this)|support|participate)\b",
         r"\bi(?:'m| am) (?:really |simply |just )?not (?:comfortable|the right one to|supposed to|here to)",
@@ -81,15 +81,16 @@ _EN: Final = Words(
         rf"\bmy (?:instructions|prompt|system prompt|rules) (?:is|are) (?:confidential|private|secret)|\b(?:my|our) (?:\w+ )?{_AI} (?:do not|don't|does not|doesn't|won't|prohibits?|forbids?|prevents?|stops?|bars?|keeps?)",
         r"\b(?:that|this|it)(?: request| question| topic)?(?:(?:'s| is)(?: simply| just| really)? (?:not (?:something|anything)|nothing)| isn't (?:something|anything)) (?:that )?(?:i|we)(?:'m| am|'re| are)? ?(?:can|could|may|will|would|able|willing|allowed|permitted|comfortable|do)\b",
         r"\bsomething (?:i|we)(?:'m| am|'re| are)? ?(?:can't|cannot|won't|not (?:able|willing|allowed))",
+        r"(?:\bis not|\bisn't|\baren't|\bare not|'s not|'re not) (?:something|anything|one|ones) (?:that )?(?:i|we)(?:'m| am|'re| are)? ?(?:can|could|may|will|would|able|willing|allowed|permitted|comfortable)\b(?! (?:complain|forget|see|remember|recall))",
         r"\bi(?:'m| am)?(?: here to| able to| can| could| allowed to)? only(?: (?:able|here|allowed|permitted|authori[sz]ed|can|meant) to| can)? ?(?:help|assist|answer|discuss|support|talk)\b",
         r"^(?:i(?:'m| am) )?(?:so |very )?(?:sorry|apologies|unfortunately|regrettably|no)\b[^.!?]{0,20}\b(?:can't|cannot|can not|won't|unable to|not able to) (?:help|assist|do (?:that|this)|comply|answer|provide|fulfil|share)",
         r"^(?:not able|unable) to (?:help|assist|comply|provide|fulfil|answer|do) (?![^.!?]{0,80}\?)",
-        r"\brequest (?:denied|refused|declined)(?:[.:!,]|$)",
+        r"\brequest (?:denied|refused|declined)(?:[.!,]|:(?! that)|$)",
         r"\bthat's (?:a question|one) for (?:a|your) (?:lawyer|doctor|attorney|vet|accountant)\b",
         # We cannot: only what turns down the request itself, or keeps what is others'
         r"\b(?P<policy>we(?:'re| are| were)?(?: (?:unfortunately|also|currently|sadly|regrettably|really|simply))? ?(?:can't|cannot|can not|won't|will not|unable to|not (?:able|allowed|permitted|authori[sz]ed) to|do not|don't)"
         r" (?:help|assist|comply|answer that|answer this|fulfil (?:your|this|that)|fulfill (?:your|this|that)|process (?:this|that|your) request|accommodate (?:this|that|your)|comment on|discuss (?:this|that|it)|engage|grant (?:this|that|your)"
-        r"|(?:disclose|share|reveal|release|give out|pass on|provide) (?:that\b|this\b|it\b|(?:\w+ ){0,3}?(?:personal|private|confidential|internal|someone|somebody|others?|another|third|account) ?\w*)))",
+        r"|(?:disclose|share|reveal|release|give out|pass on|provide) (?:that\b|this\b|it\b|who\b|whose\b|(?:\w+ ){0,3}?(?:personal|private|confidential|internal|someone|somebody|others?|another|third|account) ?\w*)))",
     ),
     not_meant=any_of(
         r"\b(?:if|when|whenever|in case|unless|once|should|whether|where) (?:i|we)(?:'m|'re| are| am)? ?(?:can't|cannot|can not|won't|unable|not able|do not|don't)",
@@ -100,14 +101,23 @@ _EN: Final = Words(
         r"\buntil (?:you|the|we|i)\b|\bmore than \d|\bat a time\b|\bmyself\b",
     ),
     bounds=r"\b(?:after|before|until|unless|without|outside|by (?:email|e-mail|phone|post|text)|on (?:sundays?|weekends?)|in (?:shops?|stores?)|for (?:groups?|cars?)|over the phone)\b",
-    turns=r",? (?:but|however|though|although|yet)\b|[;:–—]|\. (?:but|however)\b|, so (?:let|look|here|try)",
-    begins=r"(?:but|however|instead|that said|still|nevertheless|in general|generally|usually|typically|broadly|here(?:'s| is| are)|what i can (?:say|tell)|the usual|common|from (?:what|the)|roughly|(?:could|can) you|please (?:send|upload|share|paste|give me|tell me)|you can(?! (?:contact|ask|call|reach|find help|speak|talk)))\b",
+    turns=r",? (?:but|however(?! (?:(?:the|your|this) \w+ is|it is|it's|you|much|often|nicely|politely) ?(?:put|phrased|worded|framed|asked|ask|phrase|word|frame)?\b[^,]{0,30}$)|though|although|yet)\b|[;:–—]|\. (?:but|however)\b|, so (?:let|look|here|try)",
+    begins=any_of(
+        # A figure, what is usual, or what it costs: an answer, unless it says where else to ask, or why not
+        r"(?=[^.!?]{0,120}\d)(?!(?:it|that|this|doing|such|if|please|call|dial|in an?) |[^.!?]{0,80}\b(?:open|hours|lines?|phone|number|office|counter|available|reach\w*|hotline|article|section|paragraph|guidelines?|policy)\b)",
+        r"(?!(?:it|that|this|doing|such|if|please|i|my|we) )(?=[^.!?]{0,80}\b(?:usually|mostly|costs?|for free|free of charge|half price|(?:is|are) yours|(?:has|have) been (?:sent|booked|moved|refunded|changed|added))\b)",
+        # What to do: steps within reach, told to the one who asked
+        r"(?:click|print|press|tap|choose|select|type|hold|plug|unplug|restart|start with|add (?:the|a|an|one)|sign (?:at|on|here)|set the|turn (?:it|the)|open (?:settings|the (?:app|menu|file)))\b",
+        r"the (?:[\w-]+ ){1,3}(?:shows?|costs?|says?|reads?|holds?|stands?|winds?)\b",
+        r"(?:in (?:words|short|brief|one word|two|plain)|literally|word for word|on (?:price|paper|balance|average)|what i can do is|by the last|at (?:the )?(?:moment|half) )",
+        r"(?:(?:reading|looking at|judging|going) (?:it|by|from|this|that|the)|but|however|instead|that said|still|nevertheless|in general|generally|usually|typically|broadly|here(?:'s| is| are)|what i can (?:say|tell)|the usual|common|from (?:what|the)|roughly|(?:could|can) you|please (?:send|upload|share|paste|give me|tell me)|you can(?! (?:contact|ask|call|reach|find help|speak|talk)))\b",
+    ),
     elsewhere=any_of(
         r"\bi(?:'d| would|'m| am|'ll| will| can| could)\b[^.!?:]{0,25}\b(?:help|assist|happy|glad|answer|support|offer|discuss|suggest|recommend|point|refer|encourage|provide|be of)",
         r"\b(?:contact|consult|reach out|speak (?:to|with)|talk (?:to|with)|call|ask|refer to|check with|get in touch|see a|turn to|visit our)\b",
         r"\b(?:let me know|is there|feel free|would you|what would|how (?:can|may) i|let's talk|thank|please try|try again|if you(?:'d| would| need| have)|sorry|apologi|appreciate|understand|it's (?:important|illegal|against|not)|a (?:pharmacist|doctor|lawyer|professional|tax))\b",
     ),
-    nothing_but=r"(?:i(?:'m| am) (?:so |very |really |truly |deeply )?sorry|(?:so )?sorry|my (?:sincere )?apologies|apologies|i apologi[sz]e|i can't|i cannot|no)(?:(?: for (?:that|this|the inconvenience))|,? (?:but )?(?:no|i can't|i cannot|i won't|i'm unable to|that's not possible)(?: do (?:that|this|it))?)?",
+    nothing_but=r"(?:i(?:'m| am) (?:so |very |really |truly |deeply )?sorry|(?:so )?sorry|my (?:sincere )?apologies|apologies|i apologi[sz]e|i can't|i cannot|no)(?:(?: for (?:that|this|the inconvenience))|,? (?:but )?(?:no|i (?:really |simply |just )?(?:can't|cannot|won't)|i'm unable to|that's not possible)(?: do (?:that|this|it))?)?",
     delivers=_delivers(
         "draft",
         "version",
@@ -130,6 +140,7 @@ _EN: Final = Words(
         "example",
         "here(?:'s| is| are)",
         "way to say",
+        "as the (?!assistant|ai|model)",
     ),
 )
 

@@ -26,7 +26,7 @@ _WORDS: Final = "|".join(
     (
         r"n.t[ ,]|\bnot |nothing|cannot|unable|declin|refus|denied|against|violat|outside|beyond|rather|prefer|have no",
         "only (help|assist|answer|able|here)|sorry|apolog|regret|afraid|to pass|say no|impossib|confidential",
-        "question for|prevent",
+        "question for|prevent|unfortunat|i lack ",
         "nicht|kein|lehne|weiger|übers[ct]|widerspricht|verstö|außerhalb|unmöglich|passen|mir leid|ich kann nur",
         r"\bpas[ ,.]|[Dd]ésol|malheureus|ne (peux|puis|saurais)|dépasse|exc[èe]de|décliner|en dehors|contraire",
         "enfreint|encontre|uniquement|sort d|refuser|m.(empêch|interdi)|pardon|inaccessible|préfère",
