@@ -39,7 +39,7 @@ class Aws:
         self.after_fork()
 
     def after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._session = self._given  # one of our own may be locked by a thread that only the parent has
         self._clients: dict[tuple[str, float], Any] = {}
 

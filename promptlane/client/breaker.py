@@ -24,7 +24,7 @@ class Breaker:
         self.after_fork()
 
     def after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # release id, errors in a row by half, open until (monotonic)
         self._prompts: dict[str, tuple[str, dict[str, int], float]] = {}
 

@@ -7,7 +7,7 @@ so is any other metric from its `MAX_DISTINCT`th value in a period on.
 Each point is sent until CloudWatch took it, and counts at most once: the operation is not idempotent, so a request that
 may have been taken (no answer in time, a connection that broke, an error of the service's own) is not sent again, and
 the loss is logged. What CloudWatch does not take is left out; where it refuses a request for something not known here,
-the request is halved until the point is found.
+the request is halved until the point is found. What is in time, only CloudWatch says: the clock here may have jumped.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class CloudWatchSink:
     def after_fork(self) -> None:
         """In a forked child: what the parent gathered is the parent's to send."""
         self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._sending = threading.Lock()
+        self._lock = threading.RLock()
+        self._sending = threading.RLock()
         self._wake = threading.Event()
         self._held: dict[Key, dict[float, int]] = {}
         self._pairs = 0
@@ -196,14 +196,14 @@ class CloudWatchSink:
     def _send(self, held: dict[Key, dict[float, int]]) -> Taken:
         """How the last request ended: "taken" when nothing is left of what was held."""
         until, refusals = monotonic() + LONGEST, 0
-        waiting = deque(_batches([part for key, counts in self._in_time(held) for part in _parts(key, counts)]))
+        waiting = deque(_requests([part for key, counts in held.items() for part in _parts(key, counts)], time()))
         ended: Taken = "taken"
         while waiting and monotonic() < until and ended not in ("later", "busy", "unknown"):
             batch = waiting.popleft()
             ended, error = self._put(batch)
-            if ended == "refused" and len(batch) > 1 and refusals < MAX_REFUSALS:
+            if ended == "refused" and refusals < MAX_REFUSALS and (apart := _apart(batch, str(error))):
                 refusals += 1
-                waiting += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]  # behind those that may be good
+                waiting += apart  # behind those that may be good
             elif ended == "refused":
                 self._losses.note(_count(batch), f"CloudWatch does not take them: {error}")
             elif ended == "unknown":
@@ -217,16 +217,6 @@ class CloudWatchSink:
                     for value, count in counts.items():
                         self._add(key, value, count)
         return ended if waiting else "taken"
-
-    def _in_time(self, held: dict[Key, dict[float, int]]) -> list[tuple[Key, dict[float, int]]]:
-        """What CloudWatch takes by its time: a clock may have jumped since it was stamped."""
-        now, good = time(), []
-        for key, counts in held.items():
-            if problem := points.wrong_time(key[0], now):
-                self._losses.note(sum(counts.values()), f"{key[2]}: {problem}")
-            else:
-                good.append((key, counts))
-        return good
 
     def _put(self, batch: list[Part]) -> tuple[Taken, BaseException | None]:
         cloudwatch: Any = None
@@ -285,6 +275,33 @@ def _parts(key: Key, counts: dict[float, int]) -> list[Part]:
     """The counts in as many parts as there are data points to send."""
     pairs = sorted(counts.items())
     return [(key, dict(pairs[i : i + MAX_VALUES])) for i in range(0, len(pairs), MAX_VALUES)]
+
+
+def _requests(parts: list[Part], now: float) -> list[list[Part]]:
+    """What to ask CloudWatch, in order: what the own clock finds out of time by itself, behind the rest.
+
+    Whether the clock jumped when that was stamped, or has jumped now, CloudWatch alone can tell.
+    """
+    doubted = [part for part in parts if points.wrong_time(part[0][0], now)]
+    timely = [part for part in parts if not points.wrong_time(part[0][0], now)]
+    return [*_batches(timely), *(request for period in _by_period(doubted) for request in _batches(period))]
+
+
+def _by_period(parts: list[Part]) -> list[list[Part]]:
+    found: dict[int, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part[0][0], []).append(part)
+    return list(found.values())
+
+
+def _apart(batch: list[Part], why: str) -> list[list[Part]]:
+    """What to ask instead of a request that was refused: period by period if it may be for a time stamp, else by
+    halves; nothing where all of it is bad."""
+    periods = _by_period(batch)
+    if "imestamp" in why or points.wrong_time(batch[0][0][0], time()):
+        return periods if len(periods) > 1 else []
+    middle = len(batch) // 2
+    return [batch[:middle], batch[middle:]] if middle else []
 
 
 def _batches(parts: list[Part]) -> list[list[Part]]:

@@ -48,7 +48,7 @@ class Turns:
         self.after_fork()
 
     def after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def take(self) -> bool:
         """Wait for a turn; False when it would take too long."""
@@ -82,7 +82,7 @@ class Contents:
 
     def after_fork(self) -> None:
         """In a forked child: what was read stays; who was reading exists only in the parent."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._reading: dict[str, threading.Event] = {}
         self._turns.after_fork()
 

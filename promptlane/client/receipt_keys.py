@@ -194,7 +194,7 @@ class KmsKeys:
     def after_fork(self) -> None:
         """Keys stay: nonces are random, so parent and child may seal with the same."""
         self._key_ids.after_fork()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._threads: dict[str, threading.Thread] = {}
         self._due: dict[str, float] = {}
 

@@ -131,9 +131,9 @@ class PromptClient:
         _clients().add(self)
 
     def _fresh_lock(self) -> None:
-        from threading import Lock
+        from threading import RLock
 
-        self._lock = Lock()
+        self._lock = RLock()  # as all others: a handler of signals may come amid what its own thread does
 
     def after_fork(self) -> None:
         """Called in forked children by itself: routes stay, threads, locks, connections and unsent metrics go."""

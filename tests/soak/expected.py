@@ -87,12 +87,14 @@ class Tally:
 
     def request(self, begin: Line, end: Line, calls: list[Called], history: History) -> None:
         found = [_counts(begin, end, way) for way in ways(begin, end, calls, history)]
+        if end["saw"] == "interrupted":
+            found.append(defaultdict(lambda: (0, 0)))
         for cell in {cell for counts in found for cell in counts}:
             self._add(cell, begin["id"], min(c[cell][0] for c in found), max(c[cell][1] for c in found))
 
-    def feedback(self, line: Line, begin: Line) -> None:
+    def feedback(self, line: Line, begin: Line, end: Line) -> None:
         for of, stamp in (
-            (str(line["version"]), _stamp(begin["off"], begin["off"])),
+            (str(line["version"]), _stamp(begin["off"], end["off"])),
             (line["track"], _stamp(line["off"], line["off"])),
         ):
             self._add(Cell(line["prompt"], of, "NegativeFeedback", "n"), line["of"], *stamp)
@@ -139,28 +141,25 @@ def _ways(arm: tuple[int, str], end: Line, calls: list[Called]) -> Iterator[Way]
     if own[-1] == INVALID and end["saw"] != "answered" and calls[-1].said == INVALID:
         came_to = "InvalidRequest"
     yield Way(*arm, came_to)
-    if end["saw"] == "cancelled":
+    if end["saw"] in ("cancelled", "interrupted"):
         yield Way(*arm, "Cancelled")
         yield Way(*arm, "Finished")
 
 
 def _counts(begin: Line, end: Line, way: Way) -> dict[Cell, tuple[int, int]]:
     """Each figure's part, from the least to the most: what CloudWatch refuses for its stamp is not counted."""
-    started, ended = _stamp(begin["off"], begin["off"], end["off"]), _stamp(begin["off"], end["off"])
+    stamp = _stamp(begin["off"], end["off"])
     version, prompt = str(way.version), begin["prompt"]
     found: dict[Cell, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    found[Cell(prompt, version, "Assigned", "n")] = started
-    found[Cell(prompt, version, SETTLED, "n")] = ended if way.came_to in NOBODYS else started
-    if way.came_to in NOBODYS:
-        for of in (version, way.track):
-            found[Cell(prompt, of, way.came_to, "sum")] = ended
-    else:
-        found[Cell(prompt, way.track, "Assigned", "n")] = ended
-        for of, stamp in ((version, started), (way.track, ended)):
-            if way.came_to != "Shielded":
-                found[Cell(prompt, of, "Error", "n")] = stamp
-            if way.came_to != "Finished":
-                found[Cell(prompt, of, way.came_to, "sum")] = stamp
+    cells = [Cell(prompt, version, "Assigned", "n"), Cell(prompt, version, SETTLED, "n")]
+    if way.came_to not in NOBODYS:
+        cells.append(Cell(prompt, way.track, "Assigned", "n"))
+    for of in (version, way.track):
+        if way.came_to not in (*NOBODYS, "Shielded"):
+            cells.append(Cell(prompt, of, "Error", "n"))
+        if way.came_to != "Finished":
+            cells.append(Cell(prompt, of, way.came_to, "sum"))
+    found.update(dict.fromkeys(cells, stamp))
     return found
 
 

@@ -143,7 +143,7 @@ def _miscounted(evidence: Evidence) -> Iterable[Problem]:
         tally.request(evidence.begun[request_id], end, evidence.asked[request_id], evidence.history)
     for line in evidence.lines:
         if line["k"] == "feedback" and line["saw"] == "counted":
-            tally.feedback(line, evidence.begun[line["of"]])
+            tally.feedback(line, evidence.begun[line["of"]], evidence.ended[line["of"]])
     counts = {**evidence.counted, **settled(evidence.counted)}
     for cell in sorted({*tally.cells, *counts}):
         counted, got = tally.cells.get(cell) or Counted(), counts.get(cell, 0.0)

@@ -66,19 +66,20 @@ class Traffic:
         os.register_at_fork(after_in_child=self.after_fork)
 
     def after_fork(self) -> None:
-        self.random = random.Random(f"{self._seed} {self._slot} {os.getpid()}")
+        self.process = os.getpid()
+        self.random = random.Random(f"{self._seed} {self._slot} {self.process}")
         self.kept: deque[tuple[str, dict[str, Any]]] = deque(maxlen=50)
 
     def wish(self, *, cancelled: bool = False) -> Wish:
         draw = self.random
-        request_id = f"{self._slot}.{os.getpid()}.{next(self._number)}"
+        request_id = f"{self._slot}.{self.process}.{next(self._number)}"
         (script,) = draw.choices(list(SCRIPTS), list(SCRIPTS.values()))
         (way,) = draw.choices(list(WAYS), list(WAYS.values()))
         leave = draw.uniform(0.0, 0.3) if cancelled else draw.randint(1, 6)
         unit = f"user-{draw.randrange(UNITS)}" if draw.random() < 0.5 else f"guest-{request_id}"
         return Wish(request_id, draw.choice(self._prompts), unit, script, way, leave, cancelled)
 
-    def one(self, wish: Wish | None = None) -> None:
+    def one(self, wish: Wish | None = None, *, beside: bool = True) -> None:
         """A request by the client, and what belongs to it."""
         wish = wish or self.wish()
         self._begin(wish)
@@ -86,8 +87,12 @@ class Traffic:
             seen = self._made(wish)
         except Exception as error:  # noqa: BLE001 - whatever an application gets is noted
             seen = _failed(error)
+        except SystemExit:  # a handler of signals
+            self._end(wish, {"saw": "interrupted"})
+            raise
         self._end(wish, seen)
-        self._beside()
+        if beside:
+            self._beside()
 
     async def one_async(self, client: AsyncPromptClient, wish: Wish | None = None) -> None:
         wish = wish or self.wish(cancelled=self.random.random() < CANCELS)

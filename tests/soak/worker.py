@@ -26,8 +26,9 @@ from typing import Any
 from tests.soak.clocks import Clocks, real_monotonic
 from tests.soak.notes import Notes
 
-EXITS = ("exit", "sigterm", "os._exit", "multiprocessing")
-"""How children end: as gunicorn's workers, so at SIGTERM, and as multiprocessing's and celery's, which close."""
+EXITS = ("exit", "sigterm", "handler", "os._exit", "multiprocessing")
+"""How children end: as gunicorn's workers; so at SIGTERM; by a handler of SIGTERM that closes the client, whatever it
+interrupts; at once, after closing; and as multiprocessing's."""
 CHILD_REQUESTS = 6
 LONGEST_CHILD = 60.0
 TERM_AFTER = (1.0, 12.0)
@@ -148,7 +149,7 @@ class Process:
     def _reap(self, pid: int, exit_by: str) -> None:
         """Wait for a child; one that does not end is ended, and noted as hung."""
         begun = real_monotonic()
-        if exit_by == "sigterm":
+        if exit_by in ("sigterm", "handler"):
             time.sleep(random.uniform(*TERM_AFTER))
             os.kill(pid, signal.SIGTERM)
         ended, status = 0, -1
@@ -169,26 +170,37 @@ class Process:
         self.children = []
         if exit_by == "sigterm":
             signal.signal(signal.SIGTERM, lambda *given: asked.set())
+        if exit_by == "handler":
+            signal.signal(signal.SIGTERM, lambda *given: self._closed_by_handler())
         if self.by_tasks:
             asyncio.run(self._some_tasks())
         for _ in range(CHILD_REQUESTS):
             self.traffic.one()
-        while exit_by == "sigterm" and not asked.wait(0.1):
-            self.traffic.one()
+        while exit_by in ("sigterm", "handler") and not asked.wait(0.05):
+            self.traffic.one(beside=exit_by == "sigterm")
         if again:
-            # multiprocessing takes every end of what its children fork for its own, and does not run `atexit`.
-            self._fork("os._exit" if exit_by == "multiprocessing" else "exit", again=False)
+            self._fork("exit", again=False)
             for thread in self.children:
                 thread.join()
-        lock = os.open(self.folder / "exits.lock", os.O_RDWR | os.O_CREAT)
-        fcntl.flock(lock, fcntl.LOCK_SH)  # CloudWatch is there while a process ends, as long as it lives
-        if exit_by in ("os._exit", "multiprocessing"):
+        self._wait_for_cloudwatch()
+        if exit_by == "os._exit":
             self.client.close()
         self.notes.write("closed")
         if exit_by == "os._exit":
             os._exit(0)
         if exit_by != "multiprocessing":
             sys.exit(0)
+
+    def _wait_for_cloudwatch(self) -> None:
+        """From here on it is there, as long as this process lives: else what is not sent yet would go with it."""
+        lock = os.open(self.folder / "exits.lock", os.O_RDWR | os.O_CREAT)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+
+    def _closed_by_handler(self) -> None:
+        self._wait_for_cloudwatch()
+        self.client.close()
+        self.notes.write("closed")
+        sys.exit(0)
 
     async def _some_tasks(self) -> None:
         """Nothing is cancelled: its thread might not be at its end when the process is."""

@@ -1,10 +1,14 @@
-"""The judge of `make soak` notices each kind of fault."""
+"""`make soak` in small: each kind of disturbance once; and its judge notices each kind of fault."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +23,25 @@ from tests.soak.script import FINE
 from tests.soak.writer import Written, ref
 
 AT = 1_800_000_000.0
+NONE = {"unanswered": 0, "wrong_version": 0, "miscounted": 0, "receipts": 0, "children": 0}
 Line = dict[str, Any]
+
+
+def test_a_process_that_is_disturbed_in_every_way_answers_all_and_counts_each_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.soak.smoke", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert {name: found[name] for name in NONE} == NONE
+    assert found["requests"] > 250
+    assert found["processes"] == 2
+    assert set(found["saw"]) == {"answered", "cancelled", "failed"}
+    assert {"counted", "invalid"} <= set(found["feedback"])
 
 
 def route(revision: int, version: int, canary: int | None = None) -> Route:

@@ -112,7 +112,7 @@ def test_a_bad_point_is_dropped_with_a_log_line_and_the_good_ones_are_sent_once(
         sink.flush()
     sink.close()
     assert cloud.counted() == {"good": 3}
-    assert len(cloud.sizes) == 3
+    assert len(cloud.sizes) == (6 if math.isfinite(bad.at) and bad.at != NOW else 3), "of stamps CloudWatch is asked"
     lines = [record for record in caplog.records if "data points dropped" in record.getMessage()]
     assert [(line.name, line.levelno) for line in lines] == [("promptlane.client", logging.WARNING)], "once a minute"
 
@@ -222,6 +222,23 @@ def test_an_emf_line_is_json_whatever_was_counted_and_no_request_fails(
     stream.close()
     sink.emit(error())  # standard output is gone
     assert "data points dropped" in caplog.text
+
+
+@pytest.mark.parametrize("jump", [-2 * 86_400.0, -30 * 86_400.0, 3 * 3600.0, -1.7e9])
+def test_a_clock_that_jumps_between_stamping_and_sending_costs_nothing(
+    cloud: Embedded, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    sink = CloudWatchSink(cloud, interval=3600)
+    for i in range(300):
+        sink.emit(error(f"p{i}", at=NOW - 60 * (i % 3)))
+    with monkeypatch.context() as clock:
+        clock.setattr("promptlane.client.cloudwatch.time", lambda: time.time() + jump)
+        for i in range(300):
+            sink.emit(error(f"bad{i}", at=NOW + 5 * 86_400))
+        sink.flush()
+    sink.close()
+    assert cloud.counted() == {f"p{i}": 1 for i in range(300)}
+    assert len(cloud.sizes) <= 8
 
 
 def test_a_clock_that_jumped_to_1970_and_back_costs_the_points_of_that_time(
