@@ -150,11 +150,11 @@ def _investigated(parent: Path) -> None:
 class Deployment:
     """The deployed stacks, and what authors, reviewers and operators do to them."""
 
-    def __init__(self, home: Path, *, shared: Path, roles: Sequence[str] = ROLES) -> None:
+    def __init__(self, home: Path, *, shared: Path, roles: Sequence[str] = ROLES, keep: bool = False) -> None:
         """`roles`: whose prompts' stacks are deployed. `shared`: a folder in which deployments with equal settings find
         the prompts, and what the first of them synthesized."""
         self.home, self.prompts, self.roles, self.shared = home, shared / "prompts", roles, shared
-        self.aws = EmbeddedAws(home=home, auth=True, variables={"PROMPTLANE_ASSISTANT_LATENCY_MS": "20"})
+        self.aws = EmbeddedAws(home=home, auth=True, keep=keep, variables={"PROMPTLANE_ASSISTANT_LATENCY_MS": "20"})
         self.prompt_key = ""
         self.resources: dict[str, Any] = {}
         self.outputs: dict[str, dict[str, str]] = {}
