@@ -152,13 +152,17 @@ def import_file(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="A promptfoo configuration in YAML or JSON, or its folder.")],
     to: Annotated[Path | None, typer.Option(help="Folder of the prompt [the configuration's].")] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder above that also holds its cases [the configuration's]."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a suite.yaml that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make suite.yaml of what carries over of a promptfoo configuration, and a list of what does not, and why."""
     from .importing import import_file
 
-    import_file(ctx.obj, file, to=to, force=force, as_json=as_json)
+    import_file(ctx.obj, file, to=to, root=root, force=force, as_json=as_json)
 
 
 @app.command()

@@ -17,9 +17,11 @@ Json = Any
 _SHOWN = 12
 
 
-def import_file(session: Session, file: Path, *, to: Path | None, force: bool, as_json: bool) -> None:
+def import_file(
+    session: Session, file: Path, *, to: Path | None, root: Path | None, force: bool, as_json: bool
+) -> None:
     """Write the suite, and say what it has, what was left, and what is to be finished."""
-    written = import_suite(file, to, force=force)
+    written = import_suite(file, to, root=root, force=force)
     found = written.found
     document: dict[str, Json] = {
         "suite": str(written.folder / "suite.yaml"),

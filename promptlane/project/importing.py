@@ -16,6 +16,7 @@ from promptlane.engine.imported.config import imported
 from promptlane.engine.imported.defaults import Usual
 from promptlane.engine.imported.found import Imported
 from promptlane.engine.imported.list import list_text
+from promptlane.engine.imported.sources import Reads
 from promptlane.engine.parse import parse
 from promptlane.engine.written import yaml_text
 
@@ -35,22 +36,27 @@ class Written:
     files: tuple[str, ...]
 
 
-def import_suite(source: Path, folder: Path | None = None, *, force: bool = False) -> Written:
+def import_suite(source: Path, folder: Path | None = None, *, root: Path | None = None, force: bool = False) -> Written:
     """Write suite.yaml, and the list of what was left, from a configuration; `folder` is where, else beside it.
 
-    InvalidInput for what cannot be read, or holds nothing that carries over; AlreadyExists for a file that would be
-    overwritten without `force`. Then nothing is written.
+    `root`: a folder above the configuration below which it may name cases, else the configuration's own. InvalidInput
+    for what cannot be read, or holds nothing that carries over; AlreadyExists for a file that would be overwritten
+    without `force`. Then nothing is written.
     """
     source = _config(source)
     target = source.parent if folder is None else folder
     if folder is not None and not target.is_dir():
         raise InvalidInput(f"{target} is not a directory; name the folder of a prompt, prompts/<name>")
-    root = source.parent
+    here, widest = source.parent, source.parent if root is None else root
+    if not here.resolve().is_relative_to(widest.resolve()):
+        raise InvalidInput(f"--root {widest} does not hold {source}; name a folder that holds it and its cases")
+    remedy = f"name a folder that holds it and {source.name} by --root"
+    reads = Reads(inside(here), inside(here, widest, remedy=remedy), _matching(here, widest))
     try:
-        found = imported(_data(source), read=inside(root), matching=_matching(root), usual=_usual(target))
+        found = imported(_data(source), reads=reads, usual=_usual(target))
     except InvalidInput as error:
         raise type(error)(f"{source}: {error}") if type(error) is InvalidInput else error from None
-    contents = _contents(source, found, beside=target.resolve() == root.resolve())
+    contents = _contents(source, found, beside=target.resolve() == here.resolve())
     _check(found, contents, target)
     _write(contents, target, force=force)
     return Written(found, target, tuple(contents))
@@ -95,17 +101,16 @@ def _document(source: Path) -> Json:
     return document.data
 
 
-def _matching(root: Path) -> Any:
-    """Files below a folder by a pattern of names."""
+def _matching(folder: Path, root: Path) -> Any:
+    """Files by a pattern of names that begins in a folder and ends below `root`."""
 
     def matching(pattern: str) -> list[str]:
-        if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        above, rest, base = "", pattern.removeprefix("./"), folder
+        while rest.startswith("../"):
+            above, rest, base = f"{above}../", rest.removeprefix("../"), base / ".."
+        if Path(rest).is_absolute() or ".." in Path(rest).parts or not base.resolve().is_relative_to(root.resolve()):
             raise ValueError(f"it leads out of {root}; name what lies in it")
-        found = []
-        for path in root.glob(pattern.removeprefix("./")):
-            if path.is_file():
-                found.append(path.relative_to(root).as_posix())
-        return sorted(found)
+        return sorted(above + path.relative_to(base).as_posix() for path in base.glob(rest) if path.is_file())
 
     return matching
 

@@ -130,16 +130,20 @@ def _folder(directory: Path | str) -> Path:
     return folder
 
 
-def inside(folder: Path) -> Read:
-    """Reads the case files that a suite names; what lies outside the prompt's folder would not be deployed with it."""
+def inside(folder: Path, root: Path | None = None, *, remedy: str = "move it there") -> Read:
+    """Reads the case files that a suite names; what lies outside the prompt's folder would not be deployed with it.
+
+    `root`: a folder above, outside of which nothing is read instead. `remedy`: what to do then.
+    """
+    widest = folder if root is None else root
 
     def read(relative: str) -> bytes:
         try:
             path = (folder / relative).resolve()
         except (ValueError, RuntimeError) as error:  # a NUL in the name, links in a circle
             raise OSError(errno.EINVAL, f"is no path: {error}", relative) from None
-        if not path.is_relative_to(folder.resolve()):
-            raise OSError(errno.EACCES, f"lies outside {folder}; move it there", relative)
+        if not path.is_relative_to(widest.resolve()):
+            raise OSError(errno.EACCES, f"lies outside {widest}; {remedy}", relative)
         if path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, "is no file", relative)  # reading a pipe would never end
         if (size := path.stat().st_size) > MAX_FILE:

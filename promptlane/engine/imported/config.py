@@ -10,30 +10,31 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from pathlib import PurePosixPath
 from typing import Any, Final, NoReturn
 
 from promptlane.domain.errors import InvalidInput, SuiteInvalid
 from promptlane.engine import promptfoo
 from promptlane.engine.dataset import DatasetInvalid
 from promptlane.engine.parse import parse
-from promptlane.engine.suite import MAX_CASES, Read, Suite
+from promptlane.engine.suite import MAX_CASES, Suite
 
 from .assertions import Assertions
 from .cases import Cases, said
 from .defaults import Usual
 from .found import Imported, Notes
-from .sources import List, Sources, mapping
+from .sources import Reads, Sources, leads_out, mapping
 
 Json = Any
 _CONFIG_KEYS: Final = ("tests", "scenarios", "defaultTest", "description", "repeats", "assertionTemplates")
 
 
-def imported(data: Json, *, read: Read, matching: List, usual: Usual) -> Imported:
+def imported(data: Json, *, reads: Reads, usual: Usual) -> Imported:
     """What of a configuration carries over. InvalidInput where nothing does, with everything that was left."""
     if not isinstance(data, Mapping):
         raise InvalidInput("is no configuration of promptfoo: it holds no mapping with `tests`")
     notes = Notes()
-    sources = Sources(read, matching, notes)
+    sources = Sources(reads, notes)
     return _Import(data, notes, sources, usual).result()
 
 
@@ -157,12 +158,14 @@ class _Import:
         """What the suite calls a file: its own name where all of it carries over as it is, else that of a new one."""
         if (
             file.name not in self.kept
+            and not leads_out(file.name)
             and all(mine == said(test) for test, mine in file.cases)
             and self.loads(file.name)
         ):
             self.kept[file.name] = [mine for _, mine in file.cases]
             return file.name
-        stem = file.name.rpartition(".")[0] or file.name
+        name = PurePosixPath(file.name).name if leads_out(file.name) else file.name
+        stem = name.rpartition(".")[0] or name
         made, number = f"{stem}.imported.jsonl", 1
         while made in self.rewritten:
             number += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from promptlane.engine.dataset import DatasetInvalid, decode, load_rows, parsed_json, parsed_yaml
@@ -24,21 +26,46 @@ _YAML: Final = (".yaml", ".yml")
 _CODE_CELLS: Final = {"javascript": ("javascript:", "fn:", "eval:"), "python": ("python:",)}
 
 
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """How files are read: by `inside` what the suite may go on naming, which lies in the configuration's folder; by
+    `outer` also what is only written out, which may lie beside it."""
+
+    inside: Read
+    outer: Read
+    matching: List
+
+
+def leads_out(name: str) -> bool:
+    """Whether a name may lead out of the folder that it is relative to."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts
+
+
 class Sources:
     """Reads them. `named`: what `read` gave, by name."""
 
-    def __init__(self, read: Read, matching: List, notes: Notes) -> None:
-        self._read, self._matching, self.notes = read, matching, notes
+    def __init__(self, reads: Reads, notes: Notes) -> None:
+        self._reads, self.notes = reads, notes
         self.named: dict[str, bytes] = {}
+        self._outer: dict[str, bytes] = {}
 
     def read(self, name: str) -> bytes:
-        """Content of a file. Raises OSError."""
-        if name not in self.named:
-            content = self._read(name)
-            if (total := len(content) + sum(map(len, self.named.values()))) > MAX_BYTES:
+        """Content of a file of the configuration's folder. Raises OSError."""
+        return self._read(name, self._reads.inside, self.named)
+
+    def written_out(self, name: str) -> bytes:
+        """Content of a file of which the suite will have what it says, not the name. Raises OSError."""
+        return self._read(name, self._reads.outer, self._outer) if leads_out(name) else self.read(name)
+
+    def _read(self, name: str, read: Read, known: dict[str, bytes]) -> bytes:
+        if name not in known:
+            content = read(name)
+            total = len(content) + sum(map(len, (*self.named.values(), *self._outer.values())))
+            if total > MAX_BYTES:
                 raise OSError(errno.EFBIG, f"and the files before it have {total:,} bytes; {MAX_BYTES:,} are read")
-            self.named[name] = content
-        return self.named[name]
+            known[name] = content
+        return known[name]
 
     def plain_data(self, name: str) -> Json:
         """What a JSON or YAML file holds. Raises DatasetInvalid."""
@@ -46,7 +73,7 @@ class Sources:
         if problem := not_data(path):
             raise DatasetInvalid(f"{path!r} {problem}")
         try:
-            text = decode(self.read(path), path)
+            text = decode(self.written_out(path), path)
         except OSError as error:
             raise DatasetInvalid(f"{path!r} cannot be read ({error.strerror or error})") from None
         if not path.lower().endswith(_YAML):
@@ -68,7 +95,7 @@ class Sources:
         if "://" in path or not any(mark in path for mark in "*?["):
             return [path]
         try:
-            found = self._matching(path)
+            found = self._reads.matching(path)
         except (OSError, ValueError) as error:
             raise DatasetInvalid(f"{path!r} cannot be looked for ({error})") from None
         if not found or len(found) > MAX_FILES:
@@ -77,7 +104,7 @@ class Sources:
 
     def rows(self, name: str) -> Iterator[tuple[str, Json]]:
         """(place, test) of a file of cases; code in its cells stays code, for a stub. Raises DatasetInvalid."""
-        yield from load_rows(name, self.read, cell)
+        yield from load_rows(name, self.written_out, cell)
 
 
 def cell(text: str) -> dict[str, Json]:

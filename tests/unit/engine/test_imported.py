@@ -14,6 +14,7 @@ from promptlane.engine.imported.defaults import Usual
 from promptlane.engine.imported.found import Imported
 from promptlane.engine.imported.graders import bedrock_model, graders
 from promptlane.engine.imported.list import list_text
+from promptlane.engine.imported.sources import Reads
 from promptlane.engine.parse import parse
 
 Json = Any
@@ -27,7 +28,7 @@ def read(name: str) -> bytes:
 
 
 def brought(data: Json) -> Imported:
-    return imported(data, read=read, matching=lambda pattern: sorted(FILES), usual=Usual())
+    return imported(data, reads=Reads(read, read, lambda pattern: sorted(FILES)), usual=Usual())
 
 
 WORDS = st.sampled_from(

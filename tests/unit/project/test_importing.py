@@ -283,3 +283,52 @@ def test_what_is_written_is_read_back_as_it_was(value: Any) -> None:
 def test_problems_of_yaml_name_their_line(tmp_path: Path) -> None:
     with pytest.raises(ProjectInvalid, match=f"{CONFIG}:2:"):
         brought(tmp_path, "a: 1\nb: [")
+
+
+BESIDE = """
+tests:
+  - ../../cases/one.yaml
+  - ../../cases/more-*.yaml
+defaultTest: file://../../cases/default.yaml
+"""
+
+
+def test_cases_beside_the_configuration_are_read_below_a_folder_that_is_named(tmp_path: Path) -> None:
+    case = "- vars: {q: Q}\n  assert: [{type: contains, value: hello}]\n"
+    files = {
+        "cases/one.yaml": case.replace("Q", "a"),
+        "cases/more-1.yaml": case.replace("Q", "b"),
+        "cases/more-2.yaml": case.replace("Q", "{x: [c, d]}"),
+        "cases/default.yaml": "{assert: [{type: latency, threshold: 900}]}",
+        "secret.yaml": case,
+        "runs/one/.keep": "",
+    }
+    put(tmp_path / "theirs", "", files)
+    source, target = put(tmp_path / "theirs/runs/one", BESIDE), tmp_path / "ours"
+    target.mkdir()
+
+    with pytest.raises(InvalidInput, match=r"name a folder that holds it and promptfooconfig\.yaml by --root"):
+        import_suite(source, target)
+    with pytest.raises(InvalidInput, match="does not hold"):
+        import_suite(source, target, root=target)
+    assert all_files(target) == {}
+
+    written = import_suite(source, target, root=tmp_path / "theirs")
+    suite = loaded(target)
+    assert [case.vars["q"] for case in suite.cases][:2] == ["a", "b"]
+    assert (written.found.cases, written.found.left) == (len(suite.cases), ())
+    assert set(written.files) == {"suite.yaml", *(f"{name}.imported.jsonl" for name in ("one", "more-1", "more-2"))}
+    assert all("latency" in [a.kind for a in case.all_asserts] for case in suite.cases)
+
+
+@pytest.mark.parametrize("outside", ["../../../secret.yaml", "file:///etc/hosts", "../../cases/../../../secret.yaml"])
+def test_nothing_is_read_outside_of_it(outside: str, tmp_path: Path) -> None:
+    put(
+        tmp_path, "", {"secret.yaml": "- {vars: {q: secret}, assert: [{type: is-json}]}\n", "theirs/runs/one/.keep": ""}
+    )
+    config = f"tests: ['{outside}', {{vars: {{q: 'file://../../../secret.yaml'}}, assert: [{{type: is-json}}]}}]"
+    source = put(tmp_path / "theirs/runs/one", config)
+    with pytest.raises(InvalidInput, match="no case carries over") as refused:
+        import_suite(source, root=tmp_path / "theirs")
+    assert "lies outside" in str(refused.value)
+    assert [path.name for path in source.parent.iterdir() if path.name.startswith("suite")] == []
