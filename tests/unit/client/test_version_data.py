@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import threading
@@ -12,7 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlane.client import InvalidUnit, InvalidVariables, Session, VersionData, VersionUnreadable, contents, version
+from promptlane.client import (
+    AsyncPromptClient,
+    InvalidUnit,
+    InvalidVariables,
+    Session,
+    VersionData,
+    VersionUnreadable,
+    contents,
+    version,
+)
 from promptlane.client.aws import VersionBucket
 from promptlane.client.contents import MAX_HELD, Contents, Turns
 from promptlane.client.decision import Decision
@@ -446,3 +456,42 @@ def test_a_reader_takes_no_more_than_a_version_can_have() -> None:
 
     decision = Decision(prompt="greeter", version=1, version_arn="a", track="stable", fingerprint="ff")
     assert len(VersionBucket(Aws(), "versions")(decision)) == 4 * 1024 * 1024  # type: ignore[arg-type]
+
+
+def test_in_asyncio_it_is_awaited_and_observed_alike() -> None:
+    world = World()
+
+    async def agent() -> Session:
+        client = AsyncPromptClient(world.client)
+        data = await client.prompt("greeter", unit=world.canary, variables=GIVEN)
+        with client.observe(data, slow_after=60) as session:
+            session.add(response_of("Hello."))
+        return session
+
+    session = asyncio.run(agent())
+    assert (session.decision.version, session.calls) == (2, 1)
+    assert world.counted("Error", 2, "canary") == (0, 1)
+
+
+def test_the_fallback_of_an_application_names_no_fingerprint_and_is_asked_of_bedrock() -> None:
+    world = World()
+    arn = world.client.route("greeter", world.stable).version_arn
+    world.routes.down = ConnectionError("the table is down")
+    client = client_over(world.routes, contents=world.contents, fallback={"greeter": arn}, sink=world.sink)
+
+    data = client.prompt("greeter", unit="u", variables=GIVEN)
+
+    assert (data.system_text, data.fingerprint, world.read, world.asked) == ("Be kind to Ana.", "", [], [1])
+
+
+def test_a_forked_child_keeps_what_was_read_and_waits_for_nobody() -> None:
+    world = World()
+    world.client.prompt("greeter", unit=world.stable, variables=GIVEN)
+    world.contents._reading[world.fingerprint(2)] = threading.Event()  # a thread of the parent reads, and is gone
+    world.contents._lock.acquire()
+
+    world.client.after_fork()
+
+    for unit, number in ((world.stable, 1), (world.canary, 2)):
+        assert world.client.prompt("greeter", unit=unit, variables=GIVEN).version == number
+    assert world.read == [1, 2]
