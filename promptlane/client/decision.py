@@ -187,7 +187,8 @@ class LiveRoute:
     """One revision of a prompt's route, ready to decide by.
 
     A number below `threshold` gets `low`, any other `high`; both are the same when nothing is split. `barred` are the
-    fingerprints that were rolled back, as far as this route and those before it told.
+    fingerprints that were rolled back, as far as this route and those before it told; `latest` is (epoch, revision) of
+    the latest one of them.
 
     The cache (routes.py) moves the rest. It should be read again from `due` on (monotonic seconds), and outside of
     `due_from` to `due_until` (epoch seconds); between `since` and `until` (epoch seconds) nobody need look further.
@@ -203,6 +204,7 @@ class LiveRoute:
         "high",
         "k1",
         "k2",
+        "latest",
         "low",
         "read",
         "revision",
@@ -236,6 +238,7 @@ class LiveRoute:
         self.k1, self.k2 = keys(stable.salt)
         self.revision = stable.revision
         self.epoch = epoch
+        self.latest = epoch, self.revision
         self.schema = schema
         self.barred = barred
         self.due = self.due_from = self.due_until = self.since = self.until = 0.0

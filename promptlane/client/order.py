@@ -25,17 +25,23 @@ MOST_BARRED = 1000
 
 
 def standing(held: LiveRoute, item: Mapping[str, Any], *, consistent: bool) -> int:
-    """1 where the item is later than the route held, 0 where it is that one, -1 where it is earlier.
+    """1 where the item is later than every route that was held, 0 where it is the one held, -1 where it is earlier.
 
+    A table that is put back twice may show what is later than the route held, and was written before one of before.
     Of an item that is read consistently an epoch says that it was written by newer code than what has none.
     """
     epoch, revision = int(item.get("epoch", 0)), int(item["revision"])
-    if epoch and held.epoch:
-        mine, theirs = (held.epoch, held.revision), (epoch, revision)
+    if (epoch, revision) == (held.epoch, held.revision):
+        return 0
+    latest, latest_revision = held.latest
+    if epoch and latest:
+        mine, theirs = held.latest, (epoch, revision)
     else:
-        mine, theirs = (0, held.revision), (0, revision)
+        mine, theirs = (0, latest_revision), (0, revision)
         if consistent and epoch and theirs <= mine:
             return 1
+    if theirs == mine and held.latest != (held.epoch, held.revision):
+        return 1  # the latest one is back
     return (theirs > mine) - (theirs < mine)
 
 

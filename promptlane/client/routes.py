@@ -347,7 +347,9 @@ class Routes:
         behind = self._behind.seconds(prompt, monotonic())
         if behind >= BELIEVED_AFTER and item["stable"]["fingerprint"] not in held.barred:
             self._behind.over(prompt)
-            return self._told(prompt, live_route(prompt, item, barred=held.barred))
+            live = live_route(prompt, item, barred=held.barred)
+            live.latest = held.latest
+            return self._told(prompt, live)
         self._tell_stale(prompt, behind)
         return held
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from promptlane.domain.errors import NotFound
 from promptlane.domain.names import Outcome
 from promptlane.domain.ports import Clock, OlderQuarantine, ReleaseStore, RouteStore
-from promptlane.domain.release.quarantine import entry_of
+from promptlane.domain.release.quarantine import Quarantine, entry_of, lifted_by
 from promptlane.domain.release.release import Release
 from promptlane.domain.release.replay import route_epoch
 from promptlane.domain.release.restoration import restored
@@ -17,6 +17,9 @@ from promptlane.domain.release.route import Route
 from promptlane.domain.release.timeline import Event
 
 from .routing import change, move_pending, without_moved
+
+MOST_READ: Final = 300
+"""Releases whose timelines are read, the newest: what was rolled back before lies beside the route since long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,8 @@ class Restoration:
         """The route after all that were written; None where it was not restored, or is none.
 
         What was rolled back since the backup is barred again, beside the route, before its revision is raised: from
-        then on nobody sees that it was restored. With the revision it goes off the route itself.
+        then on nobody sees that it was restored. With the revision it gets no traffic of the route any more, which bars
+        it too.
         """
         route = self.routes.get(prompt)
         if route is None or not written(self.releases, route):
@@ -56,28 +60,26 @@ class Restoration:
         move_pending(self.releases, mended)
         return mended
 
-    def _bar_again(self, route: Route, releases: Sequence[Release]) -> dict[str, Release]:
-        """What was rolled back, and got no traffic by a later release, in the order of their beginning."""
-        barred: dict[str, Release] = {}
-        for release in releases:
-            if release.candidate is None:
+    def _bar_again(self, route: Route, releases: Sequence[Release]) -> Quarantine:
+        """What was rolled back, and was given no traffic by a release after that; put beside the route.
+
+        By the timelines: an operator may roll back what a release promoted that ended long ago, or gave traffic before.
+        """
+        refs = {release.version: release.candidate for release in releases if release.candidate is not None}
+        told = [e for release in releases[-MOST_READ:] for e in self.releases.timeline(release.release_id)]
+        barred: dict[str, dict[str, Any]] = {}
+        for entry in sorted(told, key=lambda e: e.at):
+            ref = refs.get(int(entry.detail.get("version") or 0))
+            if ref is None:
                 continue
-            if release.outcome is Outcome.ROLLED_BACK or (not release.ended and self._taken_back(release)):
-                barred[release.candidate.fingerprint] = release
-            elif release.outcome is Outcome.PROMOTED or release.state in ("canary", "watch"):
-                barred.pop(release.candidate.fingerprint, None)
-        missing = {
-            fingerprint: entry_of(release.candidate, release.release_id, release.ended_at or self.clock())
-            for fingerprint, release in barred.items()
-            if release.candidate is not None and fingerprint not in route.quarantined
-        }
-        if missing:
+            if entry.event is Event.ROLLED_BACK:
+                barred[ref.fingerprint] = entry_of(ref, entry.release_id, entry.at)
+            elif entry.event is Event.CANARY_SHIFTED and entry.detail.get("weight"):
+                for fingerprint in lifted_by(ref):
+                    barred.pop(fingerprint, None)
+        if missing := {key: entry for key, entry in barred.items() if key not in route.quarantined}:
             self.quarantine.keep(route.prompt, missing)
         return barred
-
-    def _taken_back(self, release: Release) -> bool:
-        """Whether a release that has not ended was rolled back: its end comes after."""
-        return any(entry.event is Event.ROLLED_BACK for entry in self.releases.timeline(release.release_id))
 
 
 class Written(NamedTuple):

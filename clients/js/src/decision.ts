@@ -151,6 +151,8 @@ export interface LiveRoute {
   readonly revision: number;
   readonly epoch: number;
   readonly schema: number;
+  /** Epoch and revision of the latest of this route and those before it. */
+  readonly latest: readonly [number, number];
   /** Fingerprints that were rolled back, as far as this route and those before it told. */
   readonly barred: ReadonlySet<string>;
   readonly stable: Decision;
@@ -166,6 +168,7 @@ type Standing = Pick<LiveRoute, "epoch" | "schema" | "barred">;
 function live(stable: Decision, low: Decision, high: Decision, buckets: number, standing: Standing): LiveRoute {
   return {
     revision: stable.revision,
+    latest: [standing.epoch, stable.revision],
     ...standing,
     stable,
     low,

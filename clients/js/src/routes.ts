@@ -278,7 +278,8 @@ export class Routes {
     const behind = since(begun, at) / 1000;
     const { stable } = item as { stable?: { fingerprint?: string } };
     if (behind >= BELIEVED_AFTER && !held.route.barred.has(stable?.fingerprint ?? "")) {
-      return this.#told(prompt, liveRoute(prompt, item, held.route.barred));
+      const route = liveRoute(prompt, item, held.route.barred);
+      return this.#told(prompt, { ...route, latest: held.route.latest });
     }
     held.behindSince = begun;
     this.#tellStale(prompt, behind * 1000);
@@ -348,13 +349,17 @@ function stillBarred(held: LiveRoute, route: LiveRoute): ReadonlySet<string> {
   return both.size <= MOST_BARRED ? both : route.barred;
 }
 
-/** 1 where the item is later than the route held, 0 where it is that one, -1 where it is earlier: order.py says why. */
+/** 1 where the item is later than any route held, 0 where it is the one held, -1 where it is earlier: order.py says why. */
 function standing(held: LiveRoute, item: Item, consistent: boolean): number {
   const epoch = Number(item["epoch"] ?? 0);
   const revision = Number(item["revision"]);
-  if (epoch && held.epoch) return Math.sign(epoch - held.epoch) || Math.sign(revision - held.revision);
-  if (consistent && epoch && revision <= held.revision) return 1;
-  return Math.sign(revision - held.revision);
+  if (epoch === held.epoch && revision === held.revision) return 0;
+  const [latest, latestRevision] = held.latest;
+  const byRevision = Math.sign(revision - latestRevision);
+  const order = epoch && latest ? Math.sign(epoch - latest) || byRevision : byRevision;
+  if (consistent && epoch && !latest && order <= 0) return 1;
+  const goneBack = latest !== held.epoch || latestRevision !== held.revision;
+  return order === 0 && goneBack ? 1 : order; // the latest one is back
 }
 
 /** Drops the oldest entries beyond so many. */

@@ -66,6 +66,12 @@ def outgrown(quarantined: Quarantine, release_id: str) -> Quarantine:
     return {key: quarantined[key] for key in oldest[: max(0, min(beyond, MOVED_AT_ONCE))]}
 
 
+def newest(quarantined: Quarantine) -> Quarantine:
+    """As many as the route itself holds."""
+    held = sorted(quarantined, key=lambda key: (_at(quarantined[key]), key))[-QUARANTINE_HELD:]
+    return {key: quarantined[key] for key in held}
+
+
 def with_room(quarantined: Quarantine) -> Quarantine:
     """The same contents. Where an earlier version of Promptlane let the item grow until nothing more fits, the older
     ones are left without their time, so that it takes one more."""

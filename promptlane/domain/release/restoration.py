@@ -8,6 +8,7 @@ from dataclasses import replace
 from promptlane.domain.names import Phase, prompt_id_of
 
 from .prompt import VersionRef
+from .quarantine import Quarantine, newest
 from .route import Route, next_route
 from .timeline import SYSTEM, Event
 
@@ -17,16 +18,18 @@ def restored(
     *,
     written: int,
     now: float,
-    taken_back: Collection[str] = (),
+    taken_back: Quarantine | None = None,
     promoted: Sequence[VersionRef] = (),
 ) -> Route:
     """The next route, with a revision above all that were `written` before, which clients that know no epochs go by.
 
-    `taken_back`: fingerprints that were rolled back since the backup. What the route gives them goes to the version
-    that it remembers, else to the last one of `promoted` (in the order of their promotion) that was not taken back.
-    Where there is none, stable stays and people are told.
+    `taken_back`: the contents that were rolled back, as quarantined. What the route gives them goes to the version that
+    it remembers, else to the last one of `promoted` (in the order of their promotion) that was not taken back. Where
+    there is none, stable stays and people are told. The newest of them are on the route again, for clients to know.
     """
+    taken_back = taken_back or {}
     after = _calm(route, _without(route, taken_back, promoted), now)
+    after = replace(after, quarantined={**newest(taken_back), **route.quarantined})
     named = {ref.version for ref in after.named}
     gone = sorted({ref.version for ref in route.named if ref.fingerprint in taken_back} - named)
     detail = {

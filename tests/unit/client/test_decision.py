@@ -222,6 +222,7 @@ def test_a_fallback_is_the_version_of_its_arn_for_everybody() -> None:
         "k2": keys("")[1],
         "revision": 0,
         "epoch": 0,
+        "latest": (0, 0),
         "schema": 1,
         "barred": frozenset(),
         "due": 0.0,

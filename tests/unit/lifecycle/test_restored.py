@@ -152,6 +152,22 @@ def test_a_restored_canary_that_was_rolled_back_since_gets_nothing_even_before_i
     assert stage.ref(2).fingerprint in stage.quarantine.all(PROMPT)
 
 
+def test_what_an_operator_rolled_back_after_its_release_had_ended_is_taken_off_too() -> None:
+    stage = Stage()
+    canary_of(stage)
+    assert Traffic(**stage.ports(*TRAFFIC)).promote(RELEASE).result == "done"
+    over = WindUp(**stage.ports(*ENDING)).end(RELEASE, claimed=Outcome.PROMOTED, reason="")
+    assert over.outcome is Outcome.PROMOTED
+    backup = stage.route
+    assert (backup.stable, backup.phase) == (stage.ref(2), Phase.STEADY)
+    taken_back(stage)
+    restore(stage, backup)
+
+    assert WindUp(**stage.ports(*ENDING)).mend(PROMPT) is True
+
+    assert (stage.route.stable, stage.ref(2).fingerprint in stage.route.quarantined) == (stage.ref(1), True)
+
+
 def test_where_no_other_version_is_known_a_restored_one_that_was_rolled_back_stays_and_people_are_told() -> None:
     stage = Stage()
     canary_of(stage)

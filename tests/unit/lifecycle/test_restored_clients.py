@@ -197,6 +197,26 @@ class Clients(RuleBasedStateMachine):
             known = {fingerprint for fingerprint, seen in self.bad.items() if seen}
             assert not served & known, "it serves what was rolled back, and saw so"
 
+    @precondition(lambda self: not self.active and not self.remade and self.next <= VERSIONS)
+    @rule(promoted=st.booleans(), then=st.sampled_from(["mended", "mended", "left", "made anew"]))
+    def what_was_rolled_back_comes_back_with_the_table(self, promoted: bool, then: str) -> None:
+        """In one go what takes many steps by chance."""
+        self.a_release_begins()
+        if promoted and self.active:
+            self.it_is_promoted()
+        self.it_is_rolled_back(cut=False)
+        self.it_ends()
+        self.refresh(0)
+        if then == "made anew":
+            self.the_prompt_is_made_anew()
+            self.refresh(0)
+        self.the_table_is_restored(max(0, len(self.states) - 2 - (then == "made anew")))
+        if then == "mended":
+            self.reconcile()
+            self.refresh(0)
+        else:
+            self.hours_pass(4)
+
     @rule(times=st.integers(1, 4))
     def hours_pass(self, times: int) -> None:
         for _ in range(times):
