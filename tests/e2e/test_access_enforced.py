@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from botocore.exceptions import ClientError
 from local.access.__main__ import BEGIN, DOCUMENT, END
 from local.access.calls import ROLES, ROWS
 from local.access.proof import Caller, Finding, Forbidden, prepare, prove, table
+from promptlane.client import PromptClient
+from promptlane.client.testing import ListSink
+from promptlane.domain.canary.outcome import text_of
 from promptlane.domain.names import Outcome, Phase, release_id
 from promptlane.domain.release.timeline import Event, chain_problems
 from tests.support.deployment import Deployment, draft
@@ -104,6 +108,47 @@ def _applications_get_both_tracks(deployed: Deployment) -> None:
     assert application.post(by_id, {"unit": "unit-1", "variables": {"question": "Where is my order?"}}) == 200
     unknown = f"{deployed.resources['gateway_url']}/prompts/AAAAAAAAAA/converse"
     assert application.post(unknown, {"unit": "unit-1", "variables": {}}) == 404
+    _agents_get_both_versions_as_data(deployed, application)
+
+
+def _agents_get_both_versions_as_data(deployed: Deployment, application: Caller) -> None:
+    """As `admit` put them, without GetPrompt; where the object is gone or is another's, by GetPrompt."""
+    bucket, mine = deployed.resources["version_bucket"], {"question": "Where is my order?"}
+    asked: list[str] = []
+
+    def client(service: str, **_: Any) -> Any:
+        asked.append(service)
+        return application.client(service)
+
+    def texts() -> dict[str, tuple[str, str]]:
+        """By track: what the version asks the model, and what that answers."""
+        sink, found = ListSink(), dict[str, tuple[str, str]]()
+        settings: Any = {"route_table": deployed.resources["route_table"], "version_bucket": bucket, "sink": sink}
+        with PromptClient(session=SimpleNamespace(client=client), **settings) as prompts:
+            for unit in map(str, range(40)):
+                version = prompts.prompt("e2e-owned", unit=unit, variables=mine)
+                with prompts.observe(version) as session:
+                    said = application.client("bedrock-runtime").converse(**version.request())
+                    session.add(said)
+                found[version.track] = version.messages[0]["content"][0]["text"], text_of(said)
+        assert {document.values["Error"] for document in sink.documents if "Error" in document.values} == {0}
+        return found
+
+    right = texts()
+    assert {*right} == {"stable", "canary"}
+    assert right["canary"][0] != right["stable"][0]
+    assert all("Where is my order?" in text and said for text, said in right.values())
+    assert set(asked) == {"dynamodb", "s3"}
+    s3 = deployed.client("s3")
+    objects = s3.list_objects_v2(Bucket=bucket, Prefix="e2e-owned/")["Contents"]
+    bodies = {each["Key"]: s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in objects}
+    one, two = bodies
+    s3.put_object(Bucket=bucket, Key=one, Body=bodies[two])
+    s3.delete_object(Bucket=bucket, Key=two)
+    assert texts() == right
+    assert set(asked) == {"dynamodb", "s3", "bedrock-agent"}
+    for key, body in bodies.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def test_an_operator_restores_a_subscription_and_confirms_it(deployed: Deployment) -> None:
