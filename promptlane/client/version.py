@@ -178,13 +178,22 @@ def serve(
 
 
 def _filled(blocks: Sequence[Mapping[str, Any]] | None, variables: Mapping[str, str]) -> list[Any]:
-    """The blocks with their variables filled in, once: what a variable brings is text, whatever it looks like."""
-    return [
-        {**block, "text": VARIABLE.sub(lambda found: variables[found[1]], str(block["text"]))}
-        if "text" in block
-        else dict(block)
-        for block in blocks or ()
-    ]
+    """The blocks with their variables filled in, once: what a variable brings is text, whatever it looks like.
+
+    InvalidVariables for a text that is blank then, which Converse takes from no version.
+    """
+    filled = [dict(block) for block in blocks or ()]
+    for block in filled:
+        if "text" not in block:
+            continue
+        template = str(block["text"])
+        block["text"] = VARIABLE.sub(lambda found: variables[found[1]], template)
+        if not block["text"].strip() and template.strip():
+            names = ", ".join(sorted(set(VARIABLE.findall(template))))
+            raise InvalidVariables(
+                f"a text of {names} alone is blank, which Bedrock does not take; give one that is not"
+            )
+    return filled
 
 
 def _check_all_given(decision: Decision, body: Mapping[str, Any], variables: Mapping[str, str]) -> None:

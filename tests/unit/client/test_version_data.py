@@ -495,3 +495,14 @@ def test_a_forked_child_keeps_what_was_read_and_waits_for_nobody() -> None:
     for unit, number in ((world.stable, 1), (world.canary, 2)):
         assert world.client.prompt("greeter", unit=unit, variables=GIVEN).version == number
     assert world.read == [1, 2]
+
+
+def test_variables_that_leave_a_text_blank_are_refused_before_bedrock_does() -> None:
+    world = World()
+    holds = {1: plain("{{question}}"), 2: plain("Answer briefly: {{question}}")}
+    world.routes.put("greeter", stable=1, canary=2, weight=3000, holds=holds)
+    client = client_over(world.routes, contents=world.contents, refresh=3600, sink=world.sink)
+
+    with pytest.raises(InvalidVariables, match="a text of question alone is blank"):
+        client.prompt("greeter", unit=world.stable, variables={"question": " \n"})
+    assert client.prompt("greeter", unit=world.canary, variables={"question": " "}).version == 2
