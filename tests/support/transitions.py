@@ -98,6 +98,7 @@ VARIANTS = (
     Variant("logs kept for a year", {"log_retention_days": 365}),
     Variant("personal data masked", {"mask_personal_data": True}),
     Variant("executions reserved", {"reserved_concurrency": 5}),
+    Variant("a streaming gateway", {"streams": 5}),
     Variant("a trial", {"trial": True}),
     Variant("a policy's margin", edit=_in("prompts/support-assistant/release.yaml", ("margin: 10%", "margin: 8%"))),
     Variant("a suite's assertion", edit=_in("prompts/support-assistant/suite.yaml", ("value: 14 days", "value: days"))),
