@@ -12,12 +12,15 @@ from promptlane.domain.release.route import Route
 from tests.soak.notes import Line
 from tests.soak.writer import Named, Written
 
+READING = 0.5
+"""Seconds that a read takes."""
+
 
 class History:
     """`bound`: seconds that a client may serve by what a route named before (docs/application.md).
 
     `outages`: (from, until) in which the table could not be read, for all prompts; `unsettled`: (prompt, from, until)
-    of a restore that was not mended yet; `stale`: notes of clients that said that they served an old route.
+    of a restore that was not mended yet; `stale`: notes of clients that said that they served an old route, and since when they had it.
     """
 
     def __init__(
@@ -44,8 +47,7 @@ class History:
         self._unsettled = list(unsettled)
         self._stale: dict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)
         for line in stale:
-            # Its age is by clocks that may have jumped: each time that it is told speaks for `bound` seconds before.
-            self._stale[line["pid"], line["prompt"]].append((line["at"], line["at"]))
+            self._stale[line["pid"], line["prompt"]].append((line["since"], line["at"]))
 
     def named(self, prompt: str, begun: float, called: float, *, pid: int = 0) -> Named:
         """All that a request of this process, begun then, may have been decided by when the model was called."""
@@ -61,18 +63,13 @@ class History:
 
     def since(self, prompt: str, begun: float, *, pid: int) -> float:
         """The oldest moment whose route a decision at `begun` may be by."""
-        windows = sorted(
-            [
-                *self._outages,
-                *((start, end) for name, start, end in self._unsettled if name == prompt),
-                *self._stale.get((pid, prompt), ()),
-            ],
-            key=lambda window: -window[1],
-        )
+        unreadable = [*self._outages, *((start, end) for name, start, end in self._unsettled if name == prompt)]
+        windows = [(start - self.bound, start, end) for start, end in unreadable]
+        windows += [(start - READING, start, end) for start, end in self._stale.get((pid, prompt), ())]
         since = begun - self.bound
-        for start, end in windows:
+        for oldest, start, end in sorted(windows, key=lambda window: -window[2]):
             if start <= begun and end >= since:
-                since = min(since, start - self.bound)
+                since = min(since, oldest)
         return since
 
     def with_revision(self, prompt: str, revision: int) -> Route | None:

@@ -115,7 +115,7 @@ def _why_not(evidence: Evidence, request_id: str, end: Line) -> str:
     if not end["typed"]:
         return f"an error that is not the client's own: {end['error']}"
     calls = evidence.asked[request_id]
-    if evidence.frozen(request_id) >= 0.5:
+    if evidence.frozen(request_id) > 0:
         return ""
     if not calls:
         return f"no model was asked: {end['error']}"

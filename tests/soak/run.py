@@ -313,8 +313,9 @@ class Soak:
     def monotonic_jumps(self) -> None:
         """The monotonic clock runs on by half a minute: every request under way has overrun its time."""
         slot = self.draw.randrange(len(self.workers))
+        began = time.time()
         self.clocks[slot].move(monotonic=30.0)
-        self.disturbed.append((slot, time.time() - TIMEOUT, time.time() + TIMEOUT))
+        self.disturbed.append((slot, began - 0.05, time.time() + 0.05))
 
     def fork(self) -> None:
         self._tell(self.draw.choice(self.workers), do="fork", exit=self.draw.choice(EXITS), again=False)

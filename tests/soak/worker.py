@@ -19,11 +19,13 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.soak.clocks import Clocks, real_monotonic
+from promptlane.domain.errors import Unavailable
+from tests.soak.clocks import Clocks, real_monotonic, real_time
 from tests.soak.notes import Notes
 
 EXITS = ("exit", "sigterm", "handler", "os._exit", "multiprocessing")
@@ -72,19 +74,28 @@ class Process:
         self.children: list[threading.Thread] = []
 
     def _tell_of_stale_routes(self) -> None:
-        """Note what the client counts as StaleRoute: then it may serve an old route, and says so."""
-        told = self.client._routes._on_stale
+        """Note what the client counts as StaleRoute, and when what it holds was truly read, whatever its clocks say."""
+        told, reader = self.client._routes._on_stale, self.client._routes.reader
+        read_at: dict[str, float] = {}
+        read = reader.read
+
+        def reading(prompts: Iterable[str], **how: Any) -> Any:
+            began, names = real_time(), list(prompts)
+            found = read(names, **how)
+            read_at.update({name: began for name in names if isinstance(found.get(name), Mapping)})
+            return found
 
         def on_stale(prompt: str, age: float) -> None:
-            self.notes.write("stale", prompt=prompt, age=round(age, 2))
+            self.notes.write("stale", prompt=prompt, age=round(age, 2), since=read_at.get(prompt, real_time()))
             told(prompt, age)
 
+        reader.read = reading  # type: ignore[method-assign]
         self.client._routes._on_stale = on_stale
 
     def run(self) -> None:
         pause = self.settings["at_once"] / self.settings["rate"]
         for prompt in self.settings["prompts"]:
-            self.client.route(prompt, "warm")
+            self._first_read(prompt)
         print("ready", flush=True)
         threads = [threading.Thread(target=self._memory, daemon=True)]
         if self.by_tasks:
@@ -107,6 +118,15 @@ class Process:
         time.sleep(self.settings["client"]["timeout"])  # calls that were cancelled come to their end
         self.client.close()
         self.notes.write("closed")
+
+    def _first_read(self, prompt: str) -> None:
+        """A process that starts while the table is away has nothing to go on with, and waits."""
+        while True:
+            try:
+                self.client.route(prompt, "warm")
+                return
+            except Unavailable:
+                time.sleep(0.2)
 
     def _thread(self, pause: float) -> None:
         while not self.stopping.wait(self.traffic.random.expovariate(1 / pause)):
