@@ -8,7 +8,6 @@ waits for these, each of which takes a moment, and for at most `PATIENCE` second
 from __future__ import annotations
 
 import os
-import sys
 import threading
 
 TYPE_CHECKING = False
@@ -18,29 +17,37 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 _mine = threading.local()
 _lock = threading.RLock()
+_armed: list[bool] = []
 
 
 def unbroken() -> AbstractContextManager[bool]:
     """Hold it, by `with`, around what no fork may interrupt."""
+    if not _armed:
+        _arm()
     return _lock
 
 
+def _arm() -> None:
+    """Hooks before a fork are called from the last one back: ours waits before logging's takes the lock that whoever
+    imports a module may need."""
+    import logging
+
+    if hasattr(os, "register_at_fork") and logging:
+        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+    _armed.append(True)
+
+
 def _before() -> None:
-    _mine.held = _lock.acquire(timeout=PATIENCE)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("promptlane.") and getattr(getattr(module, "__spec__", None), "_initializing", False):
-            __import__(name)  # waits for the thread that is importing it
+    _mine.held = getattr(_mine, "held", 0) + _lock.acquire(timeout=PATIENCE)
 
 
 def _in_parent() -> None:
-    if _mine.held:
+    for _ in range(getattr(_mine, "held", 0)):  # none where a hook was registered amid the fork
         _lock.release()
+    _mine.held = 0
 
 
 def _in_child() -> None:
     global _lock
     _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+    _mine.held = 0

@@ -422,8 +422,6 @@ def _unavailable(prompt: str, error: Exception) -> PromptlaneError:
 
 def _once_more(error: PromptlaneError) -> PromptlaneError:
     """The error for one who asks: what is remembered keeps no frames of those who were told."""
-    from copy import copy
-
-    again = copy(error)
+    again = type(error)(*error.args)
     again.__cause__ = error.__cause__
     return again

@@ -14,12 +14,12 @@ from promptlane.domain.incoming import name
 from promptlane.domain.split import MAX_UNIT_BYTES, mix
 
 from .errors import InvalidReceipt, InvalidUnit
+from .processes import clients, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol, overload
-    from weakref import WeakSet
 
     from .answer import Answer, StreamedAnswer
     from .calls import Caller
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
         def first(self, voice: str, *, keep_seconds: float) -> bool: ...
 
 
-_NAMES = 20_000
-"""Prompts whose names by id are known."""
+_NAMES = 20_000  # prompts whose names by id are known
 
 
 class PromptClient:
@@ -82,12 +81,15 @@ class PromptClient:
         resolution: int | None = None,
         sink: Sink | None = None,
     ) -> None:
-        from .aws import Aws, FeedbackTable, LastVoices, RouteTable
-        from .breaker import Breaker
-        from .decision import fallbacks
-        from .forsaken import Forsaken
-        from .receipt_keys import Allowance, keys_of
-        from .routes import Routes
+        from .forks import unbroken
+
+        with unbroken():
+            from .aws import Aws, FeedbackTable, LastVoices, RouteTable
+            from .breaker import Breaker
+            from .decision import fallbacks
+            from .forsaken import Forsaken
+            from .receipt_keys import Allowance, keys_of
+            from .routes import Routes
 
         env = os.environ.get
         if timeout <= 0 or slow_after <= 0:
@@ -128,12 +130,21 @@ class PromptClient:
         self._contents_made: Contents | None = None
         self._caller_made: Caller | None = None
         self._fresh_lock()
-        _clients().add(self)
+        clients().add(self)
 
     def _fresh_lock(self) -> None:
         from threading import RLock
 
+        self._process = os.getpid()
         self._lock = RLock()  # as all others: a handler of signals may come amid what its own thread does
+
+    def _own(self) -> None:
+        """Where a server forked without telling Python of it, as uWSGI may."""
+        if self._process != os.getpid():
+            self.after_fork()
+
+    def __reduce__(self) -> str:
+        raise TypeError("a PromptClient stays in its process: make one in the other, by the same settings")
 
     def after_fork(self) -> None:
         """Called in forked children by itself: routes stay, threads, locks, connections and unsent metrics go."""
@@ -171,6 +182,7 @@ class PromptClient:
     def _route_slowly(self, prompt: str, unit: str) -> Decision:
         data = unit_bytes(unit)
         name(prompt, "prompt")
+        self._own()
         live = self._routes.current(prompt)
         return live.low if mix((crc32(data) * live.k1, live.k2)) < live.threshold else live.high
 
@@ -188,6 +200,7 @@ class PromptClient:
 
         Raises what route() raises, InvalidVariables before anything is sent, and ModelCallFailed.
         """
+        load()
         from promptlane.domain.canary.outcome import of_response
 
         from .answer import Answer
@@ -213,6 +226,7 @@ class PromptClient:
         metadata: Mapping[str, str] | None = None,
     ) -> StreamedAnswer:
         """As converse(), piece by piece: iterate over the result."""
+        load()
         from .answer import StreamedAnswer
         from .calls import Call
 
@@ -228,6 +242,7 @@ class PromptClient:
         served as stable; what has another fingerprint never is. Counts nothing: observe() does. Raises what route()
         raises, InvalidVariables, and VersionUnreadable.
         """
+        load()
         from .version import serve
 
         unit_bytes(unit)
@@ -257,6 +272,7 @@ class PromptClient:
             with client.observe(version) as session:
                 session.add(bedrock.converse(**version.request()))
         """
+        load()
         from .decision import Decision
 
         if isinstance(decision, Decision):
@@ -280,6 +296,7 @@ class PromptClient:
         InvalidReceipt, InvalidInput when no receipt key is configured, and Unavailable when the key or one of
         the tables cannot be reached: the receipt stays good, try again.
         """
+        load()
         from . import metrics
         from .receipts import DAY, FRESH, WINDOW, check_fresh, head_of, unseal
 
@@ -308,11 +325,13 @@ class PromptClient:
 
     def flush(self) -> None:
         """Send the metrics that are held back."""
+        self._own()
         self._forsaken.count()
         self._sink().flush()
 
     def close(self) -> None:
         """Send the metrics that are held back and stop their thread. Happens by itself at exit."""
+        self._own()
         self._forsaken.count()
         if self._sink_used is not None:
             self._sink_used.close()
@@ -355,6 +374,7 @@ class PromptClient:
         return self._caller_made
 
     def _sink(self) -> Sink:
+        self._own()
         if self._sink_used is None:
             with self._lock:
                 if self._sink_used is None:
@@ -362,15 +382,19 @@ class PromptClient:
         return self._sink_used
 
     def _make_sink(self) -> Sink:
-        if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
-            from .emf import EmfSink
+        from .forks import unbroken
 
-            return EmfSink(resolution=self._resolution)
-        from .cloudwatch import CloudWatchSink
+        with unbroken():
+            if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
+                from .emf import EmfSink
 
-        return CloudWatchSink(self._aws, resolution=self._resolution)
+                return EmfSink(resolution=self._resolution)
+            from .cloudwatch import CloudWatchSink
+
+            return CloudWatchSink(self._aws, resolution=self._resolution)
 
     def _stale(self, prompt: str, age: float) -> None:
+        load()
         from . import metrics
 
         self._sink().emit(metrics.stale_route(prompt, age, now=time()))
@@ -406,7 +430,7 @@ class PromptClient:
         return name
 
     def _note_name(self, prompt_id: str, name: str) -> None:
-        if len(self._names) >= _NAMES and prompt_id not in self._names:
+        if len(self._names) >= _NAMES:
             self._names.clear()
         self._names[prompt_id] = name
 
@@ -424,22 +448,3 @@ def unit_bytes(unit: str) -> bytes:
     if len(data) > MAX_UNIT_BYTES:
         raise InvalidUnit(f"the unit has {len(data):,} bytes; at most {MAX_UNIT_BYTES:,}: give an id, not a document")
     return data
-
-
-_known: list[WeakSet[PromptClient]] = []
-
-
-def _clients() -> WeakSet[PromptClient]:
-    """The clients of this process; the first one asks to be told of forks."""
-    if not _known:
-        from weakref import WeakSet
-
-        _known.append(WeakSet())
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
-    return _known[0]
-
-
-def _after_fork() -> None:
-    for client in list(_clients()):
-        client.after_fork()

@@ -31,6 +31,11 @@ def _tracer() -> Any:
     return trace.get_tracer("promptlane.client")
 
 
+def load() -> None:
+    """Import opentelemetry, where it is installed."""
+    _tracer()
+
+
 class Span:
     """The client span of one request; of none without opentelemetry."""
 

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import pytest
 
-from promptlane.client import AsyncPromptClient, PromptClient, sync
+from promptlane.client import AsyncPromptClient, PromptClient, processes
 from promptlane.client.cloudwatch import CloudWatchSink
 from promptlane.client.testing import FakeBedrock, ListSink, StaticRoutes, client_over, fake_client
 from promptlane.domain import split
@@ -235,7 +235,7 @@ def test_asyncio_goes_on_in_a_child_with_threads_of_its_own(monkeypatch: pytest.
 
 def test_the_first_client_asks_to_be_told_of_forks_and_each_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(sync, "_known", [])
+    monkeypatch.setattr(processes, "_known", [])
     monkeypatch.setattr(os, "register_at_fork", lambda *, after_in_child: asked.append(after_in_child))
     sinks = [ListSink(), ListSink()]
     clients = []
@@ -245,13 +245,13 @@ def test_the_first_client_asks_to_be_told_of_forks_and_each_is_told(monkeypatch:
     (after_in_child,) = asked
     after_in_child()
     assert [sink.documents for sink in sinks] == [[], []]
-    (known,) = sync._known
+    (known,) = processes._known
     assert isinstance(known, WeakSet)
     assert set(known) == set(clients)
 
 
 def test_where_nothing_forks_a_client_works_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync, "_known", [])
+    monkeypatch.setattr(processes, "_known", [])
     monkeypatch.delattr(os, "register_at_fork")
     routes = StaticRoutes()
     routes.put("greeter", stable=1)

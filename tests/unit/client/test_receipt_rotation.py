@@ -52,7 +52,12 @@ def client(clock: Clock, kms: Kms | None = None, **settings: Any) -> PromptClien
 
 def receipt(answering: PromptClient, unit: str) -> str:
     found: list[str] = []
-    eventually(lambda: found.append(answering.converse("greeter", unit=unit).receipt or "") or found[-1])
+
+    def answered() -> str:
+        found.append(answering.converse("greeter", unit=unit).receipt or "")
+        return found[-1]
+
+    eventually(answered)
     return found[-1]
 
 
