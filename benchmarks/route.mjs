@@ -56,7 +56,10 @@ const PEERS = {
       const client = new GrowthBookClient();
       const rules = [{ coverage: 0.05, hashAttribute: "id", force: "canary" }];
       client.initSync({ payload: { features: { [FLAG]: { defaultValue: "stable", rules } } } });
-      return { decide: (id) => client.evalFeature(FLAG, { attributes: { id } }), treated: ({ value }) => value === "canary" };
+      return {
+        decide: (id) => client.evalFeature(FLAG, { attributes: { id } }),
+        treated: ({ value }) => value === "canary",
+      };
     },
   },
   "unleash-client": {
@@ -85,11 +88,29 @@ const PEERS = {
     async make({ init }) {
       const { TestData } = installed("@launchdarkly/node-server-sdk/integrations");
       const data = new TestData();
-      const rollout = { kind: "rollout", variations: [{ variation: 0, weight: 5000 }, { variation: 1, weight: 95_000 }] };
-      const flag = { key: FLAG, version: 1, on: true, variations: ["canary", "stable"], fallthrough: { rollout }, salt: "s" };
+      const rollout = {
+        kind: "rollout",
+        variations: [
+          { variation: 0, weight: 5000 },
+          { variation: 1, weight: 95_000 },
+        ],
+      };
+      const flag = {
+        key: FLAG,
+        version: 1,
+        on: true,
+        variations: ["canary", "stable"],
+        fallthrough: { rollout },
+        salt: "s",
+      };
       data.usePreconfiguredFlag(flag);
       const logger = { debug() {}, info() {}, warn() {}, error() {} };
-      const client = init("sdk-key", { updateProcessor: data.getFactory(), sendEvents: false, diagnosticOptOut: true, logger });
+      const client = init("sdk-key", {
+        updateProcessor: data.getFactory(),
+        sendEvents: false,
+        diagnosticOptOut: true,
+        logger,
+      });
       await client.waitForInitialization({ timeout: 5 });
       const decide = (key) => client.variation(FLAG, { kind: "user", key }, "stable");
       return { decide, treated: (value) => value === "canary", close: () => client.close() };
@@ -144,7 +165,12 @@ const steady = await ours({});
 const others = await peers();
 const taken = { now: [], awaited: [], steady: [], fnv: [], floor: [] };
 const theirs = others.map(() => []);
-const all = [[canary.now, taken.now], [canary.awaited, taken.awaited], [steady.now, taken.steady], [floor(fnv), taken.fnv]];
+const all = [
+  [canary.now, taken.now],
+  [canary.awaited, taken.awaited],
+  [steady.now, taken.steady],
+  [floor(fnv), taken.fnv],
+];
 others.forEach(({ decide }, i) => all.push([decide, theirs[i]]));
 for (const [decide] of all) for (let i = 0; i < 3; i++) await nanoseconds(decide, 5000); // compiled
 for (let round = 0; round < Number(rounds); round++) {
@@ -168,7 +194,10 @@ console.log(
     peers: Object.fromEntries(
       others.map(({ name, call, version }, i) => {
         const ratio = median(theirs[i]);
-        return [name, { ns: ratio * floorNs, sdk_version: version, ratio, times_ours: ratio / median(taken.now), call }];
+        return [
+          name,
+          { ns: ratio * floorNs, sdk_version: version, ratio, times_ours: ratio / median(taken.now), call },
+        ];
       }),
     ),
   }),

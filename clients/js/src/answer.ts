@@ -83,13 +83,13 @@ const forsaken = new FinalizationRegistry<Reading>((reading) => {
 /**
  * An answer as it comes: iterate for text, or over `events()` for Converse's own events. Read it once.
  *
- * A stream that breaks before any of it reached its reader is answered by stable when it was a canary's: before the first
- * text to who iterates for text, and before what follows `messageStart` to who reads events. Later it throws
+ * A stream that breaks before any of it reached its reader is answered by stable when it was a canary's: before the
+ * first text to who iterates for text, and before what follows `messageStart` to who reads events. Later it throws
  * StreamInterrupted with the text so far; after its stop reason it is complete, whatever comes. `decision` is sure once
  * the first text came.
  *
- * `close()` it, or break out of the loop, to hang up early: what was delivered until then is counted, and no error; where
- * nothing was, the request counts as cancelled. Time that the reader takes is not the request's.
+ * `close()` it, or break out of the loop, to hang up early: what was delivered until then is counted, and no error;
+ * where nothing was, the request counts as cancelled. Time that the reader takes is not the request's.
  */
 export class StreamedAnswer implements AsyncIterable<string> {
   readonly #reading: Reading;
@@ -152,7 +152,7 @@ export class StreamedAnswer implements AsyncIterable<string> {
   async *events({ reasoning = true } = {}): AsyncGenerator<ConverseStreamOutput, void, void> {
     const wanted = reasoning ? "all" : "answer";
     try {
-      for (let event; (event = await this.#advance(wanted)) !== undefined; ) yield event;
+      for (let event; (event = await this.#advance(wanted)) !== undefined;) yield event;
     } finally {
       await this.close();
     }
@@ -160,7 +160,7 @@ export class StreamedAnswer implements AsyncIterable<string> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void, void> {
     try {
-      for (let event; (event = await this.#advance("text")) !== undefined; ) yield textIn(event);
+      for (let event; (event = await this.#advance("text")) !== undefined;) yield textIn(event);
     } finally {
       await this.close();
     }

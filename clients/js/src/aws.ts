@@ -1,8 +1,8 @@
 // The AWS services that the client calls, through AWS SDK v3, loaded when the first call is made.
 //
-// Timeouts and retries are tuned for a request path: routes give up after a second (an older route is served meanwhile);
-// a model call is never repeated by the SDK, because a repeat after a timeout would double the longest request. Model
-// calls go over HTTP/1.1: one HTTP/2 session that is lost would end every stream at once.
+// Timeouts and retries are tuned for a request path: routes give up after a second (an older route is served
+// meanwhile); a model call is never repeated by the SDK, because a repeat after a timeout would double the longest
+// request. Model calls go over HTTP/1.1: one HTTP/2 session that is lost would end every stream at once.
 
 import type { AttributeValue, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type {
@@ -41,7 +41,13 @@ export class Aws {
   }
 
   dynamodb = (): Promise<DynamoDBClient> =>
-    this.#client("client-dynamodb", () => import("@aws-sdk/client-dynamodb"), (sdk, config) => new sdk.DynamoDBClient(config), 1, 2);
+    this.#client(
+      "client-dynamodb",
+      () => import("@aws-sdk/client-dynamodb"),
+      (sdk, config) => new sdk.DynamoDBClient(config),
+      1,
+      2,
+    );
 
   bedrock = (): Promise<BedrockRuntimeClient> =>
     this.#client(
@@ -53,7 +59,13 @@ export class Aws {
     );
 
   kms = (): Promise<KMSClient> =>
-    this.#client("client-kms", () => import("@aws-sdk/client-kms"), (sdk, config) => new sdk.KMSClient(config), 2, 2);
+    this.#client(
+      "client-kms",
+      () => import("@aws-sdk/client-kms"),
+      (sdk, config) => new sdk.KMSClient(config),
+      2,
+      2,
+    );
 
   cloudwatch = (): Promise<CloudWatchClient> =>
     this.#client(
@@ -74,18 +86,21 @@ export class Aws {
   ): Promise<Client> {
     let made = this.#made.get(name) as Promise<Client> | undefined;
     if (made === undefined) {
-      made = Promise.all([loaded(name, load), import("@smithy/node-http-handler"), import("node:http"), import("node:https")]).then(
-        ([sdk, { NodeHttpHandler }, http, https]) => {
-          const agent = { keepAlive: true, maxSockets: MAX_CONNECTIONS };
-          const requestHandler = new NodeHttpHandler({
-            connectionTimeout: Math.min(2, seconds || 2) * 1000,
-            ...(seconds ? { requestTimeout: seconds * 1000, throwOnRequestTimeout: true } : {}),
-            httpAgent: new http.Agent(agent),
-            httpsAgent: new https.Agent(agent),
-          }) as never;
-          return make(sdk, { ...this.#settings, maxAttempts, requestHandler });
-        },
-      );
+      made = Promise.all([
+        loaded(name, load),
+        import("@smithy/node-http-handler"),
+        import("node:http"),
+        import("node:https"),
+      ]).then(([sdk, { NodeHttpHandler }, http, https]) => {
+        const agent = { keepAlive: true, maxSockets: MAX_CONNECTIONS };
+        const requestHandler = new NodeHttpHandler({
+          connectionTimeout: Math.min(2, seconds || 2) * 1000,
+          ...(seconds ? { requestTimeout: seconds * 1000, throwOnRequestTimeout: true } : {}),
+          httpAgent: new http.Agent(agent),
+          httpsAgent: new https.Agent(agent),
+        }) as never;
+        return make(sdk, { ...this.#settings, maxAttempts, requestHandler });
+      });
       made.catch(() => this.#made.delete(name));
       this.#made.set(name, made);
     }
@@ -112,11 +127,17 @@ export class SdkBedrock implements Bedrock {
   constructor(readonly aws: Aws) {}
 
   async converse(input: ConverseCommandInput, abortSignal: AbortSignal): Promise<ConverseCommandOutput> {
-    const [client, { ConverseCommand }] = await Promise.all([this.aws.bedrock(), import("@aws-sdk/client-bedrock-runtime")]);
+    const [client, { ConverseCommand }] = await Promise.all([
+      this.aws.bedrock(),
+      import("@aws-sdk/client-bedrock-runtime"),
+    ]);
     return client.send(new ConverseCommand(input), { abortSignal });
   }
 
-  async converseStream(input: ConverseCommandInput, abortSignal: AbortSignal): Promise<{ stream?: Events | undefined }> {
+  async converseStream(
+    input: ConverseCommandInput,
+    abortSignal: AbortSignal,
+  ): Promise<{ stream?: Events | undefined }> {
     const [client, { ConverseStreamCommand }] = await Promise.all([
       this.aws.bedrock(),
       import("@aws-sdk/client-bedrock-runtime"),
@@ -137,13 +158,17 @@ export class RouteTable implements RouteReader {
     const found = new Map<string, Item | Error>();
     const [only] = prompts;
     if (only !== undefined && prompts.length === 1) {
-      const { Item } = await client.send(new sdk.GetItemCommand({ TableName: this.table, Key: { prompt: { S: only } }, ConsistentRead }));
+      const { Item } = await client.send(
+        new sdk.GetItemCommand({ TableName: this.table, Key: { prompt: { S: only } }, ConsistentRead }),
+      );
       if (Item) found.set(only, plain({ M: Item }) as Item);
       return found;
     }
     let keys: Record<string, AttributeValue>[] = prompts.map((prompt) => ({ prompt: { S: prompt } }));
     while (keys.length) {
-      const page = await client.send(new sdk.BatchGetItemCommand({ RequestItems: { [this.table]: { Keys: keys, ConsistentRead } } }));
+      const page = await client.send(
+        new sdk.BatchGetItemCommand({ RequestItems: { [this.table]: { Keys: keys, ConsistentRead } } }),
+      );
       for (const item of page.Responses?.[this.table] ?? []) {
         const route = plain({ M: item }) as Item;
         found.set(String(route["prompt"]), route);
@@ -158,7 +183,9 @@ export class RouteTable implements RouteReader {
 
   /** The name of a prompt given by id or ARN; undefined when it is neither, or no route is of such a prompt. */
   async nameOf(prompt: string): Promise<string | undefined> {
-    const id = prompt.startsWith("arn:") ? (prompt.slice(prompt.lastIndexOf("prompt/") + 7).split(":")[0] ?? "") : prompt;
+    const id = prompt.startsWith("arn:")
+      ? (prompt.slice(prompt.lastIndexOf("prompt/") + 7).split(":")[0] ?? "")
+      : prompt;
     if (!/^[0-9A-Za-z]{10}$/.test(id)) return undefined;
     const [client, sdk] = await Promise.all([this.aws.dynamodb(), import("@aws-sdk/client-dynamodb")]);
     const { Items } = await client.send(
@@ -212,13 +239,17 @@ export class FeedbackTable implements FeedbackMemory {
 
 /** Sends data points. */
 export async function putMetricData(aws: Aws, namespace: string, data: MetricDatum[]): Promise<void> {
-  const [client, { PutMetricDataCommand }] = await Promise.all([aws.cloudwatch(), import("@aws-sdk/client-cloudwatch")]);
+  const [client, { PutMetricDataCommand }] = await Promise.all([
+    aws.cloudwatch(),
+    import("@aws-sdk/client-cloudwatch"),
+  ]);
   await client.send(new PutMetricDataCommand({ Namespace: namespace, MetricData: data }));
 }
 
 /** The plain value of a DynamoDB attribute value. */
 export function plain(value: AttributeValue): unknown {
-  if (value.M !== undefined) return Object.fromEntries(Object.entries(value.M).map(([name, inner]) => [name, plain(inner)]));
+  if (value.M !== undefined)
+    return Object.fromEntries(Object.entries(value.M).map(([name, inner]) => [name, plain(inner)]));
   if (value.L !== undefined) return value.L.map(plain);
   if (value.N !== undefined) return Number(value.N);
   if (value.NULL) return null;

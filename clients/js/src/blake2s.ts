@@ -1,7 +1,14 @@
 // BLAKE2s (RFC 7693) with key and personalization, which Node's crypto has not: for salts' keys and units' marks.
 
 const IV = Uint32Array.of(
-  0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+  0x6a09e667,
+  0xbb67ae85,
+  0x3c6ef372,
+  0xa54ff53a,
+  0x510e527f,
+  0x9b05688c,
+  0x1f83d9ab,
+  0x5be0cd19,
 );
 const SIGMA: readonly (readonly number[])[] = [
   [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
@@ -16,8 +23,14 @@ const SIGMA: readonly (readonly number[])[] = [
   [10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0],
 ];
 const MIXES: readonly (readonly [number, number, number, number])[] = [
-  [0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15],
-  [0, 5, 10, 15], [1, 6, 11, 12], [2, 7, 8, 13], [3, 4, 9, 14],
+  [0, 4, 8, 12],
+  [1, 5, 9, 13],
+  [2, 6, 10, 14],
+  [3, 7, 11, 15],
+  [0, 5, 10, 15],
+  [1, 6, 11, 12],
+  [2, 7, 8, 13],
+  [3, 4, 9, 14],
 ];
 const BLOCK = 64;
 
@@ -50,7 +63,11 @@ function compress(h: Uint32Array, block: Uint8Array, length: number, last: boole
 /** The digest, `size` bytes. `person` has 8 bytes, `key` at most 32. */
 export function blake2s(
   data: Uint8Array,
-  { key = new Uint8Array(), person = new Uint8Array(8), size = 32 }: { key?: Uint8Array; person?: Uint8Array; size?: number } = {},
+  {
+    key = new Uint8Array(),
+    person = new Uint8Array(8),
+    size = 32,
+  }: { key?: Uint8Array; person?: Uint8Array; size?: number } = {},
 ): Buffer {
   const h = Uint32Array.from(IV);
   h[0]! ^= 0x01010000 | (key.length << 8) | size;

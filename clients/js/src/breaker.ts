@@ -1,5 +1,5 @@
-// The circuit breaker: one process's canary traffic goes to stable after consecutive canary errors, counted in each half
-// of the unit groups, so that no unit opens it alone. promptlane/client/breaker.py says why.
+// The circuit breaker: one process's canary traffic goes to stable after consecutive canary errors, counted in each
+// half of the unit groups, so that no unit opens it alone. promptlane/client/breaker.py says why.
 
 interface State {
   readonly releaseId: string;

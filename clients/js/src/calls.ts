@@ -254,8 +254,8 @@ export class Caller {
   /**
    * Milliseconds that this call may wait.
    *
-   * Whoever answers in another's place has as long as on its own track, where so much is left, and the reserve at least:
-   * else what it answers its own units would fail here.
+   * Whoever answers in another's place has as long as on its own track, where so much is left, and the reserve at
+   * least: else what it answers its own units would fail here.
    */
   limitMs(request: Request): number {
     const beforeReserve = this.#timeout - this.#reserve;

@@ -22,8 +22,8 @@ import { checkName, isObject, kindOf } from "./incoming.js";
 import * as metrics from "./metrics.js";
 import { Observation } from "./observation.js";
 import { ofResponse } from "./outcome.js";
-import { KmsKeys, OwnKeys, SdkKms, type Keys } from "./receipt-keys.js";
-import { checkFresh, headOf, mark, promptIdOf, seal, unseal, voiceOf } from "./receipts.js";
+import { KmsKeys, OwnKeys, SdkKms, Source, type Given, type Keys } from "./receipt-keys.js";
+import { checkFresh, headOf, mark, promptIdOf, seal, unseal, voiceOf, type Key } from "./receipts.js";
 import { Request } from "./request.js";
 import { forget, Routes, type RouteReader } from "./routes.js";
 import { RECEIPT_DAY, RECEIPT_FRESH, RECEIPT_WINDOW, ROUTE_SCHEMA } from "./shared.js";
@@ -52,10 +52,11 @@ export interface Settings {
   breakerErrors?: number | undefined;
   /** … for so long (30). */
   breakerCooldown?: number | undefined;
-  /** [PROMPTLANE_RECEIPT_KEY] A secret of your own that receipts are sealed with. */
-  receiptKey?: string | undefined;
-  /** [PROMPTLANE_RECEIPT_KMS_KEY] The deployment's key for receipts: stack output ReceiptKey. */
-  receiptKmsKey?: string | undefined;
+  /** [PROMPTLANE_RECEIPT_KEY] A secret of your own that receipts are sealed with; several, the newest last, parted by
+   * blanks, or a function that gives them, which is asked again when a receipt comes that none of them opens. */
+  receiptKey?: Given | undefined;
+  /** [PROMPTLANE_RECEIPT_KMS_KEY] The deployment's key for receipts: stack output ReceiptKey. Several likewise. */
+  receiptKmsKey?: Given | undefined;
   /** [PROMPTLANE_FEEDBACK_TABLE] So that a unit's feedback counts once in all processes. */
   feedbackTable?: string | undefined;
   /** [PROMPTLANE_RESOLUTION] The deployment's metric resolution (60). */
@@ -97,6 +98,7 @@ export class PromptClient {
   readonly #routes: Routes;
   readonly #caller: Caller;
   readonly #names = new Map<string, string>();
+  readonly #log: (message: string) => void;
 
   constructor(settings: Settings = {}, doubles: Doubles = {}) {
     const { env } = process;
@@ -111,6 +113,7 @@ export class PromptClient {
       );
     }
     const log = settings.log ?? ((message: string) => console.warn(`promptlane: ${message}`));
+    this.#log = log;
     const resolution = settings.resolution ?? Number(env["PROMPTLANE_RESOLUTION"] || 60);
     this.#aws = new Aws(settings.aws ?? {});
     this.#clock = doubles.clock ?? CLOCK;
@@ -120,12 +123,15 @@ export class PromptClient {
       (env["AWS_LAMBDA_FUNCTION_NAME"]
         ? new EmfSink(resolution)
         : new CloudWatchSink({ resolution, log, put: (data) => putMetricData(this.#aws, metrics.NAMESPACE, data) }));
-    const kmsKey = settings.receiptKmsKey ?? "";
-    const secret = settings.receiptKey ?? (kmsKey ? "" : (env["PROMPTLANE_RECEIPT_KEY"] ?? ""));
-    const wrapping = kmsKey || env["PROMPTLANE_RECEIPT_KMS_KEY"];
-    this.#keys =
-      doubles.keys ??
-      (secret.trim() ? new OwnKeys(secret) : wrapping ? new KmsKeys(new SdkKms(this.#aws, wrapping), log) : undefined);
+    const { receiptKmsKey = "" } = settings;
+    const secret = settings.receiptKey ?? (receiptKmsKey ? "" : (env["PROMPTLANE_RECEIPT_KEY"] ?? ""));
+    const wrapping = receiptKmsKey || (env["PROMPTLANE_RECEIPT_KMS_KEY"] ?? "");
+    const given = (source: Given): boolean => typeof source === "function" || source.trim() !== "";
+    if (doubles.keys) this.#keys = doubles.keys;
+    else if (given(secret)) this.#keys = new OwnKeys(new Source(secret, "receiptKey", log));
+    else if (given(wrapping)) {
+      this.#keys = new KmsKeys(new SdkKms(this.#aws), new Source(wrapping, "receiptKmsKey", log), log);
+    }
     const remembered = settings.feedbackTable ?? env["PROMPTLANE_FEEDBACK_TABLE"];
     this.#memory = doubles.feedback ?? (remembered ? new FeedbackTable(this.#aws, remembered) : new Memory());
     this.#reader = doubles.routes ?? new RouteTable(this.#aws, table!);
@@ -135,7 +141,9 @@ export class PromptClient {
       fallback: settings.fallback ?? fallbacks(env["PROMPTLANE_FALLBACK_ROUTES"]),
       onStale: (prompt, age) => this.#sink.emit(metrics.staleRoute(prompt, age, this.#clock.wall())),
     });
-    const breaker = new Breaker(settings.breakerErrors ?? 5, settings.breakerCooldown ?? 30, () => this.#clock.steady());
+    const breaker = new Breaker(settings.breakerErrors ?? 5, settings.breakerCooldown ?? 30, () =>
+      this.#clock.steady(),
+    );
     const bedrock = doubles.bedrock ?? new SdkBedrock(this.#aws);
     this.#caller = new Caller(() => bedrock, breaker, {
       timeoutMs: timeout * 1000,
@@ -248,11 +256,21 @@ export class PromptClient {
 
   async #receipt(request: Request): Promise<string | undefined> {
     const by = request.answeredBy;
-    const key = await this.#keys?.newest(by.prompt, 1000);
+    const key = await this.#newestKey(by.prompt);
     if (key === undefined) return undefined;
     this.#remember(promptIdOf(by.versionArn), by.prompt);
     const { group, startedAt } = request;
     return seal(key, by, { group, startedAt, unit: mark(request.decided.salt, request.unit) });
+  }
+
+  /** None where it cannot be had: an answer without a receipt is better than none. */
+  async #newestKey(prompt: string): Promise<Key | undefined> {
+    try {
+      return await this.#keys?.newest(prompt, 1000);
+    } catch (error) {
+      this.#log(`no key to seal receipts of ${prompt} with: ${String(error)}`);
+      return undefined;
+    }
   }
 
   /** The name of the prompt that a receipt is of, which whoever gave us the receipt may have made up. */
@@ -301,7 +319,8 @@ export function checkUnit(unit: unknown): void {
   if (typeof unit !== "string") {
     throw new InvalidUnit(`the unit is ${kindOf(unit)}; give the user's or session's id as text, with String()`);
   }
-  if (!unit) throw new InvalidUnit("the unit is empty; give the user's or session's id (a random one splits by request)");
+  if (!unit)
+    throw new InvalidUnit("the unit is empty; give the user's or session's id (a random one splits by request)");
   if (!unit.isWellFormed()) throw new InvalidUnit("the unit holds half a surrogate pair; decode it properly first");
   if (unit.length * 3 <= MAX_UNIT_BYTES) return;
   const size = Buffer.byteLength(unit);

@@ -3,9 +3,10 @@
 // Data points keep their counts: a rate's numerator (Sum) and denominator (SampleCount) stay what single points would
 // have made them. Points of two periods are never merged. Latencies are kept to two significant digits.
 //
-// Each point is sent until CloudWatch took it, and counts at most once: the operation is not idempotent, so a request that
-// may have been taken (no answer in time, a connection that broke, an error of the service's own) is not sent again, and
-// the loss is logged. Where a request is refused, it is halved until the point is found that CloudWatch does not take.
+// Each point is sent until CloudWatch took it, and counts at most once: the operation is not idempotent, so a request
+// that may have been taken (no answer in time, a connection that broke, an error of the service's own) is not sent
+// again, and the loss is logged. Where a request is refused, it is halved until the point is found that CloudWatch does
+// not take.
 
 import type { MetricDatum } from "@aws-sdk/client-cloudwatch";
 import { NAMESPACE, type Document, type Sink } from "./metrics.js";
@@ -65,7 +66,8 @@ export class CloudWatchSink implements Sink {
       for (const names of dimensionSets) {
         const dimensions = names.map((name) => [name, document.dimensions[name] ?? ""] as const);
         const under = `${period}\0${dimensions.map(([name, value]) => `${name}\0${value}`).join("\0")}\0`;
-        for (const metric of metrics) this.#add(under + metric, { period, dimensions, metric }, document.values[metric] ?? 0);
+        for (const metric of metrics)
+          this.#add(under + metric, { period, dimensions, metric }, document.values[metric] ?? 0);
       }
     }
     this.#watched ||= document.dimensions["Group"] !== undefined;
@@ -127,13 +129,15 @@ export class CloudWatchSink implements Sink {
       }
     }
     if (this.#dropped) {
-      this.#settings.log(`${this.#dropped} data points dropped: the buffer was full, or CloudWatch takes none of their time or value`);
+      this.#settings.log(
+        `${this.#dropped} data points dropped: the buffer was full, or CloudWatch takes none of their time or value`,
+      );
       this.#dropped = 0;
     }
     const waiting: Part[][] = [];
     for (let at = 0; at < parts.length; at += MAX_DATA) waiting.push(parts.slice(at, at + MAX_DATA));
     let refusals = 0;
-    for (let batch; (batch = waiting.shift()) !== undefined; ) {
+    for (let batch; (batch = waiting.shift()) !== undefined;) {
       try {
         await this.#settings.put(batch.map(({ point }) => this.#datum(point)));
       } catch (error) {
@@ -147,7 +151,8 @@ export class CloudWatchSink implements Sink {
           waiting.push(batch.slice(0, batch.length >> 1), batch.slice(batch.length >> 1)); // behind those that may be good
           continue;
         }
-        const why = fate === "refused" ? "CloudWatch does not take them" : "it is not known whether CloudWatch took them";
+        const why =
+          fate === "refused" ? "CloudWatch does not take them" : "it is not known whether CloudWatch took them";
         this.#settings.log(`${total(batch)} data points dropped: ${why}: ${String(error)}`);
         if (fate === "unknown") break;
       }
@@ -186,7 +191,11 @@ const CONNECTING = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNRE
 
 /** What became of a request that failed: refused for what it holds, surely not taken for now, or not known. */
 function fateOf(error: unknown): "refused" | "later" | "unknown" {
-  const { $metadata, name = "", code = "" } = error as { $metadata?: { httpStatusCode?: number }; name?: string; code?: string };
+  const {
+    $metadata,
+    name = "",
+    code = "",
+  } = error as { $metadata?: { httpStatusCode?: number }; name?: string; code?: string };
   if (/^(InvalidParameter|Missing.*Parameter|Validation|InvalidFormat)/.test(name)) return "refused";
   const status = $metadata?.httpStatusCode ?? 0;
   const connecting = CONNECTING.has(code) || name === "CredentialsProviderError";

@@ -86,11 +86,12 @@ export class Decision {
       throw new InvalidVariables(`variables of ${this.prompt} are ${kindOf(variables)}; give texts by name`);
     }
     const given = Object.entries(variables);
-    const wrong = given.filter(([, value]) => typeof value !== "string").map(([name]) => name).sort();
+    const wrong = given
+      .filter(([, value]) => typeof value !== "string")
+      .map(([name]) => name)
+      .sort();
     if (wrong.length) {
-      throw new InvalidVariables(
-        `variables of ${this.prompt} must be text; ${wrong.join(", ")} is not: use String()`,
-      );
+      throw new InvalidVariables(`variables of ${this.prompt} must be text; ${wrong.join(", ")} is not: use String()`);
     }
     for (const [name, value] of given) {
       let problem = tornProblem(name);
@@ -104,7 +105,10 @@ export class Decision {
     if (this.variables === undefined) return;
     const declared = this.variables;
     const missing = [...declared].filter((name) => !Object.hasOwn(variables, name)).sort();
-    const unknown = given.map(([name]) => name).filter((name) => !declared.has(name)).sort();
+    const unknown = given
+      .map(([name]) => name)
+      .filter((name) => !declared.has(name))
+      .sort();
     if (missing.length || unknown.length) {
       const parts: string[] = [];
       if (missing.length) parts.push(`needs ${missing.join(", ")}`);
@@ -200,7 +204,8 @@ export function liveRoute(prompt: string, item: Item, barred: ReadonlySet<string
   const decide = (name: string, track: Track, instead?: Decision): Decision | undefined => {
     const ref = item[name];
     if (!ref || (isObject(ref) && barred.has(String(ref["fingerprint"])))) return undefined;
-    if (!isObject(ref) || !Number.isSafeInteger(ref["version"]) || typeof ref["arn"] !== "string") throw malformed(name);
+    if (!isObject(ref) || !Number.isSafeInteger(ref["version"]) || typeof ref["arn"] !== "string")
+      throw malformed(name);
     const declared = ref["variables"];
     return new Decision({
       prompt: String(item["prompt"] ?? prompt),

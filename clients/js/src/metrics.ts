@@ -73,7 +73,11 @@ export function assigned(decision: Decision, group: string, startedAt: number): 
 
 /** For judge (start-stamped), and for fuse and people (stamped at completion), of one call that was made. */
 export function finished(
-  decision: Decision, group: string, half: string, outcome: CallOutcome, { startedAt, now }: Stamps,
+  decision: Decision,
+  group: string,
+  half: string,
+  outcome: CallOutcome,
+  { startedAt, now }: Stamps,
 ): Document[] {
   const counted: Values = {};
   for (const name of TOLD_BY_CALLS) counted[name] = outcome.bad.has(name) ? 1 : 0;
@@ -122,7 +126,13 @@ export function feedback(receipt: Receipt, negative: boolean, now: number): Docu
 /** A refresh failed: the age in seconds of the route that is served instead. */
 export function staleRoute(prompt: string, age: number, now: number): Document {
   const directive = { dimensionSets: [["Prompt"]], metrics: ["StaleRoute"] };
-  return { at: now, dimensions: { Prompt: prompt }, directives: [directive], values: { StaleRoute: age }, releaseId: "" };
+  return {
+    at: now,
+    dimensions: { Prompt: prompt },
+    directives: [directive],
+    values: { StaleRoute: age },
+    releaseId: "",
+  };
 }
 
 const DIGITS = 3;

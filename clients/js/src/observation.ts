@@ -82,7 +82,9 @@ export class Observation {
 function ofTheCall(error: unknown): boolean {
   if (error instanceof InvalidInput) return true;
   if (!(error instanceof Error) || error.name === "AbortError") return false;
-  return "$metadata" in error || "$fault" in error || error.name === "TimeoutError" || /^E[A-Z]+$/.test(errorType(error));
+  return (
+    "$metadata" in error || "$fault" in error || error.name === "TimeoutError" || /^E[A-Z]+$/.test(errorType(error))
+  );
 }
 
 /** The SDK's stream with its answer counted: at its end, where it breaks, or when its reader leaves it. */

@@ -82,7 +82,12 @@ function encoded(head: Head): Buffer {
 export function seal(
   key: Key,
   by: Decision,
-  { group, startedAt, unit, nonce = randomBytes(NONCE) }: { group: string; startedAt: number; unit: string; nonce?: Buffer },
+  {
+    group,
+    startedAt,
+    unit,
+    nonce = randomBytes(NONCE),
+  }: { group: string; startedAt: number; unit: string; nonce?: Buffer },
 ): string | undefined {
   const promptId = promptIdOf(by.versionArn);
   const facts = JSON.stringify([by.version, by.track, by.releaseId, group, Math.round(startedAt), unit]);
@@ -139,7 +144,9 @@ export function unseal(receipt: string, head: Head, key: Key, prompt: string, no
 /** InvalidReceipt where the answer is too old for feedback. */
 export function checkFresh(receipt: Receipt, now: number): void {
   if (now - receipt.startedAt > FRESH) {
-    throw new InvalidReceipt(`the answer is older than ${RECEIPT_FRESH / RECEIPT_DAY} days; feedback on it counts no more`);
+    throw new InvalidReceipt(
+      `the answer is older than ${RECEIPT_FRESH / RECEIPT_DAY} days; feedback on it counts no more`,
+    );
   }
 }
 

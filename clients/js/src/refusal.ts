@@ -12,8 +12,7 @@ const APOSTROPHES = /[’‘ʼ`´]/gu;
 const PUNCTUATION = /[.,;:!?…()¡¿]/gu;
 const UNSEEN = /[*_\u064b-\u0652\u200b-\u200f]/gu;
 const CODE = /```[\s\S]{0,600}?(?:```|(?=\n)|$)|`[^`\n]{2,200}`|(?:^|(?<=\n)) {0,3}>[^\n]*/gu;
-const QUOTED =
-  /"[^"]{1,200}"|“[^”“]{1,200}[”“]|„[^“”„]{1,200}[“”]|«[^»]{1,200}»|「[^」]{1,100}」|『[^』]{1,100}』/gu;
+const QUOTED = /"[^"]{1,200}"|“[^”“]{1,200}[”“]|„[^“”„]{1,200}[“”]|«[^»]{1,200}»|「[^」]{1,100}」|『[^』]{1,100}』/gu;
 const PARAGRAPH = new RegExp(`(?<=[^${BLANK}.!?:。！？।])[ \\t]*\\n[ \\t]*\\n[${BLANK}]*`, "gu");
 const SENTENCE = /[^.!?。！？।]+(?:[.!?]+(?=[^\s.!?。！？।'")])[^.!?。！？।]*)*[.!?。！？।]*/gu;
 const LETTER = /\p{L}/u;
@@ -132,7 +131,8 @@ export function inJavaScript(python: string): string {
       else if (escaped === "d") out += "\\p{Nd}";
       else if (escaped === "S" && !inside) out += `[^${BLANK}]`;
       else if (escaped === "s") out += inside ? BLANK : `[${BLANK}]`;
-      else if (/[a-zA-Z0-9]/.test(escaped) || SYNTAX.includes(escaped) || (inside && escaped === "-")) out += c + escaped;
+      else if (/[a-zA-Z0-9]/.test(escaped) || SYNTAX.includes(escaped) || (inside && escaped === "-"))
+        out += c + escaped;
       else out += escaped;
     } else if (inside) {
       out += c === "[" ? "\\[" : c;

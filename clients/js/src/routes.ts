@@ -1,9 +1,9 @@
 // Routes in memory: read when first asked for, then refreshed behind the traffic.
 //
 // Whatever is due is read in one request for up to 100 prompts. Reads are started by traffic, never by a timer, so an
-// idle process reads nothing, and one that was frozen has nothing to repair. No clock is trusted alone: a monotonic clock
-// may stand still while a function is frozen, and a wall clock may be set. A route is due, or too old to be used untried,
-// when either says so.
+// idle process reads nothing, and one that was frozen has nothing to repair. No clock is trusted alone: a monotonic
+// clock may stand still while a function is frozen, and a wall clock may be set. A route is due, or too old to be used
+// untried, when either says so.
 
 import { now, recent, since, within, type Clock, type Moment } from "./clock.js";
 import { type Item, type LiveRoute, liveRoute, pinned } from "./decision.js";
@@ -109,7 +109,10 @@ export class Routes {
     const until = this.#clock.steady() + this.#patience;
     for (let tries = 0; tries < 2 && this.#untried(held); tries++) {
       // a read that began before a freeze is none, hence a second one
-      const answered = await within(this.#want(prompt).then(() => true), until - this.#clock.steady());
+      const answered = await within(
+        this.#want(prompt).then(() => true),
+        until - this.#clock.steady(),
+      );
       if (!answered) break;
     }
     if (this.#untried(held)) {
@@ -192,7 +195,9 @@ export class Routes {
   /** Whether the table shows an earlier route than the one held, as far as the item can be read. */
   #earlier(prompt: string, item: Item | Error | undefined): boolean {
     const held = this.#held.get(prompt);
-    return held !== undefined && item !== undefined && !(item instanceof Error) && standing(held.route, item, false) < 0;
+    return (
+      held !== undefined && item !== undefined && !(item instanceof Error) && standing(held.route, item, false) < 0
+    );
   }
 
   /** What a consistent read says of prompts whose route seemed to be an earlier one: a read may lag. */
@@ -242,7 +247,10 @@ export class Routes {
     const at = now(this.#clock);
     let route: LiveRoute;
     try {
-      route = held === undefined ? this.#told(prompt, liveRoute(prompt, item)) : this.#later(prompt, held, item, consistent, at);
+      route =
+        held === undefined
+          ? this.#told(prompt, liveRoute(prompt, item))
+          : this.#later(prompt, held, item, consistent, at);
     } catch (error) {
       const malformed = new InvalidInput(`the route of ${prompt} is malformed (${String(error)}); restore the table`);
       return this.#missed(prompt, error instanceof PromptlaneError ? error : malformed, began);

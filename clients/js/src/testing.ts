@@ -4,7 +4,11 @@
 //     routes.put("greeter", { stable: 1, canary: 2, weight: 2500 });
 //     const client = fakeClient(routes, new FakeBedrock({ 1: "Hello!", 2: new Error("model is down") }));
 
-import type { ConverseCommandInput, ConverseCommandOutput, ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime";
+import type {
+  ConverseCommandInput,
+  ConverseCommandOutput,
+  ConverseStreamOutput,
+} from "@aws-sdk/client-bedrock-runtime";
 import type { Bedrock, Events } from "./aws.js";
 import { PromptClient, type Doubles, type Settings } from "./client.js";
 import type { Item } from "./decision.js";
@@ -22,7 +26,11 @@ export type Replies =
 
 /** A well-formed ARN for a version in a test. */
 export function versionArn(prompt: string, version: number): string {
-  const id = prompt.toUpperCase().replace(/[^A-Z0-9]/g, "").slice(0, 10).padEnd(10, "0");
+  const id = prompt
+    .toUpperCase()
+    .replace(/[^A-Z0-9]/g, "")
+    .slice(0, 10)
+    .padEnd(10, "0");
   return `arn:aws:bedrock:eu-west-1:111122223333:prompt/${id}:${version}`;
 }
 

@@ -10,7 +10,7 @@ import { Decision, liveRoute } from "../dist/esm/decision.js";
 import { line } from "../dist/esm/emf.js";
 import { PromptlaneError } from "../dist/esm/errors.js";
 import { invalid, ofError, ofResponse } from "../dist/esm/outcome.js";
-import { OwnKeys } from "../dist/esm/receipt-keys.js";
+import { OwnKeys, Source } from "../dist/esm/receipt-keys.js";
 import { checkFresh, headOf, mark, seal, unseal, voiceOf } from "../dist/esm/receipts.js";
 import { isRefusal } from "../dist/esm/refusal.js";
 import { Routes } from "../dist/esm/routes.js";
@@ -36,16 +36,34 @@ export function cases(kind) {
   if (kind === "split") {
     const of = ({ number, bucket, group }) => ({ number, bucket, group });
     return [
-      ...document.vectors.map((v) => ({ name: `${v.salt}, ${v.unit}`, given: { salt: v.salt, unit: v.unit }, answer: of(v) })),
-      ...document.tracks.map(({ track, ...given }) => ({ name: `${given.phase}, ${given.unit}`, given, answer: track })),
+      ...document.vectors.map((v) => ({
+        name: `${v.salt}, ${v.unit}`,
+        given: { salt: v.salt, unit: v.unit },
+        answer: of(v),
+      })),
+      ...document.tracks.map(({ track, ...given }) => ({
+        name: `${given.phase}, ${given.unit}`,
+        given,
+        answer: track,
+      })),
     ];
   }
   if (kind === "routes") {
     const { units, prompt } = document;
     return [
-      ...document.routes.map(({ name, item, error, answer }) => ({ name, given: { units, prompt, item }, answer: answer ?? { error } })),
+      ...document.routes.map(({ name, item, error, answer }) => ({
+        name,
+        given: { units, prompt, item },
+        answer: answer ?? { error },
+      })),
       ...document.sequences.map(({ name, items, steps }) => {
-        const answer = steps.map(({ again, stale, revision, epoch, units }) => ({ again: again !== undefined, stale, revision, epoch, units }));
+        const answer = steps.map(({ again, stale, revision, epoch, units }) => ({
+          again: again !== undefined,
+          stale,
+          revision,
+          epoch,
+          units,
+        }));
         return { name, given: { units, prompt, items, steps }, answer };
       }),
     ];
@@ -73,7 +91,10 @@ async function routeOf(given) {
   if (given.steps !== undefined) return sequenceOf(given);
   try {
     const route = liveRoute(given.prompt, given.item);
-    const client = fakeClient({ read: async () => new Map([[given.prompt, given.item]]), nameOf: async () => undefined });
+    const client = fakeClient({
+      read: async () => new Map([[given.prompt, given.item]]),
+      nameOf: async () => undefined,
+    });
     const units = {};
     const versions = {};
     for (const unit of given.units) {
@@ -145,7 +166,13 @@ function outcomeOf(given) {
 function requestOf(given) {
   const { declared, own_guardrail: guardrail } = given;
   const decision = new Decision({
-    prompt: PROMPT, version: 3, versionArn: versionArn(PROMPT, 3), track: "canary", releaseId: "R-3-1", variables: declared, guardrail,
+    prompt: PROMPT,
+    version: 3,
+    versionArn: versionArn(PROMPT, 3),
+    track: "canary",
+    releaseId: "R-3-1",
+    variables: declared,
+    guardrail,
   });
   try {
     checkUnit("unit" in given ? given.unit : "u");
@@ -159,7 +186,9 @@ function requestOf(given) {
 
 function deadlineOf(given) {
   const caller = new Caller(() => undefined, new Breaker(5, 30, () => 0), {
-    timeoutMs: given.timeout * 1000, reserveMs: given.reserve * 1000, shield: given.shield,
+    timeoutMs: given.timeout * 1000,
+    reserveMs: given.reserve * 1000,
+    shield: given.shield,
   });
   const decided = { phase: given.phase };
   const request = { decided, answeredBy: given.other ? {} : decided, elapsedMs: () => given.elapsed * 1000 };
@@ -168,12 +197,12 @@ function deadlineOf(given) {
 
 async function receiptOf(given) {
   if (given.mark !== undefined) return mark(...given.mark);
-  const keys = new OwnKeys(given.secret);
+  const keys = new OwnKeys(new Source(given.secret, "receiptKey", () => undefined));
   const { prompt } = given;
   if (given.seal !== undefined) {
     const { version, track, release_id: releaseId, group, started_at: startedAt, unit } = given.seal;
     const by = new Decision({ prompt, version, versionArn: versionArn(prompt, version), track, releaseId });
-    const key = keys.key(given.secret.split(" ").length - 1, prompt, given.day);
+    const key = keys.key(given.secret.split(" ").at(-1), prompt, given.day);
     const nonce = Buffer.from(given.nonce, "hex");
     return seal(key, by, { group, startedAt: startedAt * 1000, unit, nonce }) ?? "";
   }
@@ -208,7 +237,10 @@ function counted(sink) {
   for (const { directives, dimensions, values } of sink.documents) {
     for (const { dimensionSets, metrics } of directives) {
       for (const names of dimensionSets) {
-        const under = names.filter((name) => name !== "Prompt").map((name) => `${name}=${dimensions[name]}`).join(" ");
+        const under = names
+          .filter((name) => name !== "Prompt")
+          .map((name) => `${name}=${dimensions[name]}`)
+          .join(" ");
         const sums = (found[under] ??= {});
         for (const metric of metrics) {
           const [total, count] = sums[metric] ?? [0, 0];
@@ -217,7 +249,10 @@ function counted(sink) {
       }
     }
   }
-  const told = (sums) => Object.entries(sums).map(([metric, [total, count]]) => `${metric} ${total}/${count}`).join(", ");
+  const told = (sums) =>
+    Object.entries(sums)
+      .map(([metric, [total, count]]) => `${metric} ${total}/${count}`)
+      .join(", ");
   return Object.fromEntries(Object.entries(found).map(([under, sums]) => [under, told(sums)]));
 }
 

@@ -3,8 +3,15 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { ModelCallFailed, PromptClient, RouteUnavailable, UnknownPrompt, CloudWatchSink } from "../dist/esm/index.js";
-import { KmsKeys } from "../dist/esm/receipt-keys.js";
+import {
+  InvalidReceipt,
+  ModelCallFailed,
+  PromptClient,
+  RouteUnavailable,
+  UnknownPrompt,
+  CloudWatchSink,
+} from "../dist/esm/index.js";
+import { KmsKeys, Source } from "../dist/esm/receipt-keys.js";
 import { FakeBedrock, fakeClient, ListSink, responseOf, StaticRoutes } from "../dist/esm/testing.js";
 
 const unhandled = [];
@@ -91,7 +98,9 @@ test("what has no route is told as such, and bounded", async () => {
   routes.down = new Error("no network");
   await assert.rejects(client.route("other", "u"), RouteUnavailable);
   const fallback = { other: "arn:aws:bedrock:eu-west-1:111122223333:prompt/ABCDEFGHIJ:3#gr1:1" };
-  const pinned = await released({ settings: { fallback } }).client.route("other", "u").catch((error) => error);
+  const pinned = await released({ settings: { fallback } })
+    .client.route("other", "u")
+    .catch((error) => error);
   assert.ok(pinned instanceof UnknownPrompt, "a fallback is for outages, not for what does not exist");
   const down = fakeClient(Object.assign(new StaticRoutes(), { down: new Error("down") }), undefined, { fallback });
   const { version, guardrail } = await down.route("other", "u");
@@ -105,13 +114,17 @@ test("whoever leaves is counted once, as cancelled, and nothing is left behind",
   const long = new AbortController();
   for (let i = 0; i < 20; i++) {
     await client.converse("p", { unit: `u${i}`, signal: long.signal });
-    for await (const piece of await client.converseStream("p", { unit: `u${i}`, signal: long.signal })) assert.ok(piece);
+    for await (const piece of await client.converseStream("p", { unit: `u${i}`, signal: long.signal }))
+      assert.ok(piece);
   }
   assert.equal(getEventListeners(long.signal, "abort").length, 0);
   const before = sink.documents.length;
   bedrock.replies = never;
   const reason = new Error("the browser is gone");
-  for (const ask of [(signal) => client.converse("p", { unit: "u", signal }), (signal) => client.converseStream("p", { unit: "u", signal })]) {
+  for (const ask of [
+    (signal) => client.converse("p", { unit: "u", signal }),
+    (signal) => client.converseStream("p", { unit: "u", signal }),
+  ]) {
     const controller = new AbortController();
     const asked = ask(controller.signal);
     await settled();
@@ -148,13 +161,21 @@ test("a stream that is aborted while it is read ends with the reason, and counts
 });
 
 test("a model that does not answer is given up in time, on either track, and stable answers for the canary", async () => {
-  const { client, sink, bedrock } = released({ clock: REAL, canary: 2, weight: 10_000, settings: { timeout: 0.4, shieldReserve: 0.2 } });
+  const { client, sink, bedrock } = released({
+    clock: REAL,
+    canary: 2,
+    weight: 10_000,
+    settings: { timeout: 0.4, shieldReserve: 0.2 },
+  });
   bedrock.replies = { 1: "Hello there.", 2: never };
   const answer = await client.converse("p", { unit: "u" });
   assert.deepEqual([answer.text, answer.shielded], ["Hello there.", true]);
   assert.deepEqual(sink.total("Error", { Prompt: "p", Track: "canary" }), [1, 1]);
   bedrock.replies = never;
-  await assert.rejects(client.converse("p", { unit: "u" }), (error) => error instanceof ModelCallFailed && error.code === "TimeoutError");
+  await assert.rejects(
+    client.converse("p", { unit: "u" }),
+    (error) => error instanceof ModelCallFailed && error.code === "TimeoutError",
+  );
 });
 
 test("calls that the application makes itself are counted, and its own errors are nobody's", async () => {
@@ -162,16 +183,28 @@ test("calls that the application makes itself are counted, and its own errors ar
   const decision = await client.route("p", "u");
   const observe = () => client.observe(decision, { unit: "u" });
   const down = Object.assign(new Error("down"), { name: "ModelErrorException", $metadata: {} });
-  const streamed = { stream: (async function* () {
-    yield { contentBlockDelta: { delta: { text: "I'm sorry, but I can't help with that." }, contentBlockIndex: 0 } };
-    yield { messageStop: { stopReason: "end_turn" } };
-  })() };
+  const streamed = {
+    stream: (async function* () {
+      yield { contentBlockDelta: { delta: { text: "I'm sorry, but I can't help with that." }, contentBlockIndex: 0 } };
+      yield { messageStop: { stopReason: "end_turn" } };
+    })(),
+  };
   const call = observe();
   assert.equal(await call.receipt(), undefined);
   await call.run(async () => responseOf("Hello."));
   assert.ok(await call.receipt());
-  await assert.rejects(observe().run(async () => { throw down; }), /down/);
-  await assert.rejects(observe().run(async () => { throw new TypeError("the application's own"); }), TypeError);
+  await assert.rejects(
+    observe().run(async () => {
+      throw down;
+    }),
+    /down/,
+  );
+  await assert.rejects(
+    observe().run(async () => {
+      throw new TypeError("the application's own");
+    }),
+    TypeError,
+  );
   const { stream } = await observe().run(async () => streamed);
   for await (const event of stream) assert.ok(event);
   assert.deepEqual(sink.total("Error", { Prompt: "p", Track: "stable" }), [1, 3]);
@@ -182,7 +215,10 @@ test("calls that the application makes itself are counted, and its own errors ar
 test("one unit's feedback counts once, for the version that answered", async () => {
   const { client, sink } = released({ clock: REAL, canary: 2, weight: 10_000 });
   const { receipt } = await client.converse("p", { unit: "u" });
-  assert.deepEqual([await client.feedback(receipt, { positive: false }), await client.feedback(receipt, { positive: true })], [true, false]);
+  assert.deepEqual(
+    [await client.feedback(receipt, { positive: false }), await client.feedback(receipt, { positive: true })],
+    [true, false],
+  );
   assert.deepEqual(sink.total("NegativeFeedback", { Prompt: "p", Track: "canary" }), [1, 1]);
 });
 
@@ -190,8 +226,8 @@ test("KMS is asked once for a key, and a key that cannot be had costs receipts a
   const asked = [];
   const plain = Buffer.alloc(32, 7);
   const kms = {
-    generateDataKey: async (context) => (asked.push(context), { plain, wrapped: Buffer.from("wrapped") }),
-    decrypt: async (wrapped, context) => {
+    generateDataKey: async (keyId, context) => (asked.push(context), { plain, wrapped: Buffer.from("wrapped") }),
+    decrypt: async (keyId, wrapped, context) => {
       asked.push(context);
       if (String(wrapped) !== "wrapped") throw Object.assign(new Error("no"), { name: "InvalidCiphertextException" });
       return plain;
@@ -199,25 +235,55 @@ test("KMS is asked once for a key, and a key that cannot be had costs receipts a
   };
   const routes = new StaticRoutes();
   routes.put("p", { stable: 1 });
+  const source = new Source("key-id", "receiptKmsKey", () => undefined);
   const make = (keys) => fakeClient(routes, new FakeBedrock(), { receiptKey: "" }, { keys });
-  const client = make(new KmsKeys(kms, () => undefined));
+  const client = make(new KmsKeys(kms, source, () => undefined));
   const receipts = [];
   for (let i = 0; i < 5; i++) receipts.push((await client.converse("p", { unit: `u${i}` })).receipt);
   assert.deepEqual(asked, [{ prompt: "p", day: String(Math.floor(Date.now() / 86_400_000)) }]);
   assert.equal(new Set(receipts.map((receipt) => receipt.length)).size, 1);
-  const other = make(new KmsKeys(kms, () => undefined));
+  const other = make(new KmsKeys(kms, source, () => undefined));
   for (const receipt of receipts) assert.equal(await other.feedback(receipt, { positive: true }), true);
   assert.equal(asked.length, 2);
   const told = [];
   const denied = { ...kms, generateDataKey: async () => Promise.reject(new Error("AccessDenied")) };
-  const without = make(new KmsKeys(denied, (message) => told.push(message)));
+  const without = make(new KmsKeys(denied, source, (message) => told.push(message)));
   for (let i = 0; i < 3; i++) assert.equal((await without.converse("p", { unit: "u" })).receipt, undefined);
   assert.equal(told.length, 1);
 });
 
+test("a secret that was changed is read again, once a minute however many forged receipts come", async () => {
+  const routes = new StaticRoutes();
+  routes.put("p", { stable: 1 });
+  let secrets = "old";
+  let read = 0;
+  const client = fakeClient(routes, new FakeBedrock(), { receiptKey: async () => (read++, secrets) });
+  const before = (await client.converse("p", { unit: "u" })).receipt;
+  secrets = "new";
+  const other = fakeClient(routes, new FakeBedrock(), { receiptKey: () => secrets });
+  const after = (await other.converse("p", { unit: "v" })).receipt;
+  const forged = (await fakeClient(routes, new FakeBedrock(), { receiptKey: "theirs" }).converse("p", { unit: "w" }))
+    .receipt;
+  for (let i = 0; i < 50; i++) await assert.rejects(client.feedback(forged, { positive: true }), InvalidReceipt);
+  assert.equal(read, 1, "it was read a moment ago");
+  const { now } = performance;
+  performance.now = () => now.call(performance) + 61_000;
+  try {
+    assert.equal(await client.feedback(after, { positive: true }), true);
+    for (let i = 0; i < 50; i++) await assert.rejects(client.feedback(forged, { positive: true }), InvalidReceipt);
+    assert.equal(read, 2);
+    assert.equal(await client.feedback(before, { positive: true }), true, "what it named before still opens");
+  } finally {
+    performance.now = now;
+  }
+});
+
 test("metrics keep their counts, go out once, and bad ones hold back nothing", async () => {
   const puts = [];
-  let fails = Object.assign(new Error("slow down"), { name: "ThrottlingException", $metadata: { httpStatusCode: 400 } });
+  let fails = Object.assign(new Error("slow down"), {
+    name: "ThrottlingException",
+    $metadata: { httpStatusCode: 400 },
+  });
   const told = [];
   const sink = new CloudWatchSink({
     resolution: 60,
@@ -229,7 +295,10 @@ test("metrics keep their counts, go out once, and bad ones hold back nothing", a
   });
   const now = Date.now();
   const document = (at, Latency) => ({
-    at, releaseId: "", dimensions: { Prompt: "p" }, values: { Error: 1, Latency },
+    at,
+    releaseId: "",
+    dimensions: { Prompt: "p" },
+    values: { Error: 1, Latency },
     directives: [{ dimensionSets: [["Prompt"]], metrics: ["Error", "Latency"] }],
   });
   for (let i = 0; i < 1000; i++) sink.emit(document(now, 100 + i));
@@ -240,7 +309,11 @@ test("metrics keep their counts, go out once, and bad ones hold back nothing", a
   assert.equal(puts.length, 0);
   fails = undefined;
   await sink.close();
-  const sum = (name) => puts.filter(({ MetricName }) => MetricName === name).flatMap(({ Counts }) => Counts).reduce((a, b) => a + b, 0);
+  const sum = (name) =>
+    puts
+      .filter(({ MetricName }) => MetricName === name)
+      .flatMap(({ Counts }) => Counts)
+      .reduce((a, b) => a + b, 0);
   assert.deepEqual([sum("Error"), sum("Latency")], [1001, 1000]);
   assert.ok(puts.every(({ Values }) => Values.length <= 150));
   assert.ok(told.some((message) => message.startsWith("5 data points dropped")));
@@ -253,15 +326,22 @@ test("a point that CloudWatch does not take is found, and what it may have taken
   const put = async (data) => {
     if (lost) throw Object.assign(new Error("socket hang up"), { code: "ECONNRESET" });
     if (data.some(({ Dimensions }) => Dimensions[0].Value === "poison")) {
-      throw Object.assign(new Error("no"), { name: "InvalidParameterValueException", $metadata: { httpStatusCode: 400 } });
+      throw Object.assign(new Error("no"), {
+        name: "InvalidParameterValueException",
+        $metadata: { httpStatusCode: 400 },
+      });
     }
     puts.push(...data);
   };
   const sink = new CloudWatchSink({ resolution: 60, log: (message) => told.push(message), put });
-  const emit = (prompt) => sink.emit({
-    at: Date.now(), releaseId: "", dimensions: { Prompt: prompt }, values: { Error: 1 },
-    directives: [{ dimensionSets: [["Prompt"]], metrics: ["Error"] }],
-  });
+  const emit = (prompt) =>
+    sink.emit({
+      at: Date.now(),
+      releaseId: "",
+      dimensions: { Prompt: prompt },
+      values: { Error: 1 },
+      directives: [{ dimensionSets: [["Prompt"]], metrics: ["Error"] }],
+    });
   for (let i = 0; i < 40; i++) emit(i === 23 ? "poison" : `p${i}`);
   await sink.flush();
   assert.equal(puts.length, 39);
@@ -271,10 +351,10 @@ test("a point that CloudWatch does not take is found, and what it may have taken
   lost = false;
   await sink.close();
   assert.equal(puts.length, 39);
-  assert.deepEqual(told.map((message) => message.split(":")[1].trim()), [
-    "CloudWatch does not take them",
-    "it is not known whether CloudWatch took them",
-  ]);
+  assert.deepEqual(
+    told.map((message) => message.split(":")[1].trim()),
+    ["CloudWatch does not take them", "it is not known whether CloudWatch took them"],
+  );
 });
 
 test("nothing that was refused before is taken by a client without a table", () => {

@@ -24,7 +24,10 @@ const stream = await client.converseStream(given.prompt, { unit: "u1", variables
 let text = "";
 for await (const piece of stream) text += piece;
 found.streamed = { text, version: stream.decision.version, stopReason: stream.stopReason, usage: stream.usage };
-found.feedback = [await client.feedback(receipt, { positive: false }), await client.feedback(receipt, { positive: false })];
+found.feedback = [
+  await client.feedback(receipt, { positive: false }),
+  await client.feedback(receipt, { positive: false }),
+];
 found.theirs = await client.feedback(given.receipt, { positive: true });
 found.receipt = await stream.receipt();
 for (const ask of [() => client.converse(given.prompt, { unit: "u1" }), () => client.route("nobody", "u1")]) {
@@ -38,7 +41,10 @@ for await (const piece of await client.converseStream(given.prompt, { unit: "u1"
 const gone = new AbortController();
 const aborted = client.converse(given.prompt, { unit: "u1", variables, signal: gone.signal });
 setImmediate(() => gone.abort(new Error("gone")));
-found.aborted = await aborted.then(() => "answered", (error) => error.message);
+found.aborted = await aborted.then(
+  () => "answered",
+  (error) => error.message,
+);
 found.byId = (await client.route(given.promptId, "u1")).version;
 await client.close();
 console.log(JSON.stringify(found));
