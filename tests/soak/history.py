@@ -20,7 +20,8 @@ class History:
     """`bound`: seconds that a client may serve by what a route named before (docs/application.md).
 
     `outages`: (from, until) in which the table could not be read, for all prompts; `unsettled`: (prompt, from, until)
-    of a restore that was not mended yet; `stale`: notes of clients that said that they served an old route, and since when they had it.
+    of a restore that was not mended yet; `stale`: notes of clients that said that they served an old route, and since
+    when they had it.
     """
 
     def __init__(
