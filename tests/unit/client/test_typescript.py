@@ -51,5 +51,12 @@ def test_the_typescript_clients_own_tests_pass() -> None:
     assert done.returncode == 0, done.stdout[-6000:]
 
 
+def test_what_it_is_built_with_is_pinned_by_hash_and_by_no_hosts_name() -> None:
+    lock = json.loads((typescript.CLIENT / "package-lock.json").read_text(encoding="utf-8"))
+    packages = [package for path, package in lock["packages"].items() if path]
+    assert len(packages) > 20
+    assert all("integrity" in package and "resolved" not in package for package in packages)
+
+
 def test_every_file_of_the_folder_is_asked() -> None:
     assert {path.stem for path in FOLDER.glob("*.json")} == set(ANSWERS)
