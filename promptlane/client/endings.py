@@ -1,7 +1,7 @@
 """What is done when a process ends: at the interpreter's exit, and at that of a child of multiprocessing.
 
-Such a child, and a worker of Celery's pool, leaves by `os._exit` and runs no `atexit`; it runs finalizers that were
-registered in it, after the fork.
+Such a child leaves by `os._exit` and runs no `atexit`; it runs finalizers that were registered in it, after the fork. A
+worker of Celery's pool runs neither; it sends a signal.
 """
 
 from __future__ import annotations
@@ -41,12 +41,15 @@ class AtEnd:
             util = sys.modules.get(name)
             if util is not None:
                 util.Finalize(None, self, exitpriority=self._priority)
+        celery = sys.modules.get("celery.signals")
+        if celery is not None:
+            celery.worker_process_shutdown.connect(self, weak=False)
 
     def disarm(self) -> None:
         self._armed_in = 0
         atexit.unregister(self)
 
-    def __call__(self) -> None:
+    def __call__(self, **told: Any) -> None:
         method = self._method()
         if self._armed_in and method is not None:
             method()

@@ -170,6 +170,27 @@ with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as p
 """,
         [1, 4],
     ),
+    "a worker of Celery's pool, which is told and leaves by os._exit": (
+        """
+class Signal:
+    receivers = []
+    def connect(self, receiver, weak=True):
+        self.receivers.append(receiver)
+
+class signals:
+    worker_process_shutdown = Signal()
+
+sys.modules["celery.signals"] = signals
+def child():
+    serve(3)
+    for receiver in Signal.receivers:
+        receiver(signal=Signal, sender=None, pid=os.getpid(), exitcode=0)
+    os._exit(0)
+serve(2)
+wait(fork(child))
+""",
+        [2, 3],
+    ),
     "a server that forks without telling Python, as uWSGI may": (
         """
 import ctypes
