@@ -451,6 +451,7 @@ def test_each_error_of_the_client_is_one_of_the_domains() -> None:
         "InvalidReceipt": (Unauthorized,),
         "RouteUnavailable": (Unavailable,),
         "ModelCallFailed": (Unavailable,),
+        "VersionUnreadable": (Unavailable,),
         "RequestRefused": (errors.ModelCallFailed,),
         "StreamInterrupted": (errors.ModelCallFailed,),
     }
