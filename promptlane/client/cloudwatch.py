@@ -116,6 +116,8 @@ class CloudWatchSink:
                 self._wake.set()
             if self._thread is None and not self._closed:
                 self._start()
+        if self._at_end.reached:  # an exit hook of the application's own still asks
+            self.flush()
 
     def _read(self, document: Document) -> list[tuple[Key, float]]:
         """The document's data points that CloudWatch takes, as far as its clock has no say."""

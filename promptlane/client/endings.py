@@ -28,6 +28,12 @@ class AtEnd:
         self._method = WeakMethod(method)
         self._priority = priority
         self._armed_in = 0
+        self._reached_in = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether this process's end came: what is left over now nobody calls for any more."""
+        return self._reached_in == os.getpid()
 
     def arm(self) -> None:
         """Once in each process; a child has what its parent registered, but for multiprocessing's."""
@@ -50,6 +56,7 @@ class AtEnd:
         atexit.unregister(self)
 
     def __call__(self, **told: Any) -> None:
+        self._reached_in = os.getpid()
         method = self._method()
         if self._armed_in and method is not None:
             method()

@@ -205,6 +205,19 @@ wait(pid)
 """,
         [2, 3],
     ),
+    "an exit hook that asks once more, after the client's own": (
+        """
+def child():
+    import atexit
+    global client
+    atexit.register(lambda: serve(2))
+    client = client_over(routes, session=Session())
+    serve(3)
+serve(1)
+wait(fork(child))
+""",
+        [1, 5],
+    ),
     "a child that leaves by os._exit has sent what it flushed": (
         """
 def child():
