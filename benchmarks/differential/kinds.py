@@ -7,6 +7,7 @@ f(ail), m(issing), r(efused), e(rror of theirs). Where a kind's outcomes hold `p
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -172,6 +173,12 @@ def _large_number(a: Mapping[str, Json], output: Output, _: Mapping[str, str]) -
     return _bare(a) in kinds and any(int(number) > _NUMBER_LIMIT for number in digits)
 
 
+def _endless_number(a: Mapping[str, Json], output: Output, _: Mapping[str, str]) -> bool:
+    kinds = ("is-json", "contains-json", "equals")
+    numbers = re.findall(r"-?\d[\d.]{0,40}[eE]\+?\d{1,6}", output.text)
+    return _bare(a) in kinds and any(math.isinf(float(number)) for number in numbers)
+
+
 def _refusal(a: Mapping[str, Json], output: Output, _: Mapping[str, str]) -> bool:
     return _bare(a) == "is-refusal" and bool(output.text.strip())
 
@@ -293,6 +300,12 @@ KINDS: Final = (
         "whole numbers beyond 2^53 are compared digit by digit; promptfoo rounds them",
         frozenset({"pf", "fp"}),
         _large_number,
+    ),
+    Kind(
+        "endless numbers",
+        "JSON with a number that no reader keeps (1e400) is missing, also under `not-`; promptfoo reads Infinity",
+        frozenset({"mp", "mf"}),
+        _endless_number,
     ),
     Kind(
         "refusals",
