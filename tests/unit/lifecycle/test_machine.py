@@ -125,7 +125,7 @@ ENDS = (
 
 def apart_from_room(route: Route | None) -> Route | None:
     """What a shorter route has in common with the longer one: which of both holds what is quarantined is no matter."""
-    return None if route is None else replace(route, revision=0, quarantined={})
+    return None if route is None else replace(route, revision=0, epoch=0, quarantined={})
 
 
 class SeenRoutes(InMemoryRoutes):
