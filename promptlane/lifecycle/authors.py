@@ -38,12 +38,19 @@ class AuthorSearch:
     clock: Clock
     late: float = TRAIL_LATE
 
-    def __call__(self, release: Release, reviewers: Sequence[Reviewer]) -> Authors:
+    def __call__(self, release: Release, reviewers: Sequence[Reviewer], begun: float | None = None) -> Authors:
+        """`begun`: when the review asked first, epoch seconds; now, where this is the first time."""
         now = self.clock()
         others = self.releases.of_prompt(release.prompt_id)
         seen_at = min([release.started_at, *(r.started_at for r in others if r.version == release.version)])
+        bound = self._bound(release, others)
         question = Question(
-            version=release.version, bound=self._bound(release, others), seen_at=seen_at, now=now, late=self.late
+            version=release.version,
+            bound=bound,
+            seen_at=seen_at,
+            now=now,
+            late=self.late,
+            begun=now if begun is None else begun,
         )
         return attribute(self._known(release, now), reviewers, question)
 
@@ -51,7 +58,7 @@ class AuthorSearch:
         """The same for a review that is under way; once nothing more is due, only what arrived since is added."""
         reviewers = request.policy.reviewers
         if not request.authors.complete:
-            return self(self.releases.get(request.release_id), reviewers)
+            return self(self.releases.get(request.release_id), reviewers, request.requested_at)
         return since_recorded(self.edits, request)
 
     def _bound(self, release: Release, others: Sequence[Release]) -> int:

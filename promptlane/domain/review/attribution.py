@@ -25,7 +25,8 @@ from .review import Authors, acts_as
 _SKEW: Final = 1.0
 """Seconds by which two clocks of AWS may differ, beside CloudTrail's whole seconds."""
 _PATIENCE: Final = 3600.0
-"""How long after the last event must have arrived a history that does not answer is asked again."""
+"""How long a history that does not answer is asked again: after the last event must have arrived, and after it was
+asked first, which is later for a version that lay about before its release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Question:
 
     version: the candidate. bound: the lowest version that holds what stable holds, or 0 where the candidate is a first
     or an older one: then everything since the prompt's creation counts. seen_at: by when the candidate was there.
-    late: how late an event may arrive, seconds.
+    late: how late an event may arrive, seconds. begun: when this review asked first.
     """
 
     version: int
@@ -42,6 +43,7 @@ class Question:
     seen_at: float
     now: float
     late: float = TRAIL_LATE
+    begun: float = 0.0
 
 
 def attribute(known: Known, reviewers: Sequence[Reviewer], asked: Question) -> Authors:
@@ -65,7 +67,7 @@ def attribute(known: Known, reviewers: Sequence[Reviewer], asked: Question) -> A
     if known.complete_since is not None:
         created = min((e.event.at for e in known.edits if e.event.name == CREATE), default=-math.inf)
         doubts += _older(since or created, known.complete_since, asked.bound)
-    unasked = not known.answered and asked.now < until + asked.late + _PATIENCE
+    unasked = not known.answered and asked.now < max(until + asked.late, asked.begun) + _PATIENCE
     return Authors(
         _principals(inside), tuple(dict.fromkeys(doubts)), complete=not (early or unasked), since=since, until=until
     )

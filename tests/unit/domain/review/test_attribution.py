@@ -42,7 +42,7 @@ def known(*events: TrailEvent | Edit, **more: Any) -> Known:
 
 def found(*events: TrailEvent | Edit, reviewers: tuple[Reviewer, ...] = (LEAD, QUALITY), **more: Any) -> Authors:
     asked = {"version": 2, "bound": 1, "seen_at": PUBLISHED + 100, "now": LATER}
-    asked |= {k: more.pop(k) for k in list(more) if k in {*asked, "late"}}
+    asked |= {k: more.pop(k) for k in list(more) if k in {*asked, "late", "begun"}}
     return attribute(known(*events, **more), reviewers, Question(**asked))  # type: ignore[arg-type]
 
 
@@ -241,6 +241,14 @@ def test_a_history_that_does_not_answer_is_asked_for_an_hour_longer_and_is_a_dou
 
     assert not found(*ours, **silent, now=PUBLISHED + 900 + 3_599).complete
     assert found(*ours, **silent, now=PUBLISHED + 900 + 3_600) == authors(ADA, BO, doubts=silent["gaps"])
+
+
+def test_a_history_that_does_not_answer_is_asked_again_for_an_hour_of_the_review_however_old_the_version_is() -> None:
+    """One lost answer about a version that lay about for a day rejected its release: its quorum could not be met."""
+    silent: dict[str, Any] = {"complete_since": None, "answered": False, "gaps": ("CloudTrail did not answer",)}
+    begun = PUBLISHED + 86_400.0
+    for asked, complete in ((begun, False), (begun + 3_599, False), (begun + 3_600, True)):
+        assert found(edit(ADA), publication(ADA), now=asked, begun=begun, **silent).complete is complete
 
 
 @pytest.mark.parametrize(("complete_since", "doubted"), [(SINCE, False), (SINCE + 1, True)])
