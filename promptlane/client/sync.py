@@ -170,14 +170,13 @@ class PromptClient:
             data = unit.encode()
         except (KeyError, AttributeError, TypeError, UnicodeEncodeError):
             return self._route_slowly(prompt, unit)
-        now = time()
-        if not live.since < now < live.until and not self._routes.fresh(live, monotonic(), now):
-            return self._route_slowly(prompt, unit)
-        if not 0 < len(data) <= MAX_UNIT_BYTES:
-            return self._route_slowly(prompt, unit)
-        if live.split:
-            return live.low if mix((crc32(data) * live.k1, live.k2)) < live.threshold else live.high
-        return live.low
+        if 0 < len(data) <= MAX_UNIT_BYTES and (
+            live.since < time() < live.until or self._routes.fresh(live, monotonic(), time())
+        ):
+            if live.split:
+                return live.low if mix((crc32(data) * live.k1, live.k2)) < live.threshold else live.high
+            return live.low
+        return self._route_slowly(prompt, unit)
 
     def _route_slowly(self, prompt: str, unit: str) -> Decision:
         data = unit_bytes(unit)
