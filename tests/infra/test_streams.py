@@ -84,6 +84,7 @@ def test_its_addresses_take_signed_requests_alone(streaming: Synthesized) -> Non
     urls = [plain(p) for _, _, p in streaming.resources("AWS::Lambda::Url")]
     assert {(u["AuthType"], u["InvokeMode"]) for u in urls} == {("AWS_IAM", "RESPONSE_STREAM")}
     assert [u.get("Qualifier") for u in urls] == [None, "checkout"]
+    assert {"StreamUrl", "ApplicationCheckoutStreamUrl"} <= set(streaming.templates["runtime"]["Outputs"])
     alias = one(streaming, "AWS::Lambda::Alias")
     assert (alias["Name"], alias["FunctionVersion"]) == ("checkout", "$LATEST")
     opened = [p for s, _, p in streaming.resources("AWS::Lambda::Permission") if "apigateway" not in text(p)]
