@@ -262,10 +262,10 @@ class Soak:
             self.done["rotate_key"] += 1
 
     def _new_key(self) -> None:
-        """It seals; the one before still opens what it sealed."""
+        """It seals; those before still open what they sealed: a process may learn of several at once."""
         self.keys.append(self.aws.client("kms").create_key()["KeyMetadata"]["KeyId"])
         new = self.folder / "keys.new"
-        new.write_text(" ".join(self.keys[-2:]))
+        new.write_text(" ".join(self.keys[-4:]))
         new.rename(self.folder / "keys")
         self.rotated.append(time.time())
 
