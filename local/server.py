@@ -261,7 +261,7 @@ async def reply(send: Any, status: int, headers: dict[str, str], data: bytes) ->
     await send({"type": "http.response.body", "body": data})
 
 
-def main(port: int, home: Path, auth: bool, keep: bool) -> int:
+def main(port: int, home: Path, auth: bool, keep: bool = False) -> int:
     """`serve` with errors as one clear line; returns the exit code."""
     try:
         serve(port, home, auth=auth, keep=keep)

@@ -45,7 +45,7 @@ NEVER_CALLED = {
     "request_review": {"bedrock:CreatePromptVersion"},
     "housekeep": {"bedrock:CreatePromptVersion"},
     "shift": {"bedrock:CreatePromptVersion"},
-    "promote": {"bedrock:CreatePromptVersion"},
+    "promote": {"bedrock:CreatePromptVersion", "dynamodb:Scan"},  # `all` is that of the quarantine
     "relay": {"dynamodb:PutItem"},  # `append` and `update` are those of a list and of a dict
     # in Lambda metrics go out through the log; it calls by ARN, and never reads what a version holds
     "gateway": {"cloudwatch:PutMetricData", "s3:GetObject"},

@@ -70,7 +70,7 @@ def known(capsys: pytest.CaptureFixture[str]) -> set[Read]:
         sent = [metrics.assigned(of("p", track), "3", started_at=1.0)]
         sent += metrics.finished(of("p", track), "3", "0", answered, started_at=1.0, now=2.0)
         sent += metrics.feedback(Receipt("p", 2, track, "R", "3", 1.0, "p/0"), negative=True, now=2.0)
-        sent.append(metrics.invalid(of("p", track), now=2.0))
+        sent += [metrics.invalid(of("p", track), now=2.0), metrics.cancelled(of("p", track), now=2.0)]
         for document in sent:
             sink.emit(document)
     for document in metrics.shielded(of("p", names.Track.CANARY), "3", "0", started_at=1.0, now=2.0):

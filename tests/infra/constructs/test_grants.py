@@ -42,6 +42,12 @@ def within(*keys: str) -> Json:
 
 
 DATA_KEY = ("DataKey", ["kms:Decrypt", "kms:GenerateDataKey"], "<DataKey.Arn>")
+OPEN = (
+    "OpenVersions",
+    "kms:Decrypt",
+    "<DataKey.Arn>",
+    {"StringLike": {"kms:EncryptionContext:aws:s3:arn": ["<Versions.Arn>", "<Versions.Arn>/*"]}},
+)
 MESSAGE_KEY = ("MessageKey", ["kms:Decrypt", "kms:GenerateDataKey"], "<MessageKey.Arn>")
 TAG_ENROLLED = (
     "TagEnrolled",
@@ -75,6 +81,22 @@ def only_below(*keys: str) -> Json:
 
 
 WORDS: dict[str, tuple[Callable[[Grants], list[Grant]], list[tuple[Json, ...]]]] = {
+    "put what versions hold": (
+        lambda g: g.contents_write(),
+        [
+            ("PutVersions", "s3:PutObject", "<Versions.Arn>/*.json"),
+            ("ListVersions", "s3:ListBucket", "<Versions.Arn>"),
+            DATA_KEY,
+        ],
+    ),
+    "read what versions hold": (
+        lambda g: g.contents_read(),
+        [("ReadVersions", "s3:GetObject", "<Versions.Arn>/*.json"), OPEN],
+    ),
+    "read what some prompts' versions hold": (
+        lambda g: g.contents_read(["one", "two"]),
+        [("ReadVersions", "s3:GetObject", ["<Versions.Arn>/one/*.json", "<Versions.Arn>/two/*.json"]), OPEN],
+    ),
     "set the drill alarm": (
         lambda g: g.drill(),
         [("Drill", "cloudwatch:SetAlarmState", "arn:<aws>:cloudwatch:<here>:alarm:lane/drill")],
