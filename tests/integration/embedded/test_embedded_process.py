@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -169,6 +168,9 @@ def test_a_schedule_calls_any_service_with_its_own_facts(client: Client, eventua
     assert "<aws" not in message["Body"]
 
 
+_SLOW_ARRIVED, _GO_ON = threading.Semaphore(0), threading.Event()
+
+
 class _Model(http.server.BaseHTTPRequestHandler):
     """An OpenAI-compatible server whose behaviour the prompt chooses."""
 
@@ -176,7 +178,8 @@ class _Model(http.server.BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         said = request["messages"][-1]["content"]
         if "slow" in said:
-            time.sleep(1.5)
+            _SLOW_ARRIVED.release()
+            _GO_ON.wait(60)
         status = 429 if "busy" in said else 500 if "broken" in said else 200
         message = {"role": "assistant", "content": f"{self.path} {request['model']} heard: {said}"}
         usage = {"prompt_tokens": 7, "completion_tokens": 3}
@@ -227,8 +230,11 @@ def test_a_slow_model_does_not_hold_up_anything_else(with_model: EmbeddedAws) ->
     slow = [threading.Thread(target=converse, args=(with_model, "slow")) for _ in range(8)]
     for thread in slow:
         thread.start()
+    for _ in slow:
+        assert _SLOW_ARRIVED.acquire(timeout=60)
     converse(with_model, "quick")
     assert all(thread.is_alive() for thread in slow)
+    _GO_ON.set()
     for thread in slow:
         thread.join()
 
