@@ -262,7 +262,7 @@ def test_what_cannot_be_graded_says_why_also_when_negated(
     assert str(caught.value) == reason
 
 
-@pytest.mark.parametrize("deep", ["[" * 100_000, '{"a":' * 100_000])
+@pytest.mark.parametrize("deep", ["[" * 30_000, '{"a":' * 30_000])
 def test_json_that_is_nested_without_end_is_ungradable_also_when_negated(deep: str) -> None:
     for kind, value in (("equals", [1]), ("is-json", None), ("contains-json", None)):
         for negation in ("", "not-"):
