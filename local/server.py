@@ -119,6 +119,8 @@ def serve(port: int, home: Path = HOME, *, auth: bool = False, keep: bool = Fals
     shutil.rmtree(home / "tmp", ignore_errors=True)
     for folder in ("mail", "state/s3", "tmp"):
         (home / folder).mkdir(parents=True, exist_ok=True)
+    for folder in ("mail", "state"):
+        (home / folder).chmod(0o700)  # links that decide, keys: their owner's alone
 
     app = load()
     import uvicorn

@@ -62,6 +62,7 @@ def test_what_was_there_is_there_after_a_kill(tmp_path: Path, eventually: Callab
         eventually(lambda: "WaitStateEntered" in _events(sfn, baked))
         made = time.time()
         eventually(lambda: saved(tmp_path) > made + 2)
+        assert [(tmp_path / folder).stat().st_mode & 0o077 for folder in ("state", "mail")] == [0, 0]
         assert aws.pid is not None
         os.kill(aws.pid, signal.SIGKILL)
         aws.stop()
